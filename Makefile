@@ -1,0 +1,38 @@
+# Two commands for a newcomer: `make rehearsal` runs the whole night on this machine, `make test` proves the tool.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := tasks.py errors.py inventory archiver runbooks rehearsal tests
+
+.PHONY: install rehearsal test lint format lock clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+rehearsal: install
+	$(BIN)/inv rehearsal.run
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+format: install
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+# Writes requirements.lock anew from pyproject.toml; names no index, so that any mirror serves.
+lock:
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --extra=rehearsal --extra=test \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What exists: hosts, databases, names, nights, and which tables belong to a school."""

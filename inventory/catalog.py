@@ -1,0 +1,58 @@
+"""The catalog as written: which tables belong to a tenant, and by which columns their rows are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customer:
+    """Who a tenant belongs to."""
+
+    column: str  # of the tenant's table
+    table: str
+    key: str
+    title: str  # column with the customer's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """The table that has one row for each tenant."""
+
+    noun: str  # what a person calls a tenant: school
+    table: str
+    key: str
+    title: str  # column with the tenant's name
+    shard: str  # column with the name of the database its activity lies in
+    customer: Customer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """How a table's rows are found, and who else may need one of them."""
+
+    group: str
+    found_by: tuple[str, ...] = ()  # `column = table.column [where column = value]`, any of them
+    needed_by: tuple[str, ...] = ()  # `column = table.column` of rows elsewhere that keep one alive
+    ignored: Mapping[str, str] = field(
+        default_factory=dict
+    )  # `column`, or `column = value` of a type: why it leads nowhere
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRule:
+    """Where a depth of deletion starts."""
+
+    start: str  # this table's rows go, with all that is found below them
+    stay: tuple[str, ...] = ()  # tables that stay live all the same
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """All of it; databases are `master` and `shard`."""
+
+    tenant: Tenant
+    databases: Mapping[str, Mapping[str, Table]]
+    depths: Mapping[str, DepthRule]
+    excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live

@@ -1,0 +1,99 @@
+"""What must hold between the parts of an inventory; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from inventory.model import Environment, Role
+
+SINGLE = (Role.CONTROL, Role.DEBUG)
+
+
+def environment_mistakes(environment: Environment) -> list[str]:
+    """Every mistake that types alone do not show, each with its path and what was expected."""
+    checks: tuple[Callable[[Environment], Iterable[str]], ...] = (
+        _roles,
+        _addresses,
+        _databases,
+        _secrets,
+        _warehouse,
+        _calendar,
+    )
+    return [mistake for check in checks for mistake in check(environment)]
+
+
+def _roles(environment: Environment) -> Iterable[str]:
+    for role in Role:
+        count = len(environment.with_role(role))
+        if count == 0:
+            yield f"hosts: expected a host with the role {role.value}, got none"
+        if count > 1 and role in SINGLE:
+            yield f"hosts: expected one host with the role {role.value}, got {count}"
+
+
+def _addresses(environment: Environment) -> Iterable[str]:
+    seen: dict[tuple[str, int], str] = {}
+    for host in environment.hosts.values():
+        first = seen.setdefault((host.address, host.port), host.name)
+        if first != host.name:
+            yield f"hosts/{host.name}: expected an address of its own, got {host.address}:{host.port} as {first} has"
+
+
+def _databases(environment: Environment) -> Iterable[str]:
+    if "master" not in environment.databases:
+        yield "databases: expected one named master, got none"
+    seen: dict[str, str] = {}
+    for name, database in environment.databases.items():
+        host = environment.hosts.get(database.host)
+        if host is None or Role.DATABASE not in host.roles:
+            yield f"databases/{name}/host: expected a host with the role database, got {database.host!r}"
+        first = seen.setdefault(database.host, name)
+        if first != name:
+            yield f"databases/{name}/host: expected a server of its own, got {database.host!r} as {first} has"
+    for host in environment.with_role(Role.DATABASE):
+        if host.name not in seen:
+            yield f"hosts/{host.name}: expected a database on it, got none"
+
+
+def _secrets(environment: Environment) -> Iterable[str]:
+    connections = {f"databases/{name}": database.connection for name, database in environment.databases.items()}
+    for path, connection in {**connections, "scratch": environment.scratch.connection}.items():
+        if "password" in connection:
+            yield f"{path}/connection/password: expected ~/.pgpass or a service file to hold it, got a password here"
+
+
+def _warehouse(environment: Environment) -> Iterable[str]:
+    for field in ("old", "new"):
+        name = getattr(environment.warehouse, field)
+        host = environment.hosts.get(name)
+        if host is None or Role.WAREHOUSE not in host.roles:
+            yield f"warehouse/{field}: expected a host with the role warehouse, got {name!r}"
+    if environment.warehouse.old == environment.warehouse.new:
+        yield f"warehouse/new: expected another host than warehouse/old, got {environment.warehouse.new!r}"
+    if "{year}" not in environment.warehouse.old_name:
+        yield f"warehouse/old_name: expected a name with {{year}} in it, got {environment.warehouse.old_name!r}"
+    if environment.warehouse.old_target == environment.warehouse.new_target:
+        same = environment.warehouse.new_target
+        yield f"warehouse/new_target: expected another name than warehouse/old_target, got {same!r}"
+
+
+def _calendar(environment: Environment) -> Iterable[str]:
+    try:
+        ZoneInfo(environment.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield f"timezone: expected a name such as America/New_York, got {environment.timezone!r}"
+    start = environment.school_year_starts
+    if not re.fullmatch(r"\d\d-\d\d", start) or not _is_day(start):
+        yield f"school_year_starts: expected a day MM-DD, got {start!r}"
+
+
+def _is_day(text: str) -> bool:
+    month, day = (int(part) for part in text.split("-"))
+    try:
+        date(2001, month, day)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""YAML files to the model: the only door to PyYAML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from errors import Problems, UsageError
+from inventory.catalog import Catalog
+from inventory.check import environment_mistakes
+from inventory.model import Environment, Overlay
+from inventory.parse import Place, parse
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice, which YAML would let win silently."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# Dates stay text, so that 2014-02-30 is a mistake with a path and not a ValueError.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
+
+
+def names() -> tuple[str, ...]:
+    """The environments that have a file."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in ("catalog", "example")))
+
+
+def load(name: str) -> Environment:
+    """The environment of that name, with its overlay laid over it where there is one.
+
+    Raises UsageError for an unknown name, Problems with every mistake in the file.
+    """
+    if name not in names():
+        raise UsageError(f"No environment {name!r}: inventory/ has {', '.join(names())}.")
+    return load_file(FOLDER / f"{name}.yaml")
+
+
+def load_file(path: Path) -> Environment:
+    """The environment written in a file; Problems with every mistake at once."""
+    data = _read(path)
+    environment = _environment(data, path)
+    over = overlay_path(environment.overlay)
+    if over is None or not over.exists():
+        return environment
+    return _environment(_laid_over(data, _read(over)), over)
+
+
+def load_catalog(name: str) -> Catalog:
+    """The catalog of tables of that file name, beside the inventory."""
+    mistakes: list[str] = []
+    catalog = parse(Catalog, _read(FOLDER / name), Place("", mistakes))
+    if mistakes:
+        raise Problems(f"The catalog {name} has mistakes:", mistakes)
+    assert isinstance(catalog, Catalog)
+    return catalog
+
+
+def overlay_path(overlay: Overlay | None) -> Path | None:
+    """Where the overlay's file lies, whether it exists or not."""
+    if overlay is None:
+        return None
+    home = Path(os.environ.get(overlay.variable) or overlay.home)
+    return ROOT / home / overlay.file
+
+
+def read_lines(path: str) -> tuple[str, ...]:
+    """The lines of an operator's file, without blanks and `#` comments."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Reading {path} failed: {_reason(error)}.") from error
+    return tuple(line for raw in text.splitlines() if (line := raw.split("#")[0].strip()))
+
+
+def _environment(data: dict[Any, Any], path: Path) -> Environment:
+    mistakes: list[str] = []
+    environment = parse(Environment, data, Place("", mistakes))
+    mistakes = mistakes or environment_mistakes(environment)
+    if mistakes:
+        hint = "inventory/example.yaml explains every key."
+        raise Problems(f"The inventory {path.name} has mistakes:", mistakes, hint=hint)
+    assert isinstance(environment, Environment)
+    return environment
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Reading {path.name} failed: {_reason(error)}.") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path.name}: expected a mapping at the top.")
+    return data
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+
+
+def _laid_over(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
+    """`above` over `below`, mapping by mapping."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _laid_over(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

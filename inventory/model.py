@@ -1,0 +1,216 @@
+"""The nouns of an environment, frozen and pure; `example.yaml` explains each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import Enum
+from zoneinfo import ZoneInfo
+
+from errors import UsageError
+
+
+class Role(Enum):
+    """What a host is for."""
+
+    CONTROL = "control"  # where ttmscalr runs
+    DEBUG = "debug"  # where the archiver runs
+    DATABASE = "database"  # a PostgreSQL primary
+    WATCHER = "watcher"  # where System Watcher runs
+    WAREHOUSE = "warehouse"  # a data warehouse and its ETL
+
+
+class Depth(Enum):
+    """How much of a school is deleted; the archive itself is always whole."""
+
+    ALL = "all"  # everything
+    STUDENTS = "students"  # classrooms, students and all below them; school and staff stay
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A machine reached over SSH."""
+
+    name: str = ""  # the inventory's name, taken from the key
+    address: str
+    user: str
+    roles: tuple[Role, ...]
+    port: int = 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A PostgreSQL database of the product: `master`, or a shard."""
+
+    name: str = ""  # the inventory's name, taken from the key; `schools.shard` says the same word
+    host: str  # the inventory name of its server
+    connection: Mapping[str, str]  # libpq keywords, never a password
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scratch:
+    """The database in which archives are proved; it holds nothing of its own."""
+
+    connection: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Where archives are kept: a bucket that speaks S3."""
+
+    bucket: str
+    prefix: str
+    region: str = "us-east-1"
+    endpoint: str | None = None  # none: Amazon's
+    credentials: str | None = None  # an AWS credentials file; none: boto3's own order (environment, ~/.aws, role)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ssh:
+    """How hosts are reached."""
+
+    known_hosts: str = "~/.ssh/known_hosts"
+    key: str | None = None  # none: the agent's keys
+    connect_timeout: int = 10  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dns:
+    """Which name server is asked; none: the system's."""
+
+    server: str | None = None
+    port: int = 53
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The product's web application."""
+
+    url: str  # answers 503 in maintenance, else 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warehouse:
+    """The two warehouses of the night and the names that move."""
+
+    old: str  # inventory host name of this year's warehouse
+    new: str  # inventory host name of next year's, made before the night
+    name: str  # DNS name the product uses: old before step 12, new after
+    old_name: str  # DNS name of the old one after step 12; `{year}` becomes the school year
+    old_target: str  # DNS name of the old farm itself, which never moves
+    new_target: str  # DNS name of the new farm itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """Read-only commands that look at the world; `example.yaml` says what each must print."""
+
+    watcher: str
+    etl: str
+    auto_backup: str
+    backup: str
+    backup_copy: str
+    snapshot: str
+    rebuild: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """Who is left alone on a night."""
+
+    schools: tuple[int, ...] = ()
+    customers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Night:
+    """What is particular to one night."""
+
+    depth: Depth
+    exclude: Exclusion = field(default_factory=Exclusion)
+    backup_max_age: timedelta | None = None  # none: younger than maintenance mode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overlay:
+    """A file of a running rehearsal (ports, keys) that is laid over the inventory while it exists."""
+
+    home: str  # folder, from the project's root
+    variable: str  # environment variable that names another folder
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Everything the tool knows about one environment."""
+
+    environment: str
+    production: bool
+    timezone: str
+    school_year_starts: str  # MM-DD; an earlier day belongs to the year before
+    hosts: Mapping[str, Host]
+    databases: Mapping[str, Database]
+    scratch: Scratch
+    store: Store
+    app: App
+    warehouse: Warehouse
+    probes: Probes
+    commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
+    instructions: Mapping[str, str]  # step key: what a person does
+    ssh: Ssh = field(default_factory=Ssh)
+    dns: Dns = field(default_factory=Dns)
+    max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind
+    catalog: str = "catalog.yaml"  # beside the inventory
+    host_name_file: str = "/etc/inventory-host"  # holds the host's inventory name, on each host
+    tool: str = "inv"  # how this tool is started on the debug host
+    state: str = ".cutover"  # folder for journals and locks, from the project's root
+    nights: Mapping[date, Night] = field(default_factory=dict)
+    overlay: Overlay | None = None
+
+    @property
+    def name(self) -> str:
+        """The environment's name, as in every message."""
+        return self.environment
+
+    def with_role(self, role: Role) -> tuple[Host, ...]:
+        """The hosts of a role, in the inventory's order."""
+        return tuple(host for host in self.hosts.values() if role in host.roles)
+
+    def only(self, role: Role) -> Host:
+        """The one host of a role that has one."""
+        return self.with_role(role)[0]
+
+    def database_on(self, host: Host) -> Database:
+        """The product's database on a database server."""
+        return next(database for database in self.databases.values() if database.host == host.name)
+
+    @property
+    def master(self) -> Database:
+        """The database that holds schools, classrooms and students."""
+        return self.databases["master"]
+
+    @property
+    def shards(self) -> tuple[Database, ...]:
+        """The databases that hold activity, in the inventory's order."""
+        return tuple(database for name, database in self.databases.items() if name != "master")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which a night and a school year are told."""
+        return ZoneInfo(self.timezone)
+
+    def school_year(self, day: date) -> int:
+        """The school year a day belongs to, named by the year it began: 2013 for 15 August 2014."""
+        month, first = (int(part) for part in self.school_year_starts.split("-"))
+        return day.year if (day.month, day.day) >= (month, first) else day.year - 1
+
+    def night(self, day: date) -> Night:
+        """What the inventory says of a night; UsageError where it says nothing."""
+        if day not in self.nights:
+            known = ", ".join(str(known) for known in sorted(self.nights)) or "none"
+            raise UsageError(
+                f"{self.name}: no night {day} in the inventory (nights there: {known}).",
+                hint=f"Add it:  nights: {{{day}: {{depth: all, exclude: {{schools: [], customers: []}}}}}}",
+            )
+        return self.nights[day]
