@@ -1,0 +1,201 @@
+"""A set of tenants out of the live databases: extract, pack, store, verify, reclaim."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+from archiver import bundle, completeness, layout, records
+from archiver.catalog import Model
+from archiver.extract import Extract, Extraction, IdArrays
+from archiver.postgres import Session
+from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, resume
+from archiver.records import Order, Record, State
+from archiver.storage import Bucket, Digests, file_digests
+from archiver.tenants import Tenant
+from archiver.verify import verify
+from archiver.workplace import Site, Workplace
+from errors import CutoverError, DamagedError, RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archiver:
+    """What the work is done with."""
+
+    place: Workplace
+    bucket: Bucket
+    scratch: Session
+    work: Path  # where rows are spooled
+    extraction: Extraction = field(default_factory=IdArrays)
+    reclaiming: Reclaim = field(default_factory=DeleteRows)
+
+    @property
+    def model(self) -> Model:
+        """The catalog's model."""
+        return self.place.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A tenant's tarball in the work folder."""
+
+    extract: Extract
+    path: Path
+    digests: Digests
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one tenant."""
+
+    tenant_id: int
+    seconds: float
+    rows: int = 0
+    size: int = 0  # bytes of the tarball
+    reclaimed: Reclaimed | None = None  # none: pretended, or failed
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Outcome], None]
+
+
+def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: Tell) -> list[Outcome]:
+    """Archives tenants, shard by shard; one that fails is left as it was and reported, the others go on.
+
+    Raises Problems, with nothing touched, where the catalog does not know all that can point at a tenant's rows.
+    The caller holds the locks. `tell` hears of each tenant as it ends.
+    """
+    completeness.prove(archiver.place)
+    outcomes: list[Outcome] = []
+    for shard, group in groupby(sorted(tenants, key=attrgetter("shard", "id")), attrgetter("shard")):
+        for batch in _batches(list(group), archiver.extraction.batch):
+            for outcome in _attempt(archiver, shard, batch, order):
+                tell(outcome)
+                outcomes.append(outcome)
+    return outcomes
+
+
+def _attempt(archiver: Archiver, shard: str, tenants: Sequence[Tenant], order: Order) -> list[Outcome]:
+    began, act = time.monotonic(), _pretend if order.pretend else _archive
+    try:
+        with work_folder(archiver) as work:
+            return act(archiver, archiver.place.site(shard), tenants, order, work)
+    except CutoverError as error:
+        return [Outcome(tenant_id=one.id, seconds=time.monotonic() - began, error=error) for one in tenants]
+
+
+def _archive(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: Order, work: Path) -> list[Outcome]:
+    """The mission's numbered list, for tenants of one shard."""
+    began = time.monotonic()
+    ended = [done for tenant in tenants if (done := _end_earlier(archiver, site, tenant, order, work))]
+    fresh = [tenant for tenant in tenants if tenant.id not in {done.record.tenant_id for done in ended}]
+    begun = {tenant.id: _begin(archiver, tenant, order) for tenant in fresh}
+    proven = []
+    for extract in archiver.extraction.extract(site, archiver.model, fresh, order.year, work):
+        packed = _pack(extract, work)
+        record = _store(archiver, begun[extract.tenant.id], packed)
+        proven.append(_verify(archiver, record, packed, work))
+    reclaimed = archiver.reclaiming.reclaim(site, archiver.model, proven, work)
+    seconds = (time.monotonic() - began) / len(tenants)
+    return [_outcome(done, seconds) for done in (*ended, *reclaimed)]
+
+
+def _pretend(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: Order, work: Path) -> list[Outcome]:
+    """Extracts, packs and verifies from the local file, and leaves no trace."""
+    outcomes = []
+    for extract in archiver.extraction.extract(site, archiver.model, tenants, order.year, work):
+        packed = _pack(extract, work)
+        proof = verify(packed.path, extract.tenant.id, order.year, archiver.scratch, archiver.model)
+        outcomes.append(
+            Outcome(
+                tenant_id=extract.tenant.id,
+                seconds=extract.seconds + proof.seconds,
+                rows=proof.manifest.rows,
+                size=packed.digests.size,
+            )
+        )
+    return outcomes
+
+
+def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Reclaimed | None:
+    """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
+    noun = archiver.model.tenant.noun
+    for record in records.of_tenant(archiver.place.master, tenant.id, order.year):
+        if record.state is State.ARCHIVED:
+            raise UsageError(f"{noun.capitalize()} {tenant.id} is archived already for {order.year}.")
+        if record.state is State.RESTORING:
+            raise RefusedError(
+                f"{noun.capitalize()} {tenant.id} is half restored.", hint=f"Run: inv restore.{noun} {tenant.id}"
+            )
+        if record.state is State.DELETING:
+            return resume(site, archiver.model, record, work)
+    return None
+
+
+def _begin(archiver: Archiver, tenant: Tenant, order: Order) -> Record:
+    extraction = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    key = layout.object_key(archiver.model.tenant.noun, order.year, tenant.id, extraction)
+    location = archiver.bucket.location(key)
+    return records.start(archiver.place.master, tenant, order, location)
+
+
+def _pack(extract: Extract, work: Path) -> Packed:
+    manifest, texts = layout.sealed(extract.manifest)
+    path = work / layout.tarball(manifest.noun, manifest.year, manifest.tenant_id)
+    bundle.write(path, texts, extract.files)
+    return Packed(extract=replace(extract, manifest=manifest), path=path, digests=file_digests(path))
+
+
+def _store(archiver: Archiver, record: Record, packed: Packed) -> Record:
+    archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+    return records.stored(
+        archiver.place.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
+    )
+
+
+def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Proven:
+    """Proves what the store gives back, not what was sent."""
+    path = fetch(archiver.bucket, record, work / "fetched")
+    proof = verify(path, record.tenant_id, record.year, archiver.scratch, archiver.model)
+    record = records.verified(archiver.place.master, record, proof.seconds)
+    return Proven(record=record, proof=proof, snapshots=packed.extract.snapshots)
+
+
+def fetch(bucket: Bucket, record: Record, folder: Path) -> Path:
+    """Fetches a record's tarball; DamagedError unless its size and digests are those of the record."""
+    folder.mkdir(exist_ok=True)
+    path = folder / record.location.rsplit("/", 1)[-1]
+    found = bucket.get(bucket.key(record.location), path)
+    if (found.size, found.sha256) != (record.size, record.sha256):
+        raise DamagedError(
+            f"{record.location} is not what was stored: {found.size} bytes with SHA-256 {found.sha256[:12]}…, "
+            f"the record says {record.size} bytes with {str(record.sha256)[:12]}…. Nothing was changed.",
+            hint="The object was cut off, altered or swapped. Look for an older version of it in the store.",
+        )
+    return path
+
+
+@contextmanager
+def work_folder(archiver: Archiver) -> Iterator[Path]:
+    """An empty folder for spool files, gone afterwards."""
+    archiver.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archiver.work) as folder:
+        yield Path(folder)
+
+
+def _outcome(done: Reclaimed, seconds: float) -> Outcome:
+    record = done.record
+    return Outcome(tenant_id=record.tenant_id, seconds=seconds, rows=record.rows, size=record.size or 0, reclaimed=done)
+
+
+def _batches(tenants: list[Tenant], size: int) -> Iterator[list[Tenant]]:
+    for start in range(0, len(tenants), size):
+        yield tenants[start : start + size]

@@ -1,0 +1,148 @@
+"""The archive file: a deterministic tar inside gzip. Written whole, read member by member, never unpacked to a path."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from isal import igzip
+
+from archiver import layout
+from archiver.manifest import Manifest, Member
+from errors import DamagedError
+
+JOIN = 1 << 20  # bytes gathered before they are hashed and written
+IN_MEMORY = 32 << 20  # bytes of an opened archive above which it goes to an unnamed file
+
+
+class Spool:
+    """A sink for COPY: joins the one-row writes of psycopg2, hashes them, and writes them to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb")
+        self._hash = hashlib.sha256()
+        self._parts: list[bytes] = []
+        self._pending = 0
+        self._size = 0
+
+    def write(self, data: bytes, /) -> int:
+        """Takes one row."""
+        self._parts.append(data)
+        self._pending += len(data)
+        if self._pending >= JOIN:
+            self._flush()
+        return len(data)
+
+    def finish(self, rows: int) -> Member:
+        """Closes the file; what the manifest says of it."""
+        self._flush()
+        self._file.close()
+        return Member(rows=rows, bytes=self._size, sha256=self._hash.hexdigest())
+
+    def _flush(self) -> None:
+        data = b"".join(self._parts)
+        self._hash.update(data)
+        self._file.write(data)
+        self._size += len(data)
+        self._parts.clear()
+        self._pending = 0
+
+
+def write(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
+    """Writes the archive, members sorted by name; equal content gives equal bytes."""
+    with (
+        path.open("wb") as out,
+        igzip.IGzipFile(filename="", fileobj=out, mode="wb", compresslevel=1, mtime=0) as gz,
+        tarfile.open(fileobj=gz, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name in sorted([*texts, *files]):
+            if name in texts:
+                tar.addfile(_entry(name, len(texts[name])), io.BytesIO(texts[name]))
+            else:
+                with files[name].open("rb") as source:
+                    tar.addfile(_entry(name, files[name].stat().st_size), source)
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    """A header with nothing in it that differs from one run to the next."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o644
+    return entry
+
+
+class Archive:
+    """An opened archive whose every byte has been held against its manifest."""
+
+    def __init__(self, tar: tarfile.TarFile, name: str) -> None:
+        self._tar = tar
+        self._name = name
+        self._entries = self._index()
+        self.manifest = Manifest.from_json(self._bytes(layout.MANIFEST))
+        self._prove()
+
+    def open(self, member: str) -> IO[bytes]:
+        """A member's bytes, as often as wanted."""
+        source = self._tar.extractfile(self._entries[member])
+        assert source is not None  # _index lets only plain files through
+        return source
+
+    def _index(self) -> dict[str, tarfile.TarInfo]:
+        entries: dict[str, tarfile.TarInfo] = {}
+        for entry in self._tar:
+            if not entry.isreg() or entry.name in entries:
+                raise DamagedError(f"{self._name} holds a member that does not belong there: {entry.name!r}.")
+            entries[entry.name] = entry
+        if layout.MANIFEST not in entries:
+            raise DamagedError(f"{self._name} holds no {layout.MANIFEST}.")
+        return entries
+
+    def _prove(self) -> None:
+        wanted = {layout.MANIFEST, *self.manifest.texts, *self.manifest.members}
+        for name in sorted(wanted ^ self._entries.keys()):
+            raise DamagedError(f"{self._name} {'lacks' if name in wanted else 'holds a stray'} member {name!r}.")
+        for name, sha256 in self.manifest.texts.items():
+            if hashlib.sha256(self._bytes(name)).hexdigest() != sha256:
+                raise DamagedError(f"{self._name}: the member {name} does not match its SHA-256.")
+        for name, member in self.manifest.members.items():
+            if measured(self.open(name)) != member:
+                raise DamagedError(f"{self._name}: the member {name} does not match its rows and SHA-256.")
+
+    def _bytes(self, name: str) -> bytes:
+        return self.open(name).read()
+
+
+def measured(source: IO[bytes]) -> Member:
+    """Rows, bytes and SHA-256 of COPY text."""
+    digest, rows, size = hashlib.sha256(), 0, 0
+    while data := source.read(JOIN):
+        digest.update(data)
+        rows += data.count(b"\n")
+        size += len(data)
+    return Member(rows=rows, bytes=size, sha256=digest.hexdigest())
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """Opens an archive and proves it against its own manifest.
+
+    Nothing is unpacked to a path: the tar lies in an unnamed file, from which members are read in any order.
+    Raises DamagedError for whatever is not a whole archive of this format.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(path.parent)) as plain:
+        try:
+            with igzip.open(path, "rb") as gz:
+                shutil.copyfileobj(gz, plain, JOIN)
+            plain.seek(0)
+            tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115 - lives as long as `plain`
+            archive = Archive(tar, path.name)
+        except (tarfile.TarError, EOFError, OSError, ValueError, igzip.BadGzipFile) as error:
+            raise DamagedError(f"{path.name} is no whole archive: {str(error).rstrip('.')}.") from error
+        yield archive

@@ -1,0 +1,154 @@
+"""Which tables belong to a tenant, and in which order its rows are found; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from errors import Problems
+from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from inventory.model import Depth
+
+MASTER, SHARD = "master", "shard"
+_LINK = re.compile(r"(\w+) = (?:(master|shard)\.)?(\w+)\.(\w+)(?: where (\w+) = (.+))?", re.ASCII)
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A table of the model: `shard.enrollments`."""
+
+    database: str  # master or shard
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.database}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """Rows of `child` belong to rows of `parent` where the columns are equal (and `where` holds)."""
+
+    child: TableName
+    column: str
+    parent: TableName
+    parent_column: str
+    where: tuple[str, str] | None = None  # column of the child, and its value
+
+    def __str__(self) -> str:
+        return f"{self.child}.{self.column} = {self.parent}.{self.parent_column}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The catalog, resolved: tables stand parents first."""
+
+    catalog: Catalog  # as written
+    tables: tuple[TableName, ...]
+    links: tuple[Link, ...]  # by which rows are found
+    needs: tuple[Link, ...]  # by which rows elsewhere keep one alive; the parent is who needs it
+    depths: Mapping[Depth, DepthRule]
+    root: TableName
+
+    @property
+    def tenant(self) -> Tenant:
+        """The table that has one row for each tenant."""
+        return self.catalog.tenant
+
+    def written(self, table: TableName) -> Table | None:
+        """What the catalog says of a table; None where it is not carried."""
+        return self.catalog.databases[table.database].get(table.table)
+
+    def found_by(self, table: TableName) -> tuple[Link, ...]:
+        """The links by which a table's rows are found."""
+        return self._found_by.get(table, ())
+
+    def needed_by(self, table: TableName) -> tuple[Link, ...]:
+        """Every link by which a row elsewhere may need one of this table's."""
+        return (*self.found_by(table), *(need for need in self.needs if need.child == table))
+
+    def of(self, database: str) -> tuple[TableName, ...]:
+        """The tables of one database, parents first."""
+        return tuple(table for table in self.tables if table.database == database)
+
+    def columns(self, table: TableName) -> tuple[str, ...]:
+        """The columns whose values link this table with others, in a fixed order."""
+        child = {link.column for link in (*self.links, *self.needs) if link.child == table}
+        parent = {link.parent_column for link in (*self.links, *self.needs) if link.parent == table}
+        where = {link.where[0] for link in self.found_by(table) if link.where}
+        return tuple(sorted(child | parent | where))
+
+    def below(self, depth: Depth) -> frozenset[TableName]:
+        """The tables that a depth of deletion reaches."""
+        rule = self.depths[depth]
+        reached = {table for table in self.tables if table.table == rule.start}
+        for table in self.tables:
+            if table.table not in rule.stay and any(link.parent in reached for link in self.found_by(table)):
+                reached.add(table)
+        return frozenset(reached)
+
+    @cached_property
+    def _found_by(self) -> dict[TableName, tuple[Link, ...]]:
+        return {table: tuple(link for link in self.links if link.child == table) for table in self.tables}
+
+
+def resolve(catalog: Catalog) -> Model:
+    """The model that a catalog describes; Problems with every mistake in it at once."""
+    mistakes: list[str] = []
+    written = {
+        TableName(database, name): table
+        for database, tables in catalog.databases.items()
+        for name, table in tables.items()
+    }
+    root = TableName(MASTER, catalog.tenant.table)
+    links = [link for name, table in written.items() for link in _links(name, table.found_by, "found_by", mistakes)]
+    needs = [link for name, table in written.items() for link in _links(name, table.needed_by, "needed_by", mistakes)]
+    mistakes += _mistakes(catalog, root, set(written), links)
+    order = _parents_first(list(written), [*links, *(need for need in needs if need.parent in written)])
+    for name in written.keys() - set(order):
+        mistakes.append(f"databases/{name.database}/{name.table}/found_by: expected no cycle, got one through {name}")
+    if mistakes:
+        raise Problems("The catalog of tables has mistakes:", mistakes)
+    depths = {depth: catalog.depths[depth.value] for depth in Depth}
+    return Model(catalog=catalog, tables=order, links=tuple(links), needs=tuple(needs), depths=depths, root=root)
+
+
+def _links(child: TableName, written: Iterable[str], key: str, mistakes: list[str]) -> Iterable[Link]:
+    for text in written:
+        found = _LINK.fullmatch(text)
+        if found is None:
+            mistakes.append(
+                f"databases/{child.database}/{child.table}/{key}: "
+                f"expected `column = table.column [where column = value]`, got {text!r}"
+            )
+            continue
+        column, database, table, parent_column, extra, value = found.groups()
+        where = (extra, value) if extra else None
+        yield Link(child, column, TableName(database or child.database, table), parent_column, where)
+
+
+def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: list[Link]) -> Iterable[str]:
+    for database in catalog.databases.keys() - {MASTER, SHARD}:
+        yield f"databases/{database}: expected master or shard, got {database!r}"
+    if root not in tables:
+        yield f"tenant/table: expected a table of databases/master, got {root.table!r}"
+    for link in links:
+        if link.parent not in tables:
+            path = f"databases/{link.child.database}/{link.child.table}/found_by"
+            yield f"{path}: expected a table that stands in the catalog, got {link.parent}"
+    for orphan in tables - {link.child for link in links} - {root}:
+        yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
+    for depth in Depth:
+        rule = catalog.depths.get(depth.value)
+        if rule is None or rule.start not in {table.table for table in tables}:
+            yield f"depths/{depth.value}: expected a table to start from, got {rule.start if rule else None!r}"
+
+
+def _parents_first(tables: list[TableName], links: list[Link]) -> tuple[TableName, ...]:
+    """Tables in written order, but each after all the tables it is found by; those in a cycle are left out."""
+    parents = {table: {link.parent for link in links if link.child == table} for table in tables}
+    order: list[TableName] = []
+    while ready := [table for table in tables if table not in order and parents[table] <= set(order)]:
+        order.append(ready[0])
+    return tuple(order)

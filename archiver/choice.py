@@ -1,0 +1,135 @@
+"""From an operator's words to the tenants and records they mean; UsageError where they mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from archiver import records, tenants
+from archiver.records import Record, State
+from archiver.tenants import Exclude, Tenant
+from archiver.workplace import Workplace
+from errors import UsageError
+
+BACK = (State.ARCHIVED, State.RESTORING)  # what can be restored
+
+
+def one_to_archive(place: Workplace, tenant_id: int, year: int) -> Tenant:
+    """The live tenant that is not archived for the year."""
+    noun = place.model.tenant.noun
+    if tenant_id in _archived(place, year):
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
+            hint=f"inv archive.show {tenant_id} shows it, inv restore.{noun} {tenant_id} brings it back.",
+        )
+    found = tenants.tenant(place.master, place.model.tenant, tenant_id)
+    if found is None:
+        raise UsageError(f"There is no {noun} {tenant_id}.", hint="inv archive.list shows what is archived.")
+    return found
+
+
+def customers_to_archive(place: Workplace, customer_id: int, year: int) -> tuple[Tenant, ...]:
+    """The live tenants of a customer that are not archived for the year; none, when all are."""
+    archived = _archived(place, year)
+    found = tenants.of_customer(place.master, place.model.tenant, customer_id)
+    return tuple(tenant for tenant in found if tenant.id not in archived)
+
+
+def all_to_archive(place: Workplace, year: int, exclude: Exclude) -> tuple[Tenant, ...]:
+    """Every live tenant that is neither excluded nor archived for the year."""
+    archived = _archived(place, year)
+    _known(place, exclude, archived)
+    found = tenants.all_but(place.master, place.model.tenant, exclude)
+    return tuple(tenant for tenant in found if tenant.id not in archived)
+
+
+def one_to_restore(place: Workplace, tenant_id: int, year: int | None) -> Record:
+    """The tenant's record; of several years one must be named."""
+    noun = place.model.tenant.noun
+    found = _only_back(records.of_tenant(place.master, tenant_id, year))
+    if not found:
+        of_year = f" for {year}" if year else ""
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is not archived{of_year}.", hint="inv archive.list shows what is."
+        )
+    if len(found) > 1:
+        years = _listed(record.year for record in found)
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
+        )
+    return found[0]
+
+
+def customers_to_restore(place: Workplace, customer_id: int, year: int | None) -> tuple[Record, ...]:
+    """A customer's records; of several years one must be named."""
+    found = tuple(record for record in records.read_if_any(place.master, year, customer_id) if record.state in BACK)
+    noun, years = place.model.tenant.noun, sorted({record.year for record in found})
+    if not found:
+        raise UsageError(f"No {noun} of customer {customer_id} is archived{f' for {year}' if year else ''}.")
+    if len(years) > 1:
+        raise UsageError(
+            f"{noun.capitalize()}s of customer {customer_id} are archived for several years: {_listed(years)}.",
+            hint="Add --year=…",
+        )
+    return found
+
+
+def night_to_restore(place: Workplace, year: int, night: date) -> tuple[Record, ...]:
+    """Every record that a night made."""
+    found = tuple(record for record in _only_back(records.of_year(place.master, year)) if record.night == night)
+    if not found:
+        raise UsageError(f"The night {night} archived nothing that is still archived.")
+    return found
+
+
+def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:
+    """The tenant's record, in whatever state; of several years the latest."""
+    found = records.read_if_any(place.master, year, tenant_id=tenant_id)
+    if not found:
+        raise UsageError(
+            f"{place.model.tenant.noun.capitalize()} {tenant_id} is not archived{f' for {year}' if year else ''}.",
+            hint="inv archive.list shows what is.",
+        )
+    return found[0]
+
+
+def joined(one: Exclude, other: Exclude) -> Exclude:
+    """Whoever either leaves out."""
+    return Exclude(tenants=one.tenants | other.tenants, customers=one.customers | other.customers)
+
+
+def exclusion(lines: Iterable[str], path: str) -> Exclude:
+    """An operator's list: a tenant's id a line, or `customer 99`."""
+    alone, customers = set(), set()
+    for line in lines:
+        words = line.split()
+        known = words[-1].isascii() and words[-1].isdigit()
+        if known and len(words) == 1:
+            alone.add(int(line))
+        elif known and len(words) == 2 and words[0] == "customer":
+            customers.add(int(words[1]))
+        else:
+            raise UsageError(f"{path}: expected an id or `customer` and an id on each line, got {line!r}.")
+    return Exclude(tenants=frozenset(alone), customers=frozenset(customers))
+
+
+def _archived(place: Workplace, year: int) -> set[int]:
+    return {record.tenant_id for record in records.of_year(place.master, year) if record.state is State.ARCHIVED}
+
+
+def _known(place: Workplace, exclude: Exclude, archived: set[int]) -> None:
+    """An exclusion that names nobody is a slip of the pen that would archive somebody."""
+    unknown = [one for one in tenants.unknown(place.master, place.model.tenant, exclude.tenants) if one not in archived]
+    if unknown:
+        noun = place.model.tenant.noun
+        raise UsageError(f"The exclusion names {noun}s that do not exist: {_listed(unknown)}.")
+    for customer in sorted(exclude.customers):
+        tenants.of_customer(place.master, place.model.tenant, customer)
+
+
+def _only_back(found: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in found if record.state in BACK)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,123 @@
+"""Every name inside and outside an archive, and the texts that let it be opened without this tool; pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from archiver.catalog import TableName
+from archiver.manifest import Manifest
+from archiver.postgres import SETTINGS
+from archiver.schema import NAMESPACE, Table, ddl, load_order, quoted
+
+MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
+UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
+
+
+def tarball(noun: str, year: int, tenant_id: int) -> str:
+    """The archive's file name: `2013_school_13.tar.gz`."""
+    return f"{year}_{noun}_{tenant_id}.tar.gz"
+
+
+def object_key(noun: str, year: int, tenant_id: int, extraction: str) -> str:
+    """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz`."""
+    return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}"
+
+
+def member(table: TableName) -> str:
+    """A table's rows inside the archive: `master/schools.copy`."""
+    return f"{table.database}/{table.table}.copy"
+
+
+def sealed(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest with its texts' digests, and all members that are not rows, by name."""
+    texts = {
+        README: _readme(manifest).encode(),
+        SCHEMA_SQL: schema_sql(manifest).encode(),
+        RESTORE_SQL: restore_sql(manifest).encode(),
+    }
+    digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
+    manifest = replace(manifest, texts=digests)
+    return manifest, {**texts, MANIFEST: manifest.to_json()}
+
+
+def schema_sql(manifest: Manifest) -> str:
+    """psql script that creates empty tables."""
+    return _script(
+        "Creates the tables, empty, as they were when these rows were taken.",
+        ((database, (f"{line};" for line in ddl(schema))) for database, schema in manifest.schemas.items()),
+    )
+
+
+def restore_sql(manifest: Manifest) -> str:
+    """psql script that loads the rows which are not there yet, what a foreign key names before what names it."""
+    pins = "\n".join(f"SET {key} TO '{value}';" for key, value in SETTINGS.items())
+    parts = (
+        (database, (line for table in load_order(schema) for line in _load(database, table, schema.tables[table])))
+        for database, schema in manifest.schemas.items()
+    )
+    return _script("Loads the rows that are not there yet. Run it where the archive was unpacked.", parts, pins)
+
+
+def _load(database: str, name: str, table: Table) -> Iterable[str]:
+    target, columns = f"{NAMESPACE}.{quoted(name)}", ", ".join(quoted(column.name) for column in table.copied)
+    source = f"({columns}) FROM '{member(TableName(database, name))}'"
+    if not table.primary_key and any(column.type in UNCOMPARABLE for column in table.columns):
+        yield f"\\copy {target} {source}"
+        return
+    yield f"CREATE TEMP TABLE stage AS SELECT {columns} FROM {target} WITH NO DATA;"
+    yield f"\\copy pg_temp.stage {source}"
+    yield f"INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg_temp.stage"
+    if table.primary_key:
+        yield f"ON CONFLICT ({', '.join(map(quoted, table.primary_key))}) DO NOTHING;"
+    else:
+        yield f"EXCEPT ALL SELECT {columns} FROM {target};"
+    yield "DROP TABLE pg_temp.stage;"
+
+
+def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]], before: str = "") -> str:
+    lines = [
+        f"-- {purpose}",
+        "-- psql -v ON_ERROR_STOP=1 -v database=master (or shard); without -v database: both, into one database.",
+        "\\if :{?database} \\else \\set database both \\endif",
+        *([before] if before else []),
+        "BEGIN;",
+    ]
+    for database, statements in parts:
+        lines += [
+            f"SELECT :'database' IN ('{database}', 'both') AS wanted \\gset",
+            "\\if :wanted",
+            *statements,
+            "\\endif",
+        ]
+    return "\n".join([*lines, "COMMIT;", ""])
+
+
+def _readme(manifest: Manifest) -> str:
+    name = tarball(manifest.noun, manifest.year, manifest.tenant_id)
+    rows = "\n".join(f"  {count.rows:>9}  {path}" for path, count in sorted(manifest.members.items()))
+    return f"""{manifest.noun.capitalize()} {manifest.tenant_id}, year {manifest.year}: all its rows.
+
+This file needs no tool but tar and PostgreSQL's psql (server {manifest.server_versions}).
+
+  tar xzf {name}                        into an empty folder; then, in that folder:
+  sha256sum …                           each .copy file's SHA-256 stands in manifest.json
+
+To look at it, in a new database:
+
+  createdb look
+  psql -d look -v ON_ERROR_STOP=1 -f schema.sql -f restore.sql
+
+To bring it back where the tables exist, the shard first; rows that are there already stay as they are:
+
+  psql -d SHARD  -v ON_ERROR_STOP=1 -v database=shard  -f restore.sql
+  psql -d MASTER -v ON_ERROR_STOP=1 -v database=master -f restore.sql
+
+The rows came from the databases master and {manifest.shard} (here: shard). Each .copy file is COPY text format, UTF-8,
+timestamps in UTC, with the columns named in restore.sql; generated columns are left out. A row that was shared with
+another {manifest.noun} stands in the archives of both.
+
+     rows  member
+{rows}
+"""

@@ -1,0 +1,206 @@
+"""The only door to psycopg2: sessions with pinned settings, explicit transactions, and errors without people's data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+import psycopg2
+from psycopg2 import errorcodes
+from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
+
+from errors import CutoverError, UnknownError
+
+__all__ = ["SETTINGS", "SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
+
+# What a value looks like as text depends on these, so every session pins them and every manifest records them.
+SETTINGS: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "search_path": "pg_catalog",
+    "row_security": "off",
+    "synchronize_seqscans": "off",
+}
+_SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", "jit": "off"}
+_CONNECT: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+class DatabaseError(CutoverError):
+    """PostgreSQL refused; `code` is its SQLSTATE, empty where the link broke."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone, so that nobody knows what became of the statement."""
+        return not self.code or self.code.startswith(("08", "57P"))
+
+
+class Sink(Protocol):
+    """Where COPY's bytes go."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Source(Protocol):
+    """Where COPY's bytes come from."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, size: int = -1, /) -> bytes: ...
+
+
+def connect(connection: Mapping[str, str], *, name: str) -> Session:
+    """Opens a session on a database given by libpq keywords; `name` is shown in pg_stat_activity.
+
+    Raises DatabaseError when the server can't be reached.
+    """
+    where = _where(connection)
+    try:
+        link = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name[:63])
+    except psycopg2.Error as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint="Is the server up?") from None
+    link.autocommit = True
+    session = Session(link, where)
+    pins = {**SETTINGS, **_SESSION}
+    session.execute(SQL("; ").join(SQL("SET {} TO {}").format(Identifier(key), Literal(pins[key])) for key in pins))
+    return session
+
+
+class Session:
+    """One connection. Outside `begin` … `commit` every statement is its own transaction."""
+
+    def __init__(self, link: psycopg2.extensions.connection, where: str) -> None:
+        self._link = link
+        self.where = where
+
+    def rows(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
+        """All rows of a query, as tuples."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.execute(query, args)
+            return cursor.fetchall()
+
+    def row(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
+        """The first row of a query, or None."""
+        rows = self.rows(query, args, doing=doing)
+        return rows[0] if rows else None
+
+    def execute(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "writing") -> int:
+        """Runs a statement; the number of rows it touched."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.execute(query, args)
+            return int(cursor.rowcount)
+
+    def copy_out(self, query: Composable, sink: Sink, *, doing: str) -> int:
+        """Streams the rows of a query, its values written in as Literals, as COPY text into a sink; how many."""
+        statement = SQL("COPY ({}) TO STDOUT").format(query)
+        with self._translated(doing), self._link.cursor() as cursor:
+            try:
+                cursor.copy_expert(statement, sink)
+            except OSError:
+                # The sink failed: a rollback would first drain what is left of the COPY.
+                self.close()
+                raise
+            return int(cursor.rowcount)
+
+    def copy_in(self, target: Composable, source: Source, *, doing: str) -> int:
+        """Streams COPY text into `table (columns)`; the number of rows."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.copy_expert(SQL("COPY {} FROM STDIN").format(target), source)
+            return int(cursor.rowcount)
+
+    def begin(self, isolation: str = "READ COMMITTED") -> None:
+        """Opens a transaction."""
+        self.execute(SQL("BEGIN ISOLATION LEVEL " + isolation), doing="opening a transaction")
+
+    def commit(self, *, doing: str) -> None:
+        """Commits; raises UnknownError where the link broke before the answer came."""
+        try:
+            self.execute("COMMIT", doing=doing)
+        except DatabaseError as error:
+            if error.lost:
+                raise UnknownError(
+                    f"{doing.capitalize()} on {self.where}: the connection broke at COMMIT, nobody knows its outcome.",
+                    hint="Run the same command again: it looks and goes on from there.",
+                ) from error
+            raise
+
+    def rollback(self) -> None:
+        """Gives the transaction up; quiet where there is none or the link is gone."""
+        with suppress(DatabaseError, psycopg2.Error):
+            if not self._link.closed and self._link.info.transaction_status:
+                self.execute("ROLLBACK", doing="rolling back")
+
+    @contextmanager
+    def transaction(self, isolation: str = "READ COMMITTED", *, doing: str = "writing") -> Iterator[None]:
+        """Commits what the block did, or rolls it back when the block raises."""
+        self.begin(isolation)
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit(doing=doing)
+
+    @contextmanager
+    def rolled_back(self, isolation: str = "READ COMMITTED") -> Iterator[None]:
+        """A transaction of which nothing stays."""
+        self.begin(isolation)
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def close(self) -> None:
+        """Ends the session; the server rolls back what was open."""
+        with suppress(psycopg2.Error):
+            self._link.close()
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection still stands, as far as this side knows."""
+        return not self._link.closed
+
+    @property
+    def server_version(self) -> str:
+        """The server's version, as `18.6`."""
+        return str(self._link.info.parameter_status("server_version"))
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise _translated(error, f"{doing[:1].upper()}{doing[1:]} on {self.where}") from None
+
+
+def _translated(error: psycopg2.Error, operation: str) -> DatabaseError:
+    """The error without DETAIL and CONTEXT, and without values: those hold people's data."""
+    code = error.pgcode or ""
+    if not code:
+        return DatabaseError(f"{operation} failed: the connection is lost.", hint="Run the same command again.")
+    message = error.diag.message_primary or errorcodes.lookup(code)
+    if code.startswith("22"):  # a data exception quotes the value
+        message = re.split(r'[:"]', message)[0].strip()
+    hint = "Somebody holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
+    return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
+
+
+def _where(connection: Mapping[str, str]) -> str:
+    server = connection.get("service") or f"{connection.get('host', 'localhost')}:{connection.get('port', 5432)}"
+    return f"{connection.get('dbname', '')}@{server}"

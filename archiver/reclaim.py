@@ -1,0 +1,214 @@
+"""Deletes what a verified archive holds, and proves it at that moment. Here: DELETE by identity, a tenant at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from archiver import layout, records
+from archiver.catalog import MASTER, SHARD, Link, Model, TableName
+from archiver.extract import spooled
+from archiver.postgres import SQL, Identifier, Session
+from archiver.records import Record, State
+from archiver.schema import Table, identifier, load_order
+from archiver.selection import Lock, Rows, Selection, Values, among, array, select
+from archiver.sharing import deletable
+from archiver.verify import Verified
+from archiver.workplace import Site
+from errors import CutoverError, RefusedError
+
+DELETED = "deleted"  # the marker's act
+
+Gone = Mapping[TableName, Rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reclaimed:
+    """What a deletion did; deleted and kept together are the manifest's rows."""
+
+    record: Record
+    deleted: Mapping[str, int]  # rows by table
+    kept: Mapping[str, int]  # rows left live, by table, where there are any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """A tenant whose stored archive was restored and compared; without the proof nothing is deleted."""
+
+    record: Record
+    proof: Verified
+    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which the rows were read
+
+
+class Reclaim(Protocol):
+    """A way to give back the space of a set of archived tenants."""
+
+    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]: ...
+
+
+class DeleteRows:
+    """Locks and proves every row in both databases, then deletes in the shard, then in master with the record."""
+
+    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
+        """Deletes each tenant's rows, or none: RefusedError names the tables that changed since the extraction."""
+        return [_delete_tenant(site, model, tenant, work) for tenant in proven]
+
+
+def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Reclaimed:
+    record = records.deleting(site.sessions[MASTER], proven.record)
+    try:
+        return _prove_and_delete(site, model, record, proven, work)
+    except CutoverError:
+        _step_back(site, record)
+        raise
+
+
+def _step_back(site: Site, record: Record) -> None:
+    """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
+    with suppress(CutoverError):
+        if records.marked(site.sessions[SHARD], record, DELETED) is None:
+            records.step_back(site.sessions[MASTER], record, State.VERIFIED)
+
+
+def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, work: Path) -> Reclaimed:
+    with _both_open(site):
+        selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
+        _prove_unchanged(site, model, record, selection, model.tables, work)
+        gone = deletable(model, record.depth, selection, partial(_live, site, selection))
+        _empty_shard(site, model, record, selection, gone)
+        return _empty_master(site, model, record, gone)
+
+
+def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
+    """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
+    marker = records.marked(site.sessions[SHARD], record, DELETED)
+    if marker is None:
+        return None
+    crossing = {str(link): link for link in _crossing(model)}
+    found: Values = {crossing[name]: values for name, values in marker["found"].items()}
+    went: Values = {crossing[name]: values for name, values in marker["gone"].items()}
+    with _both_open(site):
+        selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
+        _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
+        gone = deletable(model, record.depth, selection, partial(_live, site, selection), went)
+        return _empty_master(site, model, record, gone)
+
+
+@contextmanager
+def _both_open(site: Site) -> Iterator[None]:
+    """A transaction in each database of a site; whatever is still open at the end is rolled back."""
+    with ExitStack() as transactions:
+        for session in site.sessions.values():
+            transactions.enter_context(session.rolled_back())
+        yield
+
+
+def _prove_unchanged(
+    site: Site, model: Model, record: Record, selection: Selection, tables: tuple[TableName, ...], work: Path
+) -> None:
+    """Under the lock: each table's rows are as archived, by row version, else by content."""
+    changed = []
+    for table in tables:
+        wanted, rows = record.members[layout.member(table)], selection.found[table]
+        if len(rows.rows) == wanted.rows and not rows.changed:
+            continue
+        now = spooled(site, model, table, selection, record.tenant_id, work / "now.copy")
+        if now != wanted:
+            changed.append(f"{table} ({wanted.rows} rows archived, {now.rows} now)")
+    if changed:
+        raise RefusedError(
+            f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
+            f"{', '.join(changed)}. Nothing was deleted.",
+            hint="Somebody works there. Run the same command again: it archives the rows as they are then.",
+        )
+
+
+def _live(site: Site, selection: Selection, link: Link, values: set[Any]) -> set[Any]:
+    """Which of a link's values some live row outside the tenant names: in its own databases, and from master on every
+    other shard, where a key of master may be named as well."""
+    own = site.sessions[link.parent.database]
+    elsewhere = site.other_shards if link.child.database != link.parent.database == SHARD else ()
+    named: set[Any] = set()
+    for session in (own, *elsewhere):
+        query = _naming(site, link, values, selection.found.get(link.parent) if session is own else None)
+        named |= {row[0] for row in session.rows(query, doing=f"looking who needs {link.child}")}
+    return named
+
+
+def _naming(site: Site, link: Link, values: set[Any], own: Rows | None) -> Any:
+    column = Identifier(link.parent_column)
+    child = site.schemas[link.child.database].tables[link.child.table]
+    query = SQL("SELECT DISTINCT {} FROM {} WHERE {} = ANY({})").format(
+        column, identifier(link.parent.table), column, array(child, link.column, values)
+    )
+    if own is None or not own.rows:
+        return query
+    parent = site.schemas[link.parent.database].tables[link.parent.table]
+    return SQL("{} AND NOT ({})").format(query, among(parent, own.identity, own.identities()))
+
+
+def _crossing(model: Model) -> list[Link]:
+    """The links by which master's rows are found through the shard's."""
+    return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
+
+
+def _empty_shard(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> None:
+    """Deletes in the shard and commits, with a marker that says so and holds what master's rows are found by."""
+    shard = site.sessions[SHARD]
+    _delete(site, SHARD, gone)
+    marker = {
+        "found": {str(link): selection.found[link.parent].values(link.parent_column) for link in _crossing(model)},
+        "gone": {str(link): gone[link.parent].values(link.parent_column) for link in _crossing(model)},
+        "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
+    }
+    records.mark(shard, record, DELETED, marker)
+    shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
+
+
+def _empty_master(site: Site, model: Model, record: Record, gone: Gone) -> Reclaimed:
+    """Deletes in master and commits, together with the record's last state and the log."""
+    master = site.sessions[MASTER]
+    _delete(site, MASTER, gone)
+    marker = records.marked(site.sessions[SHARD], record, DELETED) or {"deleted": {}}
+    deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **marker["deleted"]}
+    kept = {
+        str(table): rows
+        for table in model.tables
+        if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
+    }
+    records.remember_gone(master, record, _keys(site, gone))
+    record = records.archived(master, record, kept)
+    records.log(master, "archive", record, {"deleted": deleted, "kept": kept, "sha256": record.sha256})
+    master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
+    return Reclaimed(record=record, deleted=deleted, kept=kept)
+
+
+def _delete(site: Site, database: str, gone: Gone) -> None:
+    """Deletes by identity, what names another row before what it names; each count must come out."""
+    schema = site.schemas[database]
+    for name in reversed(load_order(schema)):
+        rows = gone[TableName(database, name)]
+        if rows.rows:
+            _delete_rows(site.sessions[database], name, schema.tables[name], rows)
+
+
+def _delete_rows(session: Session, name: str, shape: Table, rows: Rows) -> None:
+    query = SQL("DELETE FROM {} WHERE {}").format(identifier(name), among(shape, rows.identity, rows.identities()))
+    count = session.execute(query, doing=f"deleting from {name}")
+    if count != len(rows.rows):
+        raise RefusedError(
+            f"Deleting from {name} on {session.where} refused: {count} rows went, {len(rows.rows)} were proved."
+        )
+
+
+def _keys(site: Site, gone: Gone) -> dict[str, list[int]]:
+    """The whole-number keys of master's deleted rows, by table."""
+    return {
+        table.table: [row[0] for row in rows.rows]
+        for table, rows in gone.items()
+        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
+    }

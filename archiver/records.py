@@ -1,0 +1,329 @@
+"""The extraction record and the log: what was archived, where it lies, and who did what. In schema `archiver`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+from archiver.manifest import Manifest, Member
+from archiver.postgres import SQL, Identifier, Session
+from archiver.storage import Digests
+from archiver.tenants import Tenant
+from inventory.model import Depth
+
+
+class State(Enum):
+    """A tenant's life; each is written before the act it names."""
+
+    EXTRACTING = "extracting"  # rows are being read; nothing is stored
+    STORED = "stored"  # the tarball lies in the store
+    VERIFIED = "verified"  # it was fetched, restored and compared
+    DELETING = "deleting"  # the live rows are going
+    ARCHIVED = "archived"  # they are gone
+    RESTORING = "restoring"  # they are coming back; done, the record is deleted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be done with a set of tenants."""
+
+    year: int
+    depth: Depth
+    night: date | None = None
+    pretend: bool = False  # up to the verification, from the local file; nothing is stored, deleted or recorded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What master knows of one tenant's archive of one year."""
+
+    id: int
+    tenant_id: int
+    tenant_name: str
+    customer_id: int | None
+    customer_name: str | None
+    year: int
+    night: date | None  # of the run over all tenants that archived it; none: archived by itself
+    shard: str
+    depth: Depth
+    state: State
+    location: str  # s3://bucket/key
+    fingerprint: str  # of the schema it came from
+    size: int | None  # bytes of the tarball
+    md5: str | None
+    sha256: str | None
+    members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
+    kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
+    seconds_to_extract: float | None
+    seconds_to_restore: float | None  # into the scratch database
+    operator: str
+    host: str
+    started_at: datetime
+    verified_at: datetime | None
+    archived_at: datetime | None
+
+    @property
+    def rows(self) -> int:
+        """Rows in the archive."""
+        return sum(member.rows for member in self.members.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: enums by their values, times in ISO format."""
+        plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value}
+        return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
+
+
+def prepare(session: Session) -> None:
+    """Makes the schema `archiver` where it is missing; the same in master and on every shard."""
+    if not prepared(session):
+        with session.transaction(doing="making the archiver's tables"):
+            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))")
+            session.execute(_TABLES, doing="making the archiver's tables")
+
+
+def start(session: Session, tenant: Tenant, order: Order, location: str) -> Record:
+    """Writes that an extraction begins, in place of one that came to nothing: the caller has seen that nothing went."""
+    with session.transaction(doing="writing the record"):
+        session.execute(
+            "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
+            (tenant.id, order.year, _UNDONE),
+        )
+        row = session.row(
+            "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
+            " depth, state, location, operator, host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " RETURNING id",
+            (
+                *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, order.year, order.night),
+                *(tenant.shard, order.depth.value, State.EXTRACTING.value, location, operator(), host()),
+            ),
+        )
+    return by_id(session, row[0])
+
+
+_UNDONE = (State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value, State.DELETING.value)
+
+
+def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
+    """Writes that the tarball lies in the store."""
+    return _advance(
+        session,
+        record,
+        State.STORED,
+        size=digests.size,
+        md5=digests.md5,
+        sha256=digests.sha256,
+        fingerprint=manifest.fingerprint,
+        members=json.dumps({name: vars(member) for name, member in manifest.members.items()}),
+        seconds_to_extract=seconds,
+    )
+
+
+def verified(session: Session, record: Record, seconds: float) -> Record:
+    """Writes that the stored tarball was restored and compared."""
+    return _advance(session, record, State.VERIFIED, seconds_to_restore=seconds, verified_at="now")
+
+
+def deleting(session: Session, record: Record) -> Record:
+    """Writes that the deletion begins."""
+    return _advance(session, record, State.DELETING)
+
+
+def restoring(session: Session, record: Record) -> Record:
+    """Writes that the way back begins."""
+    return _advance(session, record, State.RESTORING)
+
+
+def step_back(session: Session, record: Record, state: State) -> Record:
+    """Writes that the act which the state named did not happen."""
+    return _advance(session, record, state)
+
+
+def archived(session: Session, record: Record, kept: Mapping[str, int]) -> Record:
+    """Writes that the live rows are gone; belongs into the transaction that deletes them."""
+    return _advance(session, record, State.ARCHIVED, kept=json.dumps(kept), archived_at="now")
+
+
+def remove(session: Session, record: Record) -> None:
+    """Deletes the record; belongs into the transaction that loads the rows."""
+    session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
+
+
+def by_id(session: Session, record_id: int) -> Record:
+    """The record of that id, which is there."""
+    return _read(session, "id = %s", (record_id,))[0]
+
+
+def of_tenant(session: Session, tenant_id: int, year: int | None = None) -> tuple[Record, ...]:
+    """A tenant's records, of one year or of all, the latest year first."""
+    return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
+
+
+def of_year(session: Session, year: int) -> tuple[Record, ...]:
+    """Every record of a year."""
+    return _read(session, "year = %s", (year,))
+
+
+def read_if_any(
+    session: Session, year: int | None = None, customer_id: int | None = None, tenant_id: int | None = None
+) -> tuple[Record, ...]:
+    """The records that match what is given; none where nothing was ever archived and the table is not there."""
+    if not prepared(session):
+        return ()
+    wanted = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    condition = " AND ".join(["true", *(f"{name} = %s" for name in given)])
+    return _read(session, condition, tuple(given.values()))
+
+
+def prepared(session: Session) -> bool:
+    """Whether the archiver's own tables are there."""
+    row = session.row("SELECT to_regclass('archiver.log') IS NOT NULL", doing="looking for the archiver's tables")
+    return bool(row[0])
+
+
+def log(session: Session, act: str, record: Record, details: Mapping[str, object]) -> None:
+    """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
+    session.execute(
+        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
+        doing="writing the log",
+    )
+
+
+def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:
+    """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled."""
+    session.execute(
+        "INSERT INTO archiver.markers (record_id, act, content) VALUES (%s, %s, %s)",
+        (record.id, act, json.dumps(content)),
+        doing="writing the marker",
+    )
+
+
+def marked(session: Session, record: Record, act: str) -> dict[str, Any] | None:
+    """What the marker of an act holds, or None where the act did not happen."""
+    row = session.row("SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+    return row[0] if row else None
+
+
+def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
+    """Notes the keys of deleted rows, by table, so that it can be looked up later that nothing names them."""
+    for table, ids in gone.items():
+        session.execute(
+            "INSERT INTO archiver.gone (record_id, table_name, ids) VALUES (%s, %s, %s::bigint[])",
+            (record.id, table, list(ids)),
+            doing="noting the deleted keys",
+        )
+
+
+def gone_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
+    """The keys of a table's deleted rows, by tenant."""
+    return dict(
+        session.rows(
+            "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
+            " WHERE r.year = %s AND g.table_name = %s",
+            (year, table),
+            doing="reading the deleted keys",
+        )
+    )
+
+
+def operator() -> str:
+    """Who works here: the login name, or the name that the operator's own machine passed on."""
+    return os.environ.get("CUTOVER_OPERATOR") or getpass.getuser()
+
+
+def host() -> str:
+    """On which machine."""
+    return socket.gethostname()
+
+
+def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:
+    wanted = {"state": state.value, **columns}
+    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    session.execute(
+        SQL("UPDATE archiver.records SET {} WHERE id = %s").format(settings),
+        (*wanted.values(), record.id),
+        doing=f"writing the record's state {state.value}",
+    )
+    return by_id(session, record.id)
+
+
+def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Record, ...]:
+    names = [field.name for field in fields(Record)]
+    query = f"SELECT {', '.join(names)} FROM archiver.records WHERE {condition} ORDER BY year DESC, tenant_id"  # noqa: S608 - both are this file's own words
+    rows = session.rows(query, args, doing="reading the records")
+    return tuple(_record(dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _record(row: dict[str, Any]) -> Record:
+    members = {name: Member(**member) for name, member in row["members"].items()}
+    return Record(**{**row, "members": members, "state": State(row["state"]), "depth": Depth(row["depth"])})
+
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS archiver;
+CREATE TABLE IF NOT EXISTS archiver.records (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    tenant_name text NOT NULL,
+    customer_id bigint,
+    customer_name text,
+    year integer NOT NULL,
+    night date,
+    shard text NOT NULL,
+    depth text NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL,
+    fingerprint text NOT NULL DEFAULT '',
+    size bigint,
+    md5 text,
+    sha256 text,
+    members jsonb NOT NULL DEFAULT '{}',
+    kept jsonb NOT NULL DEFAULT '{}',
+    seconds_to_extract double precision,
+    seconds_to_restore double precision,
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    archived_at timestamptz,
+    UNIQUE (tenant_id, year)
+);
+CREATE TABLE IF NOT EXISTS archiver.markers (
+    record_id bigint NOT NULL,
+    act text NOT NULL,
+    content jsonb NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (record_id, act)
+);
+CREATE TABLE IF NOT EXISTS archiver.gone (
+    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
+    table_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, table_name)
+);
+CREATE TABLE IF NOT EXISTS archiver.log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    operator text NOT NULL,
+    host text NOT NULL,
+    act text NOT NULL,
+    tenant_id bigint NOT NULL,
+    year integer NOT NULL,
+    record_id bigint NOT NULL,
+    details jsonb NOT NULL
+);
+CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'archiver.log is append-only'; END $$;
+DROP TRIGGER IF EXISTS append_only ON archiver.log;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
+    FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
+"""

@@ -1,0 +1,149 @@
+"""The way back: a set of archived tenants, each into its shard, then into master together with the record's end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from archiver import records
+from archiver.archive import Archiver, fetch, work_folder
+from archiver.bundle import Archive, opened
+from archiver.catalog import MASTER, SHARD, Model
+from archiver.load import Loaded, load_database
+from archiver.postgres import SQL, Session
+from archiver.records import Record, State
+from archiver.schema import Schema
+from archiver.verify import belongs_to, verify
+from archiver.workplace import Site
+from errors import CutoverError, RefusedError
+
+LOADED = "restored"  # the marker's act
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What became of one tenant."""
+
+    record: Record
+    seconds: float
+    tables: Mapping[str, Loaded]  # pretended: what would be loaded
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Restored], None]
+
+
+def restore(archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell: Tell) -> list[Restored]:
+    """Brings tenants back; one that fails stays archived and is reported, the others go on.
+
+    The caller holds the locks. `tell` hears of each tenant as it ends.
+    """
+    outcomes = []
+    for record in wanted:
+        outcomes.append(_attempt(archiver, record, pretend))
+        tell(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, record: Record, pretend: bool) -> Restored:
+    began = time.monotonic()
+    try:
+        with work_folder(archiver) as work:
+            tables = _pretend(archiver, record, work) if pretend else _restore(archiver, record, work)
+        return Restored(record=record, seconds=time.monotonic() - began, tables=tables)
+    except CutoverError as error:
+        return Restored(record=record, seconds=time.monotonic() - began, tables={}, error=error)
+
+
+def _pretend(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded]:
+    """Fetches and verifies, and says what would be loaded."""
+    path = fetch(archiver.bucket, record, work)
+    manifest = verify(path, record.tenant_id, record.year, archiver.scratch, archiver.model).manifest
+    return {
+        name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)
+        for name, member in manifest.members.items()
+    }
+
+
+def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded]:
+    """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
+    site = archiver.place.site(record.shard)
+    record = _still_archived(archiver, record)
+    path = fetch(archiver.bucket, record, work)
+    with opened(path) as archive:
+        belongs_to(archive.manifest, record.tenant_id, record.year, path.name)
+        _fits(archive, site)
+        record = records.restoring(site.sessions[MASTER], record)
+        try:
+            return _load_both(site, archiver.model, record, archive)
+        except CutoverError:
+            _step_back(site, record)
+            raise
+
+
+def _step_back(site: Site, record: Record) -> None:
+    """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
+    with suppress(CutoverError):
+        if records.marked(site.sessions[SHARD], record, LOADED) is None:
+            records.step_back(site.sessions[MASTER], record, State.ARCHIVED)
+
+
+def _still_archived(archiver: Archiver, record: Record) -> Record:
+    """Reads the record again, now under the lock."""
+    noun = archiver.model.tenant.noun
+    for now in records.of_tenant(archiver.place.master, record.tenant_id, record.year):
+        if now.state in (State.ARCHIVED, State.RESTORING):
+            return now
+    raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
+
+
+def _fits(archive: Archive, site: Site) -> None:
+    """The live tables must have the shape that the rows were taken from, and give out no id a second time."""
+    manifest = archive.manifest
+    for database, schema in manifest.schemas.items():
+        if schema != site.schemas[database]:
+            raise RefusedError(
+                f"The archive's tables of {database} have another shape than today's: "
+                f"{', '.join(_differing(schema, site.schemas[database]))}. Nothing was changed."
+            )
+    for name, highest in manifest.highest.items():
+        database, table, column = name.split(".")
+        _not_given_out(site.sessions[database], site.schemas[database], table, column, highest)
+
+
+def _differing(archived: Schema, live: Schema) -> list[str]:
+    names = sorted(name for name in archived.tables if archived.tables[name] != live.tables.get(name))
+    return names or ["types"]
+
+
+def _not_given_out(session: Session, schema: Schema, table: str, column: str, highest: int) -> None:
+    sequence = next(shape.sequence for shape in schema.tables[table].columns if shape.name == column)
+    last = session.row(SQL("SELECT last_value FROM {}").format(SQL(sequence or "")), doing=f"reading {sequence}")[0]
+    if last < highest:
+        raise RefusedError(
+            f"The sequence {sequence} stands at {last}, below the archived id {highest}: it would give ids out twice.",
+            hint=f"SELECT setval('{sequence}', {highest});",
+        )
+
+
+def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> dict[str, Loaded]:
+    """Loads both databases before either commits; the shard goes first, with a marker by which a rerun skips it."""
+    shard, master = site.sessions[SHARD], site.sessions[MASTER]
+    with shard.rolled_back(), master.rolled_back():
+        marker = records.marked(shard, record, LOADED)
+        if marker is None:
+            loaded = load_database(shard, SHARD, model, archive, record.kept)
+            records.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
+        else:
+            loaded = {name: Loaded(**counts) for name, counts in marker.items()}
+        loaded |= load_database(master, MASTER, model, archive, record.kept)
+        records.remove(master, record)
+        counts = {name: asdict(table) for name, table in loaded.items()}
+        records.log(master, "restore", record, {"tables": counts, "sha256": record.sha256})
+        what = f"{archive.manifest.noun} {record.tenant_id}"
+        shard.commit(doing=f"restoring {what} in the shard")
+        master.commit(doing=f"restoring {what} in master")
+    return loaded

@@ -1,0 +1,62 @@
+"""An environment's archiver, ready to work: sessions, bucket, model and work folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archiver import records
+from archiver.archive import Archiver
+from archiver.catalog import MASTER, resolve
+from archiver.postgres import Session, connect
+from archiver.storage import Bucket
+from archiver.workplace import Workplace
+from inventory.load import load_catalog
+from inventory.model import Environment
+
+
+@contextmanager
+def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
+    """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`."""
+    name = f"{purpose} by {records.operator()}@{records.host()} pid {os.getpid()}"
+
+    def open_database(database: str) -> Session:
+        return connect(environment.databases[database].connection, name=name)
+
+    place = Workplace(
+        open=open_database,
+        model=resolve(load_catalog(environment.catalog)),
+        shards=tuple(database.name for database in environment.shards),
+    )
+    try:
+        yield place
+    finally:
+        place.close()
+
+
+@contextmanager
+def archiver(environment: Environment, purpose: str) -> Iterator[Archiver]:
+    """All that archiving and restoring need; the archiver's own tables are made where they are missing."""
+    with workplace(environment, purpose) as place:
+        for database in (MASTER, *place.shards):
+            records.prepare(place.session(database))
+        scratch = connect(environment.scratch.connection, name=purpose)
+        try:
+            yield Archiver(
+                place=place,
+                bucket=Bucket(environment.store),
+                scratch=scratch,
+                work=spool_folder(),
+            )
+        finally:
+            scratch.close()
+
+
+def spool_folder() -> Path:
+    """Where rows lie between COPY and tarball: people's data, so only for this user's eyes."""
+    folder = Path(tempfile.gettempdir()) / f"cutover-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,147 @@
+"""The only door to boto3: objects are put once, never overwritten, and hashed on the way back."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from errors import CutoverError
+from inventory.model import Store
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK = 1 << 20
+
+
+class StorageError(CutoverError):
+    """The store refused, or could not be reached."""
+
+
+class TakenError(StorageError):
+    """Another object stands at that key already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """What a file's bytes come to."""
+
+    size: int  # bytes
+    sha256: str  # what verification trusts
+    md5: str  # what the record was asked to hold
+
+
+def file_digests(path: Path) -> Digests:
+    """Size, SHA-256 and MD5 of a file, read once."""
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+    return Digests(size=size, sha256=sha256.hexdigest(), md5=md5.hexdigest())
+
+
+class Bucket:
+    """The archives' bucket. Keys are relative to the environment's prefix."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._client = _client(store)
+
+    def location(self, key: str) -> str:
+        """The object's full address, as records hold it."""
+        return f"s3://{self._store.bucket}/{self._store.prefix}/{key}"
+
+    def key(self, location: str) -> str:
+        """The key of an address made by `location`; StorageError for another bucket's or prefix's."""
+        start = self.location("")
+        if not location.startswith(start):
+            raise StorageError(f"{location} does not lie under {start}.", hint="Is it another environment's record?")
+        return location.removeprefix(start)
+
+    def put(self, key: str, path: Path, digests: Digests) -> None:
+        """Stores a file in one request; an equal object there already is success, another is TakenError."""
+        try:
+            with path.open("rb") as body:
+                self._client.put_object(
+                    Bucket=self._store.bucket,
+                    Key=self._full(key),
+                    Body=body,
+                    ContentLength=digests.size,
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(digests.sha256)).decode(),
+                    Metadata={"sha256": digests.sha256, "md5": digests.md5},
+                    IfNoneMatch="*",
+                )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "PreconditionFailed":
+                raise self._failed("Storing", key, error) from error
+            if self.sha256(key) != digests.sha256:
+                raise TakenError(f"Storing {self.location(key)} refused: another object stands there.") from error
+
+    def sha256(self, key: str) -> str:
+        """The SHA-256 that was stored with an object, as hex."""
+        try:
+            head = self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Looking at", key, error) from error
+        return head["Metadata"].get("sha256", "")
+
+    def get(self, key: str, path: Path) -> Digests:
+        """Fetches an object into a file; the digests are of the bytes that arrived."""
+        try:
+            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"]
+            with path.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK):
+                    file.write(chunk)
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Fetching", key, error) from error
+        return file_digests(path)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every key that begins so."""
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._store.bucket, Prefix=self._full(prefix)
+            ):
+                yield from (item["Key"].removeprefix(self._full("")) for item in page.get("Contents", ()))
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Listing", prefix, error) from error
+
+    def _full(self, key: str) -> str:
+        return f"{self._store.prefix}/{key}"
+
+    def _failed(self, operation: str, key: str, error: Exception) -> StorageError:
+        reason = _code(error) or type(error).__name__
+        hint = "Was it deleted by hand?" if reason in ("404", "NoSuchKey") else "Is the store up, are credentials set?"
+        return StorageError(f"{operation} {self.location(key)} failed: {reason}.", hint=hint)
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def _client(store: Store) -> S3Client:
+    core = botocore.session.Session()
+    if store.credentials:
+        core.set_config_variable("credentials_file", str(Path(store.credentials).expanduser()))
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 4},
+        # Only what we ask for: other stores than Amazon's stumble over checksums they were not asked to keep.
+        request_checksum_calculation="when_required",
+        s3={"addressing_style": "path" if store.endpoint else "auto"},
+    )
+    session = boto3.Session(botocore_session=core, region_name=store.region)
+    options: dict[str, Any] = {"endpoint_url": store.endpoint} if store.endpoint else {}
+    return session.client("s3", config=config, **options)

@@ -1,0 +1,85 @@
+"""Who there is to archive: tenants as the live master names them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archiver.postgres import SQL, Composable, Identifier, Session
+from archiver.schema import identifier
+from errors import UsageError
+from inventory.catalog import Tenant as TenantTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """One school, in Apangea's word."""
+
+    id: int
+    name: str
+    shard: str  # inventory name of the database its activity lies in
+    customer_id: int | None
+    customer_name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclude:
+    """Who is left out, by their own ids or their customers'."""
+
+    tenants: frozenset[int] = frozenset()
+    customers: frozenset[int] = frozenset()
+
+
+def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None:
+    """The live tenant of that id."""
+    found = _select(master, table, SQL("t.{} = %s").format(Identifier(table.key)), (tenant_id,))
+    return found[0] if found else None
+
+
+def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[Tenant, ...]:
+    """The live tenants of a customer; UsageError where there is no such customer."""
+    customer = table.customer
+    known = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
+    if not master.row(known, (customer_id,), doing="looking for a customer"):
+        raise UsageError(f"There is no customer {customer_id}.")
+    return _select(master, table, SQL("t.{} = %s").format(Identifier(customer.column)), (customer_id,))
+
+
+def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tenant, ...]:
+    """Every live tenant that is not excluded."""
+    return tuple(
+        tenant
+        for tenant in _select(master, table, SQL("true"), ())
+        if tenant.id not in exclude.tenants and tenant.customer_id not in exclude.customers
+    )
+
+
+def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
+    """Which of these ids no live tenant has."""
+    query = SQL("SELECT t.{0} FROM {1} t WHERE t.{0} = ANY(%s)").format(Identifier(table.key), identifier(table.table))
+    live = {row[0] for row in master.rows(query, (list(ids),), doing=f"looking for {table.noun}s")}
+    return sorted(set(ids) - live)
+
+
+def _select(master: Session, table: TenantTable, condition: Composable, args: Sequence[object]) -> tuple[Tenant, ...]:
+    customer = table.customer
+    query = SQL(
+        "SELECT t.{key}, t.{title}, t.{shard}, t.{customer}, c.{customer_title}"
+        " FROM {table} t LEFT JOIN {customers} c ON c.{customer_key} = t.{customer} WHERE {condition} ORDER BY t.{key}"
+    ).format(
+        key=Identifier(table.key),
+        title=Identifier(table.title),
+        shard=Identifier(table.shard),
+        customer=Identifier(customer.column),
+        customer_title=Identifier(customer.title),
+        customer_key=Identifier(customer.key),
+        table=identifier(table.table),
+        customers=identifier(customer.table),
+        condition=condition,
+    )
+    return tuple(_tenant(row) for row in master.rows(query, args, doing=f"reading {table.table}"))
+
+
+def _tenant(row: tuple[Any, ...]) -> Tenant:
+    return Tenant(id=row[0], name=row[1] or "", shard=row[2], customer_id=row[3], customer_name=row[4])

@@ -1,0 +1,125 @@
+"""The open sessions of one run, and who may work on what at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from archiver.catalog import MASTER, Model
+from archiver.postgres import Session
+from archiver.schema import Schema, read_schema
+from errors import LockedError, UsageError
+
+Open = Callable[[str], Session]  # a database's inventory name to a session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The two databases in which one tenant lives, each with its session and shape."""
+
+    sessions: Mapping[str, Session]  # by database of the model: master, shard
+    schemas: Mapping[str, Schema]
+    shard: str  # the shard's inventory name
+    other_shards: tuple[Session, ...]  # which may still name the tenant's rows
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Sessions by database name, opened when first needed and kept until `close`."""
+
+    open: Open
+    model: Model
+    shards: tuple[str, ...]  # inventory names
+    _sessions: dict[str, Session] = field(default_factory=dict)
+    _schemas: dict[str, Schema] = field(default_factory=dict)
+
+    def session(self, name: str) -> Session:
+        """The session on a database."""
+        if name not in self._sessions:
+            self._sessions[name] = self.open(name)
+        return self._sessions[name]
+
+    @property
+    def master(self) -> Session:
+        """The session on master."""
+        return self.session(MASTER)
+
+    def schema(self, name: str) -> Schema:
+        """The shape of the model's tables in a database, read once a run."""
+        if name not in self._schemas:
+            kind = MASTER if name == MASTER else "shard"
+            self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
+        return self._schemas[name]
+
+    def site(self, shard: str) -> Site:
+        """Where the tenants of a shard live; UsageError for a shard that the inventory does not have."""
+        if shard not in self.shards:
+            raise UsageError(f"Shard {shard!r} is not in the inventory (there: {', '.join(self.shards)}).")
+        return Site(
+            sessions={MASTER: self.master, "shard": self.session(shard)},
+            schemas={MASTER: self.schema(MASTER), "shard": self.schema(shard)},
+            shard=shard,
+            other_shards=tuple(self.session(name) for name in self.shards if name != shard),
+        )
+
+    def close(self) -> None:
+        """Ends every session; whatever was open there is rolled back."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps everybody else off all databases while the block runs: for a run over many tenants."""
+        with _held([(self.session(name), _LOCK, _EVERYTHING) for name in (MASTER, *self.shards)]):
+            yield
+
+    @contextmanager
+    def keeping(self, noun: str, tenant_id: int, shard: str) -> Iterator[None]:
+        """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
+        sessions = [self.master, self.session(shard)]
+        shared = [(session, _LOCK_SHARED, _EVERYTHING) for session in sessions]
+        own = [(session, _LOCK, f"cutover {noun} {tenant_id}") for session in sessions]
+        with _held([*shared, *own]):
+            yield
+
+
+_EVERYTHING = "cutover"
+_LOCK = "pg_try_advisory_lock"
+_LOCK_SHARED = "pg_try_advisory_lock_shared"
+
+
+@contextmanager
+def _held(wanted: list[tuple[Session, str, str]]) -> Iterator[None]:
+    taken: list[tuple[Session, str, str]] = []
+    try:
+        for session, function, key in wanted:
+            if not session.row(f"SELECT {function}(hashtextextended(%s, 0))", (key,), doing="taking a lock")[0]:
+                raise LockedError(f"{session.where}: {_holder(session, key)}.", hint="Wait, then run this again.")
+            taken.append((session, function, key))
+        yield
+    finally:
+        for session, function, key in reversed(taken):
+            _release(session, function, key)
+
+
+def _release(session: Session, function: str, key: str) -> None:
+    """Gives a lock back; a session that broke has lost it already."""
+    if session.usable:
+        release = function.replace("pg_try_advisory_lock", "pg_advisory_unlock")
+        session.rows(f"SELECT {release}(hashtextextended(%s, 0))", (key,), doing="giving a lock back")
+
+
+def _holder(session: Session, key: str) -> str:
+    row = session.row(_HOLDER, (key,), doing="asking who holds a lock")
+    return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else "somebody was at work there just now"
+
+
+_HOLDER = """
+SELECT a.application_name, a.backend_start
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+   AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
+ ORDER BY a.backend_start LIMIT 1
+"""
