@@ -1,0 +1,1 @@
+"""The lab: a production in miniature, real servers on this machine."""

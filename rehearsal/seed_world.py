@@ -1,0 +1,76 @@
+"""The production that a seed grows: rows by database and table, ids as sequences give them out, school-year time."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import count, cycle
+
+from rehearsal.seed_values import Row, Value, Values, values
+
+MASTER = "master"
+SCHOOL_DAYS = 300  # from the first day of the school year 2013-14
+_FIRST_DAY = date(2013, 8, 19)
+_SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, so that shards can be merged and split again
+# What a monthly archiver gets wrong: the last moment of a month, the first of the next.
+_EDGES = {date(2013, 9, 30): "23:59:59.999999", date(2013, 10, 1): "00:00:00"}
+
+
+@dataclass(kw_only=True)
+class Roll:
+    """Who and what is in one school so far, by id."""
+
+    shard: str
+    administrators: list[int] = field(default_factory=list)
+    teachers: list[int] = field(default_factory=list)
+    classrooms: list[int] = field(default_factory=list)
+    students: list[int] = field(default_factory=list)
+
+
+class World:
+    """Grows row by row; equal seeds grow equal worlds."""
+
+    def __init__(self, shards: Sequence[str], seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.values: Values = values(self.rng)
+        self.shards = tuple(shards)
+        self.rows: dict[str, dict[str, list[Row]]] = {name: defaultdict(list) for name in (MASTER, *shards)}
+        self.rolls: dict[int, Roll] = {}
+        self.statuses = cycle(("completed", "completed", "active", "completed", "withdrawn"))
+        self.odd = cycle((True, False))
+        self._moments = [_moment(day) for day in range(SCHOOL_DAYS)]
+        self._ids: dict[str, dict[str, Iterator[int]]] = {
+            name: defaultdict(lambda first=place * _SHARD_IDS + 1: count(first))  # type: ignore[misc]
+            for place, name in enumerate((MASTER, *shards))
+        }
+
+    def add(self, database: str, table: str, **columns: Value) -> int:
+        """Adds a row with the table's next id, or the one among the columns; that id."""
+        number = self.skip(database, table) if "id" not in columns else columns["id"]
+        self.rows[database][table].append({"id": number, **columns})
+        return int(number or 0)
+
+    def join(self, database: str, table: str, **columns: Value) -> None:
+        """Adds a row to a table without id."""
+        self.rows[database][table].append(columns)
+
+    def skip(self, database: str, table: str) -> int:
+        """Takes an id that no row will have: somebody deleted it long ago."""
+        return next(self._ids[database][table])
+
+    def moment(self, day: int) -> str:
+        """A timestamp on a day of the school year, or on its last."""
+        return self._moments[min(day, SCHOOL_DAYS - 1)]
+
+    def stamps(self) -> dict[str, Value]:
+        """Rails' two timestamps."""
+        day = self.rng.randrange(SCHOOL_DAYS)
+        return {"created_at": self.moment(day), "updated_at": self.moment(day + 20)}
+
+
+def _moment(number: int) -> str:
+    day = _FIRST_DAY + timedelta(days=number)
+    return f"{day} {_EDGES.get(day, f'{8 + number % 7:02}:{number * 7 % 60:02}:{number * 13 % 60:02}')}"
