@@ -1,0 +1,124 @@
+"""Starts everything of a lab, side by side where one part does not need another."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rehearsal import blueprint, daemon, design, endpoints, postgres_programs, s3_server, ssh_hosts
+from rehearsal.blueprint import BACKUPS, PRODUCT, ROLE, SCRATCH, Blueprint
+from rehearsal.hosts import standby, watcher
+from rehearsal.hosts.furnish import environment, furnish
+from rehearsal.layout import Layout
+from rehearsal.ports import Reservation, reserved
+from rehearsal.postgres_programs import OPEN_FOLDER
+from rehearsal.postgres_server import ADMIN, Cluster, create, start, write_passfile
+from rehearsal.processes import MARK
+from rehearsal.seed import seed
+from rehearsal.ssh_hosts import SshHost
+
+HANDS = 10  # threads; they wait for servers more than they work
+SEED = 2014
+Run = Callable[..., Future[Any]]
+
+
+def build(home: Path, schools: int) -> None:
+    """Starts a lab in an empty home and switches it to normal."""
+    wanted = design.inventory()
+    with reserved(design.ports_needed(wanted)) as reservation, _hands() as run:
+        lab = _laid_out(home, reservation)
+        others = [run(_start_store, lab), run(_start_ssh, lab, reservation)]
+        others += [run(daemon.start, lab.daemon(name), _config(lab)) for name in ("dns", "app")]
+        _start_databases(lab, schools, run)
+        _all(others)
+    watcher.begin(lab, lab.watcher)
+    endpoints.write_overlay(lab)
+
+
+def _laid_out(home: Path, reservation: Reservation) -> Blueprint:
+    """The folders and the blueprint, before anything runs: from here on `down` knows where everything is."""
+    layout = Layout(home)
+    home.chmod(OPEN_FOLDER)
+    postgres = _postgres_folder(layout)
+    programs = postgres_programs.find(postgres, {MARK: str(home)})
+    lab = design.draw(design.inventory(), home, programs, postgres, reservation.ports)
+    blueprint.save(lab)
+    layout.secrets.mkdir(mode=0o700)
+    layout.servers.mkdir()
+    layout.state.mkdir()
+    furnish(lab)
+    return lab
+
+
+def _postgres_folder(layout: Layout) -> Path:
+    folder = layout.postgres
+    if postgres_programs.needs_other_place(folder):
+        folder = postgres_programs.other_place()
+        layout.postgres_elsewhere.write_text(str(folder), encoding="utf-8")  # first: what is made must be found
+    folder.mkdir()
+    folder.chmod(OPEN_FOLDER)
+    return folder
+
+
+def _start_databases(lab: Blueprint, schools: int, run: Run) -> None:
+    admin, role = secrets.token_urlsafe(), secrets.token_urlsafe()
+    write_passfile(lab.admin_passfile, ADMIN, admin, owner=lab.programs.owner)
+    write_passfile(lab.layout.passfile, ROLE, role)
+    _all([run(_start_server, cluster, admin, role) for cluster in lab.servers])
+    dsns = endpoints.product_dsns(lab)
+    master = dsns.pop("master")
+    seed(master, dsns, schools=schools, seed=SEED)
+    _all([run(standby.begin, lab, database) for database in lab.databases])
+
+
+def _start_server(cluster: Cluster, admin: str, role: str) -> None:
+    create(cluster, password=admin)
+    start(cluster)
+    dbname = SCRATCH if cluster.name == SCRATCH else PRODUCT
+    cluster.sql(
+        f"CREATE ROLE {ROLE} LOGIN PASSWORD '{role}';\n"
+        f"GRANT pg_monitor TO {ROLE};\n"
+        f"CREATE DATABASE {dbname} OWNER {ROLE};\n"
+    )
+
+
+def _start_store(lab: Blueprint) -> None:
+    access_key, secret = secrets.token_hex(10).upper(), secrets.token_hex(20)
+    s3_server.write_credentials(lab.layout.credentials, access_key, secret)
+    s3_server.start(lab.store, access_key=access_key, secret=secret, buckets=(lab.bucket, BACKUPS))
+
+
+def _start_ssh(lab: Blueprint, reservation: Reservation) -> None:
+    hosts = {
+        host.name: SshHost(address=host.address, home=str(lab.layout.host(host.name)), env=environment(lab, host))
+        for host in lab.hosts
+    }
+    # It never uses them: while it lives, nobody else gets the port of a standby that is terminated for a while.
+    held = [held.fileno() for held in reservation.sockets[: len(lab.databases)]]
+    user = lab.hosts[0].user
+    ssh_hosts.start(lab.daemon("ssh"), hosts, user=user, secrets=lab.layout.secrets, pass_fds=held)
+
+
+def _config(lab: Blueprint) -> dict[str, str]:
+    return {"zone": str(lab.layout.zone), "maintenance": str(lab.layout.maintenance)}
+
+
+@contextmanager
+def _hands() -> Iterator[Run]:
+    """Threads to start servers with; when one fails, what has not begun is not begun."""
+    with ThreadPoolExecutor(HANDS) as pool:
+        try:
+            yield pool.submit
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _all(futures: Sequence[Future[Any]]) -> None:
+    """Waits for all; raises what the first one raised."""
+    for future in futures:
+        future.result()

@@ -1,0 +1,95 @@
+"""A server of our own in a process of its own: started with a configuration, ready when it says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from errors import CutoverError
+from rehearsal import processes
+from rehearsal.files import tail, write_json
+from rehearsal.processes import MARK
+from rehearsal.waiting import await_condition
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Daemon:
+    """Where a server keeps its files, and whose it is."""
+
+    module: str  # such as rehearsal.dns_server
+    folder: Path
+    home: Path  # its mark
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.folder / "log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Its process."""
+        return self.folder / "pid"
+
+    @property
+    def config(self) -> Path:
+        """What it was told."""
+        return self.folder / "config.json"
+
+    @property
+    def ready(self) -> Path:
+        """What it said when it was ready, such as its ports."""
+        return self.folder / "ready.json"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return processes.running(self.pid_file, self.home)
+
+    def said(self) -> Mapping[str, Any]:
+        """What it said when it was ready; empty before."""
+        try:
+            return dict(json.loads(self.ready.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+
+def start(daemon: Daemon, config: Mapping[str, object], *, pass_fds: Sequence[int] = ()) -> Mapping[str, Any]:
+    """Starts a server and waits until it is ready; what it then said. CutoverError with the end of its log."""
+    shutil.rmtree(daemon.folder, ignore_errors=True)
+    daemon.folder.mkdir(parents=True)
+    write_json(daemon.config, config)
+    words = [sys.executable, "-m", daemon.module, str(daemon.config), str(daemon.ready)]
+    env = {"LANG": "C.UTF-8", MARK: str(daemon.home), "PYTHONPATH": str(ROOT)}
+    processes.spawn(words, env=env, log=daemon.log, pid_file=daemon.pid_file, folder=daemon.folder, pass_fds=pass_fds)
+    await_condition(lambda: ready_or_dead(daemon), doing=f"Starting {daemon.module}", seconds=START_SECONDS)
+    return daemon.said()
+
+
+def ready_or_dead(daemon: Daemon) -> bool:
+    """Whether it is ready; CutoverError where it ended instead."""
+    if not daemon.ready.exists() and not daemon.running:
+        raise CutoverError(f"Starting {daemon.module} failed: {tail(daemon.log)}.")
+    return daemon.ready.exists()
+
+
+def stop(daemon: Daemon) -> None:
+    """Ends the server, where it runs."""
+    processes.stop(daemon.pid_file, daemon.home)
+
+
+def serve(run: Callable[[Mapping[str, Any], Callable[[Mapping[str, object]], None]], None]) -> None:
+    """The body of such a process: `run` gets the configuration and a function by which to say that it is ready."""
+    config, ready = map(Path, sys.argv[1:])
+    # A background job of a shell starts with these ignored, and so would every command it runs for us.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    run(json.loads(config.read_text(encoding="utf-8")), lambda said: write_json(ready, said))

