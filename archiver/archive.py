@@ -17,7 +17,7 @@ from archiver import bundle, completeness, layout, records
 from archiver.catalog import Model
 from archiver.extract import Extract, Extraction, IdArrays
 from archiver.postgres import Session
-from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, resume
+from archiver.reclaim import ChangedError, DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
 from archiver.tenants import Tenant
@@ -136,8 +136,20 @@ def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, w
                 f"{noun.capitalize()} {tenant.id} is half restored.", hint=f"Run: inv restore.{noun} {tenant.id}"
             )
         if record.state is State.DELETING:
-            return resume(site, archiver.model, record, work)
+            return _resume(archiver, site, record, work)
     return None
+
+
+def _resume(archiver: Archiver, site: Site, record: Record, work: Path) -> Reclaimed | None:
+    """Ends a deletion that was cut off; where master changed meanwhile, the shard's rows are put back instead."""
+    try:
+        return resume(site, archiver.model, record, work)
+    except ChangedError as error:
+        with bundle.opened(fetch(archiver.bucket, record, work)) as stored:
+            put_back(site, archiver.model, record, stored)
+        raise RefusedError(
+            f"{error} An earlier run had emptied the shard; its rows were put back from the archive.", hint=error.hint
+        ) from error
 
 
 def _begin(archiver: Archiver, tenant: Tenant, order: Order) -> Record:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from archiver import layout, records
+from archiver.bundle import Archive
 from archiver.catalog import MASTER, SHARD, Link, Model, TableName
 from archiver.extract import spooled
+from archiver.load import load_database
 from archiver.postgres import SQL, Identifier, Session
 from archiver.records import Record, State
 from archiver.schema import Table, identifier, load_order
@@ -26,6 +28,10 @@ DELETED = "deleted"  # the marker's act
 Gone = Mapping[TableName, Rows]
 
 
+class ChangedError(RefusedError):
+    """Rows are not as they were archived."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reclaimed:
     """What a deletion did; deleted and kept together are the manifest's rows."""
@@ -33,6 +39,7 @@ class Reclaimed:
     record: Record
     deleted: Mapping[str, int]  # rows by table
     kept: Mapping[str, int]  # rows left live, by table, where there are any
+    appeared: Mapping[str, int]  # rows by table, where there are any, that came after the proof and stay live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +87,7 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
         _prove_unchanged(site, model, record, selection, model.tables, work)
         gone = deletable(model, record.depth, selection, partial(_live, site, selection))
         _empty_shard(site, model, record, selection, gone)
-        return _empty_master(site, model, record, gone)
+        return _empty_master(site, model, record, selection, gone)
 
 
 def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
@@ -95,7 +102,16 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
         selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
         _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
         gone = deletable(model, record.depth, selection, partial(_live, site, selection), went)
-        return _empty_master(site, model, record, gone)
+        return _empty_master(site, model, record, selection, gone)
+
+
+def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
+    """Undoes the emptying of the shard: in one transaction its rows come back and the marker goes."""
+    shard = site.sessions[SHARD]
+    with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
+        load_database(shard, SHARD, model, archive, record.kept)
+        records.unmark(shard, record, DELETED)
+    records.step_back(site.sessions[MASTER], record, State.VERIFIED)
 
 
 @contextmanager
@@ -120,10 +136,10 @@ def _prove_unchanged(
         if now != wanted:
             changed.append(f"{table} ({wanted.rows} rows archived, {now.rows} now)")
     if changed:
-        raise RefusedError(
+        raise ChangedError(
             f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
-            f"{', '.join(changed)}. Nothing was deleted.",
-            hint="Somebody works there. Run the same command again: it archives the rows as they are then.",
+            f"{', '.join(changed)}.",
+            hint="It stays live as it is. Run the same command again: it archives the rows as they are then.",
         )
 
 
@@ -169,7 +185,7 @@ def _empty_shard(site: Site, model: Model, record: Record, selection: Selection,
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
-def _empty_master(site: Site, model: Model, record: Record, gone: Gone) -> Reclaimed:
+def _empty_master(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> Reclaimed:
     """Deletes in master and commits, together with the record's last state and the log."""
     master = site.sessions[MASTER]
     _delete(site, MASTER, gone)
@@ -184,7 +200,17 @@ def _empty_master(site: Site, model: Model, record: Record, gone: Gone) -> Recla
     record = records.archived(master, record, kept)
     records.log(master, "archive", record, {"deleted": deleted, "kept": kept, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
-    return Reclaimed(record=record, deleted=deleted, kept=kept)
+    appeared = _appeared(site, model, record, selection, kept)
+    return Reclaimed(record=record, deleted=deleted, kept=kept, appeared=appeared)
+
+
+def _appeared(
+    site: Site, model: Model, record: Record, selection: Selection, kept: Mapping[str, int]
+) -> dict[str, int]:
+    """Rows that came after the proof and name the tenant's: without a foreign key no lock keeps them out."""
+    now = select(site, model, record.tenant_id, known=selection.values)
+    more = {str(table): len(rows.rows) - kept.get(str(table), 0) for table, rows in now.found.items()}
+    return {table: rows for table, rows in more.items() if rows > 0}
 
 
 def _delete(site: Site, database: str, gone: Gone) -> None:

@@ -213,6 +213,11 @@ def marked(session: Session, record: Record, act: str) -> dict[str, Any] | None:
     return row[0] if row else None
 
 
+def unmark(session: Session, record: Record, act: str) -> None:
+    """Takes a marker away, in the transaction that undoes the act."""
+    session.execute("DELETE FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+
+
 def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
     """Notes the keys of deleted rows, by table, so that it can be looked up later that nothing names them."""
     for table, ids in gone.items():

@@ -14,13 +14,14 @@ from archiver.catalog import MASTER, resolve
 from archiver.postgres import Session, connect
 from archiver.storage import Bucket
 from archiver.workplace import Workplace
-from inventory.load import load_catalog
+from inventory.load import load_catalog, refuse_if_down
 from inventory.model import Environment
 
 
 @contextmanager
 def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
     """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`."""
+    refuse_if_down(environment)
     name = f"{purpose} by {records.operator()}@{records.host()} pid {os.getpid()}"
 
     def open_database(database: str) -> Session:

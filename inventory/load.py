@@ -85,6 +85,13 @@ def overlay_path(overlay: Overlay | None) -> Path | None:
     return ROOT / home / overlay.file
 
 
+def refuse_if_down(environment: Environment) -> None:
+    """UsageError where the environment is one that must be started first, and was not."""
+    path = overlay_path(environment.overlay)
+    if path is not None and not path.exists():
+        raise UsageError(f"The {environment.name} is not up.", hint=f"inv {environment.name}.up starts it.")
+
+
 def read_lines(path: str) -> tuple[str, ...]:
     """The lines of an operator's file, without blanks and `#` comments."""
     try:

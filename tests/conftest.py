@@ -1,0 +1,105 @@
+"""Real servers for the tests, started once a worker; one template of five databases, copied per test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inventory.model import Store
+from rehearsal import postgres_programs, postgres_server, processes, s3_server
+from rehearsal.ports import reserved
+from rehearsal.postgres_server import Cluster
+from rehearsal.s3_server import S3Server
+from rehearsal.seed import seed
+from tests.worlds import DATABASES, SHARDS, World, environment
+
+ROLE = "apangea"  # owns the databases and is no superuser
+PASSWORD = "a password of the tests"
+BUCKET = "archives"
+COUNTER = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def servers_home() -> Iterator[Path]:
+    """A folder that PostgreSQL's user can reach, also where root runs the tests."""
+    home = postgres_programs.other_place()
+    home.mkdir(mode=postgres_programs.OPEN_FOLDER)
+    yield home
+    processes.stop_all(home, home)
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def cluster(servers_home: Path) -> Cluster:
+    """A PostgreSQL server with the seeded template databases."""
+    with reserved(1) as reservation:
+        cluster = Cluster(
+            programs=postgres_programs.find(servers_home, {}),
+            name="tests",
+            folder=servers_home / "postgres",
+            port=reservation.ports[0],
+            passfile=servers_home / "passfile",
+        )
+        postgres_server.write_passfile(cluster.passfile, "*", PASSWORD)
+        postgres_server.create(cluster, password=PASSWORD, settings={"max_connections": "200"})
+        postgres_server.start(cluster)
+    cluster.sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    for name in DATABASES:
+        cluster.sql(f"CREATE DATABASE template_{name} OWNER {ROLE}")
+    dsns = {name: cluster.dsn(dbname=f"template_{name}", user=ROLE) for name in DATABASES}
+    seed(dsns["master"], {name: dsns[name] for name in SHARDS})
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def store_server(servers_home: Path) -> Store:
+    """An S3 server with an empty bucket."""
+    with reserved(s3_server.PORTS_NEEDED) as reservation:
+        server = S3Server(folder=servers_home / "s3", home=servers_home, ports=reservation.ports)
+        s3_server.start(server, access_key="key", secret="a secret of the tests", buckets=[BUCKET])
+    credentials = servers_home / "credentials"
+    s3_server.write_credentials(credentials, "key", "a secret of the tests")
+    return Store(bucket=BUCKET, prefix="tests", endpoint=server.endpoint, credentials=str(credentials))
+
+
+@pytest.fixture
+def psql(cluster: Cluster) -> Path:
+    """The program psql."""
+    return cluster.programs.bin / "psql"
+
+
+@pytest.fixture
+def empty(cluster: Cluster) -> Iterator[str]:
+    """The DSN of an empty database."""
+    yield from _database(cluster, f"empty_{next(COUNTER)}", "template1")
+
+
+@pytest.fixture
+def world(cluster: Cluster, store_server: Store) -> Iterator[World]:
+    """A copy of the seeded databases, a scratch database and a prefix in the store of its own."""
+    number = next(COUNTER)
+    names = {name: f"w{number}_{name}" for name in (*DATABASES, "scratch")}
+    templates = {name: f"template_{name}" for name in DATABASES} | {"scratch": "template0"}
+    cluster.sql("".join(_create(names[name], templates[name]) for name in names))
+    connections = {name: cluster.connection(dbname=names[name], user=ROLE) for name in names}
+    store = Store(**{**vars(store_server), "prefix": f"tests/{number}"})
+    databases = {name: connections[name] for name in DATABASES}
+    yield World(
+        environment=environment(databases, connections["scratch"], store),
+        dsns={name: cluster.dsn(dbname=names[name], user=ROLE) for name in DATABASES},
+    )
+    cluster.sql("".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.values()))
+
+
+def _database(cluster: Cluster, name: str, template: str) -> Iterator[str]:
+    cluster.sql(_create(name, template))
+    yield cluster.dsn(dbname=name, user=ROLE)
+    cluster.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _create(name: str, template: str) -> str:
+    return f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ROLE};\n"

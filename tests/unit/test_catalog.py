@@ -1,0 +1,83 @@
+"""The catalog: links, order, depths, and the mistakes that are told before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from archiver.catalog import Link, TableName, resolve
+from errors import Problems
+from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
+from inventory.load import load_catalog
+from inventory.model import Depth
+
+TENANT = Tenant(
+    noun="school",
+    table="schools",
+    key="id",
+    title="name",
+    shard="shard",
+    customer=Customer(column="customer_id", table="customers", key="id", title="name"),
+)
+
+
+def catalog(**tables: Table) -> Catalog:
+    return Catalog(
+        tenant=TENANT,
+        databases={"master": {"schools": Table(group="school"), **tables}},
+        depths={"all": DepthRule(start="schools"), "students": DepthRule(start="schools")},
+    )
+
+
+def found_by(*links: str, **more: Any) -> Table:
+    return Table(group="school", found_by=links, **more)
+
+
+def mistakes(written: Catalog) -> str:
+    with pytest.raises(Problems) as caught:
+        resolve(written)
+    return str(caught.value)
+
+
+def test_tables_stand_after_those_they_are_found_by() -> None:
+    model = resolve(catalog(goals=found_by("room_id = rooms.id"), rooms=found_by("school_id = schools.id")))
+
+    assert [table.table for table in model.tables] == ["schools", "rooms", "goals"]
+
+
+def test_a_link_may_cross_databases_and_carry_a_condition() -> None:
+    model = resolve(load_catalog("catalog.yaml"))
+
+    assert Link(TableName("master", "students"), "id", TableName("shard", "enrollments"), "student_id") in model.links
+    taggings = model.found_by(TableName("master", "taggings"))
+    assert taggings[0].where == ("taggable_type", "School")
+
+
+def test_a_depth_reaches_what_is_found_below_its_start() -> None:
+    model = resolve(load_catalog("catalog.yaml"))
+    students = {str(table) for table in model.below(Depth.STUDENTS)}
+
+    assert model.below(Depth.ALL) == set(model.tables)
+    assert {"master.students", "shard.attempts", "master.classroom_teachings", "master.donations"} <= students
+    assert students.isdisjoint({"master.schools", "master.users", "master.preferences", "master.taggings"})
+
+
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"a": found_by("nonsense")}, "databases/master/a/found_by: expected `column = table.column"),
+        ({"a": found_by("x = gone.id")}, "expected a table that stands in the catalog, got master.gone"),
+        ({"a": found_by()}, "databases/master/a/found_by: expected a way to find its rows, got none"),
+        ({"a": found_by("x = b.id"), "b": found_by("x = a.id")}, "expected no cycle, got one through master.a"),
+    ],
+)
+def test_a_mistake_is_named(tables: dict[str, Table], expected: str) -> None:
+    assert expected in mistakes(catalog(**tables))
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = mistakes(replace(catalog(a=found_by("nonsense"), b=found_by("x = gone.id")), depths={}))
+
+    assert all(part in text for part in ("nonsense", "master.gone", "depths/all", "depths/students"))

@@ -1,0 +1,146 @@
+"""The inventory: what is written loads, and what is written wrongly is said, all of it, with its path."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from errors import Problems, UsageError
+from inventory import load
+from inventory.model import Depth, Environment, Role
+
+GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "broken.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(folder: Path, text: str) -> str:
+    with pytest.raises(Problems) as caught:
+        load.load_file(written(folder, text))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["production", "staging", "rehearsal"])
+def test_every_environment_loads(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
+    environment = load.load(name)
+
+    assert environment.name == name
+    assert environment.production is (name == "production")
+    assert len(environment.with_role(Role.DATABASE)) == 5
+    assert environment.master.host == "db-master"
+    assert [shard.name for shard in environment.shards] == ["shard_1", "shard_2", "shard_3", "shard_4"]
+
+
+def test_example_explains_every_key() -> None:
+    environment = load.load_file(load.FOLDER / "example.yaml")
+    text = (load.FOLDER / "example.yaml").read_text()
+
+    assert environment.nights[date(2014, 8, 15)].backup_max_age == timedelta(hours=26)
+    missing = [key for key in keys_of(Environment) if f"{key}:" not in text]
+    assert missing == []
+
+
+def keys_of(kind: Any) -> set[str]:
+    """Every field name that a file may hold, however deep."""
+    if not is_dataclass(kind):
+        return set().union(*(keys_of(arg) for arg in get_args(kind)))
+    hints = get_type_hints(kind)
+    own = {field.name for field in fields(kind)} - {"name"}
+    return own.union(*(keys_of(hint) for hint in hints.values()))
+
+
+def test_unknown_environment_names_those_that_exist() -> None:
+    with pytest.raises(UsageError, match=r"No environment 'moon': inventory/ has production, rehearsal, staging\."):
+        load.load("moon")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "expected"),
+    [
+        ("timezone: America/New_York", "timezone: Mars/Olympus", "timezone: expected a name such as America/New_York"),
+        ("production: false", "production: perhaps", "production: expected true or false, got 'perhaps'"),
+        ("production: false", "production: false\ncolour: red", "colour: expected one of app, catalog"),
+        ("roles: [debug]", "roles: [nobody]", "hosts/debug/roles/1: expected one of control, debug, database"),
+        ("roles: [watcher]", "roles: []", "hosts: expected a host with the role watcher, got none"),
+        ("roles: [watcher]", "roles: [watcher, control]", "hosts: expected one host with the role control, got 2"),
+        ("address: debug.rehearsal", "address: control.rehearsal", "hosts/debug: expected an address of its own"),
+        ("address: debug.rehearsal", "address: 5", "hosts/debug/address: expected a string, got 5"),
+        ("address: debug.rehearsal,", "", "hosts/debug/address: expected a string, got nothing"),
+        ("{host: db-shard-4,", "{host: db-shard-9,", "databases/shard_4/host: expected a host with the role database"),
+        ("{host: db-shard-4,", "{host: db-shard-3,", "databases/shard_4/host: expected a server of its own"),
+        ("dbname: scratch,", "password: x,", "scratch/connection/password: expected ~/.pgpass or a service file"),
+        ("old: warehouse-old\n", "old: db-master\n", "warehouse/old: expected a host with the role warehouse"),
+        ("depth: all, exclude", "depth: some, exclude", "nights/2014-08-15/depth: expected one of all, students"),
+        ("customers: []", "customers: [x]", "nights/2014-08-15/exclude/customers/1: expected a whole number, got 'x'"),
+        ("2014-08-22: {depth: all}", "2014-08-42: {depth: all}", "nights/2014-08-42: expected a date YYYY-MM-DD"),
+        ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),
+    ],
+)
+def test_a_mistake_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
+    assert good in GOOD
+    assert expected in problems(tmp_path, GOOD.replace(good, bad))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    text = problems(tmp_path, GOOD.replace("production: false", "production: 1").replace("port: 22", "port: x"))
+    more = problems(tmp_path, GOOD.replace("[debug]", "[x]").replace("[watcher]", "[y]"))
+
+    assert "production: expected" in text
+    assert more.count("expected one of control") == 2
+
+
+def test_a_host_written_twice_is_refused(tmp_path: Path) -> None:
+    twice = GOOD.replace("  debug: {", "  control: {address: x, user: y, roles: []}\n  debug: {", 1)
+
+    with pytest.raises(UsageError, match="'control' stands twice"):
+        load.load_file(written(tmp_path, twice))
+
+
+@pytest.mark.parametrize("text", ["hosts: [", "- a list", "\x00"])
+def test_what_is_no_inventory_is_said(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"broken\.yaml"):
+        load.load_file(written(tmp_path, text))
+
+
+def test_the_overlay_is_laid_over_while_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
+    assert load.load("rehearsal").hosts["debug"].port == 22
+
+    (tmp_path / "endpoints.yaml").write_text('{"hosts": {"debug": {"address": "127.0.0.1", "port": 2222}}}')
+
+    debug = load.load("rehearsal").hosts["debug"]
+    assert (debug.address, debug.port, debug.user) == ("127.0.0.1", 2222, "operator")
+
+
+@pytest.mark.parametrize(
+    ("day", "year"),
+    [(date(2014, 8, 15), 2013), (date(2014, 8, 31), 2013), (date(2014, 9, 1), 2014), (date(2015, 3, 1), 2014)],
+)
+def test_an_august_date_belongs_to_the_year_before(day: date, year: int) -> None:
+    assert load.load("production").school_year(day) == year
+
+
+def test_a_night_that_the_inventory_does_not_have_is_refused_with_the_line_to_add() -> None:
+    environment = load.load("production")
+
+    assert environment.night(date(2014, 8, 15)).depth is Depth.ALL
+    with pytest.raises(UsageError, match="no night 2014-08-16") as caught:
+        environment.night(date(2014, 8, 16))
+    assert "2014-08-16: {depth: all" in caught.value.hint
+
+
+def test_an_operators_list_may_have_comments_and_blanks(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("13  # Ondo asked\n\n# nobody\n14\n")
+
+    assert load.read_lines(str(tmp_path / "list")) == ("13", "14")
+    with pytest.raises(UsageError, match=r"Reading .*nowhere failed: No such file or directory"):
+        load.read_lines(str(tmp_path / "nowhere"))

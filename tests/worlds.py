@@ -1,0 +1,68 @@
+"""A test's own copy of Apangea: five databases, a scratch database and a prefix in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+
+from archiver import choice, setup
+from archiver.archive import Archiver, Outcome, archive
+from archiver.records import Order
+from archiver.restore import Restored, restore
+from inventory.load import FOLDER, load_file
+from inventory.model import Depth, Environment, Scratch, Store
+
+SHARDS = ("shard_1", "shard_2", "shard_3", "shard_4")
+DATABASES = ("master", *SHARDS)
+NIGHT = date(2014, 8, 15)
+YEAR = 2013
+
+
+@dataclass(frozen=True)
+class World:
+    """What a test archives from and into."""
+
+    environment: Environment
+    dsns: Mapping[str, str]  # by database; for psql and the oracle
+
+    @contextmanager
+    def archiver(self, purpose: str = "test") -> Iterator[Archiver]:
+        """Sessions of its own, as one more worker would have."""
+        with setup.archiver(self.environment, purpose) as archiver:
+            yield archiver
+
+    def archive(self, *tenant_ids: int, depth: Depth = Depth.ALL, pretend: bool = False) -> list[Outcome]:
+        """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
+        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend)
+        outcomes = []
+        with self.archiver() as archiver:
+            for tenant_id in tenant_ids:
+                tenant = choice.one_to_archive(archiver.place, tenant_id, YEAR)
+                with archiver.place.keeping("school", tenant.id, tenant.shard):
+                    outcomes += archive(archiver, [tenant], order, raise_failure)
+        return outcomes
+
+    def restore(self, *tenant_ids: int, pretend: bool = False) -> list[Restored]:
+        """Restores these schools, as `inv restore.school` does; raises what failed."""
+        outcomes = []
+        with self.archiver() as archiver:
+            for tenant_id in tenant_ids:
+                record = choice.one_to_restore(archiver.place, tenant_id, None)
+                with archiver.place.keeping("school", tenant_id, record.shard):
+                    outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure)
+        return outcomes
+
+
+def raise_failure(outcome: Outcome | Restored) -> None:
+    """A `tell` that lets no failure pass."""
+    if outcome.error:
+        raise outcome.error
+
+
+def environment(connections: Mapping[str, Mapping[str, str]], scratch: Mapping[str, str], store: Store) -> Environment:
+    """The rehearsal's inventory with these servers in place of its own."""
+    written = load_file(FOLDER / "rehearsal.yaml")
+    databases = {name: replace(database, connection=connections[name]) for name, database in written.databases.items()}
+    return replace(written, databases=databases, scratch=Scratch(connection=scratch), store=store, overlay=None)
