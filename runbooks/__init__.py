@@ -1,0 +1,1 @@
+"""Procedures: a checklist reads like the checklist."""

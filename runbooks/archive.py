@@ -1,0 +1,250 @@
+"""Schools out of the live databases: the tasks under `inv archive.…`."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from itertools import count
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver import choice, completeness, records
+from archiver.archive import Archiver, Outcome, archive
+from archiver.audit import audit as look_after
+from archiver.records import Order
+from archiver.setup import archiver as open_archiver
+from archiver.setup import workplace
+from archiver.tenants import Exclude, Tenant
+from errors import ExitCode, UsageError
+from inventory.load import read_lines
+from inventory.model import Depth, Environment
+from runbooks import telling
+from runbooks.engine.console import say
+from runbooks.forward import belongs_elsewhere, forward
+from runbooks.front import load_environment, parse_date, parse_id, task
+from runbooks.telling import to_json
+
+HELP = {
+    "env": "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise",
+    "date": "the day whose school year is archived, YYYY-MM-DD; today if left out",
+    "depth": "all, or students: school and staff stay live",
+    "pretend": "archive up to the verification; store, delete and record nothing",
+    "here": "do it on this machine, not on the debug host",
+    "yes-production": "say it where the environment is production",
+}
+
+
+@task(positional=["school"], help={"school": "the school's id", **HELP})
+def school(
+    context: Context,
+    school: str,
+    env: str = "",
+    date: str = "",
+    depth: str = "all",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Archive one school: extract, pack, store, verify by restoring, delete, record."""
+    tenant_id = parse_id(school, "school")
+    environment = load_environment(env, yes_production=yes_production)
+    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "archive.school", school, date=date, depth=depth, pretend=pretend))
+    with open_archiver(environment, f"archive.school {tenant_id}") as archiver:
+        tenant = choice.one_to_archive(archiver.place, tenant_id, order.year)
+        with archiver.place.keeping("school", tenant.id, tenant.shard):
+            _archive(archiver, [tenant], order)
+
+
+@task(positional=["customer"], help={"customer": "the customer's id", **HELP})
+def customer(
+    context: Context,
+    customer: str,
+    env: str = "",
+    date: str = "",
+    depth: str = "all",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Archive every school of a customer that is not archived yet."""
+    customer_id = parse_id(customer, "customer")
+    environment = load_environment(env, yes_production=yes_production)
+    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "archive.customer", customer, date=date, depth=depth, pretend=pretend))
+    with open_archiver(environment, f"archive.customer {customer_id}") as archiver, archiver.place.alone():
+        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order)
+
+
+@task(
+    name="all",
+    help={
+        **HELP,
+        "date": "the night, YYYY-MM-DD; its depth and exclusions stand in the inventory",
+        "depth": "where the inventory does not have the night: all, or students",
+        "exclude": "a file of schools to leave out as well: an id a line, or `customer` and an id",
+        "exclude-schools": "the same as a list: 13,14",
+        "exclude-customers": "the same for customers: 1234",
+    },
+)
+def all_(
+    context: Context,
+    date: str = "",
+    exclude: str = "",
+    exclude_schools: str = "",
+    exclude_customers: str = "",
+    env: str = "",
+    depth: str = "",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Archive every school that is neither excluded nor archived yet: step 8 of the night."""
+    night = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    order = order_of_night(environment, night, depth, pretend=pretend)
+    left_out = choice.joined(
+        choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
+        Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
+    )
+    if belongs_elsewhere(environment, here=here):
+        lists = {"exclude_schools": _list(left_out.tenants), "exclude_customers": _list(left_out.customers)}
+        raise Exit(code=forward(environment, "archive.all", date=date, depth=depth, pretend=pretend, **lists))
+    with open_archiver(environment, f"archive.all {night}") as archiver, archiver.place.alone():
+        left_out = choice.joined(left_out, excluded_at(environment, night))
+        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order)
+
+
+@task(
+    help={
+        "date": "the night, YYYY-MM-DD",
+        "env": HELP["env"],
+        "json": "one line of JSON; the exit code then only says whether it could look",
+    }
+)
+def audit(context: Context, date: str = "", env: str = "", json: bool = False) -> None:
+    """Hold a night's records against the live databases: who is archived, and is any of their rows left?"""
+    night = parse_date(date)
+    environment = load_environment(env, read_only=True)
+    with workplace(environment, f"archive.audit {night}") as place:
+        found = look_after(place, environment.school_year(night), night, excluded_at(environment, night))
+    if json:
+        say(to_json(asdict(found)))
+        return
+    say(telling.audit_text("school", found))
+    if found.unarchived or found.left:
+        raise Exit(code=ExitCode.FAILED)
+
+
+@task(
+    name="list",
+    help={
+        "env": HELP["env"],
+        "year": "only this school year, such as 2013",
+        "customer": "only this customer's id",
+        "json": "one JSON object a line",
+    },
+)
+def list_(context: Context, env: str = "", year: str = "", customer: str = "", json: bool = False) -> None:
+    """List what is archived."""
+    of_year = parse_id(year, "year") if year else None
+    of_customer = parse_id(customer, "customer") if customer else None
+    with workplace(load_environment(env, read_only=True), "archive.list") as place:
+        found = records.read_if_any(place.master, of_year, of_customer)
+    for line in (to_json(record.to_json()) for record in found) if json else telling.record_lines(found):
+        say(line)
+
+
+@task(
+    positional=["school"],
+    help={"school": "the school's id", "env": HELP["env"], "year": "where there are several", "json": "as JSON"},
+)
+def show(context: Context, school: str, env: str = "", year: str = "", json: bool = False) -> None:
+    """Show a school's archive: the record, and rows and bytes of each table."""
+    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
+        record = choice.one_to_show(place, tenant_id, of_year)
+    for line in [to_json(record.to_json())] if json else telling.record_text("school", record):
+        say(line)
+
+
+@task(name="check-catalog", help={"env": HELP["env"]})
+def check_catalog(context: Context, env: str = "") -> None:
+    """Hold the catalog of tables against every live database: what it does not know stops any deletion."""
+    with workplace(load_environment(env, read_only=True), "archive.check-catalog") as place:
+        found = completeness.compare(place)
+        for warning in found.warnings:
+            say(f"warning: {warning}")
+        completeness.refuse(found)
+        say(f"The catalog knows all that can point at a {place.model.tenant.noun}'s rows.")
+
+
+def parse_depth(text: str) -> Depth:
+    """How much is deleted; UsageError for anything but all and students."""
+    try:
+        return Depth(text)
+    except ValueError:
+        raise UsageError(f"--depth: expected all or students, got {text!r}.") from None
+
+
+def order_of_night(environment: Environment, night: datetime.date, depth: str, *, pretend: bool) -> Order:
+    """What a night does; its depth is the inventory's, or that of the option where the inventory has no such night."""
+    wanted = parse_depth(depth) if depth else None
+    if night in environment.nights or wanted is None:
+        written = environment.night(night).depth
+        if wanted not in (None, written):
+            raise UsageError(f"--depth={depth}: the inventory says {written.value} for the night {night}.")
+        wanted = written
+    return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
+
+
+def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
+    """Who is left alone on a night, by the inventory."""
+    written = environment.nights.get(night)
+    if written is None:
+        return Exclude()
+    return Exclude(tenants=frozenset(written.exclude.schools), customers=frozenset(written.exclude.customers))
+
+
+def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> None:
+    """Archives and tells; a failure of the only one is the task's, of some the task fails at the end."""
+    noun = archiver.model.tenant.noun
+    outcomes = archive(archiver, tenants, order, _teller(noun, len(tenants), order))
+    failed = [outcome.error for outcome in outcomes if outcome.error]
+    if failed and len(outcomes) == 1:
+        raise failed[0]
+    if len(outcomes) != 1:
+        say(telling.archive_summary(noun, outcomes, pretend=order.pretend))
+    if failed:
+        raise Exit(code=ExitCode.FAILED)
+
+
+def _teller(noun: str, total: int, order: Order) -> Callable[[Outcome], None]:
+    numbers = count(1)
+
+    def tell(outcome: Outcome) -> None:
+        if outcome.error is None or total > 1:
+            say(telling.numbered(next(numbers), total, telling.outcome_line(noun, outcome, pretend=order.pretend)))
+
+    return tell
+
+
+def _year(environment: Environment, date: str) -> int:
+    day = parse_date(date) if date else datetime.datetime.now(environment.zone).date()
+    return environment.school_year(day)
+
+
+def _ids(text: str, noun: str) -> frozenset[int]:
+    return frozenset(parse_id(part.strip(), noun) for part in text.split(",")) if text else frozenset()
+
+
+def _list(ids: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(ids)))
+
+
+namespace = Collection("archive", school, customer, all_, audit, list_, show, check_catalog)

@@ -1,0 +1,130 @@
+"""The 2014 cutover: sixteen steps, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date as Date  # noqa: N812 - tasks have an option called date
+
+from invoke.collection import Collection
+from invoke.context import Context
+
+from errors import Problems, UsageError
+from inventory.model import Environment
+from runbooks import alone, night
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.console import Console, say
+from runbooks.engine.fleet import Fleet
+from runbooks.engine.markdown import rendered
+from runbooks.engine.plan import Plan, numbered, validated
+from runbooks.engine.step import Step
+from runbooks.front import load_environment, parse_date, task
+from runbooks.played import Played
+from runbooks.steps import archiving, backups, maintenance, replicas, snapshots, vacuum, warehouse, watcher
+from runbooks.tonight import Tonight, inventory_mistakes
+
+SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
+    maintenance.on,
+    watcher.stop,
+    warehouse.stop_etl,
+    backups.disable,
+    backups.dump,
+    backups.transfer,
+    replicas.terminate,
+    archiving.run,
+    vacuum.full,
+    snapshots.create,
+    replicas.activate,
+    warehouse.cut_over,
+    backups.enable,
+    watcher.start,
+    maintenance.off,
+    warehouse.rebuild,
+)
+HELP = {
+    **alone.HELP,
+    "dry-run": "show every host, command and proof; look at nothing and do nothing",
+}
+
+
+@task(help=HELP)
+def run(context: Context, date: str = "", dry_run: bool = False, env: str = "", yes_production: bool = False) -> None:
+    """The whole night: sixteen steps, each done, proven and journalled."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
+    plan = plan_of(environment, day)
+    if dry_run:
+        night.run_dry(plan)
+    else:
+        night.run(environment, plan, night.cast())
+
+
+@task(help=HELP)
+def plan(context: Context, date: str = "", env: str = "") -> None:
+    """The checklist as Markdown, with every host, command and proof."""
+    day = parse_date(date)
+    say(rendered(plan_of(load_environment(env, read_only=True), day)))
+
+
+@task(help=HELP)
+def status(context: Context, date: str = "", env: str = "") -> None:
+    """Where a night stands: steps, proofs, who is at work, and what is still switched off."""
+    day = parse_date(date)
+    environment = load_environment(env, read_only=True)
+    night.show_status(environment, plan_of(environment, day))
+
+
+@task(help=HELP)
+def resume(context: Context, date: str = "", env: str = "", yes_production: bool = False) -> None:
+    """Go on with a night that stopped; what nobody knows is settled first, what is done is not done again."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    night.resume(environment, plan_of(environment, day), night.cast())
+
+
+def plan_of(environment: Environment, day: Date) -> Plan:
+    """The night's plan; Problems with everything that is wrong with it."""
+    tonight = Tonight(environment=environment, date=day)
+    steps = numbered(build(tonight) for build in SIXTEEN)
+    if mistakes := list(inventory_mistakes(tonight, steps)):
+        raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
+    return validated(
+        Plan(
+            title=f"Cutover of {day} in {environment.name}",
+            environment=environment.name,
+            date=day.isoformat(),
+            resume=f"inv cutover.resume --date={day} --env={environment.name}",
+            notes=(archiving.scope(tonight), *backups.loss(tonight)),
+            steps=steps,
+            invariants=(warehouse.at_most_one_etl(tonight),),
+        )
+    )
+
+
+def rehearse(environment: Environment, day: Date, *, go_on: bool = False) -> None:
+    """The whole night with a played person: on a fresh journal, or what is left of it.
+
+    Raises UsageError anywhere but in a rehearsal.
+    """
+    if environment.production or environment.overlay is None:
+        raise UsageError(f"{environment.name} is no rehearsal: nobody plays the person there.")
+    clock = SystemClock()
+    console = Console(clock=clock)
+    plan = plan_of(environment, day)
+    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
+        cast = night.Cast(clock, console, Played(fleet, console))
+        if go_on:
+            night.resume(environment, plan, cast)
+        else:
+            night.run(environment, plan, cast, afresh=True)
+
+
+def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
+    """One step of the night."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    night.run_alone(environment, plan_of(environment, day), night.cast(), key)
+
+
+namespace = Collection("cutover", run, plan, status, resume)
+areas = alone.collections(SIXTEEN, perform_alone)

@@ -1,0 +1,1 @@
+"""How any checklist runs; knows no checklist."""

@@ -1,0 +1,64 @@
+"""Several hosts at once, a few at a time, in threads that a Ctrl-C can leave behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
+GRACE = 1.5  # seconds in which the threads may still write down what they know
+
+_Done = tuple[int, T | None, BaseException | None]
+
+
+def fan_out(work: Sequence[Callable[[], T]], *, limit: int, on_interrupt: Callable[[], None]) -> list[T]:
+    """The results of all calls, in their order; at most `limit` run at a time.
+
+    After all have ended, the first exception is raised. On Ctrl-C what has not begun never begins, `on_interrupt`
+    lets go of what runs, and KeyboardInterrupt is raised when it has ended, or soon after in any case.
+    """
+    waiting: SimpleQueue[tuple[int, Callable[[], T]]] = SimpleQueue()
+    ended: SimpleQueue[_Done[T]] = SimpleQueue()
+    for item in enumerate(work):
+        waiting.put(item)
+    # Not an executor: Python waits for its threads at exit, and one of them may hang on a dead host.
+    threads = [
+        threading.Thread(target=_serve, args=(waiting, ended), daemon=True) for _ in range(min(limit, len(work)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        outcomes = sorted((ended.get() for _ in work), key=lambda outcome: outcome[0])
+    except KeyboardInterrupt:
+        _drain(waiting)
+        on_interrupt()
+        for thread in threads:
+            thread.join(GRACE)
+        raise
+    return [_value(outcome) for outcome in outcomes]
+
+
+def _serve(waiting: SimpleQueue[tuple[int, Callable[[], T]]], ended: SimpleQueue[_Done[T]]) -> None:
+    with suppress(Empty):
+        while True:
+            index, call = waiting.get_nowait()
+            try:
+                ended.put((index, call(), None))
+            except BaseException as error:  # handed to the main thread, which raises it
+                ended.put((index, None, error))
+
+
+def _drain(waiting: SimpleQueue[tuple[int, Callable[[], T]]]) -> None:
+    with suppress(Empty):
+        while True:
+            waiting.get_nowait()
+
+
+def _value(outcome: _Done[T]) -> T:
+    _, value, error = outcome
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # a call that returned None means it

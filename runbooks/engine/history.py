@@ -1,0 +1,126 @@
+"""What the journal's events amount to: pure, and the only source of what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from runbooks.engine.journal import Event, Kind
+from runbooks.engine.step import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """What became of one step on one host so far."""
+
+    outcome: Outcome = Outcome.PENDING
+    proof: str = ""
+    began: datetime | None = None  # of the last attempt
+    ended: datetime | None = None
+    attempt: int = 1  # of the next act; an act whose end nobody saw keeps its number
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[tuple[Any, ...], ...] | None = None  # the reading made before the first act
+    operator: str = ""
+
+
+NOTHING = Past()
+
+
+@dataclass(kw_only=True)
+class History:
+    """A night so far."""
+
+    run: str = ""
+    digest: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+    tasks: dict[tuple[str, str], Past] = field(default_factory=dict)  # (step, host)
+    confirmed: set[str] = field(default_factory=set)  # steps whose irreversible prompt was answered
+
+    def past(self, step: str, host: str) -> Past:
+        """What became of a step on a host."""
+        return self.tasks.get((step, host), NOTHING)
+
+
+def read_history(events: Iterable[Event]) -> History:
+    """The history that these events tell."""
+    history = History()
+    for event in events:
+        if event.kind in _TELL:
+            _TELL[event.kind](history, event)
+    return history
+
+
+def _begin(history: History, event: Event) -> None:
+    history.run, history.digest, history.began = event.data["run"], event.data["digest"], event.at
+
+
+def _resume(history: History, event: Event) -> None:
+    history.digest, history.ended = event.data["digest"], None
+
+
+def _answer(history: History, event: Event) -> None:
+    if event.data.get("confirmed"):
+        history.confirmed.add(event.step)
+
+
+def _end(history: History, event: Event) -> None:
+    history.ended = event.at
+
+
+def _intend(history: History, event: Event) -> None:
+    _change(history, event, outcome=Outcome.RUNNING, began=event.at, ended=None, proof="", operator=event.operator)
+
+
+def _read(history: History, event: Event) -> None:
+    _change(history, event, before=tuple(tuple(row) for row in event.data["rows"]))
+
+
+def _conclude(history: History, event: Event) -> None:
+    past = history.past(event.step, event.host)
+    _change(
+        history,
+        event,
+        outcome=Outcome(event.data["outcome"]),
+        proof=event.data["proof"],
+        figures=event.data.get("figures", {}),
+        began=past.began or event.at,
+        ended=event.at,
+        attempt=past.attempt + (1 if event.data.get("over") else 0),
+        operator=event.operator,
+    )
+
+
+def _change(history: History, event: Event, **changes: Any) -> None:
+    key = (event.step, event.host)
+    history.tasks[key] = replace(history.past(*key), **changes)
+
+
+_TELL: Mapping[Kind, Callable[[History, Event], None]] = {
+    Kind.BEGAN: _begin,
+    Kind.RESUMED: _resume,
+    Kind.INTENT: _intend,
+    Kind.READING: _read,
+    Kind.ANSWER: _answer,
+    Kind.RESULT: _conclude,
+    Kind.ENDED: _end,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a judge may know beside what it sees."""
+
+    now: datetime
+    history: History
+
+    def finished(self, step: str, host: str) -> datetime | None:
+        """When a step was proven done on a host in this run."""
+        past = self.history.past(step, host)
+        return past.ended if past.outcome is Outcome.DONE else None
+
+    def before(self, step: str, host: str) -> tuple[tuple[Any, ...], ...] | None:
+        """The reading made there before the step's first act."""
+        return self.history.past(step, host).before

@@ -1,0 +1,172 @@
+"""The journal: numbered events, each on disk before the act it names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from errors import CutoverError
+
+
+class Kind(Enum):
+    """What an event says."""
+
+    BEGAN = "began"  # a night: run, plan, digest
+    RESUMED = "resumed"  # somebody went on with it
+    INTENT = "intent"  # a step is about to be done on a host
+    READING = "reading"  # what a host was like before the act
+    ANSWER = "answer"  # what a person answered
+    RESULT = "result"  # a step's outcome on a host, with its proof
+    STOPPED = "stopped"  # the run ended before its end
+    ENDED = "ended"  # the run is done
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that was about to happen, or happened."""
+
+    number: int  # from 1, without gaps
+    at: datetime
+    kind: Kind
+    operator: str
+    step: str = ""
+    host: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line."""
+        head = {"number": self.number, "at": self.at.isoformat(), "kind": self.kind.value, "operator": self.operator}
+        return json.dumps({**head, "step": self.step, "host": self.host, "data": self.data}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Event:
+        """The event of one line; ValueError or KeyError where it is none."""
+        raw = json.loads(line)
+        return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": Kind(raw["kind"])})
+
+
+class Redactor:
+    """Takes secrets out of everything that is written down."""
+
+    # What stands behind `password=` and its like, and the password of a URL.
+    _PATTERNS = (
+        re.compile(
+            r"(?i)((?:password|passwd|secret|token|api[_-]?key|access[_-]?key)\w*['\"]?\s*[=:]\s*['\"]?)[^\s'\"&]+"
+        ),
+        re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)"),
+    )
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
+
+    def clean(self, value: Any) -> Any:
+        """The value without secrets, through lists and mappings."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {key: self.clean(item) for key, item in value.items()}
+        return [self.clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+    def _text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        for pattern in self._PATTERNS:
+            text = pattern.sub(r"\1[secret]", text)
+        return text
+
+
+class Journal:
+    """Events in memory; a store of them overrides `_keep`."""
+
+    def __init__(self, *, now: Callable[[], datetime], operator: str, redactor: Redactor | None = None) -> None:
+        self._now = now
+        self._operator = operator
+        self._redactor = redactor or Redactor()
+        self._events: list[Event] = []
+        self._writing = threading.Lock()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What is written so far."""
+        return tuple(self._events)
+
+    def append(self, kind: Kind, *, step: str = "", host: str = "", **data: Any) -> Event:
+        """Writes an event; when this returns, it is kept."""
+        clean = self._redactor.clean(data)
+        with self._writing:
+            number = len(self._events) + 1
+            event = Event(
+                number=number, at=self._now(), kind=kind, operator=self._operator, step=step, host=host, data=clean
+            )
+            self._keep(event)
+            self._events.append(event)
+        return event
+
+    def _keep(self, event: Event) -> None:
+        """Stores it for good, or raises."""
+
+
+class FileJournal(Journal):
+    """Events as lines of a file, each flushed to disk."""
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], datetime], operator: str, redactor: Redactor | None = None
+    ) -> None:
+        super().__init__(now=now, operator=operator, redactor=redactor)
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._events.extend(read_events(path))
+        _cut_torn_line(path)
+
+    def _keep(self, event: Event) -> None:
+        line = f"{event.to_json()}\n".encode()
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+        except OSError as error:
+            raise CutoverError(f"Writing the journal {self._path} failed: {error.strerror}.") from error
+        finally:
+            os.close(descriptor)
+        if event.number == 1:
+            _sync_folder(self._path.parent)
+
+
+def read_events(path: Path) -> tuple[Event, ...]:
+    """The events of a journal's file; none where there is no file. A torn last line was never an event.
+
+    Raises CutoverError where the file is damaged.
+    """
+    if not path.exists():
+        return ()
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        events = tuple(Event.from_json(line.decode()) for line in lines)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CutoverError(f"The journal {path} is damaged: {error}.") from error
+    if [event.number for event in events] != list(range(1, len(events) + 1)):
+        raise CutoverError(f"The journal {path} is damaged: an event is missing.")
+    return events
+
+
+def _cut_torn_line(path: Path) -> None:
+    """A writer that died in the middle of a line left half of it."""
+    if path.exists():
+        whole = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, whole)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

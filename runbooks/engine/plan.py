@@ -1,0 +1,107 @@
+"""The whole procedure as a value: numbered, checked before anything starts, and with a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from errors import Problems
+from runbooks.engine.step import Check, HostTask, Mark, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps of one night in their order, and what must hold all the time."""
+
+    title: str
+    environment: str
+    date: str  # YYYY-MM-DD; also the word typed at the point of no return
+    resume: str  # the command that goes on with it
+    notes: tuple[str, ...] = ()  # what is particular to this night
+    steps: tuple[Step, ...]
+    invariants: tuple[Check, ...] = ()  # looked at before and after every step
+
+    def step(self, key: str) -> Step:
+        """The step of that key."""
+        return next(step for step in self.steps if step.key == key)
+
+    def before(self, step: Step) -> tuple[Step, ...]:
+        """The steps that come before one."""
+        return self.steps[: step.number - 1]
+
+    @property
+    def go_on(self) -> str:
+        """What to do after a stop, in a sentence."""
+        return f"{self.resume} goes on from here."
+
+    @property
+    def asks(self) -> tuple[Step, ...]:
+        """The steps that can't go on without a person."""
+        return tuple(step for step in self.steps if not step.automatic or step.point_of_no_return)
+
+    @property
+    def digest(self) -> str:
+        """Twelve characters that change when anything does that would be done, asked or looked at."""
+        lines = [line for step in self.steps for line in _described(step)]
+        lines += [str(check) for check in self.invariants]
+        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]
+
+
+def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps with their numbers, from 1."""
+    return tuple(replace(step, number=number) for number, step in enumerate(steps, start=1))
+
+
+def validated(plan: Plan) -> Plan:
+    """The plan, if nothing is wrong with it; else Problems with everything that is."""
+    problems = [problem for step in plan.steps for problem in _step_problems(step)]
+    problems += [*_repeated(plan), *_debt_problems(plan)]
+    if problems:
+        raise Problems(f"The plan {plan.title} can't be carried out:", problems)
+    return plan
+
+
+def _step_problems(step: Step) -> Iterator[str]:
+    if not step.title.strip():
+        yield f"{step.key}: it has no title"
+    if not step.tasks:
+        yield f"{step.key}: there is no host to do it on"
+    hosts = [task.host for task in step.tasks]
+    for host in sorted({host for host in hosts if hosts.count(host) > 1}):
+        yield f"{step.key}: the host {host} stands in it twice"
+    for task in step.tasks:
+        yield from _task_problems(step, task)
+
+
+def _task_problems(step: Step, task: HostTask) -> Iterator[str]:
+    where = f"{step.key} on {task.host}"
+    if not task.checks:
+        yield f"{where}: nothing proves it"
+    if task.action is None and step.mark is Mark.AUTOMATE:
+        yield f"{where}: it is marked AUTOMATE and there is no command for it"
+    elif task.action is None and not task.instructions.strip():
+        yield f"{where}: a person does it, and there are no instructions"
+
+
+def _repeated(plan: Plan) -> Iterator[str]:
+    keys = [step.key for step in plan.steps]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield f"{key}: two steps have this key"
+
+
+def _debt_problems(plan: Plan) -> Iterator[str]:
+    """Whatever a step switches off, a later one must switch on."""
+    for step in plan.steps:
+        paid_later = {task.pays for later in plan.steps[step.number :] for task in later.tasks}
+        for task in step.tasks:
+            if task.owes and task.owes not in paid_later:
+                yield f"{step.key} on {task.host}: no later step switches {task.owes} on again"
+
+
+def _described(step: Step) -> Iterator[str]:
+    yield f"{step.key} {step.title}"
+    for task in step.tasks:
+        yield f"{task.host}: {task.action or task.instructions}"
+        yield from (str(check) for check in task.checks)

@@ -1,0 +1,157 @@
+"""What the engine needs of the outside: each port is a protocol, so that live, dry and in-memory ones are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Protocol
+
+from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.history import Facts
+from runbooks.engine.step import Check, Debt, HostTask, Outcome, Step, Verdict
+
+Tell = Callable[[str], None]  # takes a line of progress
+
+
+class Ssh(Protocol):
+    """Runs short commands on hosts."""
+
+    def run(self, command: RemoteCommand) -> Reading:
+        """What it printed, and its exit code; UnknownError where its outcome was lost."""
+
+    def close(self) -> None:
+        """Drops every connection, also those in use."""
+
+
+class Jobs(Protocol):
+    """Runs long commands on hosts, apart from the connection."""
+
+    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+        """Starts the job, or attaches to the one of that name, and follows it to its end.
+
+        Raises JobLost where it is gone without an exit status, UnknownError where its end was not seen.
+        """
+
+
+class Sql(Protocol):
+    """Asks databases."""
+
+    def query(self, query: SqlQuery) -> Reading:
+        """Its rows."""
+
+
+class Http(Protocol):
+    """Asks for pages."""
+
+    def get(self, request: HttpGet) -> Reading:
+        """Its status and reason, whatever the status is."""
+
+
+class Dns(Protocol):
+    """Resolves names."""
+
+    def look_up(self, lookup: DnsLookup) -> Reading:
+        """A row (name, address) for each address; none for a name that does not exist."""
+
+
+class Clock(Protocol):
+    """Tells the time and waits."""
+
+    def now(self) -> datetime:
+        """The moment, with its time zone."""
+
+    def ticks(self) -> float:
+        """Seconds that only grow."""
+
+    def wait(self, pause: timedelta) -> None:
+        """Waits; raises Interrupted as soon as the run is."""
+
+    def interrupt(self) -> None:
+        """Ends every wait, now and later."""
+
+
+class Choice(Enum):
+    """What a person decides."""
+
+    DONE = "done"  # it is done by hand
+    RETRY = "retry"
+    BY_HAND = "by hand"
+    SKIP = "skip"
+    ABORT = "abort"
+
+
+class Person(Protocol):
+    """Whoever answers."""
+
+    @property
+    def present(self) -> bool:
+        """Whether there is anybody to ask."""
+
+    def perform(self, step: Step, task: HostTask, note: str) -> Choice:
+        """Does by hand what the instructions say: DONE, SKIP or ABORT."""
+
+    def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
+        """Whether the person typed the word that lets an irreversible step begin."""
+
+    def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
+        """What to do about a failure: RETRY, BY_HAND, SKIP or ABORT; None where nobody can decide."""
+
+    def reason(self, step: Step, task: HostTask) -> str:
+        """Why a step is skipped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acted:
+    """How an act ended, as far as it can be told without looking at the world."""
+
+    outcome: Outcome  # DONE, FAILED or UNKNOWN
+    sentence: str = ""
+    over: bool = True  # whether nothing of it is still running
+
+
+class World(Protocol):
+    """Everything a run looks at and acts on."""
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """Whether a check holds; `expected` says whether it should by now, which is all that a dry run can see."""
+
+    def read(self, look: Look) -> Reading:
+        """What a look sees."""
+
+    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+        """Performs an action; `name` is the same whenever the same attempt is meant."""
+
+    def interrupt(self) -> None:
+        """Lets go of whatever is being waited for."""
+
+
+class Board(Protocol):
+    """Shows the hosts of a step while they are at work."""
+
+    def show(self, host: str, outcome: Outcome, sentence: str) -> None:
+        """A host's new state."""
+
+
+class Screen(Protocol):
+    """What the operator sees."""
+
+    def begin(self, step: Step, total: int, elapsed: timedelta) -> None:
+        """A step begins, so long after the night did."""
+
+    def board(self, step: Step, tasks: Sequence[HostTask]) -> AbstractContextManager[Board]:
+        """A board for some hosts of a step."""
+
+    def owed(self, debts: Sequence[Debt]) -> None:
+        """What is still switched off."""
+
+    def say(self, text: str) -> None:
+        """A sentence."""
+
+    def warn(self, text: str) -> None:
+        """A sentence that must not be overlooked."""
+
+    def still_off(self, debts: Sequence[Debt]) -> None:
+        """What is still switched off, and where, now that the run stops."""

@@ -1,0 +1,101 @@
+"""The worlds a run can be in: the live one, made of ports, and the dry one, which has no transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.history import Facts
+from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, Sql, Ssh, Tell
+from runbooks.engine.readings import Unreadable, complaint
+from runbooks.engine.step import Check, Outcome, Verdict, fails, holds, unseen
+
+
+class JobLost(UnknownError):
+    """A job is no longer there and left no exit status."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveWorld:
+    """Looks and acts through ports."""
+
+    ssh: Ssh
+    jobs: Jobs
+    sql: Sql
+    http: Http
+    dns: Dns
+    clock: Clock
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """Whether a check holds; a look that fails is a verdict too."""
+        try:
+            return check.judge(tuple(self.read(look) for look in check.looks), facts)
+        except (CutoverError, Unreadable) as error:
+            return unseen(f"could not tell: {error}")
+
+    def read(self, look: Look) -> Reading:
+        """What a look sees."""
+        match look:
+            case RemoteCommand():
+                return self.ssh.run(look)
+            case SqlQuery():
+                return self.sql.query(look)
+            case HttpGet():
+                return self.http.get(look)
+            case DnsLookup():
+                return self.dns.look_up(look)
+
+    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+        """Performs an action, and tells apart what failed and what nobody knows."""
+        try:
+            reading = self.ssh.run(action) if isinstance(action, RemoteCommand) else self.jobs.run(action, name, tell)
+        except UnknownError as error:
+            return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
+        except CutoverError as error:
+            return Acted(outcome=Outcome.FAILED, sentence=str(error))
+        if reading.code != 0:
+            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
+        return Acted(outcome=Outcome.DONE)
+
+    def interrupt(self) -> None:
+        """Ends waits and drops connections, so that nobody hangs on them."""
+        self.clock.interrupt()
+        self.ssh.close()
+
+
+class NoDryForm(CutoverError):
+    """An effect that a dry run can't show; so it must not run at all."""
+
+
+class DryWorld:
+    """Shows every effect and has nothing to perform one with."""
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """As expected: a dry run sees nothing."""
+        shown = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
+        return holds(str(shown)) if expected else fails("not looked at in a dry run")
+
+    def read(self, look: Look) -> Reading:
+        """Nothing."""
+        _dry(look)
+        return Reading()
+
+    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+        """Nothing."""
+        if not isinstance(action, RemoteCommand | DetachedJob):
+            raise _no_dry_form(action)
+        return Acted(outcome=Outcome.DONE)
+
+    def interrupt(self) -> None:
+        """Nothing is waited for."""
+
+
+def _dry(look: Look) -> Look:
+    if not isinstance(look, RemoteCommand | SqlQuery | HttpGet | DnsLookup):
+        raise _no_dry_form(look)
+    return look
+
+
+def _no_dry_form(effect: object) -> NoDryForm:
+    return NoDryForm(f"{type(effect).__name__} has no dry form, so a dry run can't go on.")

@@ -1,0 +1,61 @@
+"""Work that belongs on the debug host is sent there, and what it says is shown here."""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from archiver.records import operator
+from inventory.load import refuse_if_down
+from inventory.model import Environment, Role
+from runbooks.engine.actions import DetachedJob
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.console import say
+from runbooks.engine.fleet import Fleet
+from runbooks.engine.jobs import RemoteJobs
+
+LONGEST = timedelta(days=3)
+
+
+def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
+    """Whether this machine is not the debug host, by the name in its file; `here` says that it shall do."""
+    return not here and own_name(environment) != environment.only(Role.DEBUG).name
+
+
+def own_name(environment: Environment) -> str:
+    """This machine's inventory name, empty where it has none."""
+    try:
+        return Path(environment.host_name_file).expanduser().read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def forward(environment: Environment, task: str, *words: str, **options: str | bool) -> int:
+    """Runs a task of this tool on the debug host, detached from the link, and shows its lines; its exit code.
+
+    Raises UnknownError where its end was not seen: it goes on there.
+    """
+    refuse_if_down(environment)
+    host = environment.only(Role.DEBUG)
+    command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {tool_command(environment, task, *words, **options)}"
+    say(f"on {host.name}: {task}")
+    fleet = Fleet(environment.hosts, environment.ssh)
+    try:
+        job = DetachedJob(host=host.name, command=command, timeout=LONGEST)
+        return RemoteJobs(fleet, SystemClock()).run(job, f"{task}.{uuid.uuid4().hex[:12]}", say).code
+    finally:
+        fleet.close()
+
+
+def tool_command(environment: Environment, task: str, *words: str, **options: str | bool) -> str:
+    """The command line of a task on the debug host, quoted; options that are empty or False are left out."""
+    given = {"env": environment.name, "here": True, "yes_production": environment.production, **options}
+    flags = [_flag(name, value) for name, value in given.items() if value]
+    return shlex.join([*shlex.split(environment.tool), task, *words, *flags])
+
+
+def _flag(name: str, value: str | bool) -> str:
+    name = name.replace("_", "-")
+    return f"--{name}" if value is True else f"--{name}={value}"

@@ -1,0 +1,168 @@
+"""The edge of every task: words parsed, errors told in a sentence, exit codes as documented."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from typing import Any, NoReturn
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
+from invoke.program import Program
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
+
+from errors import CutoverError, ExitCode, UsageError
+from inventory.load import load
+from inventory.model import Environment
+from inventory.parse import as_date
+
+DEFAULT_ENVIRONMENT = "rehearsal"
+HELP_WORDS = ("--help", "-h")
+LONGEST_ID = 18  # digits; what always fits PostgreSQL's bigint
+
+
+class _OwnTask(Task[Callable[..., None]]):
+    """A task equal only to itself: Invoke compares names and code, and would run only one of two alike."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """The options; Invoke forgets their help once it was told."""
+        words = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = words
+
+
+def task(
+    *args: Any,
+    positional: Iterable[str] = (),
+    auto_shortflags: bool = False,
+    help: Mapping[str, str] | None = None,  # noqa: A002 - Invoke's word
+    **options: Any,
+) -> Any:
+    """Invoke's `@task` that takes options by their full names only, and ends with a documented exit code.
+
+    `help` may be shared between tasks: each takes the words for its own options.
+    """
+    names = tuple(positional)
+
+    def decorate(body: Callable[..., None]) -> Any:
+        words = _help_of(body, help or {})
+        make = invoke_task(
+            klass=_OwnTask, positional=list(names), auto_shortflags=auto_shortflags, help=words, **options
+        )
+        return make(_guarded(body, names))
+
+    return decorate(args[0]) if args else decorate
+
+
+def parse_date(text: str) -> date:
+    """A day of the calendar written YYYY-MM-DD; UsageError for anything else."""
+    day = as_date(text)
+    if day is None:
+        raise UsageError(f"--date: {_expected('a day written YYYY-MM-DD', text)}.", hint="Example: --date=2014-08-15")
+    return day
+
+
+def parse_id(text: str, noun: str) -> int:
+    """A positive whole number in ASCII digits, such as the id of a `noun`; UsageError for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID and int(text) > 0):
+        raise UsageError(f"{noun}: {_expected('an id (a positive whole number)', text)}.", hint=f"Example: {noun} 13")
+    return int(text)
+
+
+def load_environment(env: str, *, yes_production: bool = False, read_only: bool = False) -> Environment:
+    """The environment of that name; without one that of CUTOVER_ENV, else the rehearsal.
+
+    Production is opened for acting only with the explicit word; what only reads sets `read_only`. Raises UsageError.
+    """
+    environment = load(env or os.environ.get("CUTOVER_ENV") or DEFAULT_ENVIRONMENT)
+    if environment.production and not (yes_production or read_only):
+        hint = "If you mean it, add the explicit word: --yes-production"
+        raise UsageError(f"{environment.name} is a production environment, and this would act on it.", hint=hint)
+    return environment
+
+
+def _help_of(body: Callable[..., None], words: Mapping[str, str]) -> dict[str, str]:
+    options = {name.replace("_", "-") for name in inspect.signature(body).parameters}
+    return {name: text for name, text in words.items() if name in options}
+
+
+def _expected(what: str, text: str) -> str:
+    return f"expected {what}, got {text!r}" if text else f"expected {what}, got nothing"
+
+
+def _guarded(body: Callable[..., None], positional: tuple[str, ...]) -> Callable[..., None]:
+    @functools.wraps(body)
+    def guarded(context: Context, *args: Any, **kwargs: Any) -> None:
+        # Invoke gives a required positional the next word, whatever it is: also --help.
+        if any(kwargs.get(name) in HELP_WORDS for name in positional):
+            _show_help(body.__name__)
+        try:
+            _refuse_half_measures(context)
+            body(context, *args, **kwargs)
+        except Exit:
+            raise
+        except BaseException as error:
+            _leave(error)
+
+    return guarded
+
+
+def _refuse_half_measures(context: Context) -> None:
+    run = context.config.run
+    if run.dry:
+        hint = "Where a dry run is possible the task has an option of its own: --dry-run or --pretend."
+        raise UsageError("inv --dry (or run.dry) would stop only some of the acts of this tool.", hint=hint)
+    if run.warn:
+        hint = "Take it out of the flags, INVOKE_RUN_WARN and invoke.yaml."
+        raise UsageError("inv --warn-only (or run.warn) would let a failure pass for success.", hint=hint)
+
+
+def _show_help(name: str) -> NoReturn:
+    words = [word for word in sys.argv[1:] if word.replace("_", "-").split(".")[-1] == name.replace("_", "-")]
+    Program().run(["inv", "--help", *words[:1]], exit=False)
+    raise Exit(code=ExitCode.DONE)
+
+
+def _leave(error: BaseException) -> NoReturn:
+    """Ends the task the way the table of exit codes says."""
+    if _debugging():
+        traceback.print_exception(error)
+    if isinstance(error, CutoverError):
+        raise Exit("\n".join([str(error), *_hint(error.hint)]), code=error.exit_code) from None
+    if isinstance(error, KeyboardInterrupt):
+        raise Exit("Interrupted.", code=ExitCode.INTERRUPTED) from None
+    if isinstance(error, BrokenPipeError):
+        _let_stdout_go()
+        raise Exit(code=ExitCode.FAILED) from None
+    if not isinstance(error, Exception):
+        raise error
+    message = f"This should not have happened: {type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+    hint = "Run it again with CUTOVER_DEBUG=1 to see where."
+    raise Exit("\n".join([message, *_hint(hint)]), code=ExitCode.FAILED) from None
+
+
+def _hint(text: str) -> list[str]:
+    return [f"hint: {text}"] if text else []
+
+
+def _debugging() -> bool:
+    # `inv --debug` and INVOKE_DEBUG leave no other trace than the level of the root logger.
+    return bool(os.environ.get("CUTOVER_DEBUG")) or logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
+def _let_stdout_go() -> None:
+    """Whoever read our output is gone: the interpreter's last flush must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,114 @@
+"""Schools back into the live databases: the tasks under `inv restore.…`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver import choice
+from archiver.archive import Archiver
+from archiver.records import Record
+from archiver.restore import Restored, restore
+from archiver.setup import archiver as open_archiver
+from errors import ExitCode
+from runbooks import telling
+from runbooks.engine.console import say
+from runbooks.forward import belongs_elsewhere, forward
+from runbooks.front import load_environment, parse_date, parse_id, task
+
+HELP = {
+    "env": "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise",
+    "year": "the school year of the archive, such as 2013",
+    "pretend": "fetch and verify, show what would be loaded; load nothing",
+    "here": "do it on this machine, not on the debug host",
+    "yes-production": "say it where the environment is production",
+}
+
+
+@task(positional=["school"], help={"school": "the school's id", **HELP, "year": "where there are several"})
+def school(
+    context: Context,
+    school: str,
+    env: str = "",
+    year: str = "",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Bring one school back: fetch, verify, load shard and master, delete the record."""
+    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "restore.school", school, year=year, pretend=pretend))
+    with open_archiver(environment, f"restore.school {tenant_id}") as archiver:
+        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
+        with archiver.place.keeping("school", tenant_id, record.shard):
+            _restore(archiver, [record], pretend=pretend)
+
+
+@task(positional=["customer"], help={"customer": "the customer's id", **HELP})
+def customer(
+    context: Context,
+    customer: str,
+    env: str = "",
+    year: str = "",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Bring back every archived school of a customer."""
+    customer_id, of_year = parse_id(customer, "customer"), parse_id(year, "year") if year else None
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "restore.customer", customer, year=year, pretend=pretend))
+    with open_archiver(environment, f"restore.customer {customer_id}") as archiver, archiver.place.alone():
+        _restore(archiver, choice.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
+
+
+@task(name="all", help={**HELP, "date": "the night that archived them, YYYY-MM-DD"})
+def all_(
+    context: Context,
+    date: str = "",
+    env: str = "",
+    pretend: bool = False,
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Bring back every school that a night archived: the way back of a whole night."""
+    night = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend))
+    with open_archiver(environment, f"restore.all {night}") as archiver, archiver.place.alone():
+        found = choice.night_to_restore(archiver.place, environment.school_year(night), night)
+        _restore(archiver, found, pretend=pretend)
+
+
+def _restore(archiver: Archiver, records: Sequence[Record], *, pretend: bool) -> None:
+    """Restores and tells; a failure of the only one is the task's, of some the task fails at the end."""
+    noun = archiver.model.tenant.noun
+    outcomes = restore(archiver, records, pretend=pretend, tell=_teller(noun, len(records), pretend=pretend))
+    failed = [restored.error for restored in outcomes if restored.error]
+    if failed and len(outcomes) == 1:
+        raise failed[0]
+    if len(outcomes) != 1:
+        say(telling.restore_summary(noun, outcomes, pretend=pretend))
+    if failed:
+        raise Exit(code=ExitCode.FAILED)
+
+
+def _teller(noun: str, total: int, *, pretend: bool) -> Callable[[Restored], None]:
+    numbers = count(1)
+
+    def tell(restored: Restored) -> None:
+        if restored.error is None or total > 1:
+            say(telling.numbered(next(numbers), total, telling.restored_line(noun, restored, pretend=pretend)))
+
+    return tell
+
+
+namespace = Collection("restore", school, customer, all_)

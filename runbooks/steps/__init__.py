@@ -1,0 +1,1 @@
+"""Where the steps live, one file an area: what each does, and what proves it."""

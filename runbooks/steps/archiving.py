@@ -1,0 +1,79 @@
+"""Archiving itself: the point of no return. It runs on the debug host, which starts this tool there."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import timedelta
+
+from inventory.model import Depth, Role
+from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.readings import record
+from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.backups import loss
+from runbooks.tonight import Tonight
+
+LONGEST = timedelta(hours=60)
+AUDIT_TIME = timedelta(minutes=15)
+DEPTHS = {
+    Depth.ALL: "everything of a school is deleted",
+    Depth.STUDENTS: "classrooms and students are deleted; school and staff stay",
+}
+
+
+def run(tonight: Tonight) -> Step:
+    """Run archiving script on the debug host: the point of no return."""
+    key = "archiving.run"
+    host = tonight.environment.only(Role.DEBUG)
+    words = ["--yes-production"] if tonight.environment.production else []
+    action = DetachedJob(host=host.name, command=tool(tonight, "archive.all", "--here", *words), timeout=LONGEST)
+    return Step(
+        key=key,
+        title="Run archiving script",
+        mark=Mark.AUTOMATE,
+        tasks=(tonight.task(key, host, checks=(all_archived(tonight),), action=action),),
+        required=True,
+        point_of_no_return=True,
+        warning=(scope(tonight), *loss(tonight)),
+        estimate=timedelta(hours=1),
+    )
+
+
+def scope(tonight: Tonight) -> str:
+    """Which schools the night archives, how deep, and who is left out."""
+    exclude = tonight.night.exclude
+    parts = {"schools": exclude.schools, "customers": exclude.customers}
+    named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
+    return (
+        f"Every school of {tonight.year}-{(tonight.year + 1) % 100:02}, depth {tonight.night.depth.value} "
+        f"({DEPTHS[tonight.night.depth]}); left out: {' and '.join(named) or 'nobody'}."
+    )
+
+
+def tool(tonight: Tonight, task: str, *words: str) -> str:
+    """The command that starts a task of this tool for tonight."""
+    options = (f"--date={tonight.date}", f"--env={tonight.environment.name}", *words)
+    return f"{tonight.environment.tool} {task} {' '.join(shlex.quote(option) for option in options)}"
+
+
+def all_archived(tonight: Tonight) -> Check:
+    """Every selected school has a record, and none of the rows due for deletion is left."""
+    host = tonight.environment.only(Role.DEBUG).name
+    look = RemoteCommand(host=host, command=tool(tonight, "archive.audit", "--json"), timeout=AUDIT_TIME)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        audit = record(readings[0], "selected", "archived", "excluded", "unarchived", "left")
+        counted = f"{audit['archived']} of {audit['selected']} schools have a record"
+        if audit["archived"] != audit["selected"] or audit["unarchived"]:
+            return fails(f"{counted}; not yet: {_some(audit['unarchived'])}")
+        if audit["left"]:
+            return fails(f"{counted}; rows are left of {_some(audit['left'])}")
+        figures = {key: audit[key] for key in ("selected", "excluded", "rows", "size") if key in audit}
+        return holds(f"{counted}, none of their rows is left; {audit['excluded']} left out", **figures)
+
+    return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
+
+
+def _some(ids: list[object] | dict[str, object]) -> str:
+    names = [str(name) for name in ids]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,152 @@
+"""Backups of the five database servers: the schedule, the dump of the night, and its stored copy."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from inventory.model import Host, Role
+from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.markdown import minutes
+from runbooks.engine.readings import moment, not_before, record, word
+from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.tonight import Tonight
+
+ENABLED, DISABLED = "enabled", "disabled"
+
+
+def disable(tonight: Tonight) -> Step:
+    """Disable auto-backup on every database server."""
+    key = "backups.disable"
+    tasks = [
+        tonight.task(key, host, checks=(schedule_is(tonight, host, DISABLED),), owes=_debt(host))
+        for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="Disable auto-backup",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(seconds=10),
+        estimate=timedelta(minutes=10),
+    )
+
+
+def dump(tonight: Tonight) -> Step:
+    """DB backup on every database server."""
+    key = "backups.dump"
+    tasks = [
+        tonight.task(key, host, checks=(backed_up(tonight, host),), lasts=timedelta(hours=12))
+        for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="DB backup",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        required=True,
+        warning=loss(tonight),
+        estimate=timedelta(hours=1),
+    )
+
+
+def transfer(tonight: Tonight) -> Step:
+    """Transfer DB backup of every database server."""
+    key = "backups.transfer"
+    tasks = [
+        tonight.task(key, host, checks=(stored(tonight, host),), lasts=timedelta(hours=12))
+        for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="Transfer DB backup",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        required=True,
+        estimate=timedelta(minutes=30),
+    )
+
+
+def enable(tonight: Tonight) -> Step:
+    """Enable auto-backup on every database server."""
+    key = "backups.enable"
+    tasks = [
+        tonight.task(key, host, checks=(schedule_is(tonight, host, ENABLED),), pays=_debt(host))
+        for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="Enable auto-backup",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(seconds=10),
+        estimate=timedelta(minutes=10),
+    )
+
+
+def loss(tonight: Tonight) -> tuple[str, ...]:
+    """What could be lost when a backup may be older than maintenance mode; nothing where it may not."""
+    age = tonight.night.backup_max_age
+    if age is None:
+        return ()
+    return (f"Backups may be up to {minutes(age)} old: what was written since then could be lost.",)
+
+
+def schedule_is(tonight: Tonight, host: Host, wanted: str) -> Check:
+    """The backup schedule of a server is enabled, or disabled."""
+    look = RemoteCommand(host=host.name, command=tonight.environment.probes.auto_backup)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        state = word(readings[0], (ENABLED, DISABLED))
+        sentence = f"auto-backup is {state}"
+        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+
+    return Check(title=f"auto-backup is {wanted}", looks=(look,), judge=judge)
+
+
+def backed_up(tonight: Tonight, host: Host) -> Check:
+    """A verified backup that is young enough."""
+    look = RemoteCommand(host=host.name, command=tonight.environment.probes.backup)
+    control = tonight.environment.only(Role.CONTROL).name
+    oldest = tonight.night.backup_max_age
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        backup = record(readings[0])
+        if not backup:
+            return fails("there is no backup")
+        finished = moment(backup.get("finished_at"))
+        sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
+        limit = facts.now - oldest if oldest else facts.finished("maintenance.on", control)
+        if limit is None:
+            return fails(f"{sentence}; maintenance mode was not switched on in this run, so nothing is younger")
+        if not not_before(finished, limit):
+            return fails(f"{sentence} is older than {limit:%Y-%m-%d %H:%M:%S} UTC")
+        if backup.get("verified") is not True:
+            return fails(f"{sentence} is not verified")
+        lost = f"; what was written in the {minutes(facts.now - finished)} since could be lost" if oldest else ""
+        return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"))
+
+    young = f"is at most {minutes(oldest)} old" if oldest else "is younger than maintenance mode"
+    return Check(title=f"a verified backup {young}", looks=(look,), judge=judge)
+
+
+def stored(tonight: Tonight, host: Host) -> Check:
+    """The stored copy of the backup has the server's checksum."""
+    probes = tonight.environment.probes
+    looks = tuple(RemoteCommand(host=host.name, command=probe) for probe in (probes.backup_copy, probes.backup))
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        copy, backup = (record(reading) for reading in readings)
+        if not copy.get("sha256") or not backup.get("sha256"):
+            return fails("there is no stored copy" if backup.get("sha256") else "there is no backup")
+        if copy["sha256"] != backup["sha256"]:
+            return fails(
+                f"{copy.get('location')} has SHA-256 {copy['sha256'][:12]}…, the server {backup['sha256'][:12]}…"
+            )
+        return holds(f"{copy.get('location')}, SHA-256 {copy['sha256'][:12]}… as on the server")
+
+    return Check(title="the stored copy has the checksum of the server's backup", looks=looks, judge=judge)
+
+
+def _debt(host: Host) -> Debt:
+    return Debt(what="auto-backup", where=host.name)

@@ -1,0 +1,94 @@
+"""The standbys ("slaves") of the five database servers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from inventory.model import Host
+from runbooks.engine.actions import Reading, SqlQuery
+from runbooks.engine.history import Facts
+from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.tonight import Tonight
+from runbooks.units import size
+
+STANDBYS = """
+SELECT application_name, coalesce(client_addr::text, 'local'), state,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint
+  FROM pg_stat_replication
+ ORDER BY 1, 2
+"""
+
+
+def terminate(tonight: Tonight) -> Step:
+    """Terminate slaves of every database server."""
+    key = "replicas.terminate"
+    tasks = [
+        tonight.task(key, host, checks=(none_left(tonight, host),), owes=_debt(host)) for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="Terminate slaves",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(minutes=2),
+        estimate=timedelta(minutes=10),
+    )
+
+
+def activate(tonight: Tonight) -> Step:
+    """Activate slaves of every database server."""
+    key = "replicas.activate"
+    lasts = timedelta(hours=12)
+    tasks = [
+        tonight.task(key, host, checks=(streams(tonight, host),), lasts=lasts, pays=_debt(host))
+        for host in tonight.database_hosts
+    ]
+    return Step(
+        key=key,
+        title="Activate slaves",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(minutes=10),
+        estimate=timedelta(hours=1),
+    )
+
+
+def none_left(tonight: Tonight, host: Host) -> Check:
+    """Nothing replicates from a server."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        names = [f"{row[0]} ({row[1]}, {row[2]})" for row in readings[0].rows]
+        return (
+            fails(f"pg_stat_replication shows {', '.join(names)}") if names else holds("pg_stat_replication is empty")
+        )
+
+    return Check(title="pg_stat_replication is empty", looks=(_look(tonight, host),), judge=judge)
+
+
+def streams(tonight: Tonight, host: Host) -> Check:
+    """A standby streams from a server and does not lag."""
+    limit = tonight.environment.max_lag
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        standbys = {str(row[0]): row[3] for row in readings[0].rows if row[2] == "streaming"}
+        if not standbys:
+            return fails(f"no standby streams ({len(readings[0].rows)} connected)")
+        name, lag = min(standbys.items(), key=lambda item: _bytes(item[1], limit))
+        sentence = f"{name} streams, lag {'unknown' if lag is None else size(int(str(lag)))}"
+        return holds(sentence) if _bytes(lag, limit) <= limit else fails(f"{sentence}, allowed {size(limit)}")
+
+    return Check(title=f"a standby streams, lag at most {size(limit)}", looks=(_look(tonight, host),), judge=judge)
+
+
+def _bytes(lag: object, limit: int) -> int:
+    """A lag that the server can't tell yet counts as too much."""
+    return limit + 1 if lag is None else int(str(lag))
+
+
+def _look(tonight: Tonight, host: Host) -> SqlQuery:
+    database = tonight.environment.database_on(host)
+    return SqlQuery(database=database.name, name="pg_stat_replication", statement=STANDBYS)
+
+
+def _debt(host: Host) -> Debt:
+    return Debt(what="standby", where=host.name)

@@ -1,0 +1,159 @@
+"""The data warehouses: their ETL, the names that move from the old one to the new, and the rebuild."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from inventory.model import Host, Role
+from runbooks.engine.actions import DnsLookup, Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.readings import Unreadable, moment, not_before, record, word
+from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.tonight import Tonight
+
+DEBT = Debt(what="ETL", where="the warehouse")
+ENABLED, DISABLED = "enabled", "disabled"
+
+
+def stop_etl(tonight: Tonight) -> Step:
+    """Kill data warehouse ETL."""
+    key = "warehouse.stop-etl"
+    host = tonight.environment.only(Role.CONTROL)
+    checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in _warehouses(tonight))
+    return Step(
+        key=key,
+        title="Kill data warehouse ETL",
+        mark=Mark.AUTOMATE,
+        tasks=(tonight.task(key, host, checks=checks, owes=DEBT),),
+        required=True,
+        estimate=timedelta(minutes=2),
+    )
+
+
+def cut_over(tonight: Tonight) -> Step:
+    """Data warehouse cut over."""
+    key = "warehouse.cut-over"
+    return Step(
+        key=key,
+        title="Data warehouse cut over",
+        mark=Mark.MANUAL,
+        tasks=(tonight.task(key, _new(tonight), checks=(names_moved(tonight),), lasts=timedelta(minutes=30)),),
+        required=True,
+        settle=timedelta(minutes=10),  # until the old answers have left the name servers
+        estimate=timedelta(minutes=15),
+    )
+
+
+def rebuild(tonight: Tonight) -> Step:
+    """Data warehouse rebuild."""
+    key = "warehouse.rebuild"
+    others = [host for host in _warehouses(tonight) if host != _new(tonight)]
+    checks = (
+        rebuilt(tonight),
+        etl_is(tonight, _new(tonight), ENABLED),
+        *(etl_is(tonight, host, DISABLED) for host in others),
+    )
+    return Step(
+        key=key,
+        title="Data warehouse rebuild",
+        mark=Mark.MANUAL,
+        tasks=(tonight.task(key, _new(tonight), checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
+        settle=timedelta(minutes=10),
+        estimate=timedelta(hours=2),
+    )
+
+
+def at_most_one_etl(tonight: Tonight) -> Check:
+    """What must hold at all times: two ETLs would fill two warehouses from one source."""
+    hosts = _warehouses(tonight)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        states = [_etl(host, reading) for host, reading in zip(hosts, readings, strict=True)]
+        enabled = [host.name for host, state in zip(hosts, states, strict=True) if state == ENABLED]
+        if len(enabled) > 1:
+            return fails(f"It is enabled on {' and '.join(enabled)}.")
+        return holds(f"ETL is enabled on {enabled[0] if enabled else 'no warehouse'}")
+
+    looks = tuple(_etl_look(tonight, host) for host in hosts)
+    return Check(title="ETL is enabled on at most one warehouse", looks=looks, judge=judge)
+
+
+def etl_is(tonight: Tonight, host: Host, wanted: str) -> Check:
+    """The ETL of a warehouse is enabled, or disabled."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        state = _etl(host, readings[0])
+        sentence = f"ETL is {state} on {host.name}"
+        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+
+    return Check(title=f"ETL is {wanted} on {host.name}", looks=(_etl_look(tonight, host),), judge=judge)
+
+
+def rebuilt(tonight: Tonight) -> Check:
+    """The new warehouse's rebuild has finished in this run."""
+    look = RemoteCommand(host=_new(tonight).name, command=tonight.environment.probes.rebuild)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        rebuild = record(readings[0], "state")
+        if rebuild["state"] != "finished":
+            return fails(f"the rebuild is {rebuild['state']}")
+        finished, began = moment(rebuild.get("finished_at")), facts.history.began
+        if began is None or not not_before(finished, began):
+            return fails(f"the last rebuild finished at {finished:%Y-%m-%d %H:%M}, before this night")
+        return holds(f"the rebuild finished at {finished:%H:%M:%S} UTC")
+
+    return Check(title="the rebuild has finished in this run", looks=(look,), judge=judge)
+
+
+def names_moved(tonight: Tonight) -> Check:
+    """Both names lead to the farms they should."""
+    warehouse = tonight.environment.warehouse
+    old_name = warehouse.old_name.replace("{year}", str(tonight.year))
+    wanted = {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        found = {name: _addresses(readings[0], name) for pair in wanted.items() for name in pair}
+        for target in wanted.values():
+            if not found[target]:
+                raise Unreadable(f"{target} does not resolve")
+        if found[warehouse.old_target] & found[warehouse.new_target]:
+            raise Unreadable("both farms resolve to the same address")
+        wrong = [
+            f"{name} is {_shown(found[name])}, expected {_shown(found[target])} ({target})"
+            for name, target in wanted.items()
+            if not (found[name] and found[name] <= found[target])
+        ]
+        if wrong:
+            return fails("; ".join(wrong))
+        return holds("; ".join(f"{name} is {_shown(found[name])} ({target})" for name, target in wanted.items()))
+
+    title = "; ".join(f"{name} resolves as {target}" for name, target in wanted.items())
+    names = tuple(name for pair in wanted.items() for name in pair)
+    return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
+
+
+def _warehouses(tonight: Tonight) -> tuple[Host, ...]:
+    return tonight.environment.with_role(Role.WAREHOUSE)
+
+
+def _new(tonight: Tonight) -> Host:
+    return tonight.environment.hosts[tonight.environment.warehouse.new]
+
+
+def _etl_look(tonight: Tonight, host: Host) -> RemoteCommand:
+    return RemoteCommand(host=host.name, command=tonight.environment.probes.etl)
+
+
+def _etl(host: Host, reading: Reading) -> str:
+    try:
+        return word(reading, (ENABLED, DISABLED))
+    except Unreadable as error:
+        raise Unreadable(f"ETL on {host.name}: {error}") from error
+
+
+def _addresses(reading: Reading, name: str) -> set[str]:
+    return {str(address) for asked, address in reading.rows if asked == name}
+
+
+def _shown(addresses: set[str]) -> str:
+    return ", ".join(sorted(addresses)) or "unknown"

@@ -1,0 +1,66 @@
+"""System Watcher: it would raise the alarm all night, and restart what was stopped on purpose."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from inventory.model import Host, Role
+from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.readings import word
+from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.tonight import Tonight
+
+RUNNING, STOPPED = "running", "stopped"
+
+
+def stop(tonight: Tonight) -> Step:
+    """Kill System Watcher."""
+    key = "watcher.stop"
+    tasks = [
+        tonight.task(key, host, checks=(is_now(tonight, host, STOPPED),), owes=_debt(host)) for host in _hosts(tonight)
+    ]
+    return Step(
+        key=key,
+        title="Kill System Watcher",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(seconds=30),
+        estimate=timedelta(minutes=2),
+    )
+
+
+def start(tonight: Tonight) -> Step:
+    """Enable System Watcher."""
+    key = "watcher.start"
+    tasks = [
+        tonight.task(key, host, checks=(is_now(tonight, host, RUNNING),), pays=_debt(host)) for host in _hosts(tonight)
+    ]
+    return Step(
+        key=key,
+        title="Enable System Watcher",
+        mark=Mark.MANUAL,
+        tasks=tuple(tasks),
+        settle=timedelta(seconds=30),
+        estimate=timedelta(minutes=2),
+    )
+
+
+def is_now(tonight: Tonight, host: Host, wanted: str) -> Check:
+    """The watcher on a host runs, or does not."""
+    look = RemoteCommand(host=host.name, command=tonight.environment.probes.watcher)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        state = word(readings[0], (RUNNING, STOPPED))
+        sentence = f"System Watcher is {state}"
+        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+
+    return Check(title=f"System Watcher is {wanted}", looks=(look,), judge=judge)
+
+
+def _hosts(tonight: Tonight) -> tuple[Host, ...]:
+    return tonight.environment.with_role(Role.WATCHER)
+
+
+def _debt(host: Host) -> Debt:
+    return Debt(what="System Watcher", where=host.name)

@@ -1,0 +1,67 @@
+"""What an operator reads at the end of a night, or in the middle of it: steps, times, proofs, figures, debt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+
+from runbooks.engine.console import Console, span
+from runbooks.engine.debts import owed, summed
+from runbooks.engine.history import History, read_history
+from runbooks.engine.journal import Event
+from runbooks.engine.plan import Plan
+from runbooks.engine.report import StepReport, done_so_far, reported
+from runbooks.units import size
+
+COLUMNS = ("#", "step", "outcome", "time", "proof")
+
+
+def show_closing(console: Console, plan: Plan, events: Sequence[Event]) -> None:
+    """The closing summary of a night that is done."""
+    history = read_history(events)
+    console.say(f"\n{plan.title}: done in {span(_length(history))}.", style="bold green")
+    _show_steps(console, reported(plan, history))
+    for line in _figures(plan, history):
+        console.say(f"  {line}")
+    console.say(f"  debt: {summed(owed(events))}", style="bold")
+
+
+def show_status(console: Console, plan: Plan, events: Sequence[Event], *, at_work: str) -> None:
+    """Where a night stands."""
+    history = read_history(events)
+    reports = reported(plan, history, at_work=bool(at_work))
+    console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
+    console.say(f"  at work: {at_work or 'nobody'}")
+    _show_steps(console, reports)
+    for line in _figures(plan, history):
+        console.say(f"  {line}")
+    console.still_off(owed(events))
+
+
+def _show_steps(console: Console, reports: Iterable[StepReport]) -> None:
+    console.table(COLUMNS, [_row(report) for report in reports], numbers=("#", "time"))
+
+
+def _row(report: StepReport) -> tuple[str, ...]:
+    step = report.step
+    spent = span(report.spent) if report.spent is not None else ""
+    return str(step.number), step.title, report.outcome.value, spent, "\n".join(report.proofs)
+
+
+def _figures(plan: Plan, history: History) -> Iterator[str]:
+    """Schools, rows and bytes, as far as the steps have told them."""
+    for task in plan.step("archiving.run").tasks:
+        figures = history.past("archiving.run", task.host).figures
+        if figures:
+            yield f"schools: {figures['selected']} archived, {figures['excluded']} left out"
+            yield f"rows: {figures['rows']:,} in archives of {size(figures['size'])}"
+    sizes = [history.past("vacuum.full", task.host).figures for task in plan.step("vacuum.full").tasks]
+    known = [figures for figures in sizes if figures.get("before") is not None]
+    if known and len(known) == len(sizes):
+        before, after = (sum(figures[key] for figures in known) for key in ("before", "after"))
+        yield f"databases: {size(before)} → {size(after)}"
+    yield from (f"{warning}" for warning in plan.step("backups.dump").warning)
+
+
+def _length(history: History) -> timedelta:
+    return history.ended - history.began if history.began and history.ended else timedelta()

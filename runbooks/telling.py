@@ -1,0 +1,145 @@
+"""What the archiver's outcomes look like in a terminal; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from archiver.archive import Outcome
+from archiver.audit import Audit
+from archiver.records import Record
+from archiver.restore import Restored
+
+UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def outcome_line(noun: str, outcome: Outcome, *, pretend: bool) -> str:
+    """One tenant's archiving, in a line."""
+    if outcome.error:
+        return failure(f"{noun} {outcome.tenant_id}", outcome.error)
+    done = "verified, nothing kept or deleted" if pretend else "archived"
+    line = f"{noun} {outcome.tenant_id}: {done}, {outcome.rows:,} rows, {size(outcome.size)}, {outcome.seconds:.1f} s"
+    if outcome.reclaimed is None:
+        return line
+    kept, appeared = outcome.reclaimed.kept, outcome.reclaimed.appeared
+    line += f"; left live: {counts(kept)}" if kept else ""
+    return line + (f"; CAME LATER and is in no archive, left live: {counts(appeared)}" if appeared else "")
+
+
+def archive_summary(noun: str, outcomes: Sequence[Outcome], *, pretend: bool) -> str:
+    """What a run over several tenants came to."""
+    done = [outcome for outcome in outcomes if outcome.error is None]
+    if not outcomes:
+        return f"Nothing to do: no {noun} is left to archive."
+    verb = "verified, nothing kept or deleted" if pretend else "archived"
+    text = f"{len(done)} of {_many(len(outcomes), noun)} {verb}: "
+    text += f"{sum(outcome.rows for outcome in done):,} rows, {size(sum(outcome.size for outcome in done))}"
+    return text + _failed(len(outcomes) - len(done))
+
+
+def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
+    """One tenant's way back, in a line."""
+    record = restored.record
+    if restored.error:
+        return failure(f"{noun} {record.tenant_id}", restored.error)
+    tables = restored.tables
+    words = "verified, would be restored" if pretend else "restored"
+    inserted, there = _sum(tables, "inserted"), _sum(tables, "there")
+    differing = {name: loaded.differing for name, loaded in tables.items() if loaded.differing}
+    line = f"{noun} {record.tenant_id} of {record.year}: {words}, {inserted:,} rows, {restored.seconds:.1f} s"
+    line += f"; {there:,} were live already" if there else ""
+    return line + (f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else "")
+
+
+def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -> str:
+    """What the way back of several tenants came to."""
+    done = [restored for restored in outcomes if restored.error is None]
+    verb = "verified, would be restored" if pretend else "restored"
+    rows = sum(_sum(restored.tables, "inserted") for restored in done)
+    return f"{len(done)} of {_many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
+
+
+def audit_text(noun: str, audit: Audit) -> str:
+    """What an audit found."""
+    text = f"{audit.archived} of {_many(audit.selected, noun)} archived, {audit.excluded} left out by the inventory"
+    if audit.unarchived:
+        text += f"\nnot archived: {', '.join(map(str, audit.unarchived))}"
+    if audit.left:
+        text += f"\nlive rows left: {', '.join(f'{noun} {one}: {rows}' for one, rows in audit.left.items())}"
+    return text + ("" if audit.unarchived or audit.left else "; none of their rows is left")
+
+
+def record_lines(records: Iterable[Record]) -> Iterator[str]:
+    """A table of records."""
+    row = "{:>4}  {:>8}  {:<28}  {:<10}  {:<8}  {:>11}  {:>7}  {}"
+    yield row.format("year", "school", "name", "state", "depth", "rows", "size", "archived")
+    for record in records:
+        when = f"{record.archived_at:%Y-%m-%d %H:%M}" if record.archived_at else "-"
+        name = "".join(character if character.isprintable() else "?" for character in record.tenant_name)[:28]
+        state, depth = record.state.value, record.depth.value
+        rows, bytes_ = f"{record.rows:,}", size(record.size or 0)
+        yield row.format(record.year, record.tenant_id, name, state, depth, rows, bytes_, when)
+
+
+def record_text(noun: str, record: Record) -> Iterator[str]:
+    """A record with all its fields, and its tables."""
+    yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
+    yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
+    yield f"{record.location}"
+    yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
+    extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
+    yield f"extracted in {extract}, restored for proof in {restore}"
+    yield f"by {record.operator} on {record.host}, started {_when(record.started_at)}"
+    yield f"verified {_when(record.verified_at)}, archived {_when(record.archived_at)}"
+    yield f"{'rows':>11}  {'left live':>9}  {'size':>7}  table"
+    for name, member in sorted(record.members.items()):
+        table = name.removesuffix(".copy").replace("/", ".")
+        yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}  {table}"
+
+
+def numbered(number: int, total: int, line: str) -> str:
+    """A line of a run over several."""
+    return f"[{number:>{len(str(total))}}/{total}] {line}" if total > 1 else line
+
+
+def failure(who: str, error: Exception) -> str:
+    """A failure, and its hint below."""
+    hint = getattr(error, "hint", "")
+    return f"{who}: FAILED. {error}" + (f"\n    hint: {hint}" if hint else "")
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them: 183 kB."""
+    unit = next((unit for unit in UNITS if count < 1000 * UNITS[unit]), "GB")
+    value = count / UNITS[unit]
+    return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"
+
+
+def counts(rows: Mapping[str, int]) -> str:
+    """Rows by table: users 2, preferences 5."""
+    return ", ".join(f"{name.split('.')[-1]} {number:,}" for name, number in rows.items())
+
+
+def to_json(data: object) -> str:
+    """One line of JSON."""
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _sum(tables: Mapping[str, object], what: str) -> int:
+    return sum(getattr(loaded, what) for loaded in tables.values())
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _failed(number: int) -> str:
+    return f"; {number} FAILED" if number else ""
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value:.2f} s" if value is not None else "-"
+
+
+def _when(moment: object) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "-"

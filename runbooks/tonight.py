@@ -1,0 +1,117 @@
+"""What the steps of a night are made from: an environment on a date. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from inventory.model import Database, Environment, Host, Night, Role
+from runbooks.engine.actions import SOON, Action, DetachedJob, Look, RemoteCommand
+from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+BUILT_HERE = ("archiving.run",)  # steps whose command is this tool itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tonight:
+    """An environment on the date of a night."""
+
+    environment: Environment
+    date: date
+
+    @property
+    def night(self) -> Night:
+        """What the inventory says of this night."""
+        return self.environment.night(self.date)
+
+    @property
+    def year(self) -> int:
+        """The school year that is archived, by the year it began."""
+        return self.environment.school_year(self.date)
+
+    @property
+    def database_hosts(self) -> tuple[Host, ...]:
+        """The servers of the product's databases."""
+        return self.environment.with_role(Role.DATABASE)
+
+    def task(
+        self,
+        key: str,
+        host: Host,
+        *,
+        checks: tuple[Check, ...],
+        lasts: timedelta = SOON,
+        action: Action | None = None,
+        before: Look | None = None,
+        owes: Debt | None = None,
+        pays: Debt | None = None,
+    ) -> HostTask:
+        """What a step is on a host: the inventory's command or instructions, and what proves it.
+
+        `lasts` is how long the command may take: one that may take longer than a minute runs detached.
+        """
+        template = self.environment.commands.get(key)
+        if template is not None and action is None:
+            action = command(host, self._filled(template, host, shlex.quote), lasts)
+        instructions = self._filled(self.environment.instructions.get(key, ""), host, str)
+        return HostTask(
+            host=host.name, checks=checks, action=action, instructions=instructions, before=before, owes=owes, pays=pays
+        )
+
+    def _filled(self, text: str, host: Host, quote: Callable[[str], str]) -> str:
+        values = self.placeholders(host)
+        return PLACEHOLDER.sub(lambda found: quote(values[found[1]]) if found[1] in values else found[0], text)
+
+    def placeholders(self, host: Host) -> Mapping[str, str]:
+        """What may stand in braces in a command or an instruction for this host."""
+        general = {"date": self.date.isoformat(), "year": str(self.year), "host": host.name}
+        return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
+
+
+def command(host: Host, text: str, lasts: timedelta) -> Action:
+    """The action that runs a command on a host, detached where it may take long."""
+    if lasts > SOON:
+        return DetachedJob(host=host.name, command=text, timeout=lasts)
+    return RemoteCommand(host=host.name, command=text)
+
+
+def inventory_mistakes(tonight: Tonight, steps: Iterable[Step]) -> Iterator[str]:
+    """What the inventory's commands and instructions lack or have too much for these steps, each with its path."""
+    known = {step.key: step for step in steps}
+    environment = tonight.environment
+    for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
+        for key, text in texts.items():
+            if key not in known:
+                yield f"{part}/{key}: expected one of {', '.join(sorted(known))}, got an unknown key"
+            elif key in BUILT_HERE:
+                yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
+            else:
+                yield from _unknown_placeholders(tonight, f"{part}/{key}", text, known[key])
+    for step in known.values():
+        if step.mark is Mark.AUTOMATE and not step.automatic:
+            yield f"commands/{step.key}: expected the command of a step marked AUTOMATE, got nothing"
+        if not step.automatic and step.mark is Mark.MANUAL and step.key not in environment.instructions:
+            yield f"instructions/{step.key}: expected what a person does, got nothing"
+
+
+def _unknown_placeholders(tonight: Tonight, path: str, text: str, step: Step) -> Iterator[str]:
+    for name in sorted(set(PLACEHOLDER.findall(text))):
+        for task in step.tasks:
+            values = tonight.placeholders(tonight.environment.hosts[task.host])
+            if name not in values:
+                why = "; its database's connection says no dbname" if name == "dbname" else ""
+                yield f"{path}: expected one of {_braced(values)} for {task.host}, got {{{name}}}{why}"
+
+
+def _of_database(database: Database) -> dict[str, str]:
+    # A service file names the database too, but on the machine that holds it.
+    name = database.connection.get("dbname")
+    return {"database": database.name} | ({"dbname": name} if name else {})
+
+
+def _braced(names: Iterable[str]) -> str:
+    return " ".join(f"{{{name}}}" for name in names)

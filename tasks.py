@@ -1,0 +1,9 @@
+"""The front door: every collection in one namespace."""
+
+from __future__ import annotations
+
+from invoke.collection import Collection
+
+from runbooks import archive, cutover, rehearsal, restore
+
+namespace = Collection(cutover.namespace, *cutover.areas, archive.namespace, restore.namespace, rehearsal.namespace)

@@ -1,0 +1,68 @@
+"""A whole rehearsal, and this tool as its users start it: a process in a folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inventory.load import ROOT
+from rehearsal import lab
+from rehearsal.endpoints import Endpoints
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running rehearsal."""
+
+    home: Path
+    endpoints: Endpoints
+
+    def inv(self, *words: str) -> Said:
+        """Runs `inv` as an operator does, without a terminal."""
+        return inv(*words, home=self.home)
+
+
+def inv(*words: str, home: Path) -> Said:
+    """Runs `inv` with the rehearsal in `home`, whether one is up there or not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT,
+        env={**os.environ, "REHEARSAL_HOME": str(home), "CUTOVER_ENV": "rehearsal"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Lab]:
+    """One rehearsal for all tests that leave it as they found it."""
+    home = Path(tempfile.mkdtemp(prefix="lab-"))
+    yield Lab(home, lab.up(home))
+    lab.down(home)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Path:
+    """A folder in which no rehearsal is up."""
+    return tmp_path / "nowhere"

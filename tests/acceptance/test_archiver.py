@@ -1,0 +1,126 @@
+"""`inv archive.…` and `inv restore.…` as processes, forwarded to the debug host of a running rehearsal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import oracle
+from tests.acceptance.conftest import Lab, inv
+
+pytestmark = pytest.mark.xdist_group("lab")
+
+TODAY = "--date=2014-08-15"
+
+
+def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: Lab) -> None:
+    before = oracle.snapshot(running.endpoints.databases)
+    expected = oracle.expected_after_archive(running.endpoints.databases, 13, "all")
+
+    archived = running.inv("archive.school", "13", TODAY)
+    assert (archived.code, archived.err) == (0, "")
+    assert "on debug: archive.school" in archived.out
+    assert "school 13: archived, " in archived.out
+    found = oracle.snapshot(running.endpoints.databases)
+    assert found == expected, oracle.difference(expected, found)
+
+    listed = [json.loads(line) for line in running.inv("archive.list", "--json").out.splitlines()]
+    assert [(record["tenant_id"], record["year"], record["state"]) for record in listed] == [(13, 2013, "archived")]
+    assert "2013_school_13.tar.gz" in running.inv("archive.show", "13").out
+
+    again = running.inv("archive.school", "13", TODAY)
+    assert (again.code, "School 13 is archived already for 2013." in again.out + again.err) == (2, True)
+
+    restored = running.inv("restore.school", "13")
+    assert restored.code == 0
+    assert "school 13 of 2013: restored" in restored.out
+    found = oracle.snapshot(running.endpoints.databases)
+    assert found == before, oracle.difference(before, found)
+
+
+def test_a_customer_goes_out_at_depth_students_and_comes_back(running: Lab) -> None:
+    before = oracle.snapshot(running.endpoints.databases)
+
+    archived = running.inv("archive.customer", "1234", TODAY, "--depth=students")
+    assert archived.code == 0, archived
+    assert "4 of 4 schools archived" in archived.out
+    again = running.inv("archive.customer", "1234", TODAY, "--depth=students")
+    assert (again.code, "no school is left to archive" in again.out) == (0, True)
+
+    assert running.inv("restore.customer", "1234").code == 0
+    found = oracle.snapshot(running.endpoints.databases)
+    assert found == before, oracle.difference(before, found)
+
+
+def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab) -> None:
+    before = oracle.snapshot(running.endpoints.databases)
+
+    pretended = running.inv("archive.all", TODAY, "--pretend", "--exclude-schools=13,17")
+
+    assert pretended.code == 0
+    assert "33 of 33 schools verified, nothing kept or deleted" in pretended.out
+    assert oracle.snapshot(running.endpoints.databases) == before
+    assert running.inv("archive.list", "--json").out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("archive.school", "999"), "There is no school 999."),
+        (("archive.school", "abc"), "school: expected an id (a positive whole number), got 'abc'."),
+        (("archive.school", "-1"), "got '-1'"),
+        (("archive.school", "13", "--depth=half"), "--depth: expected all or students, got 'half'."),
+        (("archive.school", "13", "--date=2014-02-30"), "got '2014-02-30'"),
+        (("archive.customer", "777777"), "There is no customer 777777."),
+        (("archive.all",), "--date: expected a day written YYYY-MM-DD, got nothing."),
+        (("archive.all", "--date=2014-08-16"), "no night 2014-08-16 in the inventory"),
+        (("archive.all", TODAY, "--depth=students"), "the inventory says all for the night 2014-08-15"),
+        (("archive.all", TODAY, "--exclude=no/such/file"), "Reading no/such/file failed: No such file or directory."),
+        (("archive.all", TODAY, "--exclude-schools=999"), "The exclusion names schools that do not exist: 999."),
+        (("archive.all", TODAY, "--exclude-customers=999"), "There is no customer 999."),
+        (("restore.school", "13"), "School 13 is not archived."),
+        (("restore.school", "13", "--year=1999"), "School 13 is not archived for 1999."),
+        (("restore.customer", "1234"), "No school of customer 1234 is archived."),
+        (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
+        (("archive.show", "13"), "School 13 is not archived."),
+        (("archive.school", "13", "--env=moon"), "No environment 'moon'"),
+        (("archive.school", "13", "--env=production"), "is a production environment"),
+    ],
+)
+def test_words_that_mean_nothing_are_refused_in_a_sentence(running: Lab, words: tuple[str, ...], expected: str) -> None:
+    before = oracle.snapshot(running.endpoints.databases)
+
+    said = running.inv(*words)
+
+    assert said.code == 2, said
+    assert expected in said.out + said.err
+    assert "Traceback" not in said.out + said.err
+    assert oracle.snapshot(running.endpoints.databases) == before
+
+
+def test_an_exclusion_file_is_read_on_the_operators_machine(running: Lab, tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("13 # Ondo asked\ncustomer 1234\n")
+
+    pretended = running.inv("archive.all", TODAY, "--pretend", f"--exclude={tmp_path}/list")
+
+    assert "30 of 30 schools verified" in pretended.out, pretended
+
+
+@pytest.mark.parametrize(
+    "words", [("archive.school", "--help"), ("restore.school", "--help"), ("--help", "archive.all")]
+)
+def test_help_shows_the_help_and_touches_nothing(running: Lab, words: tuple[str, ...]) -> None:
+    said = running.inv(*words)
+
+    assert said.code == 0
+    assert "--env" in said.out
+
+
+@pytest.mark.parametrize("words", [("archive.school", "13"), ("archive.list",), ("restore.school", "13", "--here")])
+def test_without_a_rehearsal_it_says_how_to_start_one(nowhere: Path, words: tuple[str, ...]) -> None:
+    said = inv(*words, home=nowhere)
+
+    assert (said.code, said.out) == (2, "")
+    assert said.err == "The rehearsal is not up.\nhint: inv rehearsal.up starts it.\n"

@@ -1,0 +1,383 @@
+"""Apangea's production in memory: the same ports, and a world behind them that takes no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from unittest.mock import patch
+
+from errors import CutoverError
+from inventory.load import FOLDER, load_file
+from inventory.model import Environment
+from runbooks.cutover import plan_of
+from runbooks.engine.actions import DetachedJob, DnsLookup, HttpGet, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.journal import Event, Journal, Kind
+from runbooks.engine.plan import Plan
+from runbooks.engine.ports import Choice
+from runbooks.engine.runner import Runner
+from runbooks.engine.stage import Stage
+from runbooks.engine.step import Debt, HostTask, Outcome, Step
+from runbooks.engine.world import LiveWorld
+
+NIGHT = date(2014, 8, 15)
+EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
+SERVERS = {"db-master": "master", **{f"db-shard-{number}": f"shard_{number}" for number in range(1, 5)}}
+
+
+def rehearsal() -> Environment:
+    """The rehearsal's inventory, whether one is up or not."""
+    with patch.dict(os.environ, REHEARSAL_HOME="/nonexistent"):
+        return load_file(FOLDER / "rehearsal.yaml")
+
+
+def night_plan(environment: Environment | None = None) -> Plan:
+    """The sixteen steps of the rehearsal."""
+    return plan_of(environment or rehearsal(), NIGHT)
+
+
+class FakeClock:
+    """Time passes only where somebody waits."""
+
+    def __init__(self) -> None:
+        self._passed = timedelta()
+        self._guard = threading.Lock()
+
+    def now(self) -> datetime:
+        return EVENING + self._passed
+
+    def ticks(self) -> float:
+        return self._passed.total_seconds()
+
+    def wait(self, pause: timedelta) -> None:
+        with self._guard:
+            self._passed += pause
+
+    def interrupt(self) -> None:
+        """Nobody is really waiting."""
+
+
+@dataclass
+class Production:
+    """What there is: each command changes it as the real one would."""
+
+    clock: FakeClock
+    maintenance: bool = False
+    watcher: bool = True
+    etl: dict[str, bool] = field(default_factory=lambda: {"warehouse-old": True, "warehouse-new": False})
+    schedule: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(SERVERS, True))
+    backup: dict[str, datetime] = field(default_factory=dict)
+    stored: set[str] = field(default_factory=set)
+    standby: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(SERVERS, True))
+    archived: bool = False
+    vacuumed: dict[str, datetime] = field(default_factory=dict)
+    snapshot: dict[str, datetime] = field(default_factory=dict)
+    names: dict[str, str] = field(
+        default_factory=lambda: {
+            "warehouse-old.farm.ttm.com": "10.0.0.1",
+            "warehouse-new.farm.ttm.com": "10.0.0.2",
+            "warehouse.ttm.com": "10.0.0.1",
+        }
+    )
+    rebuilt: datetime | None = None
+    acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
+    broken: dict[str, Callable[[], Reading]] = field(default_factory=dict)  # `host: command` that goes wrong
+
+    def do(self, host: str, command: str) -> Reading:
+        """A command on a host: a probe, or an act, which takes a second."""
+        spoilt = self.broken.get(f"{host}: {command}")
+        if spoilt:
+            return spoilt()
+        probe = self._probe(host, command)
+        if probe is not None:
+            return Reading(text=f"{probe}\n")
+        self._act(host, command)
+        self.acts.append(f"{host}: {command}")
+        self.clock.wait(timedelta(seconds=1))
+        return Reading()
+
+    def _probe(self, host: str, command: str) -> str | None:
+        if command.startswith("inv archive.audit"):
+            return self._audit()
+        probes: dict[str, Callable[[], str]] = {
+            "system-watcher status": lambda: "running" if self.watcher else "stopped",
+            "etl status": lambda: "enabled" if self.etl[host] else "disabled",
+            "auto-backup status": lambda: "enabled" if self.schedule[host] else "disabled",
+            "backup status": lambda: self._backup(host),
+            "backup stored": lambda: json.dumps({"location": "s3://b", "sha256": host} if host in self.stored else {}),
+            "snapshot status": lambda: self._snapshot(host),
+            "warehouse status": lambda: json.dumps({"state": "finished", "finished_at": _stamp(self.rebuilt)}),
+        }
+        return probes[command]() if command in probes else None
+
+    def _act(self, host: str, command: str) -> None:
+        program, word, *rest = command.split()
+        if command.startswith("ttmscalr maintenance:"):
+            self.maintenance = word.endswith(":on")
+        elif command.startswith("ttmscalr shutdown:sidekiq"):
+            self.etl["warehouse-old"] = False
+        elif program == "system-watcher":
+            self.watcher = word == "start"
+        elif program == "auto-backup":
+            self.schedule[host] = word == "on"
+        elif program == "standby":
+            self.standby[host] = word == "activate"
+        elif program == "etl":
+            self.etl[host] = word == "on"
+        elif program == "dns-upsert":
+            self.names[word] = self.names[f"{rest[0]}.farm.ttm.com"]
+        else:
+            self._stamp_act(host, f"{program} {word}")
+
+    def _stamp_act(self, host: str, what: str) -> None:
+        self.clock.wait(timedelta(seconds=1))
+        stamps = {"backup dump": self.backup, "snapshot create": self.snapshot, "vacuumdb --full": self.vacuumed}
+        if what in stamps:
+            stamps[what][host] = self.clock.now()
+        elif what == "backup transfer":
+            self.stored.add(host)
+        elif what == "inv archive.all":
+            self.archived = True
+        elif what == "warehouse rebuild":
+            self.rebuilt = self.clock.now()
+        elif what != "ttmscalr resize:small":
+            raise AssertionError(f"nobody knows this command: {what}")
+
+    def _audit(self) -> str:
+        done, missing = (35, []) if self.archived else (0, list(range(1, 36)))
+        audit = {"selected": 35, "archived": done, "excluded": 1, "unarchived": missing, "left": {}}
+        return json.dumps({**audit, "rows": 12345, "size": 678900})
+
+    def _backup(self, host: str) -> str:
+        if host not in self.backup:
+            return "{}"
+        stamp = _stamp(self.backup[host])
+        return json.dumps({"path": "/var/backups/1", "sha256": host, "finished_at": stamp, "verified": True})
+
+    def _snapshot(self, host: str) -> str:
+        if host not in self.snapshot:
+            return "{}"
+        return json.dumps({"id": f"snap-{host}", "state": "completed", "finished_at": _stamp(self.snapshot[host])})
+
+
+@dataclass
+class FakeSsh:
+    production: Production
+
+    def run(self, command: RemoteCommand) -> Reading:
+        return self.production.do(command.host, command.command)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+@dataclass
+class FakeJobs:
+    """Jobs that attach to the one of the same name."""
+
+    production: Production
+    ended: dict[str, Reading] = field(default_factory=dict)
+
+    def run(self, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
+        tell("working")
+        if name not in self.ended:
+            self.ended[name] = self.production.do(job.host, job.command)
+        return self.ended[name]
+
+
+@dataclass
+class FakeSql:
+    production: Production
+
+    def query(self, query: SqlQuery) -> Reading:
+        host = next(host for host, database in SERVERS.items() if database == query.database)
+        analysed = self.production.vacuumed.get(host)
+        size = 96_000_000 if analysed else 812_000_000
+        if query.name == "pg_stat_replication":
+            row = (f"{host}-standby", "10.0.0.9", "streaming", 0)
+            return Reading(rows=(row,) if self.production.standby[host] else ())
+        return Reading(rows=((size,),) if query.name == "size" else ((size, "public.users", analysed),))
+
+
+@dataclass
+class FakeHttp:
+    production: Production
+
+    def get(self, request: HttpGet) -> Reading:
+        on = self.production.maintenance
+        return Reading(code=503, text="Service Unavailable") if on else Reading(code=200, text="OK")
+
+
+@dataclass
+class FakeDns:
+    production: Production
+
+    def look_up(self, lookup: DnsLookup) -> Reading:
+        names = self.production.names
+        return Reading(rows=tuple((name, names[name]) for name in lookup.names if name in names))
+
+
+@dataclass
+class FakePerson:
+    """Does by hand what it is told, or what the script says at `step host`."""
+
+    ssh: FakeSsh
+    script: dict[str, list[Choice | None]] = field(default_factory=dict)
+    confirms: bool = True
+    present: bool = True
+    asked: list[str] = field(default_factory=list)
+
+    def perform(self, step: Step, task: HostTask, note: str) -> Choice:
+        self.asked.append(f"perform {step.key} {task.host}")
+        choice = self._scripted(f"perform {step.key} {task.host}", Choice.DONE)
+        if choice is Choice.DONE:
+            for line in task.by_hand:
+                if line.startswith("$ "):
+                    self.ssh.run(RemoteCommand(host=task.host, command=line.removeprefix("$ ")))
+        assert choice is not None
+        return choice
+
+    def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
+        self.asked.append(f"confirm {step.key} {word}")
+        return self.confirms
+
+    def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
+        self.asked.append(f"choose {step.key} {task.host} {outcome.value}")
+        return self._scripted(f"choose {step.key} {task.host}", None)
+
+    def reason(self, step: Step, task: HostTask) -> str:
+        return "the test says so"
+
+    def _scripted(self, question: str, default: Choice | None) -> Choice | None:
+        answers = self.script.get(question)
+        return answers.pop(0) if answers else default
+
+
+@dataclass
+class FakeScreen:
+    """Keeps what it was told; a test may let something happen just when a step begins."""
+
+    lines: list[str] = field(default_factory=list)
+    at_step: Callable[[str], None] = lambda key: None
+
+    @property
+    def begun(self) -> list[str]:
+        """The steps that began, by their keys."""
+        return [line.removeprefix("begin ") for line in self.lines if line.startswith("begin ")]
+
+    def begin(self, step: Step, total: int, elapsed: timedelta) -> None:
+        self.lines.append(f"begin {step.key}")
+        self.at_step(step.key)
+
+    @contextmanager
+    def board(self, step: Step, tasks: Sequence[HostTask]) -> Iterator[FakeScreen]:
+        yield self
+
+    def show(self, host: str, outcome: Outcome, sentence: str) -> None:
+        self.lines.append(f"{host} {outcome.value} {sentence}")
+
+    def owed(self, debts: Sequence[Debt]) -> None:
+        """Said after every step."""
+
+    def still_off(self, debts: Sequence[Debt]) -> None:
+        """Said at the end."""
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
+        self.lines.append(f"! {text}")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this instant happens in it."""
+
+
+class MortalJournal(Journal):
+    """A journal whose process dies before or after an event is kept."""
+
+    def __init__(self, clock: FakeClock, *, dies_at: int = 0, keeps_last: bool = True) -> None:
+        super().__init__(now=clock.now, operator="tester@here")
+        self._dies_at = dies_at
+        self._keeps_last = keeps_last
+        self._dead = False
+
+    def _keep(self, event: Event) -> None:
+        if self._dead:
+            raise Killed
+        self._dead = event.number == self._dies_at
+        if self._dead and not self._keeps_last:
+            raise Killed
+
+    def append(self, kind: Kind, *, step: str = "", host: str = "", **data: object) -> Event:
+        event = super().append(kind, step=step, host=host, **data)
+        if self._dead:
+            raise Killed
+        return event
+
+    def next_life(self, clock: FakeClock, *, dies_at: int = 0, keeps_last: bool = True) -> MortalJournal:
+        """What another process reads."""
+        journal = MortalJournal(clock, dies_at=dies_at, keeps_last=keeps_last)
+        journal._events.extend(self._events)
+        return journal
+
+
+@dataclass
+class Theatre:
+    """A production in memory, with everything a runner needs to work on it."""
+
+    plan: Plan = field(default_factory=night_plan)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.production = Production(clock=self.clock)
+        self.ssh = FakeSsh(self.production)
+        self.jobs = FakeJobs(self.production)
+        self.person = FakePerson(self.ssh)
+        self.screen = FakeScreen()
+        self.journal = MortalJournal(self.clock)
+
+    @property
+    def world(self) -> LiveWorld:
+        """The live world over in-memory ports."""
+        fakes = {"sql": FakeSql, "http": FakeHttp, "dns": FakeDns}
+        ports = {name: fake(self.production) for name, fake in fakes.items()}
+        return LiveWorld(ssh=self.ssh, jobs=self.jobs, clock=self.clock, **ports)  # type: ignore[arg-type]
+
+    @property
+    def stage(self) -> Stage:
+        """A stage for one run."""
+        return Stage(
+            plan=self.plan,
+            world=self.world,
+            journal=self.journal,
+            clock=self.clock,
+            person=self.person,
+            screen=self.screen,
+        )
+
+    def run(self) -> None:
+        """Runs the night, or goes on with it."""
+        if not self.journal.events:
+            self.journal.append(Kind.BEGAN, run="test", digest=self.plan.digest)
+        else:
+            self.journal.append(Kind.RESUMED, digest=self.plan.digest)
+        Runner(self.stage).run()
+
+    def outcomes(self) -> dict[str, str]:
+        """`step host` to outcome."""
+        history = self.stage.history()
+        return {f"{step} {host}": past.outcome.value for (step, host), past in history.tasks.items()}
+
+
+def unreachable() -> Reading:
+    """A host that can't be reached."""
+    raise CutoverError("Connecting failed: no route to host.")
+
+
+def _stamp(moment: datetime | None) -> str:
+    return moment.isoformat(timespec="seconds") if moment else ""

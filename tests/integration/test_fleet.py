@@ -1,0 +1,235 @@
+"""The fleet against a real SSH server: keys verified, outcomes told apart, nothing left hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from errors import UnknownError, UsageError
+from inventory.model import Host, Role, Ssh
+from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.fleet import Fleet, UnreachableError
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and how it is reached."""
+
+    host: Host
+    ssh: Ssh
+    loop: asyncio.AbstractEventLoop
+    connections: list[asyncssh.SSHServerConnection]
+
+    def fleet(self, **changes: Any) -> Fleet:
+        """A fleet of this one host."""
+        return Fleet({"db": self.host}, replace(self.ssh, **changes))
+
+    def cut(self) -> None:
+        """Cuts every connection, as a broken link does."""
+        for connection in self.connections:
+            self.loop.call_soon_threadsafe(connection.abort)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("ssh")
+    user_key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+    user_key.write_private_key(home / "user")
+    (home / "authorized").write_bytes(user_key.export_public_key())
+    connections: list[asyncssh.SSHServerConnection] = []
+
+    class Seen(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            connections.append(conn)
+
+    async def serve() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=Seen,
+            server_host_keys=[host_key],
+            authorized_client_keys=str(home / "authorized"),
+            process_factory=_run,
+            encoding=None,
+        )
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    acceptor = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
+    port = acceptor.get_port()
+    known = host_key.export_public_key().decode().strip()
+    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}\n")
+    host = Host(name="db", address="127.0.0.1", user="operator", port=port, roles=(Role.DATABASE,))
+    ssh = Ssh(known_hosts=str(home / "known_hosts"), key=str(home / "user"), connect_timeout=3)
+    yield Server(host, ssh, loop, connections)
+    acceptor.close()
+    for connection in connections:
+        loop.call_soon_threadsafe(connection.abort)
+    asyncio.run_coroutine_threadsafe(acceptor.wait_closed(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    child = await asyncio.create_subprocess_shell(
+        process.command or "true",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert child.stdout and child.stderr
+    await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
+    process.exit(await child.wait())
+
+
+async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
+    while data := await source.read(65536):
+        target.write(data)
+        await target.drain()
+
+
+def command(text: str, seconds: float = 20) -> RemoteCommand:
+    return RemoteCommand(host="db", command=text, timeout=timedelta(seconds=seconds))
+
+
+def test_a_command_tells_its_output_and_exit_code(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        assert fleet.run(command("echo 'café ☕'; echo oh >&2; exit 3")) == Reading(
+            code=3, text="café ☕\n", error="oh\n"
+        )
+
+
+def test_one_connection_serves_one_command_at_a_time_and_the_next(server: Server) -> None:
+    server.connections.clear()
+    with closing(server.fleet()) as fleet:
+        for _ in range(3):
+            fleet.run(command("true"))
+        assert len(server.connections) == 1
+        with ThreadPoolExecutor(4) as pool:
+            readings = list(pool.map(lambda number: fleet.run(command(f"sleep 0.3; echo {number}")), range(4)))
+        assert [reading.text for reading in readings] == ["0\n", "1\n", "2\n", "3\n"]
+        assert len(server.connections) == 4
+
+
+def test_much_output_comes_whole_and_soon(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        began = time.perf_counter()
+        reading = fleet.run(command("head -c 16000000 /dev/zero | tr '\\0' x"))
+        assert len(reading.text) == 16_000_000
+        assert time.perf_counter() - began < 10
+
+
+def test_no_character_is_spoilt_on_the_way(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        assert fleet.run(command("yes '☕☕☕☕☕' | head -n 60000")).text == "☕☕☕☕☕\n" * 60000
+
+
+@pytest.mark.parametrize(
+    "content", ["", "other.host ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC1lIHRoaXMgaXMgbm90IGEga2V5IGF0IGFsbCBvaw==\n"]
+)
+def test_an_unknown_host_key_is_refused(server: Server, tmp_path: Path, content: str) -> None:
+    (tmp_path / "known").write_text(content)
+    with (
+        closing(server.fleet(known_hosts=str(tmp_path / "known"))) as fleet,
+        pytest.raises(UnreachableError) as refused,
+    ):
+        fleet.run(command("true"))
+    assert "db (operator@127.0.0.1" in str(refused.value)
+    assert "its host key is not in known_hosts" in str(refused.value)
+
+
+def test_a_changed_host_key_is_refused(server: Server, tmp_path: Path) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{server.host.port} {other}\n")
+    changed = pytest.raises(UnreachableError, match="it shows another host key than known_hosts has")
+    with closing(server.fleet(known_hosts=str(tmp_path / "known"))) as fleet, changed:
+        fleet.run(command("true"))
+
+
+def test_a_missing_known_hosts_file_is_a_mistake_in_the_inventory(server: Server) -> None:
+    with pytest.raises(UsageError, match="Reading the host keys in /nowhere failed"):
+        server.fleet(known_hosts="/nowhere").run(command("true"))
+
+
+def test_a_user_key_that_is_not_known_is_refused(server: Server, tmp_path: Path) -> None:
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "key")
+    refused = pytest.raises(UnreachableError, match="it does not let operator in")
+    with closing(server.fleet(key=str(tmp_path / "key"))) as fleet, refused:
+        fleet.run(command("true"))
+
+
+def test_a_closed_port_is_a_failure_and_nothing_was_done(server: Server) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    with pytest.raises(UnreachableError) as refused:
+        Fleet({"db": replace(server.host, port=port)}, server.ssh).run(command("true"))
+    assert refused.value.hint == "Nothing was done there."
+
+
+def test_a_host_that_accepts_and_never_answers_costs_its_timeout(server: Server) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        host = replace(server.host, port=silent.getsockname()[1])
+        began = time.perf_counter()
+        with pytest.raises(UnreachableError):
+            Fleet({"db": host}, replace(server.ssh, connect_timeout=1)).run(command("true"))
+        assert time.perf_counter() - began < 4
+
+
+def test_a_command_that_takes_too_long_has_an_unknown_outcome(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        began = time.perf_counter()
+        with pytest.raises(UnknownError, match="Nobody knows the outcome on db: sleep 5: no end within 1 s"):
+            fleet.run(command("sleep 5", seconds=0.6))
+        assert time.perf_counter() - began < 3
+        assert fleet.run(command("echo again")).text == "again\n"
+
+
+def test_a_link_that_breaks_leaves_an_unknown_outcome(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        fleet.run(command("true"))
+        threading.Timer(0.3, server.cut).start()
+        with pytest.raises(UnknownError, match="Nobody knows the outcome"):
+            fleet.run(command("sleep 5"))
+        assert fleet.run(command("echo again")).text == "again\n"
+
+
+def test_closing_lets_go_of_a_running_command(server: Server) -> None:
+    fleet = server.fleet()
+    threading.Timer(0.3, fleet.close).start()
+    began = time.perf_counter()
+    with pytest.raises(UnknownError):
+        fleet.run(command("sleep 5"))
+    assert time.perf_counter() - began < 2
+
+
+def test_personal_files_and_variables_change_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("fabric", "invoke"):
+        (tmp_path / f".{name}.yaml").write_text(
+            "run: {warn: true, dry: true}\nuser: mallory\nconnect_kwargs: {password: x}\n"
+        )
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host *\n  User mallory\n  Port 1\n  ProxyCommand false\n")
+    for name in ("INVOKE_RUN_DRY", "FABRIC_RUN_DRY", "FABRIC_RUN_WARN"):
+        monkeypatch.setenv(name, "1")
+    with closing(server.fleet()) as fleet:
+        assert fleet.run(command("echo here; exit 4")) == Reading(code=4, text="here\n")

@@ -1,0 +1,158 @@
+"""What the operator sees and answers: plain lines in a pipe, no default answers, type-ahead thrown away."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from errors import AbortedError
+from runbooks.engine.console import Console, clean, span
+from runbooks.engine.person import Operator
+from runbooks.engine.ports import Choice
+from runbooks.engine.step import Debt, Outcome
+from tests.fakes import FakeClock, Theatre, night_plan
+
+
+class Script:
+    """An operator who types what is written, and keeps what was asked."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.prompts: list[str] = []
+
+    def __call__(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        if not self._answers:
+            raise EOFError
+        return self._answers.pop(0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def paper() -> io.StringIO:
+    return io.StringIO()
+
+
+def operator(paper: io.StringIO, clock: FakeClock, *answers: str) -> tuple[Operator, Script]:
+    script = Script(*answers)
+    return Operator(Console(clock=clock, file=paper, read=script)), script
+
+
+def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.StringIO, clock: FakeClock) -> None:
+    console, step = Console(clock=clock, file=paper), night_plan().step("backups.disable")
+    console.begin(step, 16, timedelta(seconds=131))
+    with console.board(step, step.tasks) as board:
+        board.show("db-master", Outcome.PENDING, "looking")
+        board.show("db-master", Outcome.RUNNING, "$ auto-backup off")
+        board.show("db-master", Outcome.RUNNING, "a line of progress too soon after the last")
+        clock.wait(timedelta(seconds=11))
+        board.show("db-master", Outcome.RUNNING, "still at it")
+        board.show("db-master", Outcome.DONE, "auto-backup is disabled")
+        board.show("db-shard-1", Outcome.FAILED, "auto-backup is enabled, " + "a long reason " * 20)
+    console.owed([Debt(what="auto-backup", where="db-master")])
+
+    lines = paper.getvalue().splitlines()
+    assert lines[1].startswith(" 4/16 Disable auto-backup ───")
+    assert lines[1].endswith("── MANUAL  2:11")
+    assert len(lines[1]) == 80
+    assert lines[2:5] == [
+        "  > running  db-master   $ auto-backup off",
+        "  > running  db-master   still at it",
+        "  ✓ done     db-master   auto-backup is disabled  [0:11]",
+    ]
+    assert lines[5].startswith("  ✗ FAILED   db-shard-1  auto-backup is enabled, a long reason")
+    assert lines[6] == "      owed: auto-backup"
+
+
+def test_there_is_no_default_answer(paper: io.StringIO, clock: FakeClock) -> None:
+    person, script = operator(paper, clock, "", "yes", "D")
+    step = night_plan().step("watcher.stop")
+    assert person.perform(step, step.tasks[0], "") is Choice.DONE
+    assert len(script.prompts) == 3
+    assert script.prompts[0] == "  watcher:   [d] done   [s] skip   [a] abort: "
+    assert paper.getvalue().count("Please answer with one of: d, s, a.") == 2
+    assert "$ system-watcher stop" in paper.getvalue()
+
+
+def test_a_required_step_offers_no_skip(paper: io.StringIO, clock: FakeClock) -> None:
+    person, script = operator(paper, clock, "s", "abort")
+    step = night_plan().step("backups.dump")
+    assert person.perform(step, step.tasks[0], "") is Choice.ABORT
+    assert "skip" not in script.prompts[0]
+
+
+def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.StringIO, clock: FakeClock) -> None:
+    person, script = operator(paper, clock, "r")
+    step = night_plan().step("vacuum.full")
+    assert person.choose(step, step.tasks[2], Outcome.FAILED, "no space left") is Choice.RETRY
+    assert "! db-shard-2: failed. no space left" in paper.getvalue()
+    assert "vacuumdb --full --analyze --dbname=apangea   (on db-shard-2)" in paper.getvalue()
+    assert script.prompts == ["  db-shard-2:   [r] retry   [h] by hand   [s] skip   [a] abort: "]
+
+
+def test_the_point_of_no_return_wants_the_date_typed(paper: io.StringIO, clock: FakeClock) -> None:
+    step = night_plan().step("archiving.run")
+    person, script = operator(paper, clock, "yes", "2014-08-16", "2014-08-15")
+    assert person.confirm(step, step.warning, "2014-08-15")
+    assert len(script.prompts) == 3
+    assert "left out: schools 21" in paper.getvalue()
+    assert not operator(paper, clock, "abort")[0].confirm(step, (), "2014-08-15")
+
+
+def test_a_reason_is_given(paper: io.StringIO, clock: FakeClock) -> None:
+    person, _ = operator(paper, clock, "", "  ", "Jim does it tomorrow")
+    step = night_plan().step("watcher.stop")
+    assert person.reason(step, step.tasks[0]) == "Jim does it tomorrow"
+
+
+def test_a_keyboard_that_is_gone_aborts(paper: io.StringIO, clock: FakeClock) -> None:
+    person, _ = operator(paper, clock)
+    step = night_plan().step("watcher.stop")
+    with pytest.raises(AbortedError, match="keyboard is gone"):
+        person.perform(step, step.tasks[0], "")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal for the keyboard; the other end of it, to type at."""
+    far, near = pty.openpty()
+    with os.fdopen(near) as keyboard:
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        yield far
+    os.close(far)
+
+
+def test_what_was_typed_before_a_prompt_does_not_answer_it(terminal: int, paper: io.StringIO, clock: FakeClock) -> None:
+    def read(prompt: str) -> str:
+        os.write(terminal, b"typed after\n")
+        return sys.stdin.readline()
+
+    os.write(terminal, b"typed before\n")
+    assert Console(clock=clock, file=paper, read=read).typed("? ") == "typed after"
+
+
+def test_output_of_a_host_can_not_move_the_cursor() -> None:
+    assert clean("a\x1b[2Jb\rc\td\ne") == "a [2Jb c d\ne"
+
+
+def test_times_are_told_as_on_a_clock() -> None:
+    assert [span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
+
+
+def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
+    theatre = Theatre()
+    theatre.screen = Console(clock=theatre.clock, file=paper)  # type: ignore[assignment]  # the real screen
+    theatre.run()
+    told = paper.getvalue()
+    assert all(f"{step.number:>2}/16 {step.title}" in told for step in theatre.plan.steps)
+    assert told.rstrip().endswith("owed: none")

@@ -1,0 +1,92 @@
+"""A dry run provably does nothing: with every way out of the process made to raise, it still succeeds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import psycopg2
+import pytest
+from botocore.httpsession import URLLib3Session
+from invoke.context import Context
+
+from runbooks import cutover, night
+from runbooks.engine.history import Facts, read_history
+from runbooks.engine.step import Check, holds
+from runbooks.engine.world import DryWorld, NoDryForm
+from tests.fakes import EVENING, night_plan
+
+
+@pytest.fixture
+def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No network, no process, no database, no store; the folder for journals, which must stay empty."""
+
+    def forbidden(*args: Any, **kwargs: Any) -> NoReturn:
+        raise AssertionError("a dry run reached for the world")
+
+    ways_out: list[tuple[Any, str]] = [
+        (socket, "socket"),
+        (socket, "create_connection"),
+        (socket, "getaddrinfo"),
+        (subprocess, "Popen"),
+        (os, "fork"),
+        (os, "forkpty"),
+        (os, "posix_spawn"),
+        (os, "execve"),
+        (os, "system"),
+        (psycopg2, "connect"),
+        (URLLib3Session, "send"),
+    ]
+    for holder, name in ways_out:
+        monkeypatch.setattr(holder, name, forbidden)
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(night, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
+    sealed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cutover.run(Context(), date="2014-08-15", dry_run=True)
+
+    shown = capsys.readouterr().out
+    for step in night_plan().steps:
+        assert f"{step.number:>2}/16 {step.title}" in shown
+        for task in step.tasks:
+            for line in task.by_hand:
+                assert line in shown
+            for check in task.checks:
+                assert f"{task.host:<1}" in shown
+                assert str(check) in shown
+    assert "after 2014-08-15 is typed" in shown
+    assert "owed: none" in shown
+    assert list(sealed.iterdir()) == []
+
+
+def test_a_dry_run_leaves_a_live_nights_files_alone(sealed: Path) -> None:
+    journal = sealed / ".cutover" / "rehearsal" / "2014-08-15" / "journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("as it was")
+    cutover.run(Context(), date="2014-08-15", dry_run=True)
+    assert journal.read_text() == "as it was"
+    assert [path.name for path in journal.parents[1].iterdir()] == ["2014-08-15"]
+
+
+def test_an_effect_without_a_dry_form_raises() -> None:
+    @dataclass(frozen=True)
+    class LaunchRocket:
+        site: str
+
+    rocket: Any = LaunchRocket(site="pad 4")
+    check = Check(title="it flies", looks=(rocket,), judge=lambda readings, facts: holds("it flies"))
+    facts = Facts(now=EVENING, history=read_history(()))
+    with pytest.raises(NoDryForm, match="LaunchRocket has no dry form"):
+        DryWorld().act(rocket, "rocket", print)
+    with pytest.raises(NoDryForm):
+        DryWorld().look(check, facts, expected=True)
+    with pytest.raises(NoDryForm):
+        DryWorld().read(rocket)

@@ -1,0 +1,117 @@
+"""Who may import whom: the floors of the house, and one door in a room for each outside library."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("errors", "inventory", "archiver", "rehearsal", "runbooks", "tasks")
+# tasks → runbooks → { runbooks.engine · archiver · rehearsal } → inventory → errors
+MAY_IMPORT = {
+    "errors": set[str](),
+    "inventory": {"errors"},
+    "archiver": {"inventory", "errors"},
+    "rehearsal": {"archiver", "inventory", "errors"},
+    "runbooks.engine": {"inventory", "errors"},
+    "runbooks": {"runbooks.engine", "archiver", "rehearsal", "inventory", "errors"},
+    "tasks": {"runbooks"},
+}
+EVERYWHERE = {"invoke"}  # the procedures are made of its tasks
+TOGETHER = {"paramiko": "fabric", "botocore": "boto3", "mypy_boto3_s3": "boto3"}  # two names of one door
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module's import of another."""
+
+    file: Path
+    module: str
+    target: str
+
+    @property
+    def source(self) -> str:
+        return floor_of(self.module)
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(ROOT)} imports {self.target}"
+
+
+def floor_of(module: str) -> str:
+    """The floor of a module of ours."""
+    return "runbooks.engine" if (module + ".").startswith("runbooks.engine.") else module.split(".")[0]
+
+
+def imports() -> Iterator[Import]:
+    """Every import in every room, also those inside functions."""
+    files = [path for room in ROOMS for path in (*ROOT.glob(f"{room}.py"), *ROOT.glob(f"{room}/**/*.py"))]
+    for file in files:
+        module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (Import(file, module, name.name) for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}: a relative import"
+                yield from (Import(file, module, target) for target in _targets(node))
+
+
+def _targets(node: ast.ImportFrom) -> list[str]:
+    """`from runbooks import night` imports runbooks.night."""
+    module = node.module or ""
+    names = [f"{module}.{name.name}" for name in node.names]
+    return [name if _is_module(name) else module for name in names]
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").exists() or path.is_dir()
+
+
+EVERY = list(imports())
+OURS = [found for found in EVERY if found.target.split(".")[0] in ROOMS]
+
+
+def test_the_walk_finds_what_there_is() -> None:
+    assert len(OURS) > 100
+    assert {found.source for found in OURS} >= {"runbooks", "runbooks.engine", "archiver", "inventory", "tasks"}
+
+
+def test_nothing_imports_upward_or_across() -> None:
+    breaches = [
+        str(found)
+        for found in OURS
+        if (target := floor_of(found.target)) != found.source and target not in MAY_IMPORT[found.source]
+    ]
+    assert breaches == []
+
+
+def test_a_checklist_imports_no_other_checklist() -> None:
+    steps = {found.module for found in OURS if found.module.startswith("runbooks.steps.")}
+    checklists = {found.module for found in OURS if found.target in steps} - steps
+    assert checklists, "no module is made of steps"
+    allowed = {"tasks", "runbooks.rehearsal"}  # the front door, and the lab's task that runs the night
+    breaches = [str(found) for found in OURS if found.target in checklists and found.module not in allowed]
+    assert breaches == []
+
+
+@pytest.mark.parametrize("room", ["runbooks", "archiver", "rehearsal", "inventory"])
+def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
+    doors: dict[str, set[str]] = defaultdict(set)
+    for found in EVERY:
+        library = found.target.split(".")[0]
+        outside = library not in sys.stdlib_module_names and library not in (*ROOMS, *EVERYWHERE)
+        if outside and found.module.split(".")[0] == room:
+            doors[TOGETHER.get(library, library)].add(str(found.file.relative_to(ROOT)))
+    assert {library: sorted(files) for library, files in doors.items() if len(files) > 1} == {}
+
+
+def test_the_engine_knows_no_invoke_and_only_its_doors_know_fabric_and_rich() -> None:
+    inside = {found.target.split(".")[0]: found.file.name for found in EVERY if found.source == "runbooks.engine"}
+    assert "invoke" not in inside
+    assert (inside["fabric"], inside["rich"]) == ("fleet.py", "console.py")

@@ -1,0 +1,163 @@
+"""Detached jobs, by the real shell scripts run on this machine: begun once, followed to the end, attached to again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.jobs import CHUNK, News, RemoteJobs, job_name, news_script, read_news, start_script
+from runbooks.engine.world import JobLost
+
+NAME = "run.vacuum.full.db-master.1"
+
+
+@dataclass
+class ThisMachine:
+    """Commands run here, with a home of their own; each may fail before or after it took effect."""
+
+    home: Path
+    fails: int = 0
+
+    def run(self, command: RemoteCommand) -> Reading:
+        if self.fails:
+            self.fails -= 1
+            raise UnknownError("The connection was lost.")
+        variables = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        ended = subprocess.run(["sh", "-c", command.command], env=variables, capture_output=True, check=False)
+        return Reading(code=ended.returncode, text=ended.stdout.decode(), error=ended.stderr.decode())
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+class Tearing(SystemClock):
+    """A clock at whose first pause the connection is lost, twice."""
+
+    def __init__(self, ssh: ThisMachine) -> None:
+        super().__init__()
+        self._ssh = ssh
+        self._losses = 2
+
+    def wait(self, pause: timedelta) -> None:
+        self._ssh.fails, self._losses = self._losses, 0
+        super().wait(pause)
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Iterator[ThisMachine]:
+    yield ThisMachine(tmp_path)
+    for pid in tmp_path.glob(".cutover/jobs/*/pid"):
+        _kill(int(pid.read_text().split()[0]))
+
+
+@pytest.fixture
+def jobs(ssh: ThisMachine) -> RemoteJobs:
+    return RemoteJobs(ssh, SystemClock())
+
+
+def job(command: str, seconds: float = 20) -> DetachedJob:
+    return DetachedJob(host="db-master", command=command, timeout=timedelta(seconds=seconds))
+
+
+def test_a_job_runs_to_its_end_and_its_log_is_told_line_by_line(jobs: RemoteJobs) -> None:
+    told: list[str] = []
+    reading = jobs.run(job("echo one; echo two >&2; printf three; exit 7"), NAME, told.append)
+    assert (reading.code, reading.text) == (7, "one\ntwo\nthree")
+    assert told == ["one", "two", "three"]
+
+
+def test_the_same_name_attaches_and_another_name_begins_anew(jobs: RemoteJobs, tmp_path: Path) -> None:
+    count = job(f"echo x >> {tmp_path}/count")
+    for name in (NAME, NAME, "run.vacuum.full.db-master.2"):
+        assert jobs.run(count, name, print).code == 0
+    assert (tmp_path / "count").read_text() == "x\nx\n"
+
+
+def test_many_starters_at_once_begin_it_once(ssh: ThisMachine, tmp_path: Path) -> None:
+    start = RemoteCommand(host="here", command=start_script(NAME, f"sleep 0.2; echo x >> {tmp_path}/count", {}))
+    with ThreadPoolExecutor(8) as pool:
+        codes = [reading.code for reading in pool.map(ssh.run, [start] * 8)]
+    assert codes == [0] * 8
+    assert RemoteJobs(ssh, SystemClock()).run(job("never run"), NAME, print).code == 0
+    assert (tmp_path / "count").read_text() == "x\n"
+
+
+def test_a_lost_link_is_survived(ssh: ThisMachine, tmp_path: Path) -> None:
+    told: list[str] = []
+    jobs = RemoteJobs(ssh, Tearing(ssh))
+    reading = jobs.run(job("sleep 0.5; echo done"), NAME, told.append)
+    assert reading.text == "done\n"
+    assert any("no news from db-master, trying again: The connection was lost." in line for line in told)
+
+
+def test_a_job_that_was_killed_is_lost_and_not_believed(ssh: ThisMachine, jobs: RemoteJobs, tmp_path: Path) -> None:
+    assert ssh.run(RemoteCommand(host="here", command=start_script(NAME, "sleep 60", {}))).code == 0
+    pid = int((tmp_path / ".cutover/jobs" / NAME / "pid").read_text().split()[0])
+    os.killpg(pid, signal.SIGKILL)
+    with pytest.raises(JobLost, match="left no exit status"):
+        jobs.run(job("never run"), NAME, print)
+
+
+def test_a_job_that_takes_too_long_is_left_running(jobs: RemoteJobs, tmp_path: Path) -> None:
+    with pytest.raises(UnknownError, match="has not ended") as unknown:
+        jobs.run(job("sleep 30", seconds=0.5), NAME, print)
+    assert "log" in unknown.value.hint
+    pid = int((tmp_path / ".cutover/jobs" / NAME / "pid").read_text().split()[0])
+    os.kill(pid, 0)
+
+
+def test_a_job_that_cannot_begin_is_a_failure(ssh: ThisMachine) -> None:
+    (ssh.home / ".cutover").write_text("in the way")
+    with pytest.raises(CutoverError, match="Starting a job on db-master failed"):
+        RemoteJobs(ssh, SystemClock()).run(job("true"), NAME, print)
+
+
+def test_a_long_log_comes_whole_and_its_end_is_kept(jobs: RemoteJobs) -> None:
+    told: list[str] = []
+    reading = jobs.run(job("seq 1 60000"), NAME, told.append)
+    assert told == [str(number) for number in range(1, 60001)]
+    assert len("\n".join(told)) > 4 * CHUNK
+    assert reading.text.endswith("59999\n60000\n")
+
+
+@pytest.mark.parametrize(
+    "command", ['echo "it\'s" \'$HOME\' "a b"', "echo @name@ @command@ '\\n'", "echo 'é'\necho two"]
+)
+def test_a_command_arrives_as_it_was_written(jobs: RemoteJobs, command: str) -> None:
+    expected = subprocess.run(["sh", "-c", command], capture_output=True, check=True).stdout.decode()
+    assert jobs.run(job(command), NAME, lambda line: None).text == expected
+
+
+def test_a_job_has_its_variables_and_begins_at_home(ssh: ThisMachine) -> None:
+    jobs = RemoteJobs(ssh, SystemClock(), {"CUTOVER_OPERATOR": "o'brien; x"})
+    assert jobs.run(job('echo "$CUTOVER_OPERATOR"; pwd'), NAME, print).text == f"o'brien; x\n{ssh.home}\n"
+
+
+def test_the_name_tells_run_step_host_and_attempt_and_is_a_file_name() -> None:
+    assert (
+        job_name("rehearsal-2014-08-15-ab", "vacuum.full", "db 1/x", 2)
+        == "rehearsal-2014-08-15-ab.vacuum.full.db_1_x.2"
+    )
+
+
+def test_news_of_a_job_that_is_not_there(ssh: ThisMachine) -> None:
+    reading = ssh.run(RemoteCommand(host="here", command=news_script("nothing", 0)))
+    assert read_news(reading.text) == News(state="absent")
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
