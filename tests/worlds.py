@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
+import psycopg2
+
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive
 from archiver.records import Order
@@ -53,6 +55,14 @@ class World:
                 with archiver.place.keeping("school", tenant_id, record.shard):
                     outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure)
         return outcomes
+
+
+@contextmanager
+def sql(world: World, database: str) -> Iterator[psycopg2.extensions.cursor]:
+    """A colleague at psql."""
+    with psycopg2.connect(world.dsns[database]) as link, link.cursor() as cursor:
+        yield cursor
+    link.close()
 
 
 def raise_failure(outcome: Outcome | Restored) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
+import shlex
 import subprocess
-import tarfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg2
@@ -22,17 +21,9 @@ from archiver.tenants import Exclude
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.model import Depth
 from tests import oracle
-from tests.worlds import NIGHT, YEAR, World, raise_failure
+from tests.worlds import NIGHT, YEAR, World, raise_failure, sql
 
 PLAIN = 13
-
-
-@contextmanager
-def sql(world: World, database: str) -> Iterator[psycopg2.extensions.cursor]:
-    """A colleague at psql."""
-    with psycopg2.connect(world.dsns[database]) as link, link.cursor() as cursor:
-        yield cursor
-    link.close()
 
 
 def school_ids(world: World) -> list[int]:
@@ -120,12 +111,9 @@ def test_tar_and_psql_alone_restore_an_archive(world: World, tmp_path: Path, psq
     after = oracle.snapshot(world.dsns)
     tarball, shard = fetched(world, PLAIN, tmp_path)
 
-    with tarfile.open(tarball) as tar:
-        tar.extractall(tmp_path, filter="data")
-    for database, dsn in (("shard", world.dsns[shard]), ("master", world.dsns["master"])):
-        run_psql(psql, tmp_path, dsn, "-v", f"database={database}", "-f", "restore.sql")
+    dsns = {"SHARD": world.dsns[shard], "MASTER": world.dsns["master"]}
+    by_its_readme(tarball, tmp_path, psql, dsns)
 
-    # What others share stood in the archive and stayed live: the README says to leave it out.
     assert after != before
     same(before, oracle.snapshot(world.dsns))
 
@@ -134,9 +122,7 @@ def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path
     [outcome] = world.archive(PLAIN)
     tarball, _ = fetched(world, PLAIN, tmp_path)
 
-    with tarfile.open(tarball) as tar:
-        tar.extractall(tmp_path, filter="data")
-    run_psql(psql, tmp_path, empty, "-f", "schema.sql", "-f", "restore.sql")
+    by_its_readme(tarball, tmp_path, psql, {"look": empty})
 
     found = oracle.snapshot({"master": empty}).tables["master"]
     assert sum(len(rows) for rows in found.values()) == outcome.rows
@@ -150,9 +136,16 @@ def fetched(world: World, school: int, folder: Path) -> tuple[Path, str]:
         return path, record.shard
 
 
-def run_psql(psql: Path, folder: Path, dsn: str, *words: str) -> None:
-    command = [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, *words]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+def by_its_readme(tarball: Path, folder: Path, psql: Path, dsns: Mapping[str, str]) -> None:
+    """Unpacks with tar, and runs the psql lines of the archive's own README for these databases."""
+    subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
+    lines = [shlex.split(line) for line in (folder / "README").read_text().splitlines() if line.startswith("  psql ")]
+    wanted = [words for words in lines if words[words.index("-d") + 1] in dsns]
+    assert len(wanted) == len(dsns)
+    for _, *words in wanted:
+        place = words.index("-d") + 1
+        command = [str(psql), "-X", "-q", *words[:place], dsns[words[place]], *words[place + 1 :]]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
 
 
 def test_as_many_statements_for_the_largest_school_as_for_another(

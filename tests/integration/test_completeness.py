@@ -1,0 +1,84 @@
+"""Whatever live table or column the catalog does not know stops every deletion, by name and with the line to add."""
+
+from __future__ import annotations
+
+import pytest
+
+from archiver import completeness
+from errors import Problems
+from tests import oracle
+from tests.worlds import World, sql
+
+UNKNOWN = {
+    "a table that names schools": (
+        "master",
+        "CREATE TABLE school_mascots (id serial PRIMARY KEY, school_id integer)",
+        "master.school_mascots.school_id can point at master.schools, and the catalog does not know the table. "
+        "Carry it, or add to excluded/master: {school_mascots: <why it stays live>}",
+    ),
+    "a column of a carried table": (
+        "master",
+        "ALTER TABLE students ADD favourite_classroom_id integer, ADD classroom_id integer",
+        "master.students.classroom_id can point at master.classrooms. "
+        "Add to databases/master/students: found_by, or ignored: {classroom_id: <why it leads nowhere>}",
+    ),
+    "a foreign key under another name": (
+        "shard_2",
+        "CREATE TABLE notes (id serial PRIMARY KEY, about bigint REFERENCES attempts)",
+        "shard.notes.about can point at attempts, and the catalog does not know the table.",
+    ),
+    "a cascade that leaves the model": (
+        "master",
+        "ALTER TABLE district_administrators DROP CONSTRAINT district_administrators_user_id_fkey;"
+        "ALTER TABLE district_administrators ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE CASCADE",
+        "master.district_administrators: the foreign key district_administrators_user_id_fkey deletes rows there "
+        "when rows of users are deleted.",
+    ),
+    "a set null that leaves the model": (
+        "master",
+        "ALTER TABLE contests ADD winner integer REFERENCES students ON DELETE SET NULL",
+        "master.contests: the foreign key contests_winner_fkey sets to NULL rows there when rows of students",
+    ),
+    "a type that nobody spoke of": (
+        "master",
+        "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",
+        "master.taggings.taggable_type = Student is master.students.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_what_the_catalog_does_not_know_stops_every_deletion(world: World, case: str) -> None:
+    database, change, expected = UNKNOWN[case]
+    with sql(world, database) as cursor:
+        cursor.execute(change)
+    before = oracle.snapshot(world.dsns)
+
+    with pytest.raises(Problems) as caught:
+        world.archive(13)
+
+    assert expected in str(caught.value)
+    assert oracle.snapshot(world.dsns) == before
+
+
+def test_everything_unknown_is_told_at_once(world: World) -> None:
+    for database, change, _ in UNKNOWN.values():
+        with sql(world, database) as cursor:
+            cursor.execute(change)
+
+    with world.archiver() as archiver:
+        found = completeness.compare(archiver.place)
+
+    for _, _, expected in UNKNOWN.values():
+        assert any(expected in problem for problem in found.problems)
+
+
+def test_the_seeded_databases_are_known_and_a_missing_index_is_a_warning(world: World) -> None:
+    with world.archiver() as archiver:
+        found = completeness.compare(archiver.place)
+
+    assert found.problems == ()
+    assert found.warnings == (
+        "master.school_file_imports.school_id has no index: each archive scans the whole table",
+        "master.classroom_goals.classroom_id has no index: each archive scans the whole table",
+    )
