@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from errors import CutoverError, UsageError
-from rehearsal import blueprint, endpoints, lock, processes, status
+from rehearsal import blueprint, endpoints, lock, processes, shared_memory, status
 from rehearsal.build import build
 from rehearsal.endpoints import Endpoints
 from rehearsal.layout import Layout
@@ -70,6 +70,8 @@ def _clear(home: Path) -> None:
     postgres = _postgres_folder(home)
     processes.stop_all(home, postgres)
     _remove_sockets(home)
+    for data in postgres.glob("*/data"):
+        shared_memory.release(data)
     shutil.rmtree(postgres, ignore_errors=True)
     for path in home.iterdir():
         if path == Layout(home).lock:

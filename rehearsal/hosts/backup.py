@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from archiver.storage import Bucket
 
 BASE, WAL, MANIFEST = "base.tar", "pg_wal.tar", "backup_manifest"
+LOOKS_INTO_TAR = 18  # the first version whose pg_verifybackup does
 
 
 def dump(here: Here, words: Sequence[str]) -> str:
@@ -76,18 +77,23 @@ def stored(here: Here, words: Sequence[str]) -> str:
 
 
 def verified(programs: Programs, backup: Path) -> bool:
-    """Whether pg_verifybackup finds the backup whole; it is unpacked, as most versions can't look into a tar."""
-    folder = Path(tempfile.mkdtemp(prefix=".verify-", dir=backup.parent))
+    """Whether pg_verifybackup finds every file of the backup as it was."""
     try:
-        for name, into in ((BASE, folder), (WAL, folder / "pg_wal")):
-            programs.run("tar", "-xf", str(backup / name), "-C", str(into))
-        shutil.copy(backup / MANIFEST, folder)
-        programs.run("pg_verifybackup", str(folder))
-    except (CutoverError, OSError):
+        if programs.version >= LOOKS_INTO_TAR:
+            programs.run("pg_verifybackup", "--no-parse-wal", str(backup))
+        else:
+            _verify_unpacked(programs, backup)
+    except CutoverError:
         return False
-    finally:
-        shutil.rmtree(folder)
     return True
+
+
+def _verify_unpacked(programs: Programs, backup: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix=".verify-", dir=backup.parent) as folder:
+        for name, into in ((BASE, folder), (WAL, f"{folder}/pg_wal")):
+            programs.run("tar", "-xf", str(backup / name), "-C", into)
+        shutil.copy(backup / MANIFEST, folder)
+        programs.run("pg_verifybackup", folder)
 
 
 def _folder(here: Here) -> Path:
