@@ -94,7 +94,7 @@ def plan_of(environment: Environment, day: Date) -> Plan:
             environment=environment.name,
             date=day.isoformat(),
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
-            notes=(archiving.scope(tonight), *backups.loss(tonight)),
+            notes=(archiving.scope(tonight), *backups.loss(tonight), *how_to_type(environment)),
             steps=steps,
             invariants=(warehouse.at_most_one_etl(tonight),),
         )
@@ -117,6 +117,13 @@ def rehearse(environment: Environment, day: Date, *, go_on: bool = False) -> Non
             night.resume(environment, plan, cast)
         else:
             night.run(environment, plan, cast, afresh=True)
+
+
+def how_to_type(environment: Environment) -> tuple[str, ...]:
+    """How a person reaches a host of the lab; a real host is reached as always."""
+    if environment.overlay is None:
+        return ()
+    return ('Type on a host of the lab with: inv rehearsal.shell --host=HOST --command="…"',)
 
 
 def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:

@@ -15,6 +15,7 @@ from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import say
 from runbooks.engine.fleet import Fleet
 from runbooks.engine.jobs import RemoteJobs
+from runbooks.tool import tool_command
 
 LONGEST = timedelta(days=3)
 
@@ -39,7 +40,8 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     """
     refuse_if_down(environment)
     host = environment.only(Role.DEBUG)
-    command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {tool_command(environment, task, *words, **options)}"
+    here = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
+    command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {here}"
     say(f"on {host.name}: {task}")
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
@@ -47,15 +49,3 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
         return RemoteJobs(fleet, SystemClock()).run(job, f"{task}.{uuid.uuid4().hex[:12]}", say).code
     finally:
         fleet.close()
-
-
-def tool_command(environment: Environment, task: str, *words: str, **options: str | bool) -> str:
-    """The command line of a task on the debug host, quoted; options that are empty or False are left out."""
-    given = {"env": environment.name, "here": True, "yes_production": environment.production, **options}
-    flags = [_flag(name, value) for name, value in given.items() if value]
-    return shlex.join([*shlex.split(environment.tool), task, *words, *flags])
-
-
-def _flag(name: str, value: str | bool) -> str:
-    name = name.replace("_", "-")
-    return f"--{name}" if value is True else f"--{name}={value}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from archiver.records import host, operator
 from errors import LockedError, UsageError
-from inventory.load import ROOT
+from inventory.load import ROOT, overlay_path
 from inventory.model import Environment
 from runbooks import summary
 from runbooks.engine.clock import SystemClock
@@ -145,6 +145,7 @@ def show_status(environment: Environment, plan: Plan) -> None:
 @contextmanager
 def _stage(environment: Environment, plan: Plan, cast: Cast, what: str, *, afresh: bool = False) -> Iterator[Stage]:
     """Everything a live run needs, with the environment's lock held."""
+    _refuse_absent_lab(environment)
     files = Files(environment, plan.date)
     with held(files.lock, _about(f"{what} {plan.title}")):
         if afresh:
@@ -155,6 +156,13 @@ def _stage(environment: Environment, plan: Plan, cast: Cast, what: str, *, afres
             yield Stage(
                 plan=plan, world=world, journal=journal, clock=cast.clock, person=cast.person, screen=cast.console
             )
+
+
+def _refuse_absent_lab(environment: Environment) -> None:
+    """A rehearsal is there while the file that its lab lays over the inventory is."""
+    overlay = overlay_path(environment.overlay)
+    if overlay is not None and not overlay.exists():
+        raise UsageError(f"The {environment.name} is not up: there is no {overlay}.", hint="inv rehearsal.up")
 
 
 def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:

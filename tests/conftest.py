@@ -56,14 +56,15 @@ def cluster(servers_home: Path) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def store_server(servers_home: Path) -> Store:
+def store_server(servers_home: Path) -> Iterator[Store]:
     """An S3 server with an empty bucket."""
     with reserved(s3_server.PORTS_NEEDED) as reservation:
         server = S3Server(folder=servers_home / "s3", home=servers_home, ports=reservation.ports)
         s3_server.start(server, access_key="key", secret="a secret of the tests", buckets=[BUCKET])
     credentials = servers_home / "credentials"
     s3_server.write_credentials(credentials, "key", "a secret of the tests")
-    return Store(bucket=BUCKET, prefix="tests", endpoint=server.endpoint, credentials=str(credentials))
+    yield Store(bucket=BUCKET, prefix="tests", endpoint=server.endpoint, credentials=str(credentials))
+    s3_server.stop(server)
 
 
 @pytest.fixture

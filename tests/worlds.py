@@ -15,6 +15,7 @@ from archiver.records import Order
 from archiver.restore import Restored, restore
 from inventory.load import FOLDER, load_file
 from inventory.model import Depth, Environment, Scratch, Store
+from tests import oracle
 
 SHARDS = ("shard_1", "shard_2", "shard_3", "shard_4")
 DATABASES = ("master", *SHARDS)
@@ -63,6 +64,18 @@ def sql(world: World, database: str) -> Iterator[psycopg2.extensions.cursor]:
     with psycopg2.connect(world.dsns[database]) as link, link.cursor() as cursor:
         yield cursor
     link.close()
+
+
+def school_ids(world: World) -> list[int]:
+    """The live schools."""
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT id FROM schools ORDER BY id")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
+    """Fails with the first differences."""
+    assert found == expected, oracle.difference(expected, found)
 
 
 def raise_failure(outcome: Outcome | Restored) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from errors import AbortedError, CutoverError, RefusedError, UnknownError
 from runbooks.engine.clock import await_proof
 from runbooks.engine.debts import as_data
+from runbooks.engine.history import Past
 from runbooks.engine.jobs import job_name
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Acted, Board, Choice
@@ -27,9 +28,9 @@ class Attempt:
     task: HostTask
 
     @property
-    def outcome(self) -> Outcome:
+    def past(self) -> Past:
         """What the journal says of it now."""
-        return self.stage.past(self.step, self.task).outcome
+        return self.stage.past(self.step, self.task)
 
     def already(self, board: Board) -> bool:
         """Whether the proof holds before anything was done; then it is journalled as done."""
@@ -53,7 +54,7 @@ class Attempt:
 
     def ask(self) -> Choice:
         """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
-        note = BROKE_OFF if self.outcome in (Outcome.RUNNING, Outcome.UNKNOWN) else ""
+        note = BROKE_OFF if self.past.outcome in (Outcome.RUNNING, Outcome.UNKNOWN) else ""
         self._intend("by hand")
         choice = self.stage.person.perform(self.step, self.task, note)
         self._answered(choice)
@@ -65,7 +66,7 @@ class Attempt:
 
     def choose(self) -> Choice | None:
         """What a person wants done about a failure; None where nobody can decide. Raises AbortedError."""
-        past = self.stage.past(self.step, self.task)
+        past = self.past
         choice = self.stage.person.choose(self.step, self.task, past.outcome, past.proof or BROKE_OFF)
         if choice is not None:
             self._answered(choice)
@@ -85,7 +86,7 @@ class Attempt:
 
     def _ready(self, board: Board) -> bool:
         """Makes the reading before the first act; a later one would see what that act has done."""
-        if self.task.before is None or self.stage.past(self.step, self.task).before is not None:
+        if self.task.before is None or self.past.before is not None:
             return True
         try:
             rows = self.stage.world.read(self.task.before).rows
@@ -122,9 +123,7 @@ class Attempt:
         return together(self.stage.world.look(check, facts, expected=expected) for check in self.task.checks)
 
     def _name(self) -> str:
-        history = self.stage.history()
-        attempt = history.past(self.step.key, self.task.host).attempt
-        return job_name(history.run, self.step.key, self.task.host, attempt)
+        return job_name(self.stage.history().run, self.step.key, self.task.host, self.past.attempt)
 
     def _progress(self, board: Board, line: str) -> None:
         board.show(self.task.host, Outcome.RUNNING, line)

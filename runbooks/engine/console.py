@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import IO
 
 from rich.console import Console as Rich
-from rich.console import RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
@@ -24,6 +23,7 @@ from runbooks.engine.step import Debt, HostTask, Mark, Outcome, Step
 
 PLAIN_WIDTH = 160  # where there is no terminal
 NEWS_EVERY = 10.0  # seconds between two lines of progress of a host, where there is no terminal
+Cells = tuple[Text, Text, Text, Text]  # outcome, host, sentence, time
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,6 @@ class Console:
         """A sentence that must not be overlooked."""
         self.say(f"! {text}", style="bold yellow")
 
-    def plain(self, text: str) -> None:
-        """Text for a file or a pipe: as it is."""
-        self._rich.print(Text(text), soft_wrap=True)
-
     def opening(self, title: str, notes: Sequence[str]) -> None:
         """What is about to begin."""
         self.say(title, style="bold")
@@ -106,17 +102,18 @@ class Console:
     def board(self, step: Step, tasks: Sequence[HostTask]) -> Iterator[Board]:
         """A board for some hosts of a step: a live table on a terminal, else lines."""
         width = max(len(task.host) for task in step.tasks)
-        board = _Board([task.host for task in tasks], width, self._clock, self._looks, self._line)
+        board = _Board([task.host for task in tasks], width, self._clock, self._looks)
         if not self._live:
+            board.print_row = self._print_row
             yield board
             return
-        board.quiet = True
         live = Live(get_renderable=board.table, console=self._rich, transient=True, refresh_per_second=8)
         try:
             with _silent_keyboard(), live:
                 yield board
         finally:
-            board.print_ended()
+            for row in board.ended():
+                self._print_row(row)
 
     def owed(self, debts: Sequence[Debt]) -> None:
         """What is still switched off."""
@@ -170,8 +167,14 @@ class Console:
         lines = [line.rstrip() for line in drawn.get().splitlines()]
         self._rich.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
 
-    def _line(self, row: RenderableType) -> None:
-        self._rich.print(row, soft_wrap=not self._rich.is_terminal)
+    def _print_row(self, cells: Cells) -> None:
+        """One host; a sentence that is wrapped keeps to its column, and none is where there is no terminal."""
+        if self._rich.is_terminal:
+            self._rich.print(_grid([cells]))
+        else:
+            *row, time = cells
+            told = [*row, Text(f"({time})", "dim")] if time else row
+            self._rich.print(Text("  ").join(told), soft_wrap=True)
 
 
 @dataclass
@@ -186,20 +189,12 @@ class _Row:
 class _Board:
     """The hosts of a step; workers write to it from their threads, one row each."""
 
-    def __init__(
-        self,
-        hosts: Sequence[str],
-        width: int,
-        clock: Clock,
-        looks: Mapping[Outcome, Look],
-        line: Callable[[RenderableType], None],
-    ) -> None:
+    def __init__(self, hosts: Sequence[str], width: int, clock: Clock, looks: Mapping[Outcome, Look]) -> None:
         self._rows = {host: _Row(since=clock.ticks()) for host in hosts}
         self._clock = clock
         self._looks = looks
-        self._line = line
         self._width = width
-        self.quiet = False  # whether a live table shows it
+        self.print_row: Callable[[Cells], None] | None = None  # where no live table shows the rows
 
     def show(self, host: str, outcome: Outcome, sentence: str) -> None:
         """A host's new state."""
@@ -207,47 +202,40 @@ class _Board:
         row.outcome, row.sentence = outcome, clean(sentence).strip()
         if outcome not in (Outcome.PENDING, Outcome.RUNNING):
             row.spent = self._clock.ticks() - row.since
-        if not self.quiet and self._worth_a_line(row):
+        if self.print_row and self._worth_a_line(row):
             row.told = self._clock.ticks()
-            self._line(self._as_line(host, row))
+            self.print_row(self._cells(host, row))
 
     def table(self) -> Table:
         """The hosts as they are now."""
-        grid = Table.grid(padding=(0, 1))
-        for options in ({"no_wrap": True}, {"no_wrap": True}, {"ratio": 1}, {"justify": "right", "no_wrap": True}):
-            grid.add_column(**options)
-        grid.expand = True
-        for host, row in self._rows.items():
-            grid.add_row(*self._cells(host, row))
-        return grid
+        return _grid([self._cells(host, row) for host, row in self._rows.items()])
 
-    def print_ended(self) -> None:
-        """The last word on each host that was touched, to stay on the screen."""
-        self._rows = {host: row for host, row in self._rows.items() if row.outcome is not Outcome.PENDING}
-        if self._rows:
-            self._line(self.table())
+    def ended(self) -> list[Cells]:
+        """The last word on each host that was touched."""
+        return [self._cells(host, row) for host, row in self._rows.items() if row.outcome is not Outcome.PENDING]
 
-    def _cells(self, host: str, row: _Row) -> tuple[Text, ...]:
+    def _cells(self, host: str, row: _Row) -> Cells:
         look = self._looks[row.outcome]
         spent = row.spent if row.spent is not None else self._clock.ticks() - row.since
-        time = span(timedelta(seconds=spent))
-        return (
-            Text(f"  {look.word}", style=look.style),
-            Text(f"{host:<{self._width}}"),
-            Text(row.sentence),
-            Text(time, style="dim"),
-        )
-
-    def _as_line(self, host: str, row: _Row) -> Text:
-        look, time = self._looks[row.outcome], ""
-        if row.spent is not None and row.spent >= 1:
-            time = f"  [{span(timedelta(seconds=row.spent))}]"
-        return Text.assemble((f"  {look.word}", look.style), f"  {host:<{self._width}}  {row.sentence}", (time, "dim"))
+        time = span(timedelta(seconds=spent)) if spent >= 1 else ""
+        name = f"{host:<{self._width}}"
+        return Text(f"  {look.word}", look.style), Text(name), Text(row.sentence), Text(time, "dim")
 
     def _worth_a_line(self, row: _Row) -> bool:
         if row.outcome is Outcome.RUNNING:
             return row.told is None or self._clock.ticks() - row.told >= NEWS_EVERY
         return row.outcome is not Outcome.PENDING
+
+
+def _grid(rows: Sequence[Cells]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
 
 
 def span(time: timedelta) -> str:

@@ -20,6 +20,7 @@ class Past:
     began: datetime | None = None  # of the last attempt
     ended: datetime | None = None
     attempt: int = 1  # of the next act; an act whose end nobody saw keeps its number
+    over: bool = False  # whether an act was begun and has surely ended
     figures: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[tuple[Any, ...], ...] | None = None  # the reading made before the first act
     operator: str = ""
@@ -71,7 +72,16 @@ def _end(history: History, event: Event) -> None:
 
 
 def _intend(history: History, event: Event) -> None:
-    _change(history, event, outcome=Outcome.RUNNING, began=event.at, ended=None, proof="", operator=event.operator)
+    _change(
+        history,
+        event,
+        outcome=Outcome.RUNNING,
+        began=event.at,
+        ended=None,
+        over=False,
+        proof="",
+        operator=event.operator,
+    )
 
 
 def _read(history: History, event: Event) -> None:
@@ -79,7 +89,7 @@ def _read(history: History, event: Event) -> None:
 
 
 def _conclude(history: History, event: Event) -> None:
-    past = history.past(event.step, event.host)
+    past, over = history.past(event.step, event.host), bool(event.data.get("over"))
     _change(
         history,
         event,
@@ -88,7 +98,8 @@ def _conclude(history: History, event: Event) -> None:
         figures=event.data.get("figures", {}),
         began=past.began or event.at,
         ended=event.at,
-        attempt=past.attempt + (1 if event.data.get("over") else 0),
+        attempt=past.attempt + (1 if over else 0),
+        over=over,
         operator=event.operator,
     )
 

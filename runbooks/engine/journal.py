@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -127,12 +129,13 @@ class FileJournal(Journal):
         _cut_torn_line(path)
 
     def _keep(self, event: Event) -> None:
-        line = f"{event.to_json()}\n".encode()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        end = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            os.write(descriptor, line)
-            os.fsync(descriptor)
+            _write_whole(descriptor, f"{event.to_json()}\n".encode())
         except OSError as error:
+            with suppress(OSError):  # half a line would spoil the next one
+                os.ftruncate(descriptor, end)
             raise CutoverError(f"Writing the journal {self._path} failed: {error.strerror}.") from error
         finally:
             os.close(descriptor)
@@ -155,6 +158,12 @@ def read_events(path: Path) -> tuple[Event, ...]:
     if [event.number for event in events] != list(range(1, len(events) + 1)):
         raise CutoverError(f"The journal {path} is damaged: an event is missing.")
     return events
+
+
+def _write_whole(descriptor: int, line: bytes) -> None:
+    if os.write(descriptor, line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(descriptor)
 
 
 def _cut_torn_line(path: Path) -> None:

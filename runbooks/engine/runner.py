@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from errors import AbortedError, CutoverError, ExitCode, UnknownError, UsageError
-from runbooks.engine.actions import RemoteCommand
+from runbooks.engine.actions import DetachedJob
 from runbooks.engine.attempt import Attempt
 from runbooks.engine.clock import await_proof
 from runbooks.engine.debts import DebtLeft, summed
@@ -103,7 +103,7 @@ class Runner:
         self._together(attempt.step, [attempt], lambda skipped, board: skipped.skip(board, reason))
 
     def _rescue(self, attempt: Attempt) -> None:
-        while attempt.outcome not in SETTLED:
+        while attempt.past.outcome not in SETTLED:
             choice = attempt.choose()
             if choice is None:
                 raise self._stopped(attempt.step)
@@ -154,6 +154,13 @@ class Runner:
                 )
 
     def _invariant(self, check: Check) -> Verdict:
+        verdict = self._seen(check, timedelta())
+        if verdict.truth is Truth.UNSEEN:
+            self.stage.screen.warn(f"{check.title}: {verdict.proof} Looking again for {BLINK.total_seconds():.0f} s.")
+            verdict = self._seen(check, BLINK)
+        return verdict
+
+    def _seen(self, check: Check, patience: timedelta) -> Verdict:
         def look() -> Verdict:
             return self.stage.world.look(check, self.stage.facts(), expected=True)
 
@@ -161,7 +168,7 @@ class Runner:
             return verdict.truth is not Truth.UNSEEN
 
         def wait() -> Verdict:
-            return await_proof(look, self.stage.clock, BLINK, self.stage.screen.warn, enough=seen)
+            return await_proof(look, self.stage.clock, patience, lambda line: None, enough=seen)
 
         return fan_out([wait], limit=1, on_interrupt=self.stage.world.interrupt)[0]
 
@@ -194,6 +201,7 @@ def _is_wrong(outcome: Outcome) -> bool:
 
 
 def _may_act(attempt: Attempt) -> bool:
-    """A detached job attaches to itself; a short command that may have run is not run again unasked."""
-    doubtful = attempt.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
-    return attempt.task.action is not None and not (doubtful and isinstance(attempt.task.action, RemoteCommand))
+    """A detached job that may still run is attached to; nothing else that may have taken effect runs again unasked."""
+    past, action = attempt.past, attempt.task.action
+    doubtful = past.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
+    return action is not None and (not doubtful or (isinstance(action, DetachedJob) and not past.over))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import timedelta
 
 from inventory.model import Depth, Role
@@ -12,6 +11,7 @@ from runbooks.engine.readings import record
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
 from runbooks.tonight import Tonight
+from runbooks.tool import tool_command
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
@@ -25,8 +25,14 @@ def run(tonight: Tonight) -> Step:
     """Run archiving script on the debug host: the point of no return."""
     key = "archiving.run"
     host = tonight.environment.only(Role.DEBUG)
-    words = ["--yes-production"] if tonight.environment.production else []
-    action = DetachedJob(host=host.name, command=tool(tonight, "archive.all", "--here", *words), timeout=LONGEST)
+    archive = tool_command(
+        tonight.environment,
+        "archive.all",
+        date=tonight.date.isoformat(),
+        here=True,
+        yes_production=tonight.environment.production,
+    )
+    action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
     return Step(
         key=key,
         title="Run archiving script",
@@ -50,16 +56,11 @@ def scope(tonight: Tonight) -> str:
     )
 
 
-def tool(tonight: Tonight, task: str, *words: str) -> str:
-    """The command that starts a task of this tool for tonight."""
-    options = (f"--date={tonight.date}", f"--env={tonight.environment.name}", *words)
-    return f"{tonight.environment.tool} {task} {' '.join(shlex.quote(option) for option in options)}"
-
-
 def all_archived(tonight: Tonight) -> Check:
     """Every selected school has a record, and none of the rows due for deletion is left."""
     host = tonight.environment.only(Role.DEBUG).name
-    look = RemoteCommand(host=host, command=tool(tonight, "archive.audit", "--json"), timeout=AUDIT_TIME)
+    audit = tool_command(tonight.environment, "archive.audit", date=tonight.date.isoformat(), json=True)
+    look = RemoteCommand(host=host, command=audit, timeout=AUDIT_TIME)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         audit = record(readings[0], "selected", "archived", "excluded", "unarchived", "left")

@@ -137,13 +137,12 @@ def stored(tonight: Tonight, host: Host) -> Check:
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         copy, backup = (record(reading) for reading in readings)
-        if not copy.get("sha256") or not backup.get("sha256"):
-            return fails("there is no stored copy" if backup.get("sha256") else "there is no backup")
-        if copy["sha256"] != backup["sha256"]:
-            return fails(
-                f"{copy.get('location')} has SHA-256 {copy['sha256'][:12]}…, the server {backup['sha256'][:12]}…"
-            )
-        return holds(f"{copy.get('location')}, SHA-256 {copy['sha256'][:12]}… as on the server")
+        there, here = (str(found.get("sha256") or "") for found in (copy, backup))
+        if not (there and here):
+            return fails("there is no stored copy" if here else "there is no backup")
+        if there != here:
+            return fails(f"{copy.get('location')} has SHA-256 {there[:12]}…, the server {here[:12]}…")
+        return holds(f"{copy.get('location')}, SHA-256 {there[:12]}… as on the server")
 
     return Check(title="the stored copy has the checksum of the server's backup", looks=looks, judge=judge)
 

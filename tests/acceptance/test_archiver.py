@@ -10,8 +10,6 @@ import pytest
 from tests import oracle
 from tests.acceptance.conftest import Lab, inv
 
-pytestmark = pytest.mark.xdist_group("lab")
-
 TODAY = "--date=2014-08-15"
 
 

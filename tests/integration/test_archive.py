@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import shlex
 import subprocess
 import threading
@@ -21,45 +20,9 @@ from archiver.tenants import Exclude
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.model import Depth
 from tests import oracle
-from tests.worlds import NIGHT, YEAR, World, raise_failure, sql
+from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sql
 
 PLAIN = 13
-
-
-def school_ids(world: World) -> list[int]:
-    with sql(world, "master") as cursor:
-        cursor.execute("SELECT id FROM schools ORDER BY id")
-        return [row[0] for row in cursor.fetchall()]
-
-
-def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
-    assert found == expected, oracle.difference(expected, found)
-
-
-@pytest.mark.parametrize("depth", Depth)
-def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_byte(world: World, depth: Depth) -> None:
-    before = oracle.snapshot(world.dsns)
-    for school in school_ids(world):
-        expected = oracle.expected_after_archive(world.dsns, school, depth.value)
-
-        world.archive(school, depth=depth)
-        same(expected, oracle.snapshot(world.dsns))
-
-        world.restore(school)
-        same(before, oracle.snapshot(world.dsns))
-
-
-@pytest.mark.parametrize("depth", Depth)
-@pytest.mark.parametrize("order", [1, 2])
-def test_all_schools_out_and_back_in_random_order(world: World, depth: Depth, order: int) -> None:
-    before, schools = oracle.snapshot(world.dsns), school_ids(world)
-    expected = oracle.expected_after_archiving(world.dsns, schools, depth.value)
-
-    world.archive(*random.Random(order).sample(schools, len(schools)), depth=depth)
-    same(expected, oracle.snapshot(world.dsns))
-
-    world.restore(*random.Random(order + 100).sample(schools, len(schools)))
-    same(before, oracle.snapshot(world.dsns))
 
 
 def test_the_record_holds_what_was_asked_for(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 import time
@@ -75,13 +77,23 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     host = Host(name="db", address="127.0.0.1", user="operator", port=port, roles=(Role.DATABASE,))
     ssh = Ssh(known_hosts=str(home / "known_hosts"), key=str(home / "user"), connect_timeout=3)
     yield Server(host, ssh, loop, connections)
-    acceptor.close()
-    for connection in connections:
-        loop.call_soon_threadsafe(connection.abort)
-    asyncio.run_coroutine_threadsafe(acceptor.wait_closed(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(_end(acceptor, connections), loop).result(10)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+async def _end(acceptor: asyncssh.SSHAcceptor, connections: list[asyncssh.SSHServerConnection]) -> None:
+    """Lets nothing of the server outlive the tests."""
+    acceptor.close()
+    await acceptor.wait_closed()
+    for connection in connections:
+        connection.abort()
+        await connection.wait_closed()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
@@ -90,10 +102,16 @@ async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     assert child.stdout and child.stderr
-    await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
-    process.exit(await child.wait())
+    try:
+        await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
+        process.exit(await child.wait())
+    finally:
+        if child.returncode is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:

@@ -21,8 +21,6 @@ from runbooks.engine.history import read_history
 from runbooks.engine.journal import Event, Kind, read_events
 from runbooks.engine.step import Outcome
 
-pytestmark = pytest.mark.xdist_group("night")
-
 PROGRAM = """
 import sys
 from datetime import date
@@ -41,15 +39,25 @@ class Night:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self._begun: list[subprocess.Popen[str]] = []
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
         """Begins to conduct it."""
         environment = {**os.environ, "REHEARSAL_HOME": str(self.home)}
         command = [sys.executable, "-c", PROGRAM, *words]
         pipe = subprocess.PIPE
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
         )
+        self._begun.append(process)
+        return process
+
+    def end(self) -> None:
+        """Ends whatever still conducts it."""
+        for process in self._begun:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
 
     def conduct(self, *words: str) -> tuple[int, str, str]:
         """Conducts it to its end, or its stop."""
@@ -79,7 +87,9 @@ class Night:
 def night() -> Iterator[Night]:
     home = Path(tempfile.mkdtemp(prefix="night-"))
     lab.up(home)
-    yield Night(home)
+    night = Night(home)
+    yield night
+    night.end()
     lab.down(home)
     shutil.rmtree(home, ignore_errors=True)
 

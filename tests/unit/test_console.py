@@ -67,8 +67,8 @@ def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.Stri
     assert len(lines[1]) == 80
     assert lines[2:5] == [
         "  > running  db-master   $ auto-backup off",
-        "  > running  db-master   still at it",
-        "  ✓ done     db-master   auto-backup is disabled  [0:11]",
+        "  > running  db-master   still at it  (0:11)",
+        "  ✓ done     db-master   auto-backup is disabled  (0:11)",
     ]
     assert lines[5].startswith("  ✗ FAILED   db-shard-1  auto-backup is enabled, a long reason")
     assert lines[6] == "      owed: auto-backup"

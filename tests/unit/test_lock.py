@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from errors import ExitCode, LockedError
+from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
 from runbooks import night
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.console import Console
 from runbooks.engine.lock import held, holder
-from tests.fakes import rehearsal
+from tests.fakes import Theatre, rehearsal
 
 ABOUT = {"who": "chris", "where": "laptop", "pid": "4711", "what": "running the night", "since": "22:00"}
 HOLDER = """
@@ -62,6 +64,17 @@ def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
         pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
     ):
         night.refuse_if_at_work(environment)
+
+
+def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
+    environment, theatre, clock = replace(rehearsal(), state=str(tmp_path)), Theatre(), SystemClock()
+    cast = night.Cast(clock, Console(clock=clock), theatre.person)
+    with pytest.raises(UsageError, match="The rehearsal is not up"):
+        night.run(environment, theatre.plan, cast)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_journal_is_set_aside_and_kept(tmp_path: Path) -> None:

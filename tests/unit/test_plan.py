@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from errors import ExitCode, Problems, UsageError
+from inventory.load import load, names
 from inventory.model import Environment, Exclusion
 from runbooks.alone import key_of
 from runbooks.cutover import SIXTEEN, plan_of
@@ -57,6 +58,14 @@ def test_the_sixteen_steps_stand_in_the_missions_order() -> None:
     assert [key_of(build) for build in SIXTEEN] == KEYS
 
 
+@pytest.mark.parametrize("name", names())
+def test_every_night_of_every_inventory_can_be_planned(name: str) -> None:
+    environment = load(name)
+    assert environment.nights
+    for night in environment.nights:
+        assert [step.key for step in plan_of(environment, night).steps] == KEYS
+
+
 def test_marks_hosts_and_the_point_of_no_return_are_the_missions() -> None:
     plan = night_plan()
     automate = [step.number for step in plan.steps if step.mark is Mark.AUTOMATE]
@@ -98,10 +107,10 @@ def test_placeholders_are_quoted_in_commands_and_not_in_instructions() -> None:
 
 def test_step_eight_starts_this_tool_on_the_debug_host() -> None:
     action = night_plan().step("archiving.run").tasks[0].action
-    assert str(action) == "on debug, detached: inv archive.all --date=2014-08-15 --env=rehearsal --here"
+    assert str(action) == "on debug, detached: inv archive.all --env=rehearsal --date=2014-08-15 --here"
     production = replace(rehearsal(), production=True, tool="/opt/inv")
     words = night_plan(production).step("archiving.run").tasks[0].action
-    assert str(words).endswith(": /opt/inv archive.all --date=2014-08-15 --env=rehearsal --here --yes-production")
+    assert str(words).endswith(": /opt/inv archive.all --env=rehearsal --date=2014-08-15 --here --yes-production")
 
 
 def test_every_mistake_in_the_inventory_is_told_at_once_with_its_path() -> None:

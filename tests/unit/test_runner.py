@@ -15,6 +15,7 @@ from runbooks.engine.journal import Kind
 from runbooks.engine.person import Nobody
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import InvariantBroken, Runner, StepFailed
+from runbooks.engine.world import JobLost
 from tests.fakes import SERVERS, FakeScreen, Killed, Theatre, unreachable
 
 
@@ -276,7 +277,7 @@ def test_a_night_does_not_end_as_done_while_something_is_owed(theatre: Theatre) 
 
 
 def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(theatre: Theatre) -> None:
-    command = "debug: inv archive.all --date=2014-08-15 --env=rehearsal --here"
+    command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
     theatre.production.broken[command] = lambda: Reading(code=10, error="school 7 failed")
     with pytest.raises(StepFailed):
         theatre.run()
@@ -286,6 +287,25 @@ def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(theatre
         "test.archiving.run.debug.1",
         "test.archiving.run.debug.2",
     ]
+
+
+def test_a_job_that_vanished_is_not_begun_anew_unasked(theatre: Theatre) -> None:
+    def vanished() -> Reading:
+        raise JobLost("The job is gone and left no exit status.")
+
+    command = "db-master: vacuumdb --full --analyze --dbname=apangea"
+    theatre.production.broken[command] = vanished
+    with pytest.raises(UnknownError, match="db-master: unknown: The job is gone"):
+        theatre.run()
+    del theatre.production.broken[command]
+    with pytest.raises(UnknownError):
+        theatre.run()
+    assert command not in theatre.production.acts
+
+    theatre.person.script["choose vacuum.full db-master"] = [Choice.RETRY]
+    theatre.run()
+    assert theatre.production.acts.count(command) == 1
+    assert "test.vacuum.full.db-master.2" in theatre.jobs.ended
 
 
 def test_nobody_answers_with_abort_and_never_with_yes(theatre: Theatre) -> None:

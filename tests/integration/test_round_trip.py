@@ -1,0 +1,37 @@
+"""Every school out and back on real servers, judged by an oracle that shares nothing with the archiver."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from inventory.model import Depth
+from tests import oracle
+from tests.worlds import World, same, school_ids
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_byte(world: World, depth: Depth) -> None:
+    before = oracle.snapshot(world.dsns)
+    for school in school_ids(world):
+        expected = oracle.expected_after_archive(world.dsns, school, depth.value)
+
+        world.archive(school, depth=depth)
+        same(expected, oracle.snapshot(world.dsns))
+
+        world.restore(school)
+        same(before, oracle.snapshot(world.dsns))
+
+
+@pytest.mark.parametrize("depth", Depth)
+@pytest.mark.parametrize("order", [1, 2])
+def test_all_schools_out_and_back_in_random_order(world: World, depth: Depth, order: int) -> None:
+    before, schools = oracle.snapshot(world.dsns), school_ids(world)
+    expected = oracle.expected_after_archiving(world.dsns, schools, depth.value)
+
+    world.archive(*random.Random(order).sample(schools, len(schools)), depth=depth)
+    same(expected, oracle.snapshot(world.dsns))
+
+    world.restore(*random.Random(order + 100).sample(schools, len(schools)))
+    same(before, oracle.snapshot(world.dsns))
