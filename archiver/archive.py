@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -16,6 +14,7 @@ from pathlib import Path
 from archiver import bundle, completeness, layout, records
 from archiver.catalog import Model
 from archiver.extract import Extract, Extraction, IdArrays
+from archiver.folders import work_folder
 from archiver.postgres import Session
 from archiver.reclaim import ChangedError, DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
@@ -86,7 +85,7 @@ def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: T
 def _attempt(archiver: Archiver, shard: str, tenants: Sequence[Tenant], order: Order) -> list[Outcome]:
     began, act = time.monotonic(), _pretend if order.pretend else _archive
     try:
-        with work_folder(archiver) as work:
+        with work_folder(archiver.work) as work:
             return act(archiver, archiver.place.site(shard), tenants, order, work)
     except CutoverError as error:
         return [Outcome(tenant_id=one.id, seconds=time.monotonic() - began, error=error) for one in tenants]
@@ -193,14 +192,6 @@ def fetch(bucket: Bucket, record: Record, folder: Path) -> Path:
             hint="The object was cut off, altered or swapped. Look for an older version of it in the store.",
         )
     return path
-
-
-@contextmanager
-def work_folder(archiver: Archiver) -> Iterator[Path]:
-    """An empty folder for spool files, gone afterwards."""
-    archiver.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archiver.work) as folder:
-        yield Path(folder)
 
 
 def _outcome(done: Reclaimed, seconds: float) -> Outcome:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from archiver import records, tenants
+from archiver import notes, records, tenants
 from archiver.catalog import MASTER, Link, TableName
 from archiver.postgres import SQL, Identifier, Literal, Session
 from archiver.records import Record, State
@@ -57,7 +57,7 @@ def _left(place: Workplace, year: int, done: Iterable[Record]) -> dict[int, int]
     for table in place.model.tables:
         found: Counter[int] = Counter()
         for link in _followed(place, table):
-            found |= _naming(place, link, records.gone_keys(place.master, year, link.parent.table))
+            found |= _naming(place, link, notes.gone_keys(place.master, year, link.parent.table))
         for tenant_id, rows in found.items():
             left[tenant_id] += max(0, rows - kept[tenant_id].get(str(table), 0))
     return {tenant_id: rows for tenant_id, rows in sorted(left.items()) if rows}

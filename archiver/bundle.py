@@ -144,5 +144,7 @@ def opened(path: Path) -> Iterator[Archive]:
             tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115 - lives as long as `plain`
             archive = Archive(tar, path.name)
         except (tarfile.TarError, EOFError, OSError, ValueError, igzip.BadGzipFile) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise  # the disk's doing, not the archive's
             raise DamagedError(f"{path.name} is no whole archive: {str(error).rstrip('.')}.") from error
         yield archive

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from archiver import layout, records
+from archiver import layout, notes, records
 from archiver.bundle import Archive
 from archiver.catalog import MASTER, SHARD, Link, Model, TableName
 from archiver.extract import spooled
@@ -77,7 +77,7 @@ def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Recl
 def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if records.marked(site.sessions[SHARD], record, DELETED) is None:
+        if notes.marked(site.sessions[SHARD], record, DELETED) is None:
             records.step_back(site.sessions[MASTER], record, State.VERIFIED)
 
 
@@ -92,7 +92,7 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
 
 def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
     """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
-    marker = records.marked(site.sessions[SHARD], record, DELETED)
+    marker = notes.marked(site.sessions[SHARD], record, DELETED)
     if marker is None:
         return None
     crossing = {str(link): link for link in _crossing(model)}
@@ -110,7 +110,7 @@ def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None
     shard = site.sessions[SHARD]
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
         load_database(shard, SHARD, model, archive, record.kept)
-        records.unmark(shard, record, DELETED)
+        notes.unmark(shard, record, DELETED)
     records.step_back(site.sessions[MASTER], record, State.VERIFIED)
 
 
@@ -181,7 +181,7 @@ def _empty_shard(site: Site, model: Model, record: Record, selection: Selection,
         "gone": {str(link): gone[link.parent].values(link.parent_column) for link in _crossing(model)},
         "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
     }
-    records.mark(shard, record, DELETED, marker)
+    notes.mark(shard, record, DELETED, marker)
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
@@ -189,16 +189,16 @@ def _empty_master(site: Site, model: Model, record: Record, selection: Selection
     """Deletes in master and commits, together with the record's last state and the log."""
     master = site.sessions[MASTER]
     _delete(site, MASTER, gone)
-    marker = records.marked(site.sessions[SHARD], record, DELETED) or {"deleted": {}}
+    marker = notes.marked(site.sessions[SHARD], record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **marker["deleted"]}
     kept = {
         str(table): rows
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    records.remember_gone(master, record, _keys(site, gone))
+    notes.remember_gone(master, record, _keys(site, gone))
     record = records.archived(master, record, kept)
-    records.log(master, "archive", record, {"deleted": deleted, "kept": kept, "sha256": record.sha256})
+    notes.log(master, "archive", record, {"deleted": deleted, "kept": kept, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     appeared = _appeared(site, model, record, selection, kept)
     return Reclaimed(record=record, deleted=deleted, kept=kept, appeared=appeared)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
@@ -13,9 +10,11 @@ from enum import Enum
 from typing import Any
 
 from archiver.manifest import Manifest, Member
+from archiver.own_tables import prepared
 from archiver.postgres import SQL, Identifier, Session
 from archiver.storage import Digests
 from archiver.tenants import Tenant
+from archiver.who import host, operator
 from inventory.model import Depth
 
 
@@ -78,14 +77,6 @@ class Record:
         """Plain data: enums by their values, times in ISO format."""
         plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value}
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
-
-
-def prepare(session: Session) -> None:
-    """Makes the schema `archiver` where it is missing; the same in master and on every shard."""
-    if not prepared(session):
-        with session.transaction(doing="making the archiver's tables"):
-            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))")
-            session.execute(_TABLES, doing="making the archiver's tables")
 
 
 def start(session: Session, tenant: Tenant, order: Order, location: str) -> Record:
@@ -182,74 +173,6 @@ def read_if_any(
     return _read(session, condition, tuple(given.values()))
 
 
-def prepared(session: Session) -> bool:
-    """Whether the archiver's own tables are there."""
-    row = session.row("SELECT to_regclass('archiver.log') IS NOT NULL", doing="looking for the archiver's tables")
-    return bool(row[0])
-
-
-def log(session: Session, act: str, record: Record, details: Mapping[str, object]) -> None:
-    """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
-    session.execute(
-        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
-        doing="writing the log",
-    )
-
-
-def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:
-    """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled."""
-    session.execute(
-        "INSERT INTO archiver.markers (record_id, act, content) VALUES (%s, %s, %s)",
-        (record.id, act, json.dumps(content)),
-        doing="writing the marker",
-    )
-
-
-def marked(session: Session, record: Record, act: str) -> dict[str, Any] | None:
-    """What the marker of an act holds, or None where the act did not happen."""
-    row = session.row("SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
-    return row[0] if row else None
-
-
-def unmark(session: Session, record: Record, act: str) -> None:
-    """Takes a marker away, in the transaction that undoes the act."""
-    session.execute("DELETE FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
-
-
-def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
-    """Notes the keys of deleted rows, by table, so that it can be looked up later that nothing names them."""
-    for table, ids in gone.items():
-        session.execute(
-            "INSERT INTO archiver.gone (record_id, table_name, ids) VALUES (%s, %s, %s::bigint[])",
-            (record.id, table, list(ids)),
-            doing="noting the deleted keys",
-        )
-
-
-def gone_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
-    """The keys of a table's deleted rows, by tenant."""
-    return dict(
-        session.rows(
-            "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
-            " WHERE r.year = %s AND g.table_name = %s",
-            (year, table),
-            doing="reading the deleted keys",
-        )
-    )
-
-
-def operator() -> str:
-    """Who works here: the login name, or the name that the operator's own machine passed on."""
-    return os.environ.get("CUTOVER_OPERATOR") or getpass.getuser()
-
-
-def host() -> str:
-    """On which machine."""
-    return socket.gethostname()
-
-
 def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:
     wanted = {"state": state.value, **columns}
     settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
@@ -271,64 +194,3 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 def _record(row: dict[str, Any]) -> Record:
     members = {name: Member(**member) for name, member in row["members"].items()}
     return Record(**{**row, "members": members, "state": State(row["state"]), "depth": Depth(row["depth"])})
-
-
-_TABLES = """
-CREATE SCHEMA IF NOT EXISTS archiver;
-CREATE TABLE IF NOT EXISTS archiver.records (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id bigint NOT NULL,
-    tenant_name text NOT NULL,
-    customer_id bigint,
-    customer_name text,
-    year integer NOT NULL,
-    night date,
-    shard text NOT NULL,
-    depth text NOT NULL,
-    state text NOT NULL,
-    location text NOT NULL,
-    fingerprint text NOT NULL DEFAULT '',
-    size bigint,
-    md5 text,
-    sha256 text,
-    members jsonb NOT NULL DEFAULT '{}',
-    kept jsonb NOT NULL DEFAULT '{}',
-    seconds_to_extract double precision,
-    seconds_to_restore double precision,
-    operator text NOT NULL,
-    host text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    verified_at timestamptz,
-    archived_at timestamptz,
-    UNIQUE (tenant_id, year)
-);
-CREATE TABLE IF NOT EXISTS archiver.markers (
-    record_id bigint NOT NULL,
-    act text NOT NULL,
-    content jsonb NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (record_id, act)
-);
-CREATE TABLE IF NOT EXISTS archiver.gone (
-    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
-    table_name text NOT NULL,
-    ids bigint[] NOT NULL,
-    PRIMARY KEY (record_id, table_name)
-);
-CREATE TABLE IF NOT EXISTS archiver.log (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at timestamptz NOT NULL DEFAULT now(),
-    operator text NOT NULL,
-    host text NOT NULL,
-    act text NOT NULL,
-    tenant_id bigint NOT NULL,
-    year integer NOT NULL,
-    record_id bigint NOT NULL,
-    details jsonb NOT NULL
-);
-CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'archiver.log is append-only'; END $$;
-DROP TRIGGER IF EXISTS append_only ON archiver.log;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
-    FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
-"""

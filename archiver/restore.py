@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from archiver import records
-from archiver.archive import Archiver, fetch, work_folder
+from archiver import notes, records
+from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model
+from archiver.folders import work_folder
 from archiver.load import Loaded, load_database
 from archiver.postgres import SQL, Session
 from archiver.records import Record, State
@@ -51,7 +52,7 @@ def restore(archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell
 def _attempt(archiver: Archiver, record: Record, pretend: bool) -> Restored:
     began = time.monotonic()
     try:
-        with work_folder(archiver) as work:
+        with work_folder(archiver.work) as work:
             tables = _pretend(archiver, record, work) if pretend else _restore(archiver, record, work)
         return Restored(record=record, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
@@ -87,7 +88,7 @@ def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded
 def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if records.marked(site.sessions[SHARD], record, LOADED) is None:
+        if notes.marked(site.sessions[SHARD], record, LOADED) is None:
             records.step_back(site.sessions[MASTER], record, State.ARCHIVED)
 
 
@@ -133,16 +134,16 @@ def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> di
     """Loads both databases before either commits; the shard goes first, with a marker by which a rerun skips it."""
     shard, master = site.sessions[SHARD], site.sessions[MASTER]
     with shard.rolled_back(), master.rolled_back():
-        marker = records.marked(shard, record, LOADED)
+        marker = notes.marked(shard, record, LOADED)
         if marker is None:
             loaded = load_database(shard, SHARD, model, archive, record.kept)
-            records.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
+            notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
         else:
             loaded = {name: Loaded(**counts) for name, counts in marker.items()}
         loaded |= load_database(master, MASTER, model, archive, record.kept)
         records.remove(master, record)
         counts = {name: asdict(table) for name, table in loaded.items()}
-        records.log(master, "restore", record, {"tables": counts, "sha256": record.sha256})
+        notes.log(master, "restore", record, {"tables": counts, "sha256": record.sha256})
         what = f"{archive.manifest.noun} {record.tenant_id}"
         shard.commit(doing=f"restoring {what} in the shard")
         master.commit(doing=f"restoring {what} in master")

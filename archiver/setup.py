@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from archiver import records
 from archiver.archive import Archiver
 from archiver.catalog import MASTER, resolve
+from archiver.own_tables import prepare
 from archiver.postgres import Session, connect
 from archiver.storage import Bucket
+from archiver.who import host, operator
 from archiver.workplace import Workplace
 from inventory.load import load_catalog, refuse_if_down
 from inventory.model import Environment
@@ -22,7 +23,7 @@ from inventory.model import Environment
 def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
     """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`."""
     refuse_if_down(environment)
-    name = f"{purpose} by {records.operator()}@{records.host()} pid {os.getpid()}"
+    name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
 
     def open_database(database: str) -> Session:
         return connect(environment.databases[database].connection, name=name)
@@ -43,7 +44,7 @@ def archiver(environment: Environment, purpose: str) -> Iterator[Archiver]:
     """All that archiving and restoring need; the archiver's own tables are made where they are missing."""
     with workplace(environment, purpose) as place:
         for database in (MASTER, *place.shards):
-            records.prepare(place.session(database))
+            prepare(place.session(database))
         scratch = connect(environment.scratch.connection, name=purpose)
         try:
             yield Archiver(

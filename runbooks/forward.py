@@ -7,7 +7,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
-from archiver.records import operator
+from archiver.who import operator
 from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
 from runbooks.engine.actions import DetachedJob

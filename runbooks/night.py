@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from archiver.records import host, operator
+from archiver.who import host, operator
 from errors import LockedError, UsageError
 from inventory.load import ROOT, overlay_path
 from inventory.model import Environment

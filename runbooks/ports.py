@@ -13,7 +13,7 @@ import dns.exception
 import dns.resolver
 
 from archiver.postgres import connect
-from archiver.records import operator
+from archiver.who import operator
 from errors import CutoverError
 from inventory.model import Database, Dns, Environment
 from runbooks.engine.actions import DnsLookup, HttpGet, Reading, SqlQuery

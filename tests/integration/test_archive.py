@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import audit, choice, reclaim, records, sharing
+from archiver import audit, choice, notes, reclaim, records, sharing
 from archiver.archive import archive
 from archiver.postgres import Session
 from archiver.records import Order, State
@@ -375,7 +375,7 @@ def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> N
         archive(archiver, chosen, Order(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
         clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         whole = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
-        [gone, *_] = records.gone_keys(archiver.place.master, YEAR, "classrooms").items()
+        [gone, *_] = notes.gone_keys(archiver.place.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",

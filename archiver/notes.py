@@ -1,0 +1,63 @@
+"""Noted beside the records: who did what, markers by which a lost COMMIT is settled, and deleted keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archiver.postgres import Session
+from archiver.records import Record
+from archiver.who import host, operator
+
+
+def log(session: Session, act: str, record: Record, details: Mapping[str, object]) -> None:
+    """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
+    session.execute(
+        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
+        doing="writing the log",
+    )
+
+
+def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:
+    """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled."""
+    session.execute(
+        "INSERT INTO archiver.markers (record_id, act, content) VALUES (%s, %s, %s)",
+        (record.id, act, json.dumps(content)),
+        doing="writing the marker",
+    )
+
+
+def marked(session: Session, record: Record, act: str) -> dict[str, Any] | None:
+    """What the marker of an act holds, or None where the act did not happen."""
+    row = session.row("SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+    return row[0] if row else None
+
+
+def unmark(session: Session, record: Record, act: str) -> None:
+    """Takes a marker away, in the transaction that undoes the act."""
+    session.execute("DELETE FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+
+
+def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
+    """Notes the keys of deleted rows, by table, so that it can be looked up later that nothing names them."""
+    for table, ids in gone.items():
+        session.execute(
+            "INSERT INTO archiver.gone (record_id, table_name, ids) VALUES (%s, %s, %s::bigint[])",
+            (record.id, table, list(ids)),
+            doing="noting the deleted keys",
+        )
+
+
+def gone_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
+    """The keys of a table's deleted rows, by tenant."""
+    return dict(
+        session.rows(
+            "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
+            " WHERE r.year = %s AND g.table_name = %s",
+            (year, table),
+            doing="reading the deleted keys",
+        )
+    )

@@ -1,0 +1,80 @@
+"""The archiver's own tables, in schema `archiver` of every database: outside the catalog, and outside every archive."""
+
+from __future__ import annotations
+
+from archiver.postgres import Session
+
+
+def prepare(session: Session) -> None:
+    """Makes the schema `archiver` where it is missing; the same in master and on every shard."""
+    if not prepared(session):
+        with session.transaction(doing="making the archiver's tables"):
+            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))")
+            session.execute(_TABLES, doing="making the archiver's tables")
+
+
+def prepared(session: Session) -> bool:
+    """Whether the archiver's own tables are there."""
+    row = session.row("SELECT to_regclass('archiver.log') IS NOT NULL", doing="looking for the archiver's tables")
+    return bool(row[0])
+
+
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS archiver;
+CREATE TABLE IF NOT EXISTS archiver.records (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    tenant_name text NOT NULL,
+    customer_id bigint,
+    customer_name text,
+    year integer NOT NULL,
+    night date,
+    shard text NOT NULL,
+    depth text NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL,
+    fingerprint text NOT NULL DEFAULT '',
+    size bigint,
+    md5 text,
+    sha256 text,
+    members jsonb NOT NULL DEFAULT '{}',
+    kept jsonb NOT NULL DEFAULT '{}',
+    seconds_to_extract double precision,
+    seconds_to_restore double precision,
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    archived_at timestamptz,
+    UNIQUE (tenant_id, year)
+);
+CREATE TABLE IF NOT EXISTS archiver.markers (
+    record_id bigint NOT NULL,
+    act text NOT NULL,
+    content jsonb NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (record_id, act)
+);
+CREATE TABLE IF NOT EXISTS archiver.gone (
+    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
+    table_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, table_name)
+);
+CREATE TABLE IF NOT EXISTS archiver.log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    operator text NOT NULL,
+    host text NOT NULL,
+    act text NOT NULL,
+    tenant_id bigint NOT NULL,
+    year integer NOT NULL,
+    record_id bigint NOT NULL,
+    details jsonb NOT NULL
+);
+CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'archiver.log is append-only'; END $$;
+DROP TRIGGER IF EXISTS append_only ON archiver.log;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
+    FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
+"""
