@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := tasks.py errors.py inventory archiver runbooks rehearsal tests
 
-.PHONY: install rehearsal test lint format lock clean
+.PHONY: install rehearsal test torture lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -18,6 +18,10 @@ rehearsal: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Hours of trying to lose a row; interrupted, it goes on where it was. WORDS are pytest's, such as -k 13 or -n 0.
+torture: install
+	$(BIN)/python -m tests.torture $(WORDS)
 
 lint: install
 	$(BIN)/ruff check $(CODE)
@@ -35,4 +39,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .torture .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache

@@ -15,7 +15,7 @@ from psycopg2.sql import SQL, Composed, Identifier
 from tests.oracle_rows import LEAVING_MASTER, LEAVING_SHARD, REMAINING_STUDENTS, STAYING_AT_STUDENTS, WHO
 
 MASTER = "master"
-_SETTINGS = (
+SETTINGS = (
     "SET client_encoding = 'UTF8'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET timezone = 'UTC';"
     "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET search_path = 'public'; SET row_security = off"
 )
@@ -208,5 +208,5 @@ def _cursor(stack: ExitStack, dsn: str) -> Cursor:
     stack.callback(connection.close)
     connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
     cursor = connection.cursor()
-    cursor.execute(_SETTINGS)
+    cursor.execute(SETTINGS)
     return cursor

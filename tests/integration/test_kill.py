@@ -1,0 +1,35 @@
+"""Killed at any instant and run again, a school ends where it would have; here a sample, `make torture` tries all."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from inventory.model import Depth
+from tests.torture.kills import Blow, Kill, Matrix, Tried, behind_a_wire
+from tests.worlds import World
+
+ROUNDS = 4  # of two blows each
+
+
+@pytest.mark.parametrize(("school", "depth"), [(13, Depth.ALL), (5, Depth.STUDENTS)])
+def test_killed_out_and_back_and_run_again_no_row_is_lost(world: World, school: int, depth: Depth) -> None:
+    tried = sample(world, Kill(world), school, depth)
+
+    assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
+
+
+def test_with_links_cut_out_and_back_and_run_again_no_row_is_lost(world: World) -> None:
+    with behind_a_wire(world) as cut:
+        tried = sample(world, cut, 13, Depth.ALL)
+
+    assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
+
+
+def sample(world: World, blow: Blow, school: int, depth: Depth) -> list[Tried]:
+    matrix, chosen = Matrix(world=world, blow=blow, school=school, depth=depth), random.Random(school)
+    archive_at, restore_at = (
+        chosen.sample(range(len(matrix.moments[verb])), ROUNDS) for verb in ("archive", "restore")
+    )
+    return [each for pair in zip(archive_at, restore_at, strict=True) for each in matrix.round(*pair)]

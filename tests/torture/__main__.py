@@ -1,0 +1,21 @@
+"""`python -m tests.torture`: all that is too long for `make test`, then the numbers of tries and of rows lost."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.torture import ledger
+
+
+def main() -> int:
+    """Runs it, with what words pytest is given; the numbers are printed however it ended."""
+    ending = pytest.main([str(Path(__file__).with_name("full.py")), *sys.argv[1:]])
+    sys.stdout.write(f"{ledger.summary()}\n")
+    return int(ending)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

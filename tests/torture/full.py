@@ -1,0 +1,55 @@
+"""Every kill, and hundreds of writers: `make torture` runs this, `make test` a sample of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import pytest
+
+from inventory.model import Depth
+from tests.torture.hammered import hammered
+from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
+from tests.torture.ledger import Ledger
+from tests.worlds import World
+
+WRITER_RUNS = 200
+
+
+@pytest.mark.parametrize("school", [13, 5])
+@pytest.mark.parametrize("depth", Depth)
+def test_no_kill_loses_a_row(world: World, school: int, depth: Depth) -> None:
+    _every_moment(world, Kill(world), school, depth, Ledger(f"kills-{school}-{depth.value}"))
+
+
+def test_no_lost_link_loses_a_row(world: World) -> None:
+    with behind_a_wire(world) as cut:
+        _every_moment(world, cut, 13, Depth.ALL, Ledger("cuts-13-all"))
+
+
+def test_no_writer_loses_a_row(world: World) -> None:
+    ledger = Ledger("writers-13")
+    for seed in range(WRITER_RUNS):
+        if str(seed) not in ledger.tried():
+            each = hammered(world, 13, "shard_3", seed)
+            ledger.add(str(seed), lost=each.lost, seconds=each.seconds, how=each.how)
+            assert each.lost == 0, each
+
+
+def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: Ledger) -> None:
+    matrix, done = Matrix(world=world, blow=blow, school=school, depth=depth), ledger.tried()
+    left = {
+        verb: [number for number in _order(moments, school) if f"{verb} {number}" not in done]
+        for verb, moments in matrix.moments.items()
+    }
+    for archive_at, restore_at in zip_longest(left["archive"], left["restore"]):
+        for each in matrix.round(archive_at, restore_at):
+            ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
+            assert each.lost == 0, each
+
+
+def _order(moments: Sequence[str], seed: int) -> list[int]:
+    """Shuffled, so that an early end has seen a fair sample; moments in the scratch database come last."""
+    numbers = random.Random(seed).sample(range(len(moments)), len(moments))
+    return sorted(numbers, key=lambda number: "scratch:" in moments[number])

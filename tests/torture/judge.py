@@ -1,0 +1,127 @@
+"""Nothing is lost: each row is live or in a stored object that a record names, read with plain Python alone."""
+
+from __future__ import annotations
+
+import configparser
+import gzip
+import io
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import psycopg2
+
+from inventory.model import Store
+from tests import oracle
+from tests.oracle import Snapshot
+from tests.worlds import World
+
+Counted = Mapping[tuple[str, str], Counter[bytes]]  # rows by database and table, as COPY lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Books:
+    """What master's records and log say of a school."""
+
+    records: list[tuple[str, str]]  # state and location
+    acts: Counter[str]  # of the log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """A stored archive: its rows, and which columns of each table they carry."""
+
+    rows: Counted
+    carried: Mapping[tuple[str, str], list[bool]]
+
+    def lacks(self, table: tuple[str, str], lines: Counter[bytes]) -> int:
+        """How many of these rows, in the oracle's words, the archive does not hold."""
+        if table not in self.rows:
+            return lines.total()
+        shown = Counter({_shown(line, self.carried[table]): count for line, count in lines.items()})
+        return (shown - self.rows[table]).total()
+
+
+def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
+    """How many rows are neither live nor in the object that the school's record names; none may be live twice."""
+    missing, surplus = _gone(before, live), _gone(live, before)
+    assert not surplus, f"rows are live twice, or are new: {oracle.difference(before, live)}"
+    if not missing:
+        return 0
+    entries = books(world, school).records
+    assert len(entries) == 1, f"rows are gone, and the records say {entries}"
+    archive = stored(world.environment.store, entries[0][1])
+    return sum(archive.lacks(table, lines) for table, lines in missing.items())
+
+
+def books(world: World, school: int) -> Books:
+    """Reads a school's records and log."""
+    link = psycopg2.connect(world.dsns["master"])
+    try:
+        with link.cursor() as cursor:
+            cursor.execute("SELECT state, location FROM archiver.records WHERE tenant_id = %s", (school,))
+            entries = cursor.fetchall()
+            cursor.execute("SELECT act FROM archiver.log WHERE tenant_id = %s", (school,))
+            return Books(records=entries, acts=Counter(row[0] for row in cursor.fetchall()))
+    finally:
+        link.close()
+
+
+def stored(store: Store, location: str) -> Stored:
+    """Fetches and reads an archive, knowing of its format only what its README says."""
+    rows, carried = {}, {}
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(_fetched(store, location)))) as tar:
+        files = {entry.name: _content(tar, entry) for entry in tar}
+    manifest = json.loads(files["manifest.json"])
+    for kind, schema in manifest["schemas"].items():
+        database = "master" if kind == "master" else manifest["shard"]
+        for name, table in schema["tables"].items():
+            rows[database, name] = Counter(files[f"{kind}/{name}.copy"].splitlines(keepends=True))
+            carried[database, name] = [column["generated"] is None for column in table["columns"]]
+    return Stored(rows=rows, carried=carried)
+
+
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    source = tar.extractfile(entry)
+    assert source is not None, entry.name
+    return source.read()
+
+
+def _fetched(store: Store, location: str) -> bytes:
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    return bytes(client(store).get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def client(store: Store) -> Any:
+    """A client of its own for the store."""
+    assert store.credentials
+    profile = configparser.ConfigParser()
+    profile.read(store.credentials)
+    keys = profile["default"]
+    return boto3.client(
+        "s3",
+        endpoint_url=store.endpoint,
+        region_name=store.region,
+        aws_access_key_id=keys["aws_access_key_id"],
+        aws_secret_access_key=keys["aws_secret_access_key"],
+    )
+
+
+def _shown(line: bytes, carried: list[bool]) -> bytes:
+    cells = line[:-1].split(b"\t")
+    return b"\t".join(cell for cell, wanted in zip(cells, carried, strict=True) if wanted) + b"\n"
+
+
+def _gone(before: Snapshot, after: Snapshot) -> dict[tuple[str, str], Counter[bytes]]:
+    """The rows of one state that another lacks."""
+    gone = {}
+    for database, tables in before.tables.items():
+        for table, lines in tables.items():
+            found = after.tables[database][table]
+            if lines != found and (rows := Counter(lines) - Counter(found)):
+                gone[database, table] = rows
+    return gone
