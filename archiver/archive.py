@@ -15,8 +15,8 @@ from archiver import bundle, completeness, layout, records
 from archiver.catalog import Model
 from archiver.extract import Extract, Extraction, IdArrays
 from archiver.folders import work_folder
-from archiver.postgres import Session
-from archiver.reclaim import ChangedError, DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
+from archiver.postgres import DatabaseError, Session
+from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
 from archiver.tenants import Tenant
@@ -88,6 +88,7 @@ def _attempt(archiver: Archiver, shard: str, tenants: Sequence[Tenant], order: O
         with work_folder(archiver.work) as work:
             return act(archiver, archiver.place.site(shard), tenants, order, work)
     except CutoverError as error:
+        archiver.place.forget_schemas()  # a migration may be what went wrong
         return [Outcome(tenant_id=one.id, seconds=time.monotonic() - began, error=error) for one in tenants]
 
 
@@ -127,7 +128,10 @@ def _pretend(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: O
 def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Reclaimed | None:
     """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
     noun = archiver.model.tenant.noun
-    for record in records.of_tenant(archiver.place.master, tenant.id, order.year):
+    for record in records.of_tenant(archiver.place.master, tenant.id):
+        _refuse_strange(record, noun, site, order)
+        if record.year != order.year:
+            continue
         if record.state is State.ARCHIVED:
             raise UsageError(f"{noun.capitalize()} {tenant.id} is archived already for {order.year}.")
         if record.state is State.RESTORING:
@@ -139,11 +143,27 @@ def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, w
     return None
 
 
+def _refuse_strange(record: Record, noun: str, site: Site, order: Order) -> None:
+    """A run of another year or shard that was cut off must be ended first: only its record names its rows."""
+    if record.state not in (State.DELETING, State.RESTORING):
+        return
+    who = f"{noun.capitalize()} {record.tenant_id} is {record.state.value} for {record.year}"
+    if record.year != order.year:
+        raise RefusedError(f"{who}, by a run that was cut off.", hint=f"End that one first: a date of {record.year}.")
+    if record.shard != site.shard:
+        raise RefusedError(
+            f"{who} on {record.shard}, by a run that was cut off, and its shard is {site.shard} now.",
+            hint=f"Set it back to {record.shard} and run this again.",
+        )
+
+
 def _resume(archiver: Archiver, site: Site, record: Record, work: Path) -> Reclaimed | None:
-    """Ends a deletion that was cut off; where master changed meanwhile, the shard's rows are put back instead."""
+    """Ends a deletion that was cut off; where master refuses or changed, the shard's rows are put back instead."""
     try:
         return resume(site, archiver.model, record, work)
-    except ChangedError as error:
+    except (RefusedError, DatabaseError) as error:
+        if isinstance(error, DatabaseError) and error.passing:
+            raise
         with bundle.opened(fetch(archiver.bucket, record, work)) as stored:
             put_back(site, archiver.model, record, stored)
         raise RefusedError(

@@ -31,6 +31,7 @@ class Live:
     columns: Mapping[str, tuple[str, ...]]  # by table
     foreign_keys: tuple[ForeignKey, ...]
     indexed: frozenset[tuple[str, str]]  # table and the column that leads an index
+    triggers: tuple[tuple[str, str], ...]  # table and name of each trigger that fires
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,7 @@ def compare(place: Workplace) -> Findings:
         live = read_live(place.session(name))
         problems += (problem for problem in _unknown_columns(place.model, kind, live))
         problems += _leaving_cascades(place.model, kind, live)
+        problems += _unknown_triggers(place.model, kind, live)
         problems += _unknown_types(place.session(name), place.model, kind, live)
         warnings += _missing_indexes(place.model, kind, live)
     return Findings(problems=tuple(dict.fromkeys(problems)), warnings=tuple(dict.fromkeys(warnings)))
@@ -128,13 +130,33 @@ def _known_columns(model: Model) -> set[tuple[str, str, str]]:
 
 
 def _leaving_cascades(model: Model, kind: str, live: Live) -> Iterator[str]:
-    """A deletion must touch no row that is in no archive."""
+    """A deletion must touch no row that is in no archive, and must not be forbidden by one."""
     acts = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}
+    known = _known_columns(model)
+    for key in live.foreign_keys:
+        if not _carried(model, kind, key.target) or (kind, key.table, key.column) in known:
+            continue
+        if key.on_delete not in acts and not _carried(model, kind, key.table):
+            yield (
+                f"{kind}.{key.table}: the foreign key {key.name} forbids to delete rows of {key.target} that it names. "
+                f"Add to databases/{kind}/{key.target}: needed_by, or carry the table"
+            )
     for key in live.foreign_keys:
         if key.on_delete in acts and _carried(model, kind, key.target) and not _carried(model, kind, key.table):
             yield (
                 f"{kind}.{key.table}: the foreign key {key.name} {acts[key.on_delete]} rows there when rows of "
                 f"{key.target} are deleted. Carry the table, or make the key NO ACTION"
+            )
+
+
+def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
+    """What a trigger does to other rows when a tenant's go or come is in no archive."""
+    for table, trigger in live.triggers:
+        written = model.written(TableName(kind, table))
+        if written is not None and trigger not in written.triggers:
+            yield (
+                f"{kind}.{table}: the trigger {trigger} would fire. "
+                f"Add to databases/{kind}/{table}: triggers: {{{trigger}: <why it does no harm>}}, or disable it"
             )
 
 
@@ -194,6 +216,7 @@ def read_live(session: Session) -> Live:
         columns=columns,
         foreign_keys=tuple(ForeignKey(**dict(zip(names, row, strict=True))) for row in keys),
         indexed=frozenset((row[0], row[1]) for row in indexed),
+        triggers=tuple(session.rows(_TRIGGERS, (NAMESPACE,), doing="reading the triggers")),
     )
 
 
@@ -213,6 +236,12 @@ SELECT k.conname, c.relname, a.attname, t.relname, k.confdeltype::text
   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)
  WHERE k.contype = 'f' AND n.nspname = %s AND k.conparentid = 0
  ORDER BY c.relname, k.conname
+"""
+_TRIGGERS = """
+SELECT c.relname, t.tgname
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = %s AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+ ORDER BY c.relname, t.tgname
 """
 _INDEXED = """
 SELECT c.relname, a.attname

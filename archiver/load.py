@@ -10,6 +10,7 @@ from archiver.bundle import Archive
 from archiver.catalog import Link, Model, TableName
 from archiver.postgres import SQL, Composable, Identifier, Session
 from archiver.schema import Schema, Table, column_list, identifier, load_order
+from errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,9 @@ def load_database(
         if table in sharable or str(table) in kept:
             loaded[str(table)] = _beside(session, schema, model, table, archive)
         else:
-            loaded[str(table)] = Loaded(inserted=load(session, schema, table, archive))
+            rows = load(session, schema, table, archive)
+            _all_came(table, rows, archive.manifest.members[layout.member(table)].rows)
+            loaded[str(table)] = Loaded(inserted=rows)
     return loaded
 
 
@@ -70,13 +73,31 @@ def _beside(session: Session, schema: Schema, model: Model, table: TableName, ar
     stage = SQL("pg_temp.stage ({})").format(columns)
     rows = session.copy_in(stage, archive.open(layout.member(table)), doing=f"loading {table}")
     match = _by_key(shape) if shape.primary_key else None
+    if match:
+        _keep(session, table, shape, match)
     differing = _differing(session, table, shape, match) if match else 0
     missing = _missing_by_key(shape, live, match) if match else _missing_copies(shape, live, model.found_by(table))
+    wanted = session.row(SQL("SELECT count(*) FROM ({}) missing").format(missing), doing=f"comparing {table}")[0]
     inserted = session.execute(
         SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(live, columns, missing), doing=f"loading {table}"
     )
+    _all_came(table, inserted, wanted)
     session.execute("DROP TABLE pg_temp.stage")
     return Loaded(inserted=inserted, there=rows - inserted - differing, differing=differing)
+
+
+def _all_came(table: TableName, inserted: int, wanted: int) -> None:
+    """A trigger may swallow a row without a word."""
+    if inserted != wanted:
+        raise RefusedError(f"Loading {table} refused: {inserted} of {wanted} rows came. Does a trigger take them away?")
+
+
+def _keep(session: Session, table: TableName, shape: Table, match: Composable) -> None:
+    """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
+    query = SQL("SELECT 1 FROM {} l JOIN pg_temp.stage s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
+        identifier(table.table), match, SQL(", ").join(SQL("l.{}").format(Identifier(key)) for key in shape.primary_key)
+    )
+    session.rows(query, doing=f"looking at the live rows of {table}")
 
 
 def _by_key(shape: Table) -> Composable:

@@ -29,6 +29,8 @@ SETTINGS: Mapping[str, str] = {
     "synchronize_seqscans": "off",
 }
 _SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", "jit": "off"}
+# One database of two lies idle while the other works; not every version knows all of these.
+_IDLE = ["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]
 _CONNECT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -48,7 +50,12 @@ class DatabaseError(CutoverError):
     @property
     def lost(self) -> bool:
         """Whether the connection is gone, so that nobody knows what became of the statement."""
-        return not self.code or self.code.startswith(("08", "57P"))
+        return not self.code or self.code.startswith(("08", "57P", "25P03", "25P04"))
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may go when it is tried again: a lost link, a lock, a deadlock, a cancelled statement."""
+        return self.lost or self.code in ("55P03", "40P01", "40001", "57014")
 
 
 class Sink(Protocol):
@@ -79,6 +86,7 @@ def connect(connection: Mapping[str, str], *, name: str) -> Session:
     session = Session(link, where)
     pins = {**SETTINGS, **_SESSION}
     session.execute(SQL("; ").join(SQL("SET {} TO {}").format(Identifier(key), Literal(pins[key])) for key in pins))
+    session.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (_IDLE,))
     return session
 
 
@@ -172,11 +180,6 @@ class Session:
             self._link.close()
 
     @property
-    def usable(self) -> bool:
-        """Whether the connection still stands, as far as this side knows."""
-        return not self._link.closed
-
-    @property
     def server_version(self) -> str:
         """The server's version, as `18.6`."""
         return str(self._link.info.parameter_status("server_version"))
@@ -197,6 +200,8 @@ def _translated(error: psycopg2.Error, operation: str) -> DatabaseError:
     message = error.diag.message_primary or errorcodes.lookup(code)
     if code.startswith("22"):  # a data exception quotes the value
         message = re.split(r'[:"]', message)[0].strip()
+    if code.startswith("P0"):  # the words are the product's own, of a trigger, and may name people
+        message = errorcodes.lookup(code).replace("_", " ").lower()
     hint = "Somebody holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
     return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
 

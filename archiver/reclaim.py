@@ -16,7 +16,7 @@ from archiver.extract import spooled
 from archiver.load import load_database
 from archiver.postgres import SQL, Identifier, Session
 from archiver.records import Record, State
-from archiver.schema import Table, identifier, load_order
+from archiver.schema import Table, identifier, load_order, read_schema
 from archiver.selection import Lock, Rows, Selection, Values, among, array, select
 from archiver.sharing import deletable
 from archiver.verify import Verified
@@ -85,9 +85,12 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
     with _both_open(site):
         selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
         _prove_unchanged(site, model, record, selection, model.tables, work)
+        _prove_shape(site)
         gone = deletable(model, record.depth, selection, partial(_live, site, selection))
-        _empty_shard(site, model, record, selection, gone)
-        return _empty_master(site, model, record, selection, gone)
+        for database in (SHARD, MASTER):
+            _delete(site, database, gone)
+        _commit_shard(site, model, record, selection, gone)
+        return _commit_master(site, model, record, selection, gone)
 
 
 def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
@@ -102,7 +105,8 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
         selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
         _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
         gone = deletable(model, record.depth, selection, partial(_live, site, selection), went)
-        return _empty_master(site, model, record, selection, gone)
+        _delete(site, MASTER, gone)
+        return _commit_master(site, model, record, selection, gone)
 
 
 def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
@@ -143,6 +147,16 @@ def _prove_unchanged(
         )
 
 
+def _prove_shape(site: Site) -> None:
+    """Under the lock: the tables still have the shape in which their rows were archived."""
+    for database, session in site.sessions.items():
+        if read_schema(session, site.schemas[database].tables) != site.schemas[database]:
+            raise ChangedError(
+                f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
+                hint="Somebody migrates there. Run the same command again when that is over.",
+            )
+
+
 def _live(site: Site, selection: Selection, link: Link, values: set[Any]) -> set[Any]:
     """Which of a link's values some live row outside the tenant names: in its own databases, and from master on every
     other shard, where a key of master may be named as well."""
@@ -172,10 +186,9 @@ def _crossing(model: Model) -> list[Link]:
     return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
 
 
-def _empty_shard(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> None:
-    """Deletes in the shard and commits, with a marker that says so and holds what master's rows are found by."""
+def _commit_shard(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> None:
+    """Commits the shard's deletion, with a marker that says so and holds what master's rows are found by."""
     shard = site.sessions[SHARD]
-    _delete(site, SHARD, gone)
     marker = {
         "found": {str(link): selection.found[link.parent].values(link.parent_column) for link in _crossing(model)},
         "gone": {str(link): gone[link.parent].values(link.parent_column) for link in _crossing(model)},
@@ -185,10 +198,9 @@ def _empty_shard(site: Site, model: Model, record: Record, selection: Selection,
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
-def _empty_master(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> Reclaimed:
-    """Deletes in master and commits, together with the record's last state and the log."""
+def _commit_master(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> Reclaimed:
+    """Commits master's deletion, together with the record's last state and the log."""
     master = site.sessions[MASTER]
-    _delete(site, MASTER, gone)
     marker = notes.marked(site.sessions[SHARD], record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **marker["deleted"]}
     kept = {
@@ -214,12 +226,13 @@ def _appeared(
 
 
 def _delete(site: Site, database: str, gone: Gone) -> None:
-    """Deletes by identity, what names another row before what it names; each count must come out."""
+    """Deletes by identity, what names another row before what it names; whatever forbids it says so before a commit."""
     schema = site.schemas[database]
     for name in reversed(load_order(schema)):
         rows = gone[TableName(database, name)]
         if rows.rows:
             _delete_rows(site.sessions[database], name, schema.tables[name], rows)
+    site.sessions[database].execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
 
 
 def _delete_rows(session: Session, name: str, shape: Table, rows: Rows) -> None:

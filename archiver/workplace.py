@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from archiver.catalog import MASTER, Model
-from archiver.postgres import Session
+from archiver.postgres import DatabaseError, Session
 from archiver.schema import Schema, read_schema
 from errors import LockedError, UsageError
 
@@ -52,16 +52,23 @@ class Workplace:
             self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
         return self._schemas[name]
 
+    def forget_schemas(self) -> None:
+        """Reads the shapes anew when they are next asked for."""
+        self._schemas.clear()
+
     def site(self, shard: str) -> Site:
         """Where the tenants of a shard live; UsageError for a shard that the inventory does not have."""
-        if shard not in self.shards:
-            raise UsageError(f"Shard {shard!r} is not in the inventory (there: {', '.join(self.shards)}).")
+        self._known(shard)
         return Site(
             sessions={MASTER: self.master, "shard": self.session(shard)},
             schemas={MASTER: self.schema(MASTER), "shard": self.schema(shard)},
             shard=shard,
             other_shards=tuple(self.session(name) for name in self.shards if name != shard),
         )
+
+    def _known(self, shard: str) -> None:
+        if shard not in self.shards:
+            raise UsageError(f"Shard {shard!r} is not in the inventory (there: {', '.join(self.shards)}).")
 
     def close(self) -> None:
         """Ends every session; whatever was open there is rolled back."""
@@ -78,6 +85,7 @@ class Workplace:
     @contextmanager
     def keeping(self, noun: str, tenant_id: int, shard: str) -> Iterator[None]:
         """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
+        self._known(shard)
         sessions = [self.master, self.session(shard)]
         shared = [(session, _LOCK_SHARED, _EVERYTHING) for session in sessions]
         own = [(session, _LOCK, f"cutover {noun} {tenant_id}") for session in sessions]
@@ -106,8 +114,8 @@ def _held(wanted: list[tuple[Session, str, str]]) -> Iterator[None]:
 
 def _release(session: Session, function: str, key: str) -> None:
     """Gives a lock back; a session that broke has lost it already."""
-    if session.usable:
-        release = function.replace("pg_try_advisory_lock", "pg_advisory_unlock")
+    release = function.replace("pg_try_advisory_lock", "pg_advisory_unlock")
+    with suppress(DatabaseError):
         session.rows(f"SELECT {release}(hashtextextended(%s, 0))", (key,), doing="giving a lock back")
 
 

@@ -35,6 +35,7 @@ class Table:
     group: str
     found_by: tuple[str, ...] = ()  # `column = table.column [where column = value]`, any of them
     needed_by: tuple[str, ...] = ()  # `column = table.column` of rows elsewhere that keep one alive
+    triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire, and why it does no harm
     ignored: Mapping[str, str] = field(
         default_factory=dict
     )  # `column`, or `column = value` of a type: why it leads nowhere

@@ -36,13 +36,15 @@ class World:
         with setup.archiver(self.environment, purpose) as archiver:
             yield archiver
 
-    def archive(self, *tenant_ids: int, depth: Depth = Depth.ALL, pretend: bool = False) -> list[Outcome]:
+    def archive(
+        self, *tenant_ids: int, depth: Depth = Depth.ALL, pretend: bool = False, year: int = YEAR
+    ) -> list[Outcome]:
         """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
-        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend)
+        order = Order(year=year, depth=depth, night=NIGHT, pretend=pretend)
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                tenant = choice.one_to_archive(archiver.place, tenant_id, YEAR)
+                tenant = choice.one_to_archive(archiver.place, tenant_id, year)
                 with archiver.place.keeping("school", tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes

@@ -193,7 +193,7 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_empty_master", killed)
+    monkeypatch.setattr(reclaim, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()
@@ -213,7 +213,7 @@ def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_pu
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_empty_master", killed)
+    monkeypatch.setattr(reclaim, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()

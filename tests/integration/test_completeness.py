@@ -39,6 +39,19 @@ UNKNOWN = {
         "ALTER TABLE contests ADD winner integer REFERENCES students ON DELETE SET NULL",
         "master.contests: the foreign key contests_winner_fkey sets to NULL rows there when rows of students",
     ),
+    "a foreign key that forbids to delete": (
+        "master",
+        "ALTER TABLE contests ADD best_school integer REFERENCES schools",
+        "master.contests: the foreign key contests_best_school_fkey forbids to delete rows of schools that it names. "
+        "Add to databases/master/schools: needed_by, or carry the table",
+    ),
+    "a trigger": (
+        "master",
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;"
+        "CREATE TRIGGER touched BEFORE DELETE ON schools FOR EACH ROW EXECUTE FUNCTION touch()",
+        "master.schools: the trigger touched would fire. "
+        "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, or disable it",
+    ),
     "a type that nobody spoke of": (
         "master",
         "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",

@@ -1,0 +1,149 @@
+"""What an adversary did to the archiver, each once: a refusal in time, a migration, a trigger, a moved school."""
+
+from __future__ import annotations
+
+import pytest
+
+from archiver import completeness, reclaim, records
+from archiver.postgres import DatabaseError
+from archiver.records import State
+from errors import CutoverError, RefusedError, UsageError
+from tests import oracle
+from tests.worlds import YEAR, World, same, school_ids, sql
+
+
+def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int) -> None:
+    """Archives a school, killed after the shard was emptied."""
+
+    def killed(*_: object) -> None:
+        raise CutoverError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reclaim, "_commit_master", killed)
+        with pytest.raises(CutoverError, match="killed"):
+            world.archive(school)
+
+
+def state(world: World, school: int) -> State:
+    with world.archiver() as archiver:
+        [record] = records.of_tenant(archiver.place.master, school)
+        return record.state
+
+
+def test_what_master_refuses_to_delete_leaves_the_shard_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("ALTER TABLE contests ADD best_school integer REFERENCES schools")
+        cursor.execute("INSERT INTO contests (name, best_school) VALUES ('best', 13)")
+    before = oracle.snapshot(world.dsns)
+    # As if the foreign key had come after the proof of completeness.
+    monkeypatch.setattr(completeness, "prove", lambda place: None)
+
+    with pytest.raises(DatabaseError, match="contests_best_school_fkey"):
+        world.archive(13)
+
+    same(before, oracle.snapshot(world.dsns))
+    assert state(world, 13) is State.VERIFIED
+
+
+def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = oracle.snapshot(world.dsns)
+    cut_off(world, monkeypatch, 13)
+    with sql(world, "master") as cursor:
+        cursor.execute("CREATE TABLE late (school_id integer REFERENCES schools)")
+        cursor.execute("INSERT INTO late VALUES (13)")
+    monkeypatch.setattr(completeness, "prove", lambda place: None)
+
+    with pytest.raises(RefusedError, match="its rows were put back from the archive"):
+        world.archive(13)
+
+    with sql(world, "master") as cursor:
+        cursor.execute("DROP TABLE late")
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_school_that_moved_while_it_was_half_deleted_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = oracle.expected_after_archive(world.dsns, 13, "all")
+    cut_off(world, monkeypatch, 13)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = 'shard_1' WHERE id = 13")
+
+    with pytest.raises(RefusedError, match=r"deleting for 2013 on shard_3, .* its shard is shard_1 now"):
+        world.archive(13)
+
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = 'shard_3' WHERE id = 13")
+    world.archive(13)
+    same(expected, oracle.snapshot(world.dsns))
+
+
+def test_a_half_deleted_school_is_not_archived_for_another_year(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off(world, monkeypatch, 13)
+
+    with pytest.raises(RefusedError, match="School 13 is deleting for 2013, by a run that was cut off"):
+        world.archive(13, year=YEAR + 1)
+
+
+def test_a_column_that_came_after_the_extraction_stops_the_deletion(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*args: object) -> object:
+        with sql(world, "master") as cursor:
+            cursor.execute("ALTER TABLE students ADD note text")
+            cursor.execute("UPDATE students SET note = 'in no archive'")
+        return deleting(*args)  # type: ignore[arg-type]
+
+    deleting = records.deleting
+    with monkeypatch.context() as patched:
+        patched.setattr(records, "deleting", busy)
+        with pytest.raises(RefusedError, match=r"a table on .* has another shape than when its rows were archived"):
+            world.archive(13)
+
+    assert 13 in school_ids(world)
+    world.archive(13)
+    world.restore(13)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT count(*) FROM students WHERE note IS NULL")
+        assert cursor.fetchall() == [(0,)]
+
+
+def test_a_trigger_that_swallows_rows_stops_a_restore(world: World) -> None:
+    world.archive(13)
+    before = oracle.snapshot(world.dsns)
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+            "CREATE TRIGGER swallow BEFORE INSERT ON student_settings FOR EACH ROW EXECUTE FUNCTION swallow()"
+        )
+
+    with pytest.raises(RefusedError, match=r"Loading master\.student_settings refused: 0 of \d+ rows came"):
+        world.restore(13)
+
+    same(before, oracle.snapshot(world.dsns))
+    assert state(world, 13) is State.ARCHIVED
+
+
+def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "CREATE FUNCTION block() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'user % is blocked', OLD.email; END $$;"
+            "CREATE TRIGGER block BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION block()"
+        )
+    monkeypatch.setattr(completeness, "prove", lambda place: None)
+
+    with pytest.raises(DatabaseError, match=r"raise exception \(P0001\)") as caught:
+        world.archive(13)
+
+    assert "@" not in str(caught.value).replace("@127.0.0.1", "")
+
+
+def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = 'shard_9' WHERE id = 13")
+
+    with pytest.raises(UsageError, match=r"Shard 'shard_9' is not in the inventory \(there: shard_1,"):
+        world.archive(13)
