@@ -28,6 +28,7 @@ class Books:
     """What master's records and log say of a school."""
 
     records: list[tuple[str, str]]  # state and location
+    kept: set[str]  # tables of which rows stayed live beside their copy in the archive
     acts: Counter[str]  # of the log
 
 
@@ -48,7 +49,7 @@ class Stored:
 
 def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
     """How many rows are neither live nor in the object that the school's record names; none may be live twice."""
-    missing, surplus = _gone(before, live), _gone(live, before)
+    missing, surplus = gone(before, live), gone(live, before)
     assert not surplus, f"rows are live twice, or are new: {oracle.difference(before, live)}"
     if not missing:
         return 0
@@ -65,8 +66,12 @@ def books(world: World, school: int) -> Books:
         with link.cursor() as cursor:
             cursor.execute("SELECT state, location FROM archiver.records WHERE tenant_id = %s", (school,))
             entries = cursor.fetchall()
+            cursor.execute(
+                "SELECT DISTINCT jsonb_object_keys(kept) FROM archiver.records WHERE tenant_id = %s", (school,)
+            )
+            kept = {row[0] for row in cursor.fetchall()}
             cursor.execute("SELECT act FROM archiver.log WHERE tenant_id = %s", (school,))
-            return Books(records=entries, acts=Counter(row[0] for row in cursor.fetchall()))
+            return Books(records=entries, kept=kept, acts=Counter(row[0] for row in cursor.fetchall()))
     finally:
         link.close()
 
@@ -116,12 +121,12 @@ def _shown(line: bytes, carried: list[bool]) -> bytes:
     return b"\t".join(cell for cell, wanted in zip(cells, carried, strict=True) if wanted) + b"\n"
 
 
-def _gone(before: Snapshot, after: Snapshot) -> dict[tuple[str, str], Counter[bytes]]:
+def gone(before: Snapshot, after: Snapshot) -> dict[tuple[str, str], Counter[bytes]]:
     """The rows of one state that another lacks."""
-    gone = {}
+    rows_gone = {}
     for database, tables in before.tables.items():
         for table, lines in tables.items():
             found = after.tables[database][table]
             if lines != found and (rows := Counter(lines) - Counter(found)):
-                gone[database, table] = rows
-    return gone
+                rows_gone[database, table] = rows
+    return rows_gone

@@ -173,6 +173,11 @@ class Hammer:
         """How many were committed."""
         return sum(len(writer.changes) for writer in self.writers.values())
 
+    def deleted(self, database: str, table: str) -> Counter[bytes]:
+        """The rows of a table that were there and went."""
+        changes = self.writers[database].changes
+        return Counter(old for name, old, new in changes if name == table and old and not new)
+
     def after(self, before: Snapshot) -> Snapshot:
         """What all tables would hold now, had nobody else been there."""
         tables = {database: dict(rows) for database, rows in before.tables.items()}
