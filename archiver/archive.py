@@ -149,7 +149,10 @@ def _refuse_strange(record: Record, noun: str, site: Site, order: Order) -> None
         return
     who = f"{noun.capitalize()} {record.tenant_id} is {record.state.value} for {record.year}"
     if record.year != order.year:
-        raise RefusedError(f"{who}, by a run that was cut off.", hint=f"End that one first: a date of {record.year}.")
+        raise RefusedError(
+            f"{who}, by a run that was cut off.",
+            hint=f"End that first: the same command for {record.year} (--date, or --year at a restore).",
+        )
     if record.shard != site.shard:
         raise RefusedError(
             f"{who} on {record.shard}, by a run that was cut off, and its shard is {site.shard} now.",

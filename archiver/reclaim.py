@@ -28,10 +28,6 @@ DELETED = "deleted"  # the marker's act
 Gone = Mapping[TableName, Rows]
 
 
-class ChangedError(RefusedError):
-    """Rows are not as they were archived."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reclaimed:
     """What a deletion did; deleted and kept together are the manifest's rows."""
@@ -140,7 +136,7 @@ def _prove_unchanged(
         if now != wanted:
             changed.append(f"{table} ({wanted.rows} rows archived, {now.rows} now)")
     if changed:
-        raise ChangedError(
+        raise RefusedError(
             f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
             f"{', '.join(changed)}.",
             hint="It stays live as it is. Run the same command again: it archives the rows as they are then.",
@@ -151,7 +147,7 @@ def _prove_shape(site: Site) -> None:
     """Under the lock: the tables still have the shape in which their rows were archived."""
     for database, session in site.sessions.items():
         if read_schema(session, site.schemas[database].tables) != site.schemas[database]:
-            raise ChangedError(
+            raise RefusedError(
                 f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
                 hint="Somebody migrates there. Run the same command again when that is over.",
             )
