@@ -9,14 +9,14 @@ from invoke.collection import Collection
 from invoke.context import Context
 
 from runbooks.engine.step import Step
-from runbooks.front import task
+from runbooks.front import ENV, task
 from runbooks.tonight import Tonight
 
 Build = Callable[[Tonight], Step]
 Perform = Callable[[str, str, str, bool], None]  # key, date, environment, whether production was said
 HELP = {
     "date": "the night, YYYY-MM-DD",
-    "env": "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise",
+    "env": ENV,
     "yes-production": "say it where the environment is production",
 }
 

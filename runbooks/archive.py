@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from itertools import count
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice, completeness, records
+from archiver import choice
 from archiver.archive import Archiver, Outcome, archive
-from archiver.audit import audit as look_after
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
 from archiver.tenants import Exclude, Tenant
 from errors import ExitCode, UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks import telling
+from runbooks import archived, catalog, telling
+from runbooks.archived import excluded_at
 from runbooks.engine.console import say
 from runbooks.forward import belongs_elsewhere, forward
-from runbooks.front import load_environment, parse_date, parse_id, task
-from runbooks.telling import to_json
+from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
-    "env": "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise",
+    "env": ENV,
     "date": "the day whose school year is archived, YYYY-MM-DD; today if left out",
     "depth": "all, or students: school and staff stay live",
     "pretend": "archive up to the verification; store, delete and record nothing",
@@ -120,70 +117,6 @@ def all_(
         _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order)
 
 
-@task(
-    help={
-        "date": "the night, YYYY-MM-DD",
-        "env": HELP["env"],
-        "json": "one line of JSON; the exit code then only says whether it could look",
-    }
-)
-def audit(context: Context, date: str = "", env: str = "", json: bool = False) -> None:
-    """Hold a night's records against the live databases: who is archived, and is any of their rows left?"""
-    night = parse_date(date)
-    environment = load_environment(env, read_only=True)
-    with workplace(environment, f"archive.audit {night}") as place:
-        found = look_after(place, environment.school_year(night), night, excluded_at(environment, night))
-    if json:
-        say(to_json(asdict(found)))
-        return
-    say(telling.audit_text("school", found))
-    if found.unarchived or found.left:
-        raise Exit(code=ExitCode.FAILED)
-
-
-@task(
-    name="list",
-    help={
-        "env": HELP["env"],
-        "year": "only this school year, such as 2013",
-        "customer": "only this customer's id",
-        "json": "one JSON object a line",
-    },
-)
-def list_(context: Context, env: str = "", year: str = "", customer: str = "", json: bool = False) -> None:
-    """List what is archived."""
-    of_year = parse_id(year, "year") if year else None
-    of_customer = parse_id(customer, "customer") if customer else None
-    with workplace(load_environment(env, read_only=True), "archive.list") as place:
-        found = records.read_if_any(place.master, of_year, of_customer)
-    for line in (to_json(record.to_json()) for record in found) if json else telling.record_lines(found):
-        say(line)
-
-
-@task(
-    positional=["school"],
-    help={"school": "the school's id", "env": HELP["env"], "year": "where there are several", "json": "as JSON"},
-)
-def show(context: Context, school: str, env: str = "", year: str = "", json: bool = False) -> None:
-    """Show a school's archive: the record, and rows and bytes of each table."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
-    with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
-        record = choice.one_to_show(place, tenant_id, of_year)
-    for line in [to_json(record.to_json())] if json else telling.record_text("school", record):
-        say(line)
-
-
-@task(name="check-catalog", help={"env": HELP["env"]})
-def check_catalog(context: Context, env: str = "") -> None:
-    """Hold the catalog of tables against every live database: what it does not know stops any deletion."""
-    with workplace(load_environment(env, read_only=True), "archive.check-catalog") as place:
-        found = completeness.compare(place)
-        for warning in found.warnings:
-            say(f"warning: {warning}")
-        completeness.refuse(found)
-        say(f"The catalog knows all that can point at a {place.model.tenant.noun}'s rows.")
-
-
 def parse_depth(text: str) -> Depth:
     """How much is deleted; UsageError for anything but all and students."""
     try:
@@ -201,14 +134,6 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
             raise UsageError(f"--depth={depth}: the inventory says {written.value} for the night {night}.")
         wanted = written
     return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
-
-
-def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
-    """Who is left alone on a night, by the inventory."""
-    written = environment.nights.get(night)
-    if written is None:
-        return Exclude()
-    return Exclude(tenants=frozenset(written.exclude.schools), customers=frozenset(written.exclude.customers))
 
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> None:
@@ -247,4 +172,4 @@ def _list(ids: Iterable[int]) -> str:
     return ",".join(map(str, sorted(ids)))
 
 
-namespace = Collection("archive", school, customer, all_, audit, list_, show, check_catalog)
+namespace = Collection("archive", school, customer, all_, *archived.tasks, *catalog.tasks)

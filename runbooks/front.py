@@ -25,6 +25,7 @@ from inventory.model import Environment
 from inventory.parse import as_date
 
 DEFAULT_ENVIRONMENT = "rehearsal"
+ENV = "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise"  # the option's help
 HELP_WORDS = ("--help", "-h")
 LONGEST_ID = 18  # digits; what always fits PostgreSQL's bigint
 

@@ -18,10 +18,10 @@ from errors import ExitCode
 from runbooks import telling
 from runbooks.engine.console import say
 from runbooks.forward import belongs_elsewhere, forward
-from runbooks.front import load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
-    "env": "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise",
+    "env": ENV,
     "year": "the school year of the archive, such as 2013",
     "pretend": "fetch and verify, show what would be loaded; load nothing",
     "here": "do it on this machine, not on the debug host",
