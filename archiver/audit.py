@@ -9,10 +9,10 @@ from datetime import date
 
 from archiver import notes, records, tenants
 from archiver.catalog import MASTER, Link, TableName
-from archiver.postgres import SQL, Identifier, Literal, Session
+from archiver.postgres import SQL, Identifier, Session
 from archiver.records import Record, State
 from archiver.schema import identifier
-from archiver.selection import array
+from archiver.selection import among, narrowed
 from archiver.tenants import Exclude
 from archiver.workplace import Workplace
 
@@ -69,7 +69,8 @@ def _followed(place: Workplace, table: TableName) -> list[Link]:
     return [
         link
         for link in place.model.found_by(table)
-        if link.parent.database == MASTER and tables[link.parent.table].primary_key == (link.parent_column,)
+        if link.parent.database == MASTER
+        and tables[link.parent.table].primary_key == link.parent_columns == link.parent_columns[:1]
     ]
 
 
@@ -85,13 +86,11 @@ def _naming(place: Workplace, link: Link, gone: dict[int, list[int]]) -> Counter
 
 
 def _count(session: Session, place: Workplace, name: str, link: Link, owner: dict[int, int]) -> list[tuple[int, int]]:
-    column = Identifier(link.column)
     shape = place.schema(name).tables[link.child.table]
-    query = SQL("SELECT {0}, count(*) FROM {1} WHERE {0} = ANY({2}){3} GROUP BY 1").format(
-        column,
+    query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
+        Identifier(*link.columns),
         identifier(link.child.table),
-        array(shape, link.column, owner),
-        SQL(" AND {} = {}").format(Identifier(link.where[0]), Literal(link.where[1])) if link.where else SQL(""),
+        narrowed(among(shape, link.columns, owner), link),
     )
     rows: list[tuple[int, int]] = session.rows(query, doing=f"looking for rows left in {link.child}")
     return rows

@@ -12,7 +12,8 @@ from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 
 MASTER, SHARD = "master", "shard"
-_LINK = re.compile(r"(\w+) = (?:(master|shard)\.)?(\w+)\.(\w+)(?: where (\w+) = (.+))?", re.ASCII)
+_NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in brackets
+_LINK = re.compile(rf"{_NAMES} = (?:(master|shard)\.)?(\w+)\.{_NAMES}(?: where (\w+) = (.+))?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -31,13 +32,18 @@ class Link:
     """Rows of `child` belong to rows of `parent` where the columns are equal (and `where` holds)."""
 
     child: TableName
-    column: str
+    columns: tuple[str, ...]
     parent: TableName
-    parent_column: str
+    parent_columns: tuple[str, ...]  # as many
     where: tuple[str, str] | None = None  # column of the child, and its value
 
     def __str__(self) -> str:
-        return f"{self.child}.{self.column} = {self.parent}.{self.parent_column}"
+        return f"{self.child}.{_listed(self.columns)} = {self.parent}.{_listed(self.parent_columns)}"
+
+    @property
+    def within(self) -> bool:
+        """Whether it leads from a table to itself: rows below rows."""
+        return self.child == self.parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +80,9 @@ class Model:
 
     def columns(self, table: TableName) -> tuple[str, ...]:
         """The columns whose values link this table with others, in a fixed order."""
-        child = {link.column for link in (*self.links, *self.needs) if link.child == table}
-        parent = {link.parent_column for link in (*self.links, *self.needs) if link.parent == table}
+        links = (*self.links, *self.needs)
+        child = {column for link in links if link.child == table for column in link.columns}
+        parent = {column for link in links if link.parent == table for column in link.parent_columns}
         where = {link.where[0] for link in self.found_by(table) if link.where}
         return tuple(sorted(child | parent | where))
 
@@ -117,15 +124,23 @@ def resolve(catalog: Catalog) -> Model:
 def _links(child: TableName, written: Iterable[str], key: str, mistakes: list[str]) -> Iterable[Link]:
     for text in written:
         found = _LINK.fullmatch(text)
-        if found is None:
+        columns, parents = (_columns(found[1]), _columns(found[4])) if found else ((), ())
+        if found is None or len(columns) != len(parents):
             mistakes.append(
-                f"databases/{child.database}/{child.table}/{key}: "
-                f"expected `column = table.column [where column = value]`, got {text!r}"
+                f"databases/{child.database}/{child.table}/{key}: expected `column = table.column "
+                f"[where column = value]` or `(a, b) = table.(x, y)`, got {text!r}"
             )
             continue
-        column, database, table, parent_column, extra, value = found.groups()
-        where = (extra, value) if extra else None
-        yield Link(child, column, TableName(database or child.database, table), parent_column, where)
+        where = (found[5], found[6]) if found[5] else None
+        yield Link(child, columns, TableName(found[2] or child.database, found[3]), parents, where)
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.strip("()").split(","))
+
+
+def _listed(columns: tuple[str, ...]) -> str:
+    return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
 
 
 def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: list[Link]) -> Iterable[str]:
@@ -133,11 +148,15 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
         yield f"databases/{database}: expected master or shard, got {database!r}"
     if root not in tables:
         yield f"tenant/table: expected a table of databases/master, got {root.table!r}"
+    if (catalog.tenant.shard is None) != (SHARD not in catalog.databases):
+        yield "tenant/shard: expected a column just where there is databases/shard"
     for link in links:
+        if link.child == root:
+            yield f"databases/{root.database}/{root.table}/found_by: expected nothing, it has its key; got {link}"
         if link.parent not in tables:
             path = f"databases/{link.child.database}/{link.child.table}/found_by"
             yield f"{path}: expected a table that stands in the catalog, got {link.parent}"
-    for orphan in tables - {link.child for link in links} - {root}:
+    for orphan in tables - {link.child for link in links if not link.within} - {root}:
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
     for depth in Depth:
         rule = catalog.depths.get(depth.value)
@@ -147,7 +166,7 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
 
 def _parents_first(tables: list[TableName], links: list[Link]) -> tuple[TableName, ...]:
     """Tables in written order, but each after all the tables it is found by; those in a cycle are left out."""
-    parents = {table: {link.parent for link in links if link.child == table} for table in tables}
+    parents = {table: {link.parent for link in links if link.child == table and not link.within} for table in tables}
     order: list[TableName] = []
     while ready := [table for table in tables if table not in order and parents[table] <= set(order)]:
         order.append(ready[0])

@@ -76,10 +76,11 @@ def vocabulary(model: Model) -> dict[str, TableName]:
     """Column names that mean a carried table's key: `school_id`, and what the catalog's own links call it."""
     words = {f"{singular(table.table)}_id": table for table in model.tables}
     for link in (*model.links, *model.needs):
-        if link.where is None and link.column.endswith("_id"):
-            words.setdefault(link.column, link.parent)
-        if link.parent_column.endswith("_id"):
-            words.setdefault(link.parent_column, link.child)
+        for column, parent_column in zip(link.columns, link.parent_columns, strict=True):
+            if link.where is None and column.endswith("_id"):
+                words.setdefault(column, link.parent)
+            if parent_column.endswith("_id"):
+                words.setdefault(parent_column, link.child)
     return words
 
 
@@ -124,8 +125,8 @@ def _unless_explained(model: Model, table: TableName, column: str, points_at: st
 def _known_columns(model: Model) -> set[tuple[str, str, str]]:
     """Columns that a link or a need speaks of, on either side."""
     links = (*model.links, *model.needs)
-    return {(link.child.database, link.child.table, link.column) for link in links} | {
-        (link.parent.database, link.parent.table, link.parent_column) for link in links
+    return {(link.child.database, link.child.table, column) for link in links for column in link.columns} | {
+        (link.parent.database, link.parent.table, column) for link in links for column in link.parent_columns
     }
 
 
@@ -197,11 +198,10 @@ def _distinct(session: Session, table: str, column: str) -> list[str]:
 
 def _missing_indexes(model: Model, kind: str, live: Live) -> Iterator[str]:
     for link in model.links:
-        leads = link.where[0] if link.where else link.column  # an index over a polymorphic pair begins with the type
-        for table, column in ((link.child, link.column), (link.parent, link.parent_column)):
-            names = {column, leads} if table == link.child else {column}
-            if table.database == kind and not any((table.table, name) in live.indexed for name in names):
-                yield f"{table}.{column} has no index: each archive scans the whole table"
+        leads = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
+        for table, columns in ((link.child, [*link.columns, *leads]), (link.parent, link.parent_columns)):
+            if table.database == kind and not any((table.table, name) in live.indexed for name in columns):
+                yield f"{table}.{columns[0]} has no index: each archive scans the whole table"
 
 
 def read_live(session: Session) -> Live:

@@ -97,7 +97,7 @@ def _highest(site: Site, selection: Selection) -> dict[str, int]:
     for table, rows in selection.found.items():
         shape = site.schemas[table.database].tables[table.table]
         for column in shape.columns:
-            if column.sequence and column.name in rows.columns and (values := rows.values(column.name)):
+            if column.sequence and column.name in rows.columns and (values := rows.values((column.name,))):
                 highest[f"{table}.{column.name}"] = max(values)
     return highest
 

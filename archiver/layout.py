@@ -97,6 +97,11 @@ def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]], before: st
 def _readme(manifest: Manifest) -> str:
     name = tarball(manifest.noun, manifest.year, manifest.tenant_id)
     rows = "\n".join(f"  {count.rows:>9}  {path}" for path, count in sorted(manifest.members.items()))
+    back = "\n".join(
+        f"  psql -d {name.upper():<6} -v ON_ERROR_STOP=1 -v database={name:<6} -f restore.sql"
+        for name in sorted(manifest.schemas, reverse=True)
+    )
+    apart = f" and {manifest.shard} (here: shard)" if len(manifest.schemas) > 1 else ""
     return f"""{manifest.noun.capitalize()} {manifest.tenant_id}, year {manifest.year}: all its rows.
 
 This file needs no tool but tar and PostgreSQL's psql (server {manifest.server_versions}).
@@ -109,12 +114,11 @@ To look at it, in a new database:
   createdb look
   psql -d look -v ON_ERROR_STOP=1 -f schema.sql -f restore.sql
 
-To bring it back where the tables exist, the shard first; rows that are there already stay as they are:
+To bring it back where the tables exist, in this order; rows that are there already stay as they are:
 
-  psql -d SHARD  -v ON_ERROR_STOP=1 -v database=shard  -f restore.sql
-  psql -d MASTER -v ON_ERROR_STOP=1 -v database=master -f restore.sql
+{back}
 
-The rows came from the databases master and {manifest.shard} (here: shard). Each .copy file is COPY text format, UTF-8,
+The rows came from master{apart}. Each .copy file is COPY text format, UTF-8,
 timestamps in UTC, with the columns named in restore.sql; generated columns are left out. A row that was shared with
 another {manifest.noun} stands in the archives of both.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from archiver import layout
@@ -61,7 +61,7 @@ def _sharable(model: Model, archive: Archive) -> set[TableName]:
 def _many(archive: Archive, link: Link, sharable: set[TableName]) -> bool:
     """Whether several parents may lead to one row."""
     parent = archive.manifest.schemas[link.parent.database].tables[link.parent.table]
-    return link.parent in sharable or parent.primary_key != (link.parent_column,)
+    return link.parent in sharable or parent.primary_key != link.parent_columns
 
 
 def _beside(session: Session, schema: Schema, model: Model, table: TableName, archive: Archive) -> Loaded:
@@ -72,7 +72,7 @@ def _beside(session: Session, schema: Schema, model: Model, table: TableName, ar
     session.execute(SQL("CREATE TEMP TABLE stage AS SELECT {} FROM {} WITH NO DATA").format(columns, live))
     stage = SQL("pg_temp.stage ({})").format(columns)
     rows = session.copy_in(stage, archive.open(layout.member(table)), doing=f"loading {table}")
-    match = _by_key(shape) if shape.primary_key else None
+    match = _alike(shape.primary_key) if shape.primary_key else None
     if match:
         _keep(session, table, shape, match)
     differing = _differing(session, table, shape, match) if match else 0
@@ -100,8 +100,9 @@ def _keep(session: Session, table: TableName, shape: Table, match: Composable) -
     session.rows(query, doing=f"looking at the live rows of {table}")
 
 
-def _by_key(shape: Table) -> Composable:
-    return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in shape.primary_key)
+def _alike(columns: Iterable[str]) -> Composable:
+    """That a live row and a staged one hold the same in these columns."""
+    return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in columns)
 
 
 def _differing(session: Session, table: TableName, shape: Table, match: Composable) -> int:
@@ -118,7 +119,7 @@ def _missing_by_key(shape: Table, live: Composable, match: Composable) -> Compos
 
 def _missing_copies(shape: Table, live: Composable, links: tuple[Link, ...]) -> Composable:
     """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
-    near = SQL(" OR ").join(SQL("l.{0} = s.{0}").format(Identifier(link.column)) for link in links)
+    near = SQL(" OR ").join(SQL("({})").format(_alike(link.columns)) for link in links)
     return SQL(
         "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS copy FROM pg_temp.stage s) s"
         " WHERE copy > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"

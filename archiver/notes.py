@@ -25,13 +25,15 @@ def mark(session: Session, record: Record, act: str, content: Mapping[str, Any])
     """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled."""
     session.execute(
         "INSERT INTO archiver.markers (record_id, act, content) VALUES (%s, %s, %s)",
-        (record.id, act, json.dumps(content)),
+        (record.id, act, json.dumps(content, default=str)),
         doing="writing the marker",
     )
 
 
-def marked(session: Session, record: Record, act: str) -> dict[str, Any] | None:
-    """What the marker of an act holds, or None where the act did not happen."""
+def marked(session: Session | None, record: Record, act: str) -> dict[str, Any] | None:
+    """What the marker of an act holds, or None where the act did not happen, or there is no shard to mark."""
+    if session is None:
+        return None
     row = session.row("SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
     return row[0] if row else None
 

@@ -17,7 +17,7 @@ from archiver.load import load_database
 from archiver.postgres import SQL, Identifier, Session
 from archiver.records import Record, State
 from archiver.schema import Table, identifier, load_order, read_schema
-from archiver.selection import Lock, Rows, Selection, Values, among, array, select
+from archiver.selection import Key, Lock, Rows, Selection, Values, among, array, holding, select
 from archiver.sharing import deletable
 from archiver.verify import Verified
 from archiver.workplace import Site
@@ -62,7 +62,7 @@ class DeleteRows:
 
 
 def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Reclaimed:
-    record = records.deleting(site.sessions[MASTER], proven.record)
+    record = records.deleting(site.master, proven.record)
     try:
         return _prove_and_delete(site, model, record, proven, work)
     except CutoverError:
@@ -73,8 +73,8 @@ def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Recl
 def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if notes.marked(site.sessions[SHARD], record, DELETED) is None:
-            records.step_back(site.sessions[MASTER], record, State.VERIFIED)
+        if notes.marked(site.apart, record, DELETED) is None:
+            records.step_back(site.master, record, State.VERIFIED)
 
 
 def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, work: Path) -> Reclaimed:
@@ -83,20 +83,19 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
         _prove_unchanged(site, model, record, selection, model.tables, work)
         _prove_shape(site)
         gone = deletable(model, record.depth, selection, partial(_live, site, selection))
-        for database in (SHARD, MASTER):
+        for database in reversed(site.sessions):
             _delete(site, database, gone)
-        _commit_shard(site, model, record, selection, gone)
+        if site.apart:
+            _commit_shard(site.apart, model, record, selection, gone)
         return _commit_master(site, model, record, selection, gone)
 
 
 def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
     """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
-    marker = notes.marked(site.sessions[SHARD], record, DELETED)
+    marker = notes.marked(site.apart, record, DELETED)
     if marker is None:
         return None
-    crossing = {str(link): link for link in _crossing(model)}
-    found: Values = {crossing[name]: values for name, values in marker["found"].items()}
-    went: Values = {crossing[name]: values for name, values in marker["gone"].items()}
+    found, went = (_noted(site, model, marker[name]) for name in ("found", "gone"))
     with _both_open(site):
         selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
         _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
@@ -111,7 +110,7 @@ def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
         load_database(shard, SHARD, model, archive, record.kept)
         notes.unmark(shard, record, DELETED)
-    records.step_back(site.sessions[MASTER], record, State.VERIFIED)
+    records.step_back(site.master, record, State.VERIFIED)
 
 
 @contextmanager
@@ -153,23 +152,25 @@ def _prove_shape(site: Site) -> None:
             )
 
 
-def _live(site: Site, selection: Selection, link: Link, values: set[Any]) -> set[Any]:
-    """Which of a link's values some live row outside the tenant names: in its own databases, and from master on every
+def _live(site: Site, selection: Selection, link: Link, keys: set[Key]) -> set[Key]:
+    """Which of a link's keys some live row outside the tenant names: in its own databases, and from master on every
     other shard, where a key of master may be named as well."""
     own = site.sessions[link.parent.database]
     elsewhere = site.other_shards if link.child.database != link.parent.database == SHARD else ()
-    named: set[Any] = set()
+    named: set[Key] = set()
     for session in (own, *elsewhere):
-        query = _naming(site, link, values, selection.found.get(link.parent) if session is own else None)
-        named |= {row[0] for row in session.rows(query, doing=f"looking who needs {link.child}")}
+        query = _naming(site, link, keys, selection.found.get(link.parent) if session is own else None)
+        rows = session.rows(query, doing=f"looking who needs {link.child}")
+        named |= {row if len(row) > 1 else row[0] for row in rows}
     return named
 
 
-def _naming(site: Site, link: Link, values: set[Any], own: Rows | None) -> Any:
-    column = Identifier(link.parent_column)
+def _naming(site: Site, link: Link, keys: set[Key], own: Rows | None) -> Any:
     child = site.schemas[link.child.database].tables[link.child.table]
-    query = SQL("SELECT DISTINCT {} FROM {} WHERE {} = ANY({})").format(
-        column, identifier(link.parent.table), column, array(child, link.column, values)
+    query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
+        SQL(", ").join(map(Identifier, link.parent_columns)),
+        identifier(link.parent.table),
+        holding(link.parent_columns, child, link.columns, keys),
     )
     if own is None or not own.rows:
         return query
@@ -182,12 +183,27 @@ def _crossing(model: Model) -> list[Link]:
     return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
 
 
-def _commit_shard(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> None:
+def _noted(site: Site, model: Model, noted: Mapping[str, list[Any]]) -> Values:
+    """The keys of crossing links as a marker holds them, each again of its column's type."""
+    crossing = {str(link): link for link in _crossing(model)}
+    keys: dict[Link, list[Key]] = {}
+    for name, values in noted.items():
+        link = crossing[name]
+        shape = site.schemas[MASTER].tables[link.child.table]
+        listed = [value if isinstance(value, list) else [value] for value in values]
+        arrays = SQL(", ").join(
+            array(shape, column, [value[place] for value in listed]) for place, column in enumerate(link.columns)
+        )
+        rows = site.master.rows(SQL("SELECT * FROM unnest({})").format(arrays), doing="reading the marker")
+        keys[link] = [row if len(row) > 1 else row[0] for row in rows]
+    return keys
+
+
+def _commit_shard(shard: Session, model: Model, record: Record, selection: Selection, gone: Gone) -> None:
     """Commits the shard's deletion, with a marker that says so and holds what master's rows are found by."""
-    shard = site.sessions[SHARD]
     marker = {
-        "found": {str(link): selection.found[link.parent].values(link.parent_column) for link in _crossing(model)},
-        "gone": {str(link): gone[link.parent].values(link.parent_column) for link in _crossing(model)},
+        "found": {str(link): selection.found[link.parent].values(link.parent_columns) for link in _crossing(model)},
+        "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in _crossing(model)},
         "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
     }
     notes.mark(shard, record, DELETED, marker)
@@ -196,8 +212,7 @@ def _commit_shard(site: Site, model: Model, record: Record, selection: Selection
 
 def _commit_master(site: Site, model: Model, record: Record, selection: Selection, gone: Gone) -> Reclaimed:
     """Commits master's deletion, together with the record's last state and the log."""
-    master = site.sessions[MASTER]
-    marker = notes.marked(site.sessions[SHARD], record, DELETED) or {"deleted": {}}
+    master, marker = site.master, notes.marked(site.apart, record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **marker["deleted"]}
     kept = {
         str(table): rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded
     with opened(path) as archive:
         belongs_to(archive.manifest, record.tenant_id, record.year, path.name)
         _fits(archive, site)
-        record = records.restoring(site.sessions[MASTER], record)
+        record = records.restoring(site.master, record)
         try:
             return _load_both(site, archiver.model, record, archive)
         except CutoverError:
@@ -88,8 +88,8 @@ def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded
 def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if notes.marked(site.sessions[SHARD], record, LOADED) is None:
-            records.step_back(site.sessions[MASTER], record, State.ARCHIVED)
+        if notes.marked(site.apart, record, LOADED) is None:
+            records.step_back(site.master, record, State.ARCHIVED)
 
 
 def _still_archived(archiver: Archiver, record: Record) -> Record:
@@ -131,20 +131,26 @@ def _not_given_out(session: Session, schema: Schema, table: str, column: str, hi
 
 
 def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> dict[str, Loaded]:
-    """Loads both databases before either commits; the shard goes first, with a marker by which a rerun skips it."""
-    shard, master = site.sessions[SHARD], site.sessions[MASTER]
-    with shard.rolled_back(), master.rolled_back():
-        marker = notes.marked(shard, record, LOADED)
-        if marker is None:
-            loaded = load_database(shard, SHARD, model, archive, record.kept)
-            notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
-        else:
-            loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-        loaded |= load_database(master, MASTER, model, archive, record.kept)
-        records.remove(master, record)
+    """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
+    with ExitStack() as transactions:
+        for session in site.sessions.values():
+            transactions.enter_context(session.rolled_back())
+        loaded = _load_shard(site.apart, model, record, archive) if site.apart else {}
+        loaded |= load_database(site.master, MASTER, model, archive, record.kept)
+        records.remove(site.master, record)
         counts = {name: asdict(table) for name, table in loaded.items()}
-        notes.log(master, "restore", record, {"tables": counts, "sha256": record.sha256})
+        notes.log(site.master, "restore", record, {"tables": counts, "sha256": record.sha256})
         what = f"{archive.manifest.noun} {record.tenant_id}"
-        shard.commit(doing=f"restoring {what} in the shard")
-        master.commit(doing=f"restoring {what} in master")
+        if site.apart:
+            site.apart.commit(doing=f"restoring {what} in the shard")
+        site.master.commit(doing=f"restoring {what} in master")
+    return loaded
+
+
+def _load_shard(shard: Session, model: Model, record: Record, archive: Archive) -> dict[str, Loaded]:
+    marker = notes.marked(shard, record, LOADED)
+    if marker is not None:
+        return {name: Loaded(**counts) for name, counts in marker.items()}
+    loaded = load_database(shard, SHARD, model, archive, record.kept)
+    notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
     return loaded

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from archiver.catalog import Link, Model, TableName
@@ -11,8 +12,10 @@ from archiver.postgres import SQL, Composable, Identifier, Literal, Session
 from archiver.schema import Schema, Table, identifier
 from archiver.workplace import Site
 
-Values = Mapping[Link, list[Any]]  # what a link's column must hold
-KEYLESS = ("ctid",)  # where a row lies: the only name of a row without key, good while it is locked
+Key = Any  # the value of one column, or a tuple of several
+Values = Mapping[Link, list[Key]]  # what a link's columns must hold
+# Where a row lies: the only name of a row without key, good while it is locked. A partitioned table has several places.
+KEYLESS = ("tableoid", "ctid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +27,17 @@ class Rows:
     rows: Sequence[tuple[Any, ...]]
     changed: int = 0  # of them, written since the snapshot that was asked about
 
-    def values(self, column: str) -> list[Any]:
-        """The distinct values of a linking column, without NULL, in order of appearance."""
-        place = self.columns.index(column)
-        return list(dict.fromkeys(row[place] for row in self.rows if row[place] is not None))
+    def key_of(self, columns: Sequence[str]) -> Callable[[tuple[Any, ...]], Key]:
+        """What says of a row what it holds in these columns."""
+        return itemgetter(*map(self.columns.index, columns))
 
-    def identities(self) -> list[tuple[Any, ...]]:
+    def values(self, columns: Sequence[str]) -> list[Key]:
+        """The distinct values of linking columns, without NULL, in order of appearance."""
+        return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if whole(key)]
+
+    def identities(self) -> list[Key]:
         """The rows' identities."""
-        return [row[: len(self.identity)] for row in self.rows]
+        return list(map(self.key_of(self.identity), self.rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,11 @@ class Lock:
     since: Mapping[str, str]  # database: a snapshot's xmin; without one, every row counts as written since
 
 
+def whole(key: Key) -> bool:
+    """Whether a key has no NULL in it: only then it can name a row."""
+    return key is not None and not (isinstance(key, tuple) and None in key)
+
+
 def select(
     site: Site, model: Model, tenant_id: int, *, lock: Lock | None = None, known: Values | None = None
 ) -> Selection:
@@ -59,10 +70,12 @@ def select(
     found: dict[TableName, Rows] = {}
     values: dict[Link, list[Any]] = dict(known or {})
     for table in model.tables:
+        within = [link for link in model.found_by(table) if link.within]
         for link in model.found_by(table):
-            if link not in values:
-                values[link] = found[link.parent].values(link.parent_column)
+            if link not in values and not link.within:
+                values[link] = found[link.parent].values(link.parent_columns)
         found[table] = _rows(site, model, table, tenant_id, values, lock)
+        values |= {link: found[table].values(link.parent_columns) for link in within if link not in values}
     return Selection(found=found, values=values)
 
 
@@ -102,31 +115,71 @@ def condition(model: Model, schema: Schema, table: TableName, tenant_id: int, va
     shape = schema.tables[table.table]
     if table == model.root:
         return SQL("{} = {}").format(Identifier(model.tenant.key), Literal(tenant_id))
-    return SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table))
+    near = SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table) if link in values)
+    within = [link for link in model.found_by(table) if link.within]
+    return _below(table, identity_of(shape), near, within) if within else near
 
 
-def _linked(shape: Table, link: Link, values: list[Any]) -> Composable:
-    where = among(shape, (link.column,), [(value,) for value in values])
+def _linked(shape: Table, link: Link, values: list[Key]) -> Composable:
+    return narrowed(among(shape, link.columns, values), link)
+
+
+def narrowed(condition: Composable, link: Link, *alias: str) -> Composable:
+    """A condition, and the one that the link itself makes of its child."""
     if link.where is None:
-        return where
-    return SQL("({} AND {} = {})").format(where, Identifier(link.where[0]), Literal(link.where[1]))
+        return condition
+    column, value = link.where
+    return SQL("({} AND {} = {})").format(condition, Identifier(*alias, column), Literal(value))
 
 
-def among(shape: Table, columns: Sequence[str], values: Iterable[tuple[Any, ...]]) -> Composable:
-    """That the columns hold one of these values: `id = ANY('{…}'::bigint[])`, or rows of unnested arrays."""
-    listed = list(values)
-    arrays = [array(shape, column, [value[place] for value in listed]) for place, column in enumerate(columns)]
+def _below(table: TableName, identity: Sequence[str], near: Composable, within: Sequence[Link]) -> Composable:
+    """Rows near the tenant, and the rows of the same table that those lead to, however far."""
+    columns = [*identity, *dict.fromkeys(name for link in within for name in link.parent_columns)]
+    return SQL(
+        "({identity}) IN (WITH RECURSIVE found AS (SELECT {columns} FROM {table} WHERE {near}"
+        " UNION SELECT {next} FROM {table} c JOIN found f ON {step}) SELECT {identity} FROM found)"
+    ).format(
+        identity=SQL(", ").join(map(Identifier, identity)),
+        columns=SQL(", ").join(map(Identifier, columns)),
+        next=SQL(", ").join(Identifier("c", name) for name in columns),
+        table=identifier(table.table),
+        near=near,
+        step=SQL(" OR ").join(narrowed(matched(link, "c", "f"), link, "c") for link in within),
+    )
+
+
+def matched(link: Link, child: str, parent: str) -> Composable:
+    """That a row under one alias is linked to a row under the other."""
+    pairs = zip(link.columns, link.parent_columns, strict=True)
+    alike = SQL("{} = {}")
+    return SQL(" AND ").join(alike.format(Identifier(child, one), Identifier(parent, two)) for one, two in pairs)
+
+
+def among(shape: Table, columns: Sequence[str], keys: Iterable[Key]) -> Composable:
+    """That the columns hold one of these keys: `id = ANY('{…}'::bigint[])`, or rows of unnested arrays."""
+    return holding(columns, shape, columns, keys)
+
+
+def holding(columns: Sequence[str], shape: Table, typed_as: Sequence[str], keys: Iterable[Key]) -> Composable:
+    """The same for columns of any table; the keys are of the type of a shape's columns."""
+    listed = list(keys)
     if len(columns) == 1:
-        return SQL("{} = ANY({})").format(Identifier(columns[0]), arrays[0])
-    return SQL("({}) IN (SELECT * FROM unnest({}))").format(
+        return SQL("{} = ANY({})").format(Identifier(columns[0]), array(shape, typed_as[0], listed))
+    arrays = [array(shape, name, [key[place] for key in listed]) for place, name in enumerate(typed_as)]
+    pairs = SQL("({}) IN (SELECT * FROM unnest({}))").format(
         SQL(", ").join(map(Identifier, columns)), SQL(", ").join(arrays)
     )
+    # By the place alone a row is found without a scan.
+    return SQL("{} = ANY({}) AND {}").format(Identifier("ctid"), arrays[1], pairs) if columns == KEYLESS else pairs
 
 
 def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
     """Values as an array of the column's type."""
-    kind = "tid" if column == "ctid" else shape.type_of(column)
+    kind = _PLACE.get(column) or shape.type_of(column)
     return SQL("{}::{}[]").format(Literal(list(values)), SQL(kind))
+
+
+_PLACE = {"tableoid": "oid", "ctid": "tid"}  # types of what no table lists
 
 
 def row_order(table: Table) -> Composable:

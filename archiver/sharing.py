@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from archiver.catalog import Link, Model, TableName
-from archiver.selection import Rows, Selection, Values
+from archiver.selection import Key, Rows, Selection, Values, whole
 from inventory.model import Depth
 
-Live = Callable[[Link, set[Any]], set[Any]]  # of these values of a link, which a live row outside the tenant names
+Live = Callable[[Link, set[Key]], set[Key]]  # of these keys of a link, which a live row outside the tenant names
+Row = tuple[Any, ...]
 
 
 def deletable(
@@ -17,7 +20,7 @@ def deletable(
 ) -> Mapping[TableName, Rows]:
     """The rows that go: found below the depth's start by a row that goes, and needed by no row that stays.
 
-    `went` are values of links whose parents went in an earlier transaction.
+    `went` are keys of links whose parents went in an earlier transaction.
     """
     below, start = model.below(depth), model.depths[depth].start
     gone: dict[TableName, Rows] = {}
@@ -33,44 +36,74 @@ def deletable(
 
 
 def _going(
+    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], live: Live, went: Values
+) -> Sequence[Row]:
+    rows = selection.found[table]
+    going = _reached(model, rows, table, {**gone, table: rows}, went)
+    for link in model.needed_by(table):
+        going = _without(rows, going, link, partial(live, link))
+    going = _unneeded(model, table, selection, gone, going)
+    if any(link.within for link in model.found_by(table)):
+        going = _settled(model, table, selection, gone, going, went)
+    return going
+
+
+def _settled(
     model: Model,
     table: TableName,
     selection: Selection,
     gone: Mapping[TableName, Rows],
-    live: Live,
+    going: Sequence[Row],
     went: Values,
-) -> list[tuple[Any, ...]]:
-    rows = selection.found[table]
-    links = [
-        (link, set(went.get(link) or gone[link.parent].values(link.parent_column))) for link in model.found_by(table)
+) -> Sequence[Row]:
+    """Where rows of a table lead to others of it: until each that goes is reached and needed by such rows only."""
+    while True:
+        rows = _only(selection.found[table], going)
+        left = _reached(model, rows, table, {**gone, table: rows}, went)
+        left = _unneeded(model, table, selection, {**gone, table: _only(rows, left)}, left)
+        if len(left) == len(going):
+            return left
+        going = left
+
+
+def _reached(model: Model, rows: Rows, table: TableName, gone: Mapping[TableName, Rows], went: Values) -> Sequence[Row]:
+    """The rows that a row which goes leads to."""
+    keys = [
+        (_key_of(rows, link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
+        for link in model.found_by(table)
     ]
-    reached = [row for row in rows.rows if any(_value(rows, row, link) in parents for link, parents in links)]
+    return [row for row in rows.rows if any(key_of(row) in parents for key_of, parents in keys)]
+
+
+def _unneeded(
+    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], going: Sequence[Row]
+) -> Sequence[Row]:
+    """Those that none of the tenant's own rows needs which stays."""
+    rows = selection.found[table]
     for link in model.needed_by(table):
-        needed = _needed(link, _only(rows, reached), selection, gone, live)
-        reached = [row for row in reached if _value(rows, row, link) not in needed]
-    return reached
+        if link.parent in gone:
+            found, goes = selection.found[link.parent], set(gone[link.parent].rows)
+            stay = set(_only(found, [row for row in found.rows if row not in goes]).values(link.parent_columns))
+            going = _without(rows, going, link, stay.intersection)
+    return going
 
 
-def _needed(link: Link, rows: Rows, selection: Selection, gone: Mapping[TableName, Rows], live: Live) -> set[Any]:
-    """The values of a link that name a row which stays: one of the tenant's own, or one outside."""
-    values = {value for row in rows.rows if (value := _value(rows, row, link)) is not None}
-    if not values:
-        return set()
-    staying: set[Any] = set()
-    if link.parent in selection.found:
-        found = selection.found[link.parent]
-        going = set(gone[link.parent].rows)
-        place = found.columns.index(link.parent_column)
-        staying = {row[place] for row in found.rows if row not in going}
-    return (values & staying) | live(link, values)
+def _without(rows: Rows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]) -> Sequence[Row]:
+    """Those of them whose key in a link nobody needs."""
+    key_of = _key_of(rows, link)
+    keys = {key for row in going if whole(key := key_of(row))}
+    staying = needed(keys) if keys else set()
+    return [row for row in going if key_of(row) not in staying] if staying else going
 
 
-def _value(rows: Rows, row: tuple[Any, ...], link: Link) -> Any:
-    """What the row says in a link's column; None where the link's condition does not hold for it."""
-    if link.where and str(row[rows.columns.index(link.where[0])]) != link.where[1]:
-        return None
-    return row[rows.columns.index(link.column)]
+def _key_of(rows: Rows, link: Link) -> Callable[[Row], Key]:
+    """What a row says in a link's columns; None where the link's condition does not hold for it."""
+    key_of = rows.key_of(link.columns)
+    if link.where is None:
+        return key_of
+    place, wanted = rows.columns.index(link.where[0]), link.where[1]
+    return lambda row: key_of(row) if str(row[place]) == wanted else None
 
 
-def _only(rows: Rows, kept: list[tuple[Any, ...]]) -> Rows:
-    return Rows(identity=rows.identity, columns=rows.columns, rows=kept)
+def _only(rows: Rows, chosen: Sequence[Row]) -> Rows:
+    return replace(rows, rows=chosen)

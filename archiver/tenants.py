@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archiver.postgres import SQL, Composable, Identifier, Session
+from archiver.catalog import MASTER
+from archiver.postgres import SQL, Composable, Identifier, Literal, Session
 from archiver.schema import identifier
 from errors import UsageError
+from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
 
 
@@ -18,7 +20,7 @@ class Tenant:
 
     id: int
     name: str
-    shard: str  # inventory name of the database its activity lies in
+    shard: str  # inventory name of the database its activity lies in; master where there are no shards
     customer_id: int | None
     customer_name: str | None
 
@@ -40,6 +42,8 @@ def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None
 def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[Tenant, ...]:
     """The live tenants of a customer; UsageError where there is no such customer."""
     customer = table.customer
+    if customer is None:
+        raise UsageError(f"The catalog of tables knows no customers of {table.noun}s.")
     known = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
     if not master.row(known, (customer_id,), doing="looking for a customer"):
         raise UsageError(f"There is no customer {customer_id}.")
@@ -63,22 +67,27 @@ def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[i
 
 
 def _select(master: Session, table: TenantTable, condition: Composable, args: Sequence[object]) -> tuple[Tenant, ...]:
-    customer = table.customer
+    customer, nothing = table.customer, SQL("NULL")
     query = SQL(
-        "SELECT t.{key}, t.{title}, t.{shard}, t.{customer}, c.{customer_title}"
-        " FROM {table} t LEFT JOIN {customers} c ON c.{customer_key} = t.{customer} WHERE {condition} ORDER BY t.{key}"
+        "SELECT t.{key}, t.{title}, {shard}, {customer}, {customer_title} FROM {table} t{joined}"
+        " WHERE {condition} ORDER BY t.{key}"
     ).format(
         key=Identifier(table.key),
         title=Identifier(table.title),
-        shard=Identifier(table.shard),
-        customer=Identifier(customer.column),
-        customer_title=Identifier(customer.title),
-        customer_key=Identifier(customer.key),
+        shard=Identifier("t", table.shard) if table.shard else Literal(MASTER),
+        customer=Identifier("t", customer.column) if customer else nothing,
+        customer_title=Identifier("c", customer.title) if customer else nothing,
         table=identifier(table.table),
-        customers=identifier(customer.table),
+        joined=_with_customers(customer) if customer else SQL(""),
         condition=condition,
     )
     return tuple(_tenant(row) for row in master.rows(query, args, doing=f"reading {table.table}"))
+
+
+def _with_customers(customer: Customer) -> Composable:
+    return SQL(" LEFT JOIN {} c ON c.{} = t.{}").format(
+        identifier(customer.table), Identifier(customer.key), Identifier(customer.column)
+    )
 
 
 def _tenant(row: tuple[Any, ...]) -> Tenant:

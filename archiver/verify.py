@@ -13,8 +13,9 @@ from archiver.bundle import Archive, opened
 from archiver.catalog import Link, Model, TableName
 from archiver.load import load
 from archiver.manifest import Manifest, Member
-from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.postgres import SQL, Composable, Session
 from archiver.schema import Schema, column_list, ddl, identifier
+from archiver.selection import matched, narrowed
 from errors import DamagedError, RefusedError
 
 
@@ -105,9 +106,5 @@ def _strays(table: TableName, links: Iterable[Link]) -> Composable:
 
 
 def _exists(link: Link) -> Composable:
-    found = SQL("EXISTS (SELECT 1 FROM {} p WHERE p.{} = c.{})").format(
-        identifier(link.parent.table), Identifier(link.parent_column), Identifier(link.column)
-    )
-    if link.where is None:
-        return found
-    return SQL("({} AND c.{} = {})").format(found, Identifier(link.where[0]), Literal(link.where[1]))
+    found = SQL("EXISTS (SELECT 1 FROM {} p WHERE {})").format(identifier(link.parent.table), matched(link, "c", "p"))
+    return narrowed(found, link, "c")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-from archiver.catalog import MASTER, Model
+from archiver.catalog import MASTER, SHARD, Model
 from archiver.postgres import DatabaseError, Session
 from archiver.schema import Schema, read_schema
 from errors import LockedError, UsageError
@@ -16,12 +16,22 @@ Open = Callable[[str], Session]  # a database's inventory name to a session
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """The two databases in which one tenant lives, each with its session and shape."""
+    """The databases in which one tenant lives, each with its session and shape: master, and its shard if it has one."""
 
-    sessions: Mapping[str, Session]  # by database of the model: master, shard
+    sessions: dict[str, Session]  # by database of the model: master, then shard
     schemas: Mapping[str, Schema]
-    shard: str  # the shard's inventory name
+    shard: str  # the shard's inventory name; master where there are no shards
     other_shards: tuple[Session, ...]  # which may still name the tenant's rows
+
+    @property
+    def master(self) -> Session:
+        """The session on master."""
+        return self.sessions[MASTER]
+
+    @property
+    def apart(self) -> Session | None:
+        """The session on the shard; None where all lies in master, and one transaction is enough."""
+        return self.sessions.get(SHARD)
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Workplace:
     def schema(self, name: str) -> Schema:
         """The shape of the model's tables in a database, read once a run."""
         if name not in self._schemas:
-            kind = MASTER if name == MASTER else "shard"
+            kind = MASTER if name == MASTER else SHARD
             self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
         return self._schemas[name]
 
@@ -58,17 +68,21 @@ class Workplace:
 
     def site(self, shard: str) -> Site:
         """Where the tenants of a shard live; UsageError for a shard that the inventory does not have."""
-        self._known(shard)
+        names = self._names(shard)
         return Site(
-            sessions={MASTER: self.master, "shard": self.session(shard)},
-            schemas={MASTER: self.schema(MASTER), "shard": self.schema(shard)},
+            sessions={database: self.session(name) for database, name in names.items()},
+            schemas={database: self.schema(name) for database, name in names.items()},
             shard=shard,
             other_shards=tuple(self.session(name) for name in self.shards if name != shard),
         )
 
-    def _known(self, shard: str) -> None:
+    def _names(self, shard: str) -> dict[str, str]:
+        """The inventory names of a tenant's databases, by database of the model."""
+        if self.model.tenant.shard is None:
+            return {MASTER: MASTER}
         if shard not in self.shards:
             raise UsageError(f"Shard {shard!r} is not in the inventory (there: {', '.join(self.shards)}).")
+        return {MASTER: MASTER, SHARD: shard}
 
     def close(self) -> None:
         """Ends every session; whatever was open there is rolled back."""
@@ -85,8 +99,7 @@ class Workplace:
     @contextmanager
     def keeping(self, noun: str, tenant_id: int, shard: str) -> Iterator[None]:
         """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
-        self._known(shard)
-        sessions = [self.master, self.session(shard)]
+        sessions = [self.session(name) for name in self._names(shard).values()]
         shared = [(session, _LOCK_SHARED, _EVERYTHING) for session in sessions]
         own = [(session, _LOCK, f"cutover {noun} {tenant_id}") for session in sessions]
         with _held([*shared, *own]):

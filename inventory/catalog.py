@@ -24,8 +24,8 @@ class Tenant:
     table: str
     key: str
     title: str  # column with the tenant's name
-    shard: str  # column with the name of the database its activity lies in
-    customer: Customer
+    shard: str | None = None  # column with the name of the database its activity lies in; none: all lies in master
+    customer: Customer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,9 @@ class Table:
     """How a table's rows are found, and who else may need one of them."""
 
     group: str
-    found_by: tuple[str, ...] = ()  # `column = table.column [where column = value]`, any of them
-    needed_by: tuple[str, ...] = ()  # `column = table.column` of rows elsewhere that keep one alive
+    # `column = table.column [where column = value]` or `(a, b) = table.(x, y)`: any of them
+    found_by: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()  # the same of rows elsewhere that keep one alive
     triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire, and why it does no harm
     ignored: Mapping[str, str] = field(
         default_factory=dict

@@ -18,7 +18,6 @@ TENANT = Tenant(
     table="schools",
     key="id",
     title="name",
-    shard="shard",
     customer=Customer(column="customer_id", table="customers", key="id", title="name"),
 )
 
@@ -50,9 +49,25 @@ def test_tables_stand_after_those_they_are_found_by() -> None:
 def test_a_link_may_cross_databases_and_carry_a_condition() -> None:
     model = resolve(load_catalog("catalog.yaml"))
 
-    assert Link(TableName("master", "students"), "id", TableName("shard", "enrollments"), "student_id") in model.links
+    by_enrollment = Link(TableName("master", "students"), ("id",), TableName("shard", "enrollments"), ("student_id",))
+    assert by_enrollment in model.links
     taggings = model.found_by(TableName("master", "taggings"))
     assert taggings[0].where == ("taggable_type", "School")
+
+
+def test_a_link_may_have_several_columns_and_lead_to_its_own_table() -> None:
+    model = resolve(
+        catalog(
+            orders=found_by("school_id = schools.id"),
+            lines=found_by("(school_id, number) = orders.(school_id, order_number)", "above_id = lines.id"),
+        )
+    )
+
+    by_order, by_line = model.found_by(TableName("master", "lines"))
+    assert (by_order.columns, by_order.parent_columns) == (("school_id", "number"), ("school_id", "order_number"))
+    assert str(by_order) == "master.lines.(school_id, number) = master.orders.(school_id, order_number)"
+    assert (by_order.within, by_line.within) == (False, True)
+    assert model.columns(by_order.child) == ("above_id", "id", "number", "school_id")
 
 
 def test_a_depth_reaches_what_is_found_below_its_start() -> None:
@@ -68,6 +83,9 @@ def test_a_depth_reaches_what_is_found_below_its_start() -> None:
     ("tables", "expected"),
     [
         ({"a": found_by("nonsense")}, "databases/master/a/found_by: expected `column = table.column"),
+        ({"a": found_by("(x, y) = schools.id")}, "or `(a, b) = table.(x, y)`, got '(x, y) = schools.id'"),
+        ({"a": found_by("above = a.id")}, "databases/master/a/found_by: expected a way to find its rows, got none"),
+        ({"schools": found_by("above = schools.id")}, "databases/master/schools/found_by: expected nothing, it has"),
         ({"a": found_by("x = gone.id")}, "expected a table that stands in the catalog, got master.gone"),
         ({"a": found_by()}, "databases/master/a/found_by: expected a way to find its rows, got none"),
         ({"a": found_by("x = b.id"), "b": found_by("x = a.id")}, "expected no cycle, got one through master.a"),
