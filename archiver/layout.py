@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from archiver.catalog import TableName
 from archiver.manifest import Manifest
 from archiver.postgres import SETTINGS
-from archiver.schema import NAMESPACE, Table, ddl, load_order, quoted
+from archiver.schema import NAMESPACE, Schema, Table, ddl, load_order, quoted
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
@@ -54,26 +54,35 @@ def restore_sql(manifest: Manifest) -> str:
     """psql script that loads the rows which are not there yet, what a foreign key names before what names it."""
     pins = "\n".join(f"SET {key} TO '{value}';" for key, value in SETTINGS.items())
     parts = (
-        (database, (line for table in load_order(schema) for line in _load(database, table, schema.tables[table])))
+        (database, (line for group in load_order(schema) for line in _load(database, schema, group)))
         for database, schema in manifest.schemas.items()
     )
     return _script("Loads the rows that are not there yet. Run it where the archive was unpacked.", parts, pins)
 
 
-def _load(database: str, name: str, table: Table) -> Iterable[str]:
-    target, columns = f"{NAMESPACE}.{quoted(name)}", ", ".join(quoted(column.name) for column in table.copied)
-    source = f"({columns}) FROM '{member(TableName(database, name))}'"
-    if not table.primary_key and any(column.type in UNCOMPARABLE for column in table.columns):
-        yield f"\\copy {target} {source}"
-        return
-    yield f"CREATE TEMP TABLE stage AS SELECT {columns} FROM {target} WITH NO DATA;"
-    yield f"\\copy pg_temp.stage {source}"
-    yield f"INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg_temp.stage"
+def _load(database: str, schema: Schema, group: tuple[str, ...]) -> Iterator[str]:
+    """Tables whose foreign keys form a cycle are filled in one statement: keys are looked at when it ends."""
+    inserts = []
+    for number, name in enumerate(group):
+        table, target = schema.tables[name], f"{NAMESPACE}.{quoted(name)}"
+        columns = ", ".join(quoted(column.name) for column in table.copied)
+        source = f"({columns}) FROM '{member(TableName(database, name))}'"
+        if not table.primary_key and any(column.type in UNCOMPARABLE for column in table.columns):
+            yield f"\\copy {target} {source}"
+            return
+        yield f"CREATE TEMP TABLE stage_{number} AS SELECT {columns} FROM {target} WITH NO DATA;"
+        yield f"\\copy pg_temp.stage_{number} {source}"
+        inserts.append(_insert(target, columns, table, f"pg_temp.stage_{number}"))
+    before = ", ".join(f"part_{number} AS ({text} RETURNING 1)" for number, text in enumerate(inserts[:-1]))
+    yield f"{f'WITH {before} ' if before else ''}{inserts[-1]};"
+    yield f"DROP TABLE {', '.join(f'pg_temp.stage_{number}' for number in range(len(group)))};"
+
+
+def _insert(target: str, columns: str, table: Table, stage: str) -> str:
+    insert = f"INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage}"
     if table.primary_key:
-        yield f"ON CONFLICT ({', '.join(map(quoted, table.primary_key))}) DO NOTHING;"
-    else:
-        yield f"EXCEPT ALL SELECT {columns} FROM {target};"
-    yield "DROP TABLE pg_temp.stage;"
+        return f"{insert} ON CONFLICT ({', '.join(map(quoted, table.primary_key))}) DO NOTHING"
+    return f"{insert} EXCEPT ALL SELECT {columns} FROM {target}"
 
 
 def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]], before: str = "") -> str:

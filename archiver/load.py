@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from archiver import layout
@@ -36,15 +36,15 @@ def load_database(
     `kept` are tables of which the deletion left rows live.
     """
     schema, sharable = archive.manifest.schemas[database], _sharable(model, archive)
-    loaded = {}
-    for name in load_order(schema):
-        table = TableName(database, name)
-        if table in sharable or str(table) in kept:
-            loaded[str(table)] = _beside(session, schema, model, table, archive)
+    loaded: dict[str, Loaded] = {}
+    for group in load_order(schema):
+        tables = [TableName(database, name) for name in group]
+        if len(tables) > 1 or any(table in sharable or str(table) in kept for table in tables):
+            loaded |= _beside(session, schema, model, tables, archive)
         else:
-            rows = load(session, schema, table, archive)
-            _all_came(table, rows, archive.manifest.members[layout.member(table)].rows)
-            loaded[str(table)] = Loaded(inserted=rows)
+            rows = load(session, schema, tables[0], archive)
+            _all_came(tables[0], rows, archive.manifest.members[layout.member(tables[0])].rows)
+            loaded[str(tables[0])] = Loaded(inserted=rows)
     return loaded
 
 
@@ -64,26 +64,68 @@ def _many(archive: Archive, link: Link, sharable: set[TableName]) -> bool:
     return link.parent in sharable or parent.primary_key != link.parent_columns
 
 
-def _beside(session: Session, schema: Schema, model: Model, table: TableName, archive: Archive) -> Loaded:
-    """Loads a table beside its live rows: missing rows are inserted, live ones stay and are compared."""
-    shape, live = schema.tables[table.table], identifier(table.table)
+@dataclass(frozen=True, kw_only=True)
+class _Staged:
+    """A table's archived rows beside the live ones."""
+
+    table: TableName
+    shape: Table
+    place: Composable  # the temporary table they lie in
+    rows: int
+    match: Composable | None  # that a staged row `s` and a live row `l` have one key; None: there is no key
+    links: tuple[Link, ...]  # by which the table's rows are found
+
+    @property
+    def live(self) -> Composable:
+        """The table itself."""
+        return identifier(self.table.table)
+
+    @property
+    def missing(self) -> Composable:
+        """The query for the rows that are not live."""
+        return _missing_copies(self) if self.match is None else _missing_by_key(self, self.match)
+
+
+def _beside(
+    session: Session, schema: Schema, model: Model, tables: Sequence[TableName], archive: Archive
+) -> dict[str, Loaded]:
+    """Loads tables beside their live rows: missing rows are inserted, live ones stay and are compared."""
+    staged = [_stage(session, schema, model, table, archive) for table in tables]
+    for one in staged:
+        _keep(session, one)
+    differing = [_differing(session, one) for one in staged]
+    inserted = _insert(session, staged)
+    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.place for one in staged)))
+    return {
+        str(one.table): Loaded(inserted=came, there=one.rows - came - differ, differing=differ)
+        for one, came, differ in zip(staged, inserted, differing, strict=True)
+    }
+
+
+def _stage(session: Session, schema: Schema, model: Model, table: TableName, archive: Archive) -> _Staged:
+    shape, place = schema.tables[table.table], Identifier("pg_temp", f"stage {table.table}")
     columns = column_list(shape)
-    session.execute("DROP TABLE IF EXISTS pg_temp.stage")
-    session.execute(SQL("CREATE TEMP TABLE stage AS SELECT {} FROM {} WITH NO DATA").format(columns, live))
-    stage = SQL("pg_temp.stage ({})").format(columns)
-    rows = session.copy_in(stage, archive.open(layout.member(table)), doing=f"loading {table}")
-    match = _alike(shape.primary_key) if shape.primary_key else None
-    if match:
-        _keep(session, table, shape, match)
-    differing = _differing(session, table, shape, match) if match else 0
-    missing = _missing_by_key(shape, live, match) if match else _missing_copies(shape, live, model.found_by(table))
-    wanted = session.row(SQL("SELECT count(*) FROM ({}) missing").format(missing), doing=f"comparing {table}")[0]
-    inserted = session.execute(
-        SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(live, columns, missing), doing=f"loading {table}"
+    session.execute(
+        SQL(
+            "DROP TABLE IF EXISTS {place}; CREATE TEMP TABLE {name} AS SELECT {columns} FROM {live} WITH NO DATA"
+        ).format(place=place, name=Identifier(f"stage {table.table}"), columns=columns, live=identifier(table.table))
     )
-    _all_came(table, inserted, wanted)
-    session.execute("DROP TABLE pg_temp.stage")
-    return Loaded(inserted=inserted, there=rows - inserted - differing, differing=differing)
+    target = SQL("{} ({})").format(place, columns)
+    rows = session.copy_in(target, archive.open(layout.member(table)), doing=f"loading {table}")
+    match = _alike(shape.primary_key) if shape.primary_key else None
+    return _Staged(table=table, shape=shape, place=place, rows=rows, match=match, links=model.found_by(table))
+
+
+def _insert(session: Session, staged: Sequence[_Staged]) -> list[int]:
+    """Inserts what is missing, in one statement: tables may name each other in a circle."""
+    tables = ", ".join(str(one.table) for one in staged)
+    count, insert = SQL("SELECT count(*) FROM ({}) missing"), SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}")
+    wanted = [session.row(count.format(one.missing), doing=f"comparing {one.table}")[0] for one in staged]
+    inserts = [insert.format(one.live, column_list(one.shape), one.missing) for one in staged]
+    inserted = session.counts(inserts, doing=f"loading {tables}")
+    for one, came, all_of_them in zip(staged, inserted, wanted, strict=True):
+        _all_came(one.table, came, all_of_them)
+    return inserted
 
 
 def _all_came(table: TableName, inserted: int, wanted: int) -> None:
@@ -92,12 +134,14 @@ def _all_came(table: TableName, inserted: int, wanted: int) -> None:
         raise RefusedError(f"Loading {table} refused: {inserted} of {wanted} rows came. Does a trigger take them away?")
 
 
-def _keep(session: Session, table: TableName, shape: Table, match: Composable) -> None:
+def _keep(session: Session, one: _Staged) -> None:
     """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
-    query = SQL("SELECT 1 FROM {} l JOIN pg_temp.stage s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
-        identifier(table.table), match, SQL(", ").join(SQL("l.{}").format(Identifier(key)) for key in shape.primary_key)
+    if one.match is None:
+        return
+    query = SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
+        one.live, one.place, one.match, SQL(", ").join(Identifier("l", key) for key in one.shape.primary_key)
     )
-    session.rows(query, doing=f"looking at the live rows of {table}")
+    session.rows(query, doing=f"looking at the live rows of {one.table}")
 
 
 def _alike(columns: Iterable[str]) -> Composable:
@@ -105,28 +149,35 @@ def _alike(columns: Iterable[str]) -> Composable:
     return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in columns)
 
 
-def _differing(session: Session, table: TableName, shape: Table, match: Composable) -> int:
-    query = SQL("SELECT count(*) FROM pg_temp.stage s JOIN {} l ON {} WHERE {} <> {}").format(
-        identifier(table.table), match, _whole(shape, "s"), _whole(shape, "l")
+def _differing(session: Session, one: _Staged) -> int:
+    if one.match is None:
+        return 0
+    query = SQL("SELECT count(*) FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
+        one.place, one.live, one.match, _whole(one.shape, "s"), _whole(one.shape, "l")
     )
-    return int(session.row(query, doing=f"comparing {table}")[0])
+    return int(session.row(query, doing=f"comparing {one.table}")[0])
 
 
-def _missing_by_key(shape: Table, live: Composable, match: Composable) -> Composable:
-    query = SQL("SELECT {} FROM pg_temp.stage s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
-    return query.format(column_list(shape), live, match)
+def _missing_by_key(one: _Staged, match: Composable) -> Composable:
+    query = SQL("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
+    return query.format(column_list(one.shape), one.place, one.live, match)
 
 
-def _missing_copies(shape: Table, live: Composable, links: tuple[Link, ...]) -> Composable:
+def _missing_copies(one: _Staged) -> Composable:
     """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
-    near = SQL(" OR ").join(SQL("({})").format(_alike(link.columns)) for link in links)
     return SQL(
-        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS copy FROM pg_temp.stage s) s"
+        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS copy FROM {place} s) s"
         " WHERE copy > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"
-    ).format(columns=column_list(shape), whole_s=_whole(shape, "s"), whole_l=_whole(shape, "l"), live=live, near=near)
+    ).format(
+        columns=column_list(one.shape),
+        whole_s=_whole(one.shape, "s"),
+        whole_l=_whole(one.shape, "l"),
+        place=one.place,
+        live=one.live,
+        near=SQL(" OR ").join(SQL("({})").format(_alike(link.columns)) for link in one.links),
+    )
 
 
 def _whole(shape: Table, alias: str) -> Composable:
     """A row as text, over the copied columns: what COPY would say of it."""
-    columns = (SQL("{}.{}").format(SQL(alias), Identifier(column.name)) for column in shape.copied)
-    return SQL("ROW({})::text").format(SQL(", ").join(columns))
+    return SQL("ROW({})::text").format(SQL(", ").join(Identifier(alias, column.name) for column in shape.copied))

@@ -114,6 +114,22 @@ class Session:
             cursor.execute(query, args)
             return int(cursor.rowcount)
 
+    def counts(self, statements: Sequence[Composable], *, doing: str) -> list[int]:
+        """Runs several INSERT, UPDATE or DELETE as one statement, which sees its constraints when all of it is done.
+
+        Returns the number of rows that each touched.
+        """
+        if len(statements) == 1:
+            return [self.execute(statements[0], doing=doing)]
+        parts = [Identifier(f"part_{number}") for number in range(len(statements))]
+        query = SQL("WITH {} SELECT {}").format(
+            SQL(", ").join(
+                SQL("{} AS ({} RETURNING 1)").format(part, text) for part, text in zip(parts, statements, strict=True)
+            ),
+            SQL(", ").join(SQL("(SELECT count(*) FROM {})").format(part) for part in parts),
+        )
+        return list(self.row(query, doing=doing))
+
     def copy_out(self, query: Composable, sink: Sink, *, doing: str) -> int:
         """Streams the rows of a query, its values written in as Literals, as COPY text into a sink; how many."""
         statement = SQL("COPY ({}) TO STDOUT").format(query)

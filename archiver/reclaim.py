@@ -16,7 +16,7 @@ from archiver.extract import spooled
 from archiver.load import load_database
 from archiver.postgres import SQL, Identifier, Session
 from archiver.records import Record, State
-from archiver.schema import Table, identifier, load_order, read_schema
+from archiver.schema import Schema, identifier, load_order, read_schema
 from archiver.selection import Key, Lock, Rows, Selection, Values, among, array, holding, select
 from archiver.sharing import deletable
 from archiver.verify import Verified
@@ -238,20 +238,28 @@ def _appeared(
 
 def _delete(site: Site, database: str, gone: Gone) -> None:
     """Deletes by identity, what names another row before what it names; whatever forbids it says so before a commit."""
-    schema = site.schemas[database]
-    for name in reversed(load_order(schema)):
-        rows = gone[TableName(database, name)]
-        if rows.rows:
-            _delete_rows(site.sessions[database], name, schema.tables[name], rows)
-    site.sessions[database].execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    schema, session = site.schemas[database], site.sessions[database]
+    for group in reversed(load_order(schema)):
+        rows = {name: found for name in group if (found := gone[TableName(database, name)]).rows}
+        if rows:
+            _delete_together(session, schema, rows)
+    session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
 
 
-def _delete_rows(session: Session, name: str, shape: Table, rows: Rows) -> None:
-    query = SQL("DELETE FROM {} WHERE {}").format(identifier(name), among(shape, rows.identity, rows.identities()))
-    count = session.execute(query, doing=f"deleting from {name}")
-    if count != len(rows.rows):
+def _delete_together(session: Session, schema: Schema, rows: Mapping[str, Rows]) -> None:
+    """One statement, which looks at foreign keys when it ends: tables may name each other in a circle."""
+    delete, tables = SQL("DELETE FROM {} WHERE {}"), ", ".join(rows)
+    counts = session.counts(
+        [
+            delete.format(identifier(name), among(schema.tables[name], found.identity, found.identities()))
+            for name, found in rows.items()
+        ],
+        doing=f"deleting from {tables}",
+    )
+    if counts != [len(found.rows) for found in rows.values()]:
+        proved = sum(len(found.rows) for found in rows.values())
         raise RefusedError(
-            f"Deleting from {name} on {session.where} refused: {count} rows went, {len(rows.rows)} were proved."
+            f"Deleting from {tables} on {session.where} refused: {sum(counts)} rows went, {proved} were proved."
         )
 
 

@@ -140,19 +140,32 @@ def _table(data: Mapping[str, Any]) -> Table:
     )
 
 
-def load_order(schema: Schema) -> tuple[str, ...]:
-    """Tables so that what a foreign key names is loaded before; Problems where they form a cycle."""
-    targets = {
-        name: {key.target for key in table.foreign_keys} & set(schema.tables) - {name}
-        for name, table in schema.tables.items()
+def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
+    """Tables so that what a foreign key names is loaded before; those on a cycle of keys stand together."""
+    tables = schema.tables
+    named = {name: {key.target for key in tables[name].foreign_keys} & set(tables) for name in tables}
+    beyond = {name: _reached(name, named) for name in named}
+    groups = {
+        name: tuple(other for other in named if other == name or (other in beyond[name] and name in beyond[other]))
+        for name in named
     }
-    order: list[str] = []
-    while ready := [name for name in schema.tables if name not in order and targets[name] <= set(order)]:
-        order.extend(ready)
-    if len(order) < len(targets):
-        cycle = sorted(targets.keys() - set(order))
-        raise Problems("Foreign keys form a cycle that no loading order satisfies:", cycle)
+    order: list[tuple[str, ...]] = []
+    placed: set[str] = set()
+    while waiting := [name for name in named if name not in placed]:
+        group = next(groups[name] for name in waiting if beyond[name] <= placed.union(groups[name]))
+        order.append(group)
+        placed.update(group)
     return tuple(order)
+
+
+def _reached(name: str, named: Mapping[str, set[str]]) -> set[str]:
+    """Every table that a chain of foreign keys leads to."""
+    reached: set[str] = set()
+    ahead = {name}
+    while ahead:
+        ahead = {target for one in ahead for target in named[one]} - reached
+        reached |= ahead
+    return reached
 
 
 def ddl(schema: Schema) -> tuple[str, ...]:
@@ -209,7 +222,7 @@ SELECT c.relname, k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.
 
 # Enums first, then domains, which may rest on them; array types count as their element's.
 _TYPES = """
-WITH used AS (
+WITH RECURSIVE used AS (
     SELECT DISTINCT coalesce(e.oid, t.oid) AS oid
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -220,7 +233,7 @@ WITH used AS (
 ), wanted AS (
     SELECT oid FROM used
     UNION
-    SELECT t.typbasetype FROM used JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype = 'd'
+    SELECT t.typbasetype FROM wanted JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype = 'd'
 )
 SELECT pg_catalog.format_type(t.oid, NULL),
        CASE t.typtype
