@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -14,6 +15,7 @@ from pathlib import Path
 from archiver import bundle, completeness, layout, records
 from archiver.catalog import Model
 from archiver.extract import Extract, Extraction, IdArrays
+from archiver.fence import fenced
 from archiver.folders import work_folder
 from archiver.postgres import DatabaseError, Session
 from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
@@ -23,6 +25,7 @@ from archiver.tenants import Tenant
 from archiver.verify import verify
 from archiver.workplace import Site, Workplace
 from errors import CutoverError, DamagedError, RefusedError, UsageError
+from inventory.model import Fence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,7 @@ class Archiver:
     bucket: Bucket
     scratch: Session
     work: Path  # where rows are spooled
+    fence: Fence | None = None
     extraction: Extraction = field(default_factory=IdArrays)
     reclaiming: Reclaim = field(default_factory=DeleteRows)
 
@@ -85,11 +89,21 @@ def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: T
 def _attempt(archiver: Archiver, shard: str, tenants: Sequence[Tenant], order: Order) -> list[Outcome]:
     began, act = time.monotonic(), _pretend if order.pretend else _archive
     try:
-        with work_folder(archiver.work) as work:
+        with work_folder(archiver.work) as work, _fenced(archiver, tenants, order):
             return act(archiver, archiver.place.site(shard), tenants, order, work)
     except CutoverError as error:
         archiver.place.forget_schemas()  # a migration may be what went wrong
         return [Outcome(tenant_id=one.id, seconds=time.monotonic() - began, error=error) for one in tenants]
+
+
+@contextmanager
+def _fenced(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> Iterator[None]:
+    """Keeps the application off these tenants, but in a night, when maintenance mode does."""
+    fence = None if order.pretend or order.night else archiver.fence
+    with ExitStack() as fences:
+        for tenant in tenants:
+            fences.enter_context(fenced(fence, archiver.model.tenant.noun, tenant.id))
+        yield
 
 
 def _archive(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: Order, work: Path) -> list[Outcome]:

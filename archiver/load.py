@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from archiver import layout
 from archiver.bundle import Archive
 from archiver.catalog import Link, Model, TableName
-from archiver.postgres import SQL, Composable, Identifier, Session
-from archiver.schema import Schema, Table, column_list, identifier, load_order
+from archiver.kept import Kept, digest, key_text
+from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.schema import Schema, Table, column_list, identifier, load_order, row_text
 from errors import RefusedError
 
 
@@ -19,7 +20,17 @@ class Loaded:
 
     inserted: int = 0
     there: int = 0  # already live and equal
+    replaced: int = 0  # live as an older archive held it: the newer copy took its place
     differing: int = 0  # already live with other content: the live row stayed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours:
+    """What is known of live rows beside which an archive is loaded."""
+
+    kept: Collection[str]  # tables of which the deletion left rows live
+    older: Callable[[Collection[Kept]], Collection[Kept]]  # which of these came unchanged out of an older archive
+    everywhere: bool = False  # rows of any table may be live
 
 
 def load(session: Session, schema: Schema, table: TableName, archive: Archive) -> int:
@@ -29,18 +40,15 @@ def load(session: Session, schema: Schema, table: TableName, archive: Archive) -
 
 
 def load_database(
-    session: Session, database: str, model: Model, archive: Archive, kept: Collection[str]
+    session: Session, database: str, model: Model, archive: Archive, live: Neighbours
 ) -> dict[str, Loaded]:
-    """Loads all tables of one database, what a foreign key names before what names it; in the caller's transaction.
-
-    `kept` are tables of which the deletion left rows live.
-    """
+    """Loads all tables of one database, what a foreign key names before what names it; in the caller's transaction."""
     schema, sharable = archive.manifest.schemas[database], _sharable(model, archive)
     loaded: dict[str, Loaded] = {}
     for group in load_order(schema):
         tables = [TableName(database, name) for name in group]
-        if len(tables) > 1 or any(table in sharable or str(table) in kept for table in tables):
-            loaded |= _beside(session, schema, model, tables, archive)
+        if live.everywhere or len(tables) > 1 or any(table in sharable or str(table) in live.kept for table in tables):
+            loaded |= _beside(session, schema, model, tables, archive, live)
         else:
             rows = load(session, schema, tables[0], archive)
             _all_came(tables[0], rows, archive.manifest.members[layout.member(tables[0])].rows)
@@ -72,7 +80,7 @@ class _Staged:
     shape: Table
     place: Composable  # the temporary table they lie in
     rows: int
-    match: Composable | None  # that a staged row `s` and a live row `l` have one key; None: there is no key
+    match: Composable  # that a staged row `s` and a live row `l` have one key; never, where there is no key
     links: tuple[Link, ...]  # by which the table's rows are found
 
     @property
@@ -83,22 +91,30 @@ class _Staged:
     @property
     def missing(self) -> Composable:
         """The query for the rows that are not live."""
-        return _missing_copies(self) if self.match is None else _missing_by_key(self, self.match)
+        return _missing_by_key(self) if self.shape.primary_key else _missing_copies(self)
 
 
 def _beside(
-    session: Session, schema: Schema, model: Model, tables: Sequence[TableName], archive: Archive
+    session: Session, schema: Schema, model: Model, tables: Sequence[TableName], archive: Archive, live: Neighbours
 ) -> dict[str, Loaded]:
-    """Loads tables beside their live rows: missing rows are inserted, live ones stay and are compared."""
+    """Loads tables beside their live rows: missing rows are inserted, live ones are compared.
+
+    A live row with other content stays, unless it came unchanged out of an older archive.
+    """
     staged = [_stage(session, schema, model, table, archive) for table in tables]
     for one in staged:
         _keep(session, one)
     differing = [_differing(session, one) for one in staged]
+    replaced = [
+        _replace(session, one, live.older(rows)) if rows else 0 for one, rows in zip(staged, differing, strict=True)
+    ]
     inserted = _insert(session, staged)
     session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.place for one in staged)))
     return {
-        str(one.table): Loaded(inserted=came, there=one.rows - came - differ, differing=differ)
-        for one, came, differ in zip(staged, inserted, differing, strict=True)
+        str(one.table): Loaded(
+            inserted=came, there=one.rows - came - len(rows), replaced=new, differing=len(rows) - new
+        )
+        for one, came, rows, new in zip(staged, inserted, differing, replaced, strict=True)
     }
 
 
@@ -112,7 +128,7 @@ def _stage(session: Session, schema: Schema, model: Model, table: TableName, arc
     )
     target = SQL("{} ({})").format(place, columns)
     rows = session.copy_in(target, archive.open(layout.member(table)), doing=f"loading {table}")
-    match = _alike(shape.primary_key) if shape.primary_key else None
+    match = _alike(shape.primary_key) if shape.primary_key else SQL("false")
     return _Staged(table=table, shape=shape, place=place, rows=rows, match=match, links=model.found_by(table))
 
 
@@ -136,7 +152,7 @@ def _all_came(table: TableName, inserted: int, wanted: int) -> None:
 
 def _keep(session: Session, one: _Staged) -> None:
     """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
-    if one.match is None:
+    if not one.shape.primary_key:
         return
     query = SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
         one.live, one.place, one.match, SQL(", ").join(Identifier("l", key) for key in one.shape.primary_key)
@@ -149,18 +165,48 @@ def _alike(columns: Iterable[str]) -> Composable:
     return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in columns)
 
 
-def _differing(session: Session, one: _Staged) -> int:
-    if one.match is None:
-        return 0
-    query = SQL("SELECT count(*) FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
-        one.place, one.live, one.match, _whole(one.shape, "s"), _whole(one.shape, "l")
+def _differing(session: Session, one: _Staged) -> list[Kept]:
+    """The live rows that say something else than their copies in the archive."""
+    if not one.shape.primary_key:
+        return []
+    query = SQL("SELECT {}, {} FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
+        key_text(one.shape, "l"),
+        digest(one.shape, "l"),
+        one.place,
+        one.live,
+        one.match,
+        _whole(one.shape, "s"),
+        _whole(one.shape, "l"),
     )
-    return int(session.row(query, doing=f"comparing {one.table}")[0])
+    rows = session.rows(query, doing=f"comparing {one.table}")
+    return [Kept(table=str(one.table), key=key, digest=text) for key, text in rows]
 
 
-def _missing_by_key(one: _Staged, match: Composable) -> Composable:
+def _replace(session: Session, one: _Staged, older: Collection[Kept]) -> int:
+    """Puts the archive's copies in the place of these live rows, where they still are as they were seen."""
+    fixed = one.shape.primary_key
+    columns = [column.name for column in one.shape.copied if column.name not in fixed and not column.identity]
+    if not older or not columns:
+        return 0
+    query = SQL(
+        "UPDATE {live} l SET {values} FROM {place} s, unnest({keys}::text[], {digests}::text[]) o (key, digest)"
+        " WHERE {match} AND {key} = o.key AND {digest} = o.digest"
+    ).format(
+        live=one.live,
+        values=SQL(", ").join(SQL("{0} = s.{0}").format(Identifier(name)) for name in columns),
+        place=one.place,
+        keys=Literal([row.key for row in older]),
+        digests=Literal([row.digest for row in older]),
+        match=one.match,
+        key=key_text(one.shape, "l"),
+        digest=digest(one.shape, "l"),
+    )
+    return session.execute(query, doing=f"replacing older copies in {one.table}")
+
+
+def _missing_by_key(one: _Staged) -> Composable:
     query = SQL("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
-    return query.format(column_list(one.shape), one.place, one.live, match)
+    return query.format(column_list(one.shape), one.place, one.live, one.match)
 
 
 def _missing_copies(one: _Staged) -> Composable:
@@ -179,5 +225,4 @@ def _missing_copies(one: _Staged) -> Composable:
 
 
 def _whole(shape: Table, alias: str) -> Composable:
-    """A row as text, over the copied columns: what COPY would say of it."""
-    return SQL("ROW({})::text").format(SQL(", ").join(Identifier(alias, column.name) for column in shape.copied))
+    return row_text((column.name for column in shape.copied), alias)

@@ -61,6 +61,15 @@ CREATE TABLE IF NOT EXISTS archiver.gone (
     ids bigint[] NOT NULL,
     PRIMARY KEY (record_id, table_name)
 );
+CREATE TABLE IF NOT EXISTS archiver.kept (
+    record_id bigint NOT NULL,
+    table_name text NOT NULL,
+    key text NOT NULL,
+    digest text NOT NULL,
+    archived_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (table_name, key, record_id)
+);
+CREATE INDEX IF NOT EXISTS kept_by_record ON archiver.kept (record_id);
 CREATE TABLE IF NOT EXISTS archiver.log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),

@@ -131,9 +131,13 @@ def restoring(session: Session, record: Record) -> Record:
     return _advance(session, record, State.RESTORING)
 
 
-def step_back(session: Session, record: Record, state: State) -> Record:
-    """Writes that the act which the state named did not happen."""
-    return _advance(session, record, state)
+def step_back(session: Session, record: Record, state: State) -> None:
+    """Writes that the act which the record's state names did not happen; nothing, where its end was written since."""
+    session.execute(
+        "UPDATE archiver.records SET state = %s WHERE id = %s AND state = %s",
+        (state.value, record.id, record.state.value),
+        doing=f"writing the record's state {state.value}",
+    )
 
 
 def archived(session: Session, record: Record, kept: Mapping[str, int]) -> Record:

@@ -6,14 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-from archiver import notes, records
+from archiver import kept, notes, records, tenants
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model
 from archiver.folders import work_folder
-from archiver.load import Loaded, load_database
+from archiver.load import Loaded, Neighbours, load_database
 from archiver.postgres import SQL, Session
 from archiver.records import Record, State
 from archiver.schema import Schema
@@ -135,9 +136,11 @@ def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> di
     with ExitStack() as transactions:
         for session in site.sessions.values():
             transactions.enter_context(session.rolled_back())
-        loaded = _load_shard(site.apart, model, record, archive) if site.apart else {}
-        loaded |= load_database(site.master, MASTER, model, archive, record.kept)
+        live = _neighbours(site, model, record)
+        loaded = _load_shard(site.apart, model, record, archive, live) if site.apart else {}
+        loaded |= load_database(site.master, MASTER, model, archive, live)
         records.remove(site.master, record)
+        kept.forget(site.master)
         counts = {name: asdict(table) for name, table in loaded.items()}
         notes.log(site.master, "restore", record, {"tables": counts, "sha256": record.sha256})
         what = f"{archive.manifest.noun} {record.tenant_id}"
@@ -147,10 +150,20 @@ def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> di
     return loaded
 
 
-def _load_shard(shard: Session, model: Model, record: Record, archive: Archive) -> dict[str, Loaded]:
+def _neighbours(site: Site, model: Model, record: Record) -> Neighbours:
+    """Where the tenant's own row is live though it was deleted, another archive of it came back before this one."""
+    tenant = tenants.unknown(site.master, model.tenant, [record.tenant_id])
+    return Neighbours(
+        kept=record.kept,
+        older=partial(kept.from_older, site.master, record),
+        everywhere=not tenant and str(model.root) not in record.kept,
+    )
+
+
+def _load_shard(shard: Session, model: Model, record: Record, archive: Archive, live: Neighbours) -> dict[str, Loaded]:
     marker = notes.marked(shard, record, LOADED)
     if marker is not None:
         return {name: Loaded(**counts) for name, counts in marker.items()}
-    loaded = load_database(shard, SHARD, model, archive, record.kept)
+    loaded = load_database(shard, SHARD, model, archive, live)
     notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
     return loaded

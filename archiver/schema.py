@@ -87,6 +87,11 @@ def column_list(table: Table) -> Composed:
     return SQL(", ").join(Identifier(column.name) for column in table.copied)
 
 
+def row_text(names: Iterable[str], *alias: str) -> Composed:
+    """A row as text, over these columns: what COPY would say of it."""
+    return SQL("ROW({})::text").format(SQL(", ").join(Identifier(*alias, name) for name in names))
+
+
 def read_schema(session: Session, tables: Iterable[str]) -> Schema:
     """Reads the shape of these tables in a fixed number of queries; Problems where one is not there."""
     names = list(tables)

@@ -9,7 +9,7 @@ from typing import Any
 
 from archiver.catalog import Link, Model, TableName
 from archiver.postgres import SQL, Composable, Identifier, Literal, Session
-from archiver.schema import Schema, Table, identifier
+from archiver.schema import Schema, Table, identifier, row_text
 from archiver.workplace import Site
 
 Key = Any  # the value of one column, or a tuple of several
@@ -186,8 +186,7 @@ def row_order(table: Table) -> Composable:
     """An order that is the same each time: by key, or by the whole row where there is none."""
     if table.primary_key:
         return SQL(", ").join(map(Identifier, table.primary_key))
-    columns = SQL(", ").join(Identifier(column.name) for column in table.copied)
-    return SQL('ROW({})::text COLLATE "C"').format(columns)
+    return SQL('{} COLLATE "C"').format(row_text(column.name for column in table.copied))
 
 
 def snapshot_xmin(session: Session) -> str:

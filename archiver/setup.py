@@ -52,6 +52,7 @@ def archiver(environment: Environment, purpose: str) -> Iterator[Archiver]:
                 bucket=Bucket(environment.store),
                 scratch=scratch,
                 work=spool_folder(),
+                fence=environment.fence,
             )
         finally:
             scratch.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from inventory.model import Environment, Role
+from inventory.model import FENCED, Environment, Role
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
 
@@ -21,6 +21,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _secrets,
         _warehouse,
         _calendar,
+        _fence,
     )
     return [mistake for check in checks for mistake in check(environment)]
 
@@ -88,6 +89,12 @@ def _calendar(environment: Environment) -> Iterable[str]:
     start = environment.school_year_starts
     if not re.fullmatch(r"\d\d-\d\d", start) or not _is_day(start):
         yield f"school_year_starts: expected a day MM-DD, got {start!r}"
+
+
+def _fence(environment: Environment) -> Iterable[str]:
+    for name, command in vars(environment.fence).items() if environment.fence else ():
+        if FENCED not in command:
+            yield f"fence/{name}: expected a command with {FENCED} in it, got {command!r}"
 
 
 def _is_day(text: str) -> bool:

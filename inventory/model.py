@@ -55,6 +55,17 @@ class Scratch:
     connection: Mapping[str, str]
 
 
+FENCED = "{id}"  # in a fence's commands: the school
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fence:
+    """Commands, run where the archiver runs, that keep the application off one school and let it in again."""
+
+    close: str
+    open: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Store:
     """Where archives are kept: a bucket that speaks S3."""
@@ -158,6 +169,7 @@ class Environment:
     probes: Probes
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
+    fence: Fence | None = None  # none: the application may write while a school is archived by itself
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
     max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind

@@ -48,6 +48,8 @@ def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
     differing = {name: loaded.differing for name, loaded in tables.items() if loaded.differing}
     line = f"{noun} {record.tenant_id} of {record.year}: {words}, {inserted:,} rows, {restored.seconds:.1f} s"
     line += f"; {there:,} were live already" if there else ""
+    replaced = {name: loaded.replaced for name, loaded in tables.items() if loaded.replaced}
+    line += f"; newer copies took the place of an older archive's: {counts(replaced)}" if replaced else ""
     return line + (f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else "")
 
 

@@ -45,7 +45,7 @@ def cluster(servers_home: Path) -> Cluster:
             passfile=servers_home / "passfile",
         )
         postgres_server.write_passfile(cluster.passfile, "*", PASSWORD)
-        postgres_server.create(cluster, password=PASSWORD, settings={"max_connections": "200"})
+        postgres_server.create(cluster, password=PASSWORD, settings={"max_connections": "200", "fsync": "off"})
         postgres_server.start(cluster)
     cluster.sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
     for name in DATABASES:

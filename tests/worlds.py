@@ -37,10 +37,15 @@ class World:
             yield archiver
 
     def archive(
-        self, *tenant_ids: int, depth: Depth = Depth.ALL, pretend: bool = False, year: int = YEAR
+        self,
+        *tenant_ids: int,
+        depth: Depth = Depth.ALL,
+        pretend: bool = False,
+        year: int = YEAR,
+        night: date | None = NIGHT,
     ) -> list[Outcome]:
         """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
-        order = Order(year=year, depth=depth, night=NIGHT, pretend=pretend)
+        order = Order(year=year, depth=depth, night=night, pretend=pretend)
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
@@ -49,12 +54,12 @@ class World:
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes
 
-    def restore(self, *tenant_ids: int, pretend: bool = False) -> list[Restored]:
+    def restore(self, *tenant_ids: int, pretend: bool = False, year: int | None = None) -> list[Restored]:
         """Restores these schools, as `inv restore.school` does; raises what failed."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = choice.one_to_restore(archiver.place, tenant_id, None)
+                record = choice.one_to_restore(archiver.place, tenant_id, year)
                 with archiver.place.keeping("school", tenant_id, record.shard):
                     outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure)
         return outcomes

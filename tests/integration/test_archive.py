@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import audit, choice, notes, reclaim, records, sharing
+from archiver import audit, choice, notes, reclaim, records
 from archiver.archive import archive
 from archiver.postgres import Session
 from archiver.records import Order, State
@@ -232,27 +232,6 @@ def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_pu
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_a_row_that_appears_after_the_proof_stays_live_and_is_reported(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def busy(*args: object) -> object:
-        # No foreign key leads from a tagging to its school, so no lock keeps this row out.
-        with sql(world, "master") as cursor:
-            cursor.execute("INSERT INTO taggings (taggable_type, taggable_id, tag_id) VALUES ('School', 13, 1)")
-        return deletable(*args)  # type: ignore[arg-type]
-
-    deletable = sharing.deletable
-    monkeypatch.setattr(reclaim, "deletable", busy)
-
-    [outcome] = world.archive(13)
-
-    assert outcome.reclaimed is not None
-    assert outcome.reclaimed.appeared == {"master.taggings": 1}
-    with sql(world, "master") as cursor:
-        cursor.execute("SELECT count(*) FROM taggings WHERE taggable_type = 'School' AND taggable_id = 13")
-        assert cursor.fetchall() == [(1,)]
-
-
 def test_two_archives_at_once_leave_no_shared_row_behind(world: World) -> None:
     schools = school_ids(world)
     expected = oracle.expected_after_archiving(world.dsns, schools, "all")
@@ -405,24 +384,3 @@ def test_a_sequence_that_would_give_ids_out_twice_stops_a_restore(world: World) 
 
     with pytest.raises(RefusedError, match=r"schools_id_seq stands at 1, below the archived id 13"):
         world.restore(13)
-
-
-def test_a_shared_row_that_changed_since_stays_as_it_is_live_and_is_reported(world: World) -> None:
-    with sql(world, "master") as cursor:
-        cursor.execute(
-            "SELECT a.user_id FROM school_assignments a JOIN school_assignments b USING (user_id)"
-            " WHERE a.school_id < b.school_id LIMIT 1"
-        )
-        [[teacher]] = cursor.fetchall()
-        cursor.execute("SELECT school_id FROM school_assignments WHERE user_id = %s LIMIT 1", (teacher,))
-        [[school]] = cursor.fetchall()
-    world.archive(school)
-    with sql(world, "master") as cursor:
-        cursor.execute("UPDATE users SET last_name = 'Married' WHERE id = %s", (teacher,))
-
-    [restored] = world.restore(school)
-
-    assert restored.tables["master.users"].differing == 1
-    with sql(world, "master") as cursor:
-        cursor.execute("SELECT last_name FROM users WHERE id = %s", (teacher,))
-        assert cursor.fetchall() == [("Married",)]

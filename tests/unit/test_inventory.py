@@ -69,6 +69,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("timezone: America/New_York", "timezone: Mars/Olympus", "timezone: expected a name such as America/New_York"),
         ("production: false", "production: perhaps", "production: expected true or false, got 'perhaps'"),
         ("production: false", "production: false\ncolour: red", "colour: expected one of app, catalog"),
+        (
+            "store: {",
+            "fence: {close: fence, open: 'open {id}'}\nstore: {",
+            "fence/close: expected a command with {id} in it, got 'fence'",
+        ),
         ("roles: [debug]", "roles: [nobody]", "hosts/debug/roles/1: expected one of control, debug, database"),
         ("roles: [watcher]", "roles: []", "hosts: expected a host with the role watcher, got none"),
         ("roles: [watcher]", "roles: [watcher, control]", "hosts: expected one host with the role control, got 2"),

@@ -1,0 +1,57 @@
+"""The inventory's command that keeps the application off a tenant while it is archived: the only door to a shell."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from errors import CutoverError, RefusedError
+from inventory.model import FENCED, Fence
+
+LONGEST = 120  # seconds that a command may take
+
+
+@contextmanager
+def fenced(fence: Fence | None, noun: str, tenant_id: int) -> Iterator[None]:
+    """Fences a tenant while the block runs, however it ends; without a fence nothing is done.
+
+    Raises RefusedError where the fence does not close, with nothing begun, and CutoverError where it does not open.
+    """
+    if fence is None:
+        yield
+        return
+    who, failed = f"the fence of {noun} {tenant_id}", ""
+    if failure := _run(fence.close, tenant_id):
+        raise RefusedError(f"Closing {who} failed: {failure}. Nothing was begun.", hint="See `fence` in the inventory.")
+    try:
+        yield
+    except CutoverError as error:
+        failed = f"{error} "
+        raise
+    finally:
+        if failure := _run(fence.open, tenant_id):
+            hint = f"Run: {_filled(fence.open, tenant_id)}"
+            raise CutoverError(f"{failed}Opening {who} failed: {failure}. It is still closed.", hint=hint)
+
+
+def _run(command: str, tenant_id: int) -> str:
+    """What went wrong; empty where nothing did."""
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", _filled(command, tenant_id)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=LONGEST,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {LONGEST} s"
+    said = done.stderr.strip().splitlines()
+    return f"exit {done.returncode}{f' ({said[-1]})' if said else ''}" if done.returncode else ""
+
+
+def _filled(command: str, tenant_id: int) -> str:
+    return command.replace(FENCED, str(tenant_id))

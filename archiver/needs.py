@@ -1,0 +1,35 @@
+"""Which keys of a tenant's rows live rows outside it still name."""
+
+from __future__ import annotations
+
+from archiver.catalog import SHARD, Link
+from archiver.postgres import SQL, Composable, Identifier
+from archiver.schema import identifier
+from archiver.selection import Key, Rows, Selection, among, holding
+from archiver.workplace import Site
+
+
+def named_outside(site: Site, selection: Selection, link: Link, keys: set[Key]) -> set[Key]:
+    """Which of a link's keys some live row outside the tenant names: in its own databases, and from master on every
+    other shard, where a key of master may be named as well."""
+    own = site.sessions[link.parent.database]
+    elsewhere = site.other_shards if link.child.database != link.parent.database == SHARD else ()
+    named: set[Key] = set()
+    for session in (own, *elsewhere):
+        query = _naming(site, link, keys, selection.found.get(link.parent) if session is own else None)
+        rows = session.rows(query, doing=f"looking who needs {link.child}")
+        named |= {row if len(row) > 1 else row[0] for row in rows}
+    return named
+
+
+def _naming(site: Site, link: Link, keys: set[Key], own: Rows | None) -> Composable:
+    child = site.schemas[link.child.database].tables[link.child.table]
+    query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
+        SQL(", ").join(map(Identifier, link.parent_columns)),
+        identifier(link.parent.table),
+        holding(link.parent_columns, child, link.columns, keys),
+    )
+    if own is None or not own.rows:
+        return query
+    parent = site.schemas[link.parent.database].tables[link.parent.table]
+    return SQL("{} AND NOT ({})").format(query, among(parent, own.identity, own.identities()))
