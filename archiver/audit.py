@@ -24,7 +24,7 @@ class Audit:
     selected: int  # tenants that the night was to archive
     archived: int  # of them, with a record of this year
     excluded: int
-    unarchived: tuple[int, ...]  # tenants without one
+    unarchived: tuple[int, ...]  # tenants without one, and those that stand half-way, excluded meanwhile or not
     left: dict[int, int]  # tenant: live rows that should have gone
     rows: int  # in the archives
     size: int  # bytes of the tarballs
@@ -32,13 +32,15 @@ class Audit:
 
 def audit(place: Workplace, year: int, night: date, exclude: Exclude) -> Audit:
     """Holds the records of a night against what is live; tenants of the year's earlier nights need nothing more."""
-    earlier = [record for record in records.of_year(place.master, year) if record.state is State.ARCHIVED]
+    of_year = records.of_year(place.master, year)
+    earlier = [record for record in of_year if record.state is State.ARCHIVED]
+    half_way = {record.tenant_id for record in of_year if record.state in (State.DELETING, State.RESTORING)}
     done = [record for record in earlier if record.night == night]
     ids = {record.tenant_id for record in earlier}
     table = place.model.tenant
     wanted = tenants.all_but(place.master, table, exclude)
     everybody = tenants.all_but(place.master, table, Exclude())
-    unarchived = tuple(tenant.id for tenant in wanted if tenant.id not in ids)
+    unarchived = tuple(sorted({tenant.id for tenant in wanted if tenant.id not in ids} | half_way))
     return Audit(
         selected=len(done) + len(unarchived),
         archived=len(done),

@@ -83,7 +83,7 @@ class Model:
         links = (*self.links, *self.needs)
         child = {column for link in links if link.child == table for column in link.columns}
         parent = {column for link in links if link.parent == table for column in link.parent_columns}
-        where = {link.where[0] for link in self.found_by(table) if link.where}
+        where = {link.where[0] for link in links if link.child == table and link.where}
         return tuple(sorted(child | parent | where))
 
     def below(self, depth: Depth) -> frozenset[TableName]:

@@ -51,7 +51,8 @@ def staying(session: Session, table: TableName, shape: Table, found: Rows, gone:
 def remember(master: Session, record: Record, rows: Sequence[Kept]) -> None:
     """Notes the rows that an archive left live; belongs into the transaction that ends the deletion."""
     master.execute(
-        "INSERT INTO archiver.kept (record_id, table_name, key, digest) SELECT %s, * FROM unnest(%s, %s, %s)",
+        "INSERT INTO archiver.kept (record_id, table_name, key, digest)"
+        " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])",
         (record.id, *_columns(rows)),
         doing="noting the rows that stay",
     )
@@ -67,7 +68,7 @@ def of_record(master: Session, record: Record) -> list[Kept]:
 def from_older(master: Session, record: Record, rows: Collection[Kept]) -> list[Kept]:
     """Which of these live rows came unchanged out of an archive that is older than the record's."""
     found = master.rows(
-        "SELECT DISTINCT w.* FROM unnest(%s, %s, %s) w (table_name, key, digest)"
+        "SELECT DISTINCT w.* FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
         " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.archived_at < %s",
         (*_columns(rows), record.archived_at),
         doing="asking where live rows came from",

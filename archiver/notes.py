@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archiver.postgres import Session
-from archiver.records import Record
+from archiver.records import Record, State
 from archiver.who import host, operator
 
 
@@ -54,12 +54,12 @@ def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[
 
 
 def gone_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
-    """The keys of a table's deleted rows, by tenant."""
+    """The keys of a table's deleted rows, by archived tenant."""
     return dict(
         session.rows(
             "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
-            " WHERE r.year = %s AND g.table_name = %s",
-            (year, table),
+            " WHERE r.year = %s AND g.table_name = %s AND r.state = %s",
+            (year, table, State.ARCHIVED.value),
             doing="reading the deleted keys",
         )
     )

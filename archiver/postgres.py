@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, str] = {
 _SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", "jit": "off"}
 # One database of two lies idle while the other works; not every version knows all of these.
 _IDLE = ["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]
+_OWN = "psycopg2"  # in place of a SQLSTATE: it never came to the server
 _CONNECT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -205,14 +206,17 @@ class Session:
         try:
             yield
         except psycopg2.Error as error:
-            raise _translated(error, f"{doing[:1].upper()}{doing[1:]} on {self.where}") from None
+            operation = f"{doing[:1].upper()}{doing[1:]} on {self.where}"
+            raise _translated(error, operation, lost=bool(self._link.closed)) from None
 
 
-def _translated(error: psycopg2.Error, operation: str) -> DatabaseError:
+def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> DatabaseError:
     """The error without DETAIL and CONTEXT, and without values: those hold people's data."""
     code = error.pgcode or ""
-    if not code:
+    if not code and lost:
         return DatabaseError(f"{operation} failed: the connection is lost.", hint="Run the same command again.")
+    if not code:
+        return DatabaseError(f"{operation} failed: psycopg2 refused it ({type(error).__name__}).", code=_OWN)
     message = error.diag.message_primary or errorcodes.lookup(code)
     if code.startswith("22"):  # a data exception quotes the value
         message = re.split(r'[:"]', message)[0].strip()

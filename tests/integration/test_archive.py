@@ -361,10 +361,15 @@ def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> N
                 (gone[1][0],),
             )
         dirty = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        with sql(world, "master") as cursor:
+            cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
+        excluded = Exclude(tenants=frozenset({13, chosen[0].id}))
+        half_way = audit.audit(archiver.place, YEAR, NIGHT, excluded)
 
     assert (clean.archived, clean.unarchived, clean.left, clean.excluded) == (len(chosen), (), {}, 1)
     assert whole.unarchived == (13,)
     assert dirty.left == {gone[0]: 1}
+    assert half_way.unarchived == (chosen[0].id,)
 
 
 def test_the_log_says_what_was_done_and_cannot_be_changed(world: World) -> None:
