@@ -12,8 +12,9 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from archiver import bundle, completeness, layout, records
+from archiver import bundle, completeness, encryption, layout, records
 from archiver.catalog import Model
+from archiver.encryption import Keys
 from archiver.extract import Extract, Extraction, IdArrays
 from archiver.fence import fenced
 from archiver.folders import work_folder
@@ -35,6 +36,7 @@ class Archiver:
     place: Workplace
     bucket: Bucket
     scratch: Session
+    keys: Keys
     work: Path  # where rows are spooled
     fence: Fence | None = None
     extraction: Extraction = field(default_factory=IdArrays)
@@ -114,7 +116,7 @@ def _archive(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: O
     begun = {tenant.id: _begin(archiver, tenant, order) for tenant in fresh}
     proven = []
     for extract in archiver.extraction.extract(site, archiver.model, fresh, order.year, work):
-        packed = _pack(extract, work)
+        packed = _pack(archiver, extract, work)
         record = _store(archiver, begun[extract.tenant.id], packed)
         proven.append(_verify(archiver, record, packed, work))
     reclaimed = archiver.reclaiming.reclaim(site, archiver.model, proven, work)
@@ -126,8 +128,9 @@ def _pretend(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: O
     """Extracts, packs and verifies from the local file, and leaves no trace."""
     outcomes = []
     for extract in archiver.extraction.extract(site, archiver.model, tenants, order.year, work):
-        packed = _pack(extract, work)
-        proof = verify(packed.path, extract.tenant.id, order.year, archiver.scratch, archiver.model)
+        packed = _pack(archiver, extract, work)
+        with bundle.opened(packed.path, archiver.keys) as archive:
+            proof = verify(archive, extract.tenant.id, order.year, archiver.scratch, archiver.model)
         outcomes.append(
             Outcome(
                 tenant_id=extract.tenant.id,
@@ -181,24 +184,43 @@ def _resume(archiver: Archiver, site: Site, record: Record, work: Path) -> Recla
     except (RefusedError, DatabaseError) as error:
         if isinstance(error, DatabaseError) and error.passing:
             raise
-        with bundle.opened(fetch(archiver.bucket, record, work)) as stored:
-            put_back(site, archiver.model, record, stored)
+        _put_back(archiver, site, record, work, error)
         raise RefusedError(
             f"{error} An earlier run had emptied the shard; its rows were put back from the archive.", hint=error.hint
         ) from error
 
 
+def _put_back(archiver: Archiver, site: Site, record: Record, work: Path, why: CutoverError) -> None:
+    """Puts the shard's rows back; of all that ends a deletion only this opens an archive of an earlier run."""
+    try:
+        with bundle.opened(fetch(archiver.bucket, record, work), archiver.keys) as stored:
+            put_back(site, archiver.model, record, stored)
+    except UsageError as closed:
+        raise UsageError(
+            f"{why} An earlier run had emptied the shard; its rows must be put back from the archive. {closed}",
+            hint=closed.hint,
+        ) from why
+
+
 def _begin(archiver: Archiver, tenant: Tenant, order: Order) -> Record:
+    location = new_location(archiver, order.year, tenant.id)
+    return records.start(archiver.place.master, tenant, order, location, archiver.keys.recipients)
+
+
+def new_location(archiver: Archiver, year: int, tenant_id: int) -> str:
+    """An address in the store where nothing lies yet: no object is ever overwritten."""
     extraction = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    key = layout.object_key(archiver.model.tenant.noun, order.year, tenant.id, extraction)
-    location = archiver.bucket.location(key)
-    return records.start(archiver.place.master, tenant, order, location)
+    encrypted = bool(archiver.keys.recipients)
+    key = layout.object_key(archiver.model.tenant.noun, year, tenant_id, extraction, encrypted=encrypted)
+    return archiver.bucket.location(key)
 
 
-def _pack(extract: Extract, work: Path) -> Packed:
+def _pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
     manifest, texts = layout.sealed(extract.manifest)
     path = work / layout.tarball(manifest.noun, manifest.year, manifest.tenant_id)
     bundle.write(path, texts, extract.files)
+    if archiver.keys.recipients:
+        path = encryption.encrypt(path, archiver.keys)
     return Packed(extract=replace(extract, manifest=manifest), path=path, digests=file_digests(path))
 
 
@@ -211,8 +233,8 @@ def _store(archiver: Archiver, record: Record, packed: Packed) -> Record:
 
 def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Proven:
     """Proves what the store gives back, not what was sent."""
-    path = fetch(archiver.bucket, record, work / "fetched")
-    proof = verify(path, record.tenant_id, record.year, archiver.scratch, archiver.model)
+    with bundle.opened(fetch(archiver.bucket, record, work / "fetched"), archiver.keys) as stored:
+        proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
     record = records.verified(archiver.place.master, record, proof.seconds)
     return Proven(record=record, proof=proof, snapshots=packed.extract.snapshots)
 

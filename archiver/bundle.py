@@ -14,7 +14,8 @@ from typing import IO
 
 from isal import igzip
 
-from archiver import layout
+from archiver import encryption, layout
+from archiver.encryption import Keys
 from archiver.manifest import Manifest, Member
 from errors import DamagedError
 
@@ -82,8 +83,8 @@ class Archive:
     """An opened archive whose every byte has been held against its manifest."""
 
     def __init__(self, tar: tarfile.TarFile, name: str) -> None:
+        self.name = name  # of the file
         self._tar = tar
-        self._name = name
         self._entries = self._index()
         self.manifest = Manifest.from_json(self._bytes(layout.MANIFEST))
         self._prove()
@@ -98,22 +99,22 @@ class Archive:
         entries: dict[str, tarfile.TarInfo] = {}
         for entry in self._tar:
             if not entry.isreg() or entry.name in entries:
-                raise DamagedError(f"{self._name} holds a member that does not belong there: {entry.name!r}.")
+                raise DamagedError(f"{self.name} holds a member that does not belong there: {entry.name!r}.")
             entries[entry.name] = entry
         if layout.MANIFEST not in entries:
-            raise DamagedError(f"{self._name} holds no {layout.MANIFEST}.")
+            raise DamagedError(f"{self.name} holds no {layout.MANIFEST}.")
         return entries
 
     def _prove(self) -> None:
         wanted = {layout.MANIFEST, *self.manifest.texts, *self.manifest.members}
         for name in sorted(wanted ^ self._entries.keys()):
-            raise DamagedError(f"{self._name} {'lacks' if name in wanted else 'holds a stray'} member {name!r}.")
+            raise DamagedError(f"{self.name} {'lacks' if name in wanted else 'holds a stray'} member {name!r}.")
         for name, sha256 in self.manifest.texts.items():
             if hashlib.sha256(self._bytes(name)).hexdigest() != sha256:
-                raise DamagedError(f"{self._name}: the member {name} does not match its SHA-256.")
+                raise DamagedError(f"{self.name}: the member {name} does not match its SHA-256.")
         for name, member in self.manifest.members.items():
             if measured(self.open(name)) != member:
-                raise DamagedError(f"{self._name}: the member {name} does not match its rows and SHA-256.")
+                raise DamagedError(f"{self.name}: the member {name} does not match its rows and SHA-256.")
 
     def _bytes(self, name: str) -> bytes:
         return self.open(name).read()
@@ -130,15 +131,15 @@ def measured(source: IO[bytes]) -> Member:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Archive]:
-    """Opens an archive and proves it against its own manifest.
+def opened(path: Path, keys: Keys) -> Iterator[Archive]:
+    """Opens an archive, encrypted or not, and proves it against its own manifest.
 
     Nothing is unpacked to a path: the tar lies in an unnamed file, from which members are read in any order.
-    Raises DamagedError for whatever is not a whole archive of this format.
+    Raises DamagedError for whatever is not a whole archive of this format, UsageError where no key opens it.
     """
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(path.parent)) as plain:
         try:
-            with igzip.open(path, "rb") as gz:
+            with _tarball(path, keys) as packed, igzip.open(packed, "rb") as gz:
                 shutil.copyfileobj(gz, plain, JOIN)
             plain.seek(0)
             tar = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115 - lives as long as `plain`
@@ -148,3 +149,16 @@ def opened(path: Path) -> Iterator[Archive]:
                 raise  # the disk's doing, not the archive's
             raise DamagedError(f"{path.name} is no whole archive: {str(error).rstrip('.')}.") from error
         yield archive
+
+
+@contextmanager
+def _tarball(path: Path, keys: Keys) -> Iterator[IO[bytes]]:
+    """The plain tarball; decrypted it lies in an unnamed file too."""
+    if not encryption.is_encrypted(path.name):
+        with path.open("rb") as packed:
+            yield packed
+        return
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(path.parent)) as packed:
+        encryption.decrypt(path, keys, packed)
+        packed.seek(0)
+        yield packed

@@ -82,6 +82,13 @@ def night_to_restore(place: Workplace, year: int, night: date) -> tuple[Record, 
     return found
 
 
+def all_to_rewrap(place: Workplace, year: int | None) -> tuple[Record, ...]:
+    """Every record, of one year or of all, whose archive somebody may need to open again."""
+    return tuple(
+        record for record in records.read_if_any(place.master, year) if record.state in (*BACK, State.DELETING)
+    )
+
+
 def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:
     """The tenant's record, in whatever state; of several years the latest."""
     found = records.read_if_any(place.master, year, tenant_id=tenant_id)

@@ -12,6 +12,7 @@ from archiver.postgres import SETTINGS
 from archiver.schema import NAMESPACE, Schema, Table, ddl, load_order, quoted
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
+ENCRYPTED = ".age"  # what the name of an encrypted archive ends in
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
 
 
@@ -20,9 +21,10 @@ def tarball(noun: str, year: int, tenant_id: int) -> str:
     return f"{year}_{noun}_{tenant_id}.tar.gz"
 
 
-def object_key(noun: str, year: int, tenant_id: int, extraction: str) -> str:
-    """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz`."""
-    return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}"
+def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypted: bool) -> str:
+    """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
+    ending = ENCRYPTED if encrypted else ""
+    return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
 
 
 def member(table: TableName) -> str:

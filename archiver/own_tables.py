@@ -48,6 +48,7 @@ CREATE TABLE IF NOT EXISTS archiver.records (
     archived_at timestamptz,
     UNIQUE (tenant_id, year)
 );
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS recipients text[] NOT NULL DEFAULT '{}';
 CREATE TABLE IF NOT EXISTS archiver.markers (
     record_id bigint NOT NULL,
     act text NOT NULL,

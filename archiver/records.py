@@ -58,6 +58,7 @@ class Record:
     size: int | None  # bytes of the tarball
     md5: str | None
     sha256: str | None
+    recipients: tuple[str, ...]  # age public keys that the tarball is encrypted to; none: it is not encrypted
     members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
     kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
     seconds_to_extract: float | None
@@ -79,7 +80,7 @@ class Record:
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
 
 
-def start(session: Session, tenant: Tenant, order: Order, location: str) -> Record:
+def start(session: Session, tenant: Tenant, order: Order, location: str, recipients: Sequence[str]) -> Record:
     """Writes that an extraction begins, in place of one that came to nothing: the caller has seen that nothing went."""
     with session.transaction(doing="writing the record"):
         session.execute(
@@ -88,11 +89,13 @@ def start(session: Session, tenant: Tenant, order: Order, location: str) -> Reco
         )
         row = session.row(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
-            " depth, state, location, operator, host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " depth, state, location, recipients, operator, host)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " RETURNING id",
             (
                 *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, order.year, order.night),
-                *(tenant.shard, order.depth.value, State.EXTRACTING.value, location, operator(), host()),
+                *(tenant.shard, order.depth.value, State.EXTRACTING.value, location, list(recipients)),
+                *(operator(), host()),
             ),
         )
     return by_id(session, row[0])
@@ -143,6 +146,20 @@ def step_back(session: Session, record: Record, state: State) -> None:
 def archived(session: Session, record: Record, kept: Mapping[str, int]) -> Record:
     """Writes that the live rows are gone; belongs into the transaction that deletes them."""
     return _advance(session, record, State.ARCHIVED, kept=json.dumps(kept), archived_at="now")
+
+
+def rewrapped(session: Session, record: Record) -> Record:
+    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    return _advance(
+        session,
+        record,
+        record.state,
+        location=record.location,
+        size=record.size,
+        md5=record.md5,
+        sha256=record.sha256,
+        recipients=list(record.recipients),
+    )
 
 
 def remove(session: Session, record: Record) -> None:
@@ -197,4 +214,5 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 
 def _record(row: dict[str, Any]) -> Record:
     members = {name: Member(**member) for name, member in row["members"].items()}
-    return Record(**{**row, "members": members, "state": State(row["state"]), "depth": Depth(row["depth"])})
+    enums = {"state": State(row["state"]), "depth": Depth(row["depth"])}
+    return Record(**{**row, **enums, "members": members, "recipients": tuple(row["recipients"])})

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from archiver import kept, notes, records, tenants
+from archiver import encryption, kept, notes, records, tenants
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model
@@ -41,8 +41,11 @@ Tell = Callable[[Restored], None]
 def restore(archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell: Tell) -> list[Restored]:
     """Brings tenants back; one that fails stays archived and is reported, the others go on.
 
+    Raises UsageError, with nothing touched, where an archive is encrypted and no identity was given.
     The caller holds the locks. `tell` hears of each tenant as it ends.
     """
+    wanted = list(wanted)
+    encryption.refuse_if_closed((record.location for record in wanted), archiver.keys)
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record, pretend))
@@ -63,7 +66,8 @@ def _attempt(archiver: Archiver, record: Record, pretend: bool) -> Restored:
 def _pretend(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded]:
     """Fetches and verifies, and says what would be loaded."""
     path = fetch(archiver.bucket, record, work)
-    manifest = verify(path, record.tenant_id, record.year, archiver.scratch, archiver.model).manifest
+    with opened(path, archiver.keys) as archive:
+        manifest = verify(archive, record.tenant_id, record.year, archiver.scratch, archiver.model).manifest
     return {
         name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)
         for name, member in manifest.members.items()
@@ -75,8 +79,8 @@ def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded
     site = archiver.place.site(record.shard)
     record = _still_archived(archiver, record)
     path = fetch(archiver.bucket, record, work)
-    with opened(path) as archive:
-        belongs_to(archive.manifest, record.tenant_id, record.year, path.name)
+    with opened(path, archiver.keys) as archive:
+        belongs_to(archive, record.tenant_id, record.year)
         _fits(archive, site)
         record = records.restoring(site.master, record)
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from archiver import encryption
 from archiver.archive import Archiver
 from archiver.catalog import MASTER, resolve
 from archiver.own_tables import prepare
@@ -40,8 +41,12 @@ def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
 
 
 @contextmanager
-def archiver(environment: Environment, purpose: str) -> Iterator[Archiver]:
-    """All that archiving and restoring need; the archiver's own tables are made where they are missing."""
+def archiver(environment: Environment, purpose: str, *, identity: str = "") -> Iterator[Archiver]:
+    """All that archiving and restoring need; the archiver's own tables are made where they are missing.
+
+    `identity` is a file that opens archives of earlier runs. Raises UsageError for keys that are none.
+    """
+    keys = encryption.keys(environment.store.recipients, identity)
     with workplace(environment, purpose) as place:
         for database in (MASTER, *place.shards):
             prepare(place.session(database))
@@ -51,6 +56,7 @@ def archiver(environment: Environment, purpose: str) -> Iterator[Archiver]:
                 place=place,
                 bucket=Bucket(environment.store),
                 scratch=scratch,
+                keys=keys,
                 work=spool_folder(),
                 fence=environment.fence,
             )

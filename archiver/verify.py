@@ -6,10 +6,9 @@ import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from archiver import layout
-from archiver.bundle import Archive, opened
+from archiver.bundle import Archive
 from archiver.catalog import Link, Model, TableName
 from archiver.load import load
 from archiver.manifest import Manifest, Member
@@ -27,27 +26,27 @@ class Verified:
     seconds: float  # to restore into the scratch database
 
 
-def verify(path: Path, tenant_id: int, year: int, scratch: Session, model: Model) -> Verified:
+def verify(archive: Archive, tenant_id: int, year: int, scratch: Session, model: Model) -> Verified:
     """Restores an archive into the scratch database and compares rows and content; nothing stays there.
 
-    Raises RefusedError where the archive is damaged, another tenant's, or does not come back as it went in.
+    Raises RefusedError where the archive is another tenant's, or does not come back as it went in.
     """
-    with opened(path) as archive:
-        belongs_to(archive.manifest, tenant_id, year, path.name)
-        began = time.monotonic()
-        for database in archive.manifest.schemas:
-            with scratch.rolled_back():
-                _restore(archive, database, scratch)
-                _prove_links(archive.manifest, database, scratch, model)
-        return Verified(manifest=archive.manifest, seconds=time.monotonic() - began)
+    belongs_to(archive, tenant_id, year)
+    began = time.monotonic()
+    for database in archive.manifest.schemas:
+        with scratch.rolled_back():
+            _restore(archive, database, scratch)
+            _prove_links(archive.manifest, database, scratch, model)
+    return Verified(manifest=archive.manifest, seconds=time.monotonic() - began)
 
 
-def belongs_to(manifest: Manifest, tenant_id: int, year: int, name: str) -> None:
+def belongs_to(archive: Archive, tenant_id: int, year: int) -> None:
     """DamagedError unless the archive is this tenant's of this year."""
+    manifest = archive.manifest
     if (manifest.tenant_id, manifest.year) != (tenant_id, year):
         noun = manifest.noun
         raise DamagedError(
-            f"{name} is the archive of {noun} {manifest.tenant_id}, year {manifest.year}, "
+            f"{archive.name} is the archive of {noun} {manifest.tenant_id}, year {manifest.year}, "
             f"not of {noun} {tenant_id}, year {year}."
         )
 

@@ -8,8 +8,10 @@ from datetime import date
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inventory.model import FENCED, Environment, Role
+from inventory.parse import shown
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
+RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver proves its checksum
 
 
 def environment_mistakes(environment: Environment) -> list[str]:
@@ -19,6 +21,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _addresses,
         _databases,
         _secrets,
+        _recipients,
         _warehouse,
         _calendar,
         _fence,
@@ -64,6 +67,15 @@ def _secrets(environment: Environment) -> Iterable[str]:
     for path, connection in {**connections, "scratch": environment.scratch.connection}.items():
         if "password" in connection:
             yield f"{path}/connection/password: expected ~/.pgpass or a service file to hold it, got a password here"
+
+
+def _recipients(environment: Environment) -> Iterable[str]:
+    for number, recipient in enumerate(environment.store.recipients, start=1):
+        path = f"store/recipients/{number}"
+        if recipient.upper().startswith("AGE-SECRET-KEY"):
+            yield f"{path}: expected an age public key (age1…), got an identity: nobody but its owner may have that"
+        elif not RECIPIENT.fullmatch(recipient):
+            yield f"{path}: expected an age public key (age1…), got {shown(recipient)}"
 
 
 def _warehouse(environment: Environment) -> Iterable[str]:

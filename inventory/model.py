@@ -75,6 +75,7 @@ class Store:
     region: str = "us-east-1"
     endpoint: str | None = None  # none: Amazon's
     credentials: str | None = None  # an AWS credentials file; none: boto3's own order (environment, ~/.aws, role)
+    recipients: tuple[str, ...] = ()  # age public keys that archives are encrypted to; none: they are not
 
 
 @dataclass(frozen=True, kw_only=True)

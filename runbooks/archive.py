@@ -18,10 +18,10 @@ from archiver.tenants import Exclude, Tenant
 from errors import ExitCode, UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks import archived, catalog, telling
+from runbooks import archived, catalog, rewrap, telling
 from runbooks.archived import excluded_at
 from runbooks.engine.console import say
-from runbooks.forward import belongs_elsewhere, forward
+from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
@@ -29,6 +29,7 @@ HELP = {
     "date": "the day whose school year is archived, YYYY-MM-DD; today if left out",
     "depth": "all, or students: school and staff stay live",
     "pretend": "archive up to the verification; store, delete and record nothing",
+    "identity": f"only where a deletion that was cut off must put rows back: {IDENTITY}",
     "here": "do it on this machine, not on the debug host",
     "yes-production": "say it where the environment is production",
 }
@@ -42,6 +43,7 @@ def school(
     date: str = "",
     depth: str = "all",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -50,8 +52,12 @@ def school(
     environment = load_environment(env, yes_production=yes_production)
     order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "archive.school", school, date=date, depth=depth, pretend=pretend))
-    with open_archiver(environment, f"archive.school {tenant_id}") as archiver:
+        raise Exit(
+            code=forward(
+                environment, "archive.school", school, date=date, depth=depth, pretend=pretend, identity=identity
+            )
+        )
+    with open_archiver(environment, f"archive.school {tenant_id}", identity=identity) as archiver:
         tenant = choice.one_to_archive(archiver.place, tenant_id, order.year)
         with archiver.place.keeping("school", tenant.id, tenant.shard):
             _archive(archiver, [tenant], order)
@@ -65,6 +71,7 @@ def customer(
     date: str = "",
     depth: str = "all",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -73,8 +80,15 @@ def customer(
     environment = load_environment(env, yes_production=yes_production)
     order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "archive.customer", customer, date=date, depth=depth, pretend=pretend))
-    with open_archiver(environment, f"archive.customer {customer_id}") as archiver, archiver.place.alone():
+        raise Exit(
+            code=forward(
+                environment, "archive.customer", customer, date=date, depth=depth, pretend=pretend, identity=identity
+            )
+        )
+    with (
+        open_archiver(environment, f"archive.customer {customer_id}", identity=identity) as archiver,
+        archiver.place.alone(),
+    ):
         _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order)
 
 
@@ -98,6 +112,7 @@ def all_(
     env: str = "",
     depth: str = "",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -111,8 +126,12 @@ def all_(
     )
     if belongs_elsewhere(environment, here=here):
         lists = {"exclude_schools": _list(left_out.tenants), "exclude_customers": _list(left_out.customers)}
-        raise Exit(code=forward(environment, "archive.all", date=date, depth=depth, pretend=pretend, **lists))
-    with open_archiver(environment, f"archive.all {night}") as archiver, archiver.place.alone():
+        raise Exit(
+            code=forward(
+                environment, "archive.all", date=date, depth=depth, pretend=pretend, identity=identity, **lists
+            )
+        )
+    with open_archiver(environment, f"archive.all {night}", identity=identity) as archiver, archiver.place.alone():
         left_out = choice.joined(left_out, excluded_at(environment, night))
         _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order)
 
@@ -172,4 +191,4 @@ def _list(ids: Iterable[int]) -> str:
     return ",".join(map(str, sorted(ids)))
 
 
-namespace = Collection("archive", school, customer, all_, *archived.tasks, *catalog.tasks)
+namespace = Collection("archive", school, customer, all_, *archived.tasks, *catalog.tasks, *rewrap.tasks)

@@ -9,6 +9,7 @@ from datetime import date as Date  # noqa: N812 - tasks have an option called da
 from invoke.collection import Collection
 from invoke.context import Context
 
+from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
 from runbooks import alone, night
@@ -85,6 +86,7 @@ def resume(context: Context, date: str = "", env: str = "", yes_production: bool
 def plan_of(environment: Environment, day: Date) -> Plan:
     """The night's plan; Problems with everything that is wrong with it."""
     tonight = Tonight(environment=environment, date=day)
+    encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
     steps = numbered(build(tonight) for build in SIXTEEN)
     if mistakes := list(inventory_mistakes(tonight, steps)):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)

@@ -7,6 +7,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
+from archiver import encryption
 from archiver.who import operator
 from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
@@ -18,6 +19,8 @@ from runbooks.engine.jobs import RemoteJobs
 from runbooks.tool import tool_command
 
 LONGEST = timedelta(days=3)
+# The help of --identity: a file there, because the identity itself goes over no link and onto no command line.
+IDENTITY = "a file on the debug host that holds the age identity; without it CUTOVER_IDENTITY there"
 
 
 def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
@@ -39,6 +42,7 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     Raises UnknownError where its end was not seen: it goes on there.
     """
     refuse_if_down(environment)
+    encryption.refuse_as_word(options.get("identity", ""))
     host = environment.only(Role.DEBUG)
     here = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
     command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {here}"

@@ -35,26 +35,51 @@ class _OwnTask(Task[Callable[..., None]]):
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
+    instead: Mapping[str, str] = {}  # a positional word, and the option that can stand in for it
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """The options; Invoke forgets their help once it was told."""
         words = dict(self.help)
         try:
-            return super().get_arguments(ignore_unknown_help)
+            found = super().get_arguments(ignore_unknown_help)
         finally:
             self.help = words
+        named = {str(argument.name): argument for argument in found}
+        return [
+            _Replaceable(argument, named[self.instead[name]]) if name in self.instead else argument
+            for name, argument in named.items()
+        ]
+
+
+class _Replaceable(Argument):
+    """A positional word that need not be there where another option is given: a school, or `--all`."""
+
+    def __init__(self, word: Argument, other: Argument) -> None:
+        super().__init__(names=word.names, help=word.help, positional=True)
+        self.other = other
+
+    @property
+    def value(self) -> Any:
+        """The word; empty where the other option is given, none where one of the two is still wanted."""
+        return "" if self._value is None and self.other.value else self._value
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self.set_value(word)
 
 
 def task(
     *args: Any,
     positional: Iterable[str] = (),
+    instead: Mapping[str, str] | None = None,
     auto_shortflags: bool = False,
     help: Mapping[str, str] | None = None,  # noqa: A002 - Invoke's word
     **options: Any,
 ) -> Any:
     """Invoke's `@task` that takes options by their full names only, and ends with a documented exit code.
 
-    `help` may be shared between tasks: each takes the words for its own options.
+    `help` may be shared between tasks: each takes the words for its own options. `instead` names, for a positional
+    word, the option that can stand in for it.
     """
     names = tuple(positional)
 
@@ -63,7 +88,9 @@ def task(
         make = invoke_task(
             klass=_OwnTask, positional=list(names), auto_shortflags=auto_shortflags, help=words, **options
         )
-        return make(_guarded(body, names))
+        made = make(_guarded(body, names))
+        made.instead = instead or {}
+        return made
 
     return decorate(args[0]) if args else decorate
 

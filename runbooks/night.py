@@ -28,7 +28,7 @@ from runbooks.engine.step import Step
 from runbooks.engine.world import DryWorld
 from runbooks.ports import live_world
 
-SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "ACCESS_KEY", "API_KEY")
+SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "ACCESS_KEY", "API_KEY", "IDENTITY")
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,14 @@ from archiver.setup import archiver as open_archiver
 from errors import ExitCode
 from runbooks import telling
 from runbooks.engine.console import say
-from runbooks.forward import belongs_elsewhere, forward
+from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
     "env": ENV,
     "year": "the school year of the archive, such as 2013",
     "pretend": "fetch and verify, show what would be loaded; load nothing",
+    "identity": IDENTITY,
     "here": "do it on this machine, not on the debug host",
     "yes-production": "say it where the environment is production",
 }
@@ -36,6 +37,7 @@ def school(
     env: str = "",
     year: str = "",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -43,8 +45,8 @@ def school(
     tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "restore.school", school, year=year, pretend=pretend))
-    with open_archiver(environment, f"restore.school {tenant_id}") as archiver:
+        raise Exit(code=forward(environment, "restore.school", school, year=year, pretend=pretend, identity=identity))
+    with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
         record = choice.one_to_restore(archiver.place, tenant_id, of_year)
         with archiver.place.keeping("school", tenant_id, record.shard):
             _restore(archiver, [record], pretend=pretend)
@@ -57,6 +59,7 @@ def customer(
     env: str = "",
     year: str = "",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -64,8 +67,13 @@ def customer(
     customer_id, of_year = parse_id(customer, "customer"), parse_id(year, "year") if year else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "restore.customer", customer, year=year, pretend=pretend))
-    with open_archiver(environment, f"restore.customer {customer_id}") as archiver, archiver.place.alone():
+        raise Exit(
+            code=forward(environment, "restore.customer", customer, year=year, pretend=pretend, identity=identity)
+        )
+    with (
+        open_archiver(environment, f"restore.customer {customer_id}", identity=identity) as archiver,
+        archiver.place.alone(),
+    ):
         _restore(archiver, choice.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
 
 
@@ -75,6 +83,7 @@ def all_(
     date: str = "",
     env: str = "",
     pretend: bool = False,
+    identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -82,8 +91,8 @@ def all_(
     night = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend))
-    with open_archiver(environment, f"restore.all {night}") as archiver, archiver.place.alone():
+        raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend, identity=identity))
+    with open_archiver(environment, f"restore.all {night}", identity=identity) as archiver, archiver.place.alone():
         found = choice.night_to_restore(archiver.place, environment.school_year(night), night)
         _restore(archiver, found, pretend=pretend)
 

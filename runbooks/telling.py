@@ -9,6 +9,7 @@ from archiver.archive import Outcome
 from archiver.audit import Audit
 from archiver.records import Record
 from archiver.restore import Restored
+from archiver.rewrap import Rewrapped
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -61,6 +62,28 @@ def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -
     return f"{len(done)} of {_many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
 
 
+def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
+    """One archive's encryption, in a line."""
+    record = rewrapped.record
+    if rewrapped.error:
+        return failure(f"{noun} {record.tenant_id} of {record.year}", rewrapped.error)
+    if not rewrapped.left:
+        return f"{noun} {record.tenant_id} of {record.year}: encrypted to these recipients already"
+    line = f"{noun} {record.tenant_id} of {record.year}: encrypted anew, {size(record.size or 0)}, "
+    return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.left}"
+
+
+def rewrap_summary(noun: str, outcomes: Sequence[Rewrapped]) -> str:
+    """What the encryption of several archives came to."""
+    if not outcomes:
+        return f"Nothing to do: no {noun} is archived."
+    moved = sum(1 for rewrapped in outcomes if rewrapped.left)
+    failed = sum(1 for rewrapped in outcomes if rewrapped.error)
+    text = f"{moved} of {len(outcomes)} archives encrypted anew, {len(outcomes) - moved - failed} were already"
+    stays = "; this tool deletes no stored object: what only the old identity opens is yours to delete" if moved else ""
+    return text + stays + _failed(failed)
+
+
 def audit_text(noun: str, audit: Audit) -> str:
     """What an audit found."""
     text = f"{audit.archived} of {_many(audit.selected, noun)} archived, {audit.excluded} left out by the inventory"
@@ -89,6 +112,7 @@ def record_text(noun: str, record: Record) -> Iterator[str]:
     yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
     yield f"{record.location}"
     yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
+    yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"
     extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
     yield f"extracted in {extract}, restored for proof in {restore}"
     yield f"by {record.operator} on {record.host}, started {_when(record.started_at)}"

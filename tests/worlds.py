@@ -13,6 +13,7 @@ from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive
 from archiver.records import Order
 from archiver.restore import Restored, restore
+from archiver.rewrap import Rewrapped, rewrap
 from inventory.load import FOLDER, load_file
 from inventory.model import Depth, Environment, Scratch, Store
 from tests import oracle
@@ -29,11 +30,12 @@ class World:
 
     environment: Environment
     dsns: Mapping[str, str]  # by database; for psql and the oracle
+    identity: str = ""  # the operator's file, where archives are encrypted
 
     @contextmanager
     def archiver(self, purpose: str = "test") -> Iterator[Archiver]:
         """Sessions of its own, as one more worker would have."""
-        with setup.archiver(self.environment, purpose) as archiver:
+        with setup.archiver(self.environment, purpose, identity=self.identity) as archiver:
             yield archiver
 
     def archive(
@@ -64,6 +66,16 @@ class World:
                     outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure)
         return outcomes
 
+    def rewrap(self, *tenant_ids: int) -> list[Rewrapped]:
+        """Encrypts these schools' archives to the environment's recipients, as `inv archive.rewrap` does."""
+        outcomes = []
+        with self.archiver() as archiver:
+            for tenant_id in tenant_ids:
+                record = choice.one_to_restore(archiver.place, tenant_id, None)
+                with archiver.place.keeping("school", tenant_id, record.shard):
+                    outcomes += rewrap(archiver, [record], raise_failure)
+        return outcomes
+
 
 @contextmanager
 def sql(world: World, database: str) -> Iterator[psycopg2.extensions.cursor]:
@@ -85,7 +97,7 @@ def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
     assert found == expected, oracle.difference(expected, found)
 
 
-def raise_failure(outcome: Outcome | Restored) -> None:
+def raise_failure(outcome: Outcome | Restored | Rewrapped) -> None:
     """A `tell` that lets no failure pass."""
     if outcome.error:
         raise outcome.error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
+from pyrage import x25519
 
 from tests import oracle
 from tests.acceptance.conftest import Lab, inv
@@ -63,6 +67,85 @@ def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab) -> Non
     assert running.inv("archive.list", "--json").out == ""
 
 
+@pytest.fixture
+def encrypting(running: Lab, tmp_path: Path) -> Iterator[Path]:
+    """The lab with a recipient in its inventory; the file that holds the identity."""
+    identity, overlay = x25519.Identity.generate(), running.home / "endpoints.yaml"
+    written = overlay.read_text()
+    changed = json.loads(written)
+    changed["store"]["recipients"] = [str(identity.to_public())]
+    overlay.write_text(json.dumps(changed))
+    (tmp_path / "identity").write_text(f"{identity}\n")
+    yield tmp_path / "identity"
+    overlay.write_text(written)
+
+
+def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encrypted(
+    running: Lab, encrypting: Path
+) -> None:
+    emails = emails_of_staff(running, 13)
+    in_master(running, PLANT)
+    before = oracle.snapshot(running.endpoints.databases)
+
+    said = [running.inv("archive.school", "13", TODAY), running.inv("archive.show", "13"), running.inv("archive.list")]
+    again = running.inv("archive.rewrap", "--all")
+    assert (again.code, "encrypted to these recipients already" in again.out) == (0, True), again
+    closed = running.inv("restore.school", "13")
+    assert (closed.code, "is encrypted, and no identity was given." in closed.out + closed.err) == (2, True), closed
+    in_master(running, "INSERT INTO users (email, created_at, updated_at) VALUES (%s, now(), now())", emails[0])
+    clash = running.inv("restore.school", "13", f"--identity={encrypting}")
+    assert (clash.code, "duplicate key value" in clash.out + clash.err) == (10, True), clash
+    in_master(running, "DELETE FROM users WHERE email = %s", emails[0])
+    told = "\n".join(each.out + each.err for each in (*said, again, closed, clash)) + kept(running)
+    restored = running.inv("restore.school", "13", f"--identity={encrypting}")
+
+    assert restored.code == 0, restored
+    assert oracle.snapshot(running.endpoints.databases).tables == before.tables
+    assert "2013_school_13.tar.gz.age" in told
+    secrets = [*emails, NAME, encrypting.read_text().strip()]
+    assert [secret for secret in secrets if secret in told + restored.out + restored.err] == []
+    in_master(running, UPROOT)
+
+
+def emails_of_staff(running: Lab, school: int) -> list[str]:
+    """E-mails of those who work at this school alone: they leave with it."""
+    with closing(psycopg2.connect(running.endpoints.databases["master"])) as link, link.cursor() as cursor:
+        cursor.execute(STAFF, (school,))
+        return [row[0] for row in cursor.fetchall()]
+
+
+def in_master(running: Lab, statement: str, *args: object) -> None:
+    """A colleague at psql."""
+    with closing(psycopg2.connect(running.endpoints.databases["master"])) as link, link, link.cursor() as cursor:
+        cursor.execute(statement, args)
+
+
+STAFF = """
+SELECT u.email FROM users u JOIN school_assignments a ON a.user_id = u.id
+ WHERE a.school_id = %s AND u.email LIKE '%%@%%'
+   AND NOT EXISTS (SELECT 1 FROM school_assignments o WHERE o.user_id = u.id AND o.school_id <> a.school_id)
+"""
+NAME = "Quizzlewhit"  # of everybody, for a while
+PLANT = f"UPDATE students SET last_name = last_name || '{NAME}'; UPDATE users SET last_name = last_name || '{NAME}'"
+UPROOT = f"""
+UPDATE students SET last_name = replace(last_name, '{NAME}', '');
+UPDATE users SET last_name = replace(last_name, '{NAME}', '')
+"""
+
+
+def kept(running: Lab) -> str:
+    """All that the archiver wrote beside the archive: its tables, and the logs of its jobs."""
+    written = [path.read_text() for path in running.home.glob("**/.cutover/jobs/*/*") if path.is_file()]
+    assert written
+    for dsn in running.endpoints.databases.values():
+        with closing(psycopg2.connect(dsn)) as link, link.cursor() as cursor:
+            cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'archiver'")
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"SELECT t::text FROM archiver.{table} t")
+                written += [row[0] for row in cursor.fetchall()]
+    return "\n".join(written)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -82,6 +165,13 @@ def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab) -> Non
         (("restore.school", "13", "--year=1999"), "School 13 is not archived for 1999."),
         (("restore.customer", "1234"), "No school of customer 1234 is archived."),
         (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
+        (("archive.rewrap", "13"), "School 13 is not archived."),
+        (("archive.rewrap", "--all"), "The inventory has no recipients to encrypt to."),
+        (("archive.rewrap", "13", "--all"), "Name a school, or --all; not both."),
+        (
+            ("restore.school", "13", "--identity=/no/such/file"),
+            "Reading /no/such/file failed: No such file or directory.",
+        ),
         (("archive.show", "13"), "School 13 is not archived."),
         (("archive.school", "13", "--env=moon"), "No environment 'moon'"),
         (("archive.school", "13", "--env=production"), "is a production environment"),

@@ -24,7 +24,7 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, or `restore.school 13`."""
+    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13` or `archive.rewrap 13`."""
 
     verb: str
     school: int
@@ -77,8 +77,10 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     try:
         if act.verb == "archive":
             world.archive(act.school, depth=act.depth)
-        else:
+        elif act.verb == "restore":
             world.restore(act.school)
+        else:
+            world.rewrap(act.school)
         ending = Ending(moments=wire.passed)
     except CutoverError as error:
         ending = Ending(refused=str(error))

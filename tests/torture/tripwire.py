@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg2.sql import Composable
 
-from archiver import bundle
+from archiver import bundle, encryption
 from archiver.bundle import Spool
 from archiver.postgres import Session
 from archiver.storage import Bucket
@@ -36,6 +36,8 @@ class Tripwire:
         self._wrap(Bucket, "get", lambda *_: "file fetched")
         self._wrap(Spool, "finish", lambda spool, _: f"file {spool.path.name}")
         self._wrap(bundle, "write", lambda path, *_: f"file {path.name}")
+        self._wrap(encryption, "encrypt", lambda path, *_: f"file {path.name} encrypted")
+        self._wrap(encryption, "decrypt", lambda path, *_: f"file {path.name} decrypted")
 
     def _wrap(self, owner: Any, method: str, name: Name) -> None:
         original = getattr(owner, method)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archiver import bundle, layout
+from archiver.encryption import Keys
 from archiver.manifest import Manifest, Member
 from archiver.schema import Column, ForeignKey, Schema, Table
 from errors import DamagedError
@@ -97,7 +98,7 @@ def rebuilt(path: Path, members: list[tuple[str, bytes, bytes]]) -> Path:
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(DamagedError) as caught, bundle.opened(path):
+    with pytest.raises(DamagedError) as caught, bundle.opened(path, Keys()):
         pass
     return str(caught.value)
 
@@ -123,7 +124,7 @@ def test_restore_sql_loads_what_a_foreign_key_names_first(tmp_path: Path) -> Non
 
 
 def test_an_archive_gives_back_its_members_in_any_order(tmp_path: Path) -> None:
-    with bundle.opened(packed(tmp_path)) as archive:
+    with bundle.opened(packed(tmp_path), Keys()) as archive:
         assert archive.manifest.rows == 3
         for name in sorted(ROWS, reverse=True):
             assert archive.open(name).read() == ROWS[name]

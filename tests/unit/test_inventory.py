@@ -13,6 +13,7 @@ from errors import Problems, UsageError
 from inventory import load
 from inventory.model import Depth, Environment, Role
 
+SECRET = "AGE-SECRET-KEY-1QQQQQQQQ"
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
 
 
@@ -83,6 +84,12 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("{host: db-shard-4,", "{host: db-shard-9,", "databases/shard_4/host: expected a host with the role database"),
         ("{host: db-shard-4,", "{host: db-shard-3,", "databases/shard_4/host: expected a server of its own"),
         ("dbname: scratch,", "password: x,", "scratch/connection/password: expected ~/.pgpass or a service file"),
+        (
+            "prefix: rehearsal}",
+            "prefix: rehearsal, recipients: [age1x]}",
+            "store/recipients/1: expected an age public key",
+        ),
+        ("prefix: rehearsal}", f"prefix: rehearsal, recipients: [{SECRET}]}}", "store/recipients/1: expected an age"),
         ("old: warehouse-old\n", "old: db-master\n", "warehouse/old: expected a host with the role warehouse"),
         ("depth: all, exclude", "depth: some, exclude", "nights/2014-08-15/depth: expected one of all, students"),
         ("customers: []", "customers: [x]", "nights/2014-08-15/exclude/customers/1: expected a whole number, got 'x'"),
@@ -93,6 +100,12 @@ def test_unknown_environment_names_those_that_exist() -> None:
 def test_a_mistake_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
     assert good in GOOD
     assert expected in problems(tmp_path, GOOD.replace(good, bad))
+
+
+def test_an_identity_among_the_recipients_is_not_repeated(tmp_path: Path) -> None:
+    bad = GOOD.replace("prefix: rehearsal}", f"prefix: rehearsal, recipients: [{SECRET}]}}")
+
+    assert SECRET not in problems(tmp_path, bad)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Archives encrypted to today's recipients: the task `inv archive.rewrap`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver import choice
+from archiver.archive import Archiver
+from archiver.records import Record
+from archiver.rewrap import Rewrapped
+from archiver.rewrap import rewrap as encrypt_anew
+from archiver.setup import archiver as open_archiver
+from errors import ExitCode, UsageError
+from runbooks import telling
+from runbooks.engine.console import say
+from runbooks.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.front import ENV, load_environment, parse_id, task
+
+HELP = {
+    "school": "the school's id",
+    "all": "every archive, of all years unless --year says one",
+    "year": "only this school year, such as 2013",
+    "identity": IDENTITY,
+    "env": ENV,
+    "here": "do it on this machine, not on the debug host",
+    "yes-production": "say it where the environment is production",
+}
+
+
+@task(positional=["school"], instead={"school": "all"}, help=HELP)
+def rewrap(
+    context: Context,
+    school: str,
+    all: bool = False,  # noqa: A002 - the option's name
+    year: str = "",
+    identity: str = "",
+    env: str = "",
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Encrypt archives to the inventory's recipients of today; what lies in the store already stays there."""
+    if school and all:
+        raise UsageError("Name a school, or --all; not both.")
+    tenant_id, of_year = 0 if all else parse_id(school, "school"), parse_id(year, "year") if year else None
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        words = () if all else (school,)
+        raise Exit(code=forward(environment, "archive.rewrap", *words, all=all, year=year, identity=identity))
+    with open_archiver(environment, f"archive.rewrap {school or '--all'}", identity=identity) as archiver:
+        if all:
+            _rewrap_all(archiver, of_year)
+        else:
+            _rewrap_one(archiver, tenant_id, of_year)
+
+
+def _rewrap_all(archiver: Archiver, year: int | None) -> None:
+    with archiver.place.alone():
+        _rewrap(archiver, choice.all_to_rewrap(archiver.place, year))
+
+
+def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
+    record = choice.one_to_restore(archiver.place, tenant_id, year)
+    with archiver.place.keeping("school", tenant_id, record.shard):
+        _rewrap(archiver, [record])
+
+
+def _rewrap(archiver: Archiver, records: Sequence[Record]) -> None:
+    """Encrypts and tells; a failure of the only one is the task's, of some the task fails at the end."""
+    noun = archiver.model.tenant.noun
+    outcomes = encrypt_anew(archiver, records, _teller(noun, len(records)))
+    failed = [outcome.error for outcome in outcomes if outcome.error]
+    if failed and len(outcomes) == 1:
+        raise failed[0]
+    if len(outcomes) != 1:
+        say(telling.rewrap_summary(noun, outcomes))
+    if failed:
+        raise Exit(code=ExitCode.FAILED)
+
+
+def _teller(noun: str, total: int) -> Callable[[Rewrapped], None]:
+    numbers = count(1)
+
+    def tell(outcome: Rewrapped) -> None:
+        if outcome.error is None or total > 1:
+            say(telling.numbered(next(numbers), total, telling.rewrapped_line(noun, outcome)))
+
+    return tell
+
+
+tasks = (rewrap,)

@@ -1,0 +1,323 @@
+"""Schools archived to age public keys, on real servers: who can bring them back, and who cannot."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from random import Random
+
+import pyrage
+import pytest
+from pyrage import x25519
+
+from archiver import choice, encryption, reclaim, records, rewrap
+from archiver.archive import fetch
+from archiver.encryption import Keys
+from archiver.records import Record, State
+from archiver.storage import Bucket
+from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
+from inventory.model import Depth
+from runbooks import telling
+from tests import oracle
+from tests.torture.runs import Act, run
+from tests.worlds import World, same, sql
+
+SCHOOL = 13
+PLACES = 40
+KILLS = 4
+
+
+class Team:
+    """Somebody with an age key pair, whose identity lies in a file."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.identity = x25519.Identity.generate()
+        self.recipient = str(self.identity.to_public())
+        self.file = folder / name
+        self.file.write_text(f"# public key: {self.recipient}\n{self.identity}\n")
+
+    def opens(self, data: bytes) -> bool:
+        """Whether age opens it with this identity, without any code of ours."""
+        try:
+            pyrage.decrypt(data, [self.identity])
+        except pyrage.DecryptError:
+            return False
+        return True
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Team:
+    """Who may open the archives."""
+    return Team(tmp_path, "team")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Team:
+    """Who may not, or not yet."""
+    return Team(tmp_path, "other")
+
+
+def encrypting(world: World, *teams: Team) -> World:
+    """The world with these recipients; nobody's identity is at hand."""
+    store = replace(world.environment.store, recipients=tuple(team.recipient for team in teams))
+    return replace(world, environment=replace(world.environment, store=store))
+
+
+def holding(world: World, team: Team) -> World:
+    """The world with the team's identity at hand."""
+    return replace(world, identity=str(team.file))
+
+
+def recorded(world: World, school: int = SCHOOL) -> Record:
+    with world.archiver() as archiver:
+        [record] = records.of_tenant(archiver.place.master, school)
+        return record
+
+
+def stored(world: World, record: Record) -> bytes:
+    bucket, store = Bucket(world.environment.store), world.environment.store
+    key = f"{store.prefix}/{bucket.key(record.location)}"
+    return bucket._client.get_object(Bucket=store.bucket, Key=key)["Body"].read()
+
+
+def logged(world: World) -> list[str]:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT act FROM archiver.log ORDER BY id")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
+    world: World, team: Team, other: Team
+) -> None:
+    before, expected = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
+    sealed = encrypting(world, team)
+
+    sealed.archive(SCHOOL)
+
+    record, data = recorded(world), stored(world, recorded(world))
+    same(expected, oracle.snapshot(world.dsns))
+    assert record.location.endswith(f"/2013_school_{SCHOOL}.tar.gz.age")
+    assert (record.recipients, record.size) == ((team.recipient,), len(data))
+    assert not other.opens(data)
+    with pytest.raises(gzip.BadGzipFile):
+        gzip.decompress(data)
+    with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(data, [team.identity])), mode="r:gz") as tar:
+        assert "master/students.copy" in tar.getnames()
+    holding(sealed, team).restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_pretending_encrypts_too_and_leaves_no_trace(world: World, team: Team) -> None:
+    before = oracle.snapshot(world.dsns)
+
+    [outcome] = encrypting(world, team).archive(SCHOOL, pretend=True)
+
+    assert outcome.rows
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_without_its_identity_a_school_stays_archived(world: World, team: Team, other: Team) -> None:
+    sealed = encrypting(world, team)
+    sealed.archive(SCHOOL)
+    out = oracle.snapshot(world.dsns)
+
+    for closed, words in (
+        (sealed, r"2013_school_13\.tar\.gz\.age is encrypted, and no identity was given\."),
+        (holding(sealed, other), r"^The identity does not open 2013_school_13\.tar\.gz\.age"),
+    ):
+        with pytest.raises(UsageError, match=words) as caught:
+            closed.restore(SCHOOL)
+        assert caught.value.exit_code is ExitCode.USAGE
+        assert "AGE-SECRET-KEY" not in str(caught.value)
+
+    same(out, oracle.snapshot(world.dsns))
+    assert recorded(world).state is State.ARCHIVED
+
+
+def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
+    sealed = encrypting(world, team)
+    mistyped = replace(sealed.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
+
+    with pytest.raises(UsageError, match="store/recipients/1 is no age public key"):
+        replace(sealed, environment=replace(sealed.environment, store=mistyped)).archive(SCHOOL)
+    team.file.write_text("nothing of the kind\n")
+    with pytest.raises(UsageError, match="team holds a line that is no age identity"):
+        holding(sealed, team).archive(SCHOOL)
+
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT to_regclass('archiver.records')")
+        assert cursor.fetchall() == [(None,)]
+
+
+def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Archives the school, killed after the shard was emptied."""
+
+    def killed(*_: object) -> None:
+        raise CutoverError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reclaim, "_commit_master", killed)
+        with pytest.raises(CutoverError, match="killed"):
+            world.archive(SCHOOL)
+
+
+def test_a_deletion_that_was_cut_off_is_ended_without_an_identity(
+    world: World, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed, expected = encrypting(world, team), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
+    cut_off(sealed, monkeypatch)
+
+    sealed.archive(SCHOOL)
+
+    same(expected, oracle.snapshot(world.dsns))
+    assert recorded(world).state is State.ARCHIVED
+
+
+def test_only_rows_that_must_be_put_back_ask_for_an_identity(
+    world: World, team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed, whole = encrypting(world, team), oracle.snapshot(world.dsns)
+    cut_off(sealed, monkeypatch)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = %s", (SCHOOL,))
+    emptied = oracle.snapshot(world.dsns)
+
+    with pytest.raises(
+        UsageError, match=r"rows must be put back from the archive\. .* no identity was given"
+    ) as caught:
+        sealed.archive(SCHOOL)
+    assert "--identity=FILE" in caught.value.hint
+    same(emptied, oracle.snapshot(world.dsns))
+    assert recorded(world).state is State.DELETING
+
+    with pytest.raises(RefusedError, match="its rows were put back from the archive"):
+        holding(sealed, team).archive(SCHOOL)
+    back = oracle.snapshot(world.dsns)
+    assert {name: back.tables[name] for name in back.tables if name != "master"} == {
+        name: whole.tables[name] for name in whole.tables if name != "master"
+    }
+
+
+def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, team: Team, tmp_path: Path) -> None:
+    sealed = holding(encrypting(world, team), team)
+    sealed.archive(SCHOOL)
+    record, out = recorded(world), oracle.snapshot(world.dsns)
+    data, store = stored(world, record), world.environment.store
+
+    with sealed.archiver() as archiver:
+        key = archiver.bucket.key(record.location)
+        for place in range(0, len(data), len(data) // PLACES):
+            bad = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+            archiver.bucket._client.put_object(Bucket=store.bucket, Key=f"{store.prefix}/{key}", Body=bad)
+            with pytest.raises(DamagedError, match="is not what was stored"):
+                fetch(archiver.bucket, record, tmp_path / "fetched")
+    with pytest.raises(DamagedError, match="is not what was stored"):
+        sealed.restore(SCHOOL)
+
+    same(out, oracle.snapshot(world.dsns))
+    assert recorded(world).state is State.ARCHIVED
+
+
+def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_not(
+    world: World, team: Team, other: Team
+) -> None:
+    before = oracle.snapshot(world.dsns)
+    encrypting(world, team).archive(SCHOOL)
+    earlier, now = recorded(world), encrypting(world, other)
+    plain = pyrage.decrypt(stored(world, earlier), [team.identity])
+
+    [outcome] = holding(now, team).rewrap(SCHOOL)
+
+    record = recorded(world)
+    assert (outcome.record, outcome.left) == (record, earlier.location)
+    assert record.location != earlier.location
+    assert record.recipients == (other.recipient,)
+    assert not team.opens(stored(world, record))
+    assert pyrage.decrypt(stored(world, record), [other.identity]) == plain
+    assert team.opens(stored(world, earlier))  # the old object stays
+    assert logged(world) == ["archive", "rewrap"]
+    with pytest.raises(UsageError, match="The identity does not open"):
+        holding(now, team).restore(SCHOOL)
+    holding(now, other).restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(world: World, team: Team) -> None:
+    before = oracle.snapshot(world.dsns)
+    world.archive(SCHOOL)
+    sealed = encrypting(world, team)
+
+    plain = recorded(world)
+    [moved], [again] = sealed.rewrap(SCHOOL), sealed.rewrap(SCHOOL)
+
+    assert recorded(world).location.endswith(".tar.gz.age")
+    assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
+    assert f"the earlier object stays in the store: {plain.location}" in telling.rewrapped_line("school", moved)
+    assert telling.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
+    assert "1 of 2 archives encrypted anew, 1 were already" in telling.rewrap_summary("school", [moved, again])
+    assert logged(world) == ["archive", "rewrap"]
+    holding(sealed, team).restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_what_cannot_be_rewrapped_is_said_and_stays(
+    world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = encrypting(world, team)
+    cut_off(sealed, monkeypatch)
+    with holding(encrypting(world, other), team).archiver() as archiver:
+        found = choice.all_to_rewrap(archiver.place, None)
+        [outcome] = rewrap.rewrap(archiver, found, lambda _: None)
+    assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
+
+    sealed.archive(SCHOOL)
+    record = recorded(world)
+    for closed, words in (
+        (world, "The inventory has no recipients"),
+        (encrypting(world, other), "no identity was given"),
+        (holding(encrypting(world, other), other), "The identity does not open"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            closed.rewrap(SCHOOL)
+    assert recorded(world) == record
+
+
+def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
+    world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encrypting(world, team).archive(SCHOOL)
+    record = recorded(world)
+
+    def careless(path: Path, keys: Keys) -> Path:
+        path.write_bytes(path.read_bytes() + b"more")
+        return encrypt(path, keys)
+
+    encrypt = encryption.encrypt
+    monkeypatch.setattr(encryption, "encrypt", careless)
+    with pytest.raises(DamagedError, match="The record stays as it is"):
+        holding(encrypting(world, other), team).rewrap(SCHOOL)
+
+    assert recorded(world) == record
+
+
+def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, team: Team, other: Team) -> None:
+    holder = Team(team.file.parent, "both")
+    holder.file.write_text(f"{team.identity}\n{other.identity}\n")
+    encrypting(world, team).archive(SCHOOL)
+    plain = pyrage.decrypt(stored(world, recorded(world)), [team.identity])
+    act = Act(verb="rewrap", school=SCHOOL, depth=Depth.ALL)
+    moments = run(holding(encrypting(world, other), holder), act).moments
+
+    for target, number in zip(cycle([team, other]), Random(SCHOOL).sample(range(len(moments)), KILLS), strict=False):
+        goal = holding(encrypting(world, target), holder)
+        assert run(goal, act, die_at=number).killed, moments[number]
+        assert pyrage.decrypt(stored(world, recorded(world)), [team.identity, other.identity]) == plain, moments[number]
+        assert not (again := run(goal, act)).broke + again.refused, moments[number]
+        assert recorded(world).recipients == (target.recipient,), moments[number]
+        assert pyrage.decrypt(stored(world, recorded(world)), [target.identity]) == plain, moments[number]
+
+    assert logged(world).count("rewrap") == 1 + KILLS
