@@ -119,6 +119,7 @@ def test_identities_come_from_a_file_of_age_keygen_or_from_the_environment(
         (str(ANN)[:-1] + "\n", "holds a line that is no age identity"),
         (str(ANN.to_public()), "holds a line that is no age identity"),
     ],
+    ids=["empty", "cut off", "a recipient"],  # the keys are made anew by each worker
 )
 def test_a_file_that_holds_no_identity_is_refused_and_not_shown(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "identity").write_text(text)
