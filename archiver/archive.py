@@ -75,9 +75,10 @@ Tell = Callable[[Outcome], None]
 def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: Tell) -> list[Outcome]:
     """Archives tenants, shard by shard; one that fails is left as it was and reported, the others go on.
 
-    Raises Problems, with nothing touched, where the catalog does not know all that can point at a tenant's rows.
-    The caller holds the locks. `tell` hears of each tenant as it ends.
+    Raises UsageError, with nothing touched, where the catalog does not know all that can point at a tenant's rows, or
+    has no such depth. The caller holds the locks. `tell` hears of each tenant as it ends.
     """
+    archiver.model.rule(order.depth)
     completeness.prove(archiver.place)
     outcomes: list[Outcome] = []
     for shard, group in groupby(sorted(tenants, key=attrgetter("shard", "id")), attrgetter("shard")):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from errors import Problems
+from archiver.graph import cycles
+from errors import Problems, UsageError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 
@@ -38,12 +39,24 @@ class Link:
     where: tuple[str, str] | None = None  # column of the child, and its value
 
     def __str__(self) -> str:
-        return f"{self.child}.{_listed(self.columns)} = {self.parent}.{_listed(self.parent_columns)}"
+        return f"{self.child}.{listed(self.columns)} = {self.parent}.{listed(self.parent_columns)}"
+
+    @property
+    def text(self) -> str:
+        """As found_by writes it."""
+        parent = self.parent.table if self.parent.database == self.child.database else str(self.parent)
+        where = f" where {' = '.join(self.where)}" if self.where else ""
+        return f"{listed(self.columns)} = {parent}.{listed(self.parent_columns)}{where}"
 
     @property
     def within(self) -> bool:
         """Whether it leads from a table to itself: rows below rows."""
         return self.child == self.parent
+
+    @property
+    def turned(self) -> Link:
+        """The same columns, with the parent found by its child."""
+        return Link(self.parent, self.parent_columns, self.child, self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +67,7 @@ class Model:
     tables: tuple[TableName, ...]
     links: tuple[Link, ...]  # by which rows are found
     needs: tuple[Link, ...]  # by which rows elsewhere keep one alive; the parent is who needs it
-    depths: Mapping[Depth, DepthRule]
+    depths: Mapping[Depth, DepthRule]  # `all`, and where the catalog has it, `students`
     root: TableName
 
     @property
@@ -86,9 +99,16 @@ class Model:
         where = {link.where[0] for link in links if link.child == table and link.where}
         return tuple(sorted(child | parent | where))
 
+    def rule(self, depth: Depth) -> DepthRule:
+        """How deep a depth deletes; UsageError where the catalog has no such depth."""
+        if depth not in self.depths:
+            there = ", ".join(depth.value for depth in self.depths)
+            raise UsageError(f"The catalog of tables has no depth {depth.value} (there: {there}).")
+        return self.depths[depth]
+
     def below(self, depth: Depth) -> frozenset[TableName]:
         """The tables that a depth of deletion reaches."""
-        rule = self.depths[depth]
+        rule = self.rule(depth)
         reached = {table for table in self.tables if table.table == rule.start}
         for table in self.tables:
             if table.table not in rule.stay and any(link.parent in reached for link in self.found_by(table)):
@@ -112,12 +132,13 @@ def resolve(catalog: Catalog) -> Model:
     links = [link for name, table in written.items() for link in _links(name, table.found_by, "found_by", mistakes)]
     needs = [link for name, table in written.items() for link in _links(name, table.needed_by, "needed_by", mistakes)]
     mistakes += _mistakes(catalog, root, set(written), links)
-    order = _parents_first(list(written), [*links, *(need for need in needs if need.parent in written)])
-    for name in written.keys() - set(order):
-        mistakes.append(f"databases/{name.database}/{name.table}/found_by: expected no cycle, got one through {name}")
+    waits = [*links, *(need for need in needs if need.parent in written)]
+    parents = {table: {link.parent for link in waits if link.child == table and not link.within} for table in written}
+    order = _parents_first(parents)
+    mistakes += (_cycle(tables, waits) for tables in cycles(parents))
     if mistakes:
         raise Problems("The catalog of tables has mistakes:", mistakes)
-    depths = {depth: catalog.depths[depth.value] for depth in Depth}
+    depths = {Depth(name): rule for name, rule in catalog.depths.items()}
     return Model(catalog=catalog, tables=order, links=tuple(links), needs=tuple(needs), depths=depths, root=root)
 
 
@@ -139,7 +160,8 @@ def _columns(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.strip("()").split(","))
 
 
-def _listed(columns: tuple[str, ...]) -> str:
+def listed(columns: tuple[str, ...]) -> str:
+    """Columns as a link writes them: one alone, several in brackets."""
     return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
 
 
@@ -158,16 +180,30 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
             yield f"{path}: expected a table that stands in the catalog, got {link.parent}"
     for orphan in tables - {link.child for link in links if not link.within} - {root}:
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
-    for depth in Depth:
-        rule = catalog.depths.get(depth.value)
-        if rule is None or rule.start not in {table.table for table in tables}:
-            yield f"depths/{depth.value}: expected a table to start from, got {rule.start if rule else None!r}"
+    yield from _depth_mistakes(catalog, {table.table for table in tables})
 
 
-def _parents_first(tables: list[TableName], links: list[Link]) -> tuple[TableName, ...]:
+def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:
+    if Depth.ALL.value not in catalog.depths:
+        yield "depths/all: expected a table to start from, got nothing"
+    for name, rule in catalog.depths.items():
+        if name not in {depth.value for depth in Depth}:
+            yield f"depths/{name}: expected {' or '.join(depth.value for depth in Depth)}, got {name!r}"
+        if rule.start not in tables:
+            yield f"depths/{name}: expected a table to start from, got {rule.start!r}"
+
+
+def _parents_first(parents: Mapping[TableName, set[TableName]]) -> tuple[TableName, ...]:
     """Tables in written order, but each after all the tables it is found by; those in a cycle are left out."""
-    parents = {table: {link.parent for link in links if link.child == table and not link.within} for table in tables}
     order: list[TableName] = []
-    while ready := [table for table in tables if table not in order and parents[table] <= set(order)]:
+    while ready := [table for table in parents if table not in order and parents[table] <= set(order)]:
         order.append(ready[0])
     return tuple(order)
+
+
+def _cycle(tables: tuple[TableName, ...], links: Iterable[Link]) -> str:
+    link = next(link for link in links if link.child in tables and link.parent in tables and not link.within)
+    return (
+        f"databases: expected no cycle of found_by, got one through {', '.join(map(str, tables))}: "
+        f"take one of its links out, or turn it round, such as {link.turned} instead of {link}"
+    )

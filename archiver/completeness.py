@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from archiver.catalog import MASTER, SHARD, Model, TableName
-from archiver.postgres import SQL, Identifier, Session
-from archiver.schema import NAMESPACE, identifier
+from archiver.catalog import MASTER, SHARD, Link, Model, TableName, listed
+from archiver.live import Live, Reference, Size, read_live
+from archiver.presence import Lives, absent
+from archiver.words import singular, table_of_class
 from archiver.workplace import Workplace
 from errors import Problems
 
-
-@dataclass(frozen=True, kw_only=True)
-class ForeignKey:
-    """A live constraint, wherever it stands."""
-
-    name: str
-    table: str
-    column: str
-    target: str
-    on_delete: str  # a: no action, r: restrict, c: cascade, n: set null, d: set default
+ACTS = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}  # what a foreign key does on its own
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
-    """What a database's own catalogue says."""
+class Scan:
+    """A link without an index, and the table that each archive therefore reads to its end."""
 
-    columns: Mapping[str, tuple[str, ...]]  # by table
-    foreign_keys: tuple[ForeignKey, ...]
-    indexed: frozenset[tuple[str, str]]  # table and the column that leads an index
-    triggers: tuple[tuple[str, str], ...]  # table and name of each trigger that fires
+    table: TableName
+    columns: tuple[str, ...]
+    size: Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +29,22 @@ class Findings:
     """What a comparison of catalog and live databases came to."""
 
     problems: tuple[str, ...]  # nothing may be deleted while there is one
-    warnings: tuple[str, ...]  # it will be slow
+    scans: tuple[Scan, ...]  # it will be slow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """Columns that can point at a carried table, of which the catalog says nothing."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    points_at: TableName
+    value: str | None = None  # of a polymorphic pair: the type that does; then the column is that of the type
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.table}.{self.columns[0]} = {self.value} is {self.points_at}"
+        return f"{self.table}.{listed(self.columns)} can point at {self.points_at}"
 
 
 def prove(place: Workplace) -> None:
@@ -59,70 +64,101 @@ def refuse(found: Findings) -> None:
 
 def compare(place: Workplace) -> Findings:
     """Holds the catalog against the live catalogue of every database."""
-    problems: list[str] = []
-    warnings: list[str] = []
-    for name in (MASTER, *place.shards):
-        kind = MASTER if name == MASTER else SHARD
-        live = read_live(place.session(name))
-        problems += (problem for problem in _unknown_columns(place.model, kind, live))
-        problems += _leaving_cascades(place.model, kind, live)
-        problems += _unknown_triggers(place.model, kind, live)
-        problems += _unknown_types(place.session(name), place.model, kind, live)
-        warnings += _missing_indexes(place.model, kind, live)
-    return Findings(problems=tuple(dict.fromkeys(problems)), warnings=tuple(dict.fromkeys(warnings)))
+    lives: dict[str, dict[str, Live]] = {MASTER: _read(place, MASTER, (MASTER,))}
+    if place.model.tenant.shard:
+        lives[SHARD] = _read(place, SHARD, place.shards)
+    return held_against(place.model, lives)
+
+
+def held_against(model: Model, lives: Lives) -> Findings:
+    """The same of what was read from each database."""
+    problems = [*absent(model, lives)]
+    scans: list[Scan] = []
+    for kind, databases in lives.items():
+        for live in databases.values():
+            problems += (_line(model, pointer) for pointer in unexplained(model, kind, live))
+            problems += _leaving(model, kind, live)
+            problems += _unknown_triggers(model, kind, live)
+            scans += _scans(model, kind, live)
+    # Shards differ in size: the largest tells what a link without index may cost.
+    largest = {(scan.table, scan.columns): scan for scan in sorted(scans, key=lambda scan: scan.size.bytes)}
+    return Findings(problems=tuple(dict.fromkeys(problems)), scans=tuple(largest.values()))
+
+
+def _read(place: Workplace, kind: str, names: Iterable[str]) -> dict[str, Live]:
+    unread = place.model.catalog.excluded.get(kind, {})
+    return {name: read_live(place.session(name), unread=unread) for name in names}
+
+
+def unexplained(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    """Foreign keys, columns by their names, and types of polymorphic pairs that the catalog says nothing of."""
+    for pointer in (*_by_key(model, kind, live), *_by_name(model, kind, live), *_by_type(model, kind, live)):
+        written = model.written(pointer.table)
+        if written is not None:
+            names = pointer.columns if pointer.value is None else (f"{pointer.columns[0]} = {pointer.value}",)
+            if not any(name in written.ignored for name in names):
+                yield pointer
+        elif pointer.table.table not in model.catalog.excluded.get(kind, {}):
+            yield pointer
 
 
 def vocabulary(model: Model) -> dict[str, TableName]:
     """Column names that mean a carried table's key: `school_id`, and what the catalog's own links call it."""
     words = {f"{singular(table.table)}_id": table for table in model.tables}
     for link in (*model.links, *model.needs):
-        for column, parent_column in zip(link.columns, link.parent_columns, strict=True):
-            if link.where is None and column.endswith("_id"):
-                words.setdefault(column, link.parent)
-            if parent_column.endswith("_id"):
-                words.setdefault(parent_column, link.child)
+        if len(link.columns) > 1:
+            continue
+        [column], [parent_column] = link.columns, link.parent_columns
+        if link.where is None and column.endswith("_id"):
+            words.setdefault(column, link.parent)
+        if parent_column.endswith("_id"):
+            words.setdefault(parent_column, link.child)
     return words
 
 
-def singular(table: str) -> str:
-    """A Rails table name as one of its rows: activities, activity; classes, class; schools, school."""
-    for plural, single in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", "")):
-        if table.endswith(plural):
-            return table.removesuffix(plural) + single
-    return table
+def _by_key(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    for key in live.references:
+        target = TableName(kind, key.target)
+        if key.table in live.tables and target in model.tables and not _spoken_of(model, kind, key):
+            yield Pointer(table=TableName(kind, key.table), columns=key.columns, points_at=target)
 
 
-def table_of_class(name: str) -> str:
-    """A Rails class as its table's stem: ClassRoom, class_room."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+def _by_name(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    words, linked = vocabulary(model), _linked_columns(model)
+    keyed = {(key.table, *key.columns) for key in live.references}  # a key says itself where its column leads
+    for table, shape in live.tables.items():
+        for column in shape.columns:
+            points_at = words.get(column.name)
+            if points_at and (table, column.name) not in keyed and (kind, table, column.name) not in linked:
+                yield Pointer(table=TableName(kind, table), columns=(column.name,), points_at=points_at)
 
 
-def _unknown_columns(model: Model, kind: str, live: Live) -> Iterator[str]:
-    words, known = vocabulary(model), _known_columns(model)
-    targets = {(key.table, key.column): key.target for key in live.foreign_keys if _carried(model, kind, key.target)}
-    for table, columns in live.columns.items():
-        for column in columns:
-            points_at = targets.get((table, column)) or words.get(column)
-            if points_at is None or (kind, table, column) in known:
-                continue
-            yield from _unless_explained(model, TableName(kind, table), column, str(points_at))
+def _by_type(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    stems = {singular(table.table): table for table in model.tables}
+    typed = {(link.child, link.where) for link in (*model.links, *model.needs)}
+    for (table, column), values in live.types.items():
+        for value in values:
+            points_at, child = stems.get(table_of_class(value)), TableName(kind, table)
+            if points_at and (child, (column, value)) not in typed:
+                yield Pointer(table=child, columns=(column,), points_at=points_at, value=value)
 
 
-def _unless_explained(model: Model, table: TableName, column: str, points_at: str) -> Iterator[str]:
-    where = f"{table}.{column} can point at {points_at}"
-    written = model.written(table)
-    if written is not None:
-        if column not in written.ignored:
-            line = f"{{{column}: <why it leads nowhere>}}"
-            yield f"{where}. Add to databases/{table.database}/{table.table}: found_by, or ignored: {line}"
-    elif table.table not in model.catalog.excluded.get(table.database, {}):
-        yield (
-            f"{where}, and the catalog does not know the table. "
-            f"Carry it, or add to excluded/{table.database}: {{{table.table}: <why it stays live>}}"
-        )
+def _spoken_of(model: Model, kind: str, key: Reference) -> bool:
+    """Whether a link or a need joins just the columns that a foreign key joins, whichever side it is written from."""
+    table, target = TableName(kind, key.table), TableName(kind, key.target)
+    there = {*zip(key.columns, key.target_columns, strict=True)}
+    back = {*zip(key.target_columns, key.columns, strict=True)}
+    return any(
+        (link.child, link.parent, _pairs(link)) in ((table, target, there), (target, table, back))
+        for link in (*model.links, *model.needs)
+    )
 
 
-def _known_columns(model: Model) -> set[tuple[str, str, str]]:
+def _pairs(link: Link) -> set[tuple[str, str]]:
+    return {*zip(link.columns, link.parent_columns, strict=True)}
+
+
+def _linked_columns(model: Model) -> set[tuple[str, str, str]]:
     """Columns that a link or a need speaks of, on either side."""
     links = (*model.links, *model.needs)
     return {(link.child.database, link.child.table, column) for link in links for column in link.columns} | {
@@ -130,124 +166,58 @@ def _known_columns(model: Model) -> set[tuple[str, str, str]]:
     }
 
 
-def _leaving_cascades(model: Model, kind: str, live: Live) -> Iterator[str]:
+def _line(model: Model, pointer: Pointer) -> str:
+    table, column = pointer.table, pointer.columns[0]
+    path = f"databases/{table.database}/{table.table}"
+    if model.written(table) is None:
+        return (
+            f"{pointer}, and the catalog does not know the table. "
+            f"Carry it, or add to excluded/{table.database}: {{{table.table}: <why it stays live>}}"
+        )
+    if pointer.value is None:
+        return f"{pointer}. Add to {path}: found_by, or ignored: {{{column}: <why it leads nowhere>}}"
+    condition = f"{column} = {pointer.value}"
+    return f"{pointer}. Add to {path}: found_by … where {condition}, or ignored: {{{condition}: <why>}}"
+
+
+def _leaving(model: Model, kind: str, live: Live) -> Iterator[str]:
     """A deletion must touch no row that is in no archive, and must not be forbidden by one."""
-    acts = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}
-    known = _known_columns(model)
-    for key in live.foreign_keys:
-        if not _carried(model, kind, key.target) or (kind, key.table, key.column) in known:
+    for key in live.references:
+        carried, spoken_of = TableName(kind, key.table) in model.tables, _spoken_of(model, kind, key)
+        if TableName(kind, key.target) not in model.tables or (carried and spoken_of):
             continue
-        if key.on_delete not in acts and not _carried(model, kind, key.table):
+        if key.on_delete in ACTS:
+            yield (
+                f"{kind}.{key.table}: the foreign key {key.name} {ACTS[key.on_delete]} rows there when rows of "
+                f"{key.target} are deleted. {'Add found_by' if carried else 'Carry the table'}, "
+                "or make the key NO ACTION"
+            )
+        elif not carried and not spoken_of:
             yield (
                 f"{kind}.{key.table}: the foreign key {key.name} forbids to delete rows of {key.target} that it names. "
                 f"Add to databases/{kind}/{key.target}: needed_by, or carry the table"
-            )
-    for key in live.foreign_keys:
-        if key.on_delete in acts and _carried(model, kind, key.target) and not _carried(model, kind, key.table):
-            yield (
-                f"{kind}.{key.table}: the foreign key {key.name} {acts[key.on_delete]} rows there when rows of "
-                f"{key.target} are deleted. Carry the table, or make the key NO ACTION"
             )
 
 
 def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
     """What a trigger does to other rows when a tenant's go or come is in no archive."""
-    for table, trigger in live.triggers:
+    for (table, trigger), fires in live.triggers.items():
         written = model.written(TableName(kind, table))
-        if written is not None and trigger not in written.triggers:
+        if fires and written is not None and trigger not in written.triggers:
             yield (
                 f"{kind}.{table}: the trigger {trigger} would fire. "
                 f"Add to databases/{kind}/{table}: triggers: {{{trigger}: <why it does no harm>}}, or disable it"
             )
 
 
-def _carried(model: Model, kind: str, table: str) -> bool:
-    return TableName(kind, table) in model.tables
-
-
-def _unknown_types(session: Session, model: Model, kind: str, live: Live) -> Iterator[str]:
-    """Polymorphic pairs, by the types that live rows really have."""
-    stems = {singular(table.table): table for table in model.tables}
-    for table, columns in live.columns.items():
-        if table in model.catalog.excluded.get(kind, {}):
-            continue
-        for column in columns:
-            if column.endswith("_type") and f"{column.removesuffix('_type')}_id" in columns:
-                for value in _distinct(session, table, column):
-                    points_at = stems.get(table_of_class(value))
-                    if points_at and not _typed(model, TableName(kind, table), column, value):
-                        yield (
-                            f"{kind}.{table}.{column} = {value} is {points_at}. Add to databases/{kind}/{table}: "
-                            f"found_by … where {column} = {value}, or ignored: {{{column} = {value}: <why>}}"
-                        )
-
-
-def _typed(model: Model, table: TableName, column: str, value: str) -> bool:
-    links = (*model.links, *model.needs)
-    linked = any(link.child == table and link.where == (column, value) for link in links)
-    written = model.written(table)
-    return linked or (written is not None and f"{column} = {value}" in written.ignored)
-
-
-def _distinct(session: Session, table: str, column: str) -> list[str]:
-    query = SQL("SELECT DISTINCT {0}::text FROM {1} WHERE {0} IS NOT NULL").format(
-        Identifier(column), identifier(table)
-    )
-    return [row[0] for row in session.rows(query, doing=f"reading the types in {table}")]
-
-
-def _missing_indexes(model: Model, kind: str, live: Live) -> Iterator[str]:
+def _scans(model: Model, kind: str, live: Live) -> Iterator[Scan]:
     for link in model.links:
         leads = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
-        for table, columns in ((link.child, [*link.columns, *leads]), (link.parent, link.parent_columns)):
-            if table.database == kind and not any((table.table, name) in live.indexed for name in columns):
-                yield f"{table}.{columns[0]} has no index: each archive scans the whole table"
-
-
-def read_live(session: Session) -> Live:
-    """Reads tables, foreign keys and indexes in three queries."""
-    columns: dict[str, tuple[str, ...]] = {
-        row[0]: tuple(row[1]) for row in session.rows(_COLUMNS, (NAMESPACE,), doing="reading the tables")
-    }
-    keys = session.rows(_FOREIGN_KEYS, (NAMESPACE,), doing="reading the foreign keys")
-    indexed = session.rows(_INDEXED, (NAMESPACE,), doing="reading the indexes")
-    names = ("name", "table", "column", "target", "on_delete")
-    return Live(
-        columns=columns,
-        foreign_keys=tuple(ForeignKey(**dict(zip(names, row, strict=True))) for row in keys),
-        indexed=frozenset((row[0], row[1]) for row in indexed),
-        triggers=tuple(session.rows(_TRIGGERS, (NAMESPACE,), doing="reading the triggers")),
-    )
-
-
-_COLUMNS = """
-SELECT c.relname, array_agg(a.attname::text ORDER BY a.attnum)
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
- WHERE n.nspname = %s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
- GROUP BY c.relname ORDER BY c.relname
-"""
-_FOREIGN_KEYS = """
-SELECT k.conname, c.relname, a.attname, t.relname, k.confdeltype::text
-  FROM pg_constraint k
-  JOIN pg_class c ON c.oid = k.conrelid
-  JOIN pg_class t ON t.oid = k.confrelid
-  JOIN pg_namespace n ON n.oid = t.relnamespace
-  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)
- WHERE k.contype = 'f' AND n.nspname = %s AND k.conparentid = 0
- ORDER BY c.relname, k.conname
-"""
-_TRIGGERS = """
-SELECT c.relname, t.tgname
-  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = %s AND NOT t.tgisinternal AND t.tgenabled <> 'D'
- ORDER BY c.relname, t.tgname
-"""
-_INDEXED = """
-SELECT c.relname, a.attname
-  FROM pg_index i
-  JOIN pg_class c ON c.oid = i.indrelid
-  JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
- WHERE n.nspname = %s AND i.indisvalid
-"""
+        for table, columns, leading in (
+            (link.child, link.columns, [*link.columns, *leads]),
+            (link.parent, link.parent_columns, link.parent_columns),
+        ):
+            if table.database == kind and not any((table.table, name) in live.indexed for name in leading):
+                size = live.sizes.get(table.table)
+                if size is not None:
+                    yield Scan(table=table, columns=columns, size=size)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from archiver.catalog import TableName
 from archiver.postgres import SQL
 from archiver.schema import identifier, load_order
-from archiver.selection import Rows, among
+from archiver.selection import Rows, Selection, among
 from archiver.workplace import Site
 from errors import RefusedError
 
@@ -19,6 +19,29 @@ def delete(site: Site, database: str, gone: Mapping[TableName, Rows]) -> None:
         rows = {TableName(database, name): gone[TableName(database, name)] for name in group}
         _delete_together(site, database, {table: found for table, found in rows.items() if found.rows})
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+
+
+def prove_staying(site: Site, database: str, selection: Selection, gone: Mapping[TableName, Rows]) -> None:
+    """After a deletion: RefusedError where a foreign key or a trigger took a row that stays with it, or changed it."""
+    session, touched = site.sessions[database], []
+    for table, found in selection.found.items():
+        going = set(gone[table].rows)
+        staying = [key for row, key in zip(found.rows, found.identities(), strict=True) if row not in going]
+        if table.database == database and staying:
+            shape = site.schemas[database].tables[table.table]
+            # What this transaction wrote has its number; locking a row leaves the number as it was.
+            query = SQL("SELECT count(*) FROM {} WHERE {} AND xmin <> pg_current_xact_id()::xid").format(
+                identifier(table.table), among(shape, found.identity, staying)
+            )
+            untouched = session.row(query, doing=f"looking at the rows of {table} that stay")[0]
+            if untouched != len(staying):
+                touched.append(f"{table} ({len(staying) - untouched})")
+    if touched:
+        raise RefusedError(
+            f"Deleting on {session.where} refused: rows that stay would go or change with those that are deleted: "
+            f"{', '.join(touched)}.",
+            hint="A foreign key with ON DELETE CASCADE or SET NULL, or a trigger, does it: another tenant needs them.",
+        )
 
 
 def _delete_together(site: Site, database: str, rows: Mapping[TableName, Rows]) -> None:

@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import psycopg2
+import psycopg2.extensions
 from psycopg2 import errorcodes
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
-from errors import CutoverError, UnknownError
+from errors import CutoverError, UnknownError, UsageError
 
 __all__ = ["SETTINGS", "SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
 
@@ -70,6 +71,19 @@ class Source(Protocol):
 
     def read(self, size: int = -1, /) -> bytes: ...
     def readline(self, size: int = -1, /) -> bytes: ...
+
+
+def parse_dsn(dsn: str) -> dict[str, str]:
+    """The libpq keywords of a DSN or URL; UsageError where it is none, or holds a password."""
+    try:
+        found: dict[str, str] = psycopg2.extensions.parse_dsn(dsn)
+    except psycopg2.Error:
+        hint = 'Example: --dsn="host=db.example.com dbname=shop user=ann", or --dsn="service=shop"'
+        raise UsageError("--dsn: expected what libpq understands, got something else.", hint=hint) from None
+    if any("password" in word for word in found):
+        hint = "Take it out there, and change it: the shell remembers what was typed."
+        raise UsageError("--dsn: expected ~/.pgpass or a service file to hold the password, got one here.", hint=hint)
+    return found
 
 
 def connect(connection: Mapping[str, str], *, name: str) -> Session:

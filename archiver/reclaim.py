@@ -12,7 +12,7 @@ from archiver import kept, layout, marker, notes, records
 from archiver.bundle import Archive
 from archiver.catalog import MASTER, SHARD, Model, TableName
 from archiver.decide import Decided, decide
-from archiver.delete import delete
+from archiver.delete import delete, prove_staying
 from archiver.extract import spooled
 from archiver.late import appeared
 from archiver.load import Neighbours, load_database
@@ -84,6 +84,7 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
         decided = decide(site, model, record, selection)
         for database in reversed(site.sessions):
             delete(site, database, decided.gone)
+            prove_staying(site, database, selection, decided.gone)
         if site.apart:
             _commit_shard(site.apart, model, record, decided)
         return _commit_master(site, model, record, decided)
@@ -100,6 +101,7 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
         _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
         decided = decide(site, model, record, selection, went)
         delete(site, MASTER, decided.gone)
+        prove_staying(site, MASTER, selection, decided.gone)
         return _commit_master(site, model, record, decided)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from archiver.graph import reached
 from archiver.postgres import SQL, Composed, Identifier, Session
 from errors import Problems
 
@@ -149,7 +150,7 @@ def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
     """Tables so that what a foreign key names is loaded before; those on a cycle of keys stand together."""
     tables = schema.tables
     named = {name: {key.target for key in tables[name].foreign_keys} & set(tables) for name in tables}
-    beyond = {name: _reached(name, named) for name in named}
+    beyond = {name: reached(name, named) for name in named}
     groups = {
         name: tuple(other for other in named if other == name or (other in beyond[name] and name in beyond[other]))
         for name in named
@@ -161,16 +162,6 @@ def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
         order.append(group)
         placed.update(group)
     return tuple(order)
-
-
-def _reached(name: str, named: Mapping[str, set[str]]) -> set[str]:
-    """Every table that a chain of foreign keys leads to."""
-    reached: set[str] = set()
-    ahead = {name}
-    while ahead:
-        ahead = {target for one in ahead for target in named[one]} - reached
-        reached |= ahead
-    return reached
 
 
 def ddl(schema: Schema) -> tuple[str, ...]:

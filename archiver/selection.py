@@ -134,7 +134,7 @@ def narrowed(condition: Composable, link: Link, *alias: str) -> Composable:
 
 def _below(table: TableName, identity: Sequence[str], near: Composable, within: Sequence[Link]) -> Composable:
     """Rows near the tenant, and the rows of the same table that those lead to, however far."""
-    columns = [*identity, *dict.fromkeys(name for link in within for name in link.parent_columns)]
+    columns = list(dict.fromkeys([*identity, *(name for link in within for name in link.parent_columns)]))
     return SQL(
         "({identity}) IN (WITH RECURSIVE found AS (SELECT {columns} FROM {table} WHERE {near}"
         " UNION SELECT {next} FROM {table} c JOIN found f ON {step}) SELECT {identity} FROM found)"

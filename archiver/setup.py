@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from archiver import encryption
 from archiver.archive import Archiver
-from archiver.catalog import MASTER, resolve
+from archiver.catalog import MASTER, SHARD, resolve
+from archiver.live import Live, read_live
 from archiver.own_tables import prepare
 from archiver.postgres import Session, connect
 from archiver.storage import Bucket
@@ -18,6 +19,19 @@ from archiver.who import host, operator
 from archiver.workplace import Workplace
 from inventory.load import load_catalog, refuse_if_down
 from inventory.model import Environment
+
+
+def read_environment(environment: Environment) -> dict[str, Live]:
+    """What master and the first shard say of their tables, for a catalog that is not written yet."""
+    refuse_if_down(environment)
+    databases = dict(zip((MASTER, SHARD), (environment.master, *environment.shards), strict=False))
+    return {kind: read_database(database.connection) for kind, database in databases.items()}
+
+
+def read_database(connection: Mapping[str, str]) -> Live:
+    """What one database says of its tables."""
+    with closing(connect(connection, name=f"archive.catalog-draft by {operator()}@{host()}")) as session:
+        return read_live(session)
 
 
 @contextmanager

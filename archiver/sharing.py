@@ -22,7 +22,7 @@ def deletable(
 
     `went` are keys of links whose parents went in an earlier transaction.
     """
-    below, start = model.below(depth), model.depths[depth].start
+    below, start = model.below(depth), model.rule(depth).start
     gone: dict[TableName, Rows] = {}
     for table in model.tables:
         rows = selection.found[table]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archiver.archive import Outcome
 from archiver.audit import Audit
+from archiver.catalog import listed
+from archiver.completeness import Scan
 from archiver.records import Record
 from archiver.restore import Restored
 from archiver.rewrap import Rewrapped
@@ -121,6 +123,13 @@ def record_text(noun: str, record: Record) -> Iterator[str]:
     for name, member in sorted(record.members.items()):
         table = name.removesuffix(".copy").replace("/", ".")
         yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}  {table}"
+
+
+def scan_line(noun: str, scan: Scan) -> str:
+    """What a missing index costs."""
+    rows = "all its rows" if scan.size.rows is None else f"{scan.size.rows:,} rows"
+    column = f"{scan.table}.{listed(scan.columns)}"
+    return f"warning: {column} has no index: scans {rows} ({size(scan.size.bytes)}) for each {noun}"
 
 
 def numbered(number: int, total: int, line: str) -> str:

@@ -80,6 +80,12 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
+def scratch(cluster: Cluster) -> Iterator[str]:
+    """The DSN of one more, in which archives are proved."""
+    yield from _database(cluster, f"scratch_{next(COUNTER)}", "template0")
+
+
+@pytest.fixture
 def world(cluster: Cluster, store_server: Store) -> Iterator[World]:
     """A copy of the seeded databases, a scratch database and a prefix in the store of its own."""
     number = next(COUNTER)

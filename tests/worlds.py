@@ -104,7 +104,7 @@ def raise_failure(outcome: Outcome | Restored | Rewrapped) -> None:
 
 
 def environment(connections: Mapping[str, Mapping[str, str]], scratch: Mapping[str, str], store: Store) -> Environment:
-    """The rehearsal's inventory with these servers in place of its own."""
+    """The rehearsal's inventory with these databases in place of its own."""
     written = load_file(FOLDER / "rehearsal.yaml")
-    databases = {name: replace(database, connection=connections[name]) for name, database in written.databases.items()}
+    databases = {name: replace(written.databases[name], connection=connections[name]) for name in connections}
     return replace(written, databases=databases, scratch=Scratch(connection=scratch), store=store, overlay=None)

@@ -63,6 +63,25 @@ def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
     same(before, oracle.snapshot(world.dsns))
 
 
+@pytest.mark.parametrize("act", ["CASCADE", "SET NULL"])
+def test_a_foreign_key_that_would_take_another_schools_row_along_stops_the_deletion(world: World, act: str) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            f"ALTER TABLE donations ADD FOREIGN KEY (student_id) REFERENCES students ON DELETE {act} NOT VALID"
+        )
+        cursor.execute(
+            "INSERT INTO donations (school_id, student_id, created_at) SELECT 14, student_id, now()"
+            "  FROM classroom_students JOIN classrooms c ON c.id = classroom_id JOIN students s ON s.id = student_id"
+            " WHERE school_id = 13"
+        )
+    before = oracle.snapshot(world.dsns)
+
+    with pytest.raises(RefusedError, match=r"rows that stay would go or change .*: master.donations \(\d+\)"):
+        world.archive(13)
+
+    same(before, oracle.snapshot(world.dsns))
+
+
 def test_a_school_that_moved_while_it_was_half_deleted_is_refused(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from archiver.catalog import Link, TableName, resolve
-from errors import Problems
+from errors import Problems, UsageError
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from inventory.load import load_catalog
 from inventory.model import Depth
@@ -88,14 +89,47 @@ def test_a_depth_reaches_what_is_found_below_its_start() -> None:
         ({"schools": found_by("above = schools.id")}, "databases/master/schools/found_by: expected nothing, it has"),
         ({"a": found_by("x = gone.id")}, "expected a table that stands in the catalog, got master.gone"),
         ({"a": found_by()}, "databases/master/a/found_by: expected a way to find its rows, got none"),
-        ({"a": found_by("x = b.id"), "b": found_by("x = a.id")}, "expected no cycle, got one through master.a"),
     ],
 )
 def test_a_mistake_is_named(tables: dict[str, Table], expected: str) -> None:
     assert expected in mistakes(catalog(**tables))
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    text = mistakes(replace(catalog(a=found_by("nonsense"), b=found_by("x = gone.id")), depths={}))
+def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -> None:
+    text = mistakes(
+        catalog(
+            a=found_by("b_id = b.id", "school_id = schools.id"),
+            b=found_by("(x, y) = c.(x, y)"),
+            c=found_by("a_id = a.id"),
+            below=found_by("c_id = c.id"),
+        )
+    )
 
-    assert all(part in text for part in ("nonsense", "master.gone", "depths/all", "depths/students"))
+    assert text.splitlines()[1:] == [
+        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: take one of its "
+        "links out, or turn it round, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
+    ]
+
+
+def test_a_catalog_may_have_the_one_depth_only_and_says_so_when_asked_for_the_other() -> None:
+    model = resolve(replace(catalog(), depths={"all": DepthRule(start="schools")}))
+
+    assert model.below(Depth.ALL) == {model.root}
+    with pytest.raises(UsageError, match=r"The catalog of tables has no depth students \(there: all\)"):
+        model.below(Depth.STUDENTS)
+
+
+def test_a_table_twice_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("databases:\n  master:\n    rooms: {group: a}\n    rooms: {group: b}\n", encoding="utf-8")
+
+    with pytest.raises(UsageError, match=r"twice.yaml is not YAML: 'rooms' stands twice .* line 4"):
+        load_catalog(str(path))
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    depths = {"students": DepthRule(start="nowhere"), "half": DepthRule(start="schools")}
+    text = mistakes(replace(catalog(a=found_by("nonsense"), b=found_by("x = gone.id")), depths=depths))
+
+    parts = ("nonsense", "master.gone", "depths/all", "depths/students", "depths/half: expected all or students")
+    assert all(part in text for part in parts)
