@@ -243,7 +243,7 @@ def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> P
 def fetch(bucket: Bucket, record: Record, folder: Path) -> Path:
     """Fetches a record's tarball; DamagedError unless its size and digests are those of the record."""
     folder.mkdir(exist_ok=True)
-    path = folder / record.location.rsplit("/", 1)[-1]
+    path = folder / record.tarball
     found = bucket.get(bucket.key(record.location), path)
     if (found.size, found.sha256) != (record.size, record.sha256):
         raise DamagedError(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from archiver import records, tenants
+from archiver import index, records, tenants
+from archiver.catalog import MASTER
 from archiver.records import Record, State
 from archiver.tenants import Exclude, Tenant
+from archiver.words import singular
 from archiver.workplace import Workplace
 from errors import UsageError
 
 BACK = (State.ARCHIVED, State.RESTORING)  # what can be restored
+AT_REST = (State.ARCHIVED, State.STORED, State.VERIFIED)  # archived, or left by an extraction that failed
 
 
 def one_to_archive(place: Workplace, tenant_id: int, year: int) -> Tenant:
@@ -45,19 +48,8 @@ def all_to_archive(place: Workplace, year: int, exclude: Exclude) -> tuple[Tenan
 
 def one_to_restore(place: Workplace, tenant_id: int, year: int | None) -> Record:
     """The tenant's record; of several years one must be named."""
-    noun = place.model.tenant.noun
-    found = _only_back(records.of_tenant(place.master, tenant_id, year))
-    if not found:
-        of_year = f" for {year}" if year else ""
-        raise UsageError(
-            f"{noun.capitalize()} {tenant_id} is not archived{of_year}.", hint="inv archive.list shows what is."
-        )
-    if len(found) > 1:
-        years = _listed(record.year for record in found)
-        raise UsageError(
-            f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
-        )
-    return found[0]
+    found = _only_back(records.read_if_any(place.master, year, tenant_id=tenant_id))
+    return _only_one(place.model.tenant.noun, tenant_id, year, found)
 
 
 def customers_to_restore(place: Workplace, customer_id: int, year: int | None) -> tuple[Record, ...]:
@@ -100,6 +92,33 @@ def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:
     return found[0]
 
 
+def all_to_prove(place: Workplace, year: int | None) -> tuple[Record, ...]:
+    """Every archive, of one year or of all."""
+    return _only_back(records.read_if_any(place.master, year))
+
+
+def one_to_drop(place: Workplace, tenant_id: int, year: int | None) -> Record:
+    """The tenant's record, at rest; of several years one must be named."""
+    noun = place.model.tenant.noun
+    record = _only_one(noun, tenant_id, year, records.read_if_any(place.master, year, tenant_id=tenant_id))
+    if record.state not in AT_REST:
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is {record.state.value} for {record.year}; nothing was dropped.",
+            hint="Somebody is at work on it, or was cut off: the same command again ends that work.",
+        )
+    return record
+
+
+def table_with_ids(place: Workplace, word: str) -> str:
+    """The table of master that a word means: its name, or what one of its rows is called. UsageError for others."""
+    tables = index.indexed(place.schema(MASTER))
+    for table in tables:
+        if word in (table, singular(table)):
+            return table
+    known = ", ".join(sorted(map(singular, tables)))
+    raise UsageError(f"No ids are kept of {word!r}.", hint=f"They are of: {known}.")
+
+
 def joined(one: Exclude, other: Exclude) -> Exclude:
     """Whoever either leaves out."""
     return Exclude(tenants=one.tenants | other.tenants, customers=one.customers | other.customers)
@@ -118,6 +137,20 @@ def exclusion(lines: Iterable[str], path: str) -> Exclude:
         else:
             raise UsageError(f"{path}: expected an id or `customer` and an id on each line, got {line!r}.")
     return Exclude(tenants=frozenset(alone), customers=frozenset(customers))
+
+
+def _only_one(noun: str, tenant_id: int, year: int | None, found: Sequence[Record]) -> Record:
+    if not found:
+        of_year = f" for {year}" if year else ""
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is not archived{of_year}.", hint="inv archive.list shows what is."
+        )
+    if len(found) > 1:
+        years = _listed(record.year for record in found)
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
+        )
+    return found[0]
 
 
 def _archived(place: Workplace, year: int) -> set[int]:

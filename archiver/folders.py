@@ -27,6 +27,8 @@ def work_folder(home: Path) -> Iterator[Path]:
                 life.enter_context(_locked(folder))
             life.callback(shutil.rmtree, folder, ignore_errors=True)
             yield folder
+    except BrokenPipeError:
+        raise  # whoever read our output is gone; nothing is wrong with the folder
     except OSError as error:
         raise CutoverError(
             f"Working in {home} failed: {error.strerror or error}.",

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
+from archiver.own_tables import ready
 from archiver.postgres import Session
 from archiver.records import Record, State
 from archiver.who import host, operator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of the log: who did what to which tenant."""
+
+    id: int
+    at: datetime
+    operator: str
+    host: str
+    act: str  # archive, restore, verify, drop
+    tenant_id: int
+    year: int
+    record_id: int
+    details: Mapping[str, Any]  # counts and digests
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, the time in ISO format."""
+        return {**asdict(self), "at": self.at.isoformat()}
 
 
 def log(session: Session, act: str, record: Record, details: Mapping[str, object]) -> None:
@@ -19,6 +41,21 @@ def log(session: Session, act: str, record: Record, details: Mapping[str, object
         (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
         doing="writing the log",
     )
+
+
+def entries(
+    session: Session, tenant_id: int | None = None, year: int | None = None, act: str = ""
+) -> tuple[Entry, ...]:
+    """The log's entries that match what is given, oldest first; none where nothing was ever archived."""
+    if not ready(session):
+        return ()
+    names = [field.name for field in fields(Entry)]
+    given = {"tenant_id": tenant_id, "year": year, "act": act or None}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    condition = " AND ".join(["true", *(f"{name} = %s" for name in wanted)])
+    query = f"SELECT {', '.join(names)} FROM archiver.log WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
+    rows = session.rows(query, tuple(wanted.values()), doing="reading the log")
+    return tuple(Entry(**dict(zip(names, row, strict=True))) for row in rows)
 
 
 def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from archiver.postgres import Session
+import hashlib
+
+from archiver.postgres import SQL, Literal, Session
 
 
 def prepare(session: Session) -> None:
-    """Makes the schema `archiver` where it is missing; the same in master and on every shard."""
-    if not prepared(session):
+    """Makes the schema `archiver` where it is missing, and brings an older one up to date; the same in master and on
+    every shard."""
+    if _version(session) != _VERSION:
         with session.transaction(doing="making the archiver's tables"):
             session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))")
             session.execute(_TABLES, doing="making the archiver's tables")
+            session.execute(SQL("COMMENT ON SCHEMA archiver IS {}").format(Literal(_VERSION)))
 
 
-def prepared(session: Session) -> bool:
-    """Whether the archiver's own tables are there."""
-    row = session.row("SELECT to_regclass('archiver.log') IS NOT NULL", doing="looking for the archiver's tables")
+def ready(session: Session) -> bool:
+    """Whether there is anything to read; tables that an older version of this tool made are brought up to date."""
+    row = session.row("SELECT to_regclass('archiver.records') IS NOT NULL", doing="looking for the archiver's tables")
+    if row[0]:
+        prepare(session)
     return bool(row[0])
 
 
+def _version(session: Session) -> str | None:
+    """Which statements made the tables that are there."""
+    query = "SELECT obj_description(to_regnamespace('archiver'), 'pg_namespace')"
+    row = session.row(query, doing="looking for the archiver's tables")
+    return str(row[0]) if row[0] else None
+
+
+# Each statement may run again, over tables of any earlier version.
 _TABLES = """
 CREATE SCHEMA IF NOT EXISTS archiver;
 CREATE TABLE IF NOT EXISTS archiver.records (
@@ -49,6 +63,8 @@ CREATE TABLE IF NOT EXISTS archiver.records (
     UNIQUE (tenant_id, year)
 );
 ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS recipients text[] NOT NULL DEFAULT '{}';
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS proved_at timestamptz;
+UPDATE archiver.records SET proved_at = verified_at WHERE proved_at IS NULL AND verified_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS archiver.markers (
     record_id bigint NOT NULL,
     act text NOT NULL,
@@ -71,6 +87,13 @@ CREATE TABLE IF NOT EXISTS archiver.kept (
     PRIMARY KEY (table_name, key, record_id)
 );
 CREATE INDEX IF NOT EXISTS kept_by_record ON archiver.kept (record_id);
+CREATE TABLE IF NOT EXISTS archiver.ids (
+    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
+    table_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, table_name)
+);
+CREATE INDEX IF NOT EXISTS ids_by_id ON archiver.ids USING gin (ids);
 CREATE TABLE IF NOT EXISTS archiver.log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),
@@ -88,3 +111,4 @@ DROP TRIGGER IF EXISTS append_only ON archiver.log;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
     FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
 """
+_VERSION = f"tables {hashlib.sha256(_TABLES.encode()).hexdigest()[:12]}"

@@ -147,7 +147,14 @@ class Session:
 
     def copy_out(self, query: Composable, sink: Sink, *, doing: str) -> int:
         """Streams the rows of a query, its values written in as Literals, as COPY text into a sink; how many."""
-        statement = SQL("COPY ({}) TO STDOUT").format(query)
+        return self._stream(SQL("COPY ({}) TO STDOUT").format(query), sink, doing)
+
+    def csv_out(self, query: str, sink: Sink, *, doing: str) -> None:
+        """Streams the rows of a query as CSV with a header into a sink. The caller has seen that the text is one."""
+        # The bracket is on a line of its own: the text may end in a comment.
+        self._stream(SQL("COPY ({}\n) TO STDOUT (FORMAT csv, HEADER)").format(SQL(query)), sink, doing)
+
+    def _stream(self, statement: Composable, sink: Sink, doing: str) -> int:
         with self._translated(doing), self._link.cursor() as cursor:
             try:
                 cursor.copy_expert(statement, sink)

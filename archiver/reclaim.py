@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from archiver import kept, layout, marker, notes, records
+from archiver import index, kept, layout, marker, notes, records
 from archiver.bundle import Archive
 from archiver.catalog import MASTER, SHARD, Model, TableName
 from archiver.decide import Decided, decide
@@ -169,7 +169,8 @@ def _commit_master(site: Site, model: Model, record: Record, decided: Decided) -
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    notes.remember_gone(master, record, _keys(site, gone))
+    notes.remember_gone(master, record, _keys(gone))
+    index.write(master, record, _keys(decided.selection.found))
     kept.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted["staying"])])
     record = records.archived(master, record, left)
     notes.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
@@ -178,10 +179,10 @@ def _commit_master(site: Site, model: Model, record: Record, decided: Decided) -
     return Reclaimed(record=record, deleted=deleted, kept=left, appeared=late)
 
 
-def _keys(site: Site, gone: Mapping[TableName, Rows]) -> dict[str, list[int]]:
-    """The whole-number keys of master's deleted rows, by table."""
+def _keys(found: Mapping[TableName, Rows]) -> dict[str, list[int]]:
+    """The whole-number keys of rows of master, by table."""
     return {
         table.table: [row[0] for row in rows.rows]
-        for table, rows in gone.items()
+        for table, rows in found.items()
         if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
     }

@@ -10,11 +10,12 @@ from enum import Enum
 from typing import Any
 
 from archiver.manifest import Manifest, Member
-from archiver.own_tables import prepared
+from archiver.own_tables import ready
 from archiver.postgres import SQL, Identifier, Session
 from archiver.storage import Digests
 from archiver.tenants import Tenant
 from archiver.who import host, operator
+from errors import RefusedError
 from inventory.model import Depth
 
 
@@ -68,6 +69,12 @@ class Record:
     started_at: datetime
     verified_at: datetime | None
     archived_at: datetime | None
+    proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
+
+    @property
+    def tarball(self) -> str:
+        """The tarball's name: `2013_school_13.tar.gz`."""
+        return self.location.rsplit("/", 1)[-1]
 
     @property
     def rows(self) -> int:
@@ -121,7 +128,14 @@ def stored(session: Session, record: Record, manifest: Manifest, digests: Digest
 
 def verified(session: Session, record: Record, seconds: float) -> Record:
     """Writes that the stored tarball was restored and compared."""
-    return _advance(session, record, State.VERIFIED, seconds_to_restore=seconds, verified_at="now")
+    return _advance(session, record, State.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now")
+
+
+def proved(session: Session, record: Record) -> None:
+    """Writes that an archive was proved again; RefusedError where its record is gone meanwhile."""
+    query = "UPDATE archiver.records SET proved_at = now() WHERE id = %s"
+    if not session.execute(query, (record.id,), doing="writing the date of the proof"):
+        raise RefusedError(f"The record of {record.tarball} is gone: it was restored or dropped meanwhile.")
 
 
 def deleting(session: Session, record: Record) -> Record:
@@ -163,7 +177,7 @@ def rewrapped(session: Session, record: Record) -> Record:
 
 
 def remove(session: Session, record: Record) -> None:
-    """Deletes the record; belongs into the transaction that loads the rows."""
+    """Deletes the record; belongs into the transaction that loads the rows, or into the one that logs the drop."""
     session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
 
 
@@ -182,16 +196,34 @@ def of_year(session: Session, year: int) -> tuple[Record, ...]:
     return _read(session, "year = %s", (year,))
 
 
+def of_ids(session: Session, ids: Sequence[int]) -> tuple[Record, ...]:
+    """The records of these ids, as far as they are there."""
+    return _read(session, "id = ANY(%s)", (list(ids),))
+
+
 def read_if_any(
-    session: Session, year: int | None = None, customer_id: int | None = None, tenant_id: int | None = None
+    session: Session,
+    year: int | None = None,
+    customer_id: int | None = None,
+    tenant_id: int | None = None,
+    *,
+    shard: str | None = None,
+    night: date | None = None,
+    state: State | None = None,
+    name: str = "",
 ) -> tuple[Record, ...]:
-    """The records that match what is given; none where nothing was ever archived and the table is not there."""
-    if not prepared(session):
+    """The records that match what is given; none where nothing was ever archived and the table is not there.
+
+    `name` is a part of the tenant's name, in any case.
+    """
+    if not ready(session):
         return ()
-    wanted = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    condition = " AND ".join(["true", *(f"{name} = %s" for name in given)])
-    return _read(session, condition, tuple(given.values()))
+    wanted = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id, "shard": shard, "night": night}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    if state:
+        given["state"] = state.value
+    condition = " AND ".join([*(f"{column} = %s" for column in given), "strpos(lower(tenant_name), lower(%s)) > 0"])
+    return _read(session, condition, (*given.values(), name))
 
 
 def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:

@@ -64,18 +64,25 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     with workplace(environment, purpose) as place:
         for database in (MASTER, *place.shards):
             prepare(place.session(database))
-        scratch = connect(environment.scratch.connection, name=purpose)
-        try:
+        with scratch(environment, purpose) as session:
             yield Archiver(
                 place=place,
                 bucket=Bucket(environment.store),
-                scratch=scratch,
+                scratch=session,
                 keys=keys,
                 work=spool_folder(),
                 fence=environment.fence,
             )
-        finally:
-            scratch.close()
+
+
+@contextmanager
+def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
+    """The database in which archives are loaded for a proof or a look, and where nothing stays."""
+    session = connect(environment.scratch.connection, name=purpose)
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 def spool_folder() -> Path:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,19 @@ class Digests:
     size: int  # bytes
     sha256: str  # what verification trusts
     md5: str  # what the record was asked to hold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """An object as a listing of the store shows it."""
+
+    location: str
+    size: int  # bytes
+    modified: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, the time in ISO format."""
+        return {"location": self.location, "size": self.size, "modified": self.modified.isoformat()}
 
 
 def file_digests(path: Path) -> Digests:
@@ -107,13 +121,26 @@ class Bucket:
             raise self._failed("Fetching", key, error) from error
         return file_digests(path)
 
+    def delete(self, key: str) -> None:
+        """Deletes an object; one that is not there is success."""
+        try:
+            self._client.delete_object(Bucket=self._store.bucket, Key=self._full(key))
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Deleting", key, error) from error
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that begins so."""
+        return (self.key(stored.location) for stored in self.objects(prefix))
+
+    def objects(self, prefix: str = "") -> Iterator[Stored]:
+        """Every object whose key begins so."""
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._store.bucket, Prefix=self._full(prefix)
             ):
-                yield from (item["Key"].removeprefix(self._full("")) for item in page.get("Contents", ()))
+                for item in page.get("Contents", ()):
+                    location = self.location(item["Key"].removeprefix(self._full("")))
+                    yield Stored(location=location, size=item["Size"], modified=item["LastModified"])
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Listing", prefix, error) from error
 

@@ -1,23 +1,31 @@
-"""What is archived, looked at and kept: tasks under `inv archive.…` beside those that archive."""
+"""What is archived, as records, log and index say it: tasks under `inv archive.…` that open no archive."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice, records
+from archiver import choice, index, notes, records
 from archiver.audit import audit as look_after
+from archiver.catalog import Model
+from archiver.orphans import orphans as unnamed
+from archiver.records import State
 from archiver.setup import workplace
+from archiver.storage import Bucket
 from archiver.tenants import Exclude
-from errors import ExitCode
+from errors import ExitCode, UsageError
 from inventory.model import Environment
-from runbooks import telling
+from runbooks import showing, telling
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 from runbooks.telling import to_json
+
+YEAR = "only this school year, such as 2013"
 
 
 @task(
@@ -45,19 +53,45 @@ def audit(context: Context, date: str = "", env: str = "", json: bool = False) -
     name="list",
     help={
         "env": ENV,
-        "year": "only this school year, such as 2013",
+        "year": YEAR,
         "customer": "only this customer's id",
+        "state": f"only this state: {', '.join(state.value for state in State)}",
+        "shard": "only what came from this shard, by its inventory name",
+        "night": "only what this night archived, YYYY-MM-DD",
+        "name": "only schools with this in their name, in any case",
+        "orphans": "instead, the objects of the store that no record names",
         "json": "one JSON object a line",
     },
 )
-def list_(context: Context, env: str = "", year: str = "", customer: str = "", json: bool = False) -> None:
+def list_(
+    context: Context,
+    env: str = "",
+    year: str = "",
+    customer: str = "",
+    state: str = "",
+    shard: str = "",
+    night: str = "",
+    name: str = "",
+    orphans: bool = False,
+    json: bool = False,
+) -> None:
     """List what is archived."""
-    of_year = parse_id(year, "year") if year else None
-    of_customer = parse_id(customer, "customer") if customer else None
-    with workplace(load_environment(env, read_only=True), "archive.list") as place:
-        found = records.read_if_any(place.master, of_year, of_customer)
-    for line in (to_json(record.to_json()) for record in found) if json else telling.record_lines(found):
-        say(line)
+    if orphans and (year or customer or state or shard or night or name):
+        raise UsageError("--orphans lists objects that no record names: there is nothing else to choose them by.")
+    wanted: dict[str, Any] = {
+        "year": parse_id(year, "year") if year else None,
+        "customer_id": parse_id(customer, "customer") if customer else None,
+        "state": parse_state(state) if state else None,
+        "night": parse_date(night, "--night") if night else None,
+    }
+    environment = load_environment(env, read_only=True)
+    with workplace(environment, "archive.list") as place:
+        if orphans:
+            stray = unnamed(Bucket(environment.store), place.master)
+            _print(to_json(stored.to_json()) if json else showing.orphan_line(stored) for stored in stray)
+        else:
+            found = records.read_if_any(place.master, **wanted, shard=shard or None, name=name)
+            _print((to_json(record.to_json()) for record in found) if json else showing.record_lines(found))
 
 
 @task(
@@ -69,8 +103,56 @@ def show(context: Context, school: str, env: str = "", year: str = "", json: boo
     tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
     with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
         record = choice.one_to_show(place, tenant_id, of_year)
-    for line in [to_json(record.to_json())] if json else telling.record_text("school", record):
-        say(line)
+        entries = len(notes.entries(place.master, tenant_id, record.year))
+    text = showing.record_text("school", record, _groups(place.model), entries)
+    _print([to_json(record.to_json())] if json else text)
+
+
+@task(
+    positional=["table", "id"],
+    help={
+        "table": "what it is: student, user, or any table whose ids are kept",
+        "id": "its id",
+        "env": ENV,
+        "json": "one JSON object a line, one for each archive",
+    },
+)
+def find(context: Context, table: str, id: str, env: str = "", json: bool = False) -> None:  # noqa: A002 - the word that is typed
+    """Find the archives that hold a student, a user or another row, by its id."""
+    row_id = parse_id(id, "id")
+    with workplace(load_environment(env, read_only=True), f"archive.find {table}") as place:
+        of_table = choice.table_with_ids(place, table)
+        found, unindexed = index.holders(place.master, of_table, row_id), index.missing(place.master)
+    lines = showing.found_lines("school", f"{table} {row_id}", found, unindexed)
+    _print((to_json(record.to_json()) for record in found) if json else lines)
+
+
+@task(
+    help={
+        "school": "only this school's id",
+        "env": ENV,
+        "year": YEAR,
+        "act": "only this act, such as archive, restore, verify or drop",
+        "json": "one JSON object a line",
+    }
+)
+def log(context: Context, school: str = "", env: str = "", year: str = "", act: str = "", json: bool = False) -> None:
+    """Show who did what to which school, when, with counts and digests; oldest first."""
+    tenant_id, of_year = parse_id(school, "school") if school else None, parse_id(year, "year") if year else None
+    with workplace(load_environment(env, read_only=True), "archive.log") as place:
+        entries = notes.entries(place.master, tenant_id, of_year, act)
+    if not entries and not json:
+        say("The log holds no such entry.")
+    _print(to_json(entry.to_json()) if json else showing.log_line("school", entry) for entry in entries)
+
+
+def parse_state(text: str) -> State:
+    """A record's state; UsageError for anything else."""
+    try:
+        return State(text)
+    except ValueError:
+        states = ", ".join(state.value for state in State)
+        raise UsageError(f"--state: expected one of {states}; got {text!r}.") from None
 
 
 def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
@@ -81,4 +163,18 @@ def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
     return Exclude(tenants=frozenset(written.exclude.schools), customers=frozenset(written.exclude.customers))
 
 
-tasks = (audit, list_, show)
+def _groups(model: Model) -> dict[str, list[str]]:
+    """The catalog's tables by their groups, both in the order in which they are written there."""
+    groups: dict[str, list[str]] = {}
+    for database, tables in model.catalog.databases.items():
+        for name, table in tables.items():
+            groups.setdefault(table.group, []).append(f"{database}.{name}")
+    return groups
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        say(line)
+
+
+tasks = (audit, list_, show, find, log)

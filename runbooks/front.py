@@ -95,11 +95,12 @@ def task(
     return decorate(args[0]) if args else decorate
 
 
-def parse_date(text: str) -> date:
+def parse_date(text: str, option: str = "--date") -> date:
     """A day of the calendar written YYYY-MM-DD; UsageError for anything else."""
     day = as_date(text)
     if day is None:
-        raise UsageError(f"--date: {_expected('a day written YYYY-MM-DD', text)}.", hint="Example: --date=2014-08-15")
+        expected = _expected("a day written YYYY-MM-DD", text)
+        raise UsageError(f"{option}: {expected}.", hint=f"Example: {option}=2014-08-15")
     return day
 
 

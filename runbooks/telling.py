@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from archiver.archive import Outcome
 from archiver.audit import Audit
 from archiver.catalog import listed
 from archiver.completeness import Scan
-from archiver.records import Record
 from archiver.restore import Restored
 from archiver.rewrap import Rewrapped
 
@@ -96,35 +95,6 @@ def audit_text(noun: str, audit: Audit) -> str:
     return text + ("" if audit.unarchived or audit.left else "; none of their rows is left")
 
 
-def record_lines(records: Iterable[Record]) -> Iterator[str]:
-    """A table of records."""
-    row = "{:>4}  {:>8}  {:<28}  {:<10}  {:<8}  {:>11}  {:>7}  {}"
-    yield row.format("year", "school", "name", "state", "depth", "rows", "size", "archived")
-    for record in records:
-        when = f"{record.archived_at:%Y-%m-%d %H:%M}" if record.archived_at else "-"
-        name = "".join(character if character.isprintable() else "?" for character in record.tenant_name)[:28]
-        state, depth = record.state.value, record.depth.value
-        rows, bytes_ = f"{record.rows:,}", size(record.size or 0)
-        yield row.format(record.year, record.tenant_id, name, state, depth, rows, bytes_, when)
-
-
-def record_text(noun: str, record: Record) -> Iterator[str]:
-    """A record with all its fields, and its tables."""
-    yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
-    yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
-    yield f"{record.location}"
-    yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
-    yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"
-    extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
-    yield f"extracted in {extract}, restored for proof in {restore}"
-    yield f"by {record.operator} on {record.host}, started {_when(record.started_at)}"
-    yield f"verified {_when(record.verified_at)}, archived {_when(record.archived_at)}"
-    yield f"{'rows':>11}  {'left live':>9}  {'size':>7}  table"
-    for name, member in sorted(record.members.items()):
-        table = name.removesuffix(".copy").replace("/", ".")
-        yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}  {table}"
-
-
 def scan_line(noun: str, scan: Scan) -> str:
     """What a missing index costs."""
     rows = "all its rows" if scan.size.rows is None else f"{scan.size.rows:,} rows"
@@ -170,11 +140,3 @@ def _many(number: int, noun: str) -> str:
 
 def _failed(number: int) -> str:
     return f"; {number} FAILED" if number else ""
-
-
-def _seconds(value: float | None) -> str:
-    return f"{value:.2f} s" if value is not None else "-"
-
-
-def _when(moment: object) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "-"

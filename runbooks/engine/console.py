@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import IO
+from typing import IO, BinaryIO
 
 from rich.console import Console as Rich
 from rich.live import Live
@@ -270,6 +270,13 @@ def _silent_keyboard() -> Iterator[None]:
 def _flush_type_ahead() -> None:
     with suppress(termios.error, OSError, ValueError):  # no terminal: nothing was typed ahead
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
+
+
+@contextmanager
+def raw_output() -> Iterator[BinaryIO]:
+    """Standard output for bytes that are an answer, not words: rows, for a file or the next program."""
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
 
 
 def say(text: str) -> None:

@@ -32,6 +32,8 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
     assert [(record["tenant_id"], record["year"], record["state"]) for record in listed] == [(13, 2013, "archived")]
     assert "2013_school_13.tar.gz" in running.inv("archive.show", "13").out
 
+    looked_at_from_outside(running)
+
     again = running.inv("archive.school", "13", TODAY)
     assert (again.code, "School 13 is archived already for 2013." in again.out + again.err) == (2, True)
 
@@ -40,6 +42,47 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
     assert "school 13 of 2013: restored" in restored.out
     found = oracle.snapshot(running.endpoints.databases)
     assert found == before, oracle.difference(before, found)
+
+
+def looked_at_from_outside(running: Lab) -> None:
+    """School 13 is archived; nothing changes."""
+    classrooms = running.inv("archive.cat", "13", "classrooms", "--header").out.splitlines()
+    assert classrooms[0].startswith("id\tschool_id\t")
+    counted = running.inv("archive.query", "13", "SELECT count(*) AS rooms FROM classrooms;")
+    assert counted.out == f"rooms\n{len(classrooms) - 1}\n", counted
+    room = classrooms[1].split("\t")[0]
+    assert "school 13 of 2013: archived, s3://" in running.inv("archive.find", "classroom", room).out
+    assert running.inv("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
+    assert "1 of 1 archives proved" in running.inv("archive.verify", "--all", "--sample=5").out
+    acts = [json.loads(line)["act"] for line in running.inv("archive.log", "--school=13", "--json").out.splitlines()]
+    assert acts[-2:] == ["archive", "verify"]
+    assert running.inv("archive.list", "--state=restoring", "--json").out == ""
+
+
+def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab) -> None:
+    databases = running.endpoints.databases
+    before = oracle.snapshot(databases)
+    assert running.inv("archive.school", "17", TODAY, "--pretend").code == 0  # makes the archiver's tables
+    location = "s3://apangea-archives/rehearsal/2013/17/1/2013_school_17.tar.gz"
+    with psycopg2.connect(databases["master"]) as link, link.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO archiver.records (tenant_id, tenant_name, year, shard, depth, state, location, operator, host)"
+            " SELECT id, name, 2013, shard, 'all', 'verified', %s, 'ann', 'debug' FROM schools WHERE id = 17",
+            (location,),
+        )
+    link.close()
+
+    for words in ((), ("--tarball=2013_school_13.tar.gz",)):
+        refused = running.inv("archive.drop-archive", "17", *words)
+        assert (refused.code, "expected the tarball's name, 2013_school_17.tar.gz" in refused.err) == (2, True)
+    assert "2013_school_17.tar.gz" in running.inv("archive.list", "--json", "--year=2013").out
+    dropped = running.inv("archive.drop-archive", "17", "--tarball=2013_school_17.tar.gz")
+
+    assert dropped.code == 0, dropped
+    assert "and its record are gone" in dropped.out
+    assert running.inv("archive.list", "--json").out == ""
+    assert "drop  school 17 of 2013" in running.inv("archive.log", "--act=drop").out
+    assert oracle.snapshot(databases) == before
 
 
 def test_a_customer_goes_out_at_depth_students_and_comes_back(running: Lab) -> None:
@@ -173,6 +216,14 @@ def kept(running: Lab) -> str:
             "Reading /no/such/file failed: No such file or directory.",
         ),
         (("archive.show", "13"), "School 13 is not archived."),
+        (("archive.cat", "13", "students"), "School 13 is not archived."),
+        (("archive.query", "13", "SELECT 1"), "School 13 is not archived."),
+        (("archive.verify", "13"), "School 13 is not archived."),
+        (("archive.verify", "13", "--sample=3"), "--sample chooses among all archives: add --all."),
+        (("archive.drop-archive", "13", "--tarball=2013_school_13.tar.gz"), "School 13 is not archived."),
+        (("archive.find", "enrollment", "4711"), "No ids are kept of 'enrollment'."),
+        (("archive.list", "--state=lost"), "--state: expected one of extracting, stored, verified, deleting, archived"),
+        (("archive.list", "--night=soon"), "--night: expected a day written YYYY-MM-DD, got 'soon'."),
         (("archive.school", "13", "--env=moon"), "No environment 'moon'"),
         (("archive.school", "13", "--env=production"), "is a production environment"),
     ],

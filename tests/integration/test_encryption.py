@@ -14,7 +14,7 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import choice, encryption, reclaim, records, rewrap
+from archiver import choice, encryption, look, proof, reclaim, records, rewrap
 from archiver.archive import fetch
 from archiver.encryption import Keys
 from archiver.records import Record, State
@@ -321,3 +321,22 @@ def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, t
         assert pyrage.decrypt(stored(world, recorded(world)), [target.identity]) == plain, moments[number]
 
     assert logged(world).count("rewrap") == 1 + KILLS
+
+
+def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
+    world: World, team: Team, tmp_path: Path
+) -> None:
+    closed = encrypting(world, team)
+    closed.archive(SCHOOL)
+    record, bucket = recorded(closed), Bucket(closed.environment.store)
+
+    with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
+        proof.prove(archiver, [record], lambda _: None)
+    with holding(closed, team).archiver() as archiver:
+        [proved] = proof.prove(archiver, [record], lambda _: None)
+        with look.fetched(bucket, record, archiver.keys, tmp_path) as archive:
+            out = io.BytesIO()
+            look.cat(archive, look.table_in(archive.manifest, "schools"), out)
+
+    assert proved.error is None
+    assert out.getvalue().startswith(f"{SCHOOL}\t".encode())

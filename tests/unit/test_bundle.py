@@ -138,6 +138,15 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, cut: int) -> None:
     assert "a.tar.gz is no whole archive" in refused(path)
 
 
+def test_a_flipped_bit_after_the_header_is_refused_by_the_archive_itself(tmp_path: Path) -> None:
+    path = packed(tmp_path)
+    whole = path.read_bytes()
+
+    for place in range(10, len(whole), len(whole) // 100):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        assert "a.tar.gz" in refused(path), place
+
+
 def test_altered_rows_are_refused_by_name(tmp_path: Path) -> None:
     path = packed(tmp_path)
     members = members_of(path)
@@ -157,6 +166,10 @@ def test_altered_rows_are_refused_by_name(tmp_path: Path) -> None:
         (("link.copy", b"", tarfile.SYMTYPE), "does not belong there: 'link.copy'"),
         (("hard.copy", b"", tarfile.LNKTYPE), "does not belong there: 'hard.copy'"),
         (("README", b"", tarfile.REGTYPE), "does not belong there: 'README'"),
+        (("master/schools.copy", b"13\tLincoln\n", tarfile.REGTYPE), "does not belong there: 'master/schools.copy'"),
+        (("/master/schools.copy", b"", tarfile.REGTYPE), "holds a stray member '/master/schools.copy'"),
+        (("master", b"", tarfile.DIRTYPE), "does not belong there: 'master'"),
+        (("pipe.copy", b"", tarfile.FIFOTYPE), "does not belong there: 'pipe.copy'"),
     ],
 )
 def test_a_member_that_does_not_belong_is_refused_by_name(

@@ -43,3 +43,10 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
         with work_folder(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_went_away_is_not_the_disks_fault(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), work_folder(tmp_path):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    assert list(tmp_path.iterdir()) == []

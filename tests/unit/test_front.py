@@ -60,6 +60,19 @@ def test_an_id_is_a_positive_number_or_refused(text: str) -> None:
         parse_id(text, "school")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("13",), "The rehearsal is not up."),
+        (("--sample=3", "--all"), "The rehearsal is not up."),
+        (("13", "--all"), "Name a school, or --all; not both."),
+        ((), "did not receive required positional arguments: 'school'"),
+    ],
+)
+def test_an_option_can_stand_in_for_a_positional_word(words: tuple[str, ...], said: str) -> None:
+    assert said in inv("archive.verify", *words).stderr
+
+
 def test_an_id_is_read() -> None:
     assert parse_id("0013", "school") == 13
 

@@ -1,0 +1,109 @@
+"""What archives look like in a terminal: records, the log, proofs, and what a search found; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from archiver.notes import Entry
+from archiver.proof import Proved
+from archiver.records import Record
+from archiver.storage import Stored
+from runbooks.telling import failure, size
+
+
+def record_lines(records: Iterable[Record]) -> Iterator[str]:
+    """A table of records."""
+    row = "{:>4}  {:>8}  {:<28}  {:<10}  {:<8}  {:>11}  {:>7}  {:<16}  {}"
+    yield row.format("year", "school", "name", "state", "depth", "rows", "size", "archived", "proved")
+    for record in records:
+        name = "".join(character if character.isprintable() else "?" for character in record.tenant_name)[:28]
+        state, depth = record.state.value, record.depth.value
+        rows, bytes_ = f"{record.rows:,}", size(record.size or 0)
+        dates = (_minute(record.archived_at), _minute(record.proved_at))
+        yield row.format(record.year, record.tenant_id, name, state, depth, rows, bytes_, *dates)
+
+
+def record_text(noun: str, record: Record, groups: Mapping[str, Sequence[str]], entries: int) -> Iterator[str]:
+    """A record with all its fields, and its tables by group; `entries` is how many lines of the log are of it."""
+    yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
+    yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
+    yield f"{record.location}"
+    yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
+    yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"
+    extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
+    yield f"extracted in {extract}, restored for proof in {restore}"
+    yield f"by {record.operator} on {record.host}, started {_second(record.started_at)}"
+    archived, proved = _second(record.archived_at), _second(record.proved_at)
+    yield f"archived {archived}, last proved {proved}; {entries} entries in the log"
+    yield f"{'rows':>11}  {'left live':>9}  {'size':>7}  table"
+    counted = {name.removesuffix(".copy").replace("/", "."): member for name, member in record.members.items()}
+    grouped = {table for tables in groups.values() for table in tables}
+    for group, tables in {**groups, "not in the catalog any more": sorted(counted.keys() - grouped)}.items():
+        there = [table for table in tables if table in counted]
+        if there:
+            yield f"{'':>31}  {group}:"
+        for table in there:
+            member = counted[table]
+            yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}    {table}"
+
+
+def orphan_line(stored: Stored) -> str:
+    """An object that no record names."""
+    return f"{_second(stored.modified)}  {size(stored.size):>7}  {stored.location}"
+
+
+def found_lines(noun: str, what: str, found: Sequence[Record], unindexed: Sequence[Record]) -> Iterator[str]:
+    """Which archives hold a row, and of which it cannot be said."""
+    for record in found:
+        yield f"{noun} {record.tenant_id} of {record.year}: {record.state.value}, {record.location}"
+    if not found:
+        yield f"No archive holds {what}."
+    if unindexed:
+        schools = ", ".join(f"{record.tenant_id} of {record.year}" for record in unindexed)
+        yield f"Not searched, for want of an index of ids, {noun}: {schools}."
+        yield "hint: inv archive.verify writes it."
+
+
+def log_line(noun: str, entry: Entry) -> str:
+    """An entry of the log: who did what to which tenant, with counts and digests."""
+    who = f"{entry.operator}@{entry.host}"
+    details = ", ".join(f"{name} {_said(value)}" for name, value in entry.details.items() if value not in (None, {}))
+    return f"{_second(entry.at)}  {who}  {entry.act}  {noun} {entry.tenant_id} of {entry.year}: {details}"
+
+
+def proved_line(noun: str, proved: Proved) -> str:
+    """One archive's proof, in a line."""
+    record = proved.record
+    if proved.error:
+        return failure(f"{noun} {record.tenant_id} of {record.year}", proved.error)
+    what = f"proved, {record.rows:,} rows, {size(record.size or 0)}, {proved.seconds:.1f} s"
+    return f"{noun} {record.tenant_id} of {record.year}: {what}"
+
+
+def proof_summary(outcomes: Sequence[Proved]) -> str:
+    """What the proofs of several archives came to."""
+    failed = sum(1 for proved in outcomes if proved.error)
+    if not outcomes:
+        return "Nothing to do: nothing is archived."
+    return f"{len(outcomes) - failed} of {len(outcomes)} archives proved{f'; {failed} FAILED' if failed else ''}"
+
+
+def _said(value: object) -> str:
+    """A detail of the log; counts by table are summed, and so are several counts of a table."""
+    if not isinstance(value, dict):
+        return f"{value:,}" if isinstance(value, int) else str(value)
+    counts = [sum(rows.values()) if isinstance(rows, dict) else rows for rows in value.values()]
+    return f"{sum(counts):,} rows"
+
+
+def _seconds(value: float | None) -> str:
+    return f"{value:.2f} s" if value is not None else "-"
+
+
+def _second(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "-"
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-"
