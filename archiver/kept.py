@@ -60,8 +60,11 @@ def remember(master: Session, record: Record, rows: Sequence[Kept]) -> None:
 
 def of_record(master: Session, record: Record) -> list[Kept]:
     """The rows that an archive left live."""
-    query = "SELECT table_name, key, digest FROM archiver.kept WHERE record_id = %s ORDER BY table_name, key"
-    rows = master.rows(query, (record.id,), doing="reading which rows stayed")
+    rows = master.rows(
+        "SELECT table_name, key, digest FROM archiver.kept WHERE record_id = %s ORDER BY table_name, length(key), key",
+        (record.id,),
+        doing="reading which rows stayed",
+    )
     return [Kept(table=table, key=key, digest=text) for table, key, text in rows]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice, index, notes, records
+from archiver import choice, index, kept, notes, records
 from archiver.audit import audit as look_after
 from archiver.catalog import Model
 from archiver.orphans import orphans as unnamed
@@ -99,13 +99,14 @@ def list_(
     help={"school": "the school's id", "env": ENV, "year": "where there are several", "json": "as JSON"},
 )
 def show(context: Context, school: str, env: str = "", year: str = "", json: bool = False) -> None:
-    """Show a school's archive: the record, and rows and bytes of each table."""
+    """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
     tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
     with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
         record = choice.one_to_show(place, tenant_id, of_year)
         entries = len(notes.entries(place.master, tenant_id, record.year))
-    text = showing.record_text("school", record, _groups(place.model), entries)
-    _print([to_json(record.to_json())] if json else text)
+        left = kept.of_record(place.master, record)
+    text = (*showing.record_text("school", record, _groups(place.model), entries), *showing.kept_lines(left))
+    _print([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
 
 
 @task(

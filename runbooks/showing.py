@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from archiver.kept import Kept
 from archiver.notes import Entry
 from archiver.proof import Proved
 from archiver.records import Record
 from archiver.storage import Stored
 from runbooks.telling import failure, size
+
+SHOWN = 20  # keys of a table
 
 
 def record_lines(records: Iterable[Record]) -> Iterator[str]:
@@ -46,6 +49,18 @@ def record_text(noun: str, record: Record, groups: Mapping[str, Sequence[str]], 
         for table in there:
             member = counted[table]
             yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}    {table}"
+
+
+def kept_lines(left: Iterable[Kept]) -> Iterator[str]:
+    """The rows that an archive left live, by their keys: another tenant needs them, or the depth says so."""
+    keys: dict[str, list[str]] = {}
+    for row in left:
+        keys.setdefault(row.table, []).append(row.key.strip("()"))
+    if keys:
+        yield "left live, for another school's sake or by the depth; an archive that needs one last deletes it:"
+    for table, of_table in keys.items():
+        more = f" and {len(of_table) - SHOWN} more (--json has all)" if len(of_table) > SHOWN else ""
+        yield f"  {table}: {', '.join(of_table[:SHOWN])}{more}"
 
 
 def orphan_line(stored: Stored) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -30,7 +31,9 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
 
     listed = [json.loads(line) for line in running.inv("archive.list", "--json").out.splitlines()]
     assert [(record["tenant_id"], record["year"], record["state"]) for record in listed] == [(13, 2013, "archived")]
-    assert "2013_school_13.tar.gz" in running.inv("archive.show", "13").out
+    shown = running.inv("archive.show", "13").out
+    assert "2013_school_13.tar.gz" in shown
+    assert re.search(r"^  master\.users: \d+(, \d+)*$", shown, re.MULTILINE), shown  # shared teachers, by their ids
 
     looked_at_from_outside(running)
 
