@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -167,10 +167,9 @@ def _explained(catalog: Catalog, lives: Mapping[str, Live], ways: Mapping[TableN
                 databases[kind][name] = _ignoring(databases[kind][name], pointer.columns[0], pointer.value, reason)
             else:
                 excluded[kind].setdefault(name, reason)
-        for (name, column), values in live.types.items():
-            for value in values:
-                if name in databases[kind] and not _known(databases[kind][name], f"{column} = {value}"):
-                    databases[kind][name] = _ignoring(databases[kind][name], column, value, "not of a carried table")
+        for name, column, value in _types(live):
+            if name in databases[kind] and not _known(databases[kind][name], f"{column} = {value}"):
+                databases[kind][name] = _ignoring(databases[kind][name], column, value, "not of a carried table")
     return replace(catalog, databases=databases, excluded={kind: tables for kind, tables in excluded.items() if tables})
 
 
@@ -180,6 +179,12 @@ def _reason(pointer: Pointer, model: Model) -> str:
     if pointer.table == pointer.points_at == model.root:
         return f"each {model.tenant.noun} is a tenant of its own"
     return f"{listed(pointer.columns)} looks like a key of {pointer.points_at.table}; no foreign key says so"
+
+
+def _types(live: Live) -> Iterator[tuple[str, str, str]]:
+    """Each table, type column and value of a polymorphic pair."""
+    for (name, column), values in live.types.items():
+        yield from ((name, column, value) for value in values)
 
 
 def _known(table: Table, type_is: str) -> bool:
