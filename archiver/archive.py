@@ -22,6 +22,7 @@ from archiver.postgres import DatabaseError, Session
 from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
+from archiver.stored_schemas import StoredSchemas
 from archiver.tenants import Tenant
 from archiver.verify import verify
 from archiver.workplace import Site, Workplace
@@ -35,6 +36,7 @@ class Archiver:
 
     place: Workplace
     bucket: Bucket
+    schemas: StoredSchemas  # of that bucket
     scratch: Session
     keys: Keys
     work: Path  # where rows are spooled
@@ -118,7 +120,7 @@ def _archive(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: O
     proven = []
     for extract in archiver.extraction.extract(site, archiver.model, fresh, order.year, work):
         packed = _pack(archiver, extract, work)
-        record = _store(archiver, begun[extract.tenant.id], packed)
+        record = _store(archiver, begun[extract.tenant.id], packed, work)
         proven.append(_verify(archiver, record, packed, work))
     reclaimed = archiver.reclaiming.reclaim(site, archiver.model, proven, work)
     seconds = (time.monotonic() - began) / len(tenants)
@@ -225,8 +227,9 @@ def _pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
     return Packed(extract=replace(extract, manifest=manifest), path=path, digests=file_digests(path))
 
 
-def _store(archiver: Archiver, record: Record, packed: Packed) -> Record:
+def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
     archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+    archiver.schemas.keep(packed.extract.manifest.schemas.values(), work)
     return records.stored(
         archiver.place.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
     )

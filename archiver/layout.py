@@ -13,6 +13,7 @@ from archiver.schema import NAMESPACE, Schema, Table, ddl, load_order, quoted
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
 ENCRYPTED = ".age"  # what the name of an encrypted archive ends in
+SCHEMAS = "schemas/"  # where in the store the schemas lie
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
 
 
@@ -25,6 +26,11 @@ def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypt
     """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
     ending = ENCRYPTED if encrypted else ""
     return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
+
+
+def schema_key(fingerprint: str) -> str:
+    """The store's key of a schema, beside the archives that name it: `schemas/144f436b….json`."""
+    return f"{SCHEMAS}{fingerprint}.json"
 
 
 def member(table: TableName) -> str:

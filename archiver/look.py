@@ -87,7 +87,7 @@ def _load(archive: Archive, schemas: dict[str, Schema], scratch: Session) -> Non
         scratch.execute(statement, doing="creating a table in the scratch database")
     for database, schema in schemas.items():
         for table in schema.tables:
-            load(scratch, schema, TableName(database, table), archive)
+            load(scratch, schema.tables[table], TableName(database, table), table, archive)
 
 
 def _schemas(manifest: Manifest, database: str) -> dict[str, Schema]:

@@ -14,8 +14,9 @@ from archiver.catalog import MASTER, SHARD, Model, TableName
 from archiver.decide import Decided, decide
 from archiver.delete import delete, prove_staying
 from archiver.extract import spooled
+from archiver.fit import fitting
 from archiver.late import appeared
-from archiver.load import Neighbours, load_database
+from archiver.load import Incoming, Neighbours, load_database
 from archiver.postgres import Session
 from archiver.records import Record, State
 from archiver.schema import read_schema
@@ -108,8 +109,9 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
 def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
     """Undoes the emptying of the shard: in one transaction its rows come back and the marker goes."""
     shard = site.sessions[SHARD]
+    incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        load_database(shard, SHARD, model, archive, Neighbours(kept=record.kept, older=lambda rows: ()))
+        load_database(incoming, SHARD, Neighbours(kept=record.kept, older=lambda rows: ()))
         notes.unmark(shard, record, DELETED)
     records.step_back(site.master, record, State.VERIFIED)
 

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from archiver import encryption, kept, notes, records, tenants
 from archiver.archive import Archiver, fetch
-from archiver.bundle import Archive, opened
+from archiver.bundle import opened
 from archiver.catalog import MASTER, SHARD, Model
+from archiver.fit import fitting
 from archiver.folders import work_folder
-from archiver.load import Loaded, Neighbours, load_database
-from archiver.postgres import SQL, Session
+from archiver.load import Incoming, Loaded, Neighbours, load_database
+from archiver.postgres import Session
 from archiver.records import Record, State
-from archiver.schema import Schema
+from archiver.restore_plan import refuse_by_rows
 from archiver.verify import belongs_to, verify
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError
+from inventory.migrations import Changes
 
 LOADED = "restored"  # the marker's act
 
@@ -38,26 +40,28 @@ class Restored:
 Tell = Callable[[Restored], None]
 
 
-def restore(archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell: Tell) -> list[Restored]:
+def restore(
+    archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell: Tell, last: Changes | None = None
+) -> list[Restored]:
     """Brings tenants back; one that fails stays archived and is reported, the others go on.
 
     Raises UsageError, with nothing touched, where an archive is encrypted and no identity was given.
-    The caller holds the locks. `tell` hears of each tenant as it ends.
+    The caller holds the locks. `tell` hears of each tenant as it ends. `last` is mapped after all migrations.
     """
     wanted = list(wanted)
     encryption.refuse_if_closed((record.location for record in wanted), archiver.keys)
     outcomes = []
     for record in wanted:
-        outcomes.append(_attempt(archiver, record, pretend))
+        outcomes.append(_attempt(archiver, record, pretend, last))
         tell(outcomes[-1])
     return outcomes
 
 
-def _attempt(archiver: Archiver, record: Record, pretend: bool) -> Restored:
+def _attempt(archiver: Archiver, record: Record, pretend: bool, last: Changes | None) -> Restored:
     began = time.monotonic()
     try:
         with work_folder(archiver.work) as work:
-            tables = _pretend(archiver, record, work) if pretend else _restore(archiver, record, work)
+            tables = _pretend(archiver, record, work) if pretend else _restore(archiver, record, work, last)
         return Restored(record=record, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
         return Restored(record=record, seconds=time.monotonic() - began, tables={}, error=error)
@@ -74,19 +78,21 @@ def _pretend(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded
     }
 
 
-def _restore(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded]:
+def _restore(archiver: Archiver, record: Record, work: Path, last: Changes | None) -> dict[str, Loaded]:
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
     site = archiver.place.site(record.shard)
     record = _still_archived(archiver, record)
     path = fetch(archiver.bucket, record, work)
     with opened(path, archiver.keys) as archive:
         belongs_to(archive, record.tenant_id, record.year)
-        _fits(archive, site)
+        mappings = fitting(site, archive, last)
+        incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
         record = records.restoring(site.master, record)
         try:
-            return _load_both(site, archiver.model, record, archive)
-        except CutoverError:
+            return _load_both(incoming, record)
+        except CutoverError as error:
             _step_back(site, record)
+            refuse_by_rows(incoming, error)
             raise
 
 
@@ -106,48 +112,20 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
 
 
-def _fits(archive: Archive, site: Site) -> None:
-    """The live tables must have the shape that the rows were taken from, and give out no id a second time."""
-    manifest = archive.manifest
-    for database, schema in manifest.schemas.items():
-        if schema != site.schemas[database]:
-            raise RefusedError(
-                f"The archive's tables of {database} have another shape than today's: "
-                f"{', '.join(_differing(schema, site.schemas[database]))}. Nothing was changed."
-            )
-    for name, highest in manifest.highest.items():
-        database, table, column = name.split(".")
-        _not_given_out(site.sessions[database], site.schemas[database], table, column, highest)
-
-
-def _differing(archived: Schema, live: Schema) -> list[str]:
-    names = sorted(name for name in archived.tables if archived.tables[name] != live.tables.get(name))
-    return names or ["types"]
-
-
-def _not_given_out(session: Session, schema: Schema, table: str, column: str, highest: int) -> None:
-    sequence = next(shape.sequence for shape in schema.tables[table].columns if shape.name == column)
-    last = session.row(SQL("SELECT last_value FROM {}").format(SQL(sequence or "")), doing=f"reading {sequence}")[0]
-    if last < highest:
-        raise RefusedError(
-            f"The sequence {sequence} stands at {last}, below the archived id {highest}: it would give ids out twice.",
-            hint=f"SELECT setval('{sequence}', {highest});",
-        )
-
-
-def _load_both(site: Site, model: Model, record: Record, archive: Archive) -> dict[str, Loaded]:
+def _load_both(incoming: Incoming, record: Record) -> dict[str, Loaded]:
     """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
+    site = incoming.site
     with ExitStack() as transactions:
         for session in site.sessions.values():
             transactions.enter_context(session.rolled_back())
-        live = _neighbours(site, model, record)
-        loaded = _load_shard(site.apart, model, record, archive, live) if site.apart else {}
-        loaded |= load_database(site.master, MASTER, model, archive, live)
+        live = _neighbours(site, incoming.model, record)
+        loaded = _load_shard(incoming, site.apart, record, live) if site.apart else {}
+        loaded |= load_database(incoming, MASTER, live)
         records.remove(site.master, record)
         kept.forget(site.master)
         counts = {name: asdict(table) for name, table in loaded.items()}
         notes.log(site.master, "restore", record, {"tables": counts, "sha256": record.sha256})
-        what = f"{archive.manifest.noun} {record.tenant_id}"
+        what = f"{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:
             site.apart.commit(doing=f"restoring {what} in the shard")
         site.master.commit(doing=f"restoring {what} in master")
@@ -164,10 +142,10 @@ def _neighbours(site: Site, model: Model, record: Record) -> Neighbours:
     )
 
 
-def _load_shard(shard: Session, model: Model, record: Record, archive: Archive, live: Neighbours) -> dict[str, Loaded]:
+def _load_shard(incoming: Incoming, shard: Session, record: Record, live: Neighbours) -> dict[str, Loaded]:
     marker = notes.marked(shard, record, LOADED)
     if marker is not None:
         return {name: Loaded(**counts) for name, counts in marker.items()}
-    loaded = load_database(shard, SHARD, model, archive, live)
+    loaded = load_database(incoming, SHARD, live)
     notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
     return loaded

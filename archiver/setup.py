@@ -15,9 +15,10 @@ from archiver.live import Live, read_live
 from archiver.own_tables import prepare
 from archiver.postgres import Session, connect
 from archiver.storage import Bucket
+from archiver.stored_schemas import StoredSchemas
 from archiver.who import host, operator
 from archiver.workplace import Workplace
-from inventory.load import load_catalog, refuse_if_down
+from inventory.load import load_catalog, load_migrations, refuse_if_down
 from inventory.model import Environment
 
 
@@ -47,6 +48,7 @@ def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
         open=open_database,
         model=resolve(load_catalog(environment.catalog)),
         shards=tuple(database.name for database in environment.shards),
+        migrations=load_migrations(environment.migrations),
     )
     try:
         yield place
@@ -65,9 +67,11 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
         for database in (MASTER, *place.shards):
             prepare(place.session(database))
         with scratch(environment, purpose) as session:
+            bucket = Bucket(environment.store)
             yield Archiver(
                 place=place,
-                bucket=Bucket(environment.store),
+                bucket=bucket,
+                schemas=StoredSchemas(bucket),
                 scratch=session,
                 keys=keys,
                 work=spool_folder(),

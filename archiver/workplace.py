@@ -10,6 +10,7 @@ from archiver.catalog import MASTER, SHARD, Model
 from archiver.postgres import DatabaseError, Session
 from archiver.schema import Schema, read_schema
 from errors import LockedError, UsageError
+from inventory.migrations import Migration
 
 Open = Callable[[str], Session]  # a database's inventory name to a session
 
@@ -22,6 +23,7 @@ class Site:
     schemas: Mapping[str, Schema]
     shard: str  # the shard's inventory name; master where there are no shards
     other_shards: tuple[Session, ...]  # which may still name the tenant's rows
+    migrations: tuple[Migration, ...] = ()  # what became of the tables since earlier archives
 
     @property
     def master(self) -> Session:
@@ -41,6 +43,7 @@ class Workplace:
     open: Open
     model: Model
     shards: tuple[str, ...]  # inventory names
+    migrations: tuple[Migration, ...] = ()
     _sessions: dict[str, Session] = field(default_factory=dict)
     _schemas: dict[str, Schema] = field(default_factory=dict)
 
@@ -74,6 +77,7 @@ class Workplace:
             schemas={database: self.schema(name) for database, name in names.items()},
             shard=shard,
             other_shards=tuple(self.session(name) for name in self.shards if name != shard),
+            migrations=self.migrations,
         )
 
     def _names(self, shard: str) -> dict[str, str]:

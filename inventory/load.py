@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from errors import Problems, UsageError
 from inventory.catalog import Catalog
 from inventory.check import environment_mistakes
+from inventory.migrations import Changes, Migration, chain_mistakes, database_mistakes
 from inventory.model import Environment, Overlay
 from inventory.parse import Place, parse
 
@@ -77,6 +79,23 @@ def load_catalog(name: str) -> Catalog:
     return catalog
 
 
+def load_migrations(folder: str) -> tuple[Migration, ...]:
+    """The migrations in a folder beside the inventory; none without such a folder, Problems with every mistake."""
+    mistakes: list[str] = []
+    paths = [path for path in sorted((FOLDER / folder).glob("*.yaml")) if path.stem != "example"]
+    found = [_changes(Migration, path, mistakes) for path in paths]
+    _refuse_migrations(mistakes or chain_mistakes(found))
+    return tuple(found)
+
+
+def load_changes(path: str) -> Changes:
+    """The changes in an operator's file: a migration without fingerprints; Problems with every mistake."""
+    mistakes: list[str] = []
+    changes: Changes = _changes(Changes, Path(path).expanduser(), mistakes)
+    _refuse_migrations(mistakes or database_mistakes(changes))
+    return changes
+
+
 def overlay_path(overlay: Overlay | None) -> Path | None:
     """Where the overlay's file lies, whether it exists or not."""
     if overlay is None:
@@ -99,6 +118,17 @@ def read_lines(path: str) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Reading {path} failed: {_reason(error)}.") from error
     return tuple(line for raw in text.splitlines() if (line := raw.split("#")[0].strip()))
+
+
+def _changes(kind: type[Any], path: Path, mistakes: list[str]) -> Any:
+    changes = parse(kind, _read(path), Place(path.name, mistakes))
+    return replace(changes, name=path.name) if changes else None
+
+
+def _refuse_migrations(mistakes: list[str]) -> None:
+    if mistakes:
+        hint = "inventory/migrations/example.yaml explains every key."
+        raise Problems("The migrations have mistakes:", mistakes, hint=hint)
 
 
 def _environment(data: dict[Any, Any], path: Path) -> Environment:

@@ -175,6 +175,7 @@ class Environment:
     dns: Dns = field(default_factory=Dns)
     max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind
     catalog: str = "catalog.yaml"  # beside the inventory
+    migrations: str = "migrations"  # a folder beside the inventory
     host_name_file: str = "/etc/inventory-host"  # holds the host's inventory name, on each host
     tool: str = "inv"  # how this tool is started on the debug host
     state: str = ".cutover"  # folder for journals and locks, from the project's root

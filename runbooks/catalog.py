@@ -1,16 +1,21 @@
-"""The catalog of tables: tasks under `inv archive.…` that draft it, and hold it against the live databases."""
+"""The catalog of tables and the archives' schemas: tasks under `inv archive.…` that hold them against live tables."""
 
 from __future__ import annotations
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
 from archiver import completeness
 from archiver.catalog import MASTER
+from archiver.check_stored import check_stored as check_stored_schemas
 from archiver.draft import draft
 from archiver.draft_text import draft_text
+from archiver.folders import work_folder
 from archiver.postgres import parse_dsn
-from archiver.setup import read_database, read_environment, workplace
-from errors import UsageError
+from archiver.setup import read_database, read_environment, spool_folder, workplace
+from archiver.storage import Bucket
+from archiver.stored_schemas import StoredSchemas
+from errors import ExitCode, UsageError
 from runbooks import telling
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, task
@@ -45,4 +50,16 @@ def catalog_draft(context: Context, root: str = "", env: str = "", dsn: str = ""
     say(draft_text(draft(lives, root)).rstrip())
 
 
-tasks = (check_catalog, catalog_draft)
+@task(name="check-stored", help={"env": ENV})
+def check_stored(context: Context, env: str = "") -> None:
+    """Hold every archive's schema against today's tables: does a migration keep one from coming back?"""
+    environment = load_environment(env, read_only=True)
+    with workplace(environment, "archive.check-stored") as place, work_folder(spool_folder()) as work:
+        found = check_stored_schemas(place, StoredSchemas(Bucket(environment.store)), work)
+    for line in telling.checked_lines(found):
+        say(line)
+    if any(checked.problems or checked.doubts for checked in found):
+        raise Exit(code=ExitCode.FAILED)
+
+
+tasks = (check_catalog, catalog_draft, check_stored)

@@ -15,10 +15,13 @@ from archiver.records import Record
 from archiver.restore import Restored, restore
 from archiver.setup import archiver as open_archiver
 from errors import ExitCode
+from inventory.load import load_changes
+from inventory.migrations import Changes
 from runbooks import telling
 from runbooks.engine.console import say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.restore_plan import MAPPING, plan
 
 HELP = {
     "env": ENV,
@@ -30,12 +33,16 @@ HELP = {
 }
 
 
-@task(positional=["school"], help={"school": "the school's id", **HELP, "year": "where there are several"})
+@task(
+    positional=["school"],
+    help={"school": "the school's id", **HELP, "year": "where there are several", "mapping": MAPPING},
+)
 def school(
     context: Context,
     school: str,
     env: str = "",
     year: str = "",
+    mapping: str = "",
     pretend: bool = False,
     identity: str = "",
     here: bool = False,
@@ -45,11 +52,13 @@ def school(
     tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "restore.school", school, year=year, pretend=pretend, identity=identity))
+        words = {"year": year, "mapping": mapping, "identity": identity}
+        raise Exit(code=forward(environment, "restore.school", school, **words, pretend=pretend))
+    last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
         record = choice.one_to_restore(archiver.place, tenant_id, of_year)
         with archiver.place.keeping("school", tenant_id, record.shard):
-            _restore(archiver, [record], pretend=pretend)
+            _restore(archiver, [record], pretend=pretend, last=last)
 
 
 @task(positional=["customer"], help={"customer": "the customer's id", **HELP})
@@ -97,10 +106,11 @@ def all_(
         _restore(archiver, found, pretend=pretend)
 
 
-def _restore(archiver: Archiver, records: Sequence[Record], *, pretend: bool) -> None:
+def _restore(archiver: Archiver, records: Sequence[Record], *, pretend: bool, last: Changes | None = None) -> None:
     """Restores and tells; a failure of the only one is the task's, of some the task fails at the end."""
     noun = archiver.model.tenant.noun
-    outcomes = restore(archiver, records, pretend=pretend, tell=_teller(noun, len(records), pretend=pretend))
+    tell = _teller(noun, len(records), pretend=pretend)
+    outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last)
     failed = [restored.error for restored in outcomes if restored.error]
     if failed and len(outcomes) == 1:
         raise failed[0]
@@ -120,4 +130,4 @@ def _teller(noun: str, total: int, *, pretend: bool) -> Callable[[Restored], Non
     return tell
 
 
-namespace = Collection("restore", school, customer, all_)
+namespace = Collection("restore", school, customer, all_, plan)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archiver.archive import Outcome
 from archiver.audit import Audit
 from archiver.catalog import listed
+from archiver.check_stored import Checked
 from archiver.completeness import Scan
+from archiver.fit import SHOWN
+from archiver.load import Loaded
+from archiver.mapping import WHOLE
 from archiver.restore import Restored
 from archiver.rewrap import Rewrapped
 
@@ -52,7 +56,8 @@ def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
     line += f"; {there:,} were live already" if there else ""
     replaced = {name: loaded.replaced for name, loaded in tables.items() if loaded.replaced}
     line += f"; newer copies took the place of an older archive's: {counts(replaced)}" if replaced else ""
-    return line + (f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else "")
+    line += f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else ""
+    return line + (f"; LOST, today's tables have no place for it: {losses(tables)}" if losses(tables) else "")
 
 
 def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -> str:
@@ -123,6 +128,25 @@ def size(count: int) -> str:
 def counts(rows: Mapping[str, int]) -> str:
     """Rows by table: users 2, preferences 5."""
     return ", ".join(f"{name.split('.')[-1]} {number:,}" for name, number in rows.items())
+
+
+def losses(tables: Mapping[str, Loaded]) -> str:
+    """What is lost on the way into today's tables: users.fax in 12 rows, taggings with all 5 rows."""
+    return ", ".join(
+        f"{name.split('.')[-1]} with all {rows:,} rows" if column == WHOLE else f"{name}.{column} in {rows:,} rows"
+        for name, loaded in tables.items()
+        for column, rows in loaded.lost.items()
+    )
+
+
+def checked_lines(found: Iterable[Checked]) -> Iterator[str]:
+    """What became of each kind of archive, with the fingerprints that a migration names."""
+    for one in found:
+        kind, archives = one.kind, f"{len(one.archives)} archive{'' if len(one.archives) == 1 else 's'}"
+        way = f"{kind.fingerprint[:SHOWN]} to {one.today[:SHOWN]}, {archives} into {kind.live}"
+        verdict = "DOES NOT FIT" if one.problems else "DEPENDS ON ITS ROWS" if one.doubts else "OK"
+        yield f"{kind.database}: {way}: {verdict}"
+        yield from (f"  {line}" for line in (*one.problems, *one.doubts))
 
 
 def to_json(data: object) -> str:

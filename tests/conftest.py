@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.s3_server import S3Server
 from rehearsal.seed import seed
-from tests.worlds import DATABASES, SHARDS, World, environment
+from tests.worlds import DATABASES, SHARDS, NewWorld, World, environment
 
 ROLE = "apangea"  # owns the databases and is no superuser
 PASSWORD = "a password of the tests"
@@ -79,6 +80,28 @@ def empty(cluster: Cluster) -> Iterator[str]:
     yield from _database(cluster, f"empty_{next(COUNTER)}", "template1")
 
 
+@pytest.fixture(scope="session")
+def new_world(cluster: Cluster, store_server: Store) -> NewWorld:
+    """Makes copies of seeded databases, each with a scratch database and a prefix in the store of its own."""
+
+    @contextmanager
+    def make(databases: Sequence[str] = DATABASES) -> Iterator[World]:
+        number = next(COUNTER)
+        names = {name: f"w{number}_{name}" for name in (*databases, "scratch")}
+        templates = {name: f"template_{name}" for name in databases} | {"scratch": "template0"}
+        cluster.sql("".join(_create(names[name], templates[name]) for name in names))
+        connections = {name: cluster.connection(dbname=names[name], user=ROLE) for name in names}
+        store = Store(**{**vars(store_server), "prefix": f"tests/{number}"})
+        scratch = connections.pop("scratch")
+        yield World(
+            environment=environment(connections, scratch, store),
+            dsns={name: cluster.dsn(dbname=names[name], user=ROLE) for name in databases},
+        )
+        cluster.sql("".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.values()))
+
+    return make
+
+
 @pytest.fixture
 def scratch(cluster: Cluster) -> Iterator[str]:
     """The DSN of one more, in which archives are proved."""
@@ -86,20 +109,10 @@ def scratch(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(cluster: Cluster, store_server: Store) -> Iterator[World]:
-    """A copy of the seeded databases, a scratch database and a prefix in the store of its own."""
-    number = next(COUNTER)
-    names = {name: f"w{number}_{name}" for name in (*DATABASES, "scratch")}
-    templates = {name: f"template_{name}" for name in DATABASES} | {"scratch": "template0"}
-    cluster.sql("".join(_create(names[name], templates[name]) for name in names))
-    connections = {name: cluster.connection(dbname=names[name], user=ROLE) for name in names}
-    store = Store(**{**vars(store_server), "prefix": f"tests/{number}"})
-    databases = {name: connections[name] for name in DATABASES}
-    yield World(
-        environment=environment(databases, connections["scratch"], store),
-        dsns={name: cluster.dsn(dbname=names[name], user=ROLE) for name in DATABASES},
-    )
-    cluster.sql("".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.values()))
+def world(new_world: NewWorld) -> Iterator[World]:
+    """A copy of all the seeded databases."""
+    with new_world() as world:
+        yield world
 
 
 def _database(cluster: Cluster, name: str, template: str) -> Iterator[str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
 import psycopg2
 
-from archiver import choice, setup
+from archiver import choice, restore_plan, setup
 from archiver.archive import Archiver, Outcome, archive
 from archiver.records import Order
 from archiver.restore import Restored, restore
+from archiver.restore_plan import Plan
 from archiver.rewrap import Rewrapped, rewrap
 from inventory.load import FOLDER, load_file
+from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store
 from tests import oracle
 
@@ -56,14 +58,16 @@ class World:
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes
 
-    def restore(self, *tenant_ids: int, pretend: bool = False, year: int | None = None) -> list[Restored]:
+    def restore(
+        self, *tenant_ids: int, pretend: bool = False, year: int | None = None, mapping: Changes | None = None
+    ) -> list[Restored]:
         """Restores these schools, as `inv restore.school` does; raises what failed."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 record = choice.one_to_restore(archiver.place, tenant_id, year)
                 with archiver.place.keeping("school", tenant_id, record.shard):
-                    outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure)
+                    outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure, last=mapping)
         return outcomes
 
     def rewrap(self, *tenant_ids: int) -> list[Rewrapped]:
@@ -75,6 +79,14 @@ class World:
                 with archiver.place.keeping("school", tenant_id, record.shard):
                     outcomes += rewrap(archiver, [record], raise_failure)
         return outcomes
+
+    def plan(self, tenant_id: int, mapping: Changes | None = None) -> Plan:
+        """What `inv restore.plan` shows."""
+        with self.archiver() as archiver:
+            return restore_plan.plan(archiver, choice.one_to_restore(archiver.place, tenant_id, None), mapping)
+
+
+NewWorld = Callable[..., AbstractContextManager[World]]  # of some databases: tests/conftest.py
 
 
 @contextmanager

@@ -40,6 +40,10 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
     again = running.inv("archive.school", "13", TODAY)
     assert (again.code, "School 13 is archived already for 2013." in again.out + again.err) == (2, True)
 
+    checked, planned = running.inv("archive.check-stored"), running.inv("restore.plan", "13")
+    assert (checked.code, checked.out.count(": OK")) == (0, 2)
+    assert (planned.code, "It can be restored." in planned.out) == (0, True)
+
     restored = running.inv("restore.school", "13")
     assert restored.code == 0
     assert "school 13 of 2013: restored" in restored.out

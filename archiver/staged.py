@@ -1,0 +1,86 @@
+"""Archived rows in a temporary table of today's shape, and the queries that hold them against the live ones; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from archiver.catalog import Link, TableName
+from archiver.kept import digest, key_text
+from archiver.postgres import SQL, Composable, Identifier
+from archiver.schema import Table, column_list, identifier, row_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """A table's archived rows beside the live ones: `s` and `l` in every query."""
+
+    table: TableName
+    shape: Table  # the live table, narrowed to the columns that came
+    place: Composable  # the temporary table
+    rows: int
+    links: tuple[Link, ...]  # by which the table's rows are found
+    lost: Mapping[str, int] = field(default_factory=dict)  # archived column: rows that held a value there
+
+    @property
+    def live(self) -> Composable:
+        """The table itself."""
+        return identifier(self.table.table)
+
+    @property
+    def came(self) -> frozenset[str]:
+        """The columns that came."""
+        return frozenset(column.name for column in self.shape.columns)
+
+    @property
+    def match(self) -> Composable:
+        """That a staged row and a live row have one key; never, where there is no key."""
+        return _alike(self.shape.primary_key) if self.shape.primary_key else SQL("false")
+
+    @property
+    def missing(self) -> Composable:
+        """The query for the rows that are not live."""
+        return _missing_by_key(self) if self.shape.primary_key else _missing_copies(self)
+
+    @property
+    def differing(self) -> Composable:
+        """The query for key and digest of the live rows that say something else than their copies."""
+        return SQL("SELECT {}, {} FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
+            key_text(self.shape, "l"),
+            digest(self.shape, "l"),
+            self.place,
+            self.live,
+            self.match,
+            _whole(self.shape, "s"),
+            _whole(self.shape, "l"),
+        )
+
+
+def _alike(columns: Iterable[str]) -> Composable:
+    """That a live row and a staged one hold the same in these columns."""
+    return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in columns)
+
+
+def _missing_by_key(one: Staged) -> Composable:
+    query = SQL("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
+    return query.format(column_list(one.shape), one.place, one.live, one.match)
+
+
+def _missing_copies(one: Staged) -> Composable:
+    """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
+    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.came.issuperset(link.columns)]
+    return SQL(
+        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS copy FROM {place} s) s"
+        " WHERE copy > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"
+    ).format(
+        columns=column_list(one.shape),
+        whole_s=_whole(one.shape, "s"),
+        whole_l=_whole(one.shape, "l"),
+        place=one.place,
+        live=one.live,
+        near=SQL(" OR ").join(near or [SQL("true")]),
+    )
+
+
+def _whole(shape: Table, alias: str) -> Composable:
+    return row_text((column.name for column in shape.copied), alias)

@@ -1,0 +1,113 @@
+"""What a restore would do, shown before it does it: the task `inv restore.plan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver import choice
+from archiver.mapping import SchemaMapping, TableMapping
+from archiver.restore_plan import Found, Plan
+from archiver.restore_plan import plan as look_ahead
+from archiver.setup import archiver as open_archiver
+from errors import ExitCode
+from inventory.load import load_changes
+from runbooks.engine.console import say
+from runbooks.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.telling import counts, losses
+
+MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
+
+
+@task(
+    positional=["school"],
+    help={
+        "school": "the school's id",
+        "env": ENV,
+        "year": "where there are several",
+        "mapping": MAPPING,
+        "identity": IDENTITY,
+        "here": "do it on this machine, not on the debug host",
+        "yes-production": "say it where the environment is production",
+    },
+)
+def plan(
+    context: Context,
+    school: str,
+    env: str = "",
+    year: str = "",
+    mapping: str = "",
+    identity: str = "",
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Show what restoring a school would do: the mapping onto today's tables, what is lost, what stands in the way."""
+    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        words = {"year": year, "mapping": mapping, "identity": identity}
+        raise Exit(code=forward(environment, "restore.plan", school, **words))
+    last = load_changes(mapping) if mapping else None
+    with open_archiver(environment, f"restore.plan {tenant_id}", identity=identity) as archiver:
+        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
+        found = look_ahead(archiver, record, last)
+    for line in plan_lines("school", found):
+        say(line)
+    if found.refused:
+        raise Exit(code=ExitCode.FAILED)
+
+
+def plan_lines(noun: str, plan: Plan) -> Iterator[str]:
+    """A plan as a person reads it."""
+    yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}"
+    for database, mapping in plan.mappings.items():
+        yield from _mapping_lines(database, mapping)
+    if plan.problems:
+        yield "does not fit:"
+        yield from (f"  {problem}" for problem in plan.problems)
+    if plan.found.tables:
+        yield from _rows_lines(plan.found)
+    yield "It would be REFUSED." if plan.refused else "It can be restored."
+
+
+def _mapping_lines(database: str, mapping: SchemaMapping) -> Iterator[str]:
+    moved = [line for table in mapping.tables for line in _table_lines(table)]
+    moved += [f"  {table}: its rows are lost ({why})" for table, why in mapping.lost.items()]
+    yield f"{database}: {'mapped onto the tables of today' if moved else 'the tables are as they were'}"
+    yield from moved
+
+
+def _table_lines(table: TableMapping) -> Iterator[str]:
+    if table.source.table != table.target.table:
+        yield f"  {table.target} <- {table.source.table}"
+    for column in table.shape.columns:
+        origin = table.origins[column.name]
+        was = table.archived.type_of(origin) if origin else ""
+        if origin is None:
+            yield f"  {table.target}.{column.name} <- filled by a migration"
+        elif origin != column.name or was != column.type:
+            cast = f" ({was} to {column.type})" if was != column.type else ""
+            yield f"  {table.target}.{column.name} <- {origin}{cast}"
+    for column_name, why in table.lost.items():
+        yield f"  {table.source}.{column_name} is lost ({why})"
+
+
+def _rows_lines(found: Found) -> Iterator[str]:
+    tables = found.tables
+    yield f"rows: {sum(table.inserted for table in tables.values()):,} come back, {_there(found):,} are live already"
+    differing = {name: table.differing for name, table in tables.items() if table.differing}
+    if differing:
+        yield f"live with other content: {counts(differing)}"
+    if losses(tables):
+        yield f"lost: {losses(tables)}"
+    for taken in found.taken:
+        yield f"taken: {taken}"
+    for gone in found.gone:
+        yield f"gone: {gone}{'' if gone.reference.enforced else ' (no foreign key forbids it: it comes back so)'}"
+
+
+def _there(found: Found) -> int:
+    return sum(table.there + table.differing for table in found.tables.values())
