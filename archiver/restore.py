@@ -123,13 +123,21 @@ def _load_both(incoming: Incoming, record: Record) -> dict[str, Loaded]:
         loaded |= load_database(incoming, MASTER, live)
         records.remove(site.master, record)
         kept.forget(site.master)
-        counts = {name: asdict(table) for name, table in loaded.items()}
-        notes.log(site.master, "restore", record, {"tables": counts, "sha256": record.sha256})
+        notes.log(site.master, "restore", record, {**_counted(loaded), "sha256": record.sha256})
         what = f"{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:
             site.apart.commit(doing=f"restoring {what} in the shard")
         site.master.commit(doing=f"restoring {what} in master")
     return loaded
+
+
+def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
+    """What the log keeps of a restore: rows by table, and what today's tables had no place for."""
+    tables = {
+        name: {what: rows for what, rows in asdict(table).items() if what != "lost"} for name, table in loaded.items()
+    }
+    lost = {f"{name}.{column}": rows for name, table in loaded.items() for column, rows in table.lost.items()}
+    return {"tables": tables, "lost": lost}
 
 
 def _neighbours(site: Site, model: Model, record: Record) -> Neighbours:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from archiver.kept import Kept
 from archiver.notes import Entry
@@ -38,7 +39,7 @@ def record_text(noun: str, record: Record, groups: Mapping[str, Sequence[str]], 
     yield f"extracted in {extract}, restored for proof in {restore}"
     yield f"by {record.operator} on {record.host}, started {_second(record.started_at)}"
     archived, proved = _second(record.archived_at), _second(record.proved_at)
-    yield f"archived {archived}, last proved {proved}; {entries} entries in the log"
+    yield f"archived {archived}, last proved {proved}, entries in the log: {entries}"
     yield f"{'rows':>11}  {'left live':>9}  {'size':>7}  table"
     counted = {name.removesuffix(".copy").replace("/", "."): member for name, member in record.members.items()}
     grouped = {table for tables in groups.values() for table in tables}
@@ -105,11 +106,14 @@ def proof_summary(outcomes: Sequence[Proved]) -> str:
 
 
 def _said(value: object) -> str:
-    """A detail of the log; counts by table are summed, and so are several counts of a table."""
-    if not isinstance(value, dict):
-        return f"{value:,}" if isinstance(value, int) else str(value)
-    counts = [sum(rows.values()) if isinstance(rows, dict) else rows for rows in value.values()]
-    return f"{sum(counts):,} rows"
+    """A detail of the log; counts by table are summed, however deep they stand."""
+    if isinstance(value, dict):
+        return f"{_sum(value):,} rows"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _sum(counts: Mapping[str, Any]) -> int:
+    return sum(_sum(value) if isinstance(value, dict) else value for value in counts.values())
 
 
 def _seconds(value: float | None) -> str:
