@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from archiver import bundle, completeness, encryption, layout, records
+from archiver import bundle, choice, completeness, encryption, layout, records
 from archiver.catalog import Model
 from archiver.encryption import Keys
 from archiver.extract import Extract, Extraction, IdArrays
@@ -24,7 +24,7 @@ from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
 from archiver.stored_schemas import StoredSchemas
 from archiver.tenants import Tenant
-from archiver.verify import verify
+from archiver.verify import Verified, verify
 from archiver.workplace import Site, Workplace
 from errors import CutoverError, DamagedError, RefusedError, UsageError
 from inventory.model import Fence
@@ -128,27 +128,33 @@ def _archive(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: O
 
 
 def _pretend(archiver: Archiver, site: Site, tenants: Sequence[Tenant], order: Order, work: Path) -> list[Outcome]:
-    """Extracts, packs and verifies from the local file, and leaves no trace."""
-    outcomes = []
-    for extract in archiver.extraction.extract(site, archiver.model, tenants, order.year, work):
+    return [
+        Outcome(
+            tenant_id=packed.extract.tenant.id,
+            seconds=packed.extract.seconds + proof.seconds,
+            rows=proof.manifest.rows,
+            size=packed.digests.size,
+        )
+        for packed, proof in pretended(archiver, site, tenants, order.year, work)
+    ]
+
+
+def pretended(
+    archiver: Archiver, site: Site, tenants: Sequence[Tenant], year: int, work: Path
+) -> Iterator[tuple[Packed, Verified]]:
+    """Extracts, packs and verifies from the local file, and leaves no trace; `work` must be empty."""
+    for extract in archiver.extraction.extract(site, archiver.model, tenants, year, work):
         packed = _pack(archiver, extract, work)
         with bundle.opened(packed.path, archiver.keys) as archive:
-            proof = verify(archive, extract.tenant.id, order.year, archiver.scratch, archiver.model)
-        outcomes.append(
-            Outcome(
-                tenant_id=extract.tenant.id,
-                seconds=extract.seconds + proof.seconds,
-                rows=proof.manifest.rows,
-                size=packed.digests.size,
-            )
-        )
-    return outcomes
+            proof = verify(archive, extract.tenant.id, year, archiver.scratch, archiver.model)
+        yield packed, proof
 
 
 def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Reclaimed | None:
     """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
-    noun = archiver.model.tenant.noun
-    for record in records.of_tenant(archiver.place.master, tenant.id):
+    noun, earlier = archiver.model.tenant.noun, records.of_tenant(archiver.place.master, tenant.id)
+    choice.refuse_partial(noun, earlier)
+    for record in earlier:
         _refuse_strange(record, noun, site, order)
         if record.year != order.year:
             continue

@@ -59,6 +59,21 @@ class Link:
         return Link(self.parent, self.parent_columns, self.child, self.columns)
 
 
+@dataclass(frozen=True)
+class Part:
+    """What of a tenant can come back by itself: `classroom 42`."""
+
+    noun: str  # one of the catalog's parts
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.noun} {self.id}"
+
+    def to_json(self) -> dict[str, int]:
+        """Plain data: {"classroom": 42}."""
+        return {self.noun: self.id}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model:
     """The catalog, resolved: tables stand parents first."""
@@ -74,6 +89,15 @@ class Model:
     def tenant(self) -> Tenant:
         """The table that has one row for each tenant."""
         return self.catalog.tenant
+
+    def holds(self, part: Part) -> TableName:
+        """The table that has a part's own row; UsageError where the catalog has no such part."""
+        if part.noun not in self.tenant.parts:
+            there = ", ".join(self.tenant.parts) or "none"
+            raise UsageError(
+                f"The catalog of tables has no part {part.noun!r} of a {self.tenant.noun} (there: {there})."
+            )
+        return TableName(MASTER, self.tenant.parts[part.noun])
 
     def written(self, table: TableName) -> Table | None:
         """What the catalog says of a table; None where it is not carried."""
@@ -132,6 +156,11 @@ def resolve(catalog: Catalog) -> Model:
     links = [link for name, table in written.items() for link in _links(name, table.found_by, "found_by", mistakes)]
     needs = [link for name, table in written.items() for link in _links(name, table.needed_by, "needed_by", mistakes)]
     mistakes += _mistakes(catalog, root, set(written), links)
+    mistakes += (
+        f"tenant/parts/{noun}: expected a table of databases/{MASTER}, got {table!r}"
+        for noun, table in catalog.tenant.parts.items()
+        if TableName(MASTER, table) not in written
+    )
     waits = [*links, *(need for need in needs if need.parent in written)]
     parents = {table: {link.parent for link in waits if link.child == table and not link.within} for table in written}
     order = _parents_first(parents)

@@ -20,6 +20,7 @@ AT_REST = (State.ARCHIVED, State.STORED, State.VERIFIED)  # archived, or left by
 def one_to_archive(place: Workplace, tenant_id: int, year: int) -> Tenant:
     """The live tenant that is not archived for the year."""
     noun = place.model.tenant.noun
+    refuse_partial(noun, records.of_tenant(place.master, tenant_id))
     if tenant_id in _archived(place, year):
         raise UsageError(
             f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
@@ -117,6 +118,19 @@ def table_with_ids(place: Workplace, word: str) -> str:
             return table
     known = ", ".join(sorted(map(singular, tables)))
     raise UsageError(f"No ids are kept of {word!r}.", hint=f"They are of: {known}.")
+
+
+def refuse_partial(noun: str, found: Iterable[Record]) -> None:
+    """UsageError where a part of the tenant came back and the rest did not: to archive it again would split it."""
+    for record in found:
+        if record.partial:
+            tenant, year = record.tenant_id, record.year
+            raise UsageError(
+                f"{noun.capitalize()} {tenant} is half restored ({', '.join(map(str, record.partial))}); "
+                f"the rest is only in the archive of {year}.",
+                hint=f"Restore the rest (inv restore.{noun} {tenant} --year={year}) or drop the archive "
+                f"(inv archive.drop-archive {tenant} --year={year}).",
+            )
 
 
 def joined(one: Exclude, other: Exclude) -> Exclude:

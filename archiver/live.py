@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from archiver.postgres import SQL, Identifier, Session
 from archiver.schema import NAMESPACE, Table, identifier, read_schema
@@ -26,7 +27,8 @@ class Size:
     """How large a table is, all its partitions together."""
 
     rows: int | None  # as last estimated; none: never analyzed
-    bytes: int
+    bytes: int  # without its indexes
+    analyzed_at: datetime | None = None  # of several partitions the oldest; none: nobody knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +52,20 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> Live:
     tables = read_schema(session, names).tables
     references = session.rows(_REFERENCES, (NAMESPACE, NAMESPACE), doing="reading the foreign keys")
     triggers = session.rows(_TRIGGERS, (NAMESPACE,), doing="reading the triggers")
-    sizes = session.rows(_SIZES, (NAMESPACE,), doing="reading the sizes")
     return Live(
         tables=tables,
         references=tuple(_reference(*row) for row in references),
         types={pair: _distinct(session, *pair) for pair in _pairs(tables) if pair[0] not in unread},
         indexed=frozenset(session.rows(_INDEXED, (NAMESPACE,), doing="reading the indexes")),
         triggers={(row[0], row[1]): row[2] for row in triggers},
-        sizes={row[0]: Size(rows=row[1], bytes=row[2]) for row in sizes},
+        sizes=sizes(session),
     )
+
+
+def sizes(session: Session) -> dict[str, Size]:
+    """How large each of a database's tables is, by PostgreSQL's statistics: no table is read for it."""
+    rows = session.rows(_SIZES, (NAMESPACE,), doing="reading the sizes")
+    return {name: Size(rows=count, bytes=size, analyzed_at=when) for name, count, size, when in rows}
 
 
 def _reference(
@@ -129,9 +136,14 @@ SELECT c.relname, a.attname
  WHERE n.nspname = %s AND i.indisvalid
 """
 _SIZES = """
-SELECT r.relname, CASE WHEN bool_and(c.reltuples >= 0) THEN sum(c.reltuples)::bigint END,
-       sum(pg_table_size(c.oid))::bigint
+SELECT r.relname,
+       CASE WHEN bool_and(c.reltuples >= 0 OR pg_relation_size(c.oid) = 0)
+            THEN sum(greatest(c.reltuples, 0))::bigint END,
+       sum(pg_table_size(c.oid))::bigint,
+       CASE WHEN bool_and(a.at IS NOT NULL) THEN min(a.at) END
   FROM pg_class c
+  LEFT JOIN LATERAL (SELECT greatest(s.last_analyze, s.last_autoanalyze) AS at
+                       FROM pg_stat_user_tables s WHERE s.relid = c.oid) a ON true
   JOIN pg_class r ON r.oid = coalesce(pg_partition_root(c.oid), c.oid)
   JOIN pg_namespace n ON n.oid = r.relnamespace
  WHERE n.nspname = %s AND c.relkind = 'r'

@@ -75,6 +75,14 @@ def marked(session: Session | None, record: Record, act: str) -> dict[str, Any] 
     return row[0] if row else None
 
 
+def acts(session: Session | None, record: Record) -> set[str]:
+    """The acts of which a record's markers tell."""
+    if session is None:
+        return set()
+    rows = session.rows("SELECT act FROM archiver.markers WHERE record_id = %s", (record.id,))
+    return {row[0] for row in rows}
+
+
 def unmark(session: Session, record: Record, act: str) -> None:
     """Takes a marker away, in the transaction that undoes the act."""
     session.execute("DELETE FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
@@ -87,6 +95,17 @@ def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[
             "INSERT INTO archiver.gone (record_id, table_name, ids) VALUES (%s, %s, %s::bigint[])",
             (record.id, table, list(ids)),
             doing="noting the deleted keys",
+        )
+
+
+def forget_gone(session: Session, record: Record, back: Mapping[str, Sequence[int]]) -> None:
+    """Takes keys of rows that are live again from those noted as deleted, by table."""
+    for table, ids in back.items():
+        session.execute(
+            "UPDATE archiver.gone SET ids = ARRAY(SELECT unnest(ids) EXCEPT SELECT unnest(%s::bigint[]))"
+            " WHERE record_id = %s AND table_name = %s",
+            (list(ids), record.id, table),
+            doing="noting the keys that are live again",
         )
 
 

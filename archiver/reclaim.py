@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def _step_back(site: Site, record: Record) -> None:
 
 
 def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, work: Path) -> Reclaimed:
+    began = time.monotonic()
     with _both_open(site):
         selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
         _prove_unchanged(site, model, record, selection, model.tables, work)
@@ -88,7 +90,7 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
             prove_staying(site, database, selection, decided.gone)
         if site.apart:
             _commit_shard(site.apart, model, record, decided)
-        return _commit_master(site, model, record, decided)
+        return _commit_master(site, model, record, decided, time.monotonic() - began)
 
 
 def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
@@ -103,7 +105,7 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
         decided = decide(site, model, record, selection, went)
         delete(site, MASTER, decided.gone)
         prove_staying(site, MASTER, selection, decided.gone)
-        return _commit_master(site, model, record, decided)
+        return _commit_master(site, model, record, decided, None)
 
 
 def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
@@ -161,7 +163,7 @@ def _commit_shard(shard: Session, model: Model, record: Record, decided: Decided
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
-def _commit_master(site: Site, model: Model, record: Record, decided: Decided) -> Reclaimed:
+def _commit_master(site: Site, model: Model, record: Record, decided: Decided, seconds: float | None) -> Reclaimed:
     """Commits master's deletion, together with the record's last state and the log."""
     master, gone = site.master, decided.gone
     noted = notes.marked(site.apart, record, DELETED) or {"deleted": {}, "staying": []}
@@ -174,7 +176,7 @@ def _commit_master(site: Site, model: Model, record: Record, decided: Decided) -
     notes.remember_gone(master, record, _keys(gone))
     index.write(master, record, _keys(decided.selection.found))
     kept.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted["staying"])])
-    record = records.archived(master, record, left)
+    record = records.archived(master, record, left, seconds)
     notes.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late = appeared(site, model, record, decided)

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
+from archiver.catalog import Part
 from archiver.manifest import Manifest, Member
 from archiver.own_tables import ready
 from archiver.postgres import SQL, Identifier, Session
@@ -62,8 +63,10 @@ class Record:
     recipients: tuple[str, ...]  # age public keys that the tarball is encrypted to; none: it is not encrypted
     members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
     kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
+    partial: tuple[Part, ...]  # parts that are live again; the rest is only in the archive
     seconds_to_extract: float | None
     seconds_to_restore: float | None  # into the scratch database
+    seconds_to_delete: float | None  # with its proof; none where a run that was cut off began it
     operator: str
     host: str
     started_at: datetime
@@ -83,7 +86,8 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: enums by their values, times in ISO format."""
-        plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value}
+        partial = [part.to_json() for part in self.partial]
+        plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value, "partial": partial}
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
 
 
@@ -157,9 +161,17 @@ def step_back(session: Session, record: Record, state: State) -> None:
     )
 
 
-def archived(session: Session, record: Record, kept: Mapping[str, int]) -> Record:
+def archived(session: Session, record: Record, kept: Mapping[str, int], seconds: float | None) -> Record:
     """Writes that the live rows are gone; belongs into the transaction that deletes them."""
-    return _advance(session, record, State.ARCHIVED, kept=json.dumps(kept), archived_at="now")
+    return _advance(
+        session, record, State.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
+    )
+
+
+def part_restored(session: Session, record: Record, part: Part) -> Record:
+    """Writes that a part is live again and the rest archived as before; belongs into the transaction that loads it."""
+    partial = [one.to_json() for one in dict.fromkeys((*record.partial, part))]
+    return _advance(session, record, State.ARCHIVED, partial=json.dumps(partial))
 
 
 def rewrapped(session: Session, record: Record) -> Record:
@@ -247,4 +259,6 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 def _record(row: dict[str, Any]) -> Record:
     members = {name: Member(**member) for name, member in row["members"].items()}
     enums = {"state": State(row["state"]), "depth": Depth(row["depth"])}
-    return Record(**{**row, **enums, "members": members, "recipients": tuple(row["recipients"])})
+    partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
+    recipients = tuple(row["recipients"])
+    return Record(**{**row, **enums, "members": members, "partial": partial, "recipients": recipients})

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from archiver import encryption, kept, notes, records, tenants
+from archiver import encryption, index, kept, notes, part, records, tenants
 from archiver.archive import Archiver, fetch
-from archiver.bundle import opened
-from archiver.catalog import MASTER, SHARD, Model
-from archiver.fit import fitting
+from archiver.bundle import Archive, opened
+from archiver.catalog import MASTER, SHARD, Model, Part
+from archiver.fit import fitting, mapped
 from archiver.folders import work_folder
 from archiver.load import Incoming, Loaded, Neighbours, load_database
 from archiver.postgres import Session
@@ -24,7 +24,7 @@ from archiver.workplace import Site
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
 
-LOADED = "restored"  # the marker's act
+LOADED = "restored"  # the marker's act; of a part: `restored classroom 42`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Restored:
     record: Record
     seconds: float
     tables: Mapping[str, Loaded]  # pretended: what would be loaded
+    only: Part | None = None  # none: all of it
     error: CutoverError | None = None
 
 
@@ -41,66 +42,102 @@ Tell = Callable[[Restored], None]
 
 
 def restore(
-    archiver: Archiver, wanted: Iterable[Record], *, pretend: bool, tell: Tell, last: Changes | None = None
+    archiver: Archiver,
+    wanted: Iterable[Record],
+    *,
+    pretend: bool,
+    tell: Tell,
+    last: Changes | None = None,
+    only: Part | None = None,
 ) -> list[Restored]:
-    """Brings tenants back; one that fails stays archived and is reported, the others go on.
+    """Brings tenants back, or a part of each; one that fails stays archived and is reported, the others go on.
 
     Raises UsageError, with nothing touched, where an archive is encrypted and no identity was given.
     The caller holds the locks. `tell` hears of each tenant as it ends. `last` is mapped after all migrations.
     """
     wanted = list(wanted)
     encryption.refuse_if_closed((record.location for record in wanted), archiver.keys)
+    act = _pretend if pretend else _restore
     outcomes = []
     for record in wanted:
-        outcomes.append(_attempt(archiver, record, pretend, last))
+        outcomes.append(_attempt(partial(act, archiver, record, last, only), record, only, archiver.work))
         tell(outcomes[-1])
     return outcomes
 
 
-def _attempt(archiver: Archiver, record: Record, pretend: bool, last: Changes | None) -> Restored:
+def _attempt(act: Callable[[Path], dict[str, Loaded]], record: Record, only: Part | None, home: Path) -> Restored:
     began = time.monotonic()
     try:
-        with work_folder(archiver.work) as work:
-            tables = _pretend(archiver, record, work) if pretend else _restore(archiver, record, work, last)
-        return Restored(record=record, seconds=time.monotonic() - began, tables=tables)
+        with work_folder(home) as work:
+            tables = act(work)
+        return Restored(record=record, seconds=time.monotonic() - began, tables=tables, only=only)
     except CutoverError as error:
-        return Restored(record=record, seconds=time.monotonic() - began, tables={}, error=error)
+        return Restored(record=record, seconds=time.monotonic() - began, tables={}, only=only, error=error)
 
 
-def _pretend(archiver: Archiver, record: Record, work: Path) -> dict[str, Loaded]:
+def _pretend(
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+) -> dict[str, Loaded]:
     """Fetches and verifies, and says what would be loaded."""
-    path = fetch(archiver.bucket, record, work)
-    with opened(path, archiver.keys) as archive:
-        manifest = verify(archive, record.tenant_id, record.year, archiver.scratch, archiver.model).manifest
-    return {
-        name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)
-        for name, member in manifest.members.items()
-    }
+    path, site = fetch(archiver.bucket, record, work), archiver.place.site(record.shard)
+    with opened(path, archiver.keys) as whole:
+        verify(whole, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        with part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive:
+            return {
+                name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)
+                for name, member in archive.manifest.members.items()
+            }
 
 
-def _restore(archiver: Archiver, record: Record, work: Path, last: Changes | None) -> dict[str, Loaded]:
+def _restore(
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+) -> dict[str, Loaded]:
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
-    site = archiver.place.site(record.shard)
+    site, model = archiver.place.site(record.shard), archiver.model
     record = _still_archived(archiver, record)
     path = fetch(archiver.bucket, record, work)
-    with opened(path, archiver.keys) as archive:
-        belongs_to(archive, record.tenant_id, record.year)
-        mappings = fitting(site, archive, last)
-        incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
-        record = records.restoring(site.master, record)
-        try:
-            return _load_both(incoming, record)
-        except CutoverError as error:
-            _step_back(site, record)
-            refuse_by_rows(incoming, error)
-            raise
+    with opened(path, archiver.keys) as whole:
+        belongs_to(whole, record.tenant_id, record.year)
+        mappings = fitting(site, whole, last)
+        with part.wanted(whole, model, mappings, only, work) as archive:
+            incoming = Incoming(site=site, model=model, archive=archive, mappings=mappings)
+            record = _begin(site, record, only)
+            try:
+                return _load_both(incoming, record, only)
+            except CutoverError as error:
+                _step_back(site, record)
+                refuse_by_rows(incoming, error)
+                raise
+
+
+def _begin(site: Site, record: Record, only: Part | None) -> Record:
+    """Writes that rows are coming back; a part must not lie over a whole tenant that is half back."""
+    if only and LOADED in _pending(site, record):
+        raise RefusedError(
+            f"Restoring {only} refused: a run that was cut off has brought back all of the shard's rows.",
+            hint="End that first: the same command for the whole.",
+        )
+    if only in record.partial and site.apart:
+        notes.unmark(site.apart, record, _act(only))  # it tells of another time
+    return records.restoring(site.master, record)
 
 
 def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if notes.marked(site.apart, record, LOADED) is None:
+        if not _pending(site, record):
             records.step_back(site.master, record, State.ARCHIVED)
+
+
+def _act(only: Part | None) -> str:
+    """The marker's act."""
+    return f"{LOADED} {only}" if only else LOADED
+
+
+def _pending(site: Site, record: Record) -> set[str]:
+    """What came back in the shard, and not in master: a run was cut off between the two."""
+    done = {_act(only) for only in record.partial}
+    return {act for act in notes.acts(site.apart, record) if act.startswith(LOADED)} - done
 
 
 def _still_archived(archiver: Archiver, record: Record) -> Record:
@@ -112,19 +149,17 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
 
 
-def _load_both(incoming: Incoming, record: Record) -> dict[str, Loaded]:
+def _load_both(incoming: Incoming, record: Record, only: Part | None) -> dict[str, Loaded]:
     """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
     site = incoming.site
     with ExitStack() as transactions:
         for session in site.sessions.values():
             transactions.enter_context(session.rolled_back())
-        live = _neighbours(site, incoming.model, record)
-        loaded = _load_shard(incoming, site.apart, record, live) if site.apart else {}
+        live = _neighbours(site, incoming.model, record, only)
+        loaded = _load_shard(incoming, site.apart, record, live, _act(only)) if site.apart else {}
         loaded |= load_database(incoming, MASTER, live)
-        records.remove(site.master, record)
-        kept.forget(site.master)
-        notes.log(site.master, "restore", record, {**_counted(loaded), "sha256": record.sha256})
-        what = f"{incoming.model.tenant.noun} {record.tenant_id}"
+        _end(site.master, record, incoming.archive, loaded, only)
+        what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:
             site.apart.commit(doing=f"restoring {what} in the shard")
         site.master.commit(doing=f"restoring {what} in master")
@@ -140,20 +175,34 @@ def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
     return {"tables": tables, "lost": lost}
 
 
-def _neighbours(site: Site, model: Model, record: Record) -> Neighbours:
-    """Where the tenant's own row is live though it was deleted, another archive of it came back before this one."""
+def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None) -> None:
+    """Writes what came back; the record ends, unless the rest is still only in the archive."""
+    details = {**_counted(loaded), "sha256": record.sha256}
+    if only is None:
+        records.remove(master, record)
+        kept.forget(master)
+        notes.log(master, "restore", record, details)
+    else:
+        records.part_restored(master, record, only)
+        notes.forget_gone(master, record, index.ids_in(archive))
+        notes.log(master, "restore part", record, {"part": str(only), **details})
+
+
+def _neighbours(site: Site, model: Model, record: Record, only: Part | None) -> Neighbours:
+    """What may be live already: rows of any table, where parts came back, or another archive of the tenant did."""
     tenant = tenants.unknown(site.master, model.tenant, [record.tenant_id])
+    parts = only or record.partial or _pending(site, record)
     return Neighbours(
         kept=record.kept,
         older=partial(kept.from_older, site.master, record),
-        everywhere=not tenant and str(model.root) not in record.kept,
+        everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
     )
 
 
-def _load_shard(incoming: Incoming, shard: Session, record: Record, live: Neighbours) -> dict[str, Loaded]:
-    marker = notes.marked(shard, record, LOADED)
+def _load_shard(incoming: Incoming, shard: Session, record: Record, live: Neighbours, act: str) -> dict[str, Loaded]:
+    marker = notes.marked(shard, record, act)
     if marker is not None:
         return {name: Loaded(**counts) for name, counts in marker.items()}
     loaded = load_database(incoming, SHARD, live)
-    notes.mark(shard, record, LOADED, {name: asdict(counts) for name, counts in loaded.items()})
+    notes.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     return loaded

@@ -32,6 +32,10 @@ class Exclude:
     tenants: frozenset[int] = frozenset()
     customers: frozenset[int] = frozenset()
 
+    def leaves_out(self, tenant: Tenant) -> bool:
+        """Whether a tenant is one of them."""
+        return tenant.id in self.tenants or tenant.customer_id in self.customers
+
 
 def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None:
     """The live tenant of that id."""
@@ -52,11 +56,7 @@ def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[
 
 def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tenant, ...]:
     """Every live tenant that is not excluded."""
-    return tuple(
-        tenant
-        for tenant in _select(master, table, SQL("true"), ())
-        if tenant.id not in exclude.tenants and tenant.customer_id not in exclude.customers
-    )
+    return tuple(tenant for tenant in _select(master, table, SQL("true"), ()) if not exclude.leaves_out(tenant))
 
 
 def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:

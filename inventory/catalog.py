@@ -26,6 +26,7 @@ class Tenant:
     title: str  # column with the tenant's name
     shard: str | None = None  # column with the name of the database its activity lies in; none: all lies in master
     customer: Customer | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)  # what can come back by itself, classroom: its table
 
 
 @dataclass(frozen=True, kw_only=True)

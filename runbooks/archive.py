@@ -18,7 +18,7 @@ from archiver.tenants import Exclude, Tenant
 from errors import ExitCode, UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks import archived, catalog, opened, rewrap, telling
+from runbooks import archived, catalog, estimate, opened, rewrap, telling
 from runbooks.archived import excluded_at
 from runbooks.engine.console import say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
@@ -191,4 +191,7 @@ def _list(ids: Iterable[int]) -> str:
     return ",".join(map(str, sorted(ids)))
 
 
-namespace = Collection("archive", school, customer, all_, *archived.tasks, *opened.tasks, *rewrap.tasks, *catalog.tasks)
+namespace = Collection("archive", school, customer, all_)
+for more in (archived, opened, rewrap, catalog, estimate):
+    for one in more.tasks:
+        namespace.add_task(one)

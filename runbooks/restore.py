@@ -11,6 +11,7 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver
+from archiver.catalog import Part
 from archiver.records import Record
 from archiver.restore import Restored, restore
 from archiver.setup import archiver as open_archiver
@@ -35,30 +36,38 @@ HELP = {
 
 @task(
     positional=["school"],
-    help={"school": "the school's id", **HELP, "year": "where there are several", "mapping": MAPPING},
+    help={
+        "school": "the school's id",
+        **HELP,
+        "year": "where there are several",
+        "only-classroom": "a classroom's id: only it and all it needs; the rest stays archived",
+        "mapping": MAPPING,
+    },
 )
 def school(
     context: Context,
     school: str,
     env: str = "",
     year: str = "",
+    only_classroom: str = "",
     mapping: str = "",
     pretend: bool = False,
     identity: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
-    """Bring one school back: fetch, verify, load shard and master, delete the record."""
+    """Bring one school back, or one classroom of it: fetch, verify, load shard and master, delete the record."""
     tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    only = Part("classroom", parse_id(only_classroom, "classroom")) if only_classroom else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
-        words = {"year": year, "mapping": mapping, "identity": identity}
+        words = {"year": year, "only_classroom": only_classroom, "mapping": mapping, "identity": identity}
         raise Exit(code=forward(environment, "restore.school", school, **words, pretend=pretend))
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
         record = choice.one_to_restore(archiver.place, tenant_id, of_year)
         with archiver.place.keeping("school", tenant_id, record.shard):
-            _restore(archiver, [record], pretend=pretend, last=last)
+            _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
 
 @task(positional=["customer"], help={"customer": "the customer's id", **HELP})
@@ -106,11 +115,18 @@ def all_(
         _restore(archiver, found, pretend=pretend)
 
 
-def _restore(archiver: Archiver, records: Sequence[Record], *, pretend: bool, last: Changes | None = None) -> None:
+def _restore(
+    archiver: Archiver,
+    records: Sequence[Record],
+    *,
+    pretend: bool,
+    last: Changes | None = None,
+    only: Part | None = None,
+) -> None:
     """Restores and tells; a failure of the only one is the task's, of some the task fails at the end."""
     noun = archiver.model.tenant.noun
     tell = _teller(noun, len(records), pretend=pretend)
-    outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last)
+    outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last, only=only)
     failed = [restored.error for restored in outcomes if restored.error]
     if failed and len(outcomes) == 1:
         raise failed[0]

@@ -22,7 +22,7 @@ def record_lines(records: Iterable[Record]) -> Iterator[str]:
     yield row.format("year", "school", "name", "state", "depth", "rows", "size", "archived", "proved")
     for record in records:
         name = "".join(character if character.isprintable() else "?" for character in record.tenant_name)[:28]
-        state, depth = record.state.value, record.depth.value
+        state, depth = "partial" if record.partial else record.state.value, record.depth.value
         rows, bytes_ = f"{record.rows:,}", size(record.size or 0)
         dates = (_minute(record.archived_at), _minute(record.proved_at))
         yield row.format(record.year, record.tenant_id, name, state, depth, rows, bytes_, *dates)
@@ -32,6 +32,8 @@ def record_text(noun: str, record: Record, groups: Mapping[str, Sequence[str]], 
     """A record with all its fields, and its tables by group; `entries` is how many lines of the log are of it."""
     yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
     yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
+    if record.partial:
+        yield f"partial: {', '.join(map(str, record.partial))} live again, the rest only here"
     yield f"{record.location}"
     yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
     yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"

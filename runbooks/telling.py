@@ -52,7 +52,8 @@ def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
     words = "verified, would be restored" if pretend else "restored"
     inserted, there = _sum(tables, "inserted"), _sum(tables, "there")
     differing = {name: loaded.differing for name, loaded in tables.items() if loaded.differing}
-    line = f"{noun} {record.tenant_id} of {record.year}: {words}, {inserted:,} rows, {restored.seconds:.1f} s"
+    part = f"{restored.only} " if restored.only else ""
+    line = f"{noun} {record.tenant_id} of {record.year}: {part}{words}, {inserted:,} rows, {restored.seconds:.1f} s"
     line += f"; {there:,} were live already" if there else ""
     replaced = {name: loaded.replaced for name, loaded in tables.items() if loaded.replaced}
     line += f"; newer copies took the place of an older archive's: {counts(replaced)}" if replaced else ""

@@ -57,6 +57,24 @@ def expected_after_archiving(dsns: Mapping[str, str], school_ids: Collection[int
     return Snapshot(tables=tables, sequences=before.sequences)
 
 
+def rows_where(dsn: str, wheres: Mapping[str, str], args: Mapping[str, Any]) -> Mapping[str, Lines]:
+    """The rows of some tables of one database that hold their conditions; the table is `t`."""
+    with _cursors({"": dsn}) as cursors:
+        return _lines_where(cursors[""], wheres, args)
+
+
+def together(one: Snapshot, more: Mapping[str, Mapping[str, Lines]]) -> Snapshot:
+    """A snapshot with these rows as well, by database and table; those that it has already stand there once."""
+    tables = {
+        database: {
+            table: sorted((Counter(rows) | Counter(more.get(database, {}).get(table, []))).elements())
+            for table, rows in each.items()
+        }
+        for database, each in one.tables.items()
+    }
+    return Snapshot(tables=tables, sequences=one.sequences)
+
+
 def difference(expected: Snapshot, actual: Snapshot, *, first: int = 3) -> str:
     """The first missing and the first unexpected rows of each table that differs; empty when nothing does."""
     parts: list[str] = []

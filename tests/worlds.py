@@ -11,6 +11,7 @@ import psycopg2
 
 from archiver import choice, restore_plan, setup
 from archiver.archive import Archiver, Outcome, archive
+from archiver.catalog import Part
 from archiver.records import Order
 from archiver.restore import Restored, restore
 from archiver.restore_plan import Plan
@@ -59,7 +60,12 @@ class World:
         return outcomes
 
     def restore(
-        self, *tenant_ids: int, pretend: bool = False, year: int | None = None, mapping: Changes | None = None
+        self,
+        *tenant_ids: int,
+        pretend: bool = False,
+        year: int | None = None,
+        mapping: Changes | None = None,
+        only: Part | None = None,
     ) -> list[Restored]:
         """Restores these schools, as `inv restore.school` does; raises what failed."""
         outcomes = []
@@ -67,7 +73,9 @@ class World:
             for tenant_id in tenant_ids:
                 record = choice.one_to_restore(archiver.place, tenant_id, year)
                 with archiver.place.keeping("school", tenant_id, record.shard):
-                    outcomes += restore(archiver, [record], pretend=pretend, tell=raise_failure, last=mapping)
+                    outcomes += restore(
+                        archiver, [record], pretend=pretend, tell=raise_failure, last=mapping, only=only
+                    )
         return outcomes
 
     def rewrap(self, *tenant_ids: int) -> list[Rewrapped]:

@@ -196,6 +196,20 @@ def kept(running: Lab) -> str:
     return "\n".join(written)
 
 
+def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(running: Lab) -> None:
+    said = running.inv("archive.estimate", "--top=2", "--date=2014-08-15")
+
+    assert said.code == 0, said
+    *_, heads, first, second, everybody, rests = said.out.splitlines()
+    assert heads.split() == ["rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore"]
+    assert first.startswith("school ")
+    assert second.startswith("school ")
+    assert everybody.startswith("all 34, one after the other ")
+    assert rests.startswith("Rests on statistics of ")
+    assert "pretending to archive 2 schools just now" in rests
+    assert running.inv("archive.list", "--json").out == ""
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -213,6 +227,7 @@ def kept(running: Lab) -> str:
         (("archive.all", TODAY, "--exclude-customers=999"), "There is no customer 999."),
         (("restore.school", "13"), "School 13 is not archived."),
         (("restore.school", "13", "--year=1999"), "School 13 is not archived for 1999."),
+        (("restore.school", "13", "--only-classroom=all"), "classroom: expected an id (a positive whole number)"),
         (("restore.customer", "1234"), "No school of customer 1234 is archived."),
         (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
         (("archive.rewrap", "13"), "School 13 is not archived."),
@@ -222,6 +237,7 @@ def kept(running: Lab) -> str:
             ("restore.school", "13", "--identity=/no/such/file"),
             "Reading /no/such/file failed: No such file or directory.",
         ),
+        (("archive.estimate", "--top=0"), "top: expected an id (a positive whole number), got '0'."),
         (("archive.show", "13"), "School 13 is not archived."),
         (("archive.cat", "13", "students"), "School 13 is not archived."),
         (("archive.query", "13", "SELECT 1"), "School 13 is not archived."),

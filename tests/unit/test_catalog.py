@@ -111,6 +111,12 @@ def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -
     ]
 
 
+def test_a_part_is_a_table_of_master() -> None:
+    written = replace(catalog(), tenant=replace(TENANT, parts={"room": "rooms"}))
+
+    assert "tenant/parts/room: expected a table of databases/master, got 'rooms'" in mistakes(written)
+
+
 def test_a_catalog_may_have_the_one_depth_only_and_says_so_when_asked_for_the_other() -> None:
     model = resolve(replace(catalog(), depths={"all": DepthRule(start="schools")}))
 

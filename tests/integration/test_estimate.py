@@ -1,0 +1,101 @@
+"""How big schools are and how long they take, estimated and then held against what is really there."""
+
+from __future__ import annotations
+
+import pytest
+
+from archiver import rates, sizes
+from archiver.estimate import Estimate, estimate
+from archiver.sizes import Sizes
+from errors import RefusedError
+from inventory.load import load_catalog
+from runbooks.estimate import lines
+from tests import oracle
+from tests.worlds import DATABASES, YEAR, World, school_ids, sql
+
+
+@pytest.fixture
+def analyzed(world: World) -> World:
+    for name in DATABASES:
+        with sql(world, name) as cursor:
+            cursor.execute("ANALYZE")
+    return world
+
+
+def sizes_of(world: World) -> Sizes:
+    with world.archiver() as archiver:
+        return sizes.read(archiver.place)
+
+
+def carried(world: World) -> tuple[int, int]:
+    """The rows and bytes of all tables that the catalog carries."""
+    tables = load_catalog(world.environment.catalog).databases
+    live = oracle.snapshot(world.dsns)
+    rows, bytes_ = 0, 0
+    for name in DATABASES:
+        of_kind = list(tables["master" if name == "master" else "shard"])
+        rows += sum(live.count(name, table) for table in of_kind)
+        with sql(world, name) as cursor:
+            cursor.execute(
+                "SELECT sum(pg_table_size(to_regclass('public.' || t)))::bigint FROM unnest(%s) t", (of_kind,)
+            )
+            bytes_ += cursor.fetchall()[0][0]
+    return rows, bytes_
+
+
+def leaving(world: World, school: int) -> int:
+    """How many rows go when a school is archived."""
+    before, after = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, school, "all")
+    return sum(
+        len(rows) - after.count(name, table) for name in DATABASES for table, rows in before.tables[name].items()
+    )
+
+
+def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: World) -> None:
+    found = sizes_of(analyzed)
+
+    first, second = found.tenants[:2]
+    truly = leaving(analyzed, first.tenant.id)
+    assert truly > leaving(analyzed, second.tenant.id)
+    assert first.rows == pytest.approx(truly, rel=0.15)
+    assert [size.tenant.id for size in sorted(found.tenants, key=lambda size: size.tenant.id)] == school_ids(analyzed)
+    assert found.analyzed_at is not None
+    rows, bytes_ = carried(analyzed)
+    assert sum(size.rows for size in found.tenants) == pytest.approx(rows, rel=0.05)
+    assert sum(size.bytes for size in found.tenants) == pytest.approx(bytes_, rel=0.05)
+
+
+def test_times_come_from_records_and_from_pretending_where_there_are_none(analyzed: World) -> None:
+    everybody = school_ids(analyzed)
+    with analyzed.archiver() as archiver:
+        assert rates.recorded(archiver.place.master) == []
+        measured = rates.measure(archiver, sizes.read(archiver.place).tenants, YEAR)
+    assert (len(measured), school_ids(analyzed)) == (2, everybody)
+    pretended = told(analyzed, measured)
+    assert "pretending to archive 2 schools just now" in pretended[-1]
+    assert "statistics of 20" in pretended[-1]
+
+    analyzed.archive(*everybody[:3])
+    with analyzed.archiver() as archiver:
+        recorded = rates.recorded(archiver.place.master)
+    assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
+    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-2]
+    assert "3 records" in told(analyzed, recorded)[-1]
+
+
+def told(world: World, samples: list[rates.Sample]) -> list[str]:
+    return list(lines("school", worked_out(world, samples)))
+
+
+def worked_out(world: World, samples: list[rates.Sample]) -> Estimate:
+    found = sizes_of(world)
+    return estimate(found.tenants, rates.rates(samples), 3, found.analyzed_at)
+
+
+def test_a_table_without_statistics_is_named_and_nothing_is_guessed(analyzed: World) -> None:
+    with sql(analyzed, "shard_2") as cursor:
+        cursor.execute("CREATE TABLE fresh (LIKE hint_views); INSERT INTO fresh SELECT * FROM hint_views")
+        cursor.execute("DROP TABLE hint_views; ALTER TABLE fresh RENAME TO hint_views")
+
+    with pytest.raises(RefusedError, match=r"no statistics of shard_2\.hint_views\."):
+        sizes_of(analyzed)
