@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice
-from archiver.archive import Archiver, Outcome, archive
+from archiver.archive import Archiver, archive
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
 from archiver.tenants import Exclude, Tenant
-from errors import ExitCode, UsageError
+from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
 from runbooks import archived, catalog, estimate, opened, rewrap, telling
 from runbooks.archived import excluded_at
-from runbooks.engine.console import say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.several import settle, teller
 
 HELP = {
     "env": ENV,
@@ -156,26 +156,10 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
 
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> None:
-    """Archives and tells; a failure of the only one is the task's, of some the task fails at the end."""
-    noun = archiver.model.tenant.noun
-    outcomes = archive(archiver, tenants, order, _teller(noun, len(tenants), order))
-    failed = [outcome.error for outcome in outcomes if outcome.error]
-    if failed and len(outcomes) == 1:
-        raise failed[0]
-    if len(outcomes) != 1:
-        say(telling.archive_summary(noun, outcomes, pretend=order.pretend))
-    if failed:
-        raise Exit(code=ExitCode.FAILED)
-
-
-def _teller(noun: str, total: int, order: Order) -> Callable[[Outcome], None]:
-    numbers = count(1)
-
-    def tell(outcome: Outcome) -> None:
-        if outcome.error is None or total > 1:
-            say(telling.numbered(next(numbers), total, telling.outcome_line(noun, outcome, pretend=order.pretend)))
-
-    return tell
+    noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
+    tell = teller(len(tenants), partial(telling.outcome_line, noun, pretend=pretend), alone=alone)
+    outcomes = archive(archiver, tenants, order, tell)
+    settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
 def _year(environment: Environment, date: str) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from functools import partial
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -14,18 +14,19 @@ from archiver.archive import Archiver
 from archiver.bundle import Archive
 from archiver.drop import drop as give_up
 from archiver.drop import refuse_unless_named
-from archiver.proof import Proved, longest_unproven, prove
+from archiver.proof import longest_unproven, prove
 from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from archiver.setup import scratch, spool_folder, workplace
 from archiver.storage import Bucket
-from errors import ExitCode, UsageError
+from errors import UsageError
 from inventory.model import Environment
-from runbooks import showing, telling
+from runbooks import showing
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, raw_output, say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.several import settle, teller
 
 HELP = {
     "school": "the school's id",
@@ -179,26 +180,9 @@ def _asked(record: Record) -> str:
 
 
 def _prove(archiver: Archiver, wanted: Sequence[Record], *, alone: bool) -> None:
-    """Proves and tells; a failure of the only one is the task's, of some the task fails at the end."""
-    noun = archiver.model.tenant.noun
-    outcomes = prove(archiver, wanted, _teller(noun, len(wanted), alone=alone))
-    failed = [proved.error for proved in outcomes if proved.error]
-    if failed and alone:
-        raise failed[0]
-    if not alone:
-        say(showing.proof_summary(outcomes))
-    if failed:
-        raise Exit(code=ExitCode.FAILED)
-
-
-def _teller(noun: str, total: int, *, alone: bool) -> Callable[[Proved], None]:
-    numbers = count(1)
-
-    def tell(proved: Proved) -> None:
-        if proved.error is None or not alone:
-            say(telling.numbered(next(numbers), total, showing.proved_line(noun, proved)))
-
-    return tell
+    line = partial(showing.proved_line, archiver.model.tenant.noun)
+    outcomes = prove(archiver, wanted, teller(len(wanted), line, alone=alone))
+    settle(outcomes, showing.proof_summary(outcomes), alone=alone)
 
 
 tasks = (cat, query, verify, drop_archive)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
+from functools import partial
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -13,16 +13,15 @@ from archiver import choice
 from archiver.archive import Archiver
 from archiver.catalog import Part
 from archiver.records import Record
-from archiver.restore import Restored, restore
+from archiver.restore import restore
 from archiver.setup import archiver as open_archiver
-from errors import ExitCode
 from inventory.load import load_changes
 from inventory.migrations import Changes
 from runbooks import telling
-from runbooks.engine.console import say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 from runbooks.restore_plan import MAPPING, plan
+from runbooks.several import settle, teller
 
 HELP = {
     "env": ENV,
@@ -123,27 +122,10 @@ def _restore(
     last: Changes | None = None,
     only: Part | None = None,
 ) -> None:
-    """Restores and tells; a failure of the only one is the task's, of some the task fails at the end."""
-    noun = archiver.model.tenant.noun
-    tell = _teller(noun, len(records), pretend=pretend)
+    noun, alone = archiver.model.tenant.noun, len(records) == 1
+    tell = teller(len(records), partial(telling.restored_line, noun, pretend=pretend), alone=alone)
     outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last, only=only)
-    failed = [restored.error for restored in outcomes if restored.error]
-    if failed and len(outcomes) == 1:
-        raise failed[0]
-    if len(outcomes) != 1:
-        say(telling.restore_summary(noun, outcomes, pretend=pretend))
-    if failed:
-        raise Exit(code=ExitCode.FAILED)
-
-
-def _teller(noun: str, total: int, *, pretend: bool) -> Callable[[Restored], None]:
-    numbers = count(1)
-
-    def tell(restored: Restored) -> None:
-        if restored.error is None or total > 1:
-            say(telling.numbered(next(numbers), total, telling.restored_line(noun, restored, pretend=pretend)))
-
-    return tell
+    settle(outcomes, telling.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
 namespace = Collection("restore", school, customer, all_, plan)

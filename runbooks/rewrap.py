@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Sequence
+from functools import partial
 
 from invoke.context import Context
 from invoke.exceptions import Exit
@@ -11,14 +11,13 @@ from invoke.exceptions import Exit
 from archiver import choice
 from archiver.archive import Archiver
 from archiver.records import Record
-from archiver.rewrap import Rewrapped
 from archiver.rewrap import rewrap as encrypt_anew
 from archiver.setup import archiver as open_archiver
-from errors import ExitCode, UsageError
+from errors import UsageError
 from runbooks import telling
-from runbooks.engine.console import say
 from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.several import settle, teller
 
 HELP = {
     "school": "the school's id",
@@ -69,26 +68,9 @@ def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
 
 
 def _rewrap(archiver: Archiver, records: Sequence[Record]) -> None:
-    """Encrypts and tells; a failure of the only one is the task's, of some the task fails at the end."""
-    noun = archiver.model.tenant.noun
-    outcomes = encrypt_anew(archiver, records, _teller(noun, len(records)))
-    failed = [outcome.error for outcome in outcomes if outcome.error]
-    if failed and len(outcomes) == 1:
-        raise failed[0]
-    if len(outcomes) != 1:
-        say(telling.rewrap_summary(noun, outcomes))
-    if failed:
-        raise Exit(code=ExitCode.FAILED)
-
-
-def _teller(noun: str, total: int) -> Callable[[Rewrapped], None]:
-    numbers = count(1)
-
-    def tell(outcome: Rewrapped) -> None:
-        if outcome.error is None or total > 1:
-            say(telling.numbered(next(numbers), total, telling.rewrapped_line(noun, outcome)))
-
-    return tell
+    noun, alone = archiver.model.tenant.noun, len(records) == 1
+    outcomes = encrypt_anew(archiver, records, teller(len(records), partial(telling.rewrapped_line, noun), alone=alone))
+    settle(outcomes, telling.rewrap_summary(noun, outcomes), alone=alone)
 
 
 tasks = (rewrap,)
