@@ -12,17 +12,18 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-from archiver import bundle, choice, completeness, encryption, layout, records
+from archiver import bundle, choice, encryption, layout, records
 from archiver.catalog import Model
+from archiver.coverage import completeness
 from archiver.encryption import Keys
 from archiver.extract import Extract, Extraction, IdArrays
 from archiver.fence import fenced
 from archiver.folders import work_folder
+from archiver.mapping.stored_schemas import StoredSchemas
 from archiver.postgres import DatabaseError, Session
-from archiver.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
+from archiver.reclaiming.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
-from archiver.stored_schemas import StoredSchemas
 from archiver.tenants import Tenant
 from archiver.verify import Verified, verify
 from archiver.workplace import Site, Workplace

@@ -7,9 +7,9 @@ from datetime import date
 
 from archiver import index, records, tenants
 from archiver.catalog import MASTER
+from archiver.coverage.words import singular
 from archiver.records import Record, State
 from archiver.tenants import Exclude, Tenant
-from archiver.words import singular
 from archiver.workplace import Workplace
 from errors import UsageError
 

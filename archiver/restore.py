@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from archiver import encryption, index, kept, notes, part, records, tenants
+from archiver import encryption, index, kept, notes, records, tenants
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model, Part
-from archiver.fit import fitting, mapped
 from archiver.folders import work_folder
-from archiver.load import Incoming, Loaded, Neighbours, load_database
+from archiver.loading import part
+from archiver.loading.load import Incoming, Loaded, Neighbours, load_database
+from archiver.loading.restore_plan import refuse_by_rows
+from archiver.mapping.fit import fitting, mapped
 from archiver.postgres import Session
 from archiver.records import Record, State
-from archiver.restore_plan import refuse_by_rows
 from archiver.verify import belongs_to, verify
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError

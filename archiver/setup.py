@@ -11,11 +11,11 @@ from pathlib import Path
 from archiver import encryption
 from archiver.archive import Archiver
 from archiver.catalog import MASTER, SHARD, resolve
-from archiver.live import Live, read_live
+from archiver.coverage.live import Live, read_live
+from archiver.mapping.stored_schemas import StoredSchemas
 from archiver.own_tables import prepare
 from archiver.postgres import Session, connect
 from archiver.storage import Bucket
-from archiver.stored_schemas import StoredSchemas
 from archiver.who import host, operator
 from archiver.workplace import Workplace
 from inventory.load import load_catalog, load_migrations, refuse_if_down

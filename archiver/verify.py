@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from archiver import layout
 from archiver.bundle import Archive
 from archiver.catalog import Link, Model, TableName
-from archiver.load import load
+from archiver.loading.load import load
 from archiver.manifest import Manifest, Member
 from archiver.postgres import SQL, Composable, Session
 from archiver.schema import Schema, column_list, ddl, identifier

@@ -11,9 +11,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice, index, kept, notes, records
-from archiver.audit import audit as look_after
 from archiver.catalog import Model
-from archiver.orphans import orphans as unnamed
+from archiver.keeping.audit import audit as look_after
+from archiver.keeping.orphans import orphans as unnamed
 from archiver.records import State
 from archiver.setup import workplace
 from archiver.storage import Bucket

@@ -5,16 +5,16 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import completeness
 from archiver.catalog import MASTER
-from archiver.check_stored import check_stored as check_stored_schemas
-from archiver.draft import draft
-from archiver.draft_text import draft_text
+from archiver.coverage import completeness
+from archiver.coverage.draft import draft
+from archiver.coverage.draft_text import draft_text
 from archiver.folders import work_folder
+from archiver.mapping.check_stored import check_stored as check_stored_schemas
+from archiver.mapping.stored_schemas import StoredSchemas
 from archiver.postgres import parse_dsn
 from archiver.setup import read_database, read_environment, spool_folder, workplace
 from archiver.storage import Bucket
-from archiver.stored_schemas import StoredSchemas
 from errors import ExitCode, UsageError
 from runbooks import telling
 from runbooks.engine.console import say

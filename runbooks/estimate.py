@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import rates, sizes
-from archiver.estimate import Estimate, Expected
-from archiver.estimate import estimate as work_out
-from archiver.rates import Rates, Sample
+from archiver.estimating import rates, sizes
+from archiver.estimating.estimate import Estimate, Expected
+from archiver.estimating.estimate import estimate as work_out
+from archiver.estimating.rates import Rates, Sample
+from archiver.estimating.sizes import Size
 from archiver.setup import archiver as open_archiver
 from archiver.setup import workplace
-from archiver.sizes import Size
 from archiver.tenants import Exclude
 from inventory.model import Environment
 from runbooks.archived import excluded_at

@@ -9,12 +9,13 @@ from functools import partial
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice, encryption, look
+from archiver import choice, encryption
 from archiver.archive import Archiver
 from archiver.bundle import Archive
-from archiver.drop import drop as give_up
-from archiver.drop import refuse_unless_named
-from archiver.proof import longest_unproven, prove
+from archiver.keeping import look
+from archiver.keeping.drop import drop as give_up
+from archiver.keeping.drop import refuse_unless_named
+from archiver.keeping.proof import longest_unproven, prove
 from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from archiver.setup import scratch, spool_folder, workplace

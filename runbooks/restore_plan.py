@@ -8,9 +8,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice
-from archiver.mapping import SchemaMapping, TableMapping
-from archiver.restore_plan import Found, Plan
-from archiver.restore_plan import plan as look_ahead
+from archiver.loading.restore_plan import Found, Plan
+from archiver.loading.restore_plan import plan as look_ahead
+from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.setup import archiver as open_archiver
 from errors import ExitCode
 from inventory.load import load_changes

@@ -10,8 +10,8 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver
+from archiver.keeping.rewrap import rewrap as encrypt_anew
 from archiver.records import Record
-from archiver.rewrap import rewrap as encrypt_anew
 from archiver.setup import archiver as open_archiver
 from errors import UsageError
 from runbooks import telling

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from archiver.keeping.proof import Proved
 from archiver.kept import Kept
 from archiver.notes import Entry
-from archiver.proof import Proved
 from archiver.records import Record
 from archiver.storage import Stored
 from runbooks.telling import failure, size

@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archiver.archive import Outcome
-from archiver.audit import Audit
 from archiver.catalog import listed
-from archiver.check_stored import Checked
-from archiver.completeness import Scan
-from archiver.fit import SHOWN
-from archiver.load import Loaded
-from archiver.mapping import WHOLE
+from archiver.coverage.completeness import Scan
+from archiver.keeping.audit import Audit
+from archiver.keeping.rewrap import Rewrapped
+from archiver.loading.load import Loaded
+from archiver.mapping.check_stored import Checked
+from archiver.mapping.fit import SHOWN
+from archiver.mapping.schema_mapping import WHOLE
 from archiver.restore import Restored
-from archiver.rewrap import Rewrapped
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from archiver.live import Live, Reference
+from archiver.coverage.live import Live, Reference
 from archiver.schema import Column, Table
 
 ON_DELETE = {"cascade": "c", "null": "n"}

@@ -9,13 +9,14 @@ from datetime import date
 
 import psycopg2
 
-from archiver import choice, restore_plan, setup
+from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive
 from archiver.catalog import Part
+from archiver.keeping.rewrap import Rewrapped, rewrap
+from archiver.loading import restore_plan
+from archiver.loading.restore_plan import Plan
 from archiver.records import Order
 from archiver.restore import Restored, restore
-from archiver.restore_plan import Plan
-from archiver.rewrap import Rewrapped, rewrap
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store

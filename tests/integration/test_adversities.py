@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from archiver import completeness, reclaim, records
+from archiver import records
+from archiver.coverage import completeness
 from archiver.postgres import DatabaseError
+from archiver.reclaiming import reclaim
 from archiver.records import State
 from errors import CutoverError, RefusedError, UsageError
 from tests import oracle

@@ -11,9 +11,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import audit, choice, notes, reclaim, records
+from archiver import choice, notes, records
 from archiver.archive import archive
+from archiver.keeping import audit
 from archiver.postgres import Session
+from archiver.reclaiming import reclaim
 from archiver.records import Order, State
 from archiver.storage import Bucket
 from archiver.tenants import Exclude

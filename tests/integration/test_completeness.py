@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archiver import completeness
-from archiver.live import Size, read_live
+from archiver.coverage import completeness
+from archiver.coverage.live import Size, read_live
 from errors import Problems
 from runbooks import telling
 from tests import oracle

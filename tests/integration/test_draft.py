@@ -11,10 +11,10 @@ import pytest
 from invoke.context import Context
 from psycopg2.extensions import parse_dsn
 
-from archiver import completeness
 from archiver.catalog import resolve
-from archiver.draft import draft
-from archiver.draft_text import draft_text
+from archiver.coverage import completeness
+from archiver.coverage.draft import draft
+from archiver.coverage.draft_text import draft_text
 from archiver.setup import read_environment
 from inventory.load import load_catalog
 from inventory.model import Store

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from archiver.check_stored import Checked, check_stored
+from archiver.loading.restore_plan import Plan
+from archiver.mapping.check_stored import Checked, check_stored
 from archiver.restore import Restored
-from archiver.restore_plan import Plan
 from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges

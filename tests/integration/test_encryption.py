@@ -14,9 +14,11 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import choice, encryption, look, proof, reclaim, records, rewrap
+from archiver import choice, encryption, records
 from archiver.archive import fetch
 from archiver.encryption import Keys
+from archiver.keeping import look, proof, rewrap
+from archiver.reclaiming import reclaim
 from archiver.records import Record, State
 from archiver.storage import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError

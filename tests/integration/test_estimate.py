@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from archiver import rates, sizes
-from archiver.estimate import Estimate, estimate
-from archiver.sizes import Sizes
+from archiver.estimating import rates, sizes
+from archiver.estimating.estimate import Estimate, estimate
+from archiver.estimating.sizes import Sizes
 from errors import RefusedError
 from inventory.load import load_catalog
 from runbooks.estimate import lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver import decide, sharing
+from archiver.reclaiming import decide, sharing
 from errors import CutoverError, RefusedError
 from inventory.model import Fence
 from tests import oracle

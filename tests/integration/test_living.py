@@ -14,10 +14,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import choice, drop, index, look, notes, proof, records, setup
+from archiver import choice, index, notes, records, setup
 from archiver.archive import Archiver
 from archiver.encryption import Keys
-from archiver.orphans import orphans
+from archiver.keeping import drop, look, proof
+from archiver.keeping.orphans import orphans
 from archiver.postgres import connect
 from archiver.records import Record, State
 from archiver.storage import Bucket, Digests, file_digests

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver import audit, records
+from archiver import records
 from archiver.catalog import Part
+from archiver.keeping import audit
 from archiver.postgres import Session
 from archiver.records import Record, State
 from archiver.tenants import Exclude

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from archiver import decide, sharing
+from archiver.reclaiming import decide, sharing
 from inventory.model import Depth
 from tests import oracle
 from tests.worlds import World, same, sql

@@ -9,10 +9,10 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver.catalog import resolve
-from archiver.completeness import held_against
-from archiver.draft import draft
-from archiver.draft_text import draft_text
-from archiver.live import Live
+from archiver.coverage.completeness import held_against
+from archiver.coverage.draft import draft
+from archiver.coverage.draft_text import draft_text
+from archiver.coverage.live import Live
 from errors import ExitCode, UsageError
 from inventory.catalog import Catalog
 from inventory.load import load_catalog

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archiver.catalog import TableName
-from archiver.mapping import SchemaMapping, TableMapping, Today, compare
+from archiver.mapping.schema_mapping import SchemaMapping, TableMapping, Today, compare
 from archiver.schema import Column, Schema, Table
 from inventory.migrations import Changes, Migration, TableChanges
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archiver import rates
-from archiver.rates import Rate
+from archiver.estimating import rates
+from archiver.estimating.rates import Rate
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from archiver.catalog import Link, Model, TableName, resolve
+from archiver.reclaiming.sharing import deletable
 from archiver.selection import Rows, Selection
-from archiver.sharing import deletable
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 

@@ -1,0 +1,1 @@
+"""How big tenants are, and how long their archives take."""

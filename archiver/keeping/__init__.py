@@ -1,0 +1,1 @@
+"""Archives through the years: looked into, proved again, encrypted anew, dropped."""

@@ -1,0 +1,1 @@
+"""Archived rows into live tables, and what would stand in their way."""

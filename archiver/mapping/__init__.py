@@ -1,0 +1,1 @@
+"""An archived schema onto today's."""

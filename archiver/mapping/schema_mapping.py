@@ -1,0 +1,164 @@
+"""An archived database onto today's: where each column comes from, what is lost, and what forbids it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from archiver.catalog import TableName
+from archiver.mapping.doubts import Doubt, doubts_of, typed
+from archiver.mapping.migrated import Migrated, migrate
+from archiver.postgres import Composable
+from archiver.schema import Column, Schema, Table
+from inventory.migrations import Changes
+
+WHOLE = "*"  # in place of a column: whole rows are lost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Today:
+    """A live database as rows come into it."""
+
+    schema: Schema
+    defaults: frozenset[tuple[str, str]] = frozenset()  # table and column that has a default
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableMapping:
+    """An archived table onto a live one."""
+
+    source: TableName  # in the archive
+    target: TableName
+    archived: Table
+    shape: Table  # the live table, narrowed to the columns that the archive fills
+    origins: Mapping[str, str | None]  # live column: archived column, or None where migrations made the value
+    rows: Composable  # a SELECT of these columns as text, from the member as it was copied in
+    values: Mapping[str, Composable]  # live column: its value, of its type
+    doubts: tuple[Doubt, ...]  # what only the rows can tell
+    lost: Mapping[str, str]  # archived column: why
+    plain: bool  # the member can be copied straight in
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaMapping:
+    """An archived database onto a live one."""
+
+    tables: tuple[TableMapping, ...]
+    lost: Mapping[TableName, str]  # archived table whose rows are dropped: why
+    problems: tuple[str, ...]  # what cannot be mapped, each with the line to add
+
+    @cached_property
+    def by_source(self) -> Mapping[TableName, TableMapping]:
+        """The tables by their archived names."""
+        return {table.source: table for table in self.tables}
+
+    @cached_property
+    def by_target(self) -> Mapping[str, TableMapping]:
+        """The tables by their live names."""
+        return {table.target.table: table for table in self.tables}
+
+
+def compare(
+    database: str, archived: Schema, today: Today, chain: Sequence[Changes], filled: Collection[str]
+) -> SchemaMapping:
+    """Maps an archived database onto a live one, by the chain of migrations between them.
+
+    `filled` are the archived tables that hold rows: of the others nothing can be lost.
+    """
+    migrated, problems = migrate(archived, chain)
+    tables: dict[str, TableMapping] = {}
+    found, lost = list(problems), {}
+    for table in migrated:
+        source = TableName(database, table.source)
+        live = today.schema.tables.get(table.name)
+        if table.gone is not None and table.source in filled:
+            lost[source] = table.gone
+        elif table.gone is None and live is None and table.source in filled:
+            found.append(_no_table(source, table.name))
+        elif table.gone is None and live is not None:
+            mapping = _map(source, archived, table, today, live)
+            if table.source in filled:
+                found += _problems(mapping, table, today, live)
+                found += [f"{mapping.target}: two tables of the archive lead there"] if table.name in tables else []
+            if mapping.plain or table.source in filled:
+                tables[table.name] = mapping
+    return SchemaMapping(tables=tuple(tables.values()), lost=lost, problems=tuple(found))
+
+
+def _no_table(source: TableName, name: str) -> str:
+    return (
+        f"{source} holds rows, and there is no such table today. "
+        f"Add rename_tables: {{{name}: <today's name>}}, or drop_tables: {{{name}: <why its rows may be lost>}}"
+    )
+
+
+def _map(source: TableName, archived: Schema, table: Migrated, today: Today, live: Table) -> TableMapping:
+    shape = archived.tables[table.source]
+    columns = tuple(column for column in live.copied if column.name in table.columns)
+    keyed = set(live.primary_key) <= {column.name for column in columns}
+    origins = {column.name: table.columns[column.name].origin for column in columns}
+    target = TableName(source.database, table.name)
+    doubts = doubts_of(target, table, columns, archived.types, today.schema.types)
+    lost = {name: table.dropped.get(name, "today's table has no such column") for name in _left(shape, origins)}
+    return TableMapping(
+        source=source,
+        target=target,
+        archived=shape,
+        shape=replace(live, columns=columns, primary_key=live.primary_key if keyed else ()),
+        origins=origins,
+        rows=table.rows,
+        values={column.name: typed(table.columns[column.name], column, archived.types) for column in columns},
+        doubts=doubts,
+        lost=lost,
+        plain=not lost and not doubts and _as_it_was(table, shape, columns),
+    )
+
+
+def _left(archived: Table, origins: Mapping[str, str | None]) -> Iterator[str]:
+    """The archived columns that no live one comes from."""
+    taken = set(origins.values())
+    return (column.name for column in archived.copied if column.name not in taken)
+
+
+def _as_it_was(table: Migrated, archived: Table, columns: Sequence[Column]) -> bool:
+    """Whether migrations leave the values alone, and each column has its type."""
+    types = {column.name: column.type for column in archived.copied}
+    return not table.touched and all(types[column.name] == column.type for column in columns)
+
+
+def _problems(mapping: TableMapping, table: Migrated, today: Today, live: Table) -> Iterator[str]:
+    """What forbids to bring a table's rows back, each with the line to add to a migration."""
+    computed = {column.name for column in mapping.archived.columns if column.generated}
+    missing = [column for column in live.copied if column.name not in table.columns]
+    for column in missing:
+        if not _left_to_table(mapping, column, today, computed):
+            line = f"tables/{mapping.target.table}: fill: {{{column.name}: <SQL expression>}}"
+            yield f"{mapping.target}.{column.name} {_why_missing(table, column, computed)}. Add to {line}"
+    new = [column.name for column in missing if column.name not in computed]
+    generated = {column.name for column in live.columns if column.generated}
+    names = {column.name for column in live.copied} | generated
+    for name, carried in table.columns.items():
+        if name not in names and carried.origin is None:
+            yield f"{mapping.target}.{name} is filled by a migration, and there is no such column today"
+        elif name not in names and new:
+            yield (
+                f"{mapping.target}.{name} is gone, and {', '.join(new)} came: was it renamed? "
+                f"Add to tables/{table.name}: rename: {{{name}: {new[0]}}}, or drop: {{{name}: <why it may be lost>}}"
+            )
+
+
+def _left_to_table(mapping: TableMapping, column: Column, today: Today, computed: Collection[str]) -> bool:
+    """Whether the table itself says what an absent column holds."""
+    if column.name in computed:
+        return False
+    has_default = column.identity or (mapping.target.table, column.name) in today.defaults
+    return has_default or not column.not_null
+
+
+def _why_missing(table: Migrated, column: Column, computed: Collection[str]) -> str:
+    if column.name in computed:
+        return "was computed when it was archived, and is stored today"
+    if column.name in table.dropped:
+        return "is dropped by a migration, and is NOT NULL today without a default"
+    return "is NOT NULL today without a default, and the archive has no such column"

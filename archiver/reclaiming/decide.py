@@ -1,0 +1,46 @@
+"""What becomes of a tenant's rows, decided under the lock: which go, and which stay because something needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from archiver import kept
+from archiver.catalog import Model, TableName
+from archiver.kept import Kept
+from archiver.reclaiming.needs import named_outside
+from archiver.reclaiming.sharing import deletable
+from archiver.records import Record
+from archiver.selection import Rows, Selection, Values
+from archiver.workplace import Site
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A tenant's rows, and what becomes of them."""
+
+    selection: Selection
+    gone: Mapping[TableName, Rows]
+    staying: Mapping[str, list[Kept]]  # by database
+
+
+def decide(site: Site, model: Model, record: Record, selection: Selection, went: Values | None = None) -> Decided:
+    """Decides by the record's depth and by who needs a row; `went` are keys of parents that went before."""
+    gone = deletable(model, record.depth, selection, partial(named_outside, site, selection), went)
+    return Decided(
+        selection=selection,
+        gone=gone,
+        staying={database: _staying(site, model, database, selection, gone) for database in site.sessions},
+    )
+
+
+def _staying(
+    site: Site, model: Model, database: str, selection: Selection, gone: Mapping[TableName, Rows]
+) -> list[Kept]:
+    session, tables = site.sessions[database], site.schemas[database].tables
+    return [
+        row
+        for table in model.of(database)
+        for row in kept.staying(session, table, tables[table.table], selection.found[table], gone[table])
+    ]

@@ -1,0 +1,30 @@
+"""Rows that came after the proof and name what went: without a foreign key no lock keeps them out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from archiver.catalog import Link, Model
+from archiver.reclaiming.decide import Decided
+from archiver.reclaiming.needs import named_outside
+from archiver.records import Record
+from archiver.selection import select
+from archiver.workplace import Site
+
+
+def appeared(site: Site, model: Model, record: Record, decided: Decided) -> dict[str, int]:
+    """How many there are, by table: the tenant's own, and those outside it that name a row of which it was thought
+    that nobody else needs it."""
+    now = select(site, model, record.tenant_id, known=decided.selection.values)
+    more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.found.items()})
+    for link in (*model.links, *model.needs):
+        keys = set(decided.gone[link.child].values(link.columns))
+        if keys and not _leads_to_one(site, link):
+            more[str(link.parent)] += len(named_outside(site, now, link, keys))
+    return {table: rows for table, rows in more.items() if rows > 0}
+
+
+def _leads_to_one(site: Site, link: Link) -> bool:
+    """Whether the link names its parent by key: that row went as well."""
+    parent = site.schemas[link.parent.database].tables.get(link.parent.table)
+    return parent is not None and parent.primary_key == link.parent_columns

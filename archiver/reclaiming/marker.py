@@ -1,0 +1,50 @@
+"""What a shard's deletion leaves beside its marker: all that master's half needs, also when another run does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from archiver.catalog import MASTER, SHARD, Link, Model
+from archiver.kept import Kept
+from archiver.postgres import SQL
+from archiver.reclaiming.decide import Decided
+from archiver.selection import Key, Values, array
+from archiver.workplace import Site
+
+
+def content(model: Model, decided: Decided) -> dict[str, Any]:
+    """What went from the shard, what stays there, and the keys by which master's rows are found through it."""
+    found, gone = decided.selection.found, decided.gone
+    return {
+        "found": {str(link): found[link.parent].values(link.parent_columns) for link in _crossing(model)},
+        "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in _crossing(model)},
+        "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
+        "staying": [asdict(row) for row in decided.staying[SHARD]],
+    }
+
+
+def keys(site: Site, model: Model, noted: Mapping[str, list[Any]]) -> Values:
+    """The keys of crossing links as a marker's JSON holds them, each again of its column's type."""
+    crossing = {str(link): link for link in _crossing(model)}
+    return {crossing[name]: _typed(site, crossing[name], values) for name, values in noted.items()}
+
+
+def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
+    """The rows that stayed in the shard."""
+    return [Kept(**row) for row in noted]
+
+
+def _crossing(model: Model) -> list[Link]:
+    return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
+
+
+def _typed(site: Site, link: Link, values: list[Any]) -> list[Key]:
+    shape = site.schemas[MASTER].tables[link.child.table]
+    listed = [value if isinstance(value, list) else [value] for value in values]
+    arrays = SQL(", ").join(
+        array(shape, column, [value[place] for value in listed]) for place, column in enumerate(link.columns)
+    )
+    rows = site.master.rows(SQL("SELECT * FROM unnest({})").format(arrays), doing="reading the marker")
+    return [row if len(row) > 1 else row[0] for row in rows]

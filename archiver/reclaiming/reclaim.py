@@ -1,0 +1,193 @@
+"""Deletes what a verified archive holds, and proves it at that moment. Here: DELETE by identity, a tenant at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from archiver import index, kept, layout, notes, records
+from archiver.bundle import Archive
+from archiver.catalog import MASTER, SHARD, Model, TableName
+from archiver.extract import spooled
+from archiver.loading.load import Incoming, Neighbours, load_database
+from archiver.mapping.fit import fitting
+from archiver.postgres import Session
+from archiver.reclaiming import marker
+from archiver.reclaiming.decide import Decided, decide
+from archiver.reclaiming.delete import delete, prove_staying
+from archiver.reclaiming.late import appeared
+from archiver.records import Record, State
+from archiver.schema import read_schema
+from archiver.selection import Lock, Rows, Selection, select
+from archiver.verify import Verified
+from archiver.workplace import Site
+from errors import CutoverError, RefusedError
+
+DELETED = "deleted"  # the marker's act
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reclaimed:
+    """What a deletion did; deleted and kept together are the manifest's rows."""
+
+    record: Record
+    deleted: Mapping[str, int]  # rows by table
+    kept: Mapping[str, int]  # rows left live, by table, where there are any
+    appeared: Mapping[str, int]  # rows by table, where there are any, that came after the proof and stay live
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proven:
+    """A tenant whose stored archive was restored and compared; without the proof nothing is deleted."""
+
+    record: Record
+    proof: Verified
+    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which the rows were read
+
+
+class Reclaim(Protocol):
+    """A way to give back the space of a set of archived tenants."""
+
+    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]: ...
+
+
+class DeleteRows:
+    """Locks and proves every row in both databases, then deletes in the shard, then in master with the record."""
+
+    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
+        """Deletes each tenant's rows, or none: RefusedError names the tables that changed since the extraction."""
+        return [_delete_tenant(site, model, tenant, work) for tenant in proven]
+
+
+def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Reclaimed:
+    record = records.deleting(site.master, proven.record)
+    try:
+        return _prove_and_delete(site, model, record, proven, work)
+    except CutoverError:
+        _step_back(site, record)
+        raise
+
+
+def _step_back(site: Site, record: Record) -> None:
+    """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
+    with suppress(CutoverError):
+        if notes.marked(site.apart, record, DELETED) is None:
+            records.step_back(site.master, record, State.VERIFIED)
+
+
+def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, work: Path) -> Reclaimed:
+    began = time.monotonic()
+    with _both_open(site):
+        selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
+        _prove_unchanged(site, model, record, selection, model.tables, work)
+        _prove_shape(site)
+        decided = decide(site, model, record, selection)
+        for database in reversed(site.sessions):
+            delete(site, database, decided.gone)
+            prove_staying(site, database, selection, decided.gone)
+        if site.apart:
+            _commit_shard(site.apart, model, record, decided)
+        return _commit_master(site, model, record, decided, time.monotonic() - began)
+
+
+def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
+    """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
+    noted = notes.marked(site.apart, record, DELETED)
+    if noted is None:
+        return None
+    found, went = (marker.keys(site, model, noted[name]) for name in ("found", "gone"))
+    with _both_open(site):
+        selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
+        _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
+        decided = decide(site, model, record, selection, went)
+        delete(site, MASTER, decided.gone)
+        prove_staying(site, MASTER, selection, decided.gone)
+        return _commit_master(site, model, record, decided, None)
+
+
+def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
+    """Undoes the emptying of the shard: in one transaction its rows come back and the marker goes."""
+    shard = site.sessions[SHARD]
+    incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
+    with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
+        load_database(incoming, SHARD, Neighbours(kept=record.kept, older=lambda rows: ()))
+        notes.unmark(shard, record, DELETED)
+    records.step_back(site.master, record, State.VERIFIED)
+
+
+@contextmanager
+def _both_open(site: Site) -> Iterator[None]:
+    """A transaction in each database of a site; whatever is still open at the end is rolled back."""
+    with ExitStack() as transactions:
+        for session in site.sessions.values():
+            transactions.enter_context(session.rolled_back())
+        yield
+
+
+def _prove_unchanged(
+    site: Site, model: Model, record: Record, selection: Selection, tables: tuple[TableName, ...], work: Path
+) -> None:
+    """Under the lock: each table's rows are as archived, by row version, else by content."""
+    changed = []
+    for table in tables:
+        wanted, rows = record.members[layout.member(table)], selection.found[table]
+        if len(rows.rows) == wanted.rows and not rows.changed:
+            continue
+        now = spooled(site, model, table, selection, record.tenant_id, work / "now.copy")
+        if now != wanted:
+            changed.append(f"{table} ({wanted.rows} rows archived, {now.rows} now)")
+    if changed:
+        raise RefusedError(
+            f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
+            f"{', '.join(changed)}.",
+            hint="It stays live as it is. Run the same command again: it archives the rows as they are then.",
+        )
+
+
+def _prove_shape(site: Site) -> None:
+    """Under the lock: the tables still have the shape in which their rows were archived."""
+    for database, session in site.sessions.items():
+        if read_schema(session, site.schemas[database].tables) != site.schemas[database]:
+            raise RefusedError(
+                f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
+                hint="Somebody migrates there. Run the same command again when that is over.",
+            )
+
+
+def _commit_shard(shard: Session, model: Model, record: Record, decided: Decided) -> None:
+    """Commits the shard's deletion, with a marker that says so and holds all that master's half needs."""
+    notes.mark(shard, record, DELETED, marker.content(model, decided))
+    shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
+
+
+def _commit_master(site: Site, model: Model, record: Record, decided: Decided, seconds: float | None) -> Reclaimed:
+    """Commits master's deletion, together with the record's last state and the log."""
+    master, gone = site.master, decided.gone
+    noted = notes.marked(site.apart, record, DELETED) or {"deleted": {}, "staying": []}
+    deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **noted["deleted"]}
+    left = {
+        str(table): rows
+        for table in model.tables
+        if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
+    }
+    notes.remember_gone(master, record, _keys(gone))
+    index.write(master, record, _keys(decided.selection.found))
+    kept.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted["staying"])])
+    record = records.archived(master, record, left, seconds)
+    notes.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
+    master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
+    late = appeared(site, model, record, decided)
+    return Reclaimed(record=record, deleted=deleted, kept=left, appeared=late)
+
+
+def _keys(found: Mapping[TableName, Rows]) -> dict[str, list[int]]:
+    """The whole-number keys of rows of master, by table."""
+    return {
+        table.table: [row[0] for row in rows.rows]
+        for table, rows in found.items()
+        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
+    }
