@@ -79,6 +79,17 @@ def from_older(master: Session, record: Record, rows: Collection[Kept]) -> list[
     return [Kept(table=table, key=key, digest=text) for table, key, text in found]
 
 
+def follow(master: Session, record: Record, table: TableName, rows: Collection[Kept]) -> None:
+    """Notes what a migration made of the rows of an archived table that stayed live, under its name of today."""
+    master.execute(
+        "UPDATE archiver.kept k SET table_name = w.table_name, digest = w.digest"
+        " FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
+        " WHERE k.record_id = %s AND k.table_name = %s AND k.key = w.key",
+        (*_columns(rows), record.id, str(table)),
+        doing="noting what a migration made of the rows that stayed",
+    )
+
+
 def forget(master: Session) -> None:
     """Drops what no archive will ask for: only one that is newer does, and only while it has a record."""
     master.execute(

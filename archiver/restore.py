@@ -196,6 +196,7 @@ def _neighbours(site: Site, model: Model, record: Record, only: Part | None) -> 
     return Neighbours(
         kept=record.kept,
         older=partial(kept.from_older, site.master, record),
+        mapped=partial(kept.follow, site.master, record),
         everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
     )
 

@@ -9,7 +9,7 @@ from archiver import layout
 from archiver.bundle import Archive
 from archiver.catalog import Link, Model, TableName
 from archiver.kept import Kept, digest, key_text
-from archiver.loading.stage import differing, missing, stage
+from archiver.loading.stage import copies, differing, missing, stage
 from archiver.loading.staged import Staged
 from archiver.mapping.fit import Mappings
 from archiver.mapping.schema_mapping import WHOLE, TableMapping
@@ -36,7 +36,10 @@ class Neighbours:
     """What is known of live rows beside which an archive is loaded."""
 
     kept: Collection[str]  # archived tables of which the deletion left rows live
-    older: Callable[[Collection[Kept]], Collection[Kept]]  # which of these came unchanged out of an older archive
+    # Which of these came unchanged out of an older archive.
+    older: Callable[[Collection[Kept]], Collection[Kept]] = lambda rows: ()
+    # Told what a migration made of an archived table's rows.
+    mapped: Callable[[TableName, Collection[Kept]], object] = lambda table, rows: None
     everywhere: bool = False  # rows of any table may be live
 
 
@@ -118,6 +121,9 @@ def _beside(
         _replace(session, one, live.older(rows)) if rows else 0 for one, rows in zip(staged, differ, strict=True)
     ]
     inserted = _insert(session, staged)
+    for one, table in zip(staged, tables, strict=True):
+        if not table.plain and str(table.source) in live.kept:
+            live.mapped(table.source, copies(session, one))
     session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.place for one in staged)))
     return {
         str(one.table): Loaded(

@@ -44,7 +44,16 @@ def misfits(session: Session, mapping: TableMapping, archive: Archive) -> list[s
 
 def differing(session: Session, one: Staged) -> list[Kept]:
     """The live rows that say something else than their copies in the archive."""
-    rows = session.rows(one.differing, doing=f"comparing {one.table}") if one.shape.primary_key else []
+    return _noted(session, one, one.differing)
+
+
+def copies(session: Session, one: Staged) -> list[Kept]:
+    """The archive's copies, as a live row would say the same today."""
+    return _noted(session, one, one.copies)
+
+
+def _noted(session: Session, one: Staged, query: Composable) -> list[Kept]:
+    rows = session.rows(query, doing=f"comparing {one.table}") if one.shape.primary_key else []
     return [Kept(table=str(one.table), key=key, digest=text) for key, text in rows]
 
 

@@ -43,6 +43,11 @@ class Staged:
         return _missing_by_key(self) if self.shape.primary_key else _missing_copies(self)
 
     @property
+    def copies(self) -> Composable:
+        """The query for key and digest of the staged rows."""
+        return SQL("SELECT {}, {} FROM {} s").format(key_text(self.shape, "s"), digest(self.shape, "s"), self.place)
+
+    @property
     def differing(self) -> Composable:
         """The query for key and digest of the live rows that say something else than their copies."""
         return SQL("SELECT {}, {} FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(

@@ -114,7 +114,7 @@ def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None
     shard = site.sessions[SHARD]
     incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        load_database(incoming, SHARD, Neighbours(kept=record.kept, older=lambda rows: ()))
+        load_database(incoming, SHARD, Neighbours(kept=record.kept))
         notes.unmark(shard, record, DELETED)
     records.step_back(site.master, record, State.VERIFIED)
 

@@ -69,6 +69,17 @@ def test_the_newer_copy_replaces_a_live_row_that_came_out_of_an_older_archive(sh
     assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (1, 0)
 
 
+def test_a_newer_copy_is_known_for_one_after_a_migration_too(shared: Shared) -> None:
+    shared.archived()
+    with sql(shared.world, "master") as cursor:
+        cursor.execute("ALTER TABLE users DROP COLUMN authentication_token, ALTER COLUMN first_name TYPE text")
+
+    shared.world.restore(shared.first)
+    shared.world.restore(shared.second)
+
+    assert shared.name == "Newer"
+
+
 def test_an_older_copy_does_not_replace_what_a_newer_archive_brought(shared: Shared) -> None:
     shared.archived()
 
