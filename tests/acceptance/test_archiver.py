@@ -204,7 +204,7 @@ def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(running: La
     assert heads.split() == ["rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore"]
     assert first.startswith("school ")
     assert second.startswith("school ")
-    assert everybody.startswith("all 34, one after the other ")
+    assert everybody.startswith("all 35, one after the other ")
     assert rests.startswith("Rests on statistics of ")
     assert "pretending to archive 2 schools just now" in rests
     assert running.inv("archive.list", "--json").out == ""
