@@ -16,6 +16,8 @@ MASTER, SHARD = "master", "shard"
 _NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in brackets
 _LINK = re.compile(rf"{_NAMES} = (?:(master|shard)\.)?(\w+)\.{_NAMES}(?: where (\w+) = (.+))?", re.ASCII)
 
+Where = tuple[str, str]  # a column of a link's child, and the value it must have
+
 
 @dataclass(frozen=True, order=True)
 class TableName:
@@ -36,7 +38,7 @@ class Link:
     columns: tuple[str, ...]
     parent: TableName
     parent_columns: tuple[str, ...]  # as many
-    where: tuple[str, str] | None = None  # column of the child, and its value
+    where: Where | None = None
 
     def __str__(self) -> str:
         return f"{self.child}.{listed(self.columns)} = {self.parent}.{listed(self.parent_columns)}"
@@ -120,8 +122,11 @@ class Model:
         links = (*self.links, *self.needs)
         child = {column for link in links if link.child == table for column in link.columns}
         parent = {column for link in links if link.parent == table for column in link.parent_columns}
-        where = {link.where[0] for link in links if link.child == table and link.where}
-        return tuple(sorted(child | parent | where))
+        return tuple(sorted(child | parent))
+
+    def conditions(self, table: TableName) -> tuple[Where, ...]:
+        """What a row must hold for some links to lead to it, in a fixed order."""
+        return tuple(dict.fromkeys(link.where for link in self.needed_by(table) if link.where))
 
     def rule(self, depth: Depth) -> DepthRule:
         """How deep a depth deletes; UsageError where the catalog has no such depth."""
@@ -130,10 +135,14 @@ class Model:
             raise UsageError(f"The catalog of tables has no depth {depth.value} (there: {there}).")
         return self.depths[depth]
 
+    def start(self, depth: Depth) -> TableName:
+        """The table from which a depth deletes: master's, where a shard has one of that name as well."""
+        return min(table for table in self.tables if table.table == self.rule(depth).start)
+
     def below(self, depth: Depth) -> frozenset[TableName]:
         """The tables that a depth of deletion reaches."""
         rule = self.rule(depth)
-        reached = {table for table in self.tables if table.table == rule.start}
+        reached = {self.start(depth)}
         for table in self.tables:
             if table.table not in rule.stay and any(link.parent in reached for link in self.found_by(table)):
                 reached.add(table)
@@ -160,6 +169,11 @@ def resolve(catalog: Catalog) -> Model:
         f"tenant/parts/{noun}: expected a table of databases/{MASTER}, got {table!r}"
         for noun, table in catalog.tenant.parts.items()
         if TableName(MASTER, table) not in written
+    )
+    mistakes += (
+        f"databases/{MASTER}/{root.table}/needed_by: expected nothing, a tenant's own row goes; got {need.text}"
+        for need in needs
+        if need.child == root
     )
     waits = [*links, *(need for need in needs if need.parent in written)]
     parents = {table: {link.parent for link in waits if link.child == table and not link.within} for table in written}

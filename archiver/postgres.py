@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
+from functools import cache
 from typing import Any, Protocol
 
 import psycopg2
 import psycopg2.extensions
-from psycopg2 import errorcodes
+from psycopg2 import errorcodes, extensions
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
 from errors import CutoverError, UnknownError, UsageError
@@ -116,6 +118,17 @@ class Session:
         """All rows of a query, as tuples."""
         with self._translated(doing), self._link.cursor() as cursor:
             cursor.execute(query, args)
+            return cursor.fetchall()
+
+    def keys(self, query: Composable, *, doing: str) -> list[tuple[Any, ...]]:
+        """All rows of a query over keys, so that what is read here finds its row again.
+
+        Whole numbers and truths come as such, all else as text: Python's dates end with the year 9999.
+        """
+        with self._translated(doing), self._link.cursor() as cursor:
+            for reading in _exact():
+                extensions.register_type(reading, cursor)
+            cursor.execute(query)
             return cursor.fetchall()
 
     def row(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
@@ -245,6 +258,26 @@ def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> Databas
         message = errorcodes.lookup(code).replace("_", " ").lower()
     hint = "Somebody holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
     return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
+
+
+@cache
+def _exact() -> tuple[Any, ...]:
+    """How keys are read: as PostgreSQL writes them, but numbers by their worth, so that 1.0 is found for 1.00."""
+    apart = {*extensions.INTEGER.values, *extensions.LONGINTEGER.values, *extensions.BOOLEAN.values}
+    numeric = extensions.DECIMAL.values
+    text = tuple(oid for oid in extensions.string_types if oid not in {*apart, *numeric})
+    return (
+        extensions.new_type(text, "EXACT", lambda value, cursor: value),
+        extensions.new_type(numeric, "EXACT NUMERIC", _exact_number),
+    )
+
+
+def _exact_number(value: str | bytes | None, cursor: object) -> object:
+    """A number, or as text what does not equal itself in Python, NaN, or could not be given back, infinity."""
+    if not isinstance(value, str):
+        return value
+    number = Decimal(value)
+    return number if number.is_finite() else value
 
 
 def _where(connection: Mapping[str, str]) -> str:

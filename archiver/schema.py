@@ -216,20 +216,18 @@ SELECT c.relname, k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.
  ORDER BY c.relname, k.contype = 'p' DESC, k.conname
 """
 
-# Enums first, then domains, which may rest on them; array types count as their element's.
+# Enums first, then domains, which may rest on them or on arrays of them; array types count as their element's.
 _TYPES = """
-WITH RECURSIVE used AS (
-    SELECT DISTINCT coalesce(e.oid, t.oid) AS oid
+WITH RECURSIVE wanted AS (
+    SELECT a.atttypid AS oid
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-      JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-      LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
      WHERE n.nspname = %s AND c.relname = ANY(%s)
-), wanted AS (
-    SELECT oid FROM used
     UNION
-    SELECT t.typbasetype FROM wanted JOIN pg_catalog.pg_type t USING (oid) WHERE t.typtype = 'd'
+    SELECT CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END
+      FROM wanted JOIN pg_catalog.pg_type t USING (oid)
+     WHERE t.typtype = 'd' OR t.typcategory = 'A'
 )
 SELECT pg_catalog.format_type(t.oid, NULL),
        CASE t.typtype

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from archiver.catalog import Link, Model, TableName
+from archiver.catalog import Link, Model, TableName, Where
 from archiver.postgres import SQL, Composable, Identifier, Literal, Session
 from archiver.schema import Schema, Table, identifier, row_text
 from archiver.workplace import Site
@@ -23,7 +23,8 @@ class Rows:
     """The rows found in one table: their identity, and the values that link them with others."""
 
     identity: tuple[str, ...]  # primary key, or where the row lies
-    columns: tuple[str, ...]  # of `rows`: identity first, then the linking columns
+    # Of `rows`: identity first, then the linking columns, then for each condition of a link whether it holds.
+    columns: tuple[str | Where, ...]
     rows: Sequence[tuple[Any, ...]]
     changed: int = 0  # of them, written since the snapshot that was asked about
 
@@ -82,17 +83,21 @@ def select(
 def _rows(site: Site, model: Model, table: TableName, tenant_id: int, values: Values, lock: Lock | None) -> Rows:
     schema = site.schemas[table.database]
     identity = identity_of(schema.tables[table.table])
-    columns = (*identity, *(name for name in model.columns(table) if name not in identity))
+    columns = tuple(dict.fromkeys((*identity, *model.columns(table))))
+    conditions = model.conditions(table)
     where = condition(model, schema, table, tenant_id, values)
-    wanted = SQL(", ").join([*map(Identifier, columns), _written_since(lock, table.database)])
+    wanted = SQL(", ").join([*map(Identifier, columns), *map(_holds, conditions), _written_since(lock, table.database)])
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
         wanted, identifier(table.table), where, SQL(", ").join(map(Identifier, identity))
     )
     if lock is not None:
         query = SQL("{} FOR UPDATE").format(query)
-    rows = site.sessions[table.database].rows(query, doing=f"finding the rows of {table}")
+    rows = site.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
     return Rows(
-        identity=identity, columns=columns, rows=[row[:-1] for row in rows], changed=sum(1 for row in rows if row[-1])
+        identity=identity,
+        columns=(*columns, *conditions),
+        rows=[row[:-1] for row in rows],
+        changed=sum(1 for row in rows if row[-1]),
     )
 
 
@@ -128,8 +133,13 @@ def narrowed(condition: Composable, link: Link, *alias: str) -> Composable:
     """A condition, and the one that the link itself makes of its child."""
     if link.where is None:
         return condition
-    column, value = link.where
-    return SQL("({} AND {} = {})").format(condition, Identifier(*alias, column), Literal(value))
+    return SQL("({} AND {})").format(condition, _holds(link.where, *alias))
+
+
+def _holds(where: Where, *alias: str) -> Composable:
+    """Whether a link's condition holds; PostgreSQL alone knows what equals what in the column's type."""
+    column, value = where
+    return SQL("{} = {}").format(Identifier(*alias, column), Literal(value))
 
 
 def _below(table: TableName, identity: Sequence[str], near: Composable, within: Sequence[Link]) -> Composable:
@@ -174,12 +184,13 @@ def holding(columns: Sequence[str], shape: Table, typed_as: Sequence[str], keys:
 
 
 def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
-    """Values as an array of the column's type."""
+    """Values as an array of the column's type; of the widest, where the values may come from a wider column."""
     kind = _PLACE.get(column) or shape.type_of(column)
-    return SQL("{}::{}[]").format(Literal(list(values)), SQL(kind))
+    return SQL("{}::{}[]").format(Literal(list(values)), SQL(_WIDEST.get(kind, kind)))
 
 
 _PLACE = {"tableoid": "oid", "ctid": "tid"}  # types of what no table lists
+_WIDEST = {"smallint": "bigint", "integer": "bigint"}
 
 
 def row_order(table: Table) -> Composable:

@@ -75,10 +75,11 @@ def _missing_copies(one: Staged) -> Composable:
     """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
     near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.came.issuperset(link.columns)]
     return SQL(
-        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS copy FROM {place} s) s"
-        " WHERE copy > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"
+        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS {copy} FROM {place} s) s"
+        " WHERE {copy} > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"
     ).format(
         columns=column_list(one.shape),
+        copy=Identifier("number of the copy"),  # a plain name may be a column's
         whole_s=_whole(one.shape, "s"),
         whole_l=_whole(one.shape, "l"),
         place=one.place,

@@ -46,5 +46,5 @@ def _typed(site: Site, link: Link, values: list[Any]) -> list[Key]:
     arrays = SQL(", ").join(
         array(shape, column, [value[place] for value in listed]) for place, column in enumerate(link.columns)
     )
-    rows = site.master.rows(SQL("SELECT * FROM unnest({})").format(arrays), doing="reading the marker")
+    rows = site.master.keys(SQL("SELECT * FROM unnest({})").format(arrays), doing="reading the marker")
     return [row if len(row) > 1 else row[0] for row in rows]

@@ -17,7 +17,7 @@ def named_outside(site: Site, selection: Selection, link: Link, keys: set[Key]) 
     named: set[Key] = set()
     for session in (own, *elsewhere):
         query = _naming(site, link, keys, selection.found.get(link.parent) if session is own else None)
-        rows = session.rows(query, doing=f"looking who needs {link.child}")
+        rows = session.keys(query, doing=f"looking who needs {link.child}")
         named |= {row if len(row) > 1 else row[0] for row in rows}
     return named
 

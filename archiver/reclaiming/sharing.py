@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,16 +22,30 @@ def deletable(
 
     `went` are keys of links whose parents went in an earlier transaction.
     """
-    below, start = model.below(depth), model.rule(depth).start
+    start, first = model.start(depth), selection.found[model.root]
+    if start != model.root:  # a row to start from may be another tenant's as well
+        first = _gone(model, model.root, set(model.tables), first, selection, live, went or {})[start]
+    return _gone(model, start, model.below(depth), first, selection, live, went or {})
+
+
+def _gone(
+    model: Model,
+    start: TableName,
+    below: Collection[TableName],
+    first: Rows,
+    selection: Selection,
+    live: Live,
+    went: Values,
+) -> Mapping[TableName, Rows]:
+    """The first rows, which go in any case, and those that go with them from the tables below."""
     gone: dict[TableName, Rows] = {}
     for table in model.tables:
-        rows = selection.found[table]
-        if table.table == start:
-            gone[table] = rows
+        if table == start:
+            gone[table] = first
         elif table in below:
-            gone[table] = _only(rows, _going(model, table, selection, gone, live, went or {}))
+            gone[table] = _only(selection.found[table], _going(model, table, selection, gone, live, went))
         else:
-            gone[table] = _only(rows, [])
+            gone[table] = _only(selection.found[table], [])
     return gone
 
 
@@ -43,7 +57,7 @@ def _going(
     for link in model.needed_by(table):
         going = _without(rows, going, link, partial(live, link))
     going = _unneeded(model, table, selection, gone, going)
-    if any(link.within for link in model.found_by(table)):
+    if any(link.within for link in model.needed_by(table)):
         going = _settled(model, table, selection, gone, going, went)
     return going
 
@@ -101,8 +115,8 @@ def _key_of(rows: Rows, link: Link) -> Callable[[Row], Key]:
     key_of = rows.key_of(link.columns)
     if link.where is None:
         return key_of
-    place, wanted = rows.columns.index(link.where[0]), link.where[1]
-    return lambda row: key_of(row) if str(row[place]) == wanted else None
+    place = rows.columns.index(link.where)
+    return lambda row: key_of(row) if row[place] else None
 
 
 def _only(rows: Rows, chosen: Sequence[Row]) -> Rows:

@@ -1,20 +1,23 @@
-"""Every kill, and hundreds of writers: `make torture` runs this, `make test` a sample of it."""
+"""Every kill, hundreds of writers and of products: `make torture` runs this, `make test` a sample of it."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 
 import pytest
 
 from inventory.model import Depth
+from tests.properties.cases import GROUND, try_products
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import Ledger
-from tests.worlds import World
+from tests.worlds import NewWorld, World
 
 WRITER_RUNS = 200
+PRODUCTS, AT_ONCE = 500, 25
 
 
 @pytest.mark.parametrize("school", [13, 5])
@@ -35,6 +38,17 @@ def test_no_writer_loses_a_row(world: World) -> None:
             each = hammered(world, 13, "shard_3", seed)
             ledger.add(str(seed), lost=each.lost, seconds=each.seconds, how=each.how)
             assert each.lost == 0, each
+
+
+def test_no_random_product_loses_a_row(new_world: NewWorld, tmp_path: Path) -> None:
+    ledger = Ledger("products")
+    with new_world(GROUND) as ground:
+        for chance in range(PRODUCTS // AT_ONCE):
+            names = [f"{chance}-{number}" for number in range(AT_ONCE)]
+            if not ledger.tried().issuperset(names):
+                seconds = try_products(ground, tmp_path / "catalog.yaml", AT_ONCE, chance)
+                for name, each in zip(names, seconds, strict=True):
+                    ledger.add(name, lost=0, seconds=each)
 
 
 def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: Ledger) -> None:

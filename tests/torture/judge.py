@@ -10,6 +10,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -43,8 +44,11 @@ class Stored:
         """How many of these rows, in the oracle's words, the archive does not hold."""
         if table not in self.rows:
             return lines.total()
-        shown = Counter({_shown(line, self.carried[table]): count for line, count in lines.items()})
-        return (shown - self.rows[table]).total()
+        return (self.shown(table, lines) - self.rows[table]).total()
+
+    def shown(self, table: tuple[str, str], lines: Counter[bytes]) -> Counter[bytes]:
+        """Rows, in the oracle's words, as archives show them: without generated columns."""
+        return Counter(_shown(line, self.carried[table]) for line in lines.elements())
 
 
 def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
@@ -101,6 +105,7 @@ def _fetched(store: Store, location: str) -> bytes:
     return bytes(client(store).get_object(Bucket=bucket, Key=key)["Body"].read())
 
 
+@cache
 def client(store: Store) -> Any:
     """A client of its own for the store."""
     assert store.credentials

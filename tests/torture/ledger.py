@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".torture"
-JUDGED = ("errors.py", "archiver/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
+JUDGED = ("errors.py", "archiver/**/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
 
 
 @dataclass(frozen=True)

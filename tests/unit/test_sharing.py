@@ -39,8 +39,8 @@ def gone(model: Model, found: Found, outside: Mapping[str, set[int]] | None = No
 
 
 def _rows(model: Model, table: TableName, rows: list[tuple[Any, ...]]) -> Rows:
-    columns = ("id", *(name for name in model.columns(table) if name != "id"))
-    return Rows(identity=("id",), columns=columns, rows=rows)
+    linking = [name for name in model.columns(table) if name != "id"]
+    return Rows(identity=("id",), columns=("id", *linking, *model.conditions(table)), rows=rows)
 
 
 STAFF = model(
@@ -85,8 +85,8 @@ def test_a_need_with_a_condition_holds_only_for_rows_that_meet_it() -> None:
         found_by=("company_id = companies.id",),
         needed_by=("owner_id = districts.id where owner_type = District",),
     )
-    # id, company_id, owner_id, owner_type
-    found: Found = {"companies": [(9,)], "files": [(1, 9, 5, "District"), (2, 9, 5, "School")]}
+    # id, company_id, owner_id, and whether its owner_type is District
+    found: Found = {"companies": [(9,)], "files": [(1, 9, 5, True), (2, 9, 5, False)]}
 
     assert gone(model(files=files), found, {"districts": {5}})["files"] == [2]
 

@@ -1,0 +1,44 @@
+"""Tries random products, one after the other, on the same databases."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, note, seed, settings
+
+from tests.properties.product import Product
+from tests.properties.products import products
+from tests.properties.trial import out_and_back
+from tests.properties.written import told
+from tests.worlds import World
+
+GROUND = ("master", "shard_1", "shard_2")  # the databases it takes
+# A product is large, and its databases take their time.
+LARGE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+
+
+def try_products(ground: World, catalog_file: Path, cases: int, chance: int | None = None) -> list[float]:
+    """Tries so many products, the same ones for the same `chance`; the seconds that each took.
+
+    Raises what the first one raised that fails, made as small as can be.
+    """
+    seconds = []
+
+    @settings(
+        max_examples=cases,
+        derandomize=chance is None,
+        database=None,
+        deadline=None,
+        suppress_health_check=LARGE,
+    )
+    @given(products())
+    def come_back(product: Product) -> None:
+        began = time.monotonic()
+        note(f"chance {chance}")
+        note(told(product))
+        out_and_back(ground, product, catalog_file)
+        seconds.append(time.monotonic() - began)
+
+    (come_back if chance is None else seed(chance)(come_back))()
+    return seconds

@@ -1,0 +1,63 @@
+"""Which rows are a tenant's and which of them may go, in plain Python over rows: shares no code with the archiver.
+
+The archiver goes table by table and asks of each row whether it may go. Here it is the other way round: what stays
+spreads, row by row, from all that is not the tenant's, and from its own rows that the depth does
+not reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from tests.properties.product import MASTER, Product, Row
+
+
+def belonging(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
+    """The tenant's rows among the live ones: its own, and all that they lead to in master and in its shard."""
+    own = product.tenants[tenant]
+    near = {row for row in live if row.place in (MASTER, own.cells.get("shard"))}
+    return _spread(product, {own}, near, finding=True)
+
+
+def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
+    """Those of the tenant's rows that the depth reaches, and to which no row leads that stays."""
+    mine = belonging(product, live, tenant)
+    start, below = _reached(product)
+    first = {row for row in mine if row.table == start}
+    outside = set(live) - mine
+    claimed = _spread(product, outside, mine - {product.tenants[tenant]}, finding=False)
+    above = {row for row in mine if row.table not in below}
+    return mine - _spread(product, claimed | above, mine - first, finding=False)
+
+
+def _reached(product: Product) -> tuple[str, set[str]]:
+    """The table from which the depth deletes, and all tables which it reaches."""
+    start, stay = (product.root.path, ()) if product.run.depth == "all" else (product.start, product.stay)
+    reached = {start}
+    while (
+        more := {
+            link.child
+            for link in product.links
+            if link.finds and link.parent in reached and product.tables[link.child].name not in stay
+        }
+        - reached
+    ):
+        reached |= more
+    return start, reached
+
+
+def _spread(product: Product, start: set[Row], among: set[Row], *, finding: bool) -> set[Row]:
+    """The rows to start from, and all to which those lead among others, however far."""
+    reached, ahead = set(start), list(start)
+    while ahead:
+        for row in _led_to(product, ahead.pop(), among - reached, finding=finding):
+            reached.add(row)
+            ahead.append(row)
+    return reached
+
+
+def _led_to(product: Product, parent: Row, among: Collection[Row], *, finding: bool) -> Iterator[Row]:
+    links = [link for link in product.links if link.parent == parent.table and (link.finds or not finding)]
+    for row in among:
+        if any(link.child == row.table and link.leads(parent, row) for link in links):
+            yield row

@@ -1,0 +1,32 @@
+"""Random products, out and back, and those that once came back wrong; `make torture` tries hundreds more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.properties.cases import GROUND, try_products
+from tests.properties.pinned import PINNED
+from tests.properties.product import Product
+from tests.properties.trial import out_and_back
+from tests.worlds import NewWorld, World
+
+CASES = 30
+
+
+@pytest.fixture(scope="module")
+def ground(new_world: NewWorld) -> Iterator[World]:
+    """Databases in which each product takes the place of the one before."""
+    with new_world(GROUND) as world:
+        yield world
+
+
+@pytest.mark.parametrize("product", PINNED.values(), ids=PINNED)
+def test_what_once_came_back_wrong_comes_back_whole(ground: World, tmp_path: Path, product: Product) -> None:
+    out_and_back(ground, product, tmp_path / "catalog.yaml")
+
+
+def test_tenants_of_any_product_go_out_and_come_back_whole(ground: World, tmp_path: Path) -> None:
+    try_products(ground, tmp_path / "catalog.yaml", CASES)

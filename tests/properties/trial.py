@@ -1,0 +1,106 @@
+"""The property: what goes is what may go, what is stored is what belongs to the tenant, and all comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from archiver.archive import Outcome
+from inventory.model import Depth
+from tests import oracle
+from tests.oracle import Snapshot
+from tests.properties.expected import belonging, leaving
+from tests.properties.ground import Line, build, standing
+from tests.properties.product import MASTER, SHARD, Product, Row
+from tests.torture import judge
+from tests.worlds import World, same
+
+
+def out_and_back(ground: World, product: Product, catalog_file: Path) -> None:
+    """One tenant out and back, then several out and back in another order; judged after each step."""
+    built = build(ground, product, catalog_file)
+    with standing(built.world) as world:
+        trial = Trial(world, product, built.lines)
+        trial.archive(product.run.out[0])
+        trial.restore(product.run.out[0])
+        for tenant in product.run.out:
+            trial.archive(tenant)
+        for tenant in product.run.back:
+            trial.restore(tenant)
+        assert trial.live == set(product.rows)
+
+
+class Trial:
+    """A product, and what must be live in it at this moment."""
+
+    def __init__(self, world: World, product: Product, lines: Mapping[Row, Line]) -> None:
+        self.world, self.product, self.lines = world, product, lines
+        self.before = oracle.snapshot(world.dsns)
+        self.live = set(product.rows)
+        self.archived: dict[int, set[Row]] = {}
+
+    def archive(self, tenant: int) -> None:
+        """Archives a tenant: what may go is gone, and its tarball holds just what belongs to it."""
+        mine = belonging(self.product, self.live, tenant)
+        goes = leaving(self.product, self.live, tenant)
+        [outcome] = self.world.archive(tenant, depth=Depth(self.product.run.depth))
+        self.live -= goes
+        self.archived[tenant] = mine
+        self._counts(outcome, mine, goes)
+        self._holds(tenant, mine)
+        self._live()
+
+    def restore(self, tenant: int) -> None:
+        """Restores a tenant: what it held is live beside what was live."""
+        mine = self.archived.pop(tenant)
+        [restored] = self.world.restore(tenant)
+        came = Counter(row.table for row in mine - self.live)
+        loaded = restored.tables
+        assert came == {name: one.inserted for name, one in loaded.items() if one.inserted}, (came, loaded)
+        assert not any(one.replaced or one.differing for one in loaded.values()), loaded
+        self.live |= mine
+        self._live()
+
+    def _live(self) -> None:
+        """Every row of every table, and every sequence, is what it was, but the rows that are away."""
+        away = self._said(set(self.product.rows) - self.live)
+        same(_without(self.before, away), oracle.snapshot(self.world.dsns))
+
+    def _counts(self, outcome: Outcome, mine: Collection[Row], goes: Collection[Row]) -> None:
+        assert outcome.reclaimed is not None
+        deleted, kept = outcome.reclaimed.deleted, outcome.reclaimed.kept
+        went, had = (Counter(row.table for row in rows) for rows in (goes, mine))
+        assert went == {name: rows for name, rows in deleted.items() if rows}, (went, deleted)
+        assert had - went == kept, (had - went, kept)
+        assert not outcome.reclaimed.appeared, outcome.reclaimed.appeared
+
+    def _holds(self, tenant: int, mine: Collection[Row]) -> None:
+        [(_, location)] = judge.books(self.world, tenant).records
+        stored = judge.stored(self.world.environment.store, location)
+        expected = {key: Counter[bytes]() for key in stored.rows}
+        for row in mine:
+            database = row.place if self.product.tables[row.table].database == SHARD else MASTER
+            key = (database, self.product.tables[row.table].name)
+            expected[key] += stored.shown(key, Counter([self.lines[row].text]))
+        assert stored.rows == expected
+
+    def _said(self, rows: Iterable[Row]) -> Mapping[tuple[str, str], Counter[bytes]]:
+        """Rows as the oracle reads them; what lies in a partition is seen in its table as well."""
+        lines: dict[tuple[str, str], Counter[bytes]] = {}
+        for row in rows:
+            line = self.lines[row]
+            for table in {self.product.tables[row.table].name, line.leaf}:
+                lines.setdefault((row.place, table), Counter())[line.text] += 1
+        return lines
+
+
+def _without(before: Snapshot, lines: Mapping[tuple[str, str], Counter[bytes]]) -> Snapshot:
+    tables = {
+        database: {
+            table: sorted((Counter(rows) - lines.get((database, table), Counter())).elements())
+            for table, rows in each.items()
+        }
+        for database, each in before.tables.items()
+    }
+    return Snapshot(tables=tables, sequences=before.sequences)
