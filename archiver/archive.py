@@ -17,7 +17,7 @@ from archiver.catalog import Model
 from archiver.coverage import completeness
 from archiver.encryption import Keys
 from archiver.extract import Extract, Extraction, IdArrays
-from archiver.fence import fenced
+from archiver.fence import fenced, let_in
 from archiver.folders import work_folder
 from archiver.mapping.stored_schemas import StoredSchemas
 from archiver.postgres import DatabaseError, Session
@@ -73,6 +73,18 @@ class Outcome:
 
 
 Tell = Callable[[Outcome], None]
+
+
+def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
+    """The live tenant that is not archived for the year; UsageError where there is none.
+
+    Of one that is archived the fence is opened: a run that was killed at its very end left it closed.
+    """
+    try:
+        return choice.one_to_archive(archiver.place, tenant_id, year)
+    except choice.ArchivedError:
+        let_in(archiver.fence, archiver.model.tenant.noun, tenant_id)
+        raise
 
 
 def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: Tell) -> list[Outcome]:

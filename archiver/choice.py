@@ -17,12 +17,16 @@ BACK = (State.ARCHIVED, State.RESTORING)  # what can be restored
 AT_REST = (State.ARCHIVED, State.STORED, State.VERIFIED)  # archived, or left by an extraction that failed
 
 
+class ArchivedError(UsageError):
+    """It is archived already."""
+
+
 def one_to_archive(place: Workplace, tenant_id: int, year: int) -> Tenant:
     """The live tenant that is not archived for the year."""
     noun = place.model.tenant.noun
     refuse_partial(noun, records.of_tenant(place.master, tenant_id))
     if tenant_id in _archived(place, year):
-        raise UsageError(
+        raise ArchivedError(
             f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
             hint=f"inv archive.show {tenant_id} shows it, inv restore.{noun} {tenant_id} brings it back.",
         )

@@ -21,18 +21,35 @@ def fenced(fence: Fence | None, noun: str, tenant_id: int) -> Iterator[None]:
     if fence is None:
         yield
         return
-    who, failed = f"the fence of {noun} {tenant_id}", ""
+    who = f"the fence of {noun} {tenant_id}"
     if failure := _run(fence.close, tenant_id):
+        _run(fence.open, tenant_id)  # it may have closed all the same
         raise RefusedError(f"Closing {who} failed: {failure}. Nothing was begun.", hint="See `fence` in the inventory.")
     try:
         yield
     except CutoverError as error:
-        failed = f"{error} "
+        # What went wrong stays what it was: unknown stays unknown.
+        with_fence = _still_closed(fence, who, tenant_id)
+        error.args = (" ".join([str(error), *with_fence]),)
         raise
-    finally:
-        if failure := _run(fence.open, tenant_id):
-            hint = f"Run: {_filled(fence.open, tenant_id)}"
-            raise CutoverError(f"{failed}Opening {who} failed: {failure}. It is still closed.", hint=hint)
+    except BaseException:
+        _run(fence.open, tenant_id)
+        raise
+    if told := _still_closed(fence, who, tenant_id):
+        raise CutoverError(*told)
+
+
+def let_in(fence: Fence | None, noun: str, tenant_id: int) -> None:
+    """Opens the fence of a tenant that nobody is at work on: a run that was killed may have left it closed."""
+    if fence and (told := _still_closed(fence, f"the fence of {noun} {tenant_id}", tenant_id)):
+        raise CutoverError(*told)
+
+
+def _still_closed(fence: Fence, who: str, tenant_id: int) -> list[str]:
+    """Opens the fence; a sentence where that fails, else nothing."""
+    failure = _run(fence.open, tenant_id)
+    command = _filled(fence.open, tenant_id)
+    return [f"Opening {who} failed: {failure}. It is still closed; run: {command}"] if failure else []
 
 
 def _run(command: str, tenant_id: int) -> str:

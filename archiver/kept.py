@@ -69,10 +69,14 @@ def of_record(master: Session, record: Record) -> list[Kept]:
 
 
 def from_older(master: Session, record: Record, rows: Collection[Kept]) -> list[Kept]:
-    """Which of these live rows came unchanged out of an archive that is older than the record's."""
+    """Which of these live rows came unchanged out of an archive that is older than the record's.
+
+    Only what was restored, whole or in part, came out of its archive: else the row was never away.
+    """
     found = master.rows(
         "SELECT DISTINCT w.* FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
-        " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.archived_at < %s",
+        " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.archived_at < %s"
+        " AND NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id AND r.partial = '[]')",
         (*_columns(rows), record.archived_at),
         doing="asking where live rows came from",
     )
@@ -97,6 +101,11 @@ def forget(master: Session) -> None:
         " OR r.archived_at > k.archived_at)",
         doing="forgetting which rows stayed",
     )
+
+
+def drop(master: Session, record: Record) -> None:
+    """Drops what was noted of an archive that is dropped: nothing can have come out of it."""
+    master.execute("DELETE FROM archiver.kept WHERE record_id = %s", (record.id,), doing="forgetting which rows stayed")
 
 
 def _columns(rows: Collection[Kept]) -> tuple[list[str], list[str], list[str]]:

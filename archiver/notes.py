@@ -59,10 +59,13 @@ def entries(
 
 
 def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:
-    """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled."""
+    """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled.
+
+    It carries the moment at which the record began: a master that was set back gives ids out twice.
+    """
     session.execute(
-        "INSERT INTO archiver.markers (record_id, act, content) VALUES (%s, %s, %s)",
-        (record.id, act, json.dumps(content, default=str)),
+        "INSERT INTO archiver.markers (record_id, started_at, act, content) VALUES (%s, %s, %s, %s)",
+        (record.id, record.started_at, act, json.dumps(content, default=str)),
         doing="writing the marker",
     )
 
@@ -71,7 +74,7 @@ def marked(session: Session | None, record: Record, act: str) -> dict[str, Any] 
     """What the marker of an act holds, or None where the act did not happen, or there is no shard to mark."""
     if session is None:
         return None
-    row = session.row("SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+    row = session.row(f"SELECT content {_OWN} AND act = %s", (*_own(record), act), doing="looking for a marker")
     return row[0] if row else None
 
 
@@ -79,13 +82,21 @@ def acts(session: Session | None, record: Record) -> set[str]:
     """The acts of which a record's markers tell."""
     if session is None:
         return set()
-    rows = session.rows("SELECT act FROM archiver.markers WHERE record_id = %s", (record.id,))
+    rows = session.rows(f"SELECT act {_OWN}", _own(record), doing="looking for markers")
     return {row[0] for row in rows}
 
 
 def unmark(session: Session, record: Record, act: str) -> None:
     """Takes a marker away, in the transaction that undoes the act."""
-    session.execute("DELETE FROM archiver.markers WHERE record_id = %s AND act = %s", (record.id, act))
+    session.execute(f"DELETE {_OWN} AND act = %s", (*_own(record), act), doing="taking a marker away")
+
+
+# Markers that an older version of this tool left carry no moment of their own.
+_OWN = "FROM archiver.markers WHERE record_id = %s AND started_at IN (%s, 'epoch')"
+
+
+def _own(record: Record) -> tuple[int, datetime]:
+    return record.id, record.started_at
 
 
 def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:

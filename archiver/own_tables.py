@@ -74,6 +74,9 @@ CREATE TABLE IF NOT EXISTS archiver.markers (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (record_id, act)
 );
+ALTER TABLE archiver.markers ADD COLUMN IF NOT EXISTS started_at timestamptz NOT NULL DEFAULT 'epoch';
+ALTER TABLE archiver.markers DROP CONSTRAINT IF EXISTS markers_pkey,
+    ADD CONSTRAINT markers_pkey PRIMARY KEY (record_id, act, started_at);
 CREATE TABLE IF NOT EXISTS archiver.gone (
     record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
     table_name text NOT NULL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -94,29 +94,35 @@ def _restore(
     archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
 ) -> dict[str, Loaded]:
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
-    site, model = archiver.place.site(record.shard), archiver.model
-    record = _still_archived(archiver, record)
-    path = fetch(archiver.bucket, record, work)
-    with opened(path, archiver.keys) as whole:
-        belongs_to(whole, record.tenant_id, record.year)
-        mappings = fitting(site, whole, last)
-        with part.wanted(whole, model, mappings, only, work) as archive:
-            incoming = Incoming(site=site, model=model, archive=archive, mappings=mappings)
-            record = _begin(site, record, only)
-            try:
-                return _load_both(incoming, record, only)
-            except CutoverError as error:
-                _step_back(site, record)
-                refuse_by_rows(incoming, error)
-                raise
+    site, record = archiver.place.site(record.shard), _still_archived(archiver, record)
+    try:
+        path = fetch(archiver.bucket, record, work)
+        with opened(path, archiver.keys) as whole:
+            belongs_to(whole, record.tenant_id, record.year)
+            mappings = fitting(site, whole, last)
+            with part.wanted(whole, archiver.model, mappings, only, work) as archive:
+                incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
+                return _bring_back(incoming, _begin(site, record, only), only)
+    except CutoverError:
+        _step_back(site, record)
+        raise
+
+
+def _bring_back(incoming: Incoming, record: Record, only: Part | None) -> dict[str, Loaded]:
+    try:
+        return _load_both(incoming, record, only)
+    except CutoverError as error:
+        refuse_by_rows(incoming, error)
+        raise
 
 
 def _begin(site: Site, record: Record, only: Part | None) -> Record:
-    """Writes that rows are coming back; a part must not lie over a whole tenant that is half back."""
-    if only and LOADED in _pending(site, record):
+    """Writes that rows are coming back; a part must not lie over what is half back."""
+    if only and (half := _pending(site, record) - {_act(only)}):
+        what = ", ".join(act.removeprefix(LOADED).strip() or "all" for act in sorted(half))
         raise RefusedError(
-            f"Restoring {only} refused: a run that was cut off has brought back all of the shard's rows.",
-            hint="End that first: the same command for the whole.",
+            f"Restoring {only} refused: a run that was cut off has brought back the shard's rows of {what}.",
+            hint="End that first: the same command for it, or for the whole.",
         )
     if only in record.partial and site.apart:
         notes.unmark(site.apart, record, _act(only))  # it tells of another time
@@ -127,7 +133,7 @@ def _step_back(site: Site, record: Record) -> None:
     """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
         if not _pending(site, record):
-            records.step_back(site.master, record, State.ARCHIVED)
+            records.step_back(site.master, replace(record, state=State.RESTORING), State.ARCHIVED)
 
 
 def _act(only: Part | None) -> str:
@@ -159,6 +165,8 @@ def _load_both(incoming: Incoming, record: Record, only: Part | None) -> dict[st
         live = _neighbours(site, incoming.model, record, only)
         loaded = _load_shard(incoming, site.apart, record, live, _act(only)) if site.apart else {}
         loaded |= load_database(incoming, MASTER, live)
+        for session in site.sessions.values():
+            session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(site.master, record, incoming.archive, loaded, only)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:

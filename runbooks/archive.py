@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice
-from archiver.archive import Archiver, archive
+from archiver.archive import Archiver, archive, chosen
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
 from archiver.tenants import Exclude, Tenant
@@ -58,7 +58,7 @@ def school(
             )
         )
     with open_archiver(environment, f"archive.school {tenant_id}", identity=identity) as archiver:
-        tenant = choice.one_to_archive(archiver.place, tenant_id, order.year)
+        tenant = chosen(archiver, tenant_id, order.year)
         with archiver.place.keeping("school", tenant.id, tenant.shard):
             _archive(archiver, [tenant], order)
 

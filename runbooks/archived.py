@@ -87,7 +87,7 @@ def list_(
     environment = load_environment(env, read_only=True)
     with workplace(environment, "archive.list") as place:
         if orphans:
-            stray = unnamed(Bucket(environment.store), place.master)
+            stray = unnamed(Bucket(environment.store), place)
             _print(to_json(stored.to_json()) if json else showing.orphan_line(stored) for stored in stray)
         else:
             found = records.read_if_any(place.master, **wanted, shard=shard or None, name=name)

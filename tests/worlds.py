@@ -10,7 +10,7 @@ from datetime import date
 import psycopg2
 
 from archiver import choice, setup
-from archiver.archive import Archiver, Outcome, archive
+from archiver.archive import Archiver, Outcome, archive, chosen
 from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
 from archiver.loading import restore_plan
@@ -55,7 +55,7 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                tenant = choice.one_to_archive(archiver.place, tenant_id, year)
+                tenant = chosen(archiver, tenant_id, year)
                 with archiver.place.keeping("school", tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes

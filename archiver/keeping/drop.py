@@ -28,6 +28,7 @@ def drop(archiver: Archiver, record: Record) -> None:
     archiver.bucket.delete(archiver.bucket.key(record.location))
     with master.transaction(doing=f"dropping {record.tarball}"):
         records.remove(master, record)
+        kept.drop(master, record)
         kept.forget(master)
         notes.log(master, "drop", record, _details(record))
 

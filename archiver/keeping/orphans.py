@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from archiver import layout, records
-from archiver.postgres import Session
 from archiver.storage import Bucket, Stored
+from archiver.workplace import Workplace
 
 
-def orphans(bucket: Bucket, master: Session) -> tuple[Stored, ...]:
+def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
     """The objects that no record names, by location; schemas, which archives name by their fingerprints, are none.
 
-    The store is listed first: a record names its object before the object is there, so none at work is listed.
+    Nobody else may be at work meanwhile: a record may be about to move to an object that none names yet.
+    Raises LockedError where somebody is.
     """
-    there = sorted(bucket.objects(), key=lambda stored: stored.location)
-    named = {record.location for record in records.read_if_any(master)}
+    with place.alone():
+        there = sorted(bucket.objects(), key=lambda stored: stored.location)
+        named = {record.location for record in records.read_if_any(place.master)}
     schemas = bucket.location(layout.SCHEMAS)
     return tuple(stored for stored in there if stored.location not in named and not stored.location.startswith(schemas))

@@ -160,12 +160,7 @@ def _all_came(table: TableName, inserted: int, wanted: int) -> None:
 
 def _keep(session: Session, one: Staged) -> None:
     """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
-    if not one.shape.primary_key:
-        return
-    query = SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
-        one.live, one.place, one.match, SQL(", ").join(Identifier("l", key) for key in one.shape.primary_key)
-    )
-    session.rows(query, doing=f"looking at the live rows of {one.table}")
+    session.rows(one.there, doing=f"looking at the live rows of {one.table}")
 
 
 def _replace(session: Session, one: Staged, older: Collection[Kept]) -> int:

@@ -9,6 +9,7 @@ from archiver.catalog import Link, TableName
 from archiver.kept import digest, key_text
 from archiver.postgres import SQL, Composable, Identifier
 from archiver.schema import Table, column_list, identifier, row_text
+from archiver.selection import KEYLESS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,15 @@ class Staged:
     def match(self) -> Composable:
         """That a staged row and a live row have one key; never, where there is no key."""
         return _alike(self.shape.primary_key) if self.shape.primary_key else SQL("false")
+
+    @property
+    def there(self) -> Composable:
+        """The query that locks the live rows which have a copy here, so that nobody deletes them meanwhile."""
+        order = self.shape.primary_key or KEYLESS
+        same = self.match if self.shape.primary_key else _same_copy(self)
+        return SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
+            self.live, self.place, same, SQL(", ").join(Identifier("l", name) for name in order)
+        )
 
     @property
     def missing(self) -> Composable:
@@ -73,19 +83,24 @@ def _missing_by_key(one: Staged) -> Composable:
 
 def _missing_copies(one: Staged) -> Composable:
     """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
-    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.came.issuperset(link.columns)]
     return SQL(
         "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS {copy} FROM {place} s) s"
-        " WHERE {copy} > (SELECT count(*) FROM {live} l WHERE ({near}) AND {whole_l} = {whole_s})"
+        " WHERE {copy} > (SELECT count(*) FROM {live} l WHERE {same})"
     ).format(
         columns=column_list(one.shape),
         copy=Identifier("number of the copy"),  # a plain name may be a column's
         whole_s=_whole(one.shape, "s"),
-        whole_l=_whole(one.shape, "l"),
         place=one.place,
         live=one.live,
-        near=SQL(" OR ").join(near or [SQL("true")]),
+        same=_same_copy(one),
     )
+
+
+def _same_copy(one: Staged) -> Composable:
+    """That a staged row and a live row without key say the same; the columns that have an index come first."""
+    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.came.issuperset(link.columns)]
+    whole = SQL("{} = {}").format(_whole(one.shape, "l"), _whole(one.shape, "s"))
+    return SQL("({}) AND {}").format(SQL(" OR ").join(near or [SQL("true")]), whole)
 
 
 def _whole(shape: Table, alias: str) -> Composable:

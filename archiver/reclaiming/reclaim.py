@@ -103,6 +103,7 @@ def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | 
     with _both_open(site):
         selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
         _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
+        _prove_shape(site)
         decided = decide(site, model, record, selection, went)
         delete(site, MASTER, decided.gone)
         prove_staying(site, MASTER, selection, decided.gone)
@@ -114,7 +115,7 @@ def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None
     shard = site.sessions[SHARD]
     incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        load_database(incoming, SHARD, Neighbours(kept=record.kept))
+        load_database(incoming, SHARD, Neighbours(kept=record.kept, everywhere=True))
         notes.unmark(shard, record, DELETED)
     records.step_back(site.master, record, State.VERIFIED)
 
@@ -167,7 +168,7 @@ def _commit_shard(shard: Session, model: Model, record: Record, decided: Decided
 def _commit_master(site: Site, model: Model, record: Record, decided: Decided, seconds: float | None) -> Reclaimed:
     """Commits master's deletion, together with the record's last state and the log."""
     master, gone = site.master, decided.gone
-    noted = notes.marked(site.apart, record, DELETED) or {"deleted": {}, "staying": []}
+    noted = notes.marked(site.apart, record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **noted["deleted"]}
     left = {
         str(table): rows
@@ -176,7 +177,7 @@ def _commit_master(site: Site, model: Model, record: Record, decided: Decided, s
     }
     notes.remember_gone(master, record, _keys(gone))
     index.write(master, record, _keys(decided.selection.found))
-    kept.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted["staying"])])
+    kept.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted.get("staying", ()))])
     record = records.archived(master, record, left, seconds)
     notes.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")

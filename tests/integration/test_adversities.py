@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from archiver import records
@@ -10,11 +13,13 @@ from archiver.postgres import DatabaseError
 from archiver.reclaiming import reclaim
 from archiver.records import State
 from errors import CutoverError, RefusedError, UsageError
+from inventory.load import FOLDER
+from inventory.model import Depth
 from tests import oracle
 from tests.worlds import YEAR, World, same, school_ids, sql
 
 
-def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int) -> None:
+def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: Depth = Depth.ALL) -> None:
     """Archives a school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
@@ -23,7 +28,7 @@ def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(reclaim, "_commit_master", killed)
         with pytest.raises(CutoverError, match="killed"):
-            world.archive(school)
+            world.archive(school, depth=depth)
 
 
 def state(world: World, school: int) -> State:
@@ -82,6 +87,78 @@ def test_a_foreign_key_that_would_take_another_schools_row_along_stops_the_delet
         world.archive(13)
 
     same(before, oracle.snapshot(world.dsns))
+
+
+def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselves(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written = (FOLDER / "catalog.yaml").read_text()
+    changed = written.replace("user_opted_in_rollup_reports]}", "user_opted_in_rollup_reports, hint_views]}")
+    assert changed != written
+    (tmp_path / "catalog.yaml").write_text(changed)
+    world = replace(world, environment=replace(world.environment, catalog=str(tmp_path / "catalog.yaml")))
+    cut_off(world, monkeypatch, 13, Depth.STUDENTS)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = 13")
+
+    with pytest.raises(RefusedError, match="its rows were put back from the archive"):
+        world.archive(13, depth=Depth.STUDENTS)
+
+    assert state(world, 13) is State.VERIFIED
+    before = oracle.snapshot(world.dsns)
+    world.archive(13, depth=Depth.STUDENTS)
+    world.restore(13)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_commits(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "ALTER TABLE parents_students ADD FOREIGN KEY (parent_id) REFERENCES parents"
+            " DEFERRABLE INITIALLY DEFERRED NOT VALID;"
+            "INSERT INTO parents (id, created_at, updated_at) VALUES (999999, now(), now());"
+            "INSERT INTO parents_students SELECT 999999, student_id FROM classroom_students JOIN classrooms c"
+            "  ON c.id = classroom_id JOIN students s ON s.id = student_id WHERE school_id = 13 LIMIT 1"
+        )
+    world.archive(13)
+    with sql(world, "master") as cursor:
+        cursor.execute("DELETE FROM parents WHERE id = 999999")
+    before = oracle.snapshot(world.dsns)
+
+    with pytest.raises(RefusedError, match=r"parents_students\.parent_id"):
+        world.restore(13)
+
+    same(before, oracle.snapshot(world.dsns))
+    assert state(world, 13) is State.ARCHIVED
+
+
+def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world: World) -> None:
+    before = oracle.snapshot(world.dsns)
+    with world.archiver() as archiver:
+        world.archive(13)
+        [record] = records.of_tenant(archiver.place.master, 13)
+    world.restore(13)
+    with sql(world, "master") as cursor:
+        cursor.execute(f"ALTER TABLE archiver.records ALTER COLUMN id RESTART WITH {record.id}")
+
+    world.archive(13)
+    assert oracle.snapshot(world.dsns).count("shard_3", "enrollments") < before.count("shard_3", "enrollments")
+    world.restore(13)
+
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_restore_that_was_killed_before_any_commit_and_cannot_begin_again_is_archived_again(world: World) -> None:
+    world.archive(13)
+    with world.archiver() as archiver:
+        [record] = records.of_tenant(archiver.place.master, 13)
+        records.restoring(archiver.place.master, record)
+        archiver.bucket.delete(archiver.bucket.key(record.location))
+
+    with pytest.raises(CutoverError, match=r"failed: (404|NoSuchKey)"):
+        world.restore(13)
+
+    assert state(world, 13) is State.ARCHIVED
 
 
 def test_a_school_that_moved_while_it_was_half_deleted_is_refused(

@@ -16,6 +16,7 @@ from pyrage import x25519
 
 from archiver import choice, encryption, records
 from archiver.archive import fetch
+from archiver.catalog import Part
 from archiver.encryption import Keys
 from archiver.keeping import look, proof, rewrap
 from archiver.reclaiming import reclaim
@@ -109,6 +110,22 @@ def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
         gzip.decompress(data)
     with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(data, [team.identity])), mode="r:gz") as tar:
         assert "master/students.copy" in tar.getnames()
+    holding(sealed, team).restore(SCHOOL)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def test_one_classroom_of_an_encrypted_archive_comes_back_and_then_the_rest(world: World, team: Team) -> None:
+    before, sealed = oracle.snapshot(world.dsns), encrypting(world, team)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT min(id) FROM classrooms WHERE school_id = %s", (SCHOOL,))
+        [[classroom]] = cursor.fetchall()
+    sealed.archive(SCHOOL)
+
+    holding(sealed, team).restore(SCHOOL, only=Part("classroom", classroom))
+
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT id FROM classrooms WHERE school_id = %s", (SCHOOL,))
+        assert cursor.fetchall() == [(classroom,)]
     holding(sealed, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archiver.reclaiming import decide, sharing
-from errors import CutoverError, RefusedError
+from errors import CutoverError, RefusedError, UnknownError, UsageError
 from inventory.model import Fence
 from tests import oracle
 from tests.worlds import World, same, school_ids, sql
@@ -63,22 +63,44 @@ def test_the_fence_is_opened_where_the_school_stays_live(
 
 def test_a_fence_that_does_not_close_stops_the_school_before_anything_is_touched(world: World, closed: Path) -> None:
     before = oracle.snapshot(world.dsns)
-    broken = fenced(world, closed, close="echo no such farm >&2; exit 3 # {{id}}")
+    broken = fenced(world, closed, close="touch {}/{{id}}; echo no such farm >&2; exit 3")
 
     with pytest.raises(RefusedError, match=r"Closing the fence of school 13 failed: exit 3 \(no such farm\)\. Nothing"):
         broken.archive(13, night=None)
 
     same(before, oracle.snapshot(world.dsns))
+    assert list(closed.iterdir()) == []
+
+
+def test_a_fence_that_a_killed_run_left_closed_is_opened_by_the_same_command(world: World, closed: Path) -> None:
+    world.archive(13, night=None)
+    (closed / "13").touch()
+
+    with pytest.raises(UsageError, match="School 13 is archived already for 2013"):
+        fenced(world, closed).archive(13, night=None)
+
+    assert list(closed.iterdir()) == []
 
 
 def test_a_fence_that_does_not_open_is_told_with_the_command(world: World, closed: Path) -> None:
     broken = fenced(world, closed, open_="exit 1 # {{id}}")
 
-    with pytest.raises(CutoverError, match=r"Opening the fence of school 13 failed: exit 1\. It is still") as caught:
+    told = r"Opening the fence of school 13 failed: exit 1\. It is still closed; run: exit 1 # 13"
+    with pytest.raises(CutoverError, match=told):
         broken.archive(13, night=None)
 
-    assert caught.value.hint == "Run: exit 1 # 13"
     assert 13 not in school_ids(world)
+
+
+def test_a_failure_stays_what_it_was_where_the_fence_does_not_open_either(
+    world: World, closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise UnknownError("nobody knows.")
+
+    monkeypatch.setattr(decide, "deletable", lost)
+    with pytest.raises(UnknownError, match=r"nobody knows\. Opening the fence of school 13 failed: exit 1"):
+        fenced(world, closed, open_="exit 1 # {{id}}").archive(13, night=None)
 
 
 def test_in_a_night_maintenance_mode_is_the_fence(world: World, closed: Path) -> None:

@@ -130,6 +130,25 @@ def test_a_school_archived_in_two_years_comes_back_in_either_order(world: World,
     same(before, oracle.snapshot(world.dsns))
 
 
+def test_a_row_that_only_says_what_an_older_archive_left_is_the_applications_own(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT name FROM schools WHERE id = 13")
+        [[older]] = cursor.fetchall()
+    world.archive(13, depth=Depth.STUDENTS, year=2012)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET name = 'for a while' WHERE id = 13")
+    world.archive(13, depth=Depth.STUDENTS, year=2013)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET name = %s WHERE id = 13", (older,))
+
+    [restored] = world.restore(13, year=2013)
+
+    assert (restored.tables["master.schools"].replaced, restored.tables["master.schools"].differing) == (0, 1)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT name FROM schools WHERE id = 13")
+        assert cursor.fetchall() == [(older,)]
+
+
 LATE = {
     "one of its own": (
         "INSERT INTO taggings (taggable_type, taggable_id, tag_id) VALUES ('School', 13, 1)",
