@@ -32,9 +32,21 @@ class Rows:
         """What says of a row what it holds in these columns."""
         return itemgetter(*map(self.columns.index, columns))
 
+    def key_in(self, link: Link) -> Callable[[tuple[Any, ...]], Key]:
+        """What says of a row what it holds in a link's columns; None where it does not meet the link's condition."""
+        key_of = self.key_of(link.columns)
+        if link.where is None:
+            return key_of
+        place = self.columns.index(link.where)
+        return lambda row: key_of(row) if row[place] else None
+
     def values(self, columns: Sequence[str]) -> list[Key]:
         """The distinct values of linking columns, without NULL, in order of appearance."""
         return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if whole(key)]
+
+    def named(self, link: Link) -> set[Key]:
+        """The keys by which these rows are found or needed in a link."""
+        return {key for key in map(self.key_in(link), self.rows) if whole(key)}
 
     def identities(self) -> list[Key]:
         """The rows' identities."""

@@ -18,7 +18,7 @@ def appeared(site: Site, model: Model, record: Record, decided: Decided) -> dict
     now = select(site, model, record.tenant_id, known=decided.selection.values)
     more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.found.items()})
     for link in (*model.links, *model.needs):
-        keys = set(decided.gone[link.child].values(link.columns))
+        keys = decided.gone[link.child].named(link)
         if keys and not _leads_to_one(site, link):
             more[str(link.parent)] += len(named_outside(site, now, link, keys))
     return {table: rows for table, rows in more.items() if rows > 0}

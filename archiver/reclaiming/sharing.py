@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from archiver.catalog import Link, Model, TableName
-from archiver.selection import Key, Rows, Selection, Values, whole
+from archiver.selection import Key, Rows, Selection, Values
 from inventory.model import Depth
 
 Live = Callable[[Link, set[Key]], set[Key]]  # of these keys of a link, which a live row outside the tenant names
@@ -83,7 +83,7 @@ def _settled(
 def _reached(model: Model, rows: Rows, table: TableName, gone: Mapping[TableName, Rows], went: Values) -> Sequence[Row]:
     """The rows that a row which goes leads to."""
     keys = [
-        (_key_of(rows, link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
+        (rows.key_in(link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
         for link in model.found_by(table)
     ]
     return [row for row in rows.rows if any(key_of(row) in parents for key_of, parents in keys)]
@@ -104,19 +104,9 @@ def _unneeded(
 
 def _without(rows: Rows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]) -> Sequence[Row]:
     """Those of them whose key in a link nobody needs."""
-    key_of = _key_of(rows, link)
-    keys = {key for row in going if whole(key := key_of(row))}
+    key_of, keys = rows.key_in(link), _only(rows, going).named(link)
     staying = needed(keys) if keys else set()
     return [row for row in going if key_of(row) not in staying] if staying else going
-
-
-def _key_of(rows: Rows, link: Link) -> Callable[[Row], Key]:
-    """What a row says in a link's columns; None where the link's condition does not hold for it."""
-    key_of = rows.key_of(link.columns)
-    if link.where is None:
-        return key_of
-    place = rows.columns.index(link.where)
-    return lambda row: key_of(row) if row[place] else None
 
 
 def _only(rows: Rows, chosen: Sequence[Row]) -> Rows:

@@ -75,6 +75,20 @@ def _conditional(kind: str, value: str) -> Product:
     return product([tags], links, {tags.path: cells})
 
 
+def _met_by_none() -> Product:
+    """A row of one tenant that names a row of the other, but for the condition of the link."""
+    rooms = table("rooms", ID, OWNER, key=())
+    tags = table("tags", ID, OWNER, Column(name="room", type="bigint"), Column(name="kind", type="text"))
+    return product(
+        [rooms, tags],
+        [owned(rooms.path), owned(tags.path), Link(tags.path, ("room",), rooms.path, ("id",), ("kind", "Room"))],
+        {
+            rooms.path: [{"id": "1", "owner": "1"}, {"id": "2", "owner": "2"}],
+            tags.path: [{"id": "1", "owner": "1", "room": "2", "kind": "Planet"}],
+        },
+    )
+
+
 def _holding(kind: str, value: str) -> Product:
     """Rows with a value of such a type."""
     things = table("things", ID, OWNER, Column(name="held", type=kind))
@@ -146,6 +160,7 @@ PINNED = {
     "a condition on a boolean": _conditional("boolean", "true"),
     "a condition on padded text": _conditional("character(3)", "a  "),
     "a condition that says None": _conditional("text", "None"),
+    "a condition that a row does not meet": _met_by_none(),
     "a domain over an array of an enum": _holding("public.lights", "{on,NULL}"),
     "ids wider than what names them": _wide_ids(),
     "a column that is called copy": _copies(),
