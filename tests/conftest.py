@@ -21,6 +21,8 @@ from tests.worlds import DATABASES, SHARDS, NewWorld, World, environment
 ROLE = "apangea"  # owns the databases and is no superuser
 PASSWORD = "a password of the tests"
 BUCKET = "archives"
+# Nobody kills this server, and what autovacuum does is chance.
+SETTINGS = {"max_connections": "200", "fsync": "off", "autovacuum": "off"}
 COUNTER = itertools.count(1)
 
 
@@ -46,7 +48,7 @@ def cluster(servers_home: Path) -> Cluster:
             passfile=servers_home / "passfile",
         )
         postgres_server.write_passfile(cluster.passfile, "*", PASSWORD)
-        postgres_server.create(cluster, password=PASSWORD, settings={"max_connections": "200", "fsync": "off"})
+        postgres_server.create(cluster, password=PASSWORD, settings=SETTINGS)
         postgres_server.start(cluster)
     cluster.sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
     for name in DATABASES:

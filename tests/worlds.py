@@ -35,12 +35,22 @@ class World:
     environment: Environment
     dsns: Mapping[str, str]  # by database; for psql and the oracle
     identity: str = ""  # the operator's file, where archives are encrypted
+    worker: Archiver | None = None  # who does all the work; none: a new one each time
 
     @contextmanager
     def archiver(self, purpose: str = "test") -> Iterator[Archiver]:
-        """Sessions of its own, as one more worker would have."""
+        """Sessions of its own, as one more worker would have, unless one does all the work."""
+        if self.worker:
+            yield self.worker
+            return
         with setup.archiver(self.environment, purpose, identity=self.identity) as archiver:
             yield archiver
+
+    @contextmanager
+    def by_one_worker(self) -> Iterator[World]:
+        """The same world for many acts in a row: to begin takes longer than a small school."""
+        with self.archiver() as archiver:
+            yield replace(self, worker=archiver)
 
     def archive(
         self,

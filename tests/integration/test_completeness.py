@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from archiver.coverage import completeness
@@ -131,7 +133,7 @@ def test_a_partitioned_table_is_one_table(world: World) -> None:
         found = completeness.compare(archiver.place)
 
     assert [name for name in live.tables if name.startswith("reading")] == ["readings"]
-    assert live.sizes["readings"] == Size(rows=4, bytes=size)
+    assert replace(live.sizes["readings"], analyzed_at=None) == Size(rows=4, bytes=size)
     assert live.triggers[("readings", "touched")]
     assert [problem for problem in found.problems if "reading" in problem] == [
         "master.readings.(school, customer) can point at master.schools, and the catalog does not know the table. "
