@@ -10,7 +10,7 @@ from inventory.model import Depth
 from tests.torture.kills import Blow, Kill, Matrix, Tried, behind_a_wire
 from tests.worlds import World
 
-ROUNDS = 4  # of two blows each
+ROUNDS = 3  # of two blows each
 
 
 @pytest.mark.parametrize(("school", "depth"), [(13, Depth.ALL), (5, Depth.STUDENTS)])

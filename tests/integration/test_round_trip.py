@@ -25,8 +25,7 @@ def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_by
             same(before, oracle.snapshot(world.dsns))
 
 
-@pytest.mark.parametrize("depth", Depth)
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(("order", "depth"), list(enumerate(Depth, start=1)))
 def test_all_schools_out_and_back_in_random_order(world: World, depth: Depth, order: int) -> None:
     before, schools = oracle.snapshot(world.dsns), school_ids(world)
     expected = oracle.expected_after_archiving(world.dsns, schools, depth.value)

@@ -13,7 +13,7 @@ from tests.properties.product import Product
 from tests.properties.trial import out_and_back
 from tests.worlds import NewWorld, World
 
-CASES = 30
+CASES = 24
 
 
 @pytest.fixture(scope="module")
