@@ -96,25 +96,24 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
 
 def sequences_too_low(site: Site, mappings: Mappings, manifest: Manifest) -> Iterator[RefusedError]:
     """Each sequence that would give an archived id out a second time, under its name of today."""
-    for name, highest in manifest.highest.items():
-        database, table, column = name.split(".")
-        sequence = _sequence(mappings[database].by_source.get(TableName(database, table)), column)
-        if sequence is None:
-            continue
-        query = SQL("SELECT last_value FROM {}").format(SQL(sequence))
-        last = site.sessions[database].row(query, doing=f"reading {sequence}")[0]
-        if last < highest:
-            stands = f"The sequence {sequence} stands at {last}, below the archived id {highest}"
-            yield RefusedError(
-                f"{stands}: it would give ids out twice.", hint=f"SELECT setval('{sequence}', {highest});"
-            )
+    for database, mapping in mappings.items():
+        for sequence, highest in _numbered(mapping.tables, manifest):
+            query = SQL("SELECT last_value FROM {}").format(SQL(sequence))
+            last = site.sessions[database].row(query, doing=f"reading {sequence}")[0]
+            if last < highest:
+                stands = f"The sequence {sequence} stands at {last}, below the archived id {highest}"
+                yield RefusedError(
+                    f"{stands}: it would give ids out twice.", hint=f"SELECT setval('{sequence}', {highest});"
+                )
 
 
-def _sequence(table: TableMapping | None, archived: str) -> str | None:
-    """What numbers today the column that an archived one became."""
-    if table is None:
-        return None
-    return next((column.sequence for column in table.shape.columns if table.origins[column.name] == archived), None)
+def _numbered(tables: Iterable[TableMapping], manifest: Manifest) -> Iterator[tuple[str, int]]:
+    """What numbers today a column that came, and the highest number that did."""
+    for table in tables:
+        for column in table.shape.columns:
+            highest = manifest.highest.get(f"{table.source}.{table.origins[column.name]}")
+            if column.sequence is not None and highest is not None:
+                yield column.sequence, highest
 
 
 _DEFAULTS = """

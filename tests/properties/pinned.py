@@ -108,6 +108,12 @@ def _wide_ids() -> Product:
     )
 
 
+def _dotted() -> Product:
+    """A numbered table with a name that only quotes make one."""
+    dotted = table("a.b", Column(name="id", type="bigint", nullable=False, numbered="serial"), OWNER)
+    return product([dotted], [owned(dotted.path)], {dotted.path: [{"id": "7", "owner": "1"}]})
+
+
 def _copies() -> Product:
     """Rows without key that two tenants share, with a column that a query might name so, too."""
     notes = table("notes", OWNER, Column(name="copy", type="bigint"), key=())
@@ -163,6 +169,7 @@ PINNED = {
     "a condition that a row does not meet": _met_by_none(),
     "a domain over an array of an enum": _holding("public.lights", "{on,NULL}"),
     "ids wider than what names them": _wide_ids(),
+    "a name with a dot in it": _dotted(),
     "a column that is called copy": _copies(),
     "rows that need rows of their table": _needed_in_line(),
     "a depth that starts from shared rows": _start_shared(),
