@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -26,6 +27,11 @@ def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypt
     """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
     ending = ENCRYPTED if encrypted else ""
     return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
+
+
+def is_archive(key: str) -> bool:
+    """Whether a key of the store is one that `object_key` makes; schemas and journals lie there too."""
+    return re.fullmatch(r"\d+/\d+/[^/]+/[^/]+", key) is not None
 
 
 def schema_key(fingerprint: str) -> str:

@@ -121,6 +121,29 @@ class Bucket:
             raise self._failed("Fetching", key, error) from error
         return file_digests(path)
 
+    def put_text(self, key: str, text: str) -> bool:
+        """Stores a small text in one request; False where another stands at that key already."""
+        body = text.encode()
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        try:
+            self._client.put_object(
+                Bucket=self._store.bucket, Key=self._full(key), Body=body, ChecksumSHA256=checksum, IfNoneMatch="*"
+            )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "PreconditionFailed":
+                raise self._failed("Storing", key, error) from error
+            return self.text(key) == text  # our own put, whose answer was lost
+        return True
+
+    def text(self, key: str) -> str | None:
+        """A small text; none where there is no such object."""
+        try:
+            return self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"].read().decode()
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "NoSuchKey":
+                return None
+            raise self._failed("Fetching", key, error) from error
+
     def delete(self, key: str) -> None:
         """Deletes an object; one that is not there is success."""
         try:

@@ -17,7 +17,7 @@ from inventory.model import Environment
 from runbooks import summary
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
-from runbooks.engine.journal import FileJournal, Journal, Kind, Redactor, read_events
+from runbooks.engine.journal import Event, FileJournal, Journal, Kind, Redactor, read_events
 from runbooks.engine.lock import held, holder
 from runbooks.engine.person import Imagined, Nobody, Operator
 from runbooks.engine.plan import Plan
@@ -74,6 +74,11 @@ class Files:
         if self.journal.exists():
             stamp = datetime.fromtimestamp(self.journal.stat().st_mtime, UTC)
             self.journal.rename(self.journal.with_name(f"journal-{stamp:%Y%m%dT%H%M%S%f}.jsonl"))
+
+
+def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
+    """The night's journal so far, for whoever only reads it; empty where it has not begun."""
+    return read_events(Files(environment, date).journal)
 
 
 def refuse_if_at_work(environment: Environment) -> None:
@@ -136,7 +141,7 @@ def run_dry(plan: Plan) -> None:
 def show_status(environment: Environment, plan: Plan) -> None:
     """Where the night stands; UsageError where it has not begun."""
     files = Files(environment, plan.date)
-    events = read_events(files.journal)
+    events = events_of(environment, plan.date)
     if not events:
         raise UsageError(f"{plan.title} has not begun.", hint="inv cutover.run begins it.")
     summary.show_status(Console(clock=SystemClock()), plan, events, at_work=holder(files.lock))

@@ -6,22 +6,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import dns.exception
 import dns.resolver
 
 from archiver.postgres import connect
+from archiver.storage import Bucket
 from archiver.who import operator
 from errors import CutoverError
-from inventory.model import Database, Dns, Environment
+from inventory.model import Database, Dns, Environment, Store
 from runbooks.engine.actions import DnsLookup, HttpGet, Reading, SqlQuery
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.fleet import Fleet
 from runbooks.engine.jobs import RemoteJobs
 from runbooks.engine.world import LiveWorld
 
+FOLDER = "cutover"  # in the store: nights, and who is at work
 PATIENCE = 10  # seconds for an answer
 STATEMENT_TIMEOUT = "60s"
 
@@ -41,6 +43,25 @@ def live_world(environment: Environment, clock: SystemClock) -> Iterator[LiveWor
         )
     finally:
         fleet.close()
+
+
+class StoreShelf:
+    """The environment's store: a folder beside the archives."""
+
+    def __init__(self, store: Store) -> None:
+        self._bucket = Bucket(replace(store, prefix=f"{store.prefix}/{FOLDER}"))
+
+    def put_new(self, name: str, text: str) -> bool:
+        """Keeps a text for good; False where another stands there already. StorageError where the store fails."""
+        return self._bucket.put_text(name, text)
+
+    def get(self, name: str) -> str | None:
+        """The text of that name, if there is one; StorageError where the store fails."""
+        return self._bucket.text(name)
+
+    def names(self, start: str) -> list[str]:
+        """Every name that begins so, in order; StorageError where the store fails."""
+        return sorted(self._bucket.keys(start))
 
 
 @dataclass(frozen=True)

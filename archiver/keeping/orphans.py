@@ -8,7 +8,7 @@ from archiver.workplace import Workplace
 
 
 def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
-    """The objects that no record names, by location; schemas, which archives name by their fingerprints, are none.
+    """The archives that no record names, by location.
 
     Nobody else may be at work meanwhile: a record may be about to move to an object that none names yet.
     Raises LockedError where somebody is.
@@ -16,5 +16,5 @@ def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
     with place.alone():
         there = sorted(bucket.objects(), key=lambda stored: stored.location)
         named = {record.location for record in records.read_if_any(place.master)}
-    schemas = bucket.location(layout.SCHEMAS)
-    return tuple(stored for stored in there if stored.location not in named and not stored.location.startswith(schemas))
+    archives = [stored for stored in there if layout.is_archive(bucket.key(stored.location))]
+    return tuple(stored for stored in archives if stored.location not in named)

@@ -57,6 +57,19 @@ class Dns(Protocol):
         """A row (name, address) for each address; none for a name that does not exist."""
 
 
+class Shelf(Protocol):
+    """Small texts of an environment, kept where every machine that works on it sees them."""
+
+    def put_new(self, name: str, text: str) -> bool:
+        """Keeps a text for good; False where another stands under that name already."""
+
+    def get(self, name: str) -> str | None:
+        """The text of that name; none where there is none."""
+
+    def names(self, start: str) -> list[str]:
+        """Every name that begins so, in order."""
+
+
 class Clock(Protocol):
     """Tells the time and waits."""
 
