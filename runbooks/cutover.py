@@ -75,12 +75,14 @@ def status(context: Context, date: str = "", env: str = "") -> None:
     night.show_status(environment, plan_of(environment, day))
 
 
-@task(help=HELP)
-def resume(context: Context, date: str = "", env: str = "", yes_production: bool = False) -> None:
-    """Go on with a night that stopped; what nobody knows is settled first, what is done is not done again."""
+@task(help={**HELP, "take-over": "although somebody on another machine is at work: once that machine is gone for good"})
+def resume(
+    context: Context, date: str = "", env: str = "", take_over: bool = False, yes_production: bool = False
+) -> None:
+    """Go on with a night that stopped, also from another machine; what is done is not done again."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.resume(environment, plan_of(environment, day), night.cast())
+    night.resume(environment, plan_of(environment, day), night.cast(), take_over=take_over)
 
 
 def plan_of(environment: Environment, day: Date) -> Plan:
@@ -103,7 +105,7 @@ def plan_of(environment: Environment, day: Date) -> Plan:
     )
 
 
-def rehearse(environment: Environment, day: Date, *, go_on: bool = False) -> None:
+def rehearse(environment: Environment, day: Date, *, go_on: bool = False, take_over: bool = False) -> None:
     """The whole night with a played person: on a fresh journal, or what is left of it.
 
     Raises UsageError anywhere but in a rehearsal.
@@ -116,7 +118,7 @@ def rehearse(environment: Environment, day: Date, *, go_on: bool = False) -> Non
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
         cast = night.Cast(clock, console, Played(fleet, console))
         if go_on:
-            night.resume(environment, plan, cast)
+            night.resume(environment, plan, cast, take_over=take_over)
         else:
             night.run(environment, plan, cast, afresh=True)
 

@@ -47,6 +47,12 @@ class Played:
         """Nothing is skipped in a rehearsal."""
         return "the played person skips nothing"
 
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """A rehearsal is gone on with as it is now."""
+        for statement in (*statements, f"{question} The played person says yes."):
+            self.console.say(f"    {statement}")
+        return True
+
     def _type(self, command: RemoteCommand) -> None:
         reading = self.ssh.run(command)
         if reading.code != 0:

@@ -15,7 +15,7 @@ from inventory.model import Environment
 from rehearsal import lab
 from rehearsal.layout import chosen_home
 from rehearsal.status import Status
-from runbooks import cutover, night
+from runbooks import cutover, logbook
 from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.console import say
 from runbooks.engine.fleet import Fleet
@@ -89,7 +89,7 @@ def run(context: Context, date: str = "", schools: str = str(lab.DEFAULT_SCHOOLS
     day = parse_date(date) if date else min(environment.nights)
     environment.night(day)
     count = parse_schools(schools)
-    night.refuse_if_at_work(environment)
+    logbook.refuse_if_at_work(environment)
     lab.down(home)
     lab.up(home, schools=count)
     try:

@@ -221,6 +221,27 @@ class FakeDns:
         return Reading(rows=tuple((name, names[name]) for name in lookup.names if name in names))
 
 
+class FakeShelf:
+    """A shelf in memory; a test may let it fail before or after it has kept a text."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.fails: dict[str, bool] = {}  # name: whether the text is kept all the same
+
+    def put_new(self, name: str, text: str) -> bool:
+        if name in self.fails:
+            if self.fails.pop(name):
+                self.texts[name] = text
+            raise CutoverError(f"Storing {name} failed: 503.")
+        return self.texts.setdefault(name, text) == text
+
+    def get(self, name: str) -> str | None:
+        return self.texts.get(name)
+
+    def names(self, start: str) -> list[str]:
+        return sorted(name for name in self.texts if name.startswith(start))
+
+
 @dataclass
 class FakePerson:
     """Does by hand what it is told, or what the script says at `step host`."""
@@ -251,6 +272,10 @@ class FakePerson:
 
     def reason(self, step: Step, task: HostTask) -> str:
         return "the test says so"
+
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        self.asked.append("\n".join([*statements, question]))
+        return self.confirms
 
     def _scripted(self, question: str, default: Choice | None) -> Choice | None:
         answers = self.script.get(question)
@@ -363,9 +388,9 @@ class Theatre:
     def run(self) -> None:
         """Runs the night, or goes on with it."""
         if not self.journal.events:
-            self.journal.append(Kind.BEGAN, run="test", digest=self.plan.digest)
+            self.stage.begin()
         else:
-            self.journal.append(Kind.RESUMED, digest=self.plan.digest)
+            self.stage.go_on()
         Runner(self.stage).run()
 
     def outcomes(self) -> dict[str, str]:

@@ -35,6 +35,7 @@ class History:
 
     run: str = ""
     digest: str = ""
+    plan: tuple[str, ...] = ()  # its lines
     began: datetime | None = None
     ended: datetime | None = None
     tasks: dict[tuple[str, str], Past] = field(default_factory=dict)  # (step, host)
@@ -55,11 +56,13 @@ def read_history(events: Iterable[Event]) -> History:
 
 
 def _begin(history: History, event: Event) -> None:
-    history.run, history.digest, history.began = event.data["run"], event.data["digest"], event.at
+    history.run, history.began = event.data["run"], event.at
+    _resume(history, event)
 
 
 def _resume(history: History, event: Event) -> None:
     history.digest, history.ended = event.data["digest"], None
+    history.plan = tuple(event.data.get("plan", history.plan))
 
 
 def _answer(history: History, event: Event) -> None:

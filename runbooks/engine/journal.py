@@ -104,6 +104,7 @@ class Journal:
         """Writes an event; when this returns, it is kept."""
         clean = self._redactor.clean(data)
         with self._writing:
+            self._settle()
             number = len(self._events) + 1
             event = Event(
                 number=number, at=self._now(), kind=kind, operator=self._operator, step=step, host=host, data=clean
@@ -111,6 +112,9 @@ class Journal:
             self._keep(event)
             self._events.append(event)
         return event
+
+    def _settle(self) -> None:
+        """Finishes what an earlier call left unsure; in memory nothing is."""
 
     def _keep(self, event: Event) -> None:
         """Stores it for good, or raises."""

@@ -52,6 +52,12 @@ class Operator:
             if said := self.console.typed(f"  Why is {step.title} skipped on {task.host}? "):
                 return said
 
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """Shows what it is about, and asks."""
+        for statement in statements:
+            self.console.say(f"    {statement}")
+        return self.console.ask(question, {"y": "yes", "n": "no"}) == "y"
+
     def _answer(self, question: str, answers: dict[str, str], step: Step) -> Choice:
         if step.required:
             answers.pop("s")
@@ -89,6 +95,10 @@ class Nobody:
         """Nobody skips."""
         return "nobody was there"
 
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """Nobody agrees."""
+        return False
+
 
 @dataclass(frozen=True)
 class Imagined:
@@ -116,3 +126,7 @@ class Imagined:
     def reason(self, step: Step, task: HostTask) -> str:
         """Nothing is skipped in a dry run."""
         return "dry run"
+
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """A dry run has no earlier one to differ from."""
+        return True

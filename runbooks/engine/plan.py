@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from errors import Problems
@@ -42,11 +43,20 @@ class Plan:
         return tuple(step for step in self.steps if not step.automatic or step.point_of_no_return)
 
     @property
+    def lines(self) -> list[str]:
+        """Everything that would be done, asked or looked at, a line each."""
+        steps = [line for step in self.steps for line in _described(step)]
+        return [*steps, *(str(check) for check in self.invariants)]
+
+    @property
     def digest(self) -> str:
-        """Twelve characters that change when anything does that would be done, asked or looked at."""
-        lines = [line for step in self.steps for line in _described(step)]
-        lines += [str(check) for check in self.invariants]
-        return hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:12]
+        """Twelve characters that change when one of the lines does."""
+        return hashlib.sha256(json.dumps(self.lines).encode()).hexdigest()[:12]
+
+    def changed_from(self, lines: Sequence[str]) -> list[str]:
+        """What is otherwise than in the lines of an earlier plan: `- was`, `+ is`."""
+        changes = difflib.unified_diff(lines, self.lines, n=0, lineterm="")
+        return [f"{line[0]} {line[1:]}" for line in changes if not line.startswith(("---", "+++", "@@"))]
 
 
 def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -115,6 +115,9 @@ class Person(Protocol):
     def reason(self, step: Step, task: HostTask) -> str:
         """Why a step is skipped."""
 
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """Whether the person says yes, having read the statements."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Acted:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
+from errors import AbortedError
 from runbooks.engine.debts import owed
 from runbooks.engine.history import Facts, History, Past, read_history
-from runbooks.engine.journal import Journal
+from runbooks.engine.journal import Journal, Kind
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Clock, Person, Screen, World
 from runbooks.engine.step import Debt, HostTask, Step
@@ -24,6 +27,25 @@ class Stage:
     person: Person
     screen: Screen
     hands: int = 5  # hosts at a time, at most
+
+    def begin(self) -> None:
+        """Writes the night's first event."""
+        plan, keys = self.plan, [step.key for step in self.plan.steps]
+        run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
+        self.journal.append(Kind.BEGAN, run=run, digest=plan.digest, plan=plan.lines, title=plan.title, steps=keys)
+
+    def go_on(self) -> None:
+        """Goes on with the plan as it is now; where it is another than so far, a person must agree to what changed.
+
+        Raises AbortedError where nobody does.
+        """
+        plan, history = self.plan, self.history()
+        changed: dict[str, Any] = {} if history.digest == plan.digest else {"plan": plan.lines}
+        if changed:
+            self.screen.warn("The plan is not the one this night went by so far. What changed:")
+            if not self.person.agree(plan.changed_from(history.plan), "Go on with the plan as it is now?"):
+                raise AbortedError("Aborted: the plan has changed, and nobody agreed to it.", hint=plan.go_on)
+        self.journal.append(Kind.RESUMED, digest=plan.digest, **changed)
 
     def history(self) -> History:
         """The night so far."""

@@ -14,7 +14,7 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
-from runbooks import cutover, night
+from runbooks import cutover, logbook
 from runbooks.engine.history import Facts, read_history
 from runbooks.engine.step import Check, holds
 from runbooks.engine.world import DryWorld, NoDryForm
@@ -44,7 +44,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for holder, name in ways_out:
         monkeypatch.setattr(holder, name, forbidden)
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(night, "ROOT", tmp_path)
+    monkeypatch.setattr(logbook, "ROOT", tmp_path)
     return tmp_path
 
 

@@ -13,18 +13,18 @@ import pytest
 
 from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
-from runbooks import night
+from runbooks import logbook, night
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console
-from runbooks.engine.lock import held, holder
-from tests.fakes import Theatre, rehearsal
+from runbooks.engine.lock import Holder, born, claimant, claimed, held, holder
+from tests.fakes import FakeShelf, Theatre, rehearsal
 
-ABOUT = {"who": "chris", "where": "laptop", "pid": "4711", "what": "running the night", "since": "22:00"}
+ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="running the night", since="22:00")
 HOLDER = """
 import sys, time
 from pathlib import Path
-from runbooks.engine.lock import held
-with held(Path(sys.argv[1]), {"who": "kim", "where": "desk", "pid": "1", "what": "running", "since": "21:00"}):
+from runbooks.engine.lock import Holder, held
+with held(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -35,7 +35,7 @@ def test_a_lock_says_who_holds_it_and_is_let_go_of(tmp_path: Path) -> None:
     assert holder(path) == ""
     with held(path, ABOUT):
         assert holder(path) == "chris on laptop, running the night, since 22:00 (process 4711)"
-        with pytest.raises(LockedError, match="chris on laptop") as locked, held(path, {}):
+        with pytest.raises(LockedError, match="chris on laptop") as locked, held(path, ABOUT):
             pass
         assert locked.value.exit_code is ExitCode.LOCKED
     assert holder(path) == ""
@@ -56,14 +56,69 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
+def myself(**changes: str | int) -> Holder:
+    me = Holder(who="chris", where="laptop", pid=os.getpid(), born=born(os.getpid()), what="running", since="22:00")
+    return replace(me, **changes)  # type: ignore[arg-type]
+
+
+def test_two_machines_do_not_run_in_one_environment() -> None:
+    shelf, kim = FakeShelf(), myself(who="kim", where="desk")
+    with claimed(shelf, myself(), take_over="resume --take-over") as before:
+        assert before is None
+        assert claimant(shelf, kim).startswith("chris on laptop, running, since 22:00")
+        with (
+            pytest.raises(LockedError, match="at work in this environment: chris on laptop") as locked,
+            claimed(shelf, kim, take_over="resume --take-over"),
+        ):
+            pass
+    assert locked.value.exit_code is ExitCode.LOCKED
+    assert "If that machine is gone for good:  resume --take-over" in locked.value.hint
+    assert claimant(shelf, kim) == ""
+    with claimed(shelf, kim, take_over="") as before:
+        assert before is None
+
+
+def test_a_holder_on_this_machine_that_died_is_taken_over_from_without_a_word() -> None:
+    shelf, dead = FakeShelf(), myself(born="before the last boot 17")
+    shelf.put_new("lock/00000001", dead.to_json())
+    assert claimant(shelf, myself()) == ""
+    with claimed(shelf, myself(), take_over="") as before:
+        assert before == dead
+
+
+def test_a_holder_elsewhere_is_ousted_only_on_demand_and_its_release_does_not_count() -> None:
+    shelf = FakeShelf()
+    laptop = claimed(shelf, myself(), take_over="")
+    laptop.__enter__()
+    with claimed(shelf, myself(who="kim", where="desk"), take_over="", ousting=True) as before:
+        assert before == myself()
+        laptop.__exit__(None, None, None)
+        assert claimant(shelf, myself()).startswith("kim on desk")
+    assert claimant(shelf, myself()) == ""
+
+
+class RacedShelf(FakeShelf):
+    """A shelf on which somebody else puts a note while we are still reading."""
+
+    def names(self, start: str) -> list[str]:
+        names = super().names(start)
+        self.texts.setdefault("lock/00000001", myself(who="kim").to_json())
+        return names
+
+
+def test_of_two_who_see_a_free_environment_at_once_one_gets_it() -> None:
+    with pytest.raises(LockedError, match="kim on laptop"), claimed(RacedShelf(), myself(), take_over=""):
+        pass
+
+
 def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
     environment = replace(rehearsal(), state=str(tmp_path))
-    night.refuse_if_at_work(environment)
+    logbook.refuse_if_at_work(environment)
     with (
         held(tmp_path / "rehearsal" / "lock", ABOUT),
         pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
     ):
-        night.refuse_if_at_work(environment)
+        logbook.refuse_if_at_work(environment)
 
 
 def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
@@ -78,7 +133,7 @@ def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
 
 
 def test_an_earlier_journal_is_set_aside_and_kept(tmp_path: Path) -> None:
-    files = night.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
+    files = logbook.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
     files.set_aside()  # there is none
     files.journal.parent.mkdir(parents=True)
     files.journal.write_text("an earlier night")

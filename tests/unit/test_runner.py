@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from runbooks.engine.person import Nobody
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import InvariantBroken, Runner, StepFailed
 from runbooks.engine.world import JobLost
-from tests.fakes import SERVERS, FakeScreen, Killed, Theatre, unreachable
+from tests.fakes import SERVERS, FakeScreen, Killed, Theatre, night_plan, rehearsal, unreachable
 
 
 @pytest.fixture
@@ -250,14 +251,14 @@ def test_the_point_of_no_return_wants_the_date(theatre: Theatre) -> None:
 
 
 def test_archiving_alone_is_refused_while_the_steps_before_it_are_not_done(theatre: Theatre) -> None:
-    theatre.journal.append(Kind.BEGAN, run="test", digest="")
+    theatre.stage.begin()
     with pytest.raises(UsageError, match=r"not done: maintenance\.on, watcher\.stop"):
         Runner(theatre.stage).run_alone(theatre.plan.step("archiving.run"))
     assert not theatre.production.archived
 
 
 def test_a_step_alone_is_done_and_the_night_goes_on_after_it(theatre: Theatre) -> None:
-    theatre.journal.append(Kind.BEGAN, run="test", digest="")
+    theatre.stage.begin()
     Runner(theatre.stage).run_alone(theatre.plan.step("watcher.stop"))
     theatre.run()
     assert theatre.production.acts.count("watcher: system-watcher stop") == 1
@@ -283,10 +284,9 @@ def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(theatre
         theatre.run()
     del theatre.production.broken[command]
     theatre.run()
-    assert [name for name in theatre.jobs.ended if "archiving" in name] == [
-        "test.archiving.run.debug.1",
-        "test.archiving.run.debug.2",
-    ]
+    run = theatre.stage.history().run
+    begun = [name for name in theatre.jobs.ended if "archiving" in name]
+    assert begun == [f"{run}.archiving.run.debug.{attempt}" for attempt in (1, 2)]
 
 
 def test_a_job_that_vanished_is_not_begun_anew_unasked(theatre: Theatre) -> None:
@@ -305,7 +305,26 @@ def test_a_job_that_vanished_is_not_begun_anew_unasked(theatre: Theatre) -> None
     theatre.person.script["choose vacuum.full db-master"] = [Choice.RETRY]
     theatre.run()
     assert theatre.production.acts.count(command) == 1
-    assert "test.vacuum.full.db-master.2" in theatre.jobs.ended
+    assert f"{theatre.stage.history().run}.vacuum.full.db-master.2" in theatre.jobs.ended
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_plan_that_changed_is_shown_and_gone_on_with_only_if_somebody_agrees(theatre: Theatre, agreed: bool) -> None:
+    theatre.stage.begin()
+    environment = rehearsal()
+    theatre.plan = night_plan(replace(environment, commands={**environment.commands, "watcher.stop": "pkill watcher"}))
+    theatre.person.confirms = agreed
+    if not agreed:
+        with pytest.raises(AbortedError, match="the plan has changed"):
+            theatre.stage.go_on()
+    else:
+        theatre.stage.go_on()
+        theatre.stage.go_on()
+
+    [question] = [asked for asked in theatre.person.asked if "Go on with the plan" in asked]
+    assert "- watcher: Stop System Watcher.\n$ system-watcher stop" in question
+    assert "+ watcher: on watcher: pkill watcher" in question
+    assert [event.kind for event in theatre.journal.events[1:]] == [Kind.RESUMED] * (2 if agreed else 0)
 
 
 def test_nobody_answers_with_abort_and_never_with_yes(theatre: Theatre) -> None:
