@@ -79,12 +79,22 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gateway:
+    """The machine through which every host is reached."""
+
+    address: str
+    user: str
+    port: int = 22
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ssh:
     """How hosts are reached."""
 
     known_hosts: str = "~/.ssh/known_hosts"
     key: str | None = None  # none: the agent's keys
     connect_timeout: int = 10  # seconds
+    gateway: Gateway | None = None  # none: hosts are reached directly
 
 
 @dataclass(frozen=True, kw_only=True)

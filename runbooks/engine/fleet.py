@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import logging
 import threading
 from collections import defaultdict
@@ -14,7 +13,7 @@ from typing import Any
 from fabric import Config, Connection
 from fabric.runners import Remote
 from paramiko import BadHostKeyException, Channel, PasswordRequiredException, RejectPolicy, SSHException
-from paramiko.ssh_exception import AuthenticationException
+from paramiko.ssh_exception import AuthenticationException, ChannelException
 
 from errors import CutoverError, UnknownError, UsageError
 from inventory.model import Host, Ssh
@@ -22,6 +21,7 @@ from runbooks.engine.actions import Reading, RemoteCommand
 
 KEEPALIVE = 30  # seconds
 LOST = -1  # the exit code of a command whose end was not seen
+KEPT = 1024 * 1024  # bytes of a command's output, at most
 
 
 class UnreachableError(CutoverError):
@@ -73,7 +73,7 @@ class Fleet:
     def _take(self, name: str) -> _Connection:
         with self._guard:
             idle = self._idle[name]
-            connection = idle.pop() if idle else _Connection(self._hosts[name], self._ssh)
+            connection = idle.pop() if idle else _connection(self._hosts[name], self._ssh)
             self._all.add(connection)
         return connection
 
@@ -83,33 +83,32 @@ class Fleet:
         connection.close()
 
 
-class _FastRemote(Remote):  # type: ignore[misc]  # Fabric has no types
-    """Reads output in time that grows with its size, and characters whole."""
+class _BoundedRemote(Remote):  # type: ignore[misc]  # Fabric has no types
+    """Reads output to its end, keeps only that, and holds no more of it than that."""
 
     read_chunk_size = 64 * 1024
 
-    def respond(self, buffer_: list[str]) -> None:
-        """Fabric joins all output so far for every chunk, also when nobody watches it: quadratic."""
-        if self.watchers:
-            super().respond(buffer_)
-
     def read_proc_output(self, reader: Callable[[int], bytes]) -> Iterator[str]:
-        """Fabric decodes each chunk by itself, and spoils the character that two of them share."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        """All of a short output, the end of a long one. Told in one piece: Fabric joins all pieces for each new one."""
+        kept, size = bytearray(), 0
         while data := reader(self.read_chunk_size):
-            yield decoder.decode(data)
-        yield decoder.decode(b"", final=True)
+            size += len(data)
+            kept += data
+            if len(kept) > 2 * KEPT:
+                del kept[:-KEPT]
+        yield _ending(bytes(kept), size)
 
 
 class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
     """A connection to one host that trusts only the inventory's known_hosts and reads nobody's dotfiles."""
 
-    def __init__(self, host: Host, ssh: Ssh) -> None:
+    def __init__(self, host: Host, ssh: Ssh, gateway: _Connection | None = None) -> None:
         super().__init__(
             host=host.address,
             user=host.user,
             port=host.port,
             config=_config(),
+            gateway=gateway,
             connect_timeout=ssh.connect_timeout,
             forward_agent=False,
             connect_kwargs=_connect_arguments(ssh),
@@ -145,6 +144,24 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         channel: Channel = self.transport.open_session(timeout=self._patience)
         return channel
 
+    def open_gateway(self) -> Channel:
+        """The way through the gateway, whose key is verified like any host's; UnreachableError where it is shut."""
+        self.gateway.reach()
+        there = (self.host, self.port)
+        try:
+            channel: Channel = self.gateway.transport.open_channel(
+                "direct-tcpip", dest_addr=there, src_addr=("", 0), timeout=self._patience
+            )
+        except ChannelException as error:
+            raise self._refused(f"{self.gateway._name} can't reach it ({error.text})") from error
+        return channel
+
+    def close(self) -> None:
+        """Ends it, and the way there. Fabric ends neither the gateway nor a connection that was refused half-way."""
+        self.client.close()
+        if self.gateway is not None:
+            self.gateway.close()
+
     def perform(self, command: RemoteCommand) -> Reading:
         """Runs a command within its time."""
         out_of_time = threading.Event()
@@ -175,9 +192,26 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         return UnknownError(f"Nobody knows the outcome {command}: {why}.", hint="It may still be running there.")
 
 
+def _connection(host: Host, ssh: Ssh) -> _Connection:
+    """A connection, with a way through the gateway of its own: no host's trouble breaks another's link."""
+    if ssh.gateway is None:
+        return _Connection(host, ssh)
+    hop = Host(name="the gateway", address=ssh.gateway.address, user=ssh.gateway.user, port=ssh.gateway.port, roles=())
+    return _Connection(host, ssh, gateway=_Connection(hop, ssh))
+
+
+def _ending(kept: bytes, size: int) -> str:
+    """An output of that size as text; of a long one the end, from a line's beginning, below a line that says so."""
+    if size <= KEPT:
+        return kept.decode("utf-8", "replace")
+    end = kept[-KEPT:]
+    end = end[end.find(b"\n", 0, -1) + 1 :]
+    return f"[{size - len(end)} bytes before this are left out]\n{end.decode('utf-8', 'replace')}"
+
+
 def _config() -> Config:
     """Fabric's own defaults and nothing of anybody's files or variables."""
-    return Config(lazy=True, overrides={"load_ssh_configs": False, "runners": {"remote": _FastRemote}})
+    return Config(lazy=True, overrides={"load_ssh_configs": False, "runners": {"remote": _BoundedRemote}})
 
 
 def _connect_arguments(ssh: Ssh) -> dict[str, Any]:

@@ -2,126 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import asyncssh
 import pytest
 
 from errors import UnknownError, UsageError
-from inventory.model import Host, Role, Ssh
 from runbooks.engine.actions import Reading, RemoteCommand
 from runbooks.engine.fleet import Fleet, UnreachableError
+from tests.ssh_server import Server, new_key, running
 
-
-@dataclass(frozen=True)
-class Server:
-    """A running server, and how it is reached."""
-
-    host: Host
-    ssh: Ssh
-    loop: asyncio.AbstractEventLoop
-    connections: list[asyncssh.SSHServerConnection]
-
-    def fleet(self, **changes: Any) -> Fleet:
-        """A fleet of this one host."""
-        return Fleet({"db": self.host}, replace(self.ssh, **changes))
-
-    def cut(self) -> None:
-        """Cuts every connection, as a broken link does."""
-        for connection in self.connections:
-            self.loop.call_soon_threadsafe(connection.abort)
+MB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("ssh")
-    user_key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-    user_key.write_private_key(home / "user")
-    (home / "authorized").write_bytes(user_key.export_public_key())
-    connections: list[asyncssh.SSHServerConnection] = []
-
-    class Seen(asyncssh.SSHServer):
-        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-            connections.append(conn)
-
-    async def serve() -> asyncssh.SSHAcceptor:
-        return await asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_factory=Seen,
-            server_host_keys=[host_key],
-            authorized_client_keys=str(home / "authorized"),
-            process_factory=_run,
-            encoding=None,
-        )
-
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    acceptor = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
-    port = acceptor.get_port()
-    known = host_key.export_public_key().decode().strip()
-    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}\n")
-    host = Host(name="db", address="127.0.0.1", user="operator", port=port, roles=(Role.DATABASE,))
-    ssh = Ssh(known_hosts=str(home / "known_hosts"), key=str(home / "user"), connect_timeout=3)
-    yield Server(host, ssh, loop, connections)
-    asyncio.run_coroutine_threadsafe(_end(acceptor, connections), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-async def _end(acceptor: asyncssh.SSHAcceptor, connections: list[asyncssh.SSHServerConnection]) -> None:
-    """Lets nothing of the server outlive the tests."""
-    acceptor.close()
-    await acceptor.wait_closed()
-    for connection in connections:
-        connection.abort()
-        await connection.wait_closed()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-
-
-async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    child = await asyncio.create_subprocess_shell(
-        process.command or "true",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert child.stdout and child.stderr
-    try:
-        await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
-        process.exit(await child.wait())
-    finally:
-        if child.returncode is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            await child.wait()
-
-
-async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:
-    while data := await source.read(65536):
-        target.write(data)
-        await target.drain()
+    with running(tmp_path_factory.mktemp("ssh")) as (server,):
+        yield server
 
 
 def command(text: str, seconds: float = 20) -> RemoteCommand:
     return RemoteCommand(host="db", command=text, timeout=timedelta(seconds=seconds))
+
+
+def measured(fleet: Fleet, text: str) -> tuple[float, int]:
+    """Seconds of this process's work that a command costs, and the most bytes that it holds at a time."""
+    tracemalloc.start()
+    began = time.process_time()
+    fleet.run(command(text, seconds=60))
+    spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return spent, peak
 
 
 def test_a_command_tells_its_output_and_exit_code(server: Server) -> None:
@@ -143,12 +62,19 @@ def test_one_connection_serves_one_command_at_a_time_and_the_next(server: Server
         assert len(server.connections) == 4
 
 
-def test_much_output_comes_whole_and_soon(server: Server) -> None:
+def test_much_output_costs_neither_memory_nor_more_than_its_share_of_time(server: Server) -> None:
     with closing(server.fleet()) as fleet:
-        began = time.perf_counter()
-        reading = fleet.run(command("head -c 16000000 /dev/zero | tr '\\0' x"))
-        assert len(reading.text) == 16_000_000
-        assert time.perf_counter() - began < 10
+        spent, peaks = zip(*(measured(fleet, f"yes ☕ | head -c {size}") for size in (10 * MB, 100 * MB)), strict=True)
+    assert peaks[1] < 1.5 * peaks[0]
+    assert spent[1] < 20 * spent[0]
+
+
+def test_of_much_output_the_end_is_kept_and_what_is_left_out_is_counted(server: Server) -> None:
+    with closing(server.fleet()) as fleet:
+        first, *lines = fleet.run(command("seq 1 1000000; echo '{}'")).text.splitlines()
+    assert lines[-2:] == ["1000000", "{}"]
+    assert first == f"[{6_888_899 - sum(len(line) + 1 for line in lines)} bytes before this are left out]"
+    assert len("\n".join(lines)) > MB - 10
 
 
 def test_no_character_is_spoilt_on_the_way(server: Server) -> None:
@@ -171,8 +97,7 @@ def test_an_unknown_host_key_is_refused(server: Server, tmp_path: Path, content:
 
 
 def test_a_changed_host_key_is_refused(server: Server, tmp_path: Path) -> None:
-    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{server.host.port} {other}\n")
+    (tmp_path / "known").write_text(server.known(new_key()))
     changed = pytest.raises(UnreachableError, match="it shows another host key than known_hosts has")
     with closing(server.fleet(known_hosts=str(tmp_path / "known"))) as fleet, changed:
         fleet.run(command("true"))
@@ -184,7 +109,7 @@ def test_a_missing_known_hosts_file_is_a_mistake_in_the_inventory(server: Server
 
 
 def test_a_user_key_that_is_not_known_is_refused(server: Server, tmp_path: Path) -> None:
-    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "key")
+    new_key().write_private_key(tmp_path / "key")
     refused = pytest.raises(UnreachableError, match="it does not let operator in")
     with closing(server.fleet(key=str(tmp_path / "key"))) as fleet, refused:
         fleet.run(command("true"))
