@@ -50,6 +50,7 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
         job = DetachedJob(host=host.name, command=command, timeout=LONGEST)
-        return RemoteJobs(fleet, SystemClock()).run(job, f"{task}.{uuid.uuid4().hex[:12]}", say).code
+        jobs = RemoteJobs(fleet, SystemClock(), silence=LONGEST)  # nothing could attach to it again
+        return jobs.run(job, f"{task}.{uuid.uuid4().hex[:12]}", say).code
     finally:
         fleet.close()

@@ -46,15 +46,15 @@ class Attempt:
         """Performs the action and waits for the proof."""
         assert self.task.action is not None
         if self._ready(board):
-            name = self._name()
+            name, doubtful = self._name(), self.past.doubtful
             self._intend(str(self.task.action))
             board.show(self.task.host, Outcome.RUNNING, f"$ {self.task.action.command}")
             acted = self.stage.world.act(self.task.action, name, lambda line: self._progress(board, line))
-            self._conclude(board, acted)
+            self._conclude(board, acted, doubtful=doubtful)
 
     def ask(self) -> Choice:
         """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
-        note = BROKE_OFF if self.past.outcome in (Outcome.RUNNING, Outcome.UNKNOWN) else ""
+        note = BROKE_OFF if self.past.doubtful else ""
         self._intend("by hand")
         choice = self.stage.person.perform(self.step, self.task, note)
         self._answered(choice)
@@ -100,7 +100,7 @@ class Attempt:
         owes = as_data(self.task.owes)
         self.stage.journal.append(Kind.INTENT, step=self.step.key, host=self.task.host, what=what, owes=owes)
 
-    def _conclude(self, board: Board, acted: Acted) -> None:
+    def _conclude(self, board: Board, acted: Acted, *, doubtful: bool = False) -> None:
         patience = AT_ONCE if acted.outcome is Outcome.FAILED else self.step.settle
         try:
             verdict = await_proof(
@@ -112,7 +112,7 @@ class Attempt:
         except UnknownError as error:
             self._write(board, Outcome.UNKNOWN, acted.sentence or str(error), None, over=acted.over)
             raise
-        outcome, sentence = _judged(acted, verdict)
+        outcome, sentence = _judged(acted, verdict, doubtful=doubtful and not acted.over)
         self._write(board, outcome, sentence, verdict, over=acted.over)
 
     def _expected(self) -> Verdict:
@@ -145,10 +145,13 @@ class Attempt:
         board.show(self.task.host, outcome, proof)
 
 
-def _judged(acted: Acted, verdict: Verdict) -> tuple[Outcome, str]:
-    """The world decides; the act's own word counts only where the world does not show the proof."""
+def _judged(acted: Acted, verdict: Verdict, *, doubtful: bool) -> tuple[Outcome, str]:
+    """The world decides; the act's own word counts only where the world does not show the proof.
+
+    `doubtful` says that an earlier act, which could not be attached to, may be at work.
+    """
     if verdict.holds:
         return Outcome.DONE, verdict.proof + (f" (although {acted.sentence})" if acted.sentence else "")
-    if acted.outcome is Outcome.UNKNOWN or verdict.truth is Truth.UNSEEN:
+    if acted.outcome is Outcome.UNKNOWN or verdict.truth is Truth.UNSEEN or doubtful:
         return Outcome.UNKNOWN, acted.sentence or verdict.proof
     return Outcome.FAILED, "; ".join(filter(None, (acted.sentence, verdict.proof)))

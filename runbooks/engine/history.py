@@ -25,6 +25,11 @@ class Past:
     before: tuple[tuple[Any, ...], ...] | None = None  # the reading made before the first act
     operator: str = ""
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it may have taken effect or not."""
+        return self.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
+
 
 NOTHING = Past()
 

@@ -20,6 +20,8 @@ from runbooks.engine.world import JobLost
 
 FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
+SILENCE = timedelta(minutes=10)
+SILENT = "silent"  # no news of a job came through
 CHUNK = 64 * 1024  # bytes of log fetched at a time
 TAIL = 2000  # characters of log kept for the result
 
@@ -33,7 +35,7 @@ def job_name(run: str, step: str, host: str, attempt: int) -> str:
 class News:
     """What a job's folder says."""
 
-    state: str  # running, exited, lost or absent
+    state: str  # running, exited, lost, absent or silent
     code: int = 0  # exit status
     size: int = 0  # bytes of log fetched
     text: str = ""  # those bytes
@@ -46,7 +48,7 @@ class News:
     @property
     def last(self) -> bool:
         """Whether nothing more will come."""
-        return self.state != "running" and not self.more
+        return self.state not in ("running", SILENT) and not self.more
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class RemoteJobs:
     ssh: Ssh
     clock: Clock
     exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
+    silence: timedelta = SILENCE  # so long without news, and nobody knows a job's outcome
 
     def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
         """Starts the job, or attaches to the one of that name, and follows it to its end."""
@@ -65,18 +68,18 @@ class RemoteJobs:
         return self._follow(job, name, tell)
 
     def _follow(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
-        deadline = self.clock.ticks() + job.timeout.total_seconds()
-        log, pause = _Log(tell), FIRST_PAUSE
-        while self.clock.ticks() < deadline:
+        log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
+        end = heard + job.timeout.total_seconds()
+        while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
             news = self._news(job.host, name, log.offset, tell)
+            heard = heard if news.state == SILENT else self.clock.ticks()
             log.add(news)
             if news.last:
                 return _ending(job, name, news, log)
             if not news.more:
                 pause = FIRST_PAUSE if news.size else min(pause * 1.3, LONGEST_PAUSE)
                 self.clock.wait(pause)
-        hint = f"It goes on there; its log is ~/.cutover/jobs/{name}/log."
-        raise UnknownError(f"The job {name} on {job.host} has not ended within {job.timeout}.", hint=hint)
+        raise self._unknown(job, name, late=self.clock.ticks() >= end)
 
     def _news(self, host: str, name: str, offset: int, tell: Tell) -> News:
         """What is new; a lost link is no news, and is tried again."""
@@ -85,7 +88,12 @@ class RemoteJobs:
             return read_news(reading.text)
         except (CutoverError, ValueError) as error:
             tell(f"no news from {host}, trying again: {error}")
-            return News(state="running")
+            return News(state=SILENT)
+
+    def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
+        why = f"it has not ended within {job.timeout}" if late else f"there was no news of it for {self.silence}"
+        hint = f"It may go on there; its log is ~/.cutover/jobs/{name}/log."
+        return UnknownError(f"Nobody knows the outcome of the job {name} on {job.host}: {why}.", hint=hint)
 
 
 def read_news(text: str) -> News:

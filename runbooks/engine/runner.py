@@ -203,5 +203,4 @@ def _is_wrong(outcome: Outcome) -> bool:
 def _may_act(attempt: Attempt) -> bool:
     """A detached job that may still run is attached to; nothing else that may have taken effect runs again unasked."""
     past, action = attempt.past, attempt.task.action
-    doubtful = past.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
-    return action is not None and (not doubtful or (isinstance(action, DetachedJob) and not past.over))
+    return action is not None and (not past.doubtful or (isinstance(action, DetachedJob) and not past.over))

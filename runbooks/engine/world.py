@@ -52,8 +52,8 @@ class LiveWorld:
             reading = self.ssh.run(action) if isinstance(action, RemoteCommand) else self.jobs.run(action, name, tell)
         except UnknownError as error:
             return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
-        except CutoverError as error:
-            return Acted(outcome=Outcome.FAILED, sentence=str(error))
+        except CutoverError as error:  # not begun now; a job of that name may have been before
+            return Acted(outcome=Outcome.FAILED, sentence=str(error), over=False)
         if reading.code != 0:
             return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
         return Acted(outcome=Outcome.DONE)

@@ -42,12 +42,12 @@ class ThisMachine:
 
 
 class Tearing(SystemClock):
-    """A clock at whose first pause the connection is lost, twice."""
+    """A clock at whose first pause the connection is lost, twice or more often."""
 
-    def __init__(self, ssh: ThisMachine) -> None:
+    def __init__(self, ssh: ThisMachine, losses: int = 2) -> None:
         super().__init__()
         self._ssh = ssh
-        self._losses = 2
+        self._losses = losses
 
     def wait(self, pause: timedelta) -> None:
         self._ssh.fails, self._losses = self._losses, 0
@@ -99,6 +99,17 @@ def test_a_lost_link_is_survived(ssh: ThisMachine, tmp_path: Path) -> None:
     reading = jobs.run(job("sleep 0.5; echo done"), NAME, told.append)
     assert reading.text == "done\n"
     assert any("no news from db-master, trying again: The connection was lost." in line for line in told)
+
+
+def test_a_host_that_stays_silent_leaves_an_unknown_outcome_and_the_job_is_attached_to_later(
+    ssh: ThisMachine, tmp_path: Path
+) -> None:
+    count = job(f"sleep 0.5; echo x >> {tmp_path}/count")
+    with pytest.raises(UnknownError, match=r"on db-master: there was no news of it for 0:00:00\.3"):
+        RemoteJobs(ssh, Tearing(ssh, 1000), silence=timedelta(seconds=0.3)).run(count, NAME, print)
+    ssh.fails = 0
+    assert RemoteJobs(ssh, SystemClock()).run(count, NAME, print).code == 0
+    assert (tmp_path / "count").read_text() == "x\n"
 
 
 def test_a_job_that_was_killed_is_lost_and_not_believed(ssh: ThisMachine, jobs: RemoteJobs, tmp_path: Path) -> None:

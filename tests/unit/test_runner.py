@@ -289,6 +289,21 @@ def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(theatre
     assert begun == [f"{run}.archiving.run.debug.{attempt}" for attempt in (1, 2)]
 
 
+def test_a_job_that_cannot_be_attached_to_stays_unknown_and_is_not_begun_anew(theatre: Theatre) -> None:
+    def lost() -> Reading:
+        raise UnknownError("There was no news.")
+
+    command = "db-master: vacuumdb --full --analyze --dbname=apangea"
+    for trouble in (lost, unreachable, unreachable):
+        theatre.production.broken[command] = trouble
+        with pytest.raises(UnknownError, match=r"db-master: unknown: (There was no news|Connecting failed)"):
+            theatre.run()
+    del theatre.production.broken[command]
+    theatre.run()
+    assert [name for name in theatre.jobs.ended if "db-master" in name] == ["test.vacuum.full.db-master.1"]
+    assert theatre.outcomes()["vacuum.full db-master"] == "done"
+
+
 def test_a_job_that_vanished_is_not_begun_anew_unasked(theatre: Theatre) -> None:
     def vanished() -> Reading:
         raise JobLost("The job is gone and left no exit status.")
