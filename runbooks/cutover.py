@@ -18,6 +18,7 @@ from runbooks.engine.console import Console, say
 from runbooks.engine.fleet import Fleet
 from runbooks.engine.markdown import rendered
 from runbooks.engine.plan import Plan, numbered, validated
+from runbooks.engine.redactor import redactor_for
 from runbooks.engine.step import Step
 from runbooks.front import load_environment, parse_date, task
 from runbooks.played import Played
@@ -55,16 +56,17 @@ def run(context: Context, date: str = "", dry_run: bool = False, env: str = "", 
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
     plan = plan_of(environment, day)
     if dry_run:
-        night.run_dry(plan)
+        night.run_dry(environment, plan)
     else:
-        night.run(environment, plan, night.cast())
+        night.run(environment, plan, night.cast(environment))
 
 
 @task(help=HELP)
 def plan(context: Context, date: str = "", env: str = "") -> None:
     """The checklist as Markdown, with every host, command and proof."""
     day = parse_date(date)
-    say(rendered(plan_of(load_environment(env, read_only=True), day)))
+    environment = load_environment(env, read_only=True)
+    say(redactor_for(environment).clean(rendered(plan_of(environment, day))))
 
 
 @task(help=HELP)
@@ -82,7 +84,7 @@ def resume(
     """Go on with a night that stopped, also from another machine; what is done is not done again."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.resume(environment, plan_of(environment, day), night.cast(), take_over=take_over)
+    night.resume(environment, plan_of(environment, day), night.cast(environment), take_over=take_over)
 
 
 def plan_of(environment: Environment, day: Date) -> Plan:
@@ -113,7 +115,7 @@ def rehearse(environment: Environment, day: Date, *, go_on: bool = False, take_o
     if environment.production or environment.overlay is None:
         raise UsageError(f"{environment.name} is no rehearsal: nobody plays the person there.")
     clock = SystemClock()
-    console = Console(clock=clock)
+    console = Console(clock=clock, redactor=redactor_for(environment))
     plan = plan_of(environment, day)
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
         cast = night.Cast(clock, console, Played(fleet, console))
@@ -134,7 +136,7 @@ def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
     """One step of the night."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.run_alone(environment, plan_of(environment, day), night.cast(), key)
+    night.run_alone(environment, plan_of(environment, day), night.cast(environment), key)
 
 
 namespace = Collection("cutover", run, plan, status, resume)

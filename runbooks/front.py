@@ -23,6 +23,7 @@ from errors import CutoverError, ExitCode, UsageError
 from inventory.load import load
 from inventory.model import Environment
 from inventory.parse import as_date
+from runbooks.engine.redactor import redactor_for
 
 DEFAULT_ENVIRONMENT = "rehearsal"
 ENV = "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise"  # the option's help
@@ -167,10 +168,11 @@ def _show_help(name: str) -> NoReturn:
 
 def _leave(error: BaseException) -> NoReturn:
     """Ends the task the way the table of exit codes says."""
+    clean = redactor_for().clean
     if _debugging():
-        traceback.print_exception(error)
+        sys.stderr.write(clean("".join(traceback.format_exception(error))))
     if isinstance(error, CutoverError):
-        raise Exit("\n".join([str(error), *_hint(error.hint)]), code=error.exit_code) from None
+        raise Exit(clean("\n".join([str(error), *_hint(error.hint)])), code=error.exit_code) from None
     if isinstance(error, KeyboardInterrupt):
         raise Exit("Interrupted.", code=ExitCode.INTERRUPTED) from None
     if isinstance(error, BrokenPipeError):
@@ -180,7 +182,7 @@ def _leave(error: BaseException) -> NoReturn:
         raise error
     message = f"This should not have happened: {type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
     hint = "Run it again with CUTOVER_DEBUG=1 to see where."
-    raise Exit("\n".join([message, *_hint(hint)]), code=ExitCode.FAILED) from None
+    raise Exit(clean("\n".join([message, *_hint(hint)])), code=ExitCode.FAILED) from None
 
 
 def _hint(text: str) -> list[str]:

@@ -14,13 +14,12 @@ from errors import CutoverError, LockedError
 from inventory.load import ROOT, refuse_if_down
 from inventory.model import Environment
 from runbooks.engine.console import say
-from runbooks.engine.journal import Event, Redactor, read_events
+from runbooks.engine.journal import Event, read_events
 from runbooks.engine.lock import Holder, born, claimant, holder
 from runbooks.engine.ports import Clock, Shelf
+from runbooks.engine.redactor import redactor_for
 from runbooks.engine.shared import ForeignJournalError, SharedJournal, current_folder, next_folder, read_shared
 from runbooks.ports import StoreShelf
-
-SECRET_WORDS = ("PASSWORD", "PASSWD", "SECRET", "TOKEN", "ACCESS_KEY", "API_KEY", "IDENTITY")
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,8 @@ def open_journal(environment: Environment, date: str, shelf: Shelf, clock: Clock
         files.set_aside()
     if afresh or not folder:
         folder = next_folder(shelf, date)
-    who = f"{operator()}@{host()}"
-    opened = partial(SharedJournal, files.journal, shelf, folder, now=clock.now, operator=who, redactor=_redactor())
+    who, redactor = f"{operator()}@{host()}", redactor_for(environment)
+    opened = partial(SharedJournal, files.journal, shelf, folder, now=clock.now, operator=who, redactor=redactor)
     try:
         return opened()
     except ForeignJournalError:
@@ -113,7 +112,3 @@ def myself(what: str) -> Holder:
     """This process, as others are told of it."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Holder(who=operator(), where=host(), pid=os.getpid(), born=born(os.getpid()), what=what, since=since)
-
-
-def _redactor() -> Redactor:
-    return Redactor(value for name, value in os.environ.items() if any(word in name.upper() for word in SECRET_WORDS))

@@ -16,6 +16,7 @@ from runbooks.engine.lock import claimed, held
 from runbooks.engine.person import Imagined, Nobody, Operator
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Person
+from runbooks.engine.redactor import redactor_for
 from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
@@ -32,10 +33,10 @@ class Cast:
     person: Person
 
 
-def cast() -> Cast:
-    """The operator at this terminal, or nobody where there is none."""
+def cast(environment: Environment) -> Cast:
+    """The operator at this terminal, or nobody where there is none; the screen shows no secret of the environment."""
     clock = SystemClock()
-    console = Console(clock=clock)
+    console = Console(clock=clock, redactor=redactor_for(environment))
     return Cast(clock, console, Operator(console) if console.interactive else Nobody())
 
 
@@ -79,10 +80,10 @@ def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> Non
         _conduct(stage, cast.console, lambda runner: runner.run_alone(step))
 
 
-def run_dry(plan: Plan) -> None:
+def run_dry(environment: Environment, plan: Plan) -> None:
     """The night by the same runner, in a world without transport; writes no file."""
     clock = SystemClock()
-    console = Console(clock=clock, looks=DRY)
+    console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
     stage = Stage(
         plan=plan, world=DryWorld(), journal=journal, clock=clock, person=Imagined(console), screen=console, hands=1
@@ -108,7 +109,11 @@ def _stage(
     """Everything a live run needs, with the environment's lock held."""
     shelf, me = logbook.shelf_of(environment), logbook.myself(f"{what} {plan.title}")
     lock, go_on = logbook.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
-    with held(lock, me), claimed(shelf, me, take_over=go_on, ousting=take_over) as ousted:
+    with (
+        redactor_for(environment).errors(),
+        held(lock, me),
+        claimed(shelf, me, take_over=go_on, ousting=take_over) as ousted,
+    ):
         if ousted:
             cast.console.warn(f"Taken over from {ousted}.")
         journal = logbook.open_journal(environment, plan.date, shelf, cast.clock, afresh=afresh)

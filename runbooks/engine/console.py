@@ -19,6 +19,7 @@ from rich.text import Text
 from errors import AbortedError
 from runbooks.engine.debts import detailed, summed
 from runbooks.engine.ports import Board, Clock
+from runbooks.engine.redactor import Redactor
 from runbooks.engine.step import Debt, HostTask, Mark, Outcome, Step
 
 PLAIN_WIDTH = 160  # where there is no terminal
@@ -55,7 +56,9 @@ class Console:
         file: IO[str] | None = None,
         read: Callable[[str], str] = input,
         looks: Mapping[Outcome, Look] = LIVE,
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor()
         self._rich = Rich(file=file, highlight=False, markup=False, emoji=False)
         if not self._rich.is_terminal:
             self._rich.width = PLAIN_WIDTH
@@ -72,7 +75,7 @@ class Console:
 
     def say(self, text: str, *, style: str = "") -> None:
         """A sentence, or lines; what is wrapped keeps its indent, and nothing is where there is no terminal."""
-        for line in clean(text).split("\n"):
+        for line in self._clean(text).split("\n"):
             words = line.lstrip(" ")
             if self._rich.is_terminal:
                 self._rich.print(Padding(Text(words, style=style), (0, 0, 0, len(line) - len(words))))
@@ -102,7 +105,7 @@ class Console:
     def board(self, step: Step, tasks: Sequence[HostTask]) -> Iterator[Board]:
         """A board for some hosts of a step: a live table on a terminal, else lines."""
         width = max(len(task.host) for task in step.tasks)
-        board = _Board([task.host for task in tasks], width, self._clock, self._looks)
+        board = _Board([task.host for task in tasks], width, self._clock, self._looks, self._clean)
         if not self._live:
             board.print_row = self._print_row
             yield board
@@ -160,12 +163,15 @@ class Console:
             right = column in numbers
             table.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
         for row in rows:
-            table.add_row(*(Text(clean(cell)) for cell in row))
+            table.add_row(*(Text(self._clean(cell)) for cell in row))
         with self._rich.capture() as drawn:
             self._rich.print(Padding(table, (0, 0, 0, 2)))
         # Rich fills every line to the full width, which a file does not need.
         lines = [line.rstrip() for line in drawn.get().splitlines()]
         self._rich.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+
+    def _clean(self, text: str) -> str:
+        return clean(str(self._redactor.clean(text)))
 
     def _print_row(self, cells: Cells) -> None:
         """One host; a sentence that is wrapped keeps to its column, and none is where there is no terminal."""
@@ -189,17 +195,25 @@ class _Row:
 class _Board:
     """The hosts of a step; workers write to it from their threads, one row each."""
 
-    def __init__(self, hosts: Sequence[str], width: int, clock: Clock, looks: Mapping[Outcome, Look]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        width: int,
+        clock: Clock,
+        looks: Mapping[Outcome, Look],
+        cleaned: Callable[[str], str],
+    ) -> None:
         self._rows = {host: _Row(since=clock.ticks()) for host in hosts}
         self._clock = clock
         self._looks = looks
         self._width = width
+        self._cleaned = cleaned
         self.print_row: Callable[[Cells], None] | None = None  # where no live table shows the rows
 
     def show(self, host: str, outcome: Outcome, sentence: str) -> None:
         """A host's new state."""
         row = self._rows[host]
-        row.outcome, row.sentence = outcome, clean(sentence).strip()
+        row.outcome, row.sentence = outcome, self._cleaned(sentence).strip()
         if outcome not in (Outcome.PENDING, Outcome.RUNNING):
             row.spent = self._clock.ticks() - row.since
         if self.print_row and self._worth_a_line(row):

@@ -134,8 +134,7 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         except AuthenticationException as error:
             raise self._refused(f"it does not let {self.user} in") from error
         except SSHException as error:
-            unknown = "not found in known_hosts" in str(error)
-            raise self._refused("its host key is not in known_hosts" if unknown else _reason(error)) from error
+            raise self._refused(self._why(error)) from error
         except (OSError, EOFError) as error:
             raise self._refused(_reason(error)) from error
 
@@ -182,6 +181,13 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         if result.exited == LOST:
             raise self._lost(command, out_of_time.is_set(), "the connection was lost")
         return Reading(code=result.exited, text=result.stdout, error=result.stderr)
+
+    def _why(self, error: SSHException) -> str:
+        """Paramiko's words for it, but for two that nobody would understand."""
+        if "not found in known_hosts" in str(error):
+            return "its host key is not in known_hosts"
+        # What is asked for next is the key of a host that has not said a word.
+        return f"no answer within {self._patience} s" if "No existing session" in str(error) else _reason(error)
 
     def _refused(self, reason: str) -> UnreachableError:
         where = f"{self._name} ({self.user}@{self.host}:{self.port})"

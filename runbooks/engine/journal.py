@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import CutoverError
+from runbooks.engine.redactor import Redactor
 
 
 class Kind(Enum):
@@ -53,36 +53,6 @@ class Event:
         """The event of one line; ValueError or KeyError where it is none."""
         raw = json.loads(line)
         return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": Kind(raw["kind"])})
-
-
-class Redactor:
-    """Takes secrets out of everything that is written down."""
-
-    # What stands behind `password=` and its like, and the password of a URL.
-    _PATTERNS = (
-        re.compile(
-            r"(?i)((?:password|passwd|secret|token|api[_-]?key|access[_-]?key)\w*['\"]?\s*[=:]\s*['\"]?)[^\s'\"&]+"
-        ),
-        re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?=@)"),
-    )
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
-
-    def clean(self, value: Any) -> Any:
-        """The value without secrets, through lists and mappings."""
-        if isinstance(value, str):
-            return self._text(value)
-        if isinstance(value, Mapping):
-            return {key: self.clean(item) for key, item in value.items()}
-        return [self.clean(item) for item in value] if isinstance(value, list | tuple) else value
-
-    def _text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        for pattern in self._PATTERNS:
-            text = pattern.sub(r"\1[secret]", text)
-        return text
 
 
 class Journal:

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from errors import CutoverError, LockedError
-from runbooks.engine.journal import Event, FileJournal, Redactor, read_events
+from runbooks.engine.journal import Event, FileJournal, read_events
 from runbooks.engine.ports import Shelf
+from runbooks.engine.redactor import Redactor
 
 NIGHTS = "nights/"
 AT_ONCE = 16  # events fetched at a time

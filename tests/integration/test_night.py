@@ -1,129 +1,117 @@
-"""The whole night on a real lab: stopped by a failing check, killed, resumed, and nothing done twice."""
+"""The whole night on a real lab: stopped, killed and cut off in the middle, resumed, and nothing done twice."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import random
+from collections.abc import Iterator
 
 import pytest
 
-from inventory.load import ROOT
-from rehearsal import lab
-from runbooks.engine.debts import owed
 from runbooks.engine.history import read_history
-from runbooks.engine.journal import Event, Kind, read_events
 from runbooks.engine.step import Outcome
+from tests.fakes import SERVERS, night_plan
+from tests.nights import Night, all_moments, started
 
-PROGRAM = """
-import sys
-from datetime import date
-from errors import CutoverError
-from inventory.load import load
-from runbooks.cutover import rehearse
-try:
-    rehearse(load("rehearsal"), date(2014, 8, 15), go_on="go-on" in sys.argv)
-except CutoverError as error:
-    sys.exit(f"{error.exit_code.value}: {error}")
-"""
-
-
-class Night:
-    """A night on a lab of its own, conducted by processes."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self._begun: list[subprocess.Popen[str]] = []
-
-    def begin(self, *words: str) -> subprocess.Popen[str]:
-        """Begins to conduct it."""
-        environment = {**os.environ, "REHEARSAL_HOME": str(self.home)}
-        command = [sys.executable, "-c", PROGRAM, *words]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-        )
-        self._begun.append(process)
-        return process
-
-    def end(self) -> None:
-        """Ends whatever still conducts it."""
-        for process in self._begun:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-
-    def conduct(self, *words: str) -> tuple[int, str, str]:
-        """Conducts it to its end, or its stop."""
-        process = self.begin(*words)
-        out, err = process.communicate(timeout=240)
-        return process.returncode, out, err
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """What the journal says."""
-        return read_events(self.home / "state/rehearsal/2014-08-15/journal.jsonl")
-
-    def kill_when(self, process: subprocess.Popen[str], moment: Callable[[tuple[Event, ...]], bool]) -> None:
-        """Kills the process without warning as soon as the journal says so."""
-        while not moment(self.events):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-
-    def jobs(self, step: str) -> list[str]:
-        """Every detached job of a step on any host, by its name without the run's."""
-        return sorted(path.name.split(f".{step}.")[1] for path in self.home.glob(f"hosts/*/.cutover/jobs/*.{step}.*"))
+KEYS = [step.key for step in night_plan().steps]
 
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[Night]:
-    home = Path(tempfile.mkdtemp(prefix="night-"))
-    lab.up(home)
-    night = Night(home)
-    yield night
-    night.end()
-    lab.down(home)
-    shutil.rmtree(home, ignore_errors=True)
+    with started("db-shard-1", "db-shard-3") as night:
+        yield night
 
 
-def begun(step: str, hosts: int) -> Callable[[tuple[Event, ...]], bool]:
-    """When so many hosts of a step have their intent in the journal."""
-    return lambda events: sum(1 for event in events if (event.kind, event.step) == (Kind.INTENT, step)) >= hosts
+def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Night) -> None:
+    killed_thrice_and_stopped_by_a_failing_check(night)
+    a_host_that_never_answers(night)
+    ssh_server_stopped_in_the_middle_of_a_backup(night)
+    killed_in_the_middle_of_archiving(night)
+    ssh_server_stopped_in_the_middle_of_a_vacuum(night)
+    code, out, err = night.conduct_killed(sample(KEYS[9:]))
+
+    assert (code, err) == (0, "")
+    assert "16/16 Data warehouse rebuild" in out
+    assert "debt: none" in out
+    assert night.spared == []
+    assert night.faults() == []
+    assert night.jobs("archiving.run") == ["debug.1"]
+    for step in ("backups.dump", "backups.transfer", "vacuum.full"):
+        assert night.jobs(step) == [f"{host}.1" for host in SERVERS]
 
 
-def test_a_night_is_stopped_killed_twice_and_resumed_to_its_end(night: Night) -> None:
-    # Given a server on which the schedule can't be taken out, the night stops at step 4 and says where.
+def killed_thrice_and_stopped_by_a_failing_check(night: Night) -> None:
+    """A server on which the schedule can't be taken out stops the night at step 4, which says where."""
     program = night.home / "hosts/db-shard-2/bin/auto-backup"
-    real = program.rename(program.with_name("auto-backup.real"))
-    program.write_text(f'#!/bin/sh\n[ "$1" = off ] && exit 0\nexec {real} "$@"\n')
+    kept = program.rename(program.with_name("auto-backup.kept"))
+    program.write_text(f'#!/bin/sh\n[ "$1" = off ] && exit 0\nexec {kept} "$@"\n')
     program.chmod(0o755)
-    code, out, err = night.conduct()
+    code, out, err = night.conduct_killed(sample(KEYS[:3]))
+    kept.rename(program)
+
     assert code == 1
     assert "10: Step 4 of 16, Disable auto-backup, failed" in err
     assert "db-shard-2: failed: auto-backup is enabled, expected disabled" in err
     assert " 5/16" not in out
     assert "auto-backup: db-master, db-shard-1, db-shard-2" in out
+    assert night.spared == []
 
-    # When it is put right and the runner is killed in the middle of step 8, archiving goes on without it …
-    real.rename(program)
-    night.kill_when(night.begin("go-on"), begun("archiving.run", 1))
-    # … and when the next one is killed in the middle of step 9,
-    night.kill_when(night.begin("go-on"), begun("vacuum.full", 3))
-    # the last one ends the night, attaching to what runs and beginning only what had not begun.
-    code, out, err = night.conduct("go-on")
-    assert (code, err) == (0, "")
-    assert " 7/16" not in out
-    assert "16/16 Data warehouse rebuild" in out
-    assert "debt: none" in out
-    assert night.jobs("archiving.run") == ["debug.1"]
-    assert night.jobs("vacuum.full") == [f"{host}.1" for host in ("db-master", *(f"db-shard-{n}" for n in range(1, 5)))]
-    assert owed(night.events) == ()
-    assert {past.outcome for past in read_history(night.events).tasks.values()} == {Outcome.DONE}
+
+def a_host_that_never_answers(night: Night) -> None:
+    """It accepts connections and says nothing: its sisters are done, and the night stops at its step."""
+    with night.held_up("db-shard-4", "auto-backup", "off"):
+        process = night.begin()
+        night.await_act("db-shard-4", "auto-backup off", process)
+        night.relays["db-shard-3"].start(silent=True)
+    code, _, err = night.ended(process)
+
+    assert code == 1
+    assert "12: Step 5 of 16, DB backup, has an unknown outcome" in err
+    assert "db-shard-3: unknown: Connecting to db-shard-3" in err
+    assert "failed: no answer within 3 s" in err
+    assert outcomes(night, "backups.dump") == dict.fromkeys(SERVERS, Outcome.DONE) | {"db-shard-3": Outcome.UNKNOWN}
+    night.relays["db-shard-3"].start()
+
+
+def ssh_server_stopped_in_the_middle_of_a_backup(night: Night) -> None:
+    """The runner dies, too. While the server is down nobody knows the outcome; when it is up again it is settled."""
+    with night.held_up("db-shard-3", "backup", "dump"):
+        process = night.begin()
+        night.await_act("db-shard-3", "backup dump", process)
+        night.relays["db-shard-3"].stop()
+        night.kill(process)
+        code, _, err = night.conduct()
+        assert code == 1
+        assert "12: Step 5 of 16, DB backup, has an unknown outcome" in err
+    night.relays["db-shard-3"].start()
+
+
+def killed_in_the_middle_of_archiving(night: Night) -> None:
+    """What the runner began goes on without it."""
+    with night.held_up("debug", "inv", "archive.all"):
+        process = night.begin()
+        night.await_act("debug", "inv archive.all", process)
+        night.kill(process)
+
+
+def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night) -> None:
+    """Stopped and started again, the runner goes on as if nothing had been; it is killed just after."""
+    with night.held_up("db-shard-1", "vacuumdb", "--full"):
+        process = night.begin()
+        night.await_act("db-shard-1", "vacuumdb --full", process)
+        night.relays["db-shard-1"].stop()
+    night.relays["db-shard-1"].start()
+    night.await_result("db-shard-1", "vacuum.full", process)
+    night.kill(process)
+    assert outcomes(night, "vacuum.full")["db-shard-1"] is Outcome.DONE
+
+
+def outcomes(night: Night, step: str) -> dict[str, Outcome]:
+    """What became of a step on each server."""
+    history = read_history(night.events)
+    return {host: history.past(step, host).outcome for host in SERVERS}
+
+
+def sample(steps: list[str]) -> list[str]:
+    """A moment of each of some of these steps."""
+    chance, moments = random.Random(2014), all_moments()
+    return [chance.choice([moment for moment in moments if f" {step} " in moment]) for step in chance.sample(steps, 3)]

@@ -13,7 +13,8 @@ from inventory.model import Depth
 from tests.properties.cases import GROUND, try_products
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
-from tests.torture.ledger import Ledger
+from tests.torture.ledger import NIGHT, Ledger
+from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.worlds import NewWorld, World
 
 WRITER_RUNS = 200
@@ -49,6 +50,16 @@ def test_no_random_product_loses_a_row(new_world: NewWorld, tmp_path: Path) -> N
                 seconds = try_products(ground, tmp_path / "catalog.yaml", AT_ONCE, chance)
                 for name, each in zip(names, seconds, strict=True):
                     ledger.add(name, lost=0, seconds=each)
+
+
+def test_no_kill_spoils_a_night() -> None:
+    ledger = Ledger("nights", NIGHT)
+    left = [moment for moment in moments_in_any_order(2014) if moment not in ledger.tried()]
+    while left:
+        for each in killed(left[:KILLS]):
+            ledger.add(each.moment, lost=len(each.faults), seconds=each.seconds, how="; ".join(each.faults))
+            assert each.faults == [], each
+            left.remove(each.moment)
 
 
 def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: Ledger) -> None:

@@ -1,15 +1,18 @@
-"""What has been tried, so that an interrupted torture goes on where it was; a changed archiver begins anew."""
+"""What has been tried, so that an interrupted torture goes on where it was; changed code begins anew."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".torture"
-JUDGED = ("errors.py", "archiver/**/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
+ARCHIVER = ("errors.py", "archiver/**/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
+NIGHT = ("errors.py", "runbooks/**/*.py", "archiver/**/*.py", "inventory/*", "rehearsal/**/*.py", "rehearsal/schema/*")
+LOSSES = {ARCHIVER: "rows lost", NIGHT: "faults"}  # what is counted, by the files under torture
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,12 @@ class Ledger:
     """The tries of one kind, in a file of their own."""
 
     kind: str
+    judged: Sequence[str] = ARCHIVER  # the files under torture
 
     @property
     def path(self) -> Path:
         """The file for the code as it is now."""
-        return FOLDER / _fingerprint() / f"{self.kind}.jsonl"
+        return FOLDER / _fingerprint(self.judged) / f"{self.kind}.jsonl"
 
     def tried(self) -> set[str]:
         """The names of what was tried and judged."""
@@ -43,21 +47,26 @@ def read(path: Path) -> list[dict[str, object]]:
 
 
 def summary() -> str:
-    """The numbers of tries and of rows lost, a line for each kind."""
-    lines, tries, lost = [], 0, 0
-    for path in sorted((FOLDER / _fingerprint()).glob("*.jsonl")):
-        found = read(path)
-        rows = sum(int(str(line["lost"])) for line in found)
-        seconds = sum(float(str(line["seconds"])) for line in found)
-        lines.append(f"{path.stem:<28} {len(found):>6} tries {rows:>6} rows lost {seconds:>8.0f} s")
-        tries, lost = tries + len(found), lost + rows
-    return "\n".join([*lines, f"{'in all':<28} {tries:>6} tries {lost:>6} rows lost"])
+    """The numbers of tries and of what was lost, a line for each kind."""
+    return "\n".join(
+        _summed(path, loss)
+        for judged, loss in LOSSES.items()
+        for path in sorted((FOLDER / _fingerprint(judged)).glob("*.jsonl"))
+    )
 
 
-def _fingerprint() -> str:
+def _summed(path: Path, loss: str) -> str:
+    found = read(path)
+    lost = sum(int(str(line["lost"])) for line in found)
+    seconds = sum(float(str(line["seconds"])) for line in found)
+    return f"{path.stem:<28} {len(found):>6} tries {lost:>6} {loss:<9} {seconds:>8.0f} s"
+
+
+def _fingerprint(judged: Sequence[str]) -> str:
     """Stands for the code and the seed that are tortured."""
     digest = hashlib.sha256()
-    for pattern in JUDGED:
+    for pattern in judged:
         for path in sorted(ROOT.glob(pattern)):
-            digest.update(path.read_bytes())
+            if path.is_file():
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

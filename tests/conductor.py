@@ -1,0 +1,64 @@
+"""`python -m tests.conductor [go-on] [MOMENTS]`: a rehearsed night as a process, which dies at the moments it is told.
+
+A moment is before or after an event is kept: `after intent backups.dump db-master`. The file MOMENTS holds those that
+are left, a line each; whoever dies at one takes it out.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+from errors import CutoverError
+from inventory.load import load
+from runbooks.cutover import rehearse
+from runbooks.engine.journal import Event
+from runbooks.engine.shared import SharedJournal
+
+WHEN = ("before", "after")
+
+
+def moments(events: Iterable[Event]) -> list[str]:
+    """The moments of these events, in their order."""
+    return [f"{when} {_said(event)}" for event in events for when in WHEN]
+
+
+def _said(event: Event) -> str:
+    return f"{event.kind.value} {event.step} {event.host}".strip()
+
+
+def _make_mortal(file: Path) -> None:
+    keep = SharedJournal._keep
+
+    def kept(journal: SharedJournal, event: Event) -> None:
+        _die_at(file, f"before {_said(event)}")
+        keep(journal, event)
+        _die_at(file, f"after {_said(event)}")
+
+    SharedJournal._keep = kept  # type: ignore[method-assign, assignment]
+
+
+def _die_at(file: Path, moment: str) -> None:
+    left = file.read_text().splitlines()
+    if moment in left:
+        file.write_text("".join(f"{line}\n" for line in left if line != moment))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(words: list[str]) -> None:
+    """Conducts the night to its end, its stop or its death."""
+    for word in words:
+        if word != "go-on":
+            _make_mortal(Path(word))
+    try:
+        rehearse(load("rehearsal"), date(2014, 8, 15), go_on="go-on" in words)
+    except CutoverError as error:
+        sys.exit(f"{error.exit_code.value}: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

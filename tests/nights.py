@@ -1,0 +1,212 @@
+"""A night on a lab of its own, conducted by processes that may be killed, on hosts that count what is done to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from inventory.load import ROOT
+from rehearsal import blueprint, lab
+from rehearsal.files import write_json
+from rehearsal.layout import VARIABLE, Layout
+from rehearsal.ports import LOOPBACK
+from rehearsal.waiting import await_condition
+from runbooks.engine.debts import owed
+from runbooks.engine.history import read_history
+from runbooks.engine.journal import Event, Kind, read_events
+from runbooks.engine.step import Outcome
+from tests import relay
+from tests.conductor import moments
+from tests.fakes import SERVERS, Theatre, night_plan, rehearsal
+from tests.relay import Relay
+
+CONNECT_TIMEOUT = 3  # seconds
+SECONDS = 240  # no night of a small lab takes that long
+COMMANDS = {"backups.dump": "backup dump", "backups.transfer": "backup transfer"}  # so that these are jobs
+ACTS = 51  # of a whole night: 3 of ttmscalr, 2 of the watcher, 8 on each server, 1 archiving, 5 for the warehouse
+PROBES = (" status", " stored", " archive.audit")
+
+# Tells who did what, and waits while it is held up.
+COUNTING = """#!/bin/sh
+echo "{host}: {name} $*" >> {home}/acts
+while [ -e "{home}/held/{host} {name} $1" ]; do sleep 0.02; done
+exec {real} "$@"
+"""
+
+
+class Night:
+    """A night of the lab in a folder."""
+
+    def __init__(self, home: Path, relays: dict[str, Relay]) -> None:
+        self.home = home
+        self.relays = relays  # by host, for those whose SSH server can be stopped
+        self._begun: list[subprocess.Popen[str]] = []
+
+    def begin(self, *, mortal: bool = False) -> subprocess.Popen[str]:
+        """Begins to conduct it, or goes on with it."""
+        go_on = ["go-on"] if self.events else []
+        words = [*go_on, *([str(self._moments)] if mortal else [])]
+        command = [sys.executable, "-m", "tests.conductor", *words]
+        environment, pipe = {**os.environ, VARIABLE: str(self.home)}, subprocess.PIPE
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        )
+        self._begun.append(process)
+        return process
+
+    def conduct(self, *, mortal: bool = False) -> tuple[int, str, str]:
+        """Conducts it to its end, its stop or its death: how it ended, and what it said."""
+        return self.ended(self.begin(mortal=mortal))
+
+    def ended(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """Waits for the end of a process: how it ended, and what it said."""
+        out, err = process.communicate(timeout=SECONDS)
+        return process.returncode, out, err
+
+    def conduct_killed(self, moments: Iterable[str]) -> tuple[int, str, str]:
+        """Conducts it by one process after the other, each of which dies at one of the moments but for the last."""
+        self._moments.write_text("".join(f"{moment}\n" for moment in moments))
+        code = -signal.SIGKILL
+        while code == -signal.SIGKILL:
+            code, out, err = self.conduct(mortal=True)
+        return code, out, err
+
+    @property
+    def spared(self) -> list[str]:
+        """The moments at which nobody died, because they did not come about."""
+        return self._moments.read_text().splitlines()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What the journal says."""
+        return read_events(self.home / "state/rehearsal/2014-08-15/journal.jsonl")
+
+    @contextmanager
+    def held_up(self, host: str, program: str, word: str) -> Iterator[None]:
+        """Lets a program begin on a host, and not go on while the block runs."""
+        flag = self.home / "held" / f"{host} {program} {word}"
+        flag.touch()
+        try:
+            yield
+        finally:
+            flag.unlink()
+
+    def await_act(self, host: str, act: str, process: subprocess.Popen[str]) -> None:
+        """Waits until a program has begun on a host."""
+        self._await(lambda: any(line.startswith(f"{host}: {act}") for line in self.acts), process)
+
+    def await_result(self, host: str, step: str, process: subprocess.Popen[str]) -> None:
+        """Waits until a step has ended on a host."""
+        self._await(lambda: any(_is_result(event, step, host) for event in self.events), process)
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Kills a process without warning."""
+        process.kill()
+        process.communicate()
+
+    def _await(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+        def look() -> bool:
+            assert process.poll() is None, process.communicate()
+            return happened()
+
+        await_condition(look, doing="Waiting for the night to come so far", seconds=SECONDS)
+
+    @property
+    def acts(self) -> list[str]:
+        """What was done, as `host: program words`; what only looks is left out."""
+        lines = (self.home / "acts").read_text().splitlines()
+        return [line for line in lines if not any(probe in line for probe in PROBES)]
+
+    def jobs(self, step: str) -> list[str]:
+        """Every detached job of a step on any host, by its name without the run's."""
+        return sorted(path.name.split(f".{step}.")[1] for path in self.home.glob(f"hosts/*/.cutover/jobs/*.{step}.*"))
+
+    def faults(self) -> list[str]:
+        """What is wrong with a night that has ended: something not done, still owed, or done twice."""
+        past = read_history(self.events).tasks
+        undone = [
+            f"{step} on {host} is {each.outcome.value}"
+            for (step, host), each in past.items()
+            if each.outcome is not Outcome.DONE
+        ]
+        twice = [f"{act}: {count} times" for act, count in Counter(self.acts).items() if count > 1]
+        few = [f"{len(self.acts)} acts, expected {ACTS}"] if len(set(self.acts)) != ACTS else []
+        return [*undone, *(f"owed: {debt}" for debt in owed(self.events)), *twice, *few]
+
+    def end(self) -> None:
+        """Ends whatever still conducts it."""
+        for process in self._begun:
+            if process.poll() is None:
+                self.kill(process)
+
+    @property
+    def _moments(self) -> Path:
+        return self.home / "moments"
+
+
+@contextmanager
+def started(*stoppable: str, schools: int = lab.FEWEST_SCHOOLS) -> Iterator[Night]:
+    """A lab for a night, while the block runs; the SSH servers of some hosts can be stopped."""
+    home = Path(tempfile.mkdtemp(prefix="night-"))
+    with ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, home, ignore_errors=True)
+        lab.up(home, schools=schools)
+        cleanup.callback(lab.down, home)
+        ports = {host: each.port for host, each in lab.known_endpoints(home).hosts.items()}
+        relays = {host: cleanup.enter_context(relay.before(ports[host])) for host in stoppable}
+        _lay_over(Layout(home), relays, ports)
+        _count_acts(home)
+        night = Night(home, relays)
+        cleanup.callback(night.end)
+        yield night
+
+
+def _is_result(event: Event, step: str, host: str) -> bool:
+    return (event.kind, event.step, event.host) == (Kind.RESULT, step, host)
+
+
+def all_moments() -> list[str]:
+    """Before and after every event of such a night, in their order."""
+    environment = rehearsal()
+    theatre = Theatre(plan=night_plan(replace(environment, commands={**environment.commands, **COMMANDS})))
+    theatre.run()
+    return moments(theatre.journal.events)
+
+
+def _lay_over(layout: Layout, relays: Mapping[str, Relay], ports: Mapping[str, int]) -> None:
+    """Makes jobs of backups, and leads the way to some hosts over their relays."""
+    over = json.loads(layout.endpoints.read_text())
+    over["commands"] = COMMANDS
+    over["ssh"]["connect_timeout"] = CONNECT_TIMEOUT
+    known = Path(over["ssh"]["known_hosts"])
+    lines = dict(line.split(" ", 1) for line in known.read_text().splitlines())
+    for host, each in relays.items():
+        over["hosts"][host]["port"] = each.port
+        lines[f"[{LOOPBACK}]:{each.port}"] = lines[f"[{LOOPBACK}]:{ports[host]}"]
+    known.write_text("".join(f"{name} {key}\n" for name, key in lines.items()))
+    write_json(layout.endpoints, over)
+
+
+def _count_acts(home: Path) -> None:
+    """Puts a program before each of every host's, which tells what it is asked for."""
+    (home / "held").mkdir()
+    (home / "acts").touch()
+    vacuumdb = Path(blueprint.load(home).postgres_bin) / "vacuumdb"
+    for folder in home.glob("hosts/*/bin"):
+        host = folder.parent.name
+        found = {path.name: path.rename(path.with_name(f"{path.name}.real")) for path in list(folder.iterdir())}
+        programs = found | ({"vacuumdb": vacuumdb} if host in SERVERS else {})
+        for name, real in programs.items():
+            program = folder / name
+            program.write_text(COUNTING.format(host=host, name=name, home=home, real=real))
+            program.chmod(0o755)

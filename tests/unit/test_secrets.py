@@ -1,0 +1,117 @@
+"""Passwords and keys of the inventory and of the environment: in no journal, on no screen and in no error."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from inventory.model import Environment
+from runbooks.engine.actions import Reading
+from runbooks.engine.console import Console
+from runbooks.engine.journal import FileJournal, Kind
+from runbooks.engine.ports import Choice
+from runbooks.engine.redactor import MASK, Redactor, redactor_for
+from runbooks.engine.runner import Runner
+from runbooks.engine.step import HostTask, Step
+from runbooks.front import task
+from tests.fakes import FakePerson, FakeSsh, Theatre, night_plan, rehearsal
+
+IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")
+IN_VARIABLES = {"PGPASSWORD": "it's p@ss/word", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PGPASSWORD=hunter2 psql",
+        "PGPASSWORD='a hunter2' psql",
+        "mysql --password hunter2",
+        "password: hunter2",
+        'connection {"password": "hunter2"}',
+        "postgres://apangea:hunter2@db/apangea",
+        "AWS_SECRET_ACCESS_KEY=hunter2",
+        "curl -H 'Authorization: Bearer hunter2.hunter2.hunter2'",
+        "AGE-SECRET-KEY-1HUNTER2hunter2",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n",
+        "the one that is known: s3cr3t-value!",
+        "the one that is known, in a URL: s3cr3t-value%21",
+    ],
+)
+def test_secrets_are_taken_out_at_any_depth(text: str) -> None:
+    cleaned = Redactor(["s3cr3t-value!"]).clean({"proof": text, "rows": [[text]], "password": "hunter2"})
+    assert MASK in cleaned["proof"]
+    assert not [word for word in ("hunter2", "HUNTER2", "s3cr3t") if word in str(cleaned)]
+
+
+@pytest.mark.parametrize(
+    "text", ["backups.dump", "3 tokens", "sha256 of the key: none", "/home/ann/.ssh/id_ed25519", ""]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redactor_for(rehearsal()).clean(text) == text
+
+
+class Telling(FakePerson):
+    """Sees on the screen what is to be done."""
+
+    def __init__(self, ssh: FakeSsh, console: Console) -> None:
+        super().__init__(ssh)
+        self._console = console
+
+    def perform(self, step: Step, task: HostTask, note: str) -> Choice:
+        self._console.instruct(task.host, task.by_hand)
+        return super().perform(step, task, note)
+
+
+def leaking() -> Environment:
+    """An inventory full of secrets, as it should not be and some day will."""
+    environment = rehearsal()
+    commands = {
+        "maintenance.on": "ttmscalr maintenance:on -f rehearsal --token=tok-4711-tok",
+        "vacuum.full": "vacuumdb --full --maintenance-db=postgres://me:url-hunter2@db/x --password 'of the vacuum'",
+    }
+    instructions = {"watcher.stop": "Stop it.\n$ system-watcher stop --api-key=key-0815-key"}
+    return replace(
+        environment,
+        commands={**environment.commands, **commands},
+        instructions={**environment.instructions, **instructions},
+    )
+
+
+def test_a_night_with_passwords_and_keys_tells_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, secret in IN_VARIABLES.items():
+        monkeypatch.setenv(name, secret)
+    environment, paper = leaking(), io.StringIO()
+    theatre, redactor = Theatre(plan=night_plan(environment)), redactor_for(environment)
+    secrets = (*IN_COMMANDS, *IN_VARIABLES.values())
+    console = Console(clock=theatre.clock, file=paper, redactor=redactor)
+    journal = FileJournal(tmp_path / "journal", now=theatre.clock.now, operator="ann@here", redactor=redactor)
+    journal.append(Kind.BEGAN, run="r", digest="d")
+    stage = replace(theatre.stage, journal=journal, screen=console, person=Telling(theatre.ssh, console))
+
+    @task
+    def conduct(context: Context) -> None:
+        """Conducts the night."""
+        with redactor.errors():
+            Runner(stage).run()
+
+    # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
+    quoting = f"no access with {' or '.join(secrets)}"
+    vacuum = f"db-master: {environment.commands['vacuum.full']}"
+    for place, reading in (
+        (vacuum, Reading(code=1, error=quoting)),
+        ("warehouse-old: etl status", Reading(text=quoting)),
+    ):
+        theatre.production.broken = {place: lambda reading=reading: reading}  # type: ignore[misc]
+        with pytest.raises(Exit) as left:
+            conduct(Context())
+        paper.write(str(left.value.message))
+
+    told = {"journal": (tmp_path / "journal").read_text(), "screen and errors": paper.getvalue()}
+    for where, text in told.items():
+        assert f"no access with {MASK}" in text, where
+        assert [secret for secret in secrets if secret in text] == [], where
