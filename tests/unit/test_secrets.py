@@ -102,10 +102,8 @@ def test_a_night_with_passwords_and_keys_tells_none_of_them(tmp_path: Path, monk
     # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
     quoting = f"no access with {' or '.join(secrets)}"
     vacuum = f"db-master: {environment.commands['vacuum.full']}"
-    for place, reading in (
-        (vacuum, Reading(code=1, error=quoting)),
-        ("warehouse-old: etl status", Reading(text=quoting)),
-    ):
+    leaks = {vacuum: Reading(code=1, error=quoting), "warehouse-old: etl status": Reading(text=quoting)}
+    for place, reading in leaks.items():
         theatre.production.broken = {place: lambda reading=reading: reading}  # type: ignore[misc]
         with pytest.raises(Exit) as left:
             conduct(Context())
