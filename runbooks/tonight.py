@@ -57,10 +57,15 @@ class Tonight:
         template = self.environment.commands.get(key)
         if template is not None and action is None:
             action = command(host, self._filled(template, host, shlex.quote), lasts)
-        instructions = self._filled(self.environment.instructions.get(key, ""), host, str)
+        instructions = self._instructions(self.environment.instructions.get(key, ""), host)
         return HostTask(
             host=host.name, checks=checks, action=action, instructions=instructions, before=before, owes=owes, pays=pays
         )
+
+    def _instructions(self, text: str, host: Host) -> str:
+        """What a person reads; the lines that are typed on a host have their values quoted, like any command."""
+        lines = text.splitlines(keepends=True)
+        return "".join(self._filled(line, host, shlex.quote if line.startswith("$ ") else str) for line in lines)
 
     def _filled(self, text: str, host: Host, quote: Callable[[str], str]) -> str:
         values = self.placeholders(host)

@@ -151,8 +151,9 @@ def test_a_command_arrives_as_it_was_written(jobs: RemoteJobs, command: str) -> 
 
 
 def test_a_job_has_its_variables_and_begins_at_home(ssh: ThisMachine) -> None:
-    jobs = RemoteJobs(ssh, SystemClock(), {"CUTOVER_OPERATOR": "o'brien; x"})
-    assert jobs.run(job('echo "$CUTOVER_OPERATOR"; pwd'), NAME, print).text == f"o'brien; x\n{ssh.home}\n"
+    hostile = 'o\'brien; $(x) `y` "z" *'
+    jobs = RemoteJobs(ssh, SystemClock(), {"CUTOVER_OPERATOR": hostile})
+    assert jobs.run(job('echo "$CUTOVER_OPERATOR"; pwd'), NAME, print).text == f"{hostile}\n{ssh.home}\n"
 
 
 def test_the_name_tells_run_step_host_and_attempt_and_is_a_file_name() -> None:
