@@ -183,11 +183,12 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         return Reading(code=result.exited, text=result.stdout, error=result.stderr)
 
     def _why(self, error: SSHException) -> str:
-        """Paramiko's words for it, but for two that nobody would understand."""
+        """Paramiko's words for it, but for some that nobody would understand."""
         if "not found in known_hosts" in str(error):
             return "its host key is not in known_hosts"
-        # What is asked for next is the key of a host that has not said a word.
-        return f"no answer within {self._patience} s" if "No existing session" in str(error) else _reason(error)
+        # Without a greeting Paramiko says the one or, when it goes on to ask for the key, the other.
+        silent = any(words in str(error) for words in ("protocol banner", "No existing session"))
+        return f"no greeting of an SSH server within {self._patience} s" if silent else _reason(error)
 
     def _refused(self, reason: str) -> UnreachableError:
         where = f"{self._name} ({self.user}@{self.host}:{self.port})"

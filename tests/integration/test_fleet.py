@@ -130,7 +130,7 @@ def test_a_host_that_accepts_and_never_answers_costs_its_timeout(server: Server)
         silent.listen()
         host = replace(server.host, port=silent.getsockname()[1])
         began = time.perf_counter()
-        with pytest.raises(UnreachableError):
+        with pytest.raises(UnreachableError, match="failed: no greeting of an SSH server within 1 s"):
             Fleet({"db": host}, replace(server.ssh, connect_timeout=1)).run(command("true"))
         assert time.perf_counter() - began < 4
 

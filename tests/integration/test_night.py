@@ -67,7 +67,7 @@ def a_host_that_never_answers(night: Night) -> None:
     assert code == 1
     assert "12: Step 5 of 16, DB backup, has an unknown outcome" in err
     assert "db-shard-3: unknown: Connecting to db-shard-3" in err
-    assert "failed: no answer within 3 s" in err
+    assert "failed: no greeting of an SSH server within 3 s" in err
     assert outcomes(night, "backups.dump") == dict.fromkeys(SERVERS, Outcome.DONE) | {"db-shard-3": Outcome.UNKNOWN}
     night.relays["db-shard-3"].start()
 
