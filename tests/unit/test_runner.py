@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from errors import AbortedError, ExitCode, RefusedError, UnknownError, UsageError
+from rehearsal.waiting import await_condition
 from runbooks.engine.actions import Reading
 from runbooks.engine.debts import DebtLeft, owed
 from runbooks.engine.journal import Kind
@@ -193,6 +194,19 @@ def test_a_host_that_cannot_be_reached_fails_and_its_sisters_are_done(theatre: T
         theatre.run()
     done = [host for host in SERVERS if theatre.outcomes()[f"vacuum.full {host}"] == "done"]
     assert done == list(SERVERS)[1:]
+
+
+def test_a_host_that_hangs_does_not_hold_up_its_sisters(theatre: Theatre) -> None:
+    def sisters_done() -> bool:
+        return [theatre.outcomes().get(f"vacuum.full {host}") for host in SERVERS].count("done") == len(SERVERS) - 1
+
+    def hang() -> Reading:
+        await_condition(sisters_done, doing="Waiting for the sisters", seconds=20)
+        raise UnknownError("There was no news.")
+
+    theatre.production.broken["db-master: vacuumdb --full --analyze --dbname=apangea"] = hang
+    with pytest.raises(UnknownError, match="db-master: unknown: There was no news"):
+        theatre.run()
 
 
 def test_bytes_before_are_read_once_and_shown_with_those_after(theatre: Theatre) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +11,14 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from inventory.model import Environment
+from runbooks import logbook, night
 from runbooks.engine.actions import Reading
 from runbooks.engine.console import Console
-from runbooks.engine.journal import FileJournal, Kind
 from runbooks.engine.ports import Choice
 from runbooks.engine.redactor import MASK, Redactor, redactor_for
-from runbooks.engine.runner import Runner
 from runbooks.engine.step import HostTask, Step
 from runbooks.front import task
-from tests.fakes import FakePerson, FakeSsh, Theatre, night_plan, rehearsal
+from tests.fakes import FakePerson, FakeShelf, FakeSsh, Theatre, night_plan, rehearsal
 
 IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")
 IN_VARIABLES = {"PGPASSWORD": "it's p@ss/word", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
@@ -82,22 +81,22 @@ def leaking() -> Environment:
     )
 
 
-def test_a_night_with_passwords_and_keys_tells_none_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_with_passwords_and_keys_tells_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, secret in IN_VARIABLES.items():
         monkeypatch.setenv(name, secret)
-    environment, paper = leaking(), io.StringIO()
-    theatre, redactor = Theatre(plan=night_plan(environment)), redactor_for(environment)
-    secrets = (*IN_COMMANDS, *IN_VARIABLES.values())
-    console = Console(clock=theatre.clock, file=paper, redactor=redactor)
-    journal = FileJournal(tmp_path / "journal", now=theatre.clock.now, operator="ann@here", redactor=redactor)
-    journal.append(Kind.BEGAN, run="r", digest="d")
-    stage = replace(theatre.stage, journal=journal, screen=console, person=Telling(theatre.ssh, console))
+    environment, shelf = replace(leaking(), state=str(tmp_path), overlay=None), FakeShelf()
+    plan, secrets = night_plan(environment), (*IN_COMMANDS, *IN_VARIABLES.values())
+    theatre, console = Theatre(plan=plan), night.cast(environment).console
+    cast = night.Cast(theatre.clock, console, Telling(theatre.ssh, console))  # type: ignore[arg-type]
+    monkeypatch.setattr(night, "live_world", lambda *_: nullcontext(theatre.world))
+    monkeypatch.setattr(logbook, "shelf_of", lambda _: shelf)
 
     @task
     def conduct(context: Context) -> None:
         """Conducts the night."""
-        with redactor.errors():
-            Runner(stage).run()
+        (night.resume if shelf.names("nights/") else night.run)(environment, plan, cast)
 
     # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
     quoting = f"no access with {' or '.join(secrets)}"
@@ -107,9 +106,10 @@ def test_a_night_with_passwords_and_keys_tells_none_of_them(tmp_path: Path, monk
         theatre.production.broken = {place: lambda reading=reading: reading}  # type: ignore[misc]
         with pytest.raises(Exit) as left:
             conduct(Context())
-        paper.write(str(left.value.message))
+        assert f"no access with {MASK}" in str(left.value.message)
+        assert [secret for secret in secrets if secret in str(left.value.message)] == []
 
-    told = {"journal": (tmp_path / "journal").read_text(), "screen and errors": paper.getvalue()}
-    for where, text in told.items():
-        assert f"no access with {MASK}" in text, where
-        assert [secret for secret in secrets if secret in text] == [], where
+    journal = next(tmp_path.glob("**/journal.jsonl")).read_text()
+    for told in (journal, "".join(shelf.texts.values()), capsys.readouterr().out):
+        assert f"no access with {MASK}" in told
+        assert [secret for secret in secrets if secret in told] == []
