@@ -1,7 +1,7 @@
 """`python -m tests.conductor [go-on] [MOMENTS]`: a rehearsed night as a process, which dies at the moments it is told.
 
-A moment is before or after an event is kept: `after intent backups.dump db-master`. The file MOMENTS holds those that
-are left, a line each; whoever dies at one takes it out.
+A moment is before an event is kept, between the store and the file, or after: `after intent backups.dump db-master`.
+The file MOMENTS holds those that are left, a line each; whoever dies at one takes it out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from errors import CutoverError
 from inventory.load import load
 from runbooks.cutover import rehearse
-from runbooks.engine.journal import Event
+from runbooks.engine.journal import Event, FileJournal
 from runbooks.engine.shared import SharedJournal
 
-WHEN = ("before", "after")
+WHEN = ("before", "between", "after")
 
 
 def moments(events: Iterable[Event]) -> list[str]:
@@ -32,13 +32,18 @@ def _said(event: Event) -> str:
 
 
 def _make_mortal(file: Path) -> None:
-    keep = SharedJournal._keep
+    in_both, in_the_file = SharedJournal._keep, FileJournal._keep
 
     def kept(journal: SharedJournal, event: Event) -> None:
         _die_at(file, f"before {_said(event)}")
-        keep(journal, event)
+        in_both(journal, event)
         _die_at(file, f"after {_said(event)}")
 
+    def kept_here(journal: FileJournal, event: Event) -> None:
+        _die_at(file, f"between {_said(event)}")
+        in_the_file(journal, event)
+
+    FileJournal._keep = kept_here  # type: ignore[method-assign, assignment]
     SharedJournal._keep = kept  # type: ignore[method-assign, assignment]
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.conductor import WHEN
 from tests.nights import all_moments, started
 
 KILLS = 8  # a night
@@ -23,7 +24,7 @@ class Killed:
 
 def moments_in_any_order(seed: int) -> list[str]:
     """All moments of a night, also of one that is gone on with; shuffled, so that an early end saw a fair sample."""
-    every = [*all_moments(), "before resumed", "after resumed"]
+    every = [*all_moments(), *(f"{when} resumed" for when in WHEN)]
     return random.Random(seed).sample(every, len(every))
 
 
