@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,24 @@ BUCKET = "archives"
 # Nobody kills this server, and what autovacuum does is chance.
 SETTINGS = {"max_connections": "200", "fsync": "off", "autovacuum": "off"}
 COUNTER = itertools.count(1)
+
+
+Counted = Callable[[str, int], None]  # tells how often something was tried, for the end of the run
+
+
+@pytest.fixture
+def counted(record_property: Callable[[str, object], None]) -> Counted:
+    """Tells how often something was tried; the sum stands below the run's last lines."""
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what was counted."""
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        totals.update(dict(report.user_properties))
+    for what, count in totals.items():
+        terminalreporter.write_line(f"{count:>6} {what}, all well")
 
 
 @pytest.fixture(scope="session")

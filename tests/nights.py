@@ -52,6 +52,11 @@ class Night:
         self.relays = relays  # by host, for those whose SSH server can be stopped
         self._begun: list[subprocess.Popen[str]] = []
 
+    @property
+    def kills(self) -> int:
+        """How many of its processes died by SIGKILL."""
+        return [process.returncode for process in self._begun].count(-signal.SIGKILL)
+
     def begin(self, *, mortal: bool = False) -> subprocess.Popen[str]:
         """Begins to conduct it, or goes on with it."""
         go_on = ["go-on"] if self.events else []

@@ -9,6 +9,7 @@ import pytest
 
 from runbooks.engine.history import read_history
 from runbooks.engine.step import Outcome
+from tests.conftest import Counted
 from tests.fakes import SERVERS, night_plan
 from tests.nights import Night, all_moments, started
 
@@ -21,7 +22,7 @@ def night() -> Iterator[Night]:
         yield night
 
 
-def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Night) -> None:
+def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Night, counted: Counted) -> None:
     killed_thrice_and_stopped_by_a_failing_check(night)
     a_host_that_never_answers(night)
     ssh_server_stopped_in_the_middle_of_a_backup(night)
@@ -37,6 +38,7 @@ def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Nig
     assert night.jobs("archiving.run") == ["debug.1"]
     for step in ("backups.dump", "backups.transfer", "vacuum.full"):
         assert night.jobs(step) == [f"{host}.1" for host in SERVERS]
+    counted("kills of a night on a lab", night.kills)
 
 
 def killed_thrice_and_stopped_by_a_failing_check(night: Night) -> None:

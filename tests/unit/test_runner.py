@@ -18,6 +18,7 @@ from runbooks.engine.person import Nobody
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import InvariantBroken, Runner, StepFailed
 from runbooks.engine.world import JobLost
+from tests.conftest import Counted
 from tests.fakes import SERVERS, FakeScreen, Killed, Theatre, night_plan, rehearsal, unreachable
 
 
@@ -121,10 +122,10 @@ def test_a_night_killed_at_a_steps_boundary_is_resumed_without_doing_anything_tw
 
 
 @pytest.mark.parametrize("keeps_last", [True, False], ids=["after", "before"])
-def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool) -> None:
+def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, counted: Counted) -> None:
     whole = Theatre()
     whole.run()
-    for number in range(2, len(whole.journal.events) + 1):
+    for number in range(1, len(whole.journal.events) + 1):
         theatre = Theatre(plan=whole.plan)
         theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=number, keeps_last=keeps_last)
         with pytest.raises(Killed):
@@ -142,6 +143,7 @@ def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool) ->
         assert set(theatre.outcomes().values()) == {"done"}, number
         assert max(Counter(theatre.production.acts).values()) == 1, number
         assert owed(theatre.journal.events) == (), number
+    counted("kills of a night in memory", len(whole.journal.events))
 
 
 def test_a_lost_answer_is_unknown_and_settled_by_looking(theatre: Theatre) -> None:
