@@ -8,21 +8,21 @@ which only one starter can win: the command never runs twice.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from errors import CutoverError, UnknownError
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
 from runbooks.engine.ports import Clock, Ssh, Tell
 from runbooks.engine.world import JobLost
 
 FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
+RUNNING = "running"
 SILENCE = timedelta(minutes=10)
 SILENT = "silent"  # no news of a job came through
-CHUNK = 64 * 1024  # bytes of log fetched at a time
 TAIL = 2000  # characters of log kept for the result
 
 
@@ -48,7 +48,22 @@ class News:
     @property
     def last(self) -> bool:
         """Whether nothing more will come."""
-        return self.state not in ("running", SILENT) and not self.more
+        return self.state not in (RUNNING, SILENT) and not self.more
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """What became of a job, as far as its host knows."""
+
+    state: str  # running, exited, lost or absent
+    code: int = 0  # exit status
+    pid: int = 0
+    line: str = ""  # the last of its log
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        return self.state == RUNNING
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,22 @@ class RemoteJobs:
         if started.code != 0:
             raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
         return self._follow(job, name, tell)
+
+    def look(self, host: str, name: str) -> JobState:
+        """What became of a job; CutoverError where its host can't tell."""
+        return self._asked(host, look_script(name))
+
+    def stop(self, host: str, name: str) -> JobState:
+        """Stops a job with all its processes, for good, and says what became of it. CutoverError as `look`."""
+        return self._asked(host, stop_script(name))
+
+    def _asked(self, host: str, script: str) -> JobState:
+        said = self.ssh.run(RemoteCommand(host=host, command=script))
+        try:
+            return read_state(said.text)
+        except ValueError:
+            why = said.error.strip() or said.text.strip() or "no reason given"
+            raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
     def _follow(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
         log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
@@ -103,6 +134,13 @@ def read_news(text: str) -> News:
     return News(state=state, code=int(code), size=int(size), text=body)
 
 
+def read_state(text: str) -> JobState:
+    """What a script printed: a line `state code pid`, then a line of the log. ValueError where it is none."""
+    head, _, line = text.partition("\n")
+    state, code, pid = head.split()
+    return JobState(state=state, code=int(code), pid=int(pid), line=line.strip())
+
+
 class _Log:
     """What was fetched of a log: told line by line, its end kept."""
 
@@ -128,73 +166,3 @@ def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> Reading:
     if news.state != "exited":
         raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
     return Reading(code=news.code, text=log.tail)
-
-
-def start_script(name: str, command: str, exports: Mapping[str, str]) -> str:
-    """A command that starts the job unless it was started before, and ends when it is known to have begun."""
-    variables = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in exports.items())
-    runner = variables + _filled(_RUN, name=name)
-    return _in_sh(_START, name=name, command=shlex.quote(command), runner=shlex.quote(runner))
-
-
-def news_script(name: str, offset: int) -> str:
-    """A command that prints a job's state and its log from a byte on."""
-    return _in_sh(_NEWS, name=name, offset=str(offset), chunk=str(CHUNK))
-
-
-def _in_sh(script: str, **values: str) -> str:
-    return f"sh -c {shlex.quote(_filled(script, **values))}"
-
-
-def _filled(script: str, **values: str) -> str:
-    return re.sub(r"@(\w+)@", lambda found: values[found[1]], script)
-
-
-# The runner is the job's process: it claims the job, runs the command and leaves its exit status.
-_RUN = """\
-cd "$HOME/.cutover/jobs/@name@" || exit 1
-echo "$$ $(cut -d' ' -f22 "/proc/$$/stat")" > "pid.$$"
-ln "pid.$$" pid 2>/dev/null || { rm -f "pid.$$"; exit 0; }
-rm -f "pid.$$"
-folder=$PWD
-cd "$HOME"
-"${SHELL:-sh}" "$folder/command" > "$folder/log" 2>&1 < /dev/null
-echo $? > "$folder/exit.new"
-mv "$folder/exit.new" "$folder/exit"
-"""
-
-_START = """\
-umask 077
-mkdir -p "$HOME/.cutover/jobs/@name@" && cd "$HOME/.cutover/jobs/@name@" || exit 1
-[ -e pid ] && exit 0
-printf '%s\\n' @command@ > "command.$$" && mv "command.$$" command || exit 1
-printf '%s\\n' @runner@ > "runner.$$" && mv "runner.$$" runner || exit 1
-setsid sh ./runner > /dev/null 2>&1 < /dev/null &
-tries=0
-while [ ! -e pid ]; do
-  tries=$((tries + 1))
-  [ "$tries" -gt 100 ] && { echo "it did not begin within 10 s" >&2; exit 1; }
-  sleep 0.1
-done
-"""
-
-# The state is read before the size: a job that has exited has written all of its log. A process is the job's if it
-# began when the job did; Z is one that is dead and only not yet buried.
-_NEWS = """\
-cd "$HOME/.cutover/jobs/@name@" 2>/dev/null || { echo "absent 0 0"; exit 0; }
-state=absent code=0 size=0
-if [ -e exit ]; then
-  state=exited code=$(cat exit)
-elif [ -e pid ]; then
-  read -r pid since < pid
-  set -- $(cat "/proc/$pid/stat" 2>/dev/null)
-  state=lost
-  [ "${22}" = "$since" ] && [ "$3" != Z ] && state=running
-  [ -e exit ] && state=exited code=$(cat exit)
-fi
-[ -e log ] && size=$(($(wc -c < log) - @offset@))
-[ "$size" -gt @chunk@ ] && size=@chunk@
-echo "$state $code $size"
-[ "$size" -gt 0 ] && tail -c +$((@offset@ + 1)) log | head -c "$size"
-exit 0
-"""

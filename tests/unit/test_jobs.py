@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 from errors import CutoverError, UnknownError
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
 from runbooks.engine.clock import SystemClock
-from runbooks.engine.jobs import CHUNK, News, RemoteJobs, job_name, news_script, read_news, start_script
+from runbooks.engine.job_scripts import CHUNK, news_script, start_script
+from runbooks.engine.jobs import JobState, News, RemoteJobs, job_name, read_news
 from runbooks.engine.world import JobLost
 
 NAME = "run.vacuum.full.db-master.1"
@@ -168,7 +170,64 @@ def test_news_of_a_job_that_is_not_there(ssh: ThisMachine) -> None:
     assert read_news(reading.text) == News(state="absent")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["echo begun; sleep 60; true", "trap '' INT TERM; echo begun; sleep 60 & sleep 60"],
+    ids=["willing", "stubborn"],
+)
+def test_a_running_job_is_seen_and_stopped_with_all_its_processes(
+    ssh: ThisMachine, jobs: RemoteJobs, command: str
+) -> None:
+    ssh.run(RemoteCommand(host="here", command=start_script(NAME, command, {})))
+    while not (seen := jobs.look("here", NAME)).line:
+        assert seen.running
+    assert (seen.state, seen.line, seen.pid in session(seen.pid)) == ("running", "begun", True)
+
+    assert not jobs.stop("here", NAME).running
+    assert session(seen.pid) == []
+    assert not jobs.look("here", NAME).running
+
+
+def test_a_job_that_ended_is_not_touched_by_a_stop(ssh: ThisMachine, jobs: RemoteJobs) -> None:
+    jobs.run(job("echo two words; exit 7"), NAME, print)
+    for state in (jobs.look("here", NAME), jobs.stop("here", NAME)):
+        assert (state.state, state.code) == ("exited", 7)
+
+
+def test_a_process_that_only_has_the_number_of_a_job_is_left_alone(ssh: ThisMachine, jobs: RemoteJobs) -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        folder = ssh.home / ".cutover/jobs" / NAME
+        folder.mkdir(parents=True)
+        (folder / "pid").write_text(f"{other.pid} 1\n")
+        assert jobs.stop("here", NAME).state == "lost"
+        assert other.poll() is None
+        other.kill()
+    (folder / "pid").unlink()  # its number may be somebody else's by now
+
+
+def test_a_job_that_was_stopped_before_it_began_never_begins(
+    ssh: ThisMachine, jobs: RemoteJobs, tmp_path: Path
+) -> None:
+    assert jobs.look("here", NAME) == JobState(state="absent")
+    assert jobs.stop("here", NAME).state == "lost"
+    with pytest.raises(JobLost):
+        jobs.run(job(f"echo x >> {tmp_path}/count"), NAME, print)
+    assert not (tmp_path / "count").exists()
+
+
+def session(leader: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session = stat.read_text().rpartition(") ")[2].split()[:4]
+            found += [int(stat.parent.name)] if int(session) == leader and state != "Z" else []
+    return found
+
+
 def _kill(pid: int) -> None:
+    if not pid:  # claimed by a stop
+        return
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
