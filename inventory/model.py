@@ -183,6 +183,7 @@ class Environment:
     fence: Fence | None = None  # none: the application may write while a school is archived by itself
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
+    second_person: bool = False  # whether somebody else must approve the point of no return
     max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind
     catalog: str = "catalog.yaml"  # beside the inventory
     migrations: str = "migrations"  # a folder beside the inventory

@@ -100,6 +100,8 @@ def plan_of(environment: Environment, day: Date) -> Plan:
             environment=environment.name,
             date=day.isoformat(),
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
+            pay=f"inv cutover.pay --date={day} --env={environment.name}",
+            approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
             notes=(archiving.scope(tonight), *backups.loss(tonight), *how_to_type(environment)),
             steps=steps,
             invariants=(warehouse.at_most_one_etl(tonight),),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from errors import UsageError
 from inventory.model import Environment
 from runbooks import logbook, summary
+from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
 from runbooks.engine.journal import Journal
@@ -85,8 +86,16 @@ def run_dry(environment: Environment, plan: Plan) -> None:
     clock = SystemClock()
     console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
+    imagined = Imagined(console)
     stage = Stage(
-        plan=plan, world=DryWorld(), journal=journal, clock=clock, person=Imagined(console), screen=console, hands=1
+        plan=plan,
+        world=DryWorld(),
+        journal=journal,
+        clock=clock,
+        person=imagined,
+        screen=console,
+        approvals=imagined,
+        hands=1,
     )
     console.opening(f"DRY RUN of {plan.title}", plan.notes)
     stage.begin()
@@ -119,7 +128,13 @@ def _stage(
         journal = logbook.open_journal(environment, plan.date, shelf, cast.clock, afresh=afresh)
         with live_world(environment, cast.clock) as world:
             yield Stage(
-                plan=plan, world=world, journal=journal, clock=cast.clock, person=cast.person, screen=cast.console
+                plan=plan,
+                world=world,
+                journal=journal,
+                clock=cast.clock,
+                person=cast.person,
+                screen=cast.console,
+                approvals=ShelfApprovals(shelf, cast.clock),
             )
 
 

@@ -46,6 +46,7 @@ class Tonight:
         checks: tuple[Check, ...],
         lasts: timedelta = SOON,
         action: Action | None = None,
+        needs: Check | None = None,
         before: Look | None = None,
         owes: Debt | None = None,
         pays: Debt | None = None,
@@ -59,7 +60,14 @@ class Tonight:
             action = command(host, self._filled(template, host, shlex.quote), lasts)
         instructions = self._instructions(self.environment.instructions.get(key, ""), host)
         return HostTask(
-            host=host.name, checks=checks, action=action, instructions=instructions, before=before, owes=owes, pays=pays
+            host=host.name,
+            checks=checks,
+            action=action,
+            instructions=instructions,
+            needs=needs,
+            before=before,
+            owes=owes,
+            pays=pays,
         )
 
     def _instructions(self, text: str, host: Host) -> str:

@@ -16,6 +16,7 @@ from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from runbooks.cutover import plan_of
 from runbooks.engine.actions import DetachedJob, DnsLookup, HttpGet, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.journal import Event, Journal, Kind
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Choice
@@ -74,6 +75,7 @@ class Production:
     stored: set[str] = field(default_factory=set)
     standby: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(SERVERS, True))
     archived: bool = False
+    half_way: dict[int, str] = field(default_factory=dict)  # school: deleting, or restoring
     vacuumed: dict[str, datetime] = field(default_factory=dict)
     snapshot: dict[str, datetime] = field(default_factory=dict)
     names: dict[str, str] = field(
@@ -103,6 +105,9 @@ class Production:
     def _probe(self, host: str, command: str) -> str | None:
         if command.startswith("inv archive.audit"):
             return self._audit()
+        if command.startswith("inv archive.list"):
+            states = [(school, state) for school, state in self.half_way.items() if f"--state={state}" in command]
+            return "\n".join(json.dumps({"tenant_id": school, "state": state}) for school, state in states)
         probes: dict[str, Callable[[], str]] = {
             "system-watcher status": lambda: "running" if self.watcher else "stopped",
             "etl status": lambda: "enabled" if self.etl[host] else "disabled",
@@ -364,6 +369,7 @@ class Theatre:
         self.jobs = FakeJobs(self.production)
         self.person = FakePerson(self.ssh)
         self.screen = FakeScreen()
+        self.shelf = FakeShelf()
         self.journal = MortalJournal(self.clock)
 
     @property
@@ -383,6 +389,7 @@ class Theatre:
             clock=self.clock,
             person=self.person,
             screen=self.screen,
+            approvals=ShelfApprovals(self.shelf, self.clock),
         )
 
     def run(self) -> None:

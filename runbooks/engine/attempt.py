@@ -45,12 +45,16 @@ class Attempt:
     def by_command(self, board: Board) -> None:
         """Performs the action and waits for the proof."""
         assert self.task.action is not None
-        if self._ready(board):
+        if self.ready(board):
             name, doubtful = self._name(), self.past.doubtful
             self._intend(str(self.task.action))
             board.show(self.task.host, Outcome.RUNNING, f"$ {self.task.action.command}")
             acted = self.stage.world.act(self.task.action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
+
+    def ready(self, board: Board) -> bool:
+        """Whether it may be begun: what it needs holds, and the reading before its first act is made."""
+        return self._permitted(board) and self._read_before(board)
 
     def ask(self) -> Choice:
         """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
@@ -80,11 +84,19 @@ class Attempt:
         self.stage.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=choice.value)
         where = f"step {self.step.number}, {self.step.title}, at {self.task.host}"
         if choice is Choice.ABORT:
-            raise AbortedError(f"Aborted by the operator in {where}.", hint=self.stage.plan.go_on)
+            raise AbortedError(f"Aborted by the operator in {where}.", hint=self.stage.way_on())
         if choice is Choice.SKIP and self.step.required:
             raise RefusedError(f"Can't skip {where}: it is required.", hint=self.stage.plan.go_on)
 
-    def _ready(self, board: Board) -> bool:
+    def _permitted(self, board: Board) -> bool:
+        if self.task.needs is None:
+            return True
+        verdict = self.stage.world.look(self.task.needs, self.stage.facts(), expected=True)
+        if not verdict.holds:
+            self._write(board, Outcome.FAILED, f"not begun: {verdict.proof}", None)
+        return verdict.holds
+
+    def _read_before(self, board: Board) -> bool:
         """Makes the reading before the first act; a later one would see what that act has done."""
         if self.task.before is None or self.past.before is not None:
             return True

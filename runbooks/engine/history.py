@@ -44,7 +44,9 @@ class History:
     began: datetime | None = None
     ended: datetime | None = None
     tasks: dict[tuple[str, str], Past] = field(default_factory=dict)  # (step, host)
-    confirmed: set[str] = field(default_factory=set)  # steps whose irreversible prompt was answered
+    confirmed: dict[str, str] = field(default_factory=dict)  # irreversible step: who typed its word
+    approved: dict[str, str] = field(default_factory=dict)  # irreversible step: the second person
+    abandoned: str = ""  # who gave the night up, and when; empty where nobody did
 
     def past(self, step: str, host: str) -> Past:
         """What became of a step on a host."""
@@ -72,7 +74,13 @@ def _resume(history: History, event: Event) -> None:
 
 def _answer(history: History, event: Event) -> None:
     if event.data.get("confirmed"):
-        history.confirmed.add(event.step)
+        history.confirmed[event.step] = event.operator
+    if event.data.get("approved"):
+        history.approved[event.step] = event.data["approved"]
+
+
+def _abandon(history: History, event: Event) -> None:
+    history.abandoned = history.abandoned or f"{event.operator}, {event.at:%Y-%m-%d %H:%M} UTC"
 
 
 def _end(history: History, event: Event) -> None:
@@ -124,6 +132,7 @@ _TELL: Mapping[Kind, Callable[[History, Event], None]] = {
     Kind.READING: _read,
     Kind.ANSWER: _answer,
     Kind.RESULT: _conclude,
+    Kind.ABANDONED: _abandon,
     Kind.ENDED: _end,
 }
 

@@ -27,6 +27,7 @@ class Kind(Enum):
     READING = "reading"  # what a host was like before the act
     ANSWER = "answer"  # what a person answered
     RESULT = "result"  # a step's outcome on a host, with its proof
+    ABANDONED = "abandoned"  # somebody gave the night up; what is owed is paid, and nothing else is done
     STOPPED = "stopped"  # the run ended before its end
     ENDED = "ended"  # the run is done
 

@@ -50,6 +50,8 @@ def _remarks(step: Step) -> Iterator[str]:
     if step.point_of_no_return:
         yield "Point of no return: the date is typed before it begins"
     yield from step.warning
+    if step.gate:
+        yield f"Looked at once more before the point of no return: {step.gate}"
     if step.required:
         yield "Required: it can't be skipped"
 
@@ -58,6 +60,8 @@ def _task(task: HostTask) -> Iterator[str]:
     yield f"- [ ] {task.host}" + (f": `{task.action.command}`" if task.action else "")
     if not task.action:
         yield from (f"  - {_instruction(line)}" for line in task.by_hand)
+    if task.needs:
+        yield f"  - only while {task.needs}"
     yield from (f"  - proof: {check}" for check in task.checks)
     if task.owes:
         yield f"  - owed from here on: {task.owes}"

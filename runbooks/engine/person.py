@@ -130,3 +130,8 @@ class Imagined:
     def agree(self, statements: Sequence[str], question: str) -> bool:
         """A dry run has no earlier one to differ from."""
         return True
+
+    def approver(self, run: str, typist: str) -> str:
+        """Shows that somebody else would have to approve."""
+        self.console.say("    Somebody else would have to approve it.")
+        return "somebody else"

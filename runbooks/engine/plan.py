@@ -20,6 +20,8 @@ class Plan:
     environment: str
     date: str  # YYYY-MM-DD; also the word typed at the point of no return
     resume: str  # the command that goes on with it
+    pay: str = ""  # the command that gives it up and switches on what is owed
+    approve: str = ""  # the command of the second person who must approve the point of no return; empty: nobody must
     notes: tuple[str, ...] = ()  # what is particular to this night
     steps: tuple[Step, ...]
     invariants: tuple[Check, ...] = ()  # looked at before and after every step
@@ -114,4 +116,4 @@ def _described(step: Step) -> Iterator[str]:
     yield f"{step.key} {step.title}"
     for task in step.tasks:
         yield f"{task.host}: {task.action or task.instructions}"
-        yield from (str(check) for check in task.checks)
+        yield from (str(check) for check in (*task.checks, *filter(None, [task.needs])))

@@ -119,6 +119,13 @@ class Person(Protocol):
         """Whether the person says yes, having read the statements."""
 
 
+class Approvals(Protocol):
+    """Brings the word of a second person."""
+
+    def approver(self, run: str, typist: str) -> str:
+        """Waits until somebody else than who typed the word has approved the run; who that is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Acted:
     """How an act ended, as far as it can be told without looking at the world."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +25,19 @@ def word(reading: Reading, known: Collection[str]) -> str:
 def record(reading: Reading, *fields: str) -> dict[str, Any]:
     """The JSON object in the last line a probe printed, with at least these fields."""
     lines = reading.text.strip().splitlines()
+    return _object(lines[-1] if lines else "", reading, fields)
+
+
+def records(reading: Reading, *fields: str) -> list[dict[str, Any]]:
+    """The JSON objects a probe printed, one a line, each with at least these fields; it must have succeeded."""
+    if reading.code != 0:
+        raise Unreadable(f"expected JSON objects, got {_said(reading)}")
+    return [_object(line, reading, fields) for line in reading.text.strip().splitlines()]
+
+
+def _object(line: str, reading: Reading, fields: Iterable[str]) -> dict[str, Any]:
     try:
-        data = json.loads(lines[-1]) if lines else None
+        data = json.loads(line)
     except ValueError:
         data = None
     if not isinstance(data, dict):

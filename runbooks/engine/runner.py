@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from errors import AbortedError, CutoverError, ExitCode, UnknownError, UsageError
+from errors import CutoverError, ExitCode, UnknownError
 from runbooks.engine.actions import DetachedJob
 from runbooks.engine.attempt import Attempt
 from runbooks.engine.clock import await_proof
 from runbooks.engine.debts import DebtLeft, summed
 from runbooks.engine.fanout import fan_out
 from runbooks.engine.journal import Kind
+from runbooks.engine.passing import pass_point
 from runbooks.engine.ports import Board, Choice
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import SETTLED, Check, HostTask, Outcome, Step, Truth, Verdict
@@ -64,7 +65,7 @@ class Runner:
         attempts = self._not_yet_so(step, [Attempt(stage=self.stage, step=step, task=task) for task in tasks])
         looked = self.stage.clock.ticks()
         if attempts and step.point_of_no_return:
-            self._pass_point_of_no_return(step)
+            pass_point(self.stage, step)
         self._together(step, [attempt for attempt in attempts if _may_act(attempt)], Attempt.by_command)
         for attempt in attempts:
             if attempt.task.action is None and not self._came_about(attempt, looked):
@@ -93,6 +94,8 @@ class Runner:
         return stale and self._together(attempt.step, [attempt], Attempt.already) == [True]
 
     def _by_person(self, attempt: Attempt) -> None:
+        if attempt.task.looks_first and self._together(attempt.step, [attempt], Attempt.ready) == [False]:
+            return
         if attempt.ask() is Choice.SKIP:
             self._skip(attempt)
         else:
@@ -101,6 +104,7 @@ class Runner:
     def _skip(self, attempt: Attempt) -> None:
         reason = self.stage.person.reason(attempt.step, attempt.task)
         self._together(attempt.step, [attempt], lambda skipped, board: skipped.skip(board, reason))
+        self.stage.screen.still_off(self.stage.debts())
 
     def _rescue(self, attempt: Attempt) -> None:
         while attempt.past.outcome not in SETTLED:
@@ -125,21 +129,6 @@ class Runner:
         kind, word = (StepFailed, "failed") if failed else (UnknownError, "has an unknown outcome")
         head = f"Step {step.number} of {len(self.stage.plan.steps)}, {step.title}, {word}; the night stops here:"
         return kind("\n".join([head, *lines]), hint=f"Put it right, then {self.stage.plan.go_on}")
-
-    def _pass_point_of_no_return(self, step: Step) -> None:
-        undone = [earlier.key for earlier in self.stage.plan.before(step) if self._left(earlier, *_OPEN)]
-        if undone:
-            message = f"{step.title} can't be undone, and these steps before it are not done: {', '.join(undone)}."
-            raise UsageError(message, hint=f"{self.stage.plan.resume} does them first.")
-        if step.key in self.stage.history().confirmed:
-            return
-        statements = (*step.warning, f"Switched off now: {summed(self.stage.debts())}.")
-        confirmed = self.stage.person.confirm(step, statements, self.stage.plan.date)
-        self.stage.journal.append(Kind.ANSWER, step=step.key, confirmed=confirmed)
-        if not confirmed:
-            raise AbortedError(
-                f"Aborted by the operator before {step.title}, which was not begun.", hint=self.stage.plan.go_on
-            )
 
     def _watch(self, step: Step, when: str) -> None:
         for check in self.stage.plan.invariants:
@@ -176,7 +165,7 @@ class Runner:
         debts = self.stage.debts()
         if debts:
             message = f"Every step is through, and this is not proven to be on again: {summed(debts)}."
-            hint = f"Run the steps alone that switch it on, such as inv watcher.start; then {self.stage.plan.go_on}"
+            hint = f"{self.stage.plan.pay} switches it on."
             raise DebtLeft(message, hint=hint)
         self.stage.journal.append(Kind.ENDED)
 

@@ -12,7 +12,7 @@ from runbooks.engine.debts import owed
 from runbooks.engine.history import Facts, History, Past, read_history
 from runbooks.engine.journal import Journal, Kind
 from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Clock, Person, Screen, World
+from runbooks.engine.ports import Approvals, Clock, Person, Screen, World
 from runbooks.engine.step import Debt, HostTask, Step
 
 
@@ -26,6 +26,7 @@ class Stage:
     clock: Clock
     person: Person
     screen: Screen
+    approvals: Approvals
     hands: int = 5  # hosts at a time, at most
 
     def begin(self) -> None:
@@ -63,6 +64,18 @@ class Stage:
         """Since the night began."""
         began = self.history().began
         return self.clock.now() - began if began else timedelta()
+
+    @property
+    def committed(self) -> bool:
+        """Whether the point of no return is passed."""
+        history = self.history()
+        return bool(history.approved if self.plan.approve else history.confirmed)
+
+    def way_on(self) -> str:
+        """What can be done after a stop; going back is spoken of only before the point of no return."""
+        if self.committed or not self.plan.pay or not self.debts():
+            return self.plan.go_on
+        return f"{self.plan.go_on} Or give the night up: {self.plan.pay} switches everything on again."
 
     def debts(self) -> tuple[Debt, ...]:
         """What is owed now."""

@@ -117,9 +117,15 @@ class HostTask:
     checks: tuple[Check, ...]
     action: Action | None = None  # none: a person does it
     instructions: str = ""  # for the person
+    needs: Check | None = None  # must hold before it is begun
     before: Look | None = None  # read and journalled once, before the first act
     owes: Debt | None = None
     pays: Debt | None = None
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether there is anything to look at before its first act."""
+        return bool(self.needs or self.before)
 
     @property
     def by_hand(self) -> tuple[str, ...]:
@@ -140,6 +146,7 @@ class Step:
     number: int = 0  # given by the plan
     required: bool = False  # never skipped
     point_of_no_return: bool = False
+    gate: str = ""  # what its proofs are called at the point of no return, where they are looked at once more
     warning: tuple[str, ...] = ()  # what its prompt must say first
     limit: int = 5  # hosts at a time
     settle: timedelta = SOON  # how long the world may take to show the proof

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Depth, Role
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
 from runbooks.engine.history import Facts
-from runbooks.engine.readings import record
+from runbooks.engine.readings import record, records
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
 from runbooks.tonight import Tonight
@@ -15,6 +16,7 @@ from runbooks.tool import tool_command
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
+HALF_WAY = ("deleting", "restoring")  # a record's states between two whole ones
 DEPTHS = {
     Depth.ALL: "everything of a school is deleted",
     Depth.STUDENTS: "classrooms and students are deleted; school and staff stay",
@@ -75,6 +77,28 @@ def all_archived(tonight: Tonight) -> Check:
     return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
 
 
-def _some(ids: list[object] | dict[str, object]) -> str:
+def none_half_way(tonight: Tonight) -> Check:
+    """No school's rows are just going or coming back: nobody may use the product meanwhile."""
+    host = tonight.environment.only(Role.DEBUG).name
+    looks = tuple(
+        RemoteCommand(host=host, command=tool_command(tonight.environment, "archive.list", state=state, json=True))
+        for state in HALF_WAY
+    )
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        schools = [
+            f"{school['tenant_id']} ({state})"
+            for state, reading in zip(HALF_WAY, readings, strict=True)
+            for school in records(reading, "tenant_id")
+        ]
+        if schools:
+            way = "inv archive.school ends a deletion, inv restore.school a restore"
+            return fails(f"these schools stand half-way: {_some(schools)}; {way}")
+        return holds("no school stands half-way")
+
+    return Check(title="no school is deleting or restoring", looks=looks, judge=judge)
+
+
+def _some(ids: Iterable[object]) -> str:
     names = [str(name) for name in ids]
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

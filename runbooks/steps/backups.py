@@ -45,6 +45,7 @@ def dump(tonight: Tonight) -> Step:
         mark=Mark.MANUAL,
         tasks=tuple(tasks),
         required=True,
+        gate="backups verified",
         warning=loss(tonight),
         estimate=timedelta(hours=1),
     )
@@ -63,6 +64,7 @@ def transfer(tonight: Tonight) -> Step:
         mark=Mark.MANUAL,
         tasks=tuple(tasks),
         required=True,
+        gate="backups transferred",
         estimate=timedelta(minutes=30),
     )
 
@@ -116,7 +118,9 @@ def backed_up(tonight: Tonight, host: Host) -> Check:
             return fails("there is no backup")
         finished = moment(backup.get("finished_at"))
         sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
-        limit = facts.now - oldest if oldest else facts.finished("maintenance.on", control)
+        # Young enough when the night began is young enough: it must not grow too old on the way to step 8.
+        since = facts.history.began or facts.now
+        limit = since - oldest if oldest else facts.finished("maintenance.on", control)
         if limit is None:
             return fails(f"{sentence}; maintenance mode was not switched on in this run, so nothing is younger")
         if not not_before(finished, limit):

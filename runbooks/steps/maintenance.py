@@ -8,6 +8,7 @@ from inventory.model import Role
 from runbooks.engine.actions import HttpGet, Reading
 from runbooks.engine.history import Facts
 from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.archiving import none_half_way
 from runbooks.tonight import Tonight
 
 DEBT = Debt(what="maintenance mode", where="the app")
@@ -24,6 +25,7 @@ def on(tonight: Tonight) -> Step:
         mark=Mark.AUTOMATE,
         tasks=(tonight.task(key, host, checks=(answers(tonight, ON),), owes=DEBT),),
         required=True,
+        gate="maintenance mode on",
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=2),
     )
@@ -37,7 +39,7 @@ def off(tonight: Tonight) -> Step:
         key=key,
         title="Apangea maintenance mode off",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(answers(tonight, OFF),), pays=DEBT),),
+        tasks=(tonight.task(key, host, checks=(answers(tonight, OFF),), needs=none_half_way(tonight), pays=DEBT),),
         settle=timedelta(minutes=5),
         estimate=timedelta(minutes=2),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from inventory.model import Host
+from inventory.model import Host, Role
 from runbooks.engine.actions import Reading, RemoteCommand
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import moment, not_before, record
@@ -28,7 +28,8 @@ def create(tonight: Tonight) -> Step:
 
 
 def taken(tonight: Tonight, host: Host) -> Check:
-    """A completed snapshot that is younger than the vacuum there."""
+    """A completed snapshot that is younger than the vacuum there, or than archiving where the vacuum was skipped."""
+    debug = tonight.environment.only(Role.DEBUG).name
     look = RemoteCommand(host=host.name, command=tonight.environment.probes.snapshot)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
@@ -38,8 +39,9 @@ def taken(tonight: Tonight, host: Host) -> Check:
         name = f"snapshot {snapshot.get('id')}"
         if snapshot.get("state") != "completed":
             return fails(f"{name} is {snapshot.get('state')}")
-        finished, vacuumed = moment(snapshot.get("finished_at")), facts.finished("vacuum.full", host.name)
-        if vacuumed is None or not not_before(finished, vacuumed):
+        finished = moment(snapshot.get("finished_at"))
+        limit = facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
+        if limit is None or not not_before(finished, limit):
             return fails(f"{name} of {finished:%Y-%m-%d %H:%M:%S} UTC is older than the vacuum")
         return holds(f"{name}, completed {finished:%H:%M:%S} UTC", snapshot=snapshot.get("id"))
 

@@ -126,7 +126,7 @@ def test_the_inventory_may_say_that_last_nights_backup_will_do() -> None:
     verdict = judged(check, printed(backup))
     assert verdict.truth is HOLDS
     assert verdict.proof.endswith("verified; what was written in the 3 h since could be lost")
-    old = {**backup, "finished_at": at(EVENING - timedelta(hours=25))}
+    old = {**backup, "finished_at": at(EVENING - timedelta(hours=27))}
     assert judged(check, printed(old)).truth is FAILS
 
 
