@@ -48,7 +48,7 @@ class Plan:
     def lines(self) -> list[str]:
         """Everything that would be done, asked or looked at, a line each."""
         steps = [line for step in self.steps for line in _described(step)]
-        return [*steps, *(str(check) for check in self.invariants)]
+        return [*steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
 
     @property
     def digest(self) -> str:
