@@ -12,6 +12,7 @@ from runbooks import logbook, summary
 from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
+from runbooks.engine.interrupt import twice_leaves
 from runbooks.engine.journal import Journal
 from runbooks.engine.lock import claimed, held
 from runbooks.engine.person import Imagined, Nobody, Operator
@@ -119,6 +120,7 @@ def _stage(
     shelf, me = logbook.shelf_of(environment), logbook.myself(f"{what} {plan.title}")
     lock, go_on = logbook.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
     with (
+        twice_leaves(),
         redactor_for(environment).errors(),
         held(lock, me),
         claimed(shelf, me, take_over=go_on, ousting=take_over) as ousted,
@@ -150,7 +152,7 @@ def _conduct(stage: Stage, console: Console, work: Callable[[Runner], None]) -> 
     try:
         work(Runner(stage))
     except KeyboardInterrupt:
-        stage.screen.warn(f"Interrupted. A command that was begun goes on at its host; {stage.plan.go_on}")
+        stage.screen.warn(f"Interrupted. A command that was begun goes on at its host. {stage.way_on()}")
         raise
     finally:
         stage.screen.still_off(stage.debts())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
-GRACE = 1.5  # seconds in which the threads may still write down what they know
+GRACE = 1.0  # seconds in which the threads, all together, may still write down what they know
 
 _Done = tuple[int, T | None, BaseException | None]
 
@@ -35,8 +36,9 @@ def fan_out(work: Sequence[Callable[[], T]], *, limit: int, on_interrupt: Callab
     except KeyboardInterrupt:
         _drain(waiting)
         on_interrupt()
+        end = time.monotonic() + GRACE
         for thread in threads:
-            thread.join(GRACE)
+            thread.join(max(0.0, end - time.monotonic()))
         raise
     return [_value(outcome) for outcome in outcomes]
 

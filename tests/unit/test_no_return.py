@@ -55,14 +55,18 @@ def test_a_step_that_was_skipped_is_named_where_the_date_is_typed(theatre: Theat
             "Transfer DB backup is not proven any more:\n  - db-shard-3",
         ),
         (lambda world: world.backup.clear(), "DB backup is not proven any more:\n  - db-master: there is no backup"),
-        (lambda world: setattr(world, "maintenance", False), "maintenance mode on is not proven any more:"),
+        (lambda world: world.do("control", "ttmscalr maintenance:off"), "maintenance mode on is not proven any more:"),
     ],
     ids=["a stored copy", "every backup", "maintenance mode"],
 )
 def test_what_has_gone_since_its_step_stops_the_night_before_the_prompt(
     theatre: Theatre, spoil: Callable[[Production], object], said: str
 ) -> None:
-    theatre.screen.at_step = lambda key: spoil(theatre.production) if key == "archiving.run" else None
+    def gone_by_then(key: str) -> None:
+        if key == "archiving.run":
+            spoil(theatre.production)
+
+    theatre.screen.at_step = gone_by_then
     with pytest.raises(RefusedError, match=said):
         theatre.run()
 

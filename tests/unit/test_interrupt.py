@@ -1,0 +1,147 @@
+"""Ctrl-C on a night, as a process: what runs becomes unknown, what waits stays pending, and twice is out at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inventory.load import ROOT
+from runbooks.engine.history import read_history
+from runbooks.engine.journal import Kind, read_events
+from runbooks.engine.step import Outcome
+
+# In step 9 two hosts are at work, and three wait. One of the two can be let go of, the other never answers.
+PROGRAM = """
+import sys, threading
+from dataclasses import replace
+from pathlib import Path
+from invoke.collection import Collection
+from invoke.program import Program
+from runbooks import night
+from runbooks.engine.clock import Interrupted
+from runbooks.engine.console import Console
+from runbooks.engine.interrupt import twice_leaves
+from runbooks.engine.journal import FileJournal, Kind
+from runbooks.engine.runner import Runner
+from runbooks.front import task
+from tests.fakes import FakeClock, FakeJobs, Theatre
+
+class Clock(FakeClock):
+    over = threading.Event()
+    def wait(self, pause):
+        super().wait(pause)
+        if self.over.is_set():
+            raise Interrupted("Interrupted.")
+    def interrupt(self):
+        self.over.set()
+
+class Jobs(FakeJobs):
+    def run(self, job, name, tell):
+        if "vacuumdb" not in job.command:
+            return super().run(job, name, tell)
+        print("at work on", job.host, flush=True)
+        if job.host == "db-master":
+            Clock.over.wait()
+            raise Interrupted("Interrupted.")
+        threading.Event().wait()
+
+class SlowStore(FileJournal):
+    def _keep(self, event):
+        if event.kind is Kind.STOPPED and "slow" in sys.argv:
+            print("the store hangs", flush=True)
+            threading.Event().wait()
+        super()._keep(event)
+
+@task
+def conduct(context):
+    theatre = Theatre(clock=Clock())
+    theatre.jobs = Jobs(theatre.production)
+    journal = SlowStore(Path(sys.argv[1]), now=theatre.clock.now, operator="chris@laptop")
+    console = Console(clock=theatre.clock)
+    stage = replace(theatre.stage, journal=journal, screen=console, hands=2)
+    stage.begin()
+    with twice_leaves():
+        night._conduct(stage, console, Runner.run)
+
+Program(namespace=Collection(conduct)).run(["inv", "conduct"])
+"""
+
+
+class Conducted:
+    """A process that conducts the night, and the lines that it says."""
+
+    def __init__(self, journal: Path, *words: str) -> None:
+        self.journal = journal
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(journal), *words],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def await_lines(self, *wanted: str) -> None:
+        """Reads on until it has said all of them, in any order."""
+        missing = set(wanted)
+        assert self._process.stdout
+        while missing:
+            line = self._process.stdout.readline()
+            assert line, self._process.communicate()
+            missing.discard(line.strip())
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+
+    def ended(self) -> tuple[int, str]:
+        """The exit code and what it said last; within 2 seconds, and some for a machine that is busy."""
+        out, err = self._process.communicate(timeout=8)
+        return self._process.returncode, out + err
+
+    def end(self) -> None:
+        """Ends it, should it still be there."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def begun(request: pytest.FixtureRequest, journal: Path) -> Iterator[Conducted]:
+    night = Conducted(journal, *getattr(request, "param", ()))
+    night.await_lines("at work on db-master", "at work on db-shard-1")
+    yield night
+    night.end()
+
+
+def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(begun: Conducted) -> None:
+    begun.interrupt()
+    code, said = begun.ended()
+
+    assert code == 130
+    assert "Still switched off, or not proven to be on again:" in said
+    assert "standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in said
+    events = read_events(begun.journal)
+    assert events[-1].data == {"reason": "interrupted", "code": 130}
+    history = read_history(events)
+    outcomes = [history.past("vacuum.full", host).outcome for host in ("db-master", "db-shard-1", "db-shard-2")]
+    assert outcomes == [Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDING]
+    intents = {event.host for event in events if (event.kind, event.step) == (Kind.INTENT, "vacuum.full")}
+    assert intents == {"db-master", "db-shard-1"}
+
+
+@pytest.mark.parametrize("begun", [("slow",)], indirect=True)
+def test_ctrl_c_twice_is_out_whatever_hangs(begun: Conducted) -> None:
+    begun.interrupt()
+    begun.await_lines("the store hangs")
+    begun.interrupt()
+    assert begun.ended()[0] == 130
