@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import date as Date  # noqa: N812 - tasks have an option called date
 
 from invoke.collection import Collection
@@ -12,13 +13,15 @@ from invoke.context import Context
 from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
-from runbooks import alone, night
+from runbooks import abandon, alone, night
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, say
 from runbooks.engine.fleet import Fleet
+from runbooks.engine.giving_up import Payments
 from runbooks.engine.markdown import rendered
-from runbooks.engine.plan import Plan, numbered, validated
+from runbooks.engine.plan import Plan, numbered, paying, validated
 from runbooks.engine.redactor import redactor_for
+from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.front import load_environment, parse_date, task
 from runbooks.played import Played
@@ -43,6 +46,7 @@ SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
     maintenance.off,
     warehouse.rebuild,
 )
+TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
 HELP = {
     **alone.HELP,
     "dry-run": "show every host, command and proof; look at nothing and do nothing",
@@ -77,7 +81,7 @@ def status(context: Context, date: str = "", env: str = "") -> None:
     night.show_status(environment, plan_of(environment, day))
 
 
-@task(help={**HELP, "take-over": "although somebody on another machine is at work: once that machine is gone for good"})
+@task(help={**HELP, "take-over": TAKE_OVER})
 def resume(
     context: Context, date: str = "", env: str = "", take_over: bool = False, yes_production: bool = False
 ) -> None:
@@ -87,12 +91,51 @@ def resume(
     night.resume(environment, plan_of(environment, day), night.cast(environment), take_over=take_over)
 
 
+@task(help={**HELP, "take-over": TAKE_OVER})
+def pay(context: Context, date: str = "", env: str = "", take_over: bool = False, yes_production: bool = False) -> None:
+    """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    cast, owed = night.cast(environment), payments(environment, day)
+    abandon.pay(environment, plan_of(environment, day), cast, owed, take_over=take_over)
+
+
+@task(
+    help={
+        **HELP,
+        "stop": "stop what still runs, once the date is typed; without it that is only shown",
+        "take-over": TAKE_OVER,
+    }
+)
+def abort(
+    context: Context,
+    date: str = "",
+    env: str = "",
+    stop: bool = False,
+    take_over: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    plan, cast = plan_of(environment, day), night.cast(environment)
+    abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
+
+
+@task(help=HELP)
+def approve(context: Context, date: str = "", env: str = "", yes_production: bool = False) -> None:
+    """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
+    day = parse_date(date)
+    environment = load_environment(env, yes_production=yes_production)
+    night.approve(environment, plan_of(environment, day), night.cast(environment))
+
+
 def plan_of(environment: Environment, day: Date) -> Plan:
     """The night's plan; Problems with everything that is wrong with it."""
     tonight = Tonight(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
     steps = numbered(build(tonight) for build in SIXTEEN)
-    if mistakes := list(inventory_mistakes(tonight, steps)):
+    if mistakes := list(inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)))):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
         Plan(
@@ -107,6 +150,19 @@ def plan_of(environment: Environment, day: Date) -> Plan:
             invariants=(warehouse.at_most_one_etl(tonight),),
         )
     )
+
+
+def payments(environment: Environment, day: Date) -> Payments:
+    """What switches on whatever a night owes, maintenance mode last; the ETL on the warehouse that is in use."""
+    tonight = Tonight(environment=environment, date=day)
+
+    def plan(stage: Stage) -> Plan:
+        etl = warehouse.rebuild if warehouse.moved(tonight, stage.history()) else warehouse.start_etl
+        builds = (replicas.activate, backups.enable, watcher.start, etl, maintenance.off)
+        steps = numbered(paying((build(tonight) for build in builds), stage.debts()))
+        return replace(stage.plan, title=f"What {stage.plan.title} owes", steps=steps)
+
+    return plan
 
 
 def rehearse(environment: Environment, day: Date, *, go_on: bool = False, take_over: bool = False) -> None:
@@ -141,5 +197,5 @@ def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
     night.run_alone(environment, plan_of(environment, day), night.cast(environment), key)
 
 
-namespace = Collection("cutover", run, plan, status, resume)
+namespace = Collection("cutover", run, plan, status, resume, pay, abort, approve)
 areas = alone.collections(SIXTEEN, perform_alone)

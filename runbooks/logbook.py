@@ -59,7 +59,7 @@ def open_journal(environment: Environment, date: str, shelf: Shelf, clock: Clock
         files.set_aside()
     if afresh or not folder:
         folder = next_folder(shelf, date)
-    who, redactor = f"{operator()}@{host()}", redactor_for(environment)
+    who, redactor = me(), redactor_for(environment)
     opened = partial(SharedJournal, files.journal, shelf, folder, now=clock.now, operator=who, redactor=redactor)
     try:
         return opened()
@@ -106,6 +106,11 @@ def shelf_of(environment: Environment) -> Shelf:
     """What every machine that works on the environment sees; UsageError where it must be started first."""
     refuse_if_down(environment)
     return StoreShelf(environment.store)
+
+
+def me() -> str:
+    """Who works here, as the journal says it."""
+    return f"{operator()}@{host()}"
 
 
 def myself(what: str) -> Holder:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from errors import UsageError
+from errors import AbortedError, UsageError
+from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks import logbook, summary
-from runbooks.engine.approval import ShelfApprovals
+from runbooks.engine.approval import ShelfApprovals, put_approval, requested
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
+from runbooks.engine.history import read_history
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.engine.journal import Journal
 from runbooks.engine.lock import claimed, held
@@ -43,16 +45,17 @@ def cast(environment: Environment) -> Cast:
 
 
 def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = False) -> None:
-    """The whole night, on a fresh journal; `afresh` sets an earlier one aside.
+    """The whole night, on a fresh journal; `afresh` sets an earlier one aside, and so does a night given up.
 
     Raises UsageError where the night began before, or nobody is there to answer.
     """
     _refuse_unattended(plan.asks, cast.person)
-    with _stage(environment, plan, cast, "running", afresh=afresh) as stage:
+    afresh = afresh or _was_abandoned(environment, plan)
+    with on_stage(environment, plan, cast, "running", afresh=afresh) as stage:
         if stage.journal.events:
             raise UsageError(f"{plan.title} began before.", hint=plan.go_on)
         stage.begin()
-        _conduct(stage, cast.console, Runner.run)
+        conduct(stage, cast.console, Runner.run)
         summary.show_closing(cast.console, plan, stage.journal.events)
 
 
@@ -62,11 +65,11 @@ def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool 
     `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
     """
     _refuse_unattended(plan.asks, cast.person)
-    with _stage(environment, plan, cast, "resuming", take_over=take_over) as stage:
-        if not stage.journal.events:
-            raise UsageError(f"{plan.title} has not begun.", hint="inv cutover.run begins it.")
+    with on_stage(environment, plan, cast, "resuming", take_over=take_over) as stage:
+        refuse_unbegun(stage)
+        _refuse_abandoned(stage)
         stage.go_on()
-        _conduct(stage, cast.console, Runner.run)
+        conduct(stage, cast.console, Runner.run)
         summary.show_closing(cast.console, plan, stage.journal.events)
 
 
@@ -74,12 +77,13 @@ def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> Non
     """One step, in the night's journal, which it begins where there is none."""
     step = plan.step(key)
     _refuse_unattended([asking for asking in plan.asks if asking == step], cast.person)
-    with _stage(environment, plan, cast, key) as stage:
+    with on_stage(environment, plan, cast, key) as stage:
         if stage.journal.events:
+            _refuse_abandoned(stage)
             stage.go_on()
         else:
             stage.begin()
-        _conduct(stage, cast.console, lambda runner: runner.run_alone(step))
+        conduct(stage, cast.console, lambda runner: runner.run_alone(step))
 
 
 def run_dry(environment: Environment, plan: Plan) -> None:
@@ -112,8 +116,27 @@ def show_status(environment: Environment, plan: Plan) -> None:
     summary.show_status(Console(clock=SystemClock()), plan, events, at_work=logbook.at_work(environment))
 
 
+def approve(environment: Environment, plan: Plan, cast: Cast) -> None:
+    """The operator's approval of a point of no return that waits for a second person.
+
+    Raises UsageError where none waits or nobody is there, RefusedError for who typed the date, AbortedError.
+    """
+    shelf, me = logbook.shelf_of(environment), logbook.me()
+    request = requested(logbook.events_of(environment, plan.date))
+    if request is None:
+        raise UsageError(f"{plan.title} waits for nobody's approval.", hint="inv cutover.status shows where it stands.")
+    request.refuse_typist(me)
+    if not cast.person.present:
+        raise UsageError("Approving asks a person, and there is no terminal.", hint="Run it in a terminal.")
+    said = (f"{request.typist} typed the date at {request.at:%Y-%m-%d %H:%M:%S} UTC.", *request.statements)
+    if not cast.person.confirm(plan.step(request.step), said, plan.date):
+        raise AbortedError("Not approved.", hint="The run waits on.")
+    put_approval(shelf, request, me)
+    cast.console.say(f"Approved by {me}.", style="green")
+
+
 @contextmanager
-def _stage(
+def on_stage(
     environment: Environment, plan: Plan, cast: Cast, what: str, *, afresh: bool = False, take_over: bool = False
 ) -> Iterator[Stage]:
     """Everything a live run needs, with the environment's lock held."""
@@ -140,13 +163,31 @@ def _stage(
             )
 
 
+def refuse_unbegun(stage: Stage) -> None:
+    """UsageError where the night has not begun."""
+    if not stage.journal.events:
+        raise UsageError(f"{stage.plan.title} has not begun.", hint="inv cutover.run begins it.")
+
+
+def _refuse_abandoned(stage: Stage) -> None:
+    """What was proven for a night that was given up is not so any more."""
+    if who := stage.history().abandoned:
+        hint = f"{stage.plan.pay} switches on what it owes; inv cutover.run begins it anew."
+        raise UsageError(f"{stage.plan.title} was given up ({who}), and is not gone on with.", hint=hint)
+
+
+def _was_abandoned(environment: Environment, plan: Plan) -> bool:
+    refuse_if_down(environment)
+    return bool(read_history(logbook.events_of(environment, plan.date)).abandoned)
+
+
 def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:
     if asking and not person.present:
         keys = ", ".join(step.key for step in asking)
         raise UsageError(f"These steps ask a person, and there is no terminal: {keys}.", hint="Run it in a terminal.")
 
 
-def _conduct(stage: Stage, console: Console, work: Callable[[Runner], None]) -> None:
+def conduct(stage: Stage, console: Console, work: Callable[[Runner], None]) -> None:
     """Runs, and says what is still switched off, however it ends."""
     console.opening(stage.plan.title, (*stage.plan.notes, f"plan {stage.plan.digest}, run {stage.history().run}"))
     try:

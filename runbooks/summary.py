@@ -32,6 +32,8 @@ def show_status(console: Console, plan: Plan, events: Sequence[Event], *, at_wor
     reports = reported(plan, history, at_work=bool(at_work))
     console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
     console.say(f"  at work: {at_work or 'nobody'}")
+    if history.abandoned:
+        console.say(f"  given up: {history.abandoned}")
     _show_steps(console, reports)
     for line in _figures(plan, history):
         console.say(f"  {line}")

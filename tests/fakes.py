@@ -19,7 +19,7 @@ from runbooks.engine.actions import DetachedJob, DnsLookup, HttpGet, Reading, Re
 from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.journal import Event, Journal, Kind
 from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Choice
+from runbooks.engine.ports import Choice, JobState
 from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Debt, HostTask, Outcome, Step
@@ -186,12 +186,26 @@ class FakeJobs:
 
     production: Production
     ended: dict[str, Reading] = field(default_factory=dict)
+    at_work: set[str] = field(default_factory=set)  # hosts with a job that nobody follows
+    stubborn: set[str] = field(default_factory=set)  # hosts whose job can't be stopped
+    stopped: list[str] = field(default_factory=list)
 
     def run(self, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
         tell("working")
         if name not in self.ended:
             self.ended[name] = self.production.do(job.host, job.command)
         return self.ended[name]
+
+    def look(self, host: str, name: str) -> JobState:
+        if host in self.at_work:
+            return JobState(state="running", pid=4711, line="42 of 100")
+        return JobState(state="exited", code=self.ended[name].code) if name in self.ended else JobState(state="absent")
+
+    def stop(self, host: str, name: str) -> JobState:
+        self.stopped.append(name)
+        if host not in self.stubborn:
+            self.at_work.discard(host)
+        return JobState(state="running" if host in self.at_work else "lost", pid=4711)
 
 
 @dataclass

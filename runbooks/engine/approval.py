@@ -47,7 +47,7 @@ def requested(events: Iterable[Event]) -> Request | None:
     return request
 
 
-def approve(shelf: Shelf, request: Request, operator: str) -> None:
+def put_approval(shelf: Shelf, request: Request, operator: str) -> None:
     """Puts the operator's approval where the waiting run sees it. RefusedError for who typed the word."""
     request.refuse_typist(operator)
     name = re.sub(r"[^\w.-]", "_", operator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +33,11 @@ class Attempt:
         """What the journal says of it now."""
         return self.stage.past(self.step, self.task)
 
+    @property
+    def job(self) -> str:
+        """The name of its next job, or of the one whose end nobody saw."""
+        return job_name(self.stage.history().run, self.step.key, self.task.host, self.past.attempt)
+
     def already(self, board: Board) -> bool:
         """Whether the proof holds before anything was done; then it is journalled as done."""
         board.show(self.task.host, Outcome.PENDING, "looking")
@@ -46,7 +52,7 @@ class Attempt:
         """Performs the action and waits for the proof."""
         assert self.task.action is not None
         if self.ready(board):
-            name, doubtful = self._name(), self.past.doubtful
+            name, doubtful = self.job, self.past.doubtful
             self._intend(str(self.task.action))
             board.show(self.task.host, Outcome.RUNNING, f"$ {self.task.action.command}")
             acted = self.stage.world.act(self.task.action, name, lambda line: self._progress(board, line))
@@ -79,6 +85,19 @@ class Attempt:
     def skip(self, board: Board, reason: str) -> None:
         """Leaves it undone, for a reason."""
         self._write(board, Outcome.SKIPPED, f"skipped: {reason}", None)
+
+    def settle(self, board: Board) -> None:
+        """Writes what the world shows of an act that is over, and whose end nobody saw; what can't be seen stays so."""
+        verdict = self._look(expected=False)
+        if verdict.truth is Truth.UNSEEN:
+            self._write(board, Outcome.UNKNOWN, verdict.proof, verdict)
+        else:
+            outcome = Outcome.DONE if verdict.holds else Outcome.FAILED
+            self._write(board, outcome, f"an earlier run broke off here: {verdict.proof}", verdict, over=True)
+
+    def cut_off(self, proof: str) -> None:
+        """Writes that its job was stopped, and is gone."""
+        self._record(Outcome.FAILED, proof, {}, over=True)
 
     def _answered(self, choice: Choice) -> None:
         self.stage.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=choice.value)
@@ -134,27 +153,27 @@ class Attempt:
         facts = self.stage.facts()
         return together(self.stage.world.look(check, facts, expected=expected) for check in self.task.checks)
 
-    def _name(self) -> str:
-        return job_name(self.stage.history().run, self.step.key, self.task.host, self.past.attempt)
-
     def _progress(self, board: Board, line: str) -> None:
         board.show(self.task.host, Outcome.RUNNING, line)
 
     def _write(
         self, board: Board, outcome: Outcome, proof: str, verdict: Verdict | None, *, over: bool = False
     ) -> None:
+        self._record(outcome, proof, verdict.figures if verdict else {}, over=over)
+        board.show(self.task.host, outcome, proof)
+
+    def _record(self, outcome: Outcome, proof: str, figures: Mapping[str, object], *, over: bool) -> None:
         self.stage.journal.append(
             Kind.RESULT,
             step=self.step.key,
             host=self.task.host,
             outcome=outcome.value,
             proof=proof,
-            figures=dict(verdict.figures) if verdict else {},
+            figures=dict(figures),
             owes=as_data(self.task.owes),
             pays=as_data(self.task.pays),
             over=over,  # whether an act was begun and has surely ended: the next one gets a new name
         )
-        board.show(self.task.host, outcome, proof)
 
 
 def _judged(acted: Acted, verdict: Verdict, *, doubtful: bool) -> tuple[Outcome, str]:

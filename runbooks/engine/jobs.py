@@ -15,7 +15,7 @@ from datetime import timedelta
 from errors import CutoverError, UnknownError
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
 from runbooks.engine.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
-from runbooks.engine.ports import Clock, Ssh, Tell
+from runbooks.engine.ports import Clock, JobState, Ssh, Tell
 from runbooks.engine.world import JobLost
 
 FIRST_PAUSE = timedelta(milliseconds=200)
@@ -49,21 +49,6 @@ class News:
     def last(self) -> bool:
         """Whether nothing more will come."""
         return self.state not in (RUNNING, SILENT) and not self.more
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobState:
-    """What became of a job, as far as its host knows."""
-
-    state: str  # running, exited, lost or absent
-    code: int = 0  # exit status
-    pid: int = 0
-    line: str = ""  # the last of its log
-
-    @property
-    def running(self) -> bool:
-        """Whether it is still at work."""
-        return self.state == RUNNING
 
 
 @dataclass(frozen=True)

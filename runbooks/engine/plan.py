@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from errors import Problems
-from runbooks.engine.step import Check, HostTask, Mark, Step
+from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,14 @@ class Plan:
 def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps with their numbers, from 1."""
     return tuple(replace(step, number=number) for number, step in enumerate(steps, start=1))
+
+
+def paying(steps: Iterable[Step], debts: Container[Debt]) -> Iterator[Step]:
+    """The steps that pay these debts, each on the hosts where it does."""
+    for step in steps:
+        tasks = tuple(task for task in step.tasks if task.pays in debts)
+        if tasks:
+            yield replace(step, tasks=tasks)
 
 
 def validated(plan: Plan) -> Plan:

@@ -26,6 +26,21 @@ class Ssh(Protocol):
         """Drops every connection, also those in use."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """What became of a job, as far as its host knows."""
+
+    state: str  # running, exited, lost or absent
+    code: int = 0  # exit status
+    pid: int = 0
+    line: str = ""  # the last of its log
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        return self.state == "running"
+
+
 class Jobs(Protocol):
     """Runs long commands on hosts, apart from the connection."""
 
@@ -34,6 +49,12 @@ class Jobs(Protocol):
 
         Raises JobLost where it is gone without an exit status, UnknownError where its end was not seen.
         """
+
+    def look(self, host: str, name: str) -> JobState:
+        """What became of a job; CutoverError where its host can't tell."""
+
+    def stop(self, host: str, name: str) -> JobState:
+        """Stops a job with all its processes, for good, and says what became of it; CutoverError as `look`."""
 
 
 class Sql(Protocol):
@@ -146,6 +167,12 @@ class World(Protocol):
 
     def act(self, action: Action, name: str, tell: Tell) -> Acted:
         """Performs an action; `name` is the same whenever the same attempt is meant."""
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """What became of a detached job; CutoverError where its host can't tell."""
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """Stops a detached job for good, and says what became of it; CutoverError where its host can't tell."""
 
     def interrupt(self) -> None:
         """Lets go of whatever is being waited for."""

@@ -41,28 +41,38 @@ class Runner:
 
     def run(self) -> None:
         """All that is not done, in order. Raises where the night must stop, and DebtLeft where something is owed."""
-        with self._told():
+        with self.told():
             for step in self.stage.plan.steps:  # what nobody knows is settled before anything else begins
-                self._perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
+                self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
             for step in self.stage.plan.steps:
-                self._perform(step, self._left(step, *_OPEN))
-            self._finish()
+                self.perform(step, self._left(step, *_OPEN))
+            self.refuse_debts()
+            self.stage.journal.append(Kind.ENDED)
 
     def run_alone(self, step: Step) -> None:
         """One step, whatever the journal says of it: the world decides whether there is anything to do."""
-        with self._told():
-            self._perform(step, step.tasks)
+        with self.told():
+            self.perform(step, step.tasks)
 
     def _left(self, step: Step, *outcomes: Outcome) -> list[HostTask]:
         history = self.stage.history()
         return [task for task in step.tasks if history.past(step.key, task.host).outcome in outcomes]
 
-    def _perform(self, step: Step, tasks: Sequence[HostTask]) -> None:
+    def settle(self) -> None:
+        """Looks at what nobody knows, and acts on nothing. UnknownError where it can't be seen either."""
+        for step in self.stage.plan.steps:
+            attempts = [self._attempt(step, task) for task in self._left(step, Outcome.RUNNING, Outcome.UNKNOWN)]
+            self._together(step, attempts, Attempt.settle)
+            if any(attempt.past.doubtful for attempt in attempts):
+                raise self._stopped(step)
+
+    def perform(self, step: Step, tasks: Sequence[HostTask]) -> None:
+        """A step on some of its hosts, whatever the journal says of it: the world decides."""
         if not tasks:
             return
         self.stage.screen.begin(step, len(self.stage.plan.steps), self.stage.elapsed())
         self._watch(step, "before")
-        attempts = self._not_yet_so(step, [Attempt(stage=self.stage, step=step, task=task) for task in tasks])
+        attempts = self._not_yet_so(step, [self._attempt(step, task) for task in tasks])
         looked = self.stage.clock.ticks()
         if attempts and step.point_of_no_return:
             pass_point(self.stage, step)
@@ -73,6 +83,9 @@ class Runner:
             self._rescue(attempt)
         self._watch(step, "after")
         self.stage.screen.owed(self.stage.debts())
+
+    def _attempt(self, step: Step, task: HostTask) -> Attempt:
+        return Attempt(stage=self.stage, step=step, task=task)
 
     def _not_yet_so(self, step: Step, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Looks first: what is as wanted already is not done twice."""
@@ -161,16 +174,16 @@ class Runner:
 
         return fan_out([wait], limit=1, on_interrupt=self.stage.world.interrupt)[0]
 
-    def _finish(self) -> None:
+    def refuse_debts(self) -> None:
+        """DebtLeft where something is owed still."""
         debts = self.stage.debts()
         if debts:
             message = f"Every step is through, and this is not proven to be on again: {summed(debts)}."
             hint = f"{self.stage.plan.pay} switches it on."
             raise DebtLeft(message, hint=hint)
-        self.stage.journal.append(Kind.ENDED)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
         """Leaves the reason in the journal where the run stops."""
         try:
             yield

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from errors import CutoverError, UnknownError
 from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
 from runbooks.engine.history import Facts
-from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, Sql, Ssh, Tell
+from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, JobState, Sql, Ssh, Tell
 from runbooks.engine.readings import Unreadable, complaint
 from runbooks.engine.step import Check, Outcome, Verdict, fails, holds, unseen
 
@@ -58,6 +58,14 @@ class LiveWorld:
             return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
         return Acted(outcome=Outcome.DONE)
 
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """What became of a detached job."""
+        return self.jobs.look(host, name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """Stops a detached job for good."""
+        return self.jobs.stop(host, name)
+
     def interrupt(self) -> None:
         """Ends waits and drops connections, so that nobody hangs on them."""
         self.clock.interrupt()
@@ -86,6 +94,14 @@ class DryWorld:
         if not isinstance(action, RemoteCommand | DetachedJob):
             raise _no_dry_form(action)
         return Acted(outcome=Outcome.DONE)
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """No job was begun."""
+        raise _no_dry_form(name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """No job was begun."""
+        raise _no_dry_form(name)
 
     def interrupt(self) -> None:
         """Nothing is waited for."""

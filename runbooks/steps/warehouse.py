@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from inventory.model import Host, Role
 from runbooks.engine.actions import DnsLookup, Reading, RemoteCommand
-from runbooks.engine.history import Facts
+from runbooks.engine.history import Facts, History
 from runbooks.engine.readings import Unreadable, moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.engine.step import Check, Debt, Mark, Outcome, Step, Verdict, fails, holds
 from runbooks.tonight import Tonight
 
 DEBT = Debt(what="ETL", where="the warehouse")
@@ -47,12 +47,7 @@ def cut_over(tonight: Tonight) -> Step:
 def rebuild(tonight: Tonight) -> Step:
     """Data warehouse rebuild."""
     key = "warehouse.rebuild"
-    others = [host for host in _warehouses(tonight) if host != _new(tonight)]
-    checks = (
-        rebuilt(tonight),
-        etl_is(tonight, _new(tonight), ENABLED),
-        *(etl_is(tonight, host, DISABLED) for host in others),
-    )
+    checks = (rebuilt(tonight), *_etl_only_on(tonight, _new(tonight)))
     return Step(
         key=key,
         title="Data warehouse rebuild",
@@ -61,6 +56,24 @@ def rebuild(tonight: Tonight) -> Step:
         settle=timedelta(minutes=10),
         estimate=timedelta(hours=2),
     )
+
+
+def start_etl(tonight: Tonight) -> Step:
+    """Enable the ETL on the old warehouse again: how a night pays that is given up before the cut over."""
+    key = "warehouse.start-etl"
+    return Step(
+        key=key,
+        title="Enable data warehouse ETL again",
+        mark=Mark.MANUAL,
+        tasks=(tonight.task(key, _old(tonight), checks=_etl_only_on(tonight, _old(tonight)), pays=DEBT),),
+        settle=timedelta(minutes=2),
+        estimate=timedelta(minutes=5),
+    )
+
+
+def moved(tonight: Tonight, history: History) -> bool:
+    """Whether the night has got so far that the new warehouse is in use."""
+    return history.past("warehouse.cut-over", _new(tonight).name).outcome is Outcome.DONE
 
 
 def at_most_one_etl(tonight: Tonight) -> Check:
@@ -138,6 +151,15 @@ def _warehouses(tonight: Tonight) -> tuple[Host, ...]:
 
 def _new(tonight: Tonight) -> Host:
     return tonight.environment.hosts[tonight.environment.warehouse.new]
+
+
+def _old(tonight: Tonight) -> Host:
+    return tonight.environment.hosts[tonight.environment.warehouse.old]
+
+
+def _etl_only_on(tonight: Tonight, only: Host) -> tuple[Check, ...]:
+    others = [host for host in _warehouses(tonight) if host != only]
+    return (etl_is(tonight, only, ENABLED), *(etl_is(tonight, host, DISABLED) for host in others))
 
 
 def _etl_look(tonight: Tonight, host: Host) -> RemoteCommand:

@@ -66,7 +66,7 @@ def conduct(context):
     stage = replace(theatre.stage, journal=journal, screen=console, hands=2)
     stage.begin()
     with twice_leaves():
-        night._conduct(stage, console, Runner.run)
+        night.conduct(stage, console, Runner.run)
 
 Program(namespace=Collection(conduct)).run(["inv", "conduct"])
 """

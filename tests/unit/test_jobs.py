@@ -18,7 +18,8 @@ from errors import CutoverError, UnknownError
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.job_scripts import CHUNK, news_script, start_script
-from runbooks.engine.jobs import JobState, News, RemoteJobs, job_name, read_news
+from runbooks.engine.jobs import News, RemoteJobs, job_name, read_news
+from runbooks.engine.ports import JobState
 from runbooks.engine.world import JobLost
 
 NAME = "run.vacuum.full.db-master.1"

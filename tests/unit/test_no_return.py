@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from errors import AbortedError, CutoverError, RefusedError, UnknownError, UsageError
 from runbooks.engine.actions import Reading
-from runbooks.engine.approval import PAUSE, Request, approve, requested
+from runbooks.engine.approval import PAUSE, Request, put_approval, requested
+from runbooks.engine.history import read_history
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import Runner, StepFailed
 from tests.fakes import FakeClock, FakeShelf, Production, Theatre, night_plan, rehearsal, unreachable
+from tests.house import open_house
 
 PAY = "inv cutover.pay --date=2014-08-15 --env=rehearsal"
 
@@ -134,7 +138,7 @@ def test_with_a_second_person_step_8_waits_until_somebody_else_has_approved() ->
             if len(waited) == 3:
                 request = requested(theatre.journal.events)
                 assert request
-                approve(theatre.shelf, request, "kim@desk")
+                put_approval(theatre.shelf, request, "kim@desk")
 
     theatre.clock.wait = colleagues  # type: ignore[method-assign]
     theatre.run()
@@ -152,19 +156,21 @@ def test_who_typed_the_date_does_not_approve_it_from_any_machine() -> None:
     )
     shelf = FakeShelf()
     with pytest.raises(RefusedError, match=r"chris@laptop typed the date at 21:00:00 UTC, so somebody else"):
-        approve(shelf, request, "chris@desk")
+        put_approval(shelf, request, "chris@desk")
     assert shelf.texts == {}
+
+
+def closed_while_waiting(clock: FakeClock, pause: timedelta) -> None:
+    """A clock whose terminal is closed as soon as it waits for an approval."""
+    FakeClock.wait(clock, pause)
+    if pause == PAUSE:
+        raise CutoverError("The terminal was closed.")
 
 
 def test_a_night_that_waited_is_resumed_without_typing_and_waits_again() -> None:
     theatre = two_people()
 
-    def gone(pause: timedelta) -> None:
-        FakeClock.wait(theatre.clock, pause)
-        if pause == PAUSE:
-            raise CutoverError("The terminal was closed.")
-
-    theatre.clock.wait = gone  # type: ignore[method-assign]
+    theatre.clock.wait = partial(closed_while_waiting, theatre.clock)  # type: ignore[method-assign]
     with pytest.raises(CutoverError, match="closed"):
         theatre.run()
     assert not theatre.stage.committed
@@ -172,7 +178,7 @@ def test_a_night_that_waited_is_resumed_without_typing_and_waits_again() -> None
     assert request
     assert "backups verified: 5 of 5" in request.statements
 
-    approve(theatre.shelf, request, "kim@desk")
+    put_approval(theatre.shelf, request, "kim@desk")
     theatre.run()
     assert theatre.person.asked.count("confirm archiving.run 2014-08-15") == 1
     assert theatre.journal.events[-1].kind is Kind.ENDED
@@ -191,3 +197,23 @@ def test_maintenance_mode_stays_on_while_a_school_stands_half_way(theatre: Theat
     theatre.production.half_way.clear()
     theatre.run()
     assert not theatre.production.maintenance
+
+
+def test_a_colleague_approves_from_another_terminal_and_who_typed_the_date_can_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    house = open_house(monkeypatch, tmp_path, second_person=True)
+    with pytest.raises(UsageError, match="waits for nobody's approval"):
+        house.approve()
+    clock = house.theatre.clock
+    clock.wait = partial(closed_while_waiting, clock)  # type: ignore[method-assign]
+    with pytest.raises(CutoverError, match="closed"):
+        house.run()
+
+    with pytest.raises(RefusedError, match=r"chris@.* typed the date at .* so somebody else must approve"):
+        house.approve()
+    monkeypatch.setenv("CUTOVER_OPERATOR", "kim")
+    house.approve()
+    monkeypatch.setenv("CUTOVER_OPERATOR", "chris")
+    house.resume()
+    assert read_history(house.events).approved["archiving.run"].startswith("kim@")
