@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from zoneinfo import ZoneInfo
 
@@ -152,6 +152,7 @@ class Night:
     depth: Depth
     exclude: Exclusion = field(default_factory=Exclusion)
     backup_max_age: timedelta | None = None  # none: younger than maintenance mode
+    ends: time | None = None  # when the product must be open again, in the environment's time zone; none: no window
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,3 +240,12 @@ class Environment:
                 hint=f"Add it:  nights: {{{day}: {{depth: all, exclude: {{schools: [], customers: []}}}}}}",
             )
         return self.nights[day]
+
+    def window_end(self, day: date, began: datetime) -> datetime | None:
+        """When the window of a night closes: the first such time after it began; none where it has no window."""
+        ends = self.night(day).ends
+        if ends is None:
+            return None
+        evening = began.astimezone(self.zone).date()
+        mornings = (datetime.combine(evening + timedelta(days=later), ends, self.zone) for later in (0, 1))
+        return next(morning.astimezone(UTC) for morning in mornings if morning.astimezone(UTC) > began)

@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -150,6 +150,12 @@ def as_date(text: str) -> date | None:
         return None
 
 
+def _time(data: object) -> time | None:
+    # Without quotes YAML reads 10:00 as the number 600.
+    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", data, re.ASCII) if isinstance(data, str) else None
+    return time(int(found[1]), int(found[2])) if found else None
+
+
 def _span(data: object) -> timedelta | None:
     found = re.fullmatch(r"(\d+)([mhd])", data, re.ASCII) if isinstance(data, str) else None
     return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
@@ -160,5 +166,6 @@ SCALARS: dict[Any, tuple[str, Callable[[object], Any]]] = {
     int: ("a whole number", _number),
     bool: ("true or false", _truth),
     date: ("a date YYYY-MM-DD", _day),
+    time: ('a time of day such as "06:00"', _time),
     timedelta: ("a time span such as 30m, 26h or 2d", _span),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -94,6 +94,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("depth: all, exclude", "depth: some, exclude", "nights/2014-08-15/depth: expected one of all, students"),
         ("customers: []", "customers: [x]", "nights/2014-08-15/exclude/customers/1: expected a whole number, got 'x'"),
         ("2014-08-22: {depth: all}", "2014-08-42: {depth: all}", "nights/2014-08-42: expected a date YYYY-MM-DD"),
+        (
+            "2014-08-22: {depth: all}",
+            "2014-08-22: {depth: all, ends: 10:00}",
+            'ends: expected a time of day such as "06:00"',
+        ),
         ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),
     ],
 )
@@ -154,6 +159,22 @@ def test_a_night_that_the_inventory_does_not_have_is_refused_with_the_line_to_ad
     with pytest.raises(UsageError, match="no night 2014-08-16") as caught:
         environment.night(date(2014, 8, 16))
     assert "2014-08-16: {depth: all" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("began", "ends"),
+    [
+        (datetime(2014, 8, 16, 2, tzinfo=UTC), datetime(2014, 8, 16, 10, tzinfo=UTC)),  # 22:00 in New York
+        (datetime(2014, 8, 16, 9, 59, tzinfo=UTC), datetime(2014, 8, 16, 10, tzinfo=UTC)),
+        (datetime(2014, 8, 16, 10, tzinfo=UTC), datetime(2014, 8, 17, 10, tzinfo=UTC)),
+        (datetime(2014, 11, 2, 3, tzinfo=UTC), datetime(2014, 11, 2, 11, tzinfo=UTC)),  # clocks go back at 02:00
+    ],
+)
+def test_a_window_ends_at_the_first_such_time_after_the_night_began(began: datetime, ends: datetime) -> None:
+    environment = load.load_file(load.FOLDER / "example.yaml")
+
+    assert environment.window_end(date(2014, 8, 15), began) == ends
+    assert environment.window_end(date(2014, 8, 22), began) is None
 
 
 def test_an_operators_list_may_have_comments_and_blanks(tmp_path: Path) -> None:
