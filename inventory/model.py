@@ -46,6 +46,9 @@ class Database:
     name: str = ""  # the inventory's name, taken from the key; `schools.shard` says the same word
     host: str  # the inventory name of its server
     connection: Mapping[str, str]  # libpq keywords, never a password
+    system_identifier: int | None = None  # PostgreSQL's own, by which the right server is known; none: any will do
+    data_directory: str | None = None  # on its host; none: nobody looks whether VACUUM FULL has room
+    backup_directory: str | None = None  # on its host; none: nobody looks whether a backup has room
 
 
 @dataclass(frozen=True, kw_only=True)

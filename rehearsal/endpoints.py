@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rehearsal.blueprint import BACKUPS, PRODUCT, ROLE, SCRATCH, Blueprint
+from rehearsal.blueprint import BACKUPS, PRODUCT, ROLE, SCRATCH, Blueprint, LabDatabase
 from rehearsal.files import write_json
 from rehearsal.ports import LOOPBACK
 
@@ -92,17 +92,26 @@ def write_overlay(lab: Blueprint) -> None:
 def _overlay(lab: Blueprint, endpoints: Endpoints) -> dict[str, Any]:
     secrets, keys = lab.layout.secrets, ("address", "port", "user")
     hosts = {name: {key: getattr(host, key) for key in keys} for name, host in endpoints.hosts.items()}
-    databases = {each.name: {"connection": lab.primary(each).connection(**_as_role(lab))} for each in lab.databases}
     scratch = lab.scratch.connection(dbname=SCRATCH, user=ROLE, passfile=lab.layout.passfile)
     return {
         "hosts": hosts,
         "ssh": {"key": str(secrets / "key"), "known_hosts": str(secrets / "known_hosts")},
-        "databases": databases,
+        "databases": {each.name: _database(lab, each) for each in lab.databases},
         "scratch": {"connection": scratch},
         "store": {"endpoint": endpoints.store.endpoint, "credentials": endpoints.store.credentials},
         "dns": asdict(endpoints.dns),
         "app": {"url": endpoints.app},
         "state": str(lab.layout.state),
+    }
+
+
+def _database(lab: Blueprint, database: LabDatabase) -> dict[str, Any]:
+    primary = lab.primary(database)
+    return {
+        "connection": primary.connection(**_as_role(lab)),
+        "system_identifier": int(primary.sql("SELECT system_identifier FROM pg_control_system()")),
+        "data_directory": str(primary.data),
+        "backup_directory": str(lab.layout.host(database.host)),
     }
 
 

@@ -25,6 +25,7 @@ from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.front import load_environment, parse_date, task
 from runbooks.played import Played
+from runbooks.preflight.subjects import subjects
 from runbooks.steps import archiving, backups, maintenance, replicas, snapshots, vacuum, warehouse, watcher
 from runbooks.tonight import Tonight, inventory_mistakes
 
@@ -63,6 +64,14 @@ def run(context: Context, date: str = "", dry_run: bool = False, env: str = "", 
         night.run_dry(environment, plan)
     else:
         night.run(environment, plan, night.cast(environment))
+
+
+@task(help=HELP)
+def preflight(context: Context, date: str = "", env: str = "") -> None:
+    """Look at everything that must hold before a night, and tell every problem at once; run does so too."""
+    day = parse_date(date)
+    environment = load_environment(env, read_only=True)
+    night.look_before(environment, plan_of(environment, day), night.cast(environment))
 
 
 @task(help=HELP)
@@ -147,6 +156,7 @@ def plan_of(environment: Environment, day: Date) -> Plan:
             approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
             notes=(archiving.scope(tonight), *backups.loss(tonight), *how_to_type(environment)),
             steps=steps,
+            preflight=subjects(tonight, steps),
             invariants=(warehouse.at_most_one_etl(tonight),),
         )
     )
@@ -197,5 +207,5 @@ def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
     night.run_alone(environment, plan_of(environment, day), night.cast(environment), key)
 
 
-namespace = Collection("cutover", run, plan, status, resume, pay, abort, approve)
+namespace = Collection("cutover", run, preflight, plan, status, resume, pay, abort, approve)
 areas = alone.collections(SIXTEEN, perform_alone)

@@ -10,16 +10,18 @@ from errors import AbortedError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks import logbook, summary
+from runbooks.engine import preflight
 from runbooks.engine.approval import ShelfApprovals, put_approval, requested
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
-from runbooks.engine.history import read_history
+from runbooks.engine.history import Facts, History, read_history
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.engine.journal import Journal
 from runbooks.engine.lock import claimed, held
 from runbooks.engine.person import Imagined, Nobody, Operator
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Person
+from runbooks.engine.preconditions import Finding, all_night
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
@@ -47,13 +49,15 @@ def cast(environment: Environment) -> Cast:
 def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = False) -> None:
     """The whole night, on a fresh journal; `afresh` sets an earlier one aside, and so does a night given up.
 
-    Raises UsageError where the night began before, or nobody is there to answer.
+    Raises UsageError where the night began before, or nobody is there to answer; RefusedError where preflight finds a
+    problem.
     """
     _refuse_unattended(plan.asks, cast.person)
     afresh = afresh or _was_abandoned(environment, plan)
     with on_stage(environment, plan, cast, "running", afresh=afresh) as stage:
         if stage.journal.events:
             raise UsageError(f"{plan.title} began before.", hint=plan.go_on)
+        preflight.require(stage, plan.preflight)
         stage.begin()
         conduct(stage, cast.console, Runner.run)
         summary.show_closing(cast.console, plan, stage.journal.events)
@@ -62,12 +66,15 @@ def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = Fals
 def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool = False) -> None:
     """What is left of the night; UsageError where it has not begun, or nobody is there to answer.
 
+    RefusedError where a host can't be reached, or a server is not the right one.
+
     `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
     """
     _refuse_unattended(plan.asks, cast.person)
     with on_stage(environment, plan, cast, "resuming", take_over=take_over) as stage:
         refuse_unbegun(stage)
         _refuse_abandoned(stage)
+        preflight.require(stage, all_night(plan.preflight))
         stage.go_on()
         conduct(stage, cast.console, Runner.run)
         summary.show_closing(cast.console, plan, stage.journal.events)
@@ -103,9 +110,27 @@ def run_dry(environment: Environment, plan: Plan) -> None:
         hands=1,
     )
     console.opening(f"DRY RUN of {plan.title}", plan.notes)
+    console.say("\nPreflight would look at:", style="bold")
+    for finding in preflight.examine(plan.preflight, stage.world, stage.facts):
+        console.say(f"  {finding}")
     stage.begin()
     Runner(stage).run()
     console.say("\nThis was a dry run: nothing was looked at and nothing was done.", style="bold")
+
+
+def look_before(environment: Environment, plan: Plan, cast: Cast) -> None:
+    """Everything that must hold before the night, shown; RefusedError with every problem where there is one."""
+    refuse_if_down(environment)
+
+    def facts() -> Facts:
+        return Facts(now=cast.clock.now(), history=History())
+
+    with live_world(environment, cast.clock) as world:
+        findings = preflight.examine(plan.preflight, world, facts)
+    cast.console.opening(plan.title, plan.notes)
+    cast.console.table(("", "", "found"), [_row(finding) for finding in findings])
+    preflight.refuse(plan, findings)
+    cast.console.say(preflight.summed_up(findings))
 
 
 def show_status(environment: Environment, plan: Plan) -> None:
@@ -179,6 +204,11 @@ def _refuse_abandoned(stage: Stage) -> None:
 def _was_abandoned(environment: Environment, plan: Plan) -> bool:
     refuse_if_down(environment)
     return bool(read_history(logbook.events_of(environment, plan.date)).abandoned)
+
+
+def _row(finding: Finding) -> tuple[str, str, str]:
+    mark = "✗" if finding.stops else "!" if finding.warns else "✓"
+    return mark, finding.subject, str(finding).removeprefix(f"{finding.subject}: ")
 
 
 def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:

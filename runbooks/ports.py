@@ -39,6 +39,7 @@ def live_world(environment: Environment, clock: SystemClock) -> Iterator[LiveWor
             sql=Databases(environment.databases),
             http=Web(),
             dns=NameServer(environment.dns),
+            shelf=StoreShelf(environment.store),
             clock=clock,
         )
     finally:

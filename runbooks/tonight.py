@@ -46,7 +46,7 @@ class Tonight:
         checks: tuple[Check, ...],
         lasts: timedelta = SOON,
         action: Action | None = None,
-        needs: Check | None = None,
+        needs: tuple[Check, ...] = (),
         before: Look | None = None,
         owes: Debt | None = None,
         pays: Debt | None = None,

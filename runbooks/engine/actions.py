@@ -64,15 +64,25 @@ class DnsLookup:
         return f"DNS: {', '.join(self.names)}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoreTrial:
+    """A small text put into the environment's store and fetched again; it stays there, and is in nobody's way."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return f"store: write into {self.folder} and read back"
+
+
 Action = RemoteCommand | DetachedJob  # what changes the world
-Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup  # what only looks at it
+Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial  # what only looks at it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """What an effect saw."""
 
-    code: int = 0  # exit code, or HTTP status
-    text: str = ""  # standard output, or the reason phrase
+    code: int = 0  # exit code, HTTP status, or 1 where the store gave another text back
+    text: str = ""  # standard output, the reason phrase, or the name of the text in the store
     error: str = ""  # standard error
     rows: tuple[tuple[object, ...], ...] = ()  # of SQL; (name, address) of DNS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from runbooks.engine.jobs import job_name
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Acted, Board, Choice
 from runbooks.engine.stage import Stage
-from runbooks.engine.step import HostTask, Outcome, Step, Truth, Verdict, together
+from runbooks.engine.step import Check, HostTask, Outcome, Step, Truth, Verdict, together
 
 AT_ONCE = timedelta()
 BROKE_OFF = "an earlier run broke off here: it may have taken effect or not"
@@ -60,7 +60,7 @@ class Attempt:
 
     def ready(self, board: Board) -> bool:
         """Whether it may be begun: what it needs holds, and the reading before its first act is made."""
-        return self._permitted(board) and self._read_before(board)
+        return self._may_begin(board) and self._read_before(board)
 
     def ask(self) -> Choice:
         """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
@@ -107,11 +107,15 @@ class Attempt:
         if choice is Choice.SKIP and self.step.required:
             raise RefusedError(f"Can't skip {where}: it is required.", hint=self.stage.plan.go_on)
 
-    def _permitted(self, board: Board) -> bool:
-        if self.task.needs is None:
+    def _may_begin(self, board: Board) -> bool:
+        """Looks at what the act needs; an act that may be running already would be in its own way."""
+        if self.past.doubtful or not self.task.needs:
             return True
-        verdict = self.stage.world.look(self.task.needs, self.stage.facts(), expected=True)
-        if not verdict.holds:
+        board.show(self.task.host, Outcome.PENDING, "looking")
+        verdict = self._together(self.task.needs, expected=True)
+        if verdict.holds:
+            board.show(self.task.host, Outcome.PENDING, verdict.proof)
+        else:
             self._write(board, Outcome.FAILED, f"not begun: {verdict.proof}", None)
         return verdict.holds
 
@@ -150,8 +154,11 @@ class Attempt:
         return self._look(expected=True)
 
     def _look(self, *, expected: bool) -> Verdict:
+        return self._together(self.task.checks, expected=expected)
+
+    def _together(self, checks: Sequence[Check], *, expected: bool) -> Verdict:
         facts = self.stage.facts()
-        return together(self.stage.world.look(check, facts, expected=expected) for check in self.task.checks)
+        return together(self.stage.world.look(check, facts, expected=expected) for check in checks)
 
     def _progress(self, board: Board, line: str) -> None:
         board.show(self.task.host, Outcome.RUNNING, line)

@@ -11,7 +11,7 @@ from runbooks.engine.step import HostTask, Mark, Step
 
 def rendered(plan: Plan) -> str:
     """The whole plan as Markdown."""
-    return "\n".join([*_head(plan), *(line for step in plan.steps for line in _step(step))])
+    return "\n".join([*_head(plan), *_preflight(plan), *(line for step in plan.steps for line in _step(step))])
 
 
 def minutes(span: timedelta) -> str:
@@ -29,6 +29,15 @@ def _head(plan: Plan) -> Iterator[str]:
     yield from (f"- Looked at before and after every step: {check}" for check in plan.invariants)
     total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
     yield f"- {len(plan.steps)} steps, about {minutes(total)} as planned; plan {plan.digest}"
+    yield ""
+
+
+def _preflight(plan: Plan) -> Iterator[str]:
+    yield "## Before the first step"
+    yield ""
+    for subject in plan.preflight:
+        yield f"- {subject.name}"
+        yield from (f"  - {precondition.check}" for precondition in subject.preconditions)
     yield ""
 
 
@@ -60,8 +69,7 @@ def _task(task: HostTask) -> Iterator[str]:
     yield f"- [ ] {task.host}" + (f": `{task.action.command}`" if task.action else "")
     if not task.action:
         yield from (f"  - {_instruction(line)}" for line in task.by_hand)
-    if task.needs:
-        yield f"  - only while {task.needs}"
+    yield from (f"  - before it begins: {check}" for check in task.needs)
     yield from (f"  - proof: {check}" for check in task.checks)
     if task.owes:
         yield f"  - owed from here on: {task.owes}"

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from errors import Problems
+from runbooks.engine.preconditions import Subject
 from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
 
 
@@ -25,6 +26,7 @@ class Plan:
     notes: tuple[str, ...] = ()  # what is particular to this night
     steps: tuple[Step, ...]
     invariants: tuple[Check, ...] = ()  # looked at before and after every step
+    preflight: tuple[Subject, ...] = ()  # looked at before the first step; no part of the digest
 
     def step(self, key: str) -> Step:
         """The step of that key."""
@@ -124,4 +126,5 @@ def _described(step: Step) -> Iterator[str]:
     yield f"{step.key} {step.title}"
     for task in step.tasks:
         yield f"{task.host}: {task.action or task.instructions}"
-        yield from (str(check) for check in (*task.checks, *filter(None, [task.needs])))
+        yield from (f"needs {check}" for check in task.needs)
+        yield from (str(check) for check in task.checks)

@@ -117,7 +117,7 @@ class HostTask:
     checks: tuple[Check, ...]
     action: Action | None = None  # none: a person does it
     instructions: str = ""  # for the person
-    needs: Check | None = None  # must hold before it is begun
+    needs: tuple[Check, ...] = ()  # must hold before each act; else it fails, and nothing is run
     before: Look | None = None  # read and journalled once, before the first act
     owes: Debt | None = None
     pays: Debt | None = None

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from errors import CutoverError, UnknownError
-from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.actions import (
+    Action,
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    Look,
+    Reading,
+    RemoteCommand,
+    SqlQuery,
+    StoreTrial,
+)
 from runbooks.engine.history import Facts
-from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, JobState, Sql, Ssh, Tell
+from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, JobState, Shelf, Sql, Ssh, Tell
 from runbooks.engine.readings import Unreadable, complaint
 from runbooks.engine.step import Check, Outcome, Verdict, fails, holds, unseen
 
@@ -25,6 +35,7 @@ class LiveWorld:
     sql: Sql
     http: Http
     dns: Dns
+    shelf: Shelf
     clock: Clock
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
@@ -45,6 +56,8 @@ class LiveWorld:
                 return self.http.get(look)
             case DnsLookup():
                 return self.dns.look_up(look)
+            case StoreTrial():
+                return _tried(self.shelf, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
 
     def act(self, action: Action, name: str, tell: Tell) -> Acted:
         """Performs an action, and tells apart what failed and what nobody knows."""
@@ -107,8 +120,13 @@ class DryWorld:
         """Nothing is waited for."""
 
 
+def _tried(shelf: Shelf, name: str) -> Reading:
+    shelf.put_new(name, name)
+    return Reading(code=0 if shelf.get(name) == name else 1, text=name)
+
+
 def _dry(look: Look) -> Look:
-    if not isinstance(look, RemoteCommand | SqlQuery | HttpGet | DnsLookup):
+    if not isinstance(look, RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial):
         raise _no_dry_form(look)
     return look
 

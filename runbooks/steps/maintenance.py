@@ -39,7 +39,7 @@ def off(tonight: Tonight) -> Step:
         key=key,
         title="Apangea maintenance mode off",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(answers(tonight, OFF),), needs=none_half_way(tonight), pays=DEBT),),
+        tasks=(tonight.task(key, host, checks=(answers(tonight, OFF),), needs=(none_half_way(tonight),), pays=DEBT),),
         settle=timedelta(minutes=5),
         estimate=timedelta(minutes=2),
     )

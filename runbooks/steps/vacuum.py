@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from inventory.model import Host, Role
 from runbooks.engine.actions import Reading, SqlQuery
 from runbooks.engine.history import Facts
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.engine.markdown import minutes
+from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds, unseen
 from runbooks.tonight import Tonight
 from runbooks.units import size
 
@@ -18,6 +19,17 @@ SELECT pg_database_size(current_database()), schemaname || '.' || relname, last_
   FROM pg_stat_user_tables
  ORDER BY last_analyze NULLS FIRST, 2
 """
+# Both hold up VACUUM FULL, or keep it from giving space back, while they last.
+PREPARED = "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared"
+OLD = timedelta(minutes=5)  # as in OPEN
+OPEN = """
+SELECT me.sees_all, other.pid, other.usename, other.application_name, extract(epoch FROM now() - other.xact_start)::int
+  FROM (SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all) me
+  LEFT JOIN pg_stat_activity other
+    ON other.datname = current_database() AND other.backend_type = 'client backend'
+   AND other.xact_start < now() - interval '5 minutes'
+ ORDER BY other.xact_start
+"""
 
 
 def full(tonight: Tonight) -> Step:
@@ -25,7 +37,14 @@ def full(tonight: Tonight) -> Step:
     key = "vacuum.full"
     lasts = timedelta(hours=12)
     tasks = [
-        tonight.task(key, host, checks=(vacuumed(tonight, host),), lasts=lasts, before=_size(tonight, host))
+        tonight.task(
+            key,
+            host,
+            checks=(vacuumed(tonight, host),),
+            lasts=lasts,
+            needs=(none_prepared(tonight, host), none_old(tonight, host)),
+            before=_size(tonight, host),
+        )
         for host in tonight.database_hosts
     ]
     return Step(key=key, title="Vacuum full", mark=Mark.AUTOMATE, tasks=tuple(tasks), estimate=timedelta(minutes=30))
@@ -52,6 +71,38 @@ def vacuumed(tonight: Tonight, host: Host) -> Check:
         return holds(f"{shown}, {len(rows)} tables", before=was, after=after)
 
     return Check(title="every table analysed after step 8; bytes before and after", looks=(look,), judge=judge)
+
+
+def none_prepared(tonight: Tonight, host: Host) -> Check:
+    """No prepared transaction waits for its end."""
+    look = SqlQuery(database=_database(tonight, host), name="prepared transactions", statement=PREPARED)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        names = [f"{name} of {owner}" for name, owner in readings[0].rows]
+        return fails(f"prepared transactions wait: {', '.join(names)}") if names else holds("no prepared transaction")
+
+    return Check(title="no prepared transaction", looks=(look,), judge=judge)
+
+
+def none_old(tonight: Tonight, host: Host) -> Check:
+    """No transaction has been open for long, as far as the role sees others'."""
+    look = SqlQuery(database=_database(tonight, host), name="open transactions", statement=OPEN)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        rows = readings[0].rows
+        old = [_transaction(row) for row in rows if row[1] is not None]
+        if old:
+            return fails(f"transactions are open for long: {'; '.join(old)}")
+        if not all(row[0] for row in rows):
+            return unseen("the role sees its own transactions alone; it is no member of pg_read_all_stats")
+        return holds(f"no transaction older than {minutes(OLD)}")
+
+    return Check(title=f"no transaction older than {minutes(OLD)}", looks=(look,), judge=judge)
+
+
+def _transaction(row: tuple[object, ...]) -> str:
+    _, pid, role, program, seconds = row
+    return f"pid {pid} of {role} ({program or 'no name'}) for {minutes(timedelta(seconds=int(str(seconds))))}"
 
 
 def _size(tonight: Tonight, host: Host) -> SqlQuery:

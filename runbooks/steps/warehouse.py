@@ -125,20 +125,20 @@ def names_moved(tonight: Tonight) -> Check:
     wanted = {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        found = {name: _addresses(readings[0], name) for pair in wanted.items() for name in pair}
+        found = {name: addresses(readings[0], name) for pair in wanted.items() for name in pair}
         for target in wanted.values():
             if not found[target]:
                 raise Unreadable(f"{target} does not resolve")
         if found[warehouse.old_target] & found[warehouse.new_target]:
             raise Unreadable("both farms resolve to the same address")
         wrong = [
-            f"{name} is {_shown(found[name])}, expected {_shown(found[target])} ({target})"
+            f"{name} is {shown(found[name])}, expected {shown(found[target])} ({target})"
             for name, target in wanted.items()
             if not (found[name] and found[name] <= found[target])
         ]
         if wrong:
             return fails("; ".join(wrong))
-        return holds("; ".join(f"{name} is {_shown(found[name])} ({target})" for name, target in wanted.items()))
+        return holds("; ".join(f"{name} is {shown(found[name])} ({target})" for name, target in wanted.items()))
 
     title = "; ".join(f"{name} resolves as {target}" for name, target in wanted.items())
     names = tuple(name for pair in wanted.items() for name in pair)
@@ -173,9 +173,11 @@ def _etl(host: Host, reading: Reading) -> str:
         raise Unreadable(f"ETL on {host.name}: {error}") from error
 
 
-def _addresses(reading: Reading, name: str) -> set[str]:
+def addresses(reading: Reading, name: str) -> set[str]:
+    """What a name resolves to."""
     return {str(address) for asked, address in reading.rows if asked == name}
 
 
-def _shown(addresses: set[str]) -> str:
+def shown(addresses: set[str]) -> str:
+    """Addresses as a person reads them."""
     return ", ".join(sorted(addresses)) or "unknown"

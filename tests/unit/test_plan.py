@@ -165,7 +165,7 @@ def test_exclusions_depth_and_the_age_of_backups_are_told_in_the_plan_and_at_the
 def test_the_markdown_has_every_host_command_and_proof() -> None:
     plan = night_plan()
     text = rendered(plan)
-    assert text.count("\n## ") == 16
+    assert text.count("\n## ") == 17  # preflight, and a step each
     for step_ in plan.steps:
         assert f"## {step_.number}. {step_.title} · {step_.shown_mark.value}" in text
         for task in step_.tasks:

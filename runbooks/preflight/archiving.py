@@ -1,0 +1,71 @@
+"""What the archiver itself says on the debug host: of the catalog, and of how long the night will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from inventory.model import Host
+from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.markdown import minutes
+from runbooks.engine.preconditions import Precondition
+from runbooks.engine.readings import Unreadable, complaint, record
+from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.tonight import Tonight
+from runbooks.tool import tool_command
+
+PATIENCE = timedelta(minutes=5)
+ARCHIVING, OPEN_AGAIN = "archiving.run", "maintenance.off"  # steps
+
+
+def catalog(tonight: Tonight, host: Host) -> Precondition:
+    """The catalog of tables knows the live schema."""
+    command = tool_command(tonight.environment, "archive.check-catalog")
+    look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        (reading,) = readings
+        if reading.code != 0:
+            return fails("; ".join((reading.error.strip() or complaint(str(look), reading)).splitlines()))
+        return holds((reading.text.strip().splitlines() or ["it said nothing"])[-1])
+
+    check = Check(title="the catalog knows every table of the live schema", looks=(look,), judge=judge)
+    return Precondition(check=check, advice="inv archive.check-catalog tells more; the catalog is in inventory/.")
+
+
+def window(tonight: Tonight, host: Host, steps: Sequence[Step]) -> tuple[Precondition, ...]:
+    """The night fits into its window by the estimate, if it began now; nothing where it has no window."""
+    if tonight.night.ends is None:
+        return ()
+    advice = f"Begin earlier, leave schools out, or let nights/{tonight.date}/ends say otherwise; inv archive.estimate."
+    return (Precondition(check=fits(tonight, host, steps), advice=advice, stops=(Truth.FAILS,)),)
+
+
+def fits(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Check:
+    """The product is open again when the window closes: steps as planned, archiving as the archiver estimates it."""
+    others = _planned(steps)
+    command = tool_command(tonight.environment, "archive.estimate", date=tonight.date.isoformat(), top="1", json=True)
+    look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        if readings[0].code != 0:
+            raise Unreadable(complaint("the estimate", readings[0]))
+        archiving = timedelta(seconds=float(record(readings[0], "everybody")["everybody"]["archive"]))
+        ends = tonight.environment.window_end(tonight.date, facts.now)
+        assert ends is not None
+        needed, left = archiving + others, ends - facts.now
+        sentence = (
+            f"{minutes(needed)} until the product is open again (archiving {minutes(archiving)}), and "
+            f"{minutes(left)} until the window closes at {ends.astimezone(tonight.environment.zone):%H:%M}"
+        )
+        return holds(sentence) if needed <= left else fails(sentence)
+
+    return Check(title=f"the night fits until {tonight.night.ends:%H:%M}", looks=(look,), judge=judge)
+
+
+def _planned(steps: Sequence[Step]) -> timedelta:
+    """What the steps but archiving take, as planned, until the product is open again."""
+    until = [step.key for step in steps].index(OPEN_AGAIN) + 1
+    planned = (step.estimate or timedelta() for step in steps[:until] if step.key != ARCHIVING)
+    return sum(planned, timedelta())

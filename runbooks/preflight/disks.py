@@ -1,0 +1,88 @@
+"""Room on the disks of a database server: for its backup, and for VACUUM FULL of its largest table."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping
+
+from inventory.model import Database, Host
+from runbooks.engine.actions import Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.history import Facts
+from runbooks.engine.preconditions import Precondition
+from runbooks.engine.readings import Unreadable
+from runbooks.engine.step import Check, Truth, Verdict, fails, holds, unseen
+from runbooks.tonight import Tonight
+from runbooks.units import size
+
+# VACUUM FULL writes a table and its indexes anew before the old ones go; a base backup holds every database.
+SIZES = """
+SELECT (SELECT coalesce(max(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm')),
+       (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT'))::bigint
+"""
+DF_LINE = re.compile(r".*\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)")  # free kB, mount point
+Needs = Mapping[str, str]  # what needs room: in which directory
+
+
+def room(tonight: Tonight, host: Host) -> Precondition:
+    """Free disk for both; where they share one, for both together."""
+    database = tonight.environment.database_on(host)
+    directories, unsaid = _directories(database)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        if not directories:
+            return unseen(f"the inventory does not say {unsaid}")
+        wanted = dict(zip(("VACUUM FULL", "a backup"), map(_bytes, readings[0].rows[0]), strict=True))
+        verdict = _judged(directories, wanted, readings[1])
+        return unseen(f"{verdict.proof}; the inventory does not say {unsaid}") if verdict.holds and unsaid else verdict
+
+    check = Check(title="free disk for a backup and for VACUUM FULL", looks=_looks(database, directories), judge=judge)
+    advice = f"Make room there; the paths are databases/{database.name} in the inventory."
+    return Precondition(check=check, advice=advice, stops=(Truth.FAILS,))
+
+
+def _directories(database: Database) -> tuple[Needs, str]:
+    """What the inventory says, and the keys of which it says nothing."""
+    said = {"VACUUM FULL": database.data_directory, "a backup": database.backup_directory}
+    keys = {"VACUUM FULL": "data_directory", "a backup": "backup_directory"}
+    known = {what: path for what, path in said.items() if path is not None}
+    return known, " and ".join(key for what, key in keys.items() if what not in known)
+
+
+def _looks(database: Database, directories: Needs) -> tuple[Look, ...]:
+    if not directories:
+        return ()
+    paths = " ".join(shlex.quote(path) for path in directories.values())
+    return (
+        SqlQuery(database=database.name, name="its size, and its largest table with indexes", statement=SIZES),
+        RemoteCommand(host=database.host, command=f"df -Pk {paths}"),
+    )
+
+
+def _judged(directories: Needs, wanted: Mapping[str, int], df: Reading) -> Verdict:
+    free: dict[str, int] = {}
+    needs: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for what, (mount, left) in zip(directories, _mounts(df, len(directories)), strict=True):
+        free[mount] = left
+        needs[mount][what] = wanted[what]
+    sentences = {mount: _sentence(mount, free[mount], needs[mount]) for mount in needs}
+    short = [sentences[mount] for mount in needs if free[mount] < sum(needs[mount].values())]
+    return fails("; ".join(short)) if short else holds("; ".join(sentences.values()))
+
+
+def _mounts(df: Reading, count: int) -> list[tuple[str, int]]:
+    """Each directory's mount point and the bytes that are free there."""
+    lines = [found for line in df.text.splitlines()[1:] if (found := DF_LINE.fullmatch(line.rstrip()))]
+    if df.code != 0 or len(lines) != count:
+        raise Unreadable(f"df exited {df.code}: {(df.error or df.text).strip()[:200] or 'it said nothing'}")
+    return [(found[2], int(found[1]) * 1024) for found in lines]
+
+
+def _sentence(mount: str, free: int, needs: Mapping[str, int]) -> str:
+    wanted = " and ".join(f"{size(count)} for {what}" for what, count in needs.items())
+    return f"{size(max(free, 0))} free on {mount}, needed {wanted}"
+
+
+def _bytes(value: object) -> int:
+    return int(str(value))

@@ -1,0 +1,89 @@
+"""Each database server: the right one, a primary of a known version, with a standby and nothing left lying about."""
+
+from __future__ import annotations
+
+from inventory.model import Database, Host
+from runbooks.engine.actions import Reading, SqlQuery
+from runbooks.engine.history import Facts
+from runbooks.engine.preconditions import Precondition, Subject
+from runbooks.engine.step import Check, Truth, Verdict, fails, holds
+from runbooks.steps import replicas, vacuum
+from runbooks.tonight import Tonight
+from runbooks.units import size
+
+IDENTITY = """
+SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()
+"""
+# A primary alone knows how far its WAL is; on a standby the first precondition fails before this is asked.
+SLOTS = """
+SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
+  FROM pg_replication_slots
+ WHERE NOT active
+ ORDER BY 1
+"""
+OLDEST, NEWEST = 13, 18  # major versions
+
+
+def subject(tonight: Tonight, host: Host) -> Subject:
+    """All that must hold of a database server."""
+    database = tonight.environment.database_on(host)
+    return Subject(
+        name=f"{database.name} on {host.name}",
+        preconditions=(
+            Precondition(check=right_server(database), advice=_where(database), all_night=True),
+            Precondition(check=replicas.streams(tonight, host), advice="Start its standby, or find out what ails it."),
+            Precondition(check=no_idle_slot(database), advice="Drop those that nobody will use: they keep WAL."),
+            Precondition(check=vacuum.none_prepared(tonight, host), advice="Let their owner commit or roll them back."),
+            _none_old(tonight, host),
+        ),
+    )
+
+
+def right_server(database: Database) -> Check:
+    """It is the server of the inventory, a primary, of a version that is supported."""
+    wanted = database.system_identifier
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        ((identifier, in_recovery, version),) = readings[0].rows
+        major, minor = divmod(int(str(version)), 10_000)
+        wrong = []
+        if wanted is not None and identifier != wanted:
+            wrong.append(f"its system identifier is {identifier}, expected {wanted}")
+        if in_recovery:
+            wrong.append("it is in recovery: a standby, expected the primary")
+        if not OLDEST <= major <= NEWEST:
+            wrong.append(f"it is PostgreSQL {major}.{minor}, expected {OLDEST} to {NEWEST}")
+        if wrong:
+            return fails("; ".join(wrong))
+        unproven = "" if wanted else " (the inventory names none)"
+        return holds(f"primary, PostgreSQL {major}.{minor}, system identifier {identifier}{unproven}")
+
+    look = SqlQuery(database=database.name, name="system identifier, recovery, version", statement=IDENTITY)
+    expected = f"system identifier {wanted}" if wanted else "any system identifier"
+    title = f"a primary with {expected}, PostgreSQL {OLDEST} to {NEWEST}"
+    return Check(title=title, looks=(look,), judge=judge)
+
+
+def no_idle_slot(database: Database) -> Check:
+    """No replication slot is without a standby."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        slots = [f"{name} (keeps {_kept(kept)} of WAL)" for name, kept in readings[0].rows]
+        return fails(f"inactive replication slots: {', '.join(slots)}") if slots else holds("no inactive slot")
+
+    look = SqlQuery(database=database.name, name="inactive replication slots", statement=SLOTS)
+    return Check(title="no inactive replication slot", looks=(look,), judge=judge)
+
+
+def _where(database: Database) -> str:
+    return f"Look at databases/{database.name} in the inventory: connection, system_identifier."
+
+
+def _none_old(tonight: Tonight, host: Host) -> Precondition:
+    """The product still runs, so an old transaction may end by step 9, which looks again."""
+    advice = "Step 9 will refuse while it lasts; a role that does not see it needs GRANT pg_monitor."
+    return Precondition(check=vacuum.none_old(tonight, host), advice=advice, stops=(Truth.UNSEEN,))
+
+
+def _kept(count: object) -> str:
+    return "no" if count is None else size(int(str(count)))

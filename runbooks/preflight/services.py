@@ -1,0 +1,79 @@
+"""What the hosts share: the store, the names of the warehouses, the app."""
+
+from __future__ import annotations
+
+from runbooks.engine.actions import DnsLookup, Reading, StoreTrial
+from runbooks.engine.history import Facts
+from runbooks.engine.preconditions import Precondition, Subject
+from runbooks.engine.step import Check, Truth, Verdict, fails, holds
+from runbooks.steps.maintenance import OFF, answers
+from runbooks.steps.warehouse import addresses, shown
+from runbooks.tonight import Tonight
+
+FOLDER = "preflight"  # in the store
+
+
+def store() -> Subject:
+    """The store takes an object and gives it back."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        (trial,) = readings
+        if trial.code != 0:
+            return fails(f"{trial.text} did not come back as it was written")
+        return holds(f"{trial.text} written and read")
+
+    check = Check(title="the store is written and read", looks=(StoreTrial(folder=FOLDER),), judge=judge)
+    advice = "Look at store in the inventory, and at what the credentials allow."
+    return Subject(name="store", preconditions=(Precondition(check=check, advice=advice),))
+
+
+def names(tonight: Tonight) -> Subject:
+    """The names of the warehouses are as before a cut-over, or, on a later night, as after it."""
+    warehouse = tonight.environment.warehouse
+    resolve = Precondition(check=names_known(tonight), advice="Look at warehouse and dns in the inventory.")
+    advice = f"Step 12 would move {warehouse.name}; on a later night of the year it has moved already."
+    moved = Precondition(check=not_moved(tonight), advice=advice, stops=(Truth.UNSEEN,))
+    return Subject(name="DNS", preconditions=(resolve, moved))
+
+
+def app(tonight: Tonight) -> Subject:
+    """The app answers; in maintenance mode already it may be on purpose."""
+    advice = "It must answer 200 when the night is over; is maintenance mode on already?"
+    check = answers(tonight, OFF)
+    return Subject(name="app", preconditions=(Precondition(check=check, advice=advice, stops=(Truth.UNSEEN,)),))
+
+
+def names_known(tonight: Tonight) -> Check:
+    """Two farms with addresses of their own, and the product's name at one of them."""
+    warehouse = tonight.environment.warehouse
+    asked = (warehouse.name, warehouse.old_target, warehouse.new_target)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        name, old, new = (addresses(readings[0], each) for each in asked)
+        for target, found in ((warehouse.old_target, old), (warehouse.new_target, new)):
+            if not found:
+                return fails(f"{target} does not resolve")
+        if old & new:
+            return fails(f"{warehouse.old_target} and {warehouse.new_target} share the address {shown(old & new)}")
+        if not name or not (name <= old or name <= new):
+            return fails(f"{warehouse.name} is {shown(name)}, expected {shown(old)} ({warehouse.old_target})")
+        return holds(f"{warehouse.old_target} is {shown(old)}, {warehouse.new_target} is {shown(new)}")
+
+    title = f"{warehouse.old_target} and {warehouse.new_target} resolve, and {warehouse.name} to one of them"
+    return Check(title=title, looks=(DnsLookup(names=asked),), judge=judge)
+
+
+def not_moved(tonight: Tonight) -> Check:
+    """The product's name leads to the old farm still."""
+    warehouse = tonight.environment.warehouse
+    asked = (warehouse.name, warehouse.old_target)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        name, old = (addresses(readings[0], each) for each in asked)
+        sentence = f"{warehouse.name} is {shown(name)}"
+        if not (name and name <= old):
+            return fails(f"{sentence}, expected {shown(old)} ({warehouse.old_target})")
+        return holds(f"{sentence} ({warehouse.old_target})")
+
+    title = f"{warehouse.name} resolves as {warehouse.old_target}"
+    return Check(title=title, looks=(DnsLookup(names=asked),), judge=judge)
