@@ -125,11 +125,11 @@ def look_before(environment: Environment, plan: Plan, cast: Cast) -> None:
     def facts() -> Facts:
         return Facts(now=cast.clock.now(), history=History())
 
-    with live_world(environment, cast.clock) as world:
+    with redactor_for(environment).errors(), live_world(environment, cast.clock) as world:
         findings = preflight.examine(plan.preflight, world, facts)
-    cast.console.opening(plan.title, plan.notes)
-    cast.console.table(("", "", "found"), [_row(finding) for finding in findings])
-    preflight.refuse(plan, findings)
+        cast.console.opening(plan.title, plan.notes)
+        cast.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
+        preflight.refuse(plan, findings)
     cast.console.say(preflight.summed_up(findings))
 
 

@@ -68,7 +68,7 @@ def no_idle_slot(database: Database) -> Check:
     """No replication slot is without a standby."""
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        slots = [f"{name} (keeps {_kept(kept)} of WAL)" for name, kept in readings[0].rows]
+        slots = [f"{name} (keeps {_wal(kept)})" for name, kept in readings[0].rows]
         return fails(f"inactive replication slots: {', '.join(slots)}") if slots else holds("no inactive slot")
 
     look = SqlQuery(database=database.name, name="inactive replication slots", statement=SLOTS)
@@ -85,5 +85,5 @@ def _none_old(tonight: Tonight, host: Host) -> Precondition:
     return Precondition(check=vacuum.none_old(tonight, host), advice=advice, stops=(Truth.UNSEEN,))
 
 
-def _kept(count: object) -> str:
-    return "no" if count is None else size(int(str(count)))
+def _wal(count: object) -> str:
+    return "no WAL" if count is None else f"{size(int(str(count)))} of WAL"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,12 +18,14 @@ import dns.resolver
 import paramiko
 import pytest
 
-from errors import UsageError
+from errors import ExitCode, RefusedError, UsageError
 from inventory.load import ROOT
+from inventory.model import Environment
 from rehearsal import lab, layout, ports, postgres_server
 from rehearsal.layout import Layout
 from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
+from runbooks import cutover, logbook
 from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.fleet import Fleet
 from tests.labs import Lab, just_now, runs, started, started_from
@@ -322,6 +326,46 @@ def test_the_tasks_tell_the_endpoints_and_pass_an_exit_code_on(running: Lab) -> 
         code, out, err = inv(f"rehearsal.{words[0]}", *words[1:])
         assert (code, out) == (2, "")
         assert "expected" in err
+
+
+def test_a_night_is_refused_by_each_wrong_host_key_and_server_before_its_first_step(
+    running: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(layout.VARIABLE, str(running.home))
+    environment, day = with_faults(running, tmp_path / "known_hosts"), date(2014, 8, 15)
+
+    with pytest.raises(RefusedError) as refused:
+        cutover.rehearse(environment, day)
+
+    problems = str(refused.value).splitlines()[1:]
+    expected = {
+        "debug: ": "its host key is not in known_hosts",
+        "db-master: ": "it shows another host key than known_hosts has",
+        "shard_2 on db-shard-2: ": "its system identifier is ",
+    }
+    for subject, reason in expected.items():
+        assert [problem for problem in problems if problem.startswith(f"  - {subject}") and reason in problem]
+    assert refused.value.exit_code is ExitCode.FAILED
+    assert "1/16" not in capsys.readouterr().out
+    assert logbook.events_of(environment, str(day)) == ()
+
+
+def with_faults(running: Lab, known_hosts: Path) -> Environment:
+    """The lab's inventory with an unknown host key, a changed one, and another server's system identifier."""
+    environment, hosts = running.environment, running.environment.hosts
+    keys = dict(line.split(" ", 1) for line in Path(environment.ssh.known_hosts).read_text().splitlines())
+    debug, master, watcher = (
+        f"[{hosts[name].address}]:{hosts[name].port}" for name in ("debug", "db-master", "watcher")
+    )
+    keys[master] = keys[watcher]
+    del keys[debug]
+    known_hosts.write_text("".join(f"{where} {key}\n" for where, key in keys.items()))
+    wrong = replace(environment.databases["shard_2"], system_identifier=environment.master.system_identifier)
+    return replace(
+        environment,
+        ssh=replace(environment.ssh, known_hosts=str(known_hosts)),
+        databases={**environment.databases, "shard_2": wrong},
+    )
 
 
 def test_a_host_of_the_lab_can_not_take_it_down(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

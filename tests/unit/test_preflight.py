@@ -1,0 +1,301 @@
+"""What must hold before a night: each judge as a table, every problem at once, and nothing begun."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, time
+
+import pytest
+
+from errors import ExitCode, RefusedError
+from inventory.model import Environment
+from runbooks.engine import preflight
+from runbooks.engine.actions import Reading
+from runbooks.engine.history import Facts, History
+from runbooks.engine.journal import Kind
+from runbooks.engine.preconditions import Finding, Precondition, all_night
+from runbooks.engine.readings import Unreadable
+from runbooks.engine.runner import StepFailed
+from runbooks.engine.step import Truth, fails, unseen
+from tests.fakes import EVENING, NIGHT, Theatre, night_plan, rehearsal, unreachable
+
+HOLDS, FAILS, UNSEEN = Truth.HOLDS, Truth.FAILS, Truth.UNSEEN
+DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
+OLD_FARM, NEW_FARM = ("warehouse-old.farm.ttm.com", "10.0.0.1"), ("warehouse-new.farm.ttm.com", "10.0.0.2")
+NAME = "warehouse.ttm.com"
+
+
+@pytest.fixture
+def theatre() -> Theatre:
+    return Theatre()
+
+
+def equipped(**keys: object) -> Environment:
+    """The rehearsal with more said of master, and a window."""
+    environment = rehearsal()
+    master = replace(environment.databases["master"], **keys)  # type: ignore[arg-type]
+    night = replace(environment.nights[NIGHT], ends=time(6))
+    databases = {**environment.databases, "master": master}
+    return replace(environment, databases=databases, nights={NIGHT: night})
+
+
+def precondition(subject: str, title: str, environment: Environment | None = None) -> Precondition:
+    """The one of that subject whose title holds these words."""
+    (found,) = (
+        each
+        for one in night_plan(environment).preflight
+        if one.name == subject
+        for each in one.preconditions
+        if title in each.check.title
+    )
+    return found
+
+
+def judged(which: Precondition, *readings: Reading, now: datetime = EVENING) -> tuple[Truth, str]:
+    try:
+        verdict = which.check.judge(readings, Facts(now=now, history=History()))
+    except Unreadable as error:
+        return UNSEEN, str(error)
+    return verdict.truth, verdict.proof
+
+
+@pytest.mark.parametrize(
+    ("subject", "title", "reading", "truth", "sentence"),
+    [
+        ("debug", "is itself", Reading(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
+        ("debug", "is itself", Reading(text="control\n"), FAILS, "calls itself 'control', expected 'debug'"),
+        ("debug", "is itself", Reading(code=1, error="No such file"), FAILS, "exited 1: No such file"),
+        ("debug", "clock", Reading(text=f"{EVENING.timestamp() - 30:.0f}"), HOLDS, "its clock is 30 s behind ours"),
+        ("debug", "clock", Reading(text=f"{EVENING.timestamp() + 31:.0f}"), FAILS, "its clock is 31 s ahead of ours"),
+        ("debug", "clock", Reading(text="soon"), UNSEEN, "expected seconds since 1970, got 'soon'"),
+        ("debug", "catalog", Reading(text="5 tables\nIt knows all.\n"), HOLDS, "It knows all."),
+        ("debug", "catalog", Reading(code=10, error="unknown:\n  - pets"), FAILS, "unknown:;   - pets"),
+        ("master on db-master", "system identifier", Reading(rows=((7, False, 180_006),)), HOLDS, "18.6"),
+        ("master on db-master", "system identifier", Reading(rows=((8, False, 180_006),)), FAILS, "is 8, expected 7"),
+        ("master on db-master", "system identifier", Reading(rows=((7, True, 180_006),)), FAILS, "it is in recovery"),
+        ("master on db-master", "system identifier", Reading(rows=((7, False, 120_022),)), FAILS, "12.22, expected 13"),
+        ("master on db-master", "system identifier", Reading(rows=((7, False, 190_000),)), FAILS, "19.0, expected 13"),
+        ("master on db-master", "standby", Reading(rows=()), FAILS, "no standby streams"),
+        ("master on db-master", "slot", Reading(rows=(("gone", 5_000_000),)), FAILS, "gone (keeps 5.0 MB of WAL)"),
+        ("master on db-master", "slot", Reading(rows=(("new", None),)), FAILS, "new (keeps no WAL)"),
+        ("master on db-master", "prepared", Reading(rows=(("tx1", "billing"),)), FAILS, "wait: tx1 of billing"),
+        (
+            "master on db-master",
+            "no transaction older",
+            Reading(rows=((True, 4711, "billing", "psql", 7260),)),
+            FAILS,
+            "pid 4711 of billing (psql) for 2 h 1 min",
+        ),
+        (
+            "master on db-master",
+            "no transaction older",
+            Reading(rows=((False, None, None, None, None),)),
+            UNSEEN,
+            "no member of pg_read_all_stats",
+        ),
+        ("store", "written and read", Reading(code=1, text="preflight/1"), FAILS, "preflight/1 did not come back"),
+        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "10.0.0.2"), OLD_FARM, NEW_FARM)), HOLDS, "10.0.0.2"),
+        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "9.9.9.9"), OLD_FARM, NEW_FARM)), FAILS, "is 9.9.9.9"),
+        ("DNS", "and warehouse.ttm.com", Reading(rows=(OLD_FARM, NEW_FARM)), FAILS, "is unknown, expected 10.0.0.1"),
+        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "10.0.0.1"), OLD_FARM)), FAILS, "does not resolve"),
+        (
+            "DNS",
+            "com resolves as",
+            Reading(rows=((NAME, "10.0.0.2"), OLD_FARM)),
+            FAILS,
+            "2, expected 10.0.0.1",
+        ),
+    ],
+)
+def test_a_wrong_reading_is_said_in_its_sentence(
+    subject: str, title: str, reading: Reading, truth: Truth, sentence: str
+) -> None:
+    which = precondition(subject, title, equipped(system_identifier=7))
+
+    found, said = judged(which, reading)
+
+    assert found is truth
+    assert sentence in said
+
+
+@pytest.mark.parametrize(
+    ("df", "truth", "sentence"),
+    [
+        # kB free; VACUUM FULL needs 3 GB, a backup 9 GB.
+        (
+            "/dev/sda 99 9 12000000 1% /",
+            HOLDS,
+            "12 GB free on /, needed 3.0 GB for VACUUM FULL and 9.0 GB for a",
+        ),
+        ("/dev/sda 99 9 11000000 1% /", FAILS, "11 GB free on /"),
+        ("/dev/sda 99 9 3000000 1% /data\n/dev/sdb 99 9 9000000 1% /my disk", HOLDS, "free on /my disk, needed 9.0 GB"),
+        (
+            "/dev/sda 99 9 2000000 1% /data\n/dev/sdb 99 9 9000000 1% /my disk",
+            FAILS,
+            "2.0 GB free on /data, needed",
+        ),
+        ("/dev/sda 99 9 -5 101% /", FAILS, "0 bytes free on /"),
+        ("df: /data: no such directory", UNSEEN, "df exited 1"),
+    ],
+)
+def test_a_backup_and_a_vacuum_on_one_disk_need_room_together(df: str, truth: Truth, sentence: str) -> None:
+    environment = equipped(data_directory="/data", backup_directory="/my disk/backups")
+    which = precondition("db-master", "free disk", environment)
+    lines = df.splitlines() * (2 if df.endswith("/") else 1)
+    sizes = Reading(rows=((3_000_000_000, 9_000_000_000),))
+
+    found, said = judged(which, sizes, Reading(code=0 if "%" in df else 1, text=DF + "\n".join(lines)))
+
+    assert (found, sentence in said) == (truth, True), said
+    assert str(which.check.looks[1]) == "on db-master: df -Pk /data '/my disk/backups'"
+
+
+def test_a_disk_that_the_inventory_does_not_name_is_a_warning() -> None:
+    none = precondition("db-master", "free disk", equipped())
+    one = precondition("db-master", "free disk", equipped(data_directory="/data"))
+    plenty = (Reading(rows=((3, 9),)), Reading(text=f"{DF}/dev/sda 99 9 9999 1% /"))
+
+    assert judged(none) == (UNSEEN, "the inventory does not say data_directory and backup_directory")
+    assert judged(one, *plenty)[0] is UNSEEN
+    assert judged(one, *plenty)[1].endswith("for VACUUM FULL; the inventory does not say backup_directory")
+    assert not Finding(subject="db-master", precondition=none, verdict=unseen("")).stops
+
+
+@pytest.mark.parametrize(("seconds", "truth"), [(600, HOLDS), (12_000, FAILS)])
+def test_a_night_must_fit_into_its_window_until_the_product_is_open_again(seconds: float, truth: Truth) -> None:
+    which = precondition("debug", "fits until 06:00", equipped())
+    late = datetime(2014, 8, 16, 4, tzinfo=UTC)  # midnight in New York
+
+    found, said = judged(which, Reading(text=json.dumps({"everybody": {"archive": seconds}})), now=late)
+
+    assert found is truth
+    assert said.endswith("and 6 h until the window closes at 06:00")
+    assert judged(which, Reading(code=2, error="no records"))[0] is UNSEEN
+
+
+@pytest.mark.parametrize(
+    ("subject", "title", "failing", "unseeing"),
+    [
+        ("debug", "is itself", True, True),
+        ("master on db-master", "primary", True, True),
+        ("db-master", "free disk", True, False),
+        ("debug", "fits", True, False),
+        ("master on db-master", "no transaction older", False, True),
+        ("app", "200", False, True),
+    ],
+)
+def test_a_problem_stops_and_a_warning_does_not(subject: str, title: str, failing: bool, unseeing: bool) -> None:
+    which = precondition(subject, title, equipped())
+    found = [Finding(subject=subject, precondition=which, verdict=verdict("so")) for verdict in (fails, unseen)]
+
+    assert [finding.stops for finding in found] == [failing, unseeing]
+    assert [finding.warns for finding in found] == [not failing, not unseeing]
+
+
+def test_every_problem_is_told_at_once_and_nothing_is_begun(theatre: Theatre) -> None:
+    production = theatre.production
+    production.broken["db-shard-3: cat ~/.inventory-host"] = unreachable
+    production.broken["control: date -u +%s"] = lambda: Reading(text="0")
+    production.answers["shard_1: system identifier, recovery, version"] = ((7001, True, 180_001),)
+    production.standby["db-shard-2"] = False
+    production.names[NAME] = "10.0.0.2"
+
+    with pytest.raises(RefusedError) as refused:
+        preflight.require(theatre.stage, theatre.plan.preflight)
+
+    head, *problems = str(refused.value).splitlines()
+    assert head == "Cutover of 2014-08-15 in rehearsal can't go ahead; nothing was done:"
+    assert [problem.split(":")[0] for problem in problems] == [
+        "  - control",
+        "  - db-shard-3",
+        "  - shard_1 on db-shard-1",
+        "  - shard_2 on db-shard-2",
+    ]
+    assert "no route to host" in problems[1]
+    assert "it is in recovery" in problems[2]
+    assert [line for line in theatre.screen.lines if "step 12" in line.lower()]
+    assert refused.value.exit_code is ExitCode.FAILED
+    assert (theatre.journal.events, production.acts) == ((), [])
+
+
+def test_what_is_in_order_lets_the_night_begin(theatre: Theatre) -> None:
+    preflight.require(theatre.stage, theatre.plan.preflight)
+
+    disks = [line for line in theatre.screen.lines if line.startswith("! db-")]
+    assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
+    assert theatre.screen.lines[-1] == "Preflight: 50 of 55 preconditions hold, 5 to be looked at."
+    assert next(iter(theatre.shelf.texts)).startswith("preflight/")
+
+
+def test_of_a_subject_that_is_out_of_reach_nothing_more_is_asked(theatre: Theatre) -> None:
+    theatre.production.broken["debug: cat ~/.inventory-host"] = unreachable
+
+    findings = preflight.examine(theatre.plan.preflight, theatre.world, theatre.stage.facts)
+
+    assert [str(finding).split(":")[0] for finding in findings].count("debug") == 1
+
+
+def test_a_host_that_hangs_does_not_hold_up_the_others(theatre: Theatre) -> None:
+    others = threading.Event()
+
+    def hangs() -> Reading:
+        assert others.wait(30), "the last host was not looked at while the first one hung"
+        return Reading(text="control")
+
+    def last() -> Reading:
+        others.set()
+        return Reading(text="db-shard-4")
+
+    theatre.production.broken["control: cat ~/.inventory-host"] = hangs
+    theatre.production.broken["db-shard-4: cat ~/.inventory-host"] = last
+
+    preflight.require(theatre.stage, theatre.plan.preflight)
+
+
+def test_a_resume_asks_only_for_what_the_night_itself_leaves_true(theatre: Theatre) -> None:
+    production = theatre.production
+    production.maintenance, production.names[NAME] = True, "10.0.0.2"
+    production.standby.update(dict.fromkeys(production.standby, False))
+    lasting = all_night(theatre.plan.preflight)
+
+    preflight.require(theatre.stage, lasting)
+
+    assert [subject.name for subject in lasting if len(subject.preconditions) != 1] == []
+    assert len(lasting) == 10 + 5
+    production.answers["shard_4: system identifier, recovery, version"] = ((7001, True, 180_001),)
+    with pytest.raises(RefusedError, match="shard_4 on db-shard-4: it is in recovery"):
+        preflight.require(theatre.stage, lasting)
+
+
+def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(theatre: Theatre) -> None:
+    answers, query = theatre.production.answers, "shard_2: prepared transactions"
+    answers[query] = (("tx1", "billing"),)
+
+    with pytest.raises(StepFailed, match="db-shard-2: failed: not begun: prepared transactions wait: tx1 of billing"):
+        theatre.run()
+
+    vacuumed = [act for act in theatre.production.acts if "vacuumdb" in act]
+    assert len(vacuumed) == 4
+    assert not [act for act in vacuumed if act.startswith("db-shard-2")]
+    del answers[query]
+    theatre.run()
+    assert theatre.outcomes()["vacuum.full db-shard-2"] == "done"
+
+
+def test_a_vacuum_that_runs_already_is_gone_on_with_though_it_is_an_old_transaction_itself(theatre: Theatre) -> None:
+    def interrupt(key: str) -> None:
+        if key == "vacuum.full":
+            raise KeyboardInterrupt
+
+    theatre.screen.at_step = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        theatre.run()
+    theatre.screen.at_step = lambda key: None
+    theatre.journal.append(Kind.INTENT, step="vacuum.full", host="db-master", what="vacuumdb", owes=None)
+    theatre.production.answers["master: open transactions"] = ((True, 7, "apangea", "vacuumdb", 900),)
+
+    theatre.run()
+
+    assert theatre.outcomes()["vacuum.full db-master"] == "done"
