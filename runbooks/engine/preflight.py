@@ -24,6 +24,8 @@ def examine(subjects: Sequence[Subject], world: World, facts: Callable[[], Facts
 
 def require(stage: Stage, subjects: Sequence[Subject]) -> None:
     """Says what is worth a look; RefusedError with every problem where there is one."""
+    count = sum(len(subject.preconditions) for subject in subjects)
+    stage.screen.say(f"Preflight: looking at {count} preconditions of {len(subjects)} subjects.")
     findings = examine(subjects, stage.world, stage.facts)
     for finding in findings:
         if finding.warns:

@@ -54,12 +54,15 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 
     shown = capsys.readouterr().out
+    for subject in night_plan().preflight:
+        for precondition in subject.preconditions:
+            assert f"  {subject.name}: {precondition.check}" in shown
     for step in night_plan().steps:
         assert f"{step.number:>2}/16 {step.title}" in shown
         for task in step.tasks:
             for line in task.by_hand:
                 assert line in shown
-            for check in task.checks:
+            for check in (*task.needs, *task.checks):
                 assert f"{task.host:<1}" in shown
                 assert str(check) in shown
     assert "after 2014-08-15 is typed" in shown
