@@ -66,7 +66,7 @@ def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = Fals
 def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool = False) -> None:
     """What is left of the night; UsageError where it has not begun, or nobody is there to answer.
 
-    RefusedError where a host can't be reached, or a server is not the right one.
+    RefusedError where a host or a server is not the right one.
 
     `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
     """

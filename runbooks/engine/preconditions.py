@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from runbooks.engine.step import Check, Truth, Verdict
@@ -15,7 +15,7 @@ class Precondition:
     check: Check
     advice: str  # what to do where it does not hold: a sentence
     stops: tuple[Truth, ...] = (Truth.FAILS, Truth.UNSEEN)  # with these no night begins; else they are a warning
-    all_night: bool = False  # whether it holds throughout a night, so that a resume looks at it too
+    all_night: bool = False  # whether a night leaves it true, so that a resume looks at it too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,13 @@ class Finding:
 
 
 def all_night(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
-    """What of them holds throughout a night."""
-    lasting = (
-        replace(subject, preconditions=tuple(each for each in subject.preconditions if each.all_night))
-        for subject in subjects
-    )
+    """What of them holds throughout a night; whatever is out of reach is a warning then.
+
+    The steps find out by themselves what they can't reach, and what became of it is unknown, not refused.
+    """
+    lasting = (replace(subject, preconditions=tuple(_lasting(subject))) for subject in subjects)
     return tuple(subject for subject in lasting if subject.preconditions)
+
+
+def _lasting(subject: Subject) -> Iterator[Precondition]:
+    return (replace(each, stops=(Truth.FAILS,)) for each in subject.preconditions if each.all_night)

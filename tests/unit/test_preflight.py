@@ -264,6 +264,9 @@ def test_a_resume_asks_only_for_what_the_night_itself_leaves_true(theatre: Theat
 
     assert [subject.name for subject in lasting if len(subject.preconditions) != 1] == []
     assert len(lasting) == 10 + 5
+    production.broken["watcher: cat ~/.inventory-host"] = unreachable
+    preflight.require(theatre.stage, lasting)
+    assert any(line.startswith("! watcher: ") and "no route to host" in line for line in theatre.screen.lines)
     production.answers["shard_4: system identifier, recovery, version"] = ((7001, True, 180_001),)
     with pytest.raises(RefusedError, match="shard_4 on db-shard-4: it is in recovery"):
         preflight.require(theatre.stage, lasting)
