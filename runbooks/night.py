@@ -113,6 +113,9 @@ def run_dry(environment: Environment, plan: Plan) -> None:
     console.say("\nPreflight would look at:", style="bold")
     for finding in preflight.examine(plan.preflight, stage.world, stage.facts):
         console.say(f"  {finding}")
+    console.say("\nAnd before they act, these steps would look at:", style="bold")
+    for line in _needs(plan):
+        console.say(f"  {line}")
     stage.begin()
     Runner(stage).run()
     console.say("\nThis was a dry run: nothing was looked at and nothing was done.", style="bold")
@@ -204,6 +207,11 @@ def _refuse_abandoned(stage: Stage) -> None:
 def _was_abandoned(environment: Environment, plan: Plan) -> bool:
     refuse_if_down(environment)
     return bool(read_history(logbook.events_of(environment, plan.date)).abandoned)
+
+
+def _needs(plan: Plan) -> Iterator[str]:
+    for step in plan.steps:
+        yield from (f"{step.title}, {task.host}: {check}" for task in step.tasks for check in task.needs)
 
 
 def _row(finding: Finding) -> tuple[str, str, str]:

@@ -62,8 +62,10 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
         for task in step.tasks:
             for line in task.by_hand:
                 assert line in shown
-            for check in (*task.needs, *task.checks):
-                assert f"{task.host:<1}" in shown
+            for check in task.needs:
+                assert f"{step.title}, {task.host}: {check}" in shown
+            for check in task.checks:
+                assert task.host in shown
                 assert str(check) in shown
     assert "after 2014-08-15 is typed" in shown
     assert "owed: none" in shown
