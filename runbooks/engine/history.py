@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -52,14 +53,39 @@ class History:
         """What became of a step on a host."""
         return self.tasks.get((step, host), NOTHING)
 
+    def copy(self) -> History:
+        """As it is now, whatever happens next."""
+        return replace(self, tasks=dict(self.tasks), confirmed=set(self.confirmed))
+
 
 def read_history(events: Iterable[Event]) -> History:
     """The history that these events tell."""
     history = History()
     for event in events:
-        if event.kind in _TELL:
-            _TELL[event.kind](history, event)
+        _tell(history, event)
     return history
+
+
+class Chronicle:
+    """The history of one journal, kept up to date: each event is read once, however often somebody asks."""
+
+    def __init__(self) -> None:
+        self._history = History()
+        self._told = 0  # events
+        self._telling = threading.Lock()
+
+    def of(self, events: Sequence[Event]) -> History:
+        """What the journal's events amount to, which may be more of them than at the last call."""
+        with self._telling:
+            for event in events[self._told :]:
+                _tell(self._history, event)
+            self._told = max(self._told, len(events))
+            return self._history.copy()
+
+
+def _tell(history: History, event: Event) -> None:
+    if event.kind in _TELL:
+        _TELL[event.kind](history, event)
 
 
 def _begin(history: History, event: Event) -> None:

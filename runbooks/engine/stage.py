@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from errors import AbortedError
 from runbooks.engine.debts import owed
-from runbooks.engine.history import Facts, History, Past, read_history
+from runbooks.engine.history import Chronicle, Facts, History, Past
 from runbooks.engine.journal import Journal, Kind
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Approvals, Clock, Person, Screen, World
@@ -28,6 +28,7 @@ class Stage:
     screen: Screen
     approvals: Approvals
     hands: int = 5  # hosts at a time, at most
+    _chronicle: Chronicle = field(default_factory=Chronicle, init=False, repr=False)
 
     def begin(self) -> None:
         """Writes the night's first event."""
@@ -50,7 +51,7 @@ class Stage:
 
     def history(self) -> History:
         """The night so far."""
-        return read_history(self.journal.events)
+        return self._chronicle.of(self.journal.events)
 
     def past(self, step: Step, task: HostTask) -> Past:
         """What became of a step on a host so far."""

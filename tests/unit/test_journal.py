@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from errors import CutoverError
-from runbooks.engine.history import read_history
+from runbooks.engine.history import Chronicle, read_history
 from runbooks.engine.journal import FileJournal, Journal, Kind, read_events
 from runbooks.engine.step import Outcome
 
@@ -118,3 +118,13 @@ def test_history_tells_what_became_of_each_host(journal: Journal) -> None:
     assert history.past("s", "b").outcome is Outcome.RUNNING
     assert history.past("s", "b").attempt == 1  # may still be at work: the next attaches to it
     assert history.past("s", "c").outcome is Outcome.PENDING
+
+
+def test_a_chronicle_tells_what_the_whole_journal_tells_and_what_it_told_stays(journal: Journal) -> None:
+    chronicle, told = Chronicle(), []
+    for outcome in ("failed", "unknown", "done"):
+        journal.append(Kind.INTENT, step="s", host="a", what="x")
+        journal.append(Kind.RESULT, step="s", host="a", outcome=outcome, proof="", over=True)
+        told.append(chronicle.of(journal.events))
+        assert chronicle.of(journal.events) == read_history(journal.events)
+    assert [history.past("s", "a").attempt for history in told] == [2, 3, 4]
