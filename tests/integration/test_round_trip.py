@@ -16,7 +16,7 @@ def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_by
     before = oracle.snapshot(world.dsns)
     with world.by_one_worker() as busy:
         for school in school_ids(world):
-            expected = oracle.expected_after_archive(world.dsns, school, depth.value)
+            expected = oracle.expected_after_archive(world.dsns, school, depth.value, before)
 
             busy.archive(school, depth=depth)
             same(expected, oracle.snapshot(world.dsns))
@@ -28,7 +28,7 @@ def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_by
 @pytest.mark.parametrize(("order", "depth"), list(enumerate(Depth, start=1)))
 def test_all_schools_out_and_back_in_random_order(world: World, depth: Depth, order: int) -> None:
     before, schools = oracle.snapshot(world.dsns), school_ids(world)
-    expected = oracle.expected_after_archiving(world.dsns, schools, depth.value)
+    expected = oracle.expected_after_archiving(world.dsns, schools, depth.value, before)
 
     world.archive(*random.Random(order).sample(schools, len(schools)), depth=depth)
     same(expected, oracle.snapshot(world.dsns))
