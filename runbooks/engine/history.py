@@ -55,7 +55,7 @@ class History:
 
     def copy(self) -> History:
         """As it is now, whatever happens next."""
-        return replace(self, tasks=dict(self.tasks), confirmed=set(self.confirmed))
+        return replace(self, tasks=dict(self.tasks), confirmed=dict(self.confirmed), approved=dict(self.approved))
 
 
 def read_history(events: Iterable[Event]) -> History:
