@@ -23,12 +23,12 @@ def give_up(stage: Stage, payments: Payments) -> None:
     Raises RefusedError while a job of it still runs, UnknownError where something can't be seen, AbortedError where
     the operator does not agree, DebtLeft where something is owed still.
     """
-    runner = Runner(stage)
+    runner = Runner(replace(stage, plan=replace(stage.plan, resume=stage.plan.pay)))
     with runner.told():
-        unfinished.refuse_at_work(stage, hint=stage.plan.go_on)
+        unfinished.refuse_at_work(stage, hint="inv cutover.abort --stop ends it.")
         runner.settle()
         abandoned = _abandoned(stage)
-        _pay(Runner(replace(stage, plan=payments(stage))))
+        _pay(Runner(replace(stage, plan=payments(runner.stage))))
         if abandoned:
             stage.journal.append(Kind.ENDED)
     if not abandoned:

@@ -74,6 +74,8 @@ class Stage:
 
     def way_on(self) -> str:
         """What can be done after a stop; going back is spoken of only before the point of no return."""
+        if self.history().abandoned:
+            return f"{self.plan.pay} goes on with what it owes."
         if self.committed or not self.plan.pay or not self.debts():
             return self.plan.go_on
         return f"{self.plan.go_on} Or give the night up: {self.plan.pay} switches everything on again."

@@ -105,8 +105,10 @@ def test_what_was_skipped_in_the_end_is_paid_and_the_night_ends_as_done(house: H
 def test_maintenance_mode_alone_stays_owed_while_a_school_is_deleting(house: House) -> None:
     house.run_until("debug: inv archive.all --env=rehearsal --date=2014-08-15 --here", lambda: Reading(code=10))
     house.theatre.production.half_way[13] = "deleting"
-    with pytest.raises(StepFailed, match=r"control: failed: not begun: these schools stand half-way: 13 \(deleting\)"):
+    with pytest.raises(StepFailed, match=r"control: failed: not begun: these schools .*: 13 \(deleting\)") as stopped:
         house.pay()
+    assert f"Put it right, then {house.theatre.plan.pay} goes on from here." == stopped.value.hint
+    assert house.theatre.plan.pay in house.abort().hint
     assert house.debts == ["maintenance mode (the app)"]
     assert house.theatre.production.maintenance
 
