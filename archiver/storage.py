@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ class Bucket:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._client = _client(store)
+        self._client = _client(store.endpoint, store.region, store.credentials)
 
     def location(self, key: str) -> str:
         """The object's full address, as records hold it."""
@@ -180,18 +181,19 @@ def _code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-def _client(store: Store) -> S3Client:
+@cache  # to make one takes a third of a second, and threads may share it
+def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Client:
     core = botocore.session.Session()
-    if store.credentials:
-        core.set_config_variable("credentials_file", str(Path(store.credentials).expanduser()))
+    if credentials:
+        core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
     config = Config(
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 4},
         # Only what we ask for: other stores than Amazon's stumble over checksums they were not asked to keep.
         request_checksum_calculation="when_required",
-        s3={"addressing_style": "path" if store.endpoint else "auto"},
+        s3={"addressing_style": "path" if endpoint else "auto"},
     )
-    session = boto3.Session(botocore_session=core, region_name=store.region)
-    options: dict[str, Any] = {"endpoint_url": store.endpoint} if store.endpoint else {}
+    session = boto3.Session(botocore_session=core, region_name=region)
+    options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     return session.client("s3", config=config, **options)
