@@ -46,6 +46,7 @@ MASTER = (
     Write("student_sessions", row="student_session"),
     Write("users", row="teacher", change="last_name = 'Married' || %(number)s"),
 )
+OF_ONE_SCHOOL = tuple(write for write in MASTER if "elsewhere" not in write.values)  # of master's
 SHARD = (
     Write(
         "enrollments",
@@ -193,7 +194,7 @@ class Hammer:
 
 
 @contextmanager
-def hammering(world: World, school: int, shard: str, seed: int) -> Iterator[Hammer]:
+def hammering(world: World, school: int, shard: str, seed: int, master: Sequence[Write] = MASTER) -> Iterator[Hammer]:
     """Writers at a school's rows while the block runs: every third seed from the start, others once its rows go."""
     pools, early = _pools(world, school, shard), seed % 3 == 0
     with _watch(world, school) as deleting:
@@ -201,7 +202,7 @@ def hammering(world: World, school: int, shard: str, seed: int) -> Iterator[Hamm
             database: Writer(
                 world.dsns[database], writes, pools, f"{seed} {database}", (lambda: True) if early else deleting
             )
-            for database, writes in (("master", MASTER), (shard, SHARD))
+            for database, writes in (("master", master), (shard, SHARD))
         }
         for writer in writers.values():
             writer.start()
