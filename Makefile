@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := tasks.py errors.py inventory archiver runbooks rehearsal tests
 
-.PHONY: install rehearsal test torture lint format lock clean
+.PHONY: install rehearsal test test-browser torture lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -18,6 +18,10 @@ rehearsal: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# The report of a night in a real browser: wants Chromium, and so is not part of `make test`.
+test-browser: install
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 # Hours of trying to lose a row; interrupted, it goes on where it was. WORDS are pytest's, such as -k 13 or -n 0.
 torture: install

@@ -25,6 +25,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _warehouse,
         _calendar,
         _fence,
+        _webhook,
     )
     return [mistake for check in checks for mistake in check(environment)]
 
@@ -107,6 +108,16 @@ def _fence(environment: Environment) -> Iterable[str]:
     for name, command in vars(environment.fence).items() if environment.fence else ():
         if FENCED not in command:
             yield f"fence/{name}: expected a command with {FENCED} in it, got {command!r}"
+
+
+def _webhook(environment: Environment) -> Iterable[str]:
+    webhook = environment.webhook
+    if webhook is None:
+        return
+    if bool(webhook.url) == bool(webhook.variable):
+        yield "webhook: expected either url or variable, got " + ("both" if webhook.url else "neither")
+    elif webhook.url and not webhook.url.startswith(("https://", "http://")):
+        yield f"webhook/url: expected a URL that begins with https:// or http://, got {shown(webhook.url)}"
 
 
 def _is_day(text: str) -> bool:

@@ -109,6 +109,14 @@ class Dns:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """Where news of a night is posted: a URL, or the environment variable that holds it."""
+
+    url: str | None = None
+    variable: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class App:
     """The product's web application."""
 
@@ -188,6 +196,7 @@ class Environment:
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
     second_person: bool = False  # whether somebody else must approve the point of no return
+    webhook: Webhook | None = None  # none: nobody is told
     max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind
     catalog: str = "catalog.yaml"  # beside the inventory
     migrations: str = "migrations"  # a folder beside the inventory

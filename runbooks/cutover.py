@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import date as Date  # noqa: N812 - tasks have an option called date
+from functools import partial
 
 from invoke.collection import Collection
 from invoke.context import Context
@@ -13,7 +14,7 @@ from invoke.context import Context
 from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
-from runbooks import abandon, alone, night
+from runbooks import abandon, alone, night, watching
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, say
 from runbooks.engine.fleet import Fleet
@@ -82,12 +83,21 @@ def plan(context: Context, date: str = "", env: str = "") -> None:
     say(redactor_for(environment).clean(rendered(plan_of(environment, day))))
 
 
-@task(help=HELP)
-def status(context: Context, date: str = "", env: str = "") -> None:
-    """Where a night stands: steps, proofs, who is at work, and what is still switched off."""
+@task(help={**HELP, "follow": "show it again whenever something happens, until the run ends or Ctrl-C"})
+def status(context: Context, date: str = "", follow: bool = False, env: str = "") -> None:
+    """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    night.show_status(environment, plan_of(environment, day))
+    show = watching.follow_status if follow else watching.show_status
+    show(environment, plan_of(environment, day))
+
+
+@task(help={**HELP, "to": "the folder it is written into; the night's own, beside its journal, if left out"})
+def report(context: Context, date: str = "", to: str = "", env: str = "") -> None:
+    """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
+    day = parse_date(date)
+    environment = load_environment(env, read_only=True)
+    watching.write_report(environment, plan_of(environment, day), to)
 
 
 @task(help={**HELP, "take-over": TAKE_OVER})
@@ -158,6 +168,8 @@ def plan_of(environment: Environment, day: Date) -> Plan:
             steps=steps,
             preflight=subjects(tonight, steps),
             invariants=(warehouse.at_most_one_etl(tonight),),
+            zone=environment.zone,
+            window_end=partial(environment.window_end, day),
         )
     )
 
@@ -207,5 +219,5 @@ def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
     night.run_alone(environment, plan_of(environment, day), night.cast(environment), key)
 
 
-namespace = Collection("cutover", run, preflight, plan, status, resume, pay, abort, approve)
+namespace = Collection("cutover", run, preflight, plan, status, report, resume, pay, abort, approve)
 areas = alone.collections(SIXTEEN, perform_alone)

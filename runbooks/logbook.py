@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -77,15 +78,19 @@ def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
     """
     path = Files(environment, date).journal
     try:
-        shelf = shelf_of(environment)
-        folder = current_folder(shelf, date)
-        try:
-            return read_shared(read_events(path), shelf, folder)
-        except ForeignJournalError:
-            return read_shared((), shelf, folder)
+        return newer(shelf_of(environment), date, read_events(path))
     except CutoverError as error:
         say(f"! What other machines know of this night can't be seen: {error}")
         return read_events(path)
+
+
+def newer(shelf: Shelf, date: str, known: Sequence[Event]) -> tuple[Event, ...]:
+    """The night's journal in the store, beyond what is known of it; CutoverError where it can't be read."""
+    folder = current_folder(shelf, date)
+    try:
+        return read_shared(known, shelf, folder)
+    except ForeignJournalError:
+        return read_shared((), shelf, folder)
 
 
 def at_work(environment: Environment) -> str:

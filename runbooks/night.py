@@ -10,10 +10,13 @@ from errors import AbortedError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks import logbook, summary
+from runbooks.earlier import earlier_nights, keep
 from runbooks.engine import preflight
 from runbooks.engine.approval import ShelfApprovals, put_approval, requested
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import DRY, Console
+from runbooks.engine.estimates import estimated, last_time
+from runbooks.engine.heralds import Called
 from runbooks.engine.history import Facts, History, read_history
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.engine.journal import Journal
@@ -27,6 +30,7 @@ from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.engine.world import DryWorld
+from runbooks.followers import followed
 from runbooks.ports import live_world
 
 
@@ -60,7 +64,7 @@ def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = Fals
         preflight.require(stage, plan.preflight)
         stage.begin()
         conduct(stage, cast.console, Runner.run)
-        summary.show_closing(cast.console, plan, stage.journal.events)
+        summary.show_closing(cast.console, stage.plan, stage.journal.events)
 
 
 def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool = False) -> None:
@@ -77,7 +81,7 @@ def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool 
         preflight.require(stage, all_night(plan.preflight))
         stage.go_on()
         conduct(stage, cast.console, Runner.run)
-        summary.show_closing(cast.console, plan, stage.journal.events)
+        summary.show_closing(cast.console, stage.plan, stage.journal.events)
 
 
 def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> None:
@@ -136,14 +140,6 @@ def look_before(environment: Environment, plan: Plan, cast: Cast) -> None:
     cast.console.say(preflight.summed_up(findings))
 
 
-def show_status(environment: Environment, plan: Plan) -> None:
-    """Where the night stands; UsageError where it has not begun."""
-    events = logbook.events_of(environment, plan.date)
-    if not events:
-        raise UsageError(f"{plan.title} has not begun.", hint="inv cutover.run begins it.")
-    summary.show_status(Console(clock=SystemClock()), plan, events, at_work=logbook.at_work(environment))
-
-
 def approve(environment: Environment, plan: Plan, cast: Cast) -> None:
     """The operator's approval of a point of no return that waits for a second person.
 
@@ -179,16 +175,22 @@ def on_stage(
         if ousted:
             cast.console.warn(f"Taken over from {ousted}.")
         journal = logbook.open_journal(environment, plan.date, shelf, cast.clock, afresh=afresh)
-        with live_world(environment, cast.clock) as world:
+        nights = earlier_nights(environment, journal.events[0].at if journal.events else cast.clock.now())
+        plan = estimated(plan, nights)
+        with (
+            live_world(environment, cast.clock) as world,
+            followed(environment, plan, journal, last_time(nights), cast.console) as herald,
+        ):
             yield Stage(
                 plan=plan,
                 world=world,
                 journal=journal,
                 clock=cast.clock,
-                person=cast.person,
+                person=Called(cast.person, plan, herald),
                 screen=cast.console,
                 approvals=ShelfApprovals(shelf, cast.clock),
             )
+        keep(environment, plan.date)
 
 
 def refuse_unbegun(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from runbooks.cutover import plan_of
 from runbooks.engine.actions import DetachedJob, DnsLookup, HttpGet, Reading, RemoteCommand, SqlQuery
 from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.journal import Event, Journal, Kind
+from runbooks.engine.outlook import Outlook
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Choice, JobState
 from runbooks.engine.runner import Runner
@@ -49,9 +50,10 @@ def night_plan(environment: Environment | None = None) -> Plan:
 
 
 class FakeClock:
-    """Time passes only where somebody waits."""
+    """Time passes only where somebody waits; at a pace, so that a night may last for hours."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: int = 1) -> None:
+        self._pace = pace
         self._passed = timedelta()
         self._guard = threading.Lock()
 
@@ -63,7 +65,7 @@ class FakeClock:
 
     def wait(self, pause: timedelta) -> None:
         with self._guard:
-            self._passed += pause
+            self._passed += pause * self._pace
 
     def interrupt(self) -> None:
         """Nobody is really waiting."""
@@ -332,6 +334,7 @@ class FakeScreen:
     """Keeps what it was told; a test may let something happen just when a step begins."""
 
     lines: list[str] = field(default_factory=list)
+    clocks: list[Outlook] = field(default_factory=list)  # after each step
     at_step: Callable[[str], None] = lambda key: None
 
     @property
@@ -352,6 +355,10 @@ class FakeScreen:
 
     def owed(self, debts: Sequence[Debt]) -> None:
         """Said after every step."""
+
+    def clock(self, seen: Outlook | None) -> None:
+        assert seen is not None
+        self.clocks.append(seen)
 
     def still_off(self, debts: Sequence[Debt]) -> None:
         """Said at the end."""

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from errors import AbortedError
 from runbooks.engine.debts import detailed, summed
+from runbooks.engine.outlook import Outlook, time_of_day
 from runbooks.engine.ports import Board, Clock
 from runbooks.engine.redactor import Redactor
 from runbooks.engine.step import Debt, HostTask, Mark, Outcome, Step
@@ -67,6 +68,11 @@ class Console:
         self._looks = looks
         # A live table makes sense on a terminal, and only where things take their time.
         self._live = self._rich.is_terminal and looks is LIVE
+
+    @property
+    def redrawable(self) -> bool:
+        """Whether what stands there can be drawn anew: on a terminal, and in no file."""
+        return self._rich.is_terminal
 
     @property
     def interactive(self) -> bool:
@@ -122,6 +128,14 @@ class Console:
         """What is still switched off."""
         self.say(f"      owed: {summed(debts)}", style="yellow" if debts else "dim")
 
+    def clock(self, seen: Outlook | None) -> None:
+        """How long it has lasted, when it will be done, and until when turning back still fits."""
+        if seen is None:
+            return
+        self.say(f"      {clock_line(seen)}", style="dim")
+        for warning in seen.warnings:
+            self.warn(warning)
+
     def still_off(self, debts: Sequence[Debt]) -> None:
         """What is still switched off, and where: said whenever a run stops."""
         self._rich.print()
@@ -155,6 +169,13 @@ class Console:
             return self._read(prompt).strip()
         except EOFError:
             raise AbortedError("The keyboard is gone, so nobody can answer.") from None
+
+    def redraw(self, tell: Callable[[], None]) -> None:
+        """What the call prints takes the place of all that stands on the terminal."""
+        with self._rich.capture() as drawn:
+            tell()
+        self._rich.clear()
+        self._rich.print(Text.from_ansi(drawn.get()), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
         """A table; the columns named in `numbers` are set to the right."""
@@ -257,6 +278,15 @@ def span(time: timedelta) -> str:
     minutes, seconds = divmod(int(time.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def clock_line(seen: Outlook) -> str:
+    """A night's clock: 1:23:45 elapsed · done about 04:10 · window ends 06:00 · turn back by 05:20."""
+    moments = {"window ends": seen.window_end, "turn back by": seen.turn_back_by}
+    if seen.left and not seen.ended:
+        moments = {"done about": seen.done_by, **moments}
+    told = [f"{word} {time_of_day(moment, seen.now)}" for word, moment in moments.items() if moment]
+    return " · ".join([f"{span(seen.elapsed)} elapsed", *told])
 
 
 def clean(text: str) -> str:

@@ -32,6 +32,9 @@ class Kind(Enum):
     ENDED = "ended"  # the run is done
 
 
+OVER = (Kind.STOPPED, Kind.ENDED)  # after these nobody is at work
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """One thing that was about to happen, or happened."""
@@ -64,6 +67,7 @@ class Journal:
         self._operator = operator
         self._redactor = redactor or Redactor()
         self._events: list[Event] = []
+        self._listeners: list[Callable[[Event], None]] = []
         self._writing = threading.Lock()
 
     @property
@@ -82,7 +86,13 @@ class Journal:
             )
             self._keep(event)
             self._events.append(event)
+        for listen in self._listeners:
+            listen(event)
         return event
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Has the listener called with each event from now on, once it is kept; from whatever thread wrote it."""
+        self._listeners.append(listener)
 
     def _settle(self) -> None:
         """Finishes what an earlier call left unsure; in memory nothing is."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 
 from errors import Problems
 from runbooks.engine.preconditions import Subject
 from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
+
+
+def no_window(began: datetime) -> None:
+    """The window of a night that may last as long as it will."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,8 @@ class Plan:
     steps: tuple[Step, ...]
     invariants: tuple[Check, ...] = ()  # looked at before and after every step
     preflight: tuple[Subject, ...] = ()  # looked at before the first step; no part of the digest
+    zone: tzinfo = UTC  # in which the night's times are told
+    window_end: Callable[[datetime], datetime | None] = no_window  # when a night must end that began at a moment
 
     def step(self, key: str) -> Step:
         """The step of that key."""

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
 from runbooks.engine.history import Facts
+from runbooks.engine.outlook import Outlook
 from runbooks.engine.step import Check, Debt, HostTask, Outcome, Step, Verdict
 
 Tell = Callable[[str], None]  # takes a line of progress
@@ -89,6 +90,13 @@ class Shelf(Protocol):
 
     def names(self, start: str) -> list[str]:
         """Every name that begins so, in order."""
+
+
+class Herald(Protocol):
+    """Tells people who are not at the terminal."""
+
+    def tell(self, event: str, text: str, step: str = "") -> None:
+        """Takes the words, and is back at once: it never waits and never raises."""
 
 
 class Clock(Protocol):
@@ -196,6 +204,9 @@ class Screen(Protocol):
 
     def owed(self, debts: Sequence[Debt]) -> None:
         """What is still switched off."""
+
+    def clock(self, seen: Outlook | None) -> None:
+        """How long it has lasted, when it will be done, and until when turning back still fits."""
 
     def say(self, text: str) -> None:
         """A sentence."""

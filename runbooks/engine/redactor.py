@@ -16,7 +16,7 @@ from errors import CutoverError
 MASK = "[secret]"
 SHORTEST = 6  # characters; a shorter word would be found everywhere
 _WORDS = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
-_NAME = re.compile(rf"(?i){_WORDS}|identity")  # of a variable or a key that holds one
+_NAME = re.compile(rf"(?i){_WORDS}|identity|hook")  # of a variable or a key that holds one
 _VALUE = r"""(?P<secret>'[^']*'|"[^"]*"|[^\s'"&,;}]+)"""
 # Surely a secret: it is known by its own from there on, wherever it stands.
 _SURE = (

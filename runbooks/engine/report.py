@@ -27,8 +27,14 @@ class StepReport:
 def reported(plan: Plan, history: History, *, at_work: bool = False) -> list[StepReport]:
     """Every step; an intent without a result is unknown unless somebody is at work."""
     return [
-        _step(step, [_told(history.past(step.key, task.host), at_work) for task in step.tasks]) for step in plan.steps
+        _step(step, [history.past(step.key, task.host) for task in step.tasks], at_work=at_work) for step in plan.steps
     ]
+
+
+def standing(past: Past, *, at_work: bool) -> Outcome:
+    """What a step on a host has come to; an intent without a result is unknown unless somebody is at work."""
+    left_open = past.outcome is Outcome.RUNNING and not at_work
+    return Outcome.UNKNOWN if left_open else past.outcome
 
 
 def done_so_far(reports: Sequence[StepReport]) -> int:
@@ -36,17 +42,12 @@ def done_so_far(reports: Sequence[StepReport]) -> int:
     return sum(1 for report in reports if report.outcome in SETTLED)
 
 
-def _step(step: Step, pasts: Sequence[tuple[Outcome, Past]]) -> StepReport:
-    outcomes = {outcome for outcome, _ in pasts}
+def _step(step: Step, pasts: Sequence[Past], *, at_work: bool) -> StepReport:
+    outcomes = {standing(past, at_work=at_work) for past in pasts}
     worst = next(outcome for outcome in _WORST_FIRST if outcome in outcomes)
     hosts = [task.host for task in step.tasks]
-    proofs = _proofs([(host, past.proof) for host, (_, past) in zip(hosts, pasts, strict=True) if past.proof])
-    return StepReport(step=step, outcome=worst, spent=_spent([past for _, past in pasts]), proofs=proofs)
-
-
-def _told(past: Past, at_work: bool) -> tuple[Outcome, Past]:
-    left_open = past.outcome is Outcome.RUNNING and not at_work
-    return (Outcome.UNKNOWN if left_open else past.outcome), past
+    proofs = _proofs([(host, past.proof) for host, past in zip(hosts, pasts, strict=True) if past.proof])
+    return StepReport(step=step, outcome=worst, spent=_spent(pasts), proofs=proofs)
 
 
 def _proofs(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:

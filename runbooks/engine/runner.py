@@ -83,6 +83,7 @@ class Runner:
             self._rescue(attempt)
         self._watch(step, "after")
         self.stage.screen.owed(self.stage.debts())
+        self.stage.screen.clock(self.stage.outlook())
 
     def _attempt(self, step: Step, task: HostTask) -> Attempt:
         return Attempt(stage=self.stage, step=step, task=task)

@@ -11,6 +11,7 @@ from errors import AbortedError
 from runbooks.engine.debts import owed
 from runbooks.engine.history import Chronicle, Facts, History, Past
 from runbooks.engine.journal import Journal, Kind
+from runbooks.engine.outlook import Outlook, committed, outlook
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Approvals, Clock, Person, Screen, World
 from runbooks.engine.step import Debt, HostTask, Step
@@ -69,8 +70,7 @@ class Stage:
     @property
     def committed(self) -> bool:
         """Whether the point of no return is passed."""
-        history = self.history()
-        return bool(history.approved if self.plan.approve else history.confirmed)
+        return committed(self.plan, self.history())
 
     def way_on(self) -> str:
         """What can be done after a stop; going back is spoken of only before the point of no return."""
@@ -79,6 +79,10 @@ class Stage:
         if self.committed or not self.plan.pay or not self.debts():
             return self.plan.go_on
         return f"{self.plan.go_on} Or give the night up: {self.plan.pay} switches everything on again."
+
+    def outlook(self) -> Outlook | None:
+        """The night's clock now."""
+        return outlook(self.plan, self.journal.events, self.clock.now())
 
     def debts(self) -> tuple[Debt, ...]:
         """What is owed now."""

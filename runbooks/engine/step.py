@@ -151,6 +151,7 @@ class Step:
     limit: int = 5  # hosts at a time
     settle: timedelta = SOON  # how long the world may take to show the proof
     estimate: timedelta | None = None
+    basis: str = "as planned"  # where the estimate comes from
 
     @property
     def automatic(self) -> bool:

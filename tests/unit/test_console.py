@@ -155,4 +155,4 @@ def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
     theatre.run()
     told = paper.getvalue()
     assert all(f"{step.number:>2}/16 {step.title}" in told for step in theatre.plan.steps)
-    assert told.rstrip().endswith("owed: none")
+    assert told.endswith("      owed: none\n      1:14 elapsed\n")

@@ -1,0 +1,31 @@
+"""Who follows a night without being at its terminal: the report, and whoever the webhook tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inventory.model import Environment
+from runbooks import logbook, summary
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.console import Console
+from runbooks.engine.estimates import LastTime
+from runbooks.engine.heralds import Announcer
+from runbooks.engine.journal import Journal
+from runbooks.engine.plan import Plan
+from runbooks.engine.ports import Herald
+from runbooks.report.writing import LiveReport, Reporter
+from runbooks.webhook import herald_of
+
+
+@contextmanager
+def followed(
+    environment: Environment, plan: Plan, journal: Journal, last: LastTime, console: Console
+) -> Iterator[Herald]:
+    """Keeps the report up to date and has the herald hear the journal, while the block runs."""
+    folder = logbook.Files(environment, plan.date).journal.parent
+    reporter = Reporter(plan=plan, folder=folder, last=last, figures=summary.figures)
+    with herald_of(environment, plan.date, console.warn) as herald:
+        journal.listen(Announcer(plan, journal, herald).hear)
+        journal.listen(LiveReport(reporter, journal, SystemClock(), console.warn).hear)
+        yield herald

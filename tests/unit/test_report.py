@@ -1,0 +1,161 @@
+"""The report of a night, as a page and as Markdown: who answered what, proofs, times, costs, debt; and no secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from errors import AbortedError
+from runbooks import summary
+from runbooks.engine.estimates import LastTime
+from runbooks.engine.journal import Kind
+from runbooks.engine.ports import Choice
+from runbooks.engine.redactor import redactor_for
+from runbooks.engine.step import Outcome
+from runbooks.report.account import Account
+from runbooks.report.page import page
+from runbooks.report.paper import paper
+from runbooks.report.writing import LiveReport, Reporter
+from tests.fakes import SERVERS, Killed, Theatre, night_plan, rehearsal
+from tests.reports import NASTY, at_work, told, whole
+
+
+@pytest.fixture(scope="module")
+def done() -> Account:
+    return whole()
+
+
+def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account) -> None:
+    html, markdown = page(done), paper(done)
+    for step in done.plan.steps:
+        assert f"{step.number}. {step.title}" in unescape(html)
+        assert f"### {step.number}. {step.title}" in markdown
+    assert html.count('class="host-row"') == 8 + 8 * len(SERVERS)
+    assert "503 Service Unavailable at http://app.rehearsal/" in html
+    assert (
+        "| db-shard-3 | done | 17:45:50 to 17:52:30 | /var/backups/1 of 2014-08-15 21:49:10 UTC, verified |" in markdown
+    )
+    assert "took 33 min; estimate 1 h, as planned; last time 1 h 11 min on 2013-08-16" in markdown
+    assert "schools: 35 archived" in html
+    assert done.state == "done"
+    assert "refresh" not in html
+
+
+def test_who_answered_what_stands_in_its_order(done: Account) -> None:
+    assert [deed.what for deed in done.deeds][:6] == [
+        "the night begins",
+        "step 2, Kill System Watcher, watcher: answered done",
+        "step 2, Kill System Watcher, watcher: answered retry",
+        "step 2, Kill System Watcher, watcher: answered by hand",
+        "step 2, Kill System Watcher, watcher: answered done",
+        "step 2, Kill System Watcher, watcher: answered skip",
+    ]
+    assert "step 8, Run archiving script: typed the date" in [deed.what for deed in done.deeds]
+    assert "| 17:04:10 | tester@here | step 2, Kill System Watcher, watcher: answered retry |" in paper(done)
+    assert {deed.operator for deed in done.deeds} == {"tester@here"}
+
+
+def test_the_manual_steps_that_cost_most_stand_first(done: Account) -> None:
+    costs = [(step.step.key, step.spent) for step in done.costs]
+    assert [key for key, _ in costs[:2]] == ["backups.dump", "backups.transfer"]
+    assert [spent for _, spent in costs] == sorted((spent for _, spent in costs if spent), reverse=True)
+    assert all(step.manual for step in done.costs)
+    assert "vacuum.full" not in [key for key, _ in costs]
+    assert "| 5. DB backup | 33 min |" in paper(done)
+
+
+def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None:
+    now = at_work("vacuum.full")
+    html, markdown = page(now), paper(now)
+    assert now.state == "running"
+    assert '<meta http-equiv="refresh" content="10">' in html
+    assert "8 of 16 steps" in html
+    assert "<dt>elapsed</dt><dd>1 h 56 min</dd>" in html
+    assert "<li>standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4</li>" in html
+    assert "- auto-backup: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in markdown
+
+
+def test_what_broke_off_is_unknown_once_nobody_is_at_work() -> None:
+    theatre = Theatre()
+    theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=2)
+    with pytest.raises(Killed):
+        theatre.run()
+
+    [running, lost] = [told(theatre, at_work=somebody).steps[0] for somebody in (True, False)]
+    assert (running.outcome, running.hosts[0].outcome) == (Outcome.RUNNING, Outcome.RUNNING)
+    assert (lost.outcome, lost.hosts[0].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
+    assert told(theatre, at_work=False).state == "nobody is at work"
+
+
+def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> None:
+    theatre = Theatre()
+    theatre.person.script["perform backups.disable db-master"] = [Choice.ABORT]
+    with pytest.raises(AbortedError):
+        theatre.run()
+    theatre.journal.append(Kind.ABANDONED)
+
+    given_up = told(theatre, at_work=True)
+    assert given_up.state == "given up"
+    assert given_up.outlook.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
+    assert [deed.what for deed in given_up.deeds][-2:] == [
+        f"the night stops. {theatre.journal.events[-2].data['reason']}",
+        "the night is given up",
+    ]
+
+
+def test_nothing_that_was_said_is_markup(done: Account) -> None:
+    html, markdown = page(done), paper(done)
+    assert NASTY in unescape(html)
+    assert "<script" not in html
+    assert "<script" not in markdown
+    assert "\\| \\`&amp;\\`" in markdown
+    assert "http" not in html.split("<body>")[0]  # nothing is fetched from anywhere
+
+
+def test_a_report_of_a_night_with_secrets_holds_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_TOKEN", "t0ken-of-the-store")
+    environment = rehearsal()
+    commands = {**environment.commands, "watcher.stop": "PGPASSWORD=hunter2hunter2 kill-it --key t0ken-of-the-store"}
+    theatre = Theatre(plan=night_plan(replace(environment, commands=commands)))
+    theatre.journal._redactor = redactor_for(environment)
+    with pytest.raises(AssertionError, match="hunter2"):  # the world in memory knows no such command
+        theatre.run()
+
+    for text in (page(told(theatre, at_work=False)), paper(told(theatre, at_work=False))):
+        assert "hunter2" not in text
+        assert "t0ken" not in text
+
+
+def reporter(theatre: Theatre, folder: Path) -> Reporter:
+    return Reporter(plan=theatre.plan, folder=folder, last=LastTime(), figures=summary.figures)
+
+
+def test_the_report_is_written_anew_with_every_event_and_ends_with_the_night(tmp_path: Path) -> None:
+    theatre, warnings, seen = Theatre(), list[str](), set[str]()
+    live = LiveReport(reporter(theatre, tmp_path / "night"), theatre.journal, theatre.clock, warnings.append)
+    theatre.journal.listen(live.hear)
+    theatre.screen.at_step = lambda key: seen.add((tmp_path / "night" / "report.md").read_text().split("steps")[0])
+    theatre.run()
+
+    assert warnings == []
+    assert len(seen) == 16  # how many steps are through, as each begins
+    assert "schools: 35 archived, 1 left out" in (tmp_path / "night" / "report.html").read_text()
+    assert (tmp_path / "night" / "report.md").read_text().startswith("# Cutover of 2014-08-15 in rehearsal: done\n")
+    assert sorted(path.name for path in (tmp_path / "night").iterdir()) == ["report.html", "report.md"]
+
+
+def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    theatre, warnings = Theatre(), list[str]()
+    live = LiveReport(reporter(theatre, tmp_path / "file"), theatre.journal, theatre.clock, warnings.append)
+    theatre.journal.listen(live.hear)
+    theatre.run()
+
+    assert set(theatre.outcomes().values()) == {"done"}
+    assert warnings == [
+        f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; this is said once."
+    ]

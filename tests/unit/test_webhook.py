@@ -1,0 +1,137 @@
+"""Who is not at the terminal is told what matters; a webhook that is slow, broken or gone changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from inventory.model import Environment, Webhook
+from runbooks import webhook
+from runbooks.engine.actions import Reading
+from runbooks.engine.heralds import Announcer, Called
+from runbooks.engine.journal import Kind
+from runbooks.engine.ports import Choice
+from runbooks.engine.runner import StepFailed
+from tests.fakes import SERVERS, Theatre, rehearsal
+from tests.webhooks import Inbox, serving
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with serving() as inbox:
+        yield inbox
+
+
+def hooked(url: str) -> Environment:
+    return replace(rehearsal(), webhook=Webhook(url=url))
+
+
+def announced(theatre: Theatre, environment: Environment, warnings: list[str]) -> None:
+    """Runs the night as it is conducted, with the environment's webhook."""
+    with webhook.herald_of(environment, "2014-08-15", warnings.append) as herald:
+        theatre.journal.listen(Announcer(theatre.plan, theatre.journal, herald).hear)
+        theatre.person = Called(theatre.person, theatre.plan, herald)  # type: ignore[assignment]  # as the stage takes it
+        theatre.run()
+
+
+def test_start_waiting_failure_point_of_no_return_and_end_are_told(inbox: Inbox) -> None:
+    theatre, warnings = Theatre(), list[str]()
+    theatre.person.script["choose watcher.stop watcher"] = [Choice.BY_HAND]
+    theatre.production.broken["watcher: system-watcher stop"] = Reading
+    theatre.person.script["perform watcher.stop watcher"] = [Choice.DONE, Choice.SKIP]
+    announced(theatre, hooked(inbox.url), warnings)
+
+    assert warnings == []
+    told = [(news["event"], news["step"]) for news in inbox.news]
+    assert told[:4] == [
+        ("began", ""),
+        ("waiting", "watcher.stop"),  # to do it by hand
+        ("failed", "watcher.stop"),
+        ("waiting", "watcher.stop"),  # to decide about it
+    ]
+    assert told[-1] == ("ended", "")
+    assert Counter(event for event, _ in told)["point of no return"] == 1
+    assert told.index(("waiting", "archiving.run")) + 1 == told.index(("point of no return", "archiving.run"))
+    assert told.count(("waiting", "backups.dump")) == 1  # not for each of five hosts
+    assert inbox.news[2] == {
+        "text": "Cutover of 2014-08-15 in rehearsal: step 2, Kill System Watcher, watcher: failed, "
+        "System Watcher is running, expected stopped (tester@here)",
+        "event": "failed",
+        "night": "2014-08-15",
+        "environment": "rehearsal",
+        "step": "watcher.stop",
+    }
+
+
+def test_a_stop_is_told_with_its_reason_and_a_point_that_is_passed_is_not_told_again(inbox: Inbox) -> None:
+    theatre, warnings = Theatre(), list[str]()
+    command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
+    theatre.production.broken[command] = lambda: Reading(code=10, error="school 7 failed")
+    with pytest.raises(StepFailed):
+        announced(theatre, hooked(inbox.url), warnings)
+    theatre.production.broken.clear()
+    theatre.journal = theatre.journal.next_life(theatre.clock)
+    announced(theatre, hooked(inbox.url), warnings)
+
+    told = [news["event"] for news in inbox.news if news["event"] != "waiting"]
+    assert told == ["began", "point of no return", "failed", "stopped", "resumed", "ended"]
+    stopped = next(news["text"] for news in inbox.news if news["event"] == "stopped")
+    assert "debug: failed: on debug, detached: inv archive.all" in stopped
+
+
+def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told_once(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "PATIENCE", 0.2)
+    monkeypatch.setattr(webhook, "LAST_WORDS", 1.0)
+    with serving() as gone:
+        pass
+    for url, badly in ((inbox.url, {"hangs": True}), (gone.url, {}), (inbox.url, {"hangs": False, "status": 503})):
+        for name, value in badly.items():
+            setattr(inbox, name, value)
+        theatre, warnings = Theatre(), list[str]()
+        announced(theatre, hooked(url), warnings)
+
+        assert set(theatre.outcomes().values()) == {"done"}
+        assert len(theatre.outcomes()) == 8 + 8 * len(SERVERS)
+        [warning] = warnings
+        assert "Telling the webhook at 127.0.0.1 failed" in warning
+        assert "s3cr3t" not in warning
+
+
+def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
+    theatre = Theatre()
+    plan = replace(theatre.plan, approve="inv cutover.approve --date=2014-08-15")
+    with webhook.herald_of(hooked(inbox.url), "2014-08-15", pytest.fail) as herald:
+        theatre.journal.listen(Announcer(plan, theatre.journal, herald).hear)
+        theatre.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
+
+    [news] = inbox.news
+    assert (news["event"], news["step"]) == ("waiting", "archiving.run")
+    assert news["text"].endswith("Waiting for a second person: inv cutover.approve --date=2014-08-15")
+
+
+def test_telling_never_waits(inbox: Inbox) -> None:
+    inbox.hangs = True
+    told = webhook.Webhook(inbox.url, {}, lambda text: None)
+    began = time.thread_time()
+    for _ in range(1000):
+        told.tell("waiting", "a question")
+    told.close(0.0)
+    assert time.thread_time() - began < 1.0
+
+
+def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = replace(rehearsal(), webhook=Webhook(variable="CUTOVER_WEBHOOK"))
+    warnings: list[str] = []
+    announced(Theatre(), environment, warnings)
+    assert warnings == ["No webhook is told of this night: CUTOVER_WEBHOOK is not set."]
+
+    monkeypatch.setenv("CUTOVER_WEBHOOK", inbox.url)
+    announced(Theatre(), environment, warnings)
+    assert len(warnings) == 1
+    assert inbox.news[-1]["event"] == "ended"
