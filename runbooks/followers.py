@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from inventory.model import Environment
 from runbooks import logbook, summary
+from runbooks.engine.beside import beside
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console
 from runbooks.engine.estimates import LastTime
@@ -25,7 +26,8 @@ def followed(
     """Keeps the report up to date and has the herald hear the journal, while the block runs."""
     folder = logbook.Files(environment, plan.date).journal.parent
     reporter = Reporter(plan=plan, folder=folder, last=last, figures=summary.figures)
-    with herald_of(environment, plan.date, console.warn) as herald:
+    live = LiveReport(reporter, journal, SystemClock(), console.warn)
+    with herald_of(environment, plan.date, console.warn) as herald, beside("report", live.write) as rewrite:
         journal.listen(Announcer(plan, journal, herald).hear)
-        journal.listen(LiveReport(reporter, journal, SystemClock(), console.warn).hear)
+        journal.listen(rewrite)
         yield herald

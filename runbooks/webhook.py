@@ -1,50 +1,36 @@
-"""The webhook: news of a night for a chat or a pager, sent beside the night, which never waits for it."""
+"""The webhook: news of a night for a chat or a pager, sent beside the night."""
 
 from __future__ import annotations
 
 import json
 import os
-import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPException
-from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 from inventory.model import Environment
+from runbooks.engine.beside import beside
 from runbooks.engine.heralds import Silence
 from runbooks.engine.ports import Herald
 
 PATIENCE = 5.0  # seconds for an answer
-LAST_WORDS = 2.0  # seconds at the end of a run for what is not yet sent
-IN_A_HURRY = 0.2  # the same where the operator interrupted it
+News = Mapping[str, str]
 
 
 class Webhook:
-    """Posts JSON from a thread of its own; warns once where nobody takes it."""
+    """Posts JSON; warns once where nobody takes it."""
 
-    def __init__(self, url: str, about: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    def __init__(self, url: str, warn: Callable[[str], None]) -> None:
         self._url = url
-        self._about = about
         self._warn = warn
         self._warned = False
-        self._waiting: SimpleQueue[dict[str, str] | None] = SimpleQueue()
-        # Not an executor: Python waits for its threads at exit.
-        self._thread = threading.Thread(target=self._send_all, name="webhook", daemon=True)
-        self._thread.start()
 
-    def tell(self, event: str, text: str, step: str = "") -> None:
-        """Takes the words, and is back at once."""
-        self._waiting.put({"text": text, "event": event, **self._about, "step": step})
-
-    def close(self, patience: float) -> None:
-        """Waits so many seconds until everything is sent; what is not sent by then is dropped."""
-        self._waiting.put(None)
-        self._thread.join(patience)
-
-    def _send_all(self) -> None:
-        for news in iter(self._waiting.get, None):
+    def post(self, every: Sequence[News]) -> None:
+        """Posts the news, one after the other."""
+        for news in every:
             try:
                 self._send(json.dumps(news, ensure_ascii=False).encode())
             except (OSError, ValueError, HTTPException) as error:
@@ -64,6 +50,18 @@ class Webhook:
             self._warn(f"Telling the webhook at {host} failed ({kind}). The night goes on; this is said once.")
 
 
+@dataclass(frozen=True)
+class Posting:
+    """A herald whose words are posted."""
+
+    take: Callable[[News], None]
+    about: News  # what stands in every post
+
+    def tell(self, event: str, text: str, step: str = "") -> None:
+        """Hands the words over."""
+        self.take({"text": text, "event": event, **self.about, "step": step})
+
+
 @contextmanager
 def herald_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Herald]:
     """The environment's webhook while the block runs; silence where it has none."""
@@ -71,15 +69,8 @@ def herald_of(environment: Environment, date: str, warn: Callable[[str], None]) 
     if not url:
         yield Silence()
         return
-    webhook = Webhook(url, {"night": date, "environment": environment.name}, warn)
-    patience = LAST_WORDS
-    try:
-        yield webhook
-    except KeyboardInterrupt:
-        patience = IN_A_HURRY
-        raise
-    finally:
-        webhook.close(patience)
+    with beside("webhook", Webhook(url, warn).post) as take:
+        yield Posting(take, {"night": date, "environment": environment.name})
 
 
 def _url(environment: Environment, warn: Callable[[str], None]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,7 +43,7 @@ class Reporter:
 
 
 class LiveReport:
-    """Listens to a journal, and keeps the report up to date."""
+    """Keeps the report of a night at work up to date; where that fails, the first time is told."""
 
     def __init__(self, reporter: Reporter, journal: Journal, clock: Clock, warn: Callable[[str], None]) -> None:
         self._reporter = reporter
@@ -52,18 +51,14 @@ class LiveReport:
         self._clock = clock
         self._warn = warn
         self._warned = False
-        self._writing = threading.Lock()
 
-    def hear(self, event: Event) -> None:
-        """Writes it anew; where that fails, the first time is told."""
-        with self._writing:
-            if event.number != len(self._journal.events):
-                return  # a newer one is about to be heard, and tells this too
-            try:
-                at_work = event.kind not in OVER
-                self._reporter.write(self._journal.events, self._clock.now(), at_work=at_work)
-            except Exception as error:  # whatever is wrong with the report, the night goes on
-                self._fail(error)
+    def write(self, news: Sequence[Event]) -> None:
+        """Writes it anew, now that something has happened."""
+        events = self._journal.events
+        try:
+            self._reporter.write(events, self._clock.now(), at_work=events[-1].kind not in OVER)
+        except Exception as error:  # whatever is wrong with the report, the night goes on
+            self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         if not self._warned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from html import unescape
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError
-from runbooks import summary
+from runbooks import logbook, summary
+from runbooks.engine.console import Console
 from runbooks.engine.estimates import LastTime
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Choice
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.step import Outcome
+from runbooks.followers import followed
 from runbooks.report.account import Account
 from runbooks.report.page import page
 from runbooks.report.paper import paper
@@ -134,17 +137,19 @@ def reporter(theatre: Theatre, folder: Path) -> Reporter:
     return Reporter(plan=theatre.plan, folder=folder, last=LastTime(), figures=summary.figures)
 
 
-def test_the_report_is_written_anew_with_every_event_and_ends_with_the_night(tmp_path: Path) -> None:
-    theatre, warnings, seen = Theatre(), list[str](), set[str]()
+def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_path: Path) -> None:
+    theatre, warnings, seen = Theatre(), list[str](), list[str]()
     live = LiveReport(reporter(theatre, tmp_path / "night"), theatre.journal, theatre.clock, warnings.append)
-    theatre.journal.listen(live.hear)
-    theatre.screen.at_step = lambda key: seen.add((tmp_path / "night" / "report.md").read_text().split("steps")[0])
+
+    def look(key: str) -> None:
+        live.write([])
+        seen.append((tmp_path / "night" / "report.md").read_text().splitlines()[2].partition(";")[0])
+
+    theatre.screen.at_step = look
     theatre.run()
 
     assert warnings == []
-    assert len(seen) == 16  # how many steps are through, as each begins
-    assert "schools: 35 archived, 1 left out" in (tmp_path / "night" / "report.html").read_text()
-    assert (tmp_path / "night" / "report.md").read_text().startswith("# Cutover of 2014-08-15 in rehearsal: done\n")
+    assert seen == [f"- {through} of 16 steps" for through in range(16)]
     assert sorted(path.name for path in (tmp_path / "night").iterdir()) == ["report.html", "report.md"]
 
 
@@ -152,10 +157,25 @@ def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
     (tmp_path / "file").write_text("")
     theatre, warnings = Theatre(), list[str]()
     live = LiveReport(reporter(theatre, tmp_path / "file"), theatre.journal, theatre.clock, warnings.append)
-    theatre.journal.listen(live.hear)
+    theatre.screen.at_step = lambda key: live.write([])
     theatre.run()
 
     assert set(theatre.outcomes().values()) == {"done"}
     assert warnings == [
         f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; this is said once."
     ]
+
+
+def test_the_report_follows_a_night_and_is_whole_when_its_run_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logbook, "ROOT", tmp_path)
+    environment, theatre, paper = replace(rehearsal(), state="state"), Theatre(), io.StringIO()
+    console = Console(clock=theatre.clock, file=paper)
+    with followed(environment, theatre.plan, theatre.journal, LastTime(), console):
+        theatre.run()
+
+    assert paper.getvalue() == ""
+    written = (tmp_path / "state/rehearsal/2014-08-15/report.md").read_text()
+    assert written.startswith("# Cutover of 2014-08-15 in rehearsal: done\n")
+    assert "schools: 35 archived, 1 left out" in written

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
 from inventory.model import Environment, Webhook
 from runbooks import webhook
+from runbooks.engine import beside
 from runbooks.engine.actions import Reading
 from runbooks.engine.heralds import Announcer, Called
 from runbooks.engine.journal import Kind
@@ -87,7 +88,7 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "PATIENCE", 0.2)
-    monkeypatch.setattr(webhook, "LAST_WORDS", 1.0)
+    monkeypatch.setattr(beside, "LAST_WORDS", 1.0)
     with serving() as gone:
         pass
     for url, badly in ((inbox.url, {"hangs": True}), (gone.url, {}), (inbox.url, {"hangs": False, "status": 503})):
@@ -115,14 +116,25 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
     assert news["text"].endswith("Waiting for a second person: inv cutover.approve --date=2014-08-15")
 
 
-def test_telling_never_waits(inbox: Inbox) -> None:
-    inbox.hangs = True
-    told = webhook.Webhook(inbox.url, {}, lambda text: None)
-    began = time.thread_time()
-    for _ in range(1000):
-        told.tell("waiting", "a question")
-    told.close(0.0)
-    assert time.thread_time() - began < 1.0
+def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "LAST_WORDS", 0.01)
+    goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
+
+    def work(items: Sequence[int]) -> None:
+        begun.set()
+        goes_on.wait(10)
+        done.extend(items)
+
+    with beside.beside("test", work) as take:
+        take(1)
+        assert begun.wait(10)
+        take(2)
+        take(3)
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "test"]
+    assert done == []
+    goes_on.set()
+    thread.join(10)
+    assert done == [1, 2, 3]
 
 
 def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
