@@ -135,9 +135,10 @@ def test_with_a_second_person_step_8_waits_until_somebody_else_has_approved() ->
         if pause == PAUSE:
             waited.append(pause)
             assert not theatre.production.archived
+            request = requested(theatre.journal.events)
+            assert request
+            theatre.shelf.put_new(f"approvals/{request.run}/tester", '{"operator": "tester@elsewhere"}')
             if len(waited) == 3:
-                request = requested(theatre.journal.events)
-                assert request
                 put_approval(theatre.shelf, request, "kim@desk")
 
     theatre.clock.wait = colleagues  # type: ignore[method-assign]
