@@ -18,11 +18,11 @@ from archiver.tenants import Exclude, Tenant
 from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks import archived, catalog, estimate, opened, rewrap, telling
-from runbooks.archived import excluded_at
-from runbooks.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives import archived, catalog, estimate, opened, rewrap, telling
+from runbooks.archives.archived import excluded_at
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.several import settle, teller
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.several import settle, teller
 
 HELP = {
     "env": ENV,

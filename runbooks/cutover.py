@@ -14,7 +14,7 @@ from invoke.context import Context
 from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
-from runbooks import abandon, alone, night, watching
+from runbooks import alone
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, say
 from runbooks.engine.fleet import Fleet
@@ -25,7 +25,8 @@ from runbooks.engine.redactor import redactor_for
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.front import load_environment, parse_date, task
-from runbooks.played import Played
+from runbooks.nights import abandon, night, watching
+from runbooks.nights.played import Played
 from runbooks.preflight.subjects import subjects
 from runbooks.steps import archiving, backups, maintenance, replicas, snapshots, vacuum, warehouse, watcher
 from runbooks.tonight import Tonight, inventory_mistakes

@@ -15,11 +15,12 @@ from inventory.model import Environment
 from rehearsal import lab
 from rehearsal.layout import chosen_home
 from rehearsal.status import Status
-from runbooks import cutover, logbook
+from runbooks import cutover
 from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.console import say
 from runbooks.engine.fleet import Fleet
 from runbooks.front import load_environment, parse_date, task
+from runbooks.nights import logbook
 
 ENVIRONMENT = "rehearsal"
 MOST_SCHOOLS = 100_000

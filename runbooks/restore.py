@@ -17,11 +17,11 @@ from archiver.restore import restore
 from archiver.setup import archiver as open_archiver
 from inventory.load import load_changes
 from inventory.migrations import Changes
-from runbooks import telling
-from runbooks.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives import telling
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.restore_plan import MAPPING, plan
+from runbooks.archives.several import settle, teller
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.restore_plan import MAPPING, plan
-from runbooks.several import settle, teller
 
 HELP = {
     "env": ENV,

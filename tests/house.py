@@ -12,7 +12,6 @@ import pytest
 
 from errors import CutoverError
 from inventory.model import Environment
-from runbooks import abandon, logbook, night
 from runbooks.cutover import payments
 from runbooks.engine.actions import Reading
 from runbooks.engine.console import Console
@@ -21,6 +20,7 @@ from runbooks.engine.history import read_history
 from runbooks.engine.journal import Event, read_events
 from runbooks.engine.step import Outcome
 from runbooks.engine.world import LiveWorld
+from runbooks.nights import abandon, logbook, night
 from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, rehearsal
 
 

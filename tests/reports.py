@@ -9,7 +9,7 @@ from functools import partial
 from runbooks.engine.actions import Reading
 from runbooks.engine.estimates import LastTime
 from runbooks.engine.ports import Choice
-from runbooks.report.account import Account, account
+from runbooks.nights.report.account import Account, account
 from tests.fakes import FakeClock, Killed, Theatre
 
 PACE = 200  # an act, which takes a second, takes three minutes

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.report.account import Account
-from runbooks.report.page import page
+from runbooks.nights.report.account import Account
+from runbooks.nights.report.page import page
 from tests.fakes import SERVERS
 from tests.reports import NASTY, at_work, whole
 

@@ -9,7 +9,7 @@ import pytest
 from archiver.coverage import completeness
 from archiver.coverage.live import Size, read_live
 from errors import Problems
-from runbooks import telling
+from runbooks.archives import telling
 from tests import oracle
 from tests.worlds import World, sql
 

@@ -18,7 +18,7 @@ from archiver.coverage.draft_text import draft_text
 from archiver.setup import read_environment
 from inventory.load import load_catalog
 from inventory.model import Store
-from runbooks.catalog import catalog_draft
+from runbooks.archives.catalog import catalog_draft
 from tests import oracle
 from tests.worlds import World, environment, same, sql
 

@@ -15,8 +15,8 @@ from archiver.restore import Restored
 from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges
-from runbooks.restore_plan import plan_lines
-from runbooks.telling import checked_lines, restored_line
+from runbooks.archives.restore_plan import plan_lines
+from runbooks.archives.telling import checked_lines, restored_line
 from tests import drift, oracle
 from tests.drift import DRIFTS
 from tests.worlds import NewWorld, World, same, sql

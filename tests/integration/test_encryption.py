@@ -24,7 +24,7 @@ from archiver.records import Record, State
 from archiver.storage import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.model import Depth
-from runbooks import telling
+from runbooks.archives import telling
 from tests import oracle
 from tests.torture.runs import Act, run
 from tests.worlds import World, same, sql

@@ -9,7 +9,7 @@ from archiver.estimating.estimate import Estimate, estimate
 from archiver.estimating.sizes import Sizes
 from errors import RefusedError
 from inventory.load import load_catalog
-from runbooks.estimate import lines
+from runbooks.archives.estimate import lines
 from tests import oracle
 from tests.worlds import DATABASES, YEAR, World, school_ids, sql
 

@@ -25,9 +25,10 @@ from rehearsal import lab, layout, ports, postgres_server
 from rehearsal.layout import Layout
 from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
-from runbooks import cutover, logbook
+from runbooks import cutover
 from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.fleet import Fleet
+from runbooks.nights import logbook
 from tests.labs import Lab, just_now, runs, started, started_from
 
 FEW = lab.FEWEST_SCHOOLS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inventory.model import Store
-from runbooks.ports import StoreShelf
+from runbooks.nights.ports import StoreShelf
 
 
 def test_of_two_who_keep_a_text_by_one_name_one_is_told(store_server: Store) -> None:

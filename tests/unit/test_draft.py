@@ -16,7 +16,7 @@ from archiver.coverage.live import Live
 from errors import ExitCode, UsageError
 from inventory.catalog import Catalog
 from inventory.load import load_catalog
-from runbooks.catalog import catalog_draft
+from runbooks.archives.catalog import catalog_draft
 from tests.schemas import database
 
 SCHEMAS = {

@@ -14,10 +14,11 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
-from runbooks import cutover, logbook
+from runbooks import cutover
 from runbooks.engine.history import Facts, read_history
 from runbooks.engine.step import Check, holds
 from runbooks.engine.world import DryWorld, NoDryForm
+from runbooks.nights import logbook
 from tests.fakes import EVENING, night_plan
 
 

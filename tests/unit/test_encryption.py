@@ -16,7 +16,7 @@ from archiver.encryption import Keys
 from errors import CutoverError, DamagedError, ExitCode, UsageError
 from inventory.load import FOLDER, load_file
 from runbooks import cutover
-from runbooks.forward import forward
+from runbooks.archives.forward import forward
 from tests.unit.test_bundle import ROWS, packed
 
 ANN, BOB = x25519.Identity.generate(), x25519.Identity.generate()

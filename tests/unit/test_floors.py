@@ -62,7 +62,7 @@ def imports() -> Iterator[Import]:
 
 
 def _targets(node: ast.ImportFrom) -> list[str]:
-    """`from runbooks import night` imports runbooks.night."""
+    """`from runbooks.nights import night` imports runbooks.nights.night."""
     module = node.module or ""
     names = [f"{module}.{name.name}" for name in node.names]
     return [name if _is_module(name) else module for name in names]

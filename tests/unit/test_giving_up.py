@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError, CutoverError, ExitCode, RefusedError, UnknownError, UsageError
-from runbooks import abandon, night
 from runbooks.cutover import payments
 from runbooks.engine.actions import Reading
 from runbooks.engine.debts import owed
@@ -19,6 +18,7 @@ from runbooks.engine.person import Nobody
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import StepFailed
 from runbooks.engine.step import Outcome
+from runbooks.nights import abandon, night
 from tests.fakes import NIGHT, FakeScreen, Theatre, night_plan, rehearsal, unreachable
 from tests.house import House, open_house
 

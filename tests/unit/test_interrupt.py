@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from invoke.collection import Collection
 from invoke.program import Program
-from runbooks import night
+from runbooks.nights import night
 from runbooks.engine.clock import Interrupted
 from runbooks.engine.console import Console
 from runbooks.engine.interrupt import twice_leaves

@@ -13,10 +13,10 @@ import pytest
 
 from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
-from runbooks import logbook, night
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console
 from runbooks.engine.lock import Holder, born, claimant, claimed, held, holder
+from runbooks.nights import logbook, night
 from tests.fakes import FakeShelf, Theatre, rehearsal
 
 ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="running the night", since="22:00")

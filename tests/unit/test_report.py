@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError
-from runbooks import logbook, summary
 from runbooks.engine.console import Console
 from runbooks.engine.estimates import LastTime
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Choice
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.step import Outcome
-from runbooks.followers import followed
-from runbooks.report.account import Account
-from runbooks.report.page import page
-from runbooks.report.paper import paper
-from runbooks.report.writing import LiveReport, Reporter
+from runbooks.nights import logbook, summary
+from runbooks.nights.followers import followed
+from runbooks.nights.report.account import Account
+from runbooks.nights.report.page import page
+from runbooks.nights.report.paper import paper
+from runbooks.nights.report.writing import LiveReport, Reporter
 from tests.fakes import SERVERS, Killed, Theatre, night_plan, rehearsal
 from tests.reports import NASTY, at_work, told, whole
 

@@ -11,13 +11,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from inventory.model import Environment
-from runbooks import logbook, night
 from runbooks.engine.actions import Reading
 from runbooks.engine.console import Console
 from runbooks.engine.ports import Choice
 from runbooks.engine.redactor import MASK, Redactor, redactor_for
 from runbooks.engine.step import HostTask, Step
 from runbooks.front import task
+from runbooks.nights import logbook, night
 from tests.fakes import FakePerson, FakeShelf, FakeSsh, Theatre, night_plan, rehearsal
 
 IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")

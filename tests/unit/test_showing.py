@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from archiver.kept import Kept
 from archiver.notes import Entry
-from runbooks import showing
+from runbooks.archives import showing
 
 
 def entry(act: str, details: dict[str, object]) -> Entry:

@@ -13,11 +13,11 @@ import pytest
 
 from errors import CutoverError
 from inventory.model import Environment
-from runbooks import earlier, logbook, summary, watching
 from runbooks.engine.console import Console
 from runbooks.engine.debts import TIMES
 from runbooks.engine.journal import Event, FileJournal
 from runbooks.engine.shared import SharedJournal, next_folder
+from runbooks.nights import earlier, logbook, summary, watching
 from tests.fakes import EVENING, FakeClock, FakeShelf, Theatre, rehearsal
 
 SOON_AFTER = EVENING + timedelta(hours=1)

@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 
 from inventory.model import Environment, Webhook
-from runbooks import webhook
 from runbooks.engine import beside
 from runbooks.engine.actions import Reading
 from runbooks.engine.heralds import Announcer, Called
 from runbooks.engine.journal import Kind
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import StepFailed
+from runbooks.nights import webhook
 from tests.fakes import SERVERS, Theatre, rehearsal
 from tests.webhooks import Inbox, serving
 

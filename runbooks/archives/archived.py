@@ -20,10 +20,10 @@ from archiver.storage import Bucket
 from archiver.tenants import Exclude
 from errors import ExitCode, UsageError
 from inventory.model import Environment
-from runbooks import showing, telling
+from runbooks.archives import showing, telling
+from runbooks.archives.telling import to_json
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.telling import to_json
 
 YEAR = "only this school year, such as 2013"
 

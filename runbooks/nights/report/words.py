@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from runbooks.engine.markdown import minutes
 from runbooks.engine.outlook import Outlook, time_of_day
-from runbooks.report.account import Account, StepAccount
+from runbooks.nights.report.account import Account, StepAccount
 
 
 def span(time: timedelta) -> str:

@@ -14,9 +14,9 @@ from runbooks.engine.history import History, read_history
 from runbooks.engine.journal import OVER, Event, Journal
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Clock
-from runbooks.report.account import account
-from runbooks.report.page import page
-from runbooks.report.paper import paper
+from runbooks.nights.report.account import account
+from runbooks.nights.report.page import page
+from runbooks.nights.report.paper import paper
 
 
 @dataclass(frozen=True, kw_only=True)

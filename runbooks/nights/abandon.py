@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from errors import AbortedError, CutoverError, UnknownError, UsageError
 from inventory.model import Environment
-from runbooks import night
 from runbooks.engine import unfinished
 from runbooks.engine.giving_up import Payments, give_up
 from runbooks.engine.journal import Kind
 from runbooks.engine.plan import Plan
 from runbooks.engine.stage import Stage
 from runbooks.engine.unfinished import Unfinished
+from runbooks.nights import night
 
 
 def pay(environment: Environment, plan: Plan, cast: night.Cast, payments: Payments, *, take_over: bool = False) -> None:

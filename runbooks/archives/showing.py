@@ -11,7 +11,7 @@ from archiver.kept import Kept
 from archiver.notes import Entry
 from archiver.records import Record
 from archiver.storage import Stored
-from runbooks.telling import failure, size
+from runbooks.archives.telling import failure, size
 
 SHOWN = 20  # keys of a table
 

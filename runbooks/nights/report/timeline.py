@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runbooks.engine.stretches import Stretch
-from runbooks.report.account import Account, HostAccount, StepAccount
-from runbooks.report.markup import Markup, element
-from runbooks.report.words import span, titled, zone_name
+from runbooks.nights.report.account import Account, HostAccount, StepAccount
+from runbooks.nights.report.markup import Markup, element
+from runbooks.nights.report.words import span, titled, zone_name
 
 TICKS = 5  # times along the axis
 SHORTEST = timedelta(minutes=1)

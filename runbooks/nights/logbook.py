@@ -20,7 +20,7 @@ from runbooks.engine.lock import Holder, born, claimant, holder
 from runbooks.engine.ports import Clock, Shelf
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.shared import ForeignJournalError, SharedJournal, current_folder, next_folder, read_shared
-from runbooks.ports import StoreShelf
+from runbooks.nights.ports import StoreShelf
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.setup import archiver as open_archiver
 from errors import ExitCode
 from inventory.load import load_changes
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.telling import counts, losses
 from runbooks.engine.console import say
-from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_id, task
-from runbooks.telling import counts, losses
 
 MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
 

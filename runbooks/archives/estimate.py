@@ -17,11 +17,11 @@ from archiver.setup import archiver as open_archiver
 from archiver.setup import workplace
 from archiver.tenants import Exclude
 from inventory.model import Environment
-from runbooks.archived import excluded_at
+from runbooks.archives.archived import excluded_at
+from runbooks.archives.forward import belongs_elsewhere, forward
+from runbooks.archives.telling import size, to_json
 from runbooks.engine.console import clean, say, span
-from runbooks.forward import belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.telling import size, to_json
 
 PURPOSE = "archive.estimate"
 ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inventory.model import Environment
-from runbooks import logbook, summary
 from runbooks.engine.beside import beside
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console
@@ -15,8 +14,9 @@ from runbooks.engine.heralds import Announcer
 from runbooks.engine.journal import Journal
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Herald
-from runbooks.report.writing import LiveReport, Reporter
-from runbooks.webhook import herald_of
+from runbooks.nights import logbook, summary
+from runbooks.nights.report.writing import LiveReport, Reporter
+from runbooks.nights.webhook import herald_of
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from runbooks.engine.step import Outcome
-from runbooks.report.account import Account, Deed, HostAccount, StepAccount
-from runbooks.report.markup import Markup, element, together
-from runbooks.report.timeline import timeline
-from runbooks.report.words import clock, compared, span, titled, zone_name
+from runbooks.nights.report.account import Account, Deed, HostAccount, StepAccount
+from runbooks.nights.report.markup import Markup, element, together
+from runbooks.nights.report.timeline import timeline
+from runbooks.nights.report.words import clock, compared, span, titled, zone_name
 
 STYLE = Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))
 REFRESH = "10"  # seconds, until the night is done

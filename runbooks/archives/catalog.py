@@ -16,7 +16,7 @@ from archiver.postgres import parse_dsn
 from archiver.setup import read_database, read_environment, spool_folder, workplace
 from archiver.storage import Bucket
 from errors import ExitCode, UsageError
-from runbooks import telling
+from runbooks.archives import telling
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, task
 

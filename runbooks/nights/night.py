@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from errors import AbortedError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
-from runbooks import logbook, summary
-from runbooks.earlier import earlier_nights, keep
 from runbooks.engine import preflight
 from runbooks.engine.approval import ShelfApprovals, put_approval, requested
 from runbooks.engine.clock import SystemClock
@@ -30,8 +28,10 @@ from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.engine.world import DryWorld
-from runbooks.followers import followed
-from runbooks.ports import live_world
+from runbooks.nights import logbook, summary
+from runbooks.nights.earlier import earlier_nights, keep
+from runbooks.nights.followers import followed
+from runbooks.nights.ports import live_world
 
 
 @dataclass(frozen=True)

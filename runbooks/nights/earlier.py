@@ -15,7 +15,7 @@ from runbooks.engine.estimates import Earlier
 from runbooks.engine.history import read_history
 from runbooks.engine.journal import Event, read_events
 from runbooks.engine.shared import NIGHTS, current_folder, read_shared
-from runbooks.logbook import Files, shelf_of
+from runbooks.nights.logbook import Files, shelf_of
 
 REHEARSAL = "rehearsal"
 KEPT = 5  # rehearsals, the newest

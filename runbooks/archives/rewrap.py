@@ -14,10 +14,10 @@ from archiver.keeping.rewrap import rewrap as encrypt_anew
 from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from errors import UsageError
-from runbooks import telling
-from runbooks.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives import telling
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.several import settle, teller
 from runbooks.front import ENV, load_environment, parse_id, task
-from runbooks.several import settle, teller
 
 HELP = {
     "school": "the school's id",

@@ -9,8 +9,8 @@ from typing import Protocol, TypeVar
 from invoke.exceptions import Exit
 
 from errors import CutoverError, ExitCode
+from runbooks.archives.telling import numbered
 from runbooks.engine.console import say
-from runbooks.telling import numbered
 
 
 class Ended(Protocol):

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from errors import CutoverError, UsageError
 from inventory.model import Environment
-from runbooks import logbook, summary
-from runbooks.earlier import earlier_nights
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, say
 from runbooks.engine.estimates import estimated, last_time
@@ -18,7 +16,9 @@ from runbooks.engine.journal import OVER, Event
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Clock
 from runbooks.engine.redactor import redactor_for
-from runbooks.report.writing import Reporter
+from runbooks.nights import logbook, summary
+from runbooks.nights.earlier import earlier_nights
+from runbooks.nights.report.writing import Reporter
 
 PAUSE = timedelta(seconds=2)  # between two looks at a night that is followed
 

@@ -22,12 +22,12 @@ from archiver.setup import scratch, spool_folder, workplace
 from archiver.storage import Bucket
 from errors import UsageError
 from inventory.model import Environment
-from runbooks import showing
+from runbooks.archives import showing
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.several import settle, teller
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, raw_output, say
-from runbooks.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.front import ENV, load_environment, parse_id, task
-from runbooks.several import settle, teller
 
 HELP = {
     "school": "the school's id",

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 
 from runbooks.engine.stretches import Stretch
-from runbooks.report.account import Account, HostAccount, StepAccount
-from runbooks.report.words import clock, compared, span, titled, zone_name
+from runbooks.nights.report.account import Account, HostAccount, StepAccount
+from runbooks.nights.report.words import clock, compared, span, titled, zone_name
 
 
 def paper(account: Account) -> str:

@@ -1,0 +1,1 @@
+"""A night in an environment: conducted, kept, watched, told of, given up."""
