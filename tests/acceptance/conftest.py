@@ -16,15 +16,7 @@ import pytest
 from inventory.load import ROOT
 from rehearsal import lab
 from rehearsal.endpoints import Endpoints
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
+from tests.inside import Said
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from invoke.collection import Collection
@@ -17,8 +16,7 @@ import tasks
 from errors import AbortedError, CutoverError, ExitCode, LockedError, Problems, UnknownError, UsageError
 from runbooks.engine.debts import DebtLeft
 from runbooks.front import load_environment, parse_date, parse_id, task
-
-ROOT = Path(__file__).parents[2]
+from tests.inside import Said, inv_inside
 
 
 def raising(error: BaseException) -> Exit:
@@ -34,11 +32,13 @@ def raising(error: BaseException) -> Exit:
     return left.value
 
 
-def inv(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """The tool as a process, away from any rehearsal that may be up."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "REHEARSAL_HOME": "/nonexistent", **variables}
-    command = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture
+def inv(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Said]:
+    """The tool, away from any rehearsal that may be up and from what the developer has set."""
+    for variable in ("HOME", "REHEARSAL_HOME"):
+        monkeypatch.setenv(variable, "/nonexistent")
+    monkeypatch.delenv("CUTOVER_ENV", raising=False)
+    return partial(inv_inside, capsys)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,10 @@ def test_an_id_is_a_positive_number_or_refused(text: str) -> None:
         ((), "did not receive required positional arguments: 'school'"),
     ],
 )
-def test_an_option_can_stand_in_for_a_positional_word(words: tuple[str, ...], said: str) -> None:
-    assert said in inv("archive.verify", *words).stderr
+def test_an_option_can_stand_in_for_a_positional_word(
+    inv: Callable[..., Said], words: tuple[str, ...], said: str
+) -> None:
+    assert said in inv("archive.verify", *words).err
 
 
 def test_an_id_is_read() -> None:
@@ -182,11 +184,13 @@ def test_each_step_is_a_task_named_by_its_key() -> None:
         (("archive.school", "-1"), 2, "expected an id"),
     ],
 )
-def test_bad_words_are_told_in_a_sentence_and_touch_nothing(words: tuple[str, ...], code: int, says: str) -> None:
-    ended = inv(*words)
-    assert (ended.returncode, ended.stdout) == (code, "")
-    assert says in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_bad_words_are_told_in_a_sentence_and_touch_nothing(
+    inv: Callable[..., Said], words: tuple[str, ...], code: int, says: str
+) -> None:
+    said = inv(*words)
+    assert (said.code, said.out) == (code, "")
+    assert says in said.err
+    assert "Traceback" not in said.err
 
 
 @pytest.mark.parametrize(
@@ -198,14 +202,17 @@ def test_bad_words_are_told_in_a_sentence_and_touch_nothing(words: tuple[str, ..
         ("archive.school", "--help"),
         ("archive.school", "13", "--help"),
         ("archive.school", "--env=rehearsal", "-h"),
+        ("restore.school", "--help"),
+        ("--help", "archive.all"),
     ],
 )
-def test_help_anywhere_shows_the_help_and_touches_nothing(words: tuple[str, ...]) -> None:
-    ended = inv(*words)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("Usage: inv")
+def test_help_anywhere_shows_the_help_and_touches_nothing(inv: Callable[..., Said], words: tuple[str, ...]) -> None:
+    said = inv(*words)
+    assert said.code == 0, said.err
+    assert said.out.startswith("Usage: inv")
 
 
-def test_a_variable_that_hides_failures_is_refused() -> None:
-    ended = inv("cutover.run", "--date=2014-08-15", "--dry-run", INVOKE_RUN_WARN="1")
-    assert ended.returncode == 2
+def test_a_variable_that_hides_failures_is_refused(inv: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_RUN_WARN", "1")
+    said = inv("cutover.run", "--date=2014-08-15", "--dry-run")
+    assert said.code == 2
