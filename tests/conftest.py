@@ -105,17 +105,17 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_world(cluster: Cluster, store_server: Store) -> NewWorld:
-    """Makes copies of seeded databases, each with a scratch database and a prefix in the store of its own."""
+    """Makes copies of seeded databases, each with a prefix of its own; all share a scratch database: nothing stays."""
+    cluster.sql(_create("worlds_scratch", "template0"))
+    scratch = cluster.connection(dbname="worlds_scratch", user=ROLE)
 
     @contextmanager
     def make(databases: Sequence[str] = DATABASES) -> Iterator[World]:
         number = next(COUNTER)
-        names = {name: f"w{number}_{name}" for name in (*databases, "scratch")}
-        templates = {name: f"template_{name}" for name in databases} | {"scratch": "template0"}
-        cluster.sql("".join(_create(names[name], templates[name]) for name in names))
+        names = {name: f"w{number}_{name}" for name in databases}
+        cluster.sql("".join(_create(names[name], f"template_{name}") for name in names))
         connections = {name: cluster.connection(dbname=names[name], user=ROLE) for name in names}
         store = Store(**{**vars(store_server), "prefix": f"tests/{number}"})
-        scratch = connections.pop("scratch")
         yield World(
             environment=environment(connections, scratch, store),
             dsns={name: cluster.dsn(dbname=names[name], user=ROLE) for name in databases},
