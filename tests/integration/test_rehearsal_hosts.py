@@ -90,13 +90,13 @@ def test_a_host_has_its_own_home_path_and_name(running: Lab) -> None:
 
 
 def test_output_errors_and_exit_codes_arrive_whole_from_five_hosts_at_once(running: Lab) -> None:
-    command = "head -c 4000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero | tr '\\0' e >&2; exit 42"
+    command = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero | tr '\\0' e >&2; exit 42"
 
     with ThreadPoolExecutor(5) as pool:
         readings = list(pool.map(lambda host: running.type(host, command), DATABASE_HOSTS))
 
     for reading in readings:
-        assert (reading.code, reading.text, reading.error) == (42, "x" * 4_000_000, "e" * 300_000)
+        assert (reading.code, reading.text, reading.error) == (42, "x" * 1_000_000, "e" * 300_000)
 
 
 def test_a_command_outlives_its_connection(running: Lab) -> None:
