@@ -20,12 +20,13 @@ from archiver.extract import Extract, Extraction, IdArrays
 from archiver.fence import fenced, let_in
 from archiver.folders import work_folder
 from archiver.mapping.stored_schemas import StoredSchemas
-from archiver.postgres import DatabaseError, Session
+from archiver.postgres import DatabaseError
+from archiver.proving.ground import Ground
+from archiver.proving.verify import Verified, verify
 from archiver.reclaiming.reclaim import DeleteRows, Proven, Reclaim, Reclaimed, put_back, resume
 from archiver.records import Order, Record, State
 from archiver.storage import Bucket, Digests, file_digests
 from archiver.tenants import Tenant
-from archiver.verify import Verified, verify
 from archiver.workplace import Site, Workplace
 from errors import CutoverError, DamagedError, RefusedError, UsageError
 from inventory.model import Fence
@@ -38,7 +39,7 @@ class Archiver:
     place: Workplace
     bucket: Bucket
     schemas: StoredSchemas  # of that bucket
-    scratch: Session
+    ground: Ground  # where archives are proved
     keys: Keys
     work: Path  # where rows are spooled
     fence: Fence | None = None
@@ -159,7 +160,7 @@ def pretended(
     for extract in archiver.extraction.extract(site, archiver.model, tenants, year, work):
         packed = _pack(archiver, extract, work)
         with bundle.opened(packed.path, archiver.keys) as archive:
-            proof = verify(archive, extract.tenant.id, year, archiver.scratch, archiver.model)
+            proof = verify(archive, extract.tenant.id, year, archiver.ground, archiver.model)
         yield packed, proof
 
 
@@ -240,7 +241,7 @@ def new_location(archiver: Archiver, year: int, tenant_id: int) -> str:
 def _pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
     manifest, texts = layout.sealed(extract.manifest)
     path = work / layout.tarball(manifest.noun, manifest.year, manifest.tenant_id)
-    bundle.write(path, texts, extract.files)
+    bundle.write(path, texts, extract.rows)
     if archiver.keys.recipients:
         path = encryption.encrypt(path, archiver.keys)
     return Packed(extract=replace(extract, manifest=manifest), path=path, digests=file_digests(path))
@@ -257,7 +258,7 @@ def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Re
 def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Proven:
     """Proves what the store gives back, not what was sent."""
     with bundle.opened(fetch(archiver.bucket, record, work / "fetched"), archiver.keys) as stored:
-        proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        proof = verify(stored, record.tenant_id, record.year, archiver.ground, archiver.model)
     record = records.verified(archiver.place.master, record, proof.seconds)
     return Proven(record=record, proof=proof, snapshots=packed.extract.snapshots)
 

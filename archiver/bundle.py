@@ -3,81 +3,56 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from isal import igzip, igzip_lib
 
-from archiver import encryption, layout
+from archiver import encryption, layout, ustar
 from archiver.encryption import Keys
 from archiver.manifest import Manifest, Member
+from archiver.rows import JOIN, Rows
 from errors import DamagedError
 
-JOIN = 1 << 20  # bytes gathered before they are hashed and written
 NotGzip: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub takes the class for an instance
 IN_MEMORY = 32 << 20  # bytes of an opened archive above which it goes to an unnamed file
 
 
-class Spool:
-    """A sink for COPY: joins the one-row writes of psycopg2, hashes them, and writes them to a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("wb")
-        self._hash = hashlib.sha256()
-        self._parts: list[bytes] = []
-        self._pending = 0
-        self._size = 0
-
-    def write(self, data: bytes, /) -> int:
-        """Takes one row."""
-        self._parts.append(data)
-        self._pending += len(data)
-        if self._pending >= JOIN:
-            self._flush()
-        return len(data)
-
-    def finish(self, rows: int) -> Member:
-        """Closes the file; what the manifest says of it."""
-        self._flush()
-        self._file.close()
-        return Member(rows=rows, bytes=self._size, sha256=self._hash.hexdigest())
-
-    def _flush(self) -> None:
-        data = b"".join(self._parts)
-        self._hash.update(data)
-        self._file.write(data)
-        self._size += len(data)
-        self._parts.clear()
-        self._pending = 0
-
-
-def write(path: Path, texts: Mapping[str, bytes], files: Mapping[str, Path]) -> None:
+def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> None:
     """Writes the archive, members sorted by name; equal content gives equal bytes."""
-    with (
-        path.open("wb") as out,
-        igzip.IGzipFile(filename="", fileobj=out, mode="wb", compresslevel=1, mtime=0) as gz,
-        tarfile.open(fileobj=gz, mode="w", format=tarfile.PAX_FORMAT) as tar,
-    ):
-        for name in sorted([*texts, *files]):
-            if name in texts:
-                tar.addfile(_entry(name, len(texts[name])), io.BytesIO(texts[name]))
-            else:
-                with files[name].open("rb") as source:
-                    tar.addfile(_entry(name, files[name].stat().st_size), source)
+    with path.open("wb") as out:
+        gz = igzip.IGzipFile(filename="", fileobj=out, mode="wb", compresslevel=1, mtime=0)
+        with gz:
+            for data in _joined(_tar(texts, rows)):
+                gz.write(data)
 
 
-def _entry(name: str, size: int) -> tarfile.TarInfo:
-    """A header with nothing in it that differs from one run to the next."""
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    return entry
+def _tar(texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> Iterator[bytes]:
+    for name in sorted([*texts, *rows]):
+        size = len(texts[name]) if name in texts else rows[name].size
+        yield ustar.header(name, size)
+        if name in texts:
+            yield texts[name]
+        else:
+            yield from rows[name].chunks()
+        yield ustar.padding(size)
+    yield ustar.END
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces: each that is compressed alone has a price."""
+    gathered = bytearray()
+    for part in parts:
+        gathered += part
+        if len(gathered) >= JOIN:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
 
 
 class Archive:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from archiver import layout
-from archiver.bundle import Spool
 from archiver.catalog import Model, TableName
 from archiver.manifest import Manifest, Member
 from archiver.postgres import SETTINGS, SQL
+from archiver.rows import RowFile, Rows, Spool
 from archiver.schema import column_list, identifier
 from archiver.selection import Selection, condition, row_order, select, snapshot_xmin
 from archiver.tenants import Tenant
@@ -29,7 +29,7 @@ class Extract:
     tenant: Tenant
     year: int
     manifest: Manifest
-    files: Mapping[str, Path]  # by member
+    rows: Mapping[str, Rows]  # by member
     snapshots: Mapping[str, str]  # database: xmin of the snapshot the rows were read in
     seconds: float
 
@@ -71,7 +71,7 @@ def _extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) ->
         tenant=tenant,
         year=year,
         manifest=_manifest(site, model, tenant, year, members, _highest(site, selection)),
-        files={layout.member(table): path for table, path in files.items()},
+        rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots=xmins,
         seconds=time.monotonic() - began,
     )

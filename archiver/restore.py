@@ -19,8 +19,8 @@ from archiver.loading.load import Incoming, Loaded, Neighbours, load_database
 from archiver.loading.restore_plan import refuse_by_rows
 from archiver.mapping.fit import fitting, mapped
 from archiver.postgres import Session
+from archiver.proving.verify import belongs_to, verify
 from archiver.records import Record, State
-from archiver.verify import belongs_to, verify
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
@@ -82,7 +82,7 @@ def _pretend(
     """Fetches and verifies, and says what would be loaded."""
     path, site = fetch(archiver.bucket, record, work), archiver.place.site(record.shard)
     with opened(path, archiver.keys) as whole:
-        verify(whole, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        verify(whole, record.tenant_id, record.year, archiver.ground, archiver.model)
         with part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive:
             return {
                 name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)

@@ -173,12 +173,13 @@ def ddl(schema: Schema) -> tuple[str, ...]:
 
 
 def _create(name: str, table: Table) -> str:
-    lines = [_column_ddl(column) for column in table.columns]
+    lines = [column_ddl(column) for column in table.columns]
     lines += [f"CONSTRAINT {quoted(key)} {text}" for key, text in table.constraints.items()]
     return f"CREATE TABLE {quoted(NAMESPACE)}.{quoted(name)} (\n    " + ",\n    ".join(lines) + "\n)"
 
 
-def _column_ddl(column: Column) -> str:
+def column_ddl(column: Column) -> str:
+    """A column as CREATE TABLE has it."""
     text = f"{quoted(column.name)} {column.type}"
     text += f" GENERATED ALWAYS AS ({column.generated}) STORED" if column.generated else ""
     return text + (" NOT NULL" if column.not_null else "")

@@ -15,6 +15,7 @@ from archiver.coverage.live import Live, read_live
 from archiver.mapping.stored_schemas import StoredSchemas
 from archiver.own_tables import prepare
 from archiver.postgres import Session, connect
+from archiver.proving.ground import Ground
 from archiver.storage import Bucket
 from archiver.who import host, operator
 from archiver.workplace import Workplace
@@ -72,7 +73,7 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
                 place=place,
                 bucket=bucket,
                 schemas=StoredSchemas(bucket),
-                scratch=session,
+                ground=Ground(session),
                 keys=keys,
                 work=spool_folder(),
                 fence=environment.fence,

@@ -10,17 +10,18 @@ from typing import IO
 
 from archiver import layout
 from archiver.archive import fetch
-from archiver.bundle import JOIN, Archive, opened
+from archiver.bundle import Archive, opened
 from archiver.catalog import TableName
 from archiver.encryption import Keys, refuse_if_closed
 from archiver.folders import work_folder
 from archiver.loading.load import load
 from archiver.manifest import Manifest
 from archiver.postgres import SQL, DatabaseError, Identifier, Session, Sink
+from archiver.proving.verify import belongs_to
 from archiver.records import Record
+from archiver.rows import JOIN
 from archiver.schema import NAMESPACE, Schema, ddl
 from archiver.storage import Bucket
-from archiver.verify import belongs_to
 from errors import UsageError
 
 

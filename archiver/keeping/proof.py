@@ -13,8 +13,8 @@ from archiver.bundle import Archive, opened
 from archiver.encryption import refuse_if_closed
 from archiver.folders import work_folder
 from archiver.postgres import Session
+from archiver.proving.verify import Verified, verify
 from archiver.records import Record
-from archiver.verify import Verified, verify
 from errors import CutoverError
 
 
@@ -62,7 +62,7 @@ def _attempt(archiver: Archiver, record: Record) -> Proved:
 def _prove(archiver: Archiver, record: Record, work: Path) -> None:
     """Fetches, holds the digests against the record, restores, compares; then writes the date and the log."""
     with opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
-        proof = verify(archive, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        proof = verify(archive, record.tenant_id, record.year, archiver.ground, archiver.model)
         with archiver.place.master.transaction(doing="writing the proof"):
             records.proved(archiver.place.master, record)
             _index(archiver.place.master, record, archive)

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from archiver import bundle, layout
-from archiver.bundle import Archive, Spool
+from archiver.bundle import Archive
 from archiver.catalog import Model, Part, TableName
 from archiver.encryption import Keys
 from archiver.loading.hops import archived_columns, archived_links, below, named
 from archiver.loading.reach import Lines, Reach
 from archiver.manifest import Member
 from archiver.mapping.fit import Mappings
+from archiver.rows import RowFile, Spool
 from errors import UsageError
 
 
@@ -37,7 +38,7 @@ def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> P
     members = {layout.member(table): _spooled(rows[table], files[layout.member(table)]) for table in rows}
     _, texts = layout.sealed(replace(archive.manifest, members=members))
     path = work / "part.tar.gz"
-    bundle.write(path, texts, files)
+    bundle.write(path, texts, {name: RowFile(file) for name, file in files.items()})
     return path
 
 

@@ -17,8 +17,8 @@ from archiver.loading.taken_keys import Taken, taken
 from archiver.mapping import fit
 from archiver.mapping.schema_mapping import SchemaMapping
 from archiver.postgres import DatabaseError
+from archiver.proving.verify import belongs_to
 from archiver.records import Record
-from archiver.verify import belongs_to
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
 

@@ -16,6 +16,7 @@ from archiver.extract import spooled
 from archiver.loading.load import Incoming, Neighbours, load_database
 from archiver.mapping.fit import fitting
 from archiver.postgres import Session
+from archiver.proving.verify import Verified
 from archiver.reclaiming import marker
 from archiver.reclaiming.decide import Decided, decide
 from archiver.reclaiming.delete import delete, prove_staying
@@ -23,7 +24,6 @@ from archiver.reclaiming.late import appeared
 from archiver.records import Record, State
 from archiver.schema import read_schema
 from archiver.selection import Lock, Rows, Selection, select
-from archiver.verify import Verified
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver import bundle
-from archiver.bundle import Spool
+from archiver.rows import Spool
 from archiver.storage import Bucket
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK, free_ports

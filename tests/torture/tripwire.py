@@ -12,8 +12,8 @@ from typing import Any
 from psycopg2.sql import Composable
 
 from archiver import bundle, encryption
-from archiver.bundle import Spool
 from archiver.postgres import Session
+from archiver.rows import Spool
 from archiver.storage import Bucket
 
 WRITING = re.compile(r"\b(FOR UPDATE|FOR SHARE|INSERT|UPDATE|DELETE|\w*advisory\w*)\b")

@@ -14,6 +14,7 @@ import pytest
 from archiver import bundle, layout
 from archiver.encryption import Keys
 from archiver.manifest import Manifest, Member
+from archiver.rows import RowFile
 from archiver.schema import Column, ForeignKey, Schema, Table
 from errors import DamagedError
 
@@ -74,7 +75,7 @@ def packed(folder: Path, name: str = "a.tar.gz") -> Path:
     for member, path in files.items():
         path.write_bytes(ROWS[member])
     _, texts = layout.sealed(manifest())
-    bundle.write(folder / name, texts, files)
+    bundle.write(folder / name, texts, {member: RowFile(path) for member, path in files.items()})
     return folder / name
 
 
