@@ -70,7 +70,7 @@ def _extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) ->
     return Extract(
         tenant=tenant,
         year=year,
-        manifest=_manifest(site, model, tenant, year, members, _highest(site, selection)),
+        manifest=manifest_of(site, model, tenant, year, members, _highest(site, selection)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots=xmins,
         seconds=time.monotonic() - began,
@@ -102,7 +102,7 @@ def _highest(site: Site, selection: Selection) -> dict[str, int]:
     return highest
 
 
-def _manifest(
+def manifest_of(
     site: Site,
     model: Model,
     tenant: Tenant,
@@ -110,6 +110,7 @@ def _manifest(
     members: Mapping[str, Member],
     highest: Mapping[str, int],
 ) -> Manifest:
+    """What the archive of a tenant's rows says of itself, but for its texts."""
     return Manifest(
         noun=model.tenant.noun,
         tenant_id=tenant.id,

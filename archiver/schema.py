@@ -13,6 +13,7 @@ from archiver.postgres import SQL, Composed, Identifier, Session
 from errors import Problems
 
 NAMESPACE = "public"  # where the product's tables lie
+TENANT = "tenant of the row"  # a column of ours beside a table's own, where the rows of many tenants lie together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +84,9 @@ def identifier(table: str) -> Composed:
     return SQL("{}.{}").format(Identifier(NAMESPACE), Identifier(table))
 
 
-def column_list(table: Table) -> Composed:
+def column_list(table: Table, *alias: str) -> Composed:
     """The copied columns, for COPY and INSERT."""
-    return SQL(", ").join(Identifier(column.name) for column in table.copied)
+    return SQL(", ").join(Identifier(*alias, column.name) for column in table.copied)
 
 
 def row_text(names: Iterable[str], *alias: str) -> Composed:

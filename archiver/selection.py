@@ -197,8 +197,13 @@ def holding(columns: Sequence[str], shape: Table, typed_as: Sequence[str], keys:
 
 def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
     """Values as an array of the column's type; of the widest, where the values may come from a wider column."""
+    return SQL("{}::{}[]").format(Literal(list(values)), SQL(key_type(shape, column)))
+
+
+def key_type(shape: Table, column: str) -> str:
+    """The type for values that are compared with a column: the widest, where they may come from a wider one."""
     kind = _PLACE.get(column) or shape.type_of(column)
-    return SQL("{}::{}[]").format(Literal(list(values)), SQL(_WIDEST.get(kind, kind)))
+    return _WIDEST.get(kind, kind)
 
 
 _PLACE = {"tableoid": "oid", "ctid": "tid"}  # types of what no table lists

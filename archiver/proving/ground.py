@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from archiver.postgres import SQL, Composable, Identifier, Session
-from archiver.schema import NAMESPACE, Schema, Table, column_ddl, quoted
+from archiver.schema import NAMESPACE, TENANT, Schema, Table, column_ddl, quoted
 
-TENANT = "tenant of the row"  # the column before a table's own: one table holds the rows of many tenants
 # A name's namespace, but not what looks like one inside a literal or a quoted name.
 _NAMESPACE = re.compile(rf"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\b{NAMESPACE}\.""")
 

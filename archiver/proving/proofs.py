@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from archiver.catalog import Link, Model, TableName
 from archiver.postgres import SQL, Composable, Identifier
-from archiver.proving.ground import TENANT
-from archiver.schema import Schema
+from archiver.schema import TENANT, Schema
 from archiver.selection import matched, narrowed
 
 # As pg_get_constraintdef writes a key; what follows the columns (INCLUDE, DEFERRABLE) changes nothing here.

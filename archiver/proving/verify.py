@@ -12,10 +12,10 @@ from archiver.bundle import Archive
 from archiver.catalog import Model, TableName
 from archiver.manifest import Manifest
 from archiver.postgres import SQL, Composable, DatabaseError, Identifier
-from archiver.proving.ground import TENANT, Ground
+from archiver.proving.ground import Ground
 from archiver.proving.proofs import proofs
 from archiver.rows import JOIN, Digest
-from archiver.schema import Table, column_list
+from archiver.schema import TENANT, Table, column_list
 from errors import CutoverError, DamagedError, RefusedError
 
 

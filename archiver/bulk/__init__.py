@@ -1,0 +1,1 @@
+"""Many tenants at once: a fixed number of passes over each table, however many they are."""

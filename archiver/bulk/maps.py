@@ -1,0 +1,178 @@
+"""Whose each row is, for many tenants at once: temporary tables of keys, made with one hash join a table.
+
+Of a table whose rows are found by one link to a parent's primary key, the parent's map says all. Of any other, whose
+rows may be found in several ways or be shared by tenants, a map of its own says it: each row once for each tenant.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from archiver.catalog import Link, Model, TableName
+from archiver.postgres import SQL, Composable, Identifier, Literal
+from archiver.schema import TENANT, Schema, Table, identifier
+from archiver.selection import KEYLESS, identity_of, key_type, matched, narrowed
+from archiver.workplace import Site
+
+# A table is read once, to its end: its rows are looked up among the keys, which fit in memory or are split on disk.
+_PASSES = "SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL work_mem TO '128MB'"
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of a set of tenants, for as long as the transactions in which they were made."""
+
+    site: Site
+    model: Model
+    _own: dict[TableName, Composable] = field(default_factory=dict)
+    _brought: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
+
+    def shape(self, table: TableName) -> Table:
+        """A table's shape."""
+        return self.site.schemas[table.database].tables[table.table]
+
+    def source(self, table: TableName) -> Composable:
+        """FROM …: each of the tenants' rows as `c`, once for each tenant of it, which `m` names."""
+        if self.straight(table):
+            [link] = self.model.found_by(table)
+            return _joined(link, self._parents(link))
+        own = SQL("{table} c JOIN {map} m ON {same}")
+        return own.format(table=identifier(table.table), map=self._own[table], same=self._same_row(table))
+
+    def _same_row(self, table: TableName) -> Composable:
+        if table == self.model.root:
+            return SQL("c.{} = m.{}").format(Identifier(self.model.tenant.key), Identifier(TENANT))
+        names = identity_of(self.shape(table))
+        return SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier("c", name), Identifier("m", held(name))) for name in names
+        )
+
+    def _parents(self, link: Link) -> Composable:
+        """The map of a link's parents, in the database of its child."""
+        if link.child.database == link.parent.database:
+            return self._own[link.parent]
+        return self._brought[link.parent, link.parent_columns]
+
+    def add(self, table: TableName, tenant_ids: Collection[int]) -> None:
+        """Makes a table's map, where one is needed; those of its parents are there."""
+        for link in self.model.found_by(table):
+            if link.child.database != link.parent.database:
+                self._bring(link)
+        place = Identifier("pg_temp", f"rows {len(self._own)}")
+        query = self._query(table, tenant_ids)
+        if query is not None:
+            session = self.site.sessions[table.database]
+            session.execute(
+                SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, query),
+                doing=f"finding the rows of {table}",
+            )
+            self._own[table] = place
+
+    def _query(self, table: TableName, tenant_ids: Collection[int]) -> Composable | None:
+        wanted = self._wanted(table)
+        if table == self.model.root:
+            return SQL("SELECT c.{key} AS {tenant}, {wanted} FROM {table} c WHERE c.{key} = ANY({ids})").format(
+                key=Identifier(self.model.tenant.key),
+                tenant=Identifier(TENANT),
+                wanted=_columns(wanted, "c"),
+                table=identifier(table.table),
+                ids=Literal(list(tenant_ids)),
+            )
+        links = self.model.found_by(table)
+        near = [self._near(link, wanted) for link in links if not link.within]
+        if self.straight(table):
+            return near[0] if any(link.parent == table for link in self.model.links) else None
+        within = [link for link in links if link.within]
+        return _below(table, near, within, wanted) if within else SQL(" UNION ").join(near)
+
+    def straight(self, table: TableName) -> bool:
+        """Whether a row is found by just one parent: then it is nobody else's than the parent is."""
+        links = self.model.found_by(table)
+        return (
+            len(links) == 1
+            and not links[0].within
+            and links[0].parent_columns == self.shape(links[0].parent).primary_key
+        )
+
+    def _near(self, link: Link, wanted: Sequence[str]) -> Composable:
+        query = SQL("SELECT m.{tenant}, {wanted} FROM {source}")
+        source = _joined(link, self._parents(link))
+        return query.format(tenant=Identifier(TENANT), wanted=_columns(wanted, "c"), source=source)
+
+    def _wanted(self, table: TableName) -> list[str]:
+        """The columns by which a row is known, and those by which it leads to others."""
+        shape = self.shape(table)
+        identity = shape.primary_key if self.straight(table) else identity_of(shape)
+        leading = (name for link in self.model.links if link.parent == table for name in link.parent_columns)
+        return list(dict.fromkeys((*identity, *leading)))
+
+    def _bring(self, link: Link) -> None:
+        """Carries a map over to the other database: tenants, and the values of a link."""
+        key, name = (link.parent, link.parent_columns), f"brought {len(self._brought)}"
+        if key in self._brought:
+            return
+        here, there = self.site.sessions[link.child.database], self.site.sessions[link.parent.database]
+        columns = SQL(", ").join(map(Identifier, (TENANT, *link.parent_columns)))
+        child = self.site.schemas[link.child.database]
+        place = self._brought[key] = Identifier("pg_temp", name)
+        here.execute(_empty(place, link, child), doing=f"making a table for keys of {link.parent}")
+        with tempfile.TemporaryFile() as keys:
+            query = SQL("SELECT DISTINCT {} FROM {}").format(columns, self._own[link.parent])
+            there.copy_out(query, keys, doing=f"reading the keys of {link.parent}")
+            keys.seek(0)
+            here.copy_in(SQL("{} ({})").format(place, columns), keys, doing=f"bringing the keys of {link.parent}")
+
+
+def make(site: Site, model: Model, tenant_ids: Collection[int]) -> Maps:
+    """Makes the maps of these tenants, in transactions that the caller has opened and that may write."""
+    maps = Maps(site, model)
+    for session in site.sessions.values():
+        session.execute(_PASSES, doing="preparing the passes")
+    for table in model.tables:
+        maps.add(table, tenant_ids)
+    return maps
+
+
+def held(column: str) -> str:
+    """What a map calls a column: the name of a row's place is no table's to use."""
+    return f"row {column}" if column in KEYLESS else column
+
+
+def _columns(names: Sequence[str], alias: str) -> Composable:
+    return SQL(", ").join(SQL("{} AS {}").format(Identifier(alias, name), Identifier(held(name))) for name in names)
+
+
+def _joined(link: Link, parents: Composable) -> Composable:
+    """FROM …: a link's children as `c`, its parents as `m`."""
+    return SQL("{table} c JOIN {parents} m ON {matched}").format(
+        table=identifier(link.child.table),
+        parents=parents,
+        matched=narrowed(matched(link, "c", "m"), link, "c"),
+    )
+
+
+def _below(table: TableName, near: Sequence[Composable], within: Sequence[Link], wanted: Sequence[str]) -> Composable:
+    """Rows near the tenants, and those of the same table to which they lead, however far."""
+    query = SQL(
+        "WITH RECURSIVE found AS ({near} UNION SELECT f.{tenant}, {wanted} FROM {table} c JOIN found f ON {step})"
+        " SELECT * FROM found"
+    )
+    return query.format(
+        near=SQL("({})").format(SQL(" UNION ").join(near)),
+        tenant=Identifier(TENANT),
+        wanted=_columns(wanted, "c"),
+        table=identifier(table.table),
+        step=SQL(" OR ").join(narrowed(matched(link, "c", "f"), link, "c") for link in within),
+    )
+
+
+def _empty(place: Composable, link: Link, child: Schema) -> Composable:
+    shape = child.tables[link.child.table]
+    columns = (
+        SQL("{} {}").format(Identifier(parent), SQL(key_type(shape, column)))
+        for column, parent in zip(link.columns, link.parent_columns, strict=True)
+    )
+    text = SQL("CREATE TEMP TABLE {} ({} bigint, {}) ON COMMIT DROP")
+    return text.format(place, Identifier(TENANT), SQL(", ").join(columns))
