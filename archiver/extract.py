@@ -1,13 +1,12 @@
-"""Rows out of the live databases into spool files. Here: id arrays, one tenant at a time, one COPY a table."""
+"""A tenant's rows out of the live databases into spool files: the ids found so far find the rows of the next table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from archiver import layout
 from archiver.catalog import Model, TableName
@@ -34,28 +33,8 @@ class Extract:
     seconds: float
 
 
-class Extraction(Protocol):
-    """A way to get the rows of a set of tenants of one shard."""
-
-    batch: int  # how many tenants it takes at once
-
-    def extract(
-        self, site: Site, model: Model, tenants: Iterable[Tenant], year: int, work: Path
-    ) -> Iterator[Extract]: ...
-
-
-class IdArrays:
-    """For one tenant: the ids found so far, as arrays, find the rows of the next table."""
-
-    batch = 1
-
-    def extract(self, site: Site, model: Model, tenants: Iterable[Tenant], year: int, work: Path) -> Iterator[Extract]:
-        """Reads each tenant in a snapshot of its own; `work` must be empty for each."""
-        for tenant in tenants:
-            yield _extract(site, model, tenant, year, work)
-
-
-def _extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
+def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
+    """Reads a tenant in a snapshot of its own; `work` must be empty."""
     began = time.monotonic()
     with ExitStack() as snapshots:
         for session in site.sessions.values():

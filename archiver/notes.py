@@ -43,6 +43,20 @@ def log(session: Session, act: str, record: Record, details: Mapping[str, object
     )
 
 
+def log_all(session: Session, act: str, records: Sequence[Record], details: Sequence[Mapping[str, object]]) -> None:
+    """The same of many tenants at once."""
+    session.execute(
+        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
+        " SELECT %s, %s, %s, w.* FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[]) w",
+        (
+            *(operator(), host(), act),
+            *([getattr(record, name) for record in records] for name in ("tenant_id", "year", "id")),
+            [json.dumps(one) for one in details],
+        ),
+        doing="writing the log",
+    )
+
+
 def entries(
     session: Session, tenant_id: int | None = None, year: int | None = None, act: str = ""
 ) -> tuple[Entry, ...]:
@@ -76,6 +90,39 @@ def marked(session: Session | None, record: Record, act: str) -> dict[str, Any] 
         return None
     row = session.row(f"SELECT content {_OWN} AND act = %s", (*_own(record), act), doing="looking for a marker")
     return row[0] if row else None
+
+
+def marked_of(session: Session, records: Sequence[Record], act: str) -> dict[int, dict[str, Any]]:
+    """What the markers of an act hold, by tenant, of those records of which it happened."""
+    rows = session.rows(
+        "SELECT w.tenant_id, m.content FROM archiver.markers m"
+        " JOIN unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) w (record_id, started_at, tenant_id)"
+        " USING (record_id, started_at) WHERE act = %s",
+        (
+            [record.id for record in records],
+            [record.started_at for record in records],
+            [record.tenant_id for record in records],
+            act,
+        ),
+        doing="looking for markers",
+    )
+    return dict(rows)
+
+
+def mark_all(session: Session, records: Sequence[Record], act: str, contents: Sequence[Mapping[str, Any]]) -> None:
+    """Leaves a marker of the same act for each of these records."""
+    session.execute(
+        "INSERT INTO archiver.markers (record_id, started_at, act, content)"
+        " SELECT record_id, started_at, %s, content"
+        " FROM unnest(%s::bigint[], %s::timestamptz[], %s::jsonb[]) w (record_id, started_at, content)",
+        (
+            act,
+            [record.id for record in records],
+            [record.started_at for record in records],
+            [json.dumps(content, default=str) for content in contents],
+        ),
+        doing="writing the markers",
+    )
 
 
 def acts(session: Session | None, record: Record) -> set[str]:

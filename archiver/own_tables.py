@@ -67,6 +67,7 @@ ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS proved_at timestamptz;
 UPDATE archiver.records SET proved_at = verified_at WHERE proved_at IS NULL AND verified_at IS NOT NULL;
 ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS partial jsonb NOT NULL DEFAULT '[]';
 ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS seconds_to_delete double precision;
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS snapshots jsonb NOT NULL DEFAULT '{}';
 CREATE TABLE IF NOT EXISTS archiver.markers (
     record_id bigint NOT NULL,
     act text NOT NULL,

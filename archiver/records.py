@@ -62,6 +62,7 @@ class Record:
     sha256: str | None
     recipients: tuple[str, ...]  # age public keys that the tarball is encrypted to; none: it is not encrypted
     members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
+    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which a run over many read the rows; else empty
     kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
     partial: tuple[Part, ...]  # parts that are live again; the rest is only in the archive
     seconds_to_extract: float | None
@@ -96,7 +97,7 @@ def start(session: Session, tenant: Tenant, order: Order, location: str, recipie
     with session.transaction(doing="writing the record"):
         session.execute(
             "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
-            (tenant.id, order.year, _UNDONE),
+            (tenant.id, order.year, UNDONE),
         )
         row = session.row(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
@@ -112,7 +113,7 @@ def start(session: Session, tenant: Tenant, order: Order, location: str, recipie
     return by_id(session, row[0])
 
 
-_UNDONE = (State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value, State.DELETING.value)
+UNDONE = (State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value, State.DELETING.value)
 
 
 def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
@@ -201,6 +202,11 @@ def by_id(session: Session, record_id: int) -> Record:
 def of_tenant(session: Session, tenant_id: int, year: int | None = None) -> tuple[Record, ...]:
     """A tenant's records, of one year or of all, the latest year first."""
     return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
+
+
+def of_tenants(session: Session, tenant_ids: Sequence[int]) -> tuple[Record, ...]:
+    """All records of these tenants, the latest year first."""
+    return _read(session, "tenant_id = ANY(%s)", (list(tenant_ids),))
 
 
 def of_year(session: Session, year: int) -> tuple[Record, ...]:

@@ -80,6 +80,16 @@ class Workplace:
             migrations=self.migrations,
         )
 
+    def master_alone(self) -> Site:
+        """Master, when the shards have been emptied of the tenants at hand."""
+        return Site(
+            sessions={MASTER: self.master},
+            schemas={MASTER: self.schema(MASTER)},
+            shard=MASTER,
+            other_shards=tuple(self.session(name) for name in self.shards),
+            migrations=self.migrations,
+        )
+
     def _names(self, shard: str) -> dict[str, str]:
         """The inventory names of a tenant's databases, by database of the model."""
         if self.model.tenant.shard is None:

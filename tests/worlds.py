@@ -11,12 +11,14 @@ import psycopg2
 
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive, chosen
+from archiver.bulk.whole import archive_many
 from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
 from archiver.loading import restore_plan
 from archiver.loading.restore_plan import Plan
 from archiver.records import Order
 from archiver.restore import Restored, restore
+from archiver.tenants import Exclude
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store
@@ -69,6 +71,22 @@ class World:
                 with archiver.place.keeping("school", tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes
+
+    def archive_together(
+        self,
+        *tenant_ids: int,
+        depth: Depth = Depth.ALL,
+        pretend: bool = False,
+        way: Callable[[str], None] = lambda told: None,
+        tell: Callable[[Outcome], None] | None = None,
+        memory: int = 1 << 28,
+    ) -> list[Outcome]:
+        """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
+        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend)
+        with self.archiver() as archiver, archiver.place.alone():
+            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+            wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
+            return archive_many(archiver, wanted, order, tell or raise_failure, way, memory)
 
     def restore(
         self,

@@ -7,15 +7,16 @@ rows may be found in several ways or be shared by tenants, a map of its own says
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archiver.catalog import Link, Model, TableName
-from archiver.postgres import SQL, Composable, Identifier, Literal
-from archiver.schema import TENANT, Schema, Table, identifier
-from archiver.selection import KEYLESS, identity_of, key_type, matched, narrowed
+from archiver.catalog import MASTER, SHARD, Link, Model, TableName
+from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.schema import TENANT, Table, identifier
+from archiver.selection import KEYLESS, Key, array, identity_of, key_type, matched, narrowed
 from archiver.workplace import Site
 
+Known = Sequence[tuple[int, Key]]  # tenants, and values of a link
 # A table is read once, to its end: its rows are looked up among the keys, which fit in memory or are split on disk.
 _PASSES = "SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL work_mem TO '128MB'"
 
@@ -26,6 +27,7 @@ class Maps:
 
     site: Site
     model: Model
+    known: Mapping[Link, Known] = field(default_factory=dict)  # instead of a map in the other database
     _own: dict[TableName, Composable] = field(default_factory=dict)
     _brought: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
 
@@ -33,13 +35,30 @@ class Maps:
         """A table's shape."""
         return self.site.schemas[table.database].tables[table.table]
 
+    def of(self, table: TableName) -> Composable:
+        """A table's own map."""
+        return self._own[table]
+
     def source(self, table: TableName) -> Composable:
         """FROM …: each of the tenants' rows as `c`, once for each tenant of it, which `m` names."""
         if self.straight(table):
             [link] = self.model.found_by(table)
-            return _joined(link, self._parents(link))
+            return _joined(link, self.parents(link))
         own = SQL("{table} c JOIN {map} m ON {same}")
         return own.format(table=identifier(table.table), map=self._own[table], same=self._same_row(table))
+
+    def leave_out(self, tenant_ids: Collection[int]) -> None:
+        """Takes tenants out of every map: their rows stay."""
+        for database, place in self._places():
+            query = SQL("DELETE FROM {} WHERE {} = ANY({})")
+            self.site.sessions[database].execute(
+                query.format(place, Identifier(TENANT), Literal(list(tenant_ids))), doing="leaving tenants out"
+            )
+
+    def _places(self) -> Iterator[tuple[str, Composable]]:
+        yield from ((table.database, place) for table, place in self._own.items())
+        for (parent, _), place in self._brought.items():
+            yield SHARD if parent.database == MASTER else MASTER, place
 
     def _same_row(self, table: TableName) -> Composable:
         if table == self.model.root:
@@ -49,7 +68,7 @@ class Maps:
             SQL("{} = {}").format(Identifier("c", name), Identifier("m", held(name))) for name in names
         )
 
-    def _parents(self, link: Link) -> Composable:
+    def parents(self, link: Link) -> Composable:
         """The map of a link's parents, in the database of its child."""
         if link.child.database == link.parent.database:
             return self._own[link.parent]
@@ -98,7 +117,7 @@ class Maps:
 
     def _near(self, link: Link, wanted: Sequence[str]) -> Composable:
         query = SQL("SELECT m.{tenant}, {wanted} FROM {source}")
-        source = _joined(link, self._parents(link))
+        source = _joined(link, self.parents(link))
         return query.format(tenant=Identifier(TENANT), wanted=_columns(wanted, "c"), source=source)
 
     def _wanted(self, table: TableName) -> list[str]:
@@ -113,25 +132,33 @@ class Maps:
         key, name = (link.parent, link.parent_columns), f"brought {len(self._brought)}"
         if key in self._brought:
             return
-        here, there = self.site.sessions[link.child.database], self.site.sessions[link.parent.database]
-        columns = SQL(", ").join(map(Identifier, (TENANT, *link.parent_columns)))
-        child = self.site.schemas[link.child.database]
-        place = self._brought[key] = Identifier("pg_temp", name)
-        here.execute(_empty(place, link, child), doing=f"making a table for keys of {link.parent}")
+        here, shape = self.site.sessions[link.child.database], self.shape(link.child)
+        self._brought[key] = keys_table(here, name, link, shape)
+        if link in self.known:
+            fill(here, self._brought[key], link, shape, self.known[link])
+        else:
+            self._carry(link, here)
+
+    def _carry(self, link: Link, here: Session) -> None:
+        there, columns = self.site.sessions[link.parent.database], (TENANT, *link.parent_columns)
+        listed = SQL(", ").join(map(Identifier, columns))
         with tempfile.TemporaryFile() as keys:
-            query = SQL("SELECT DISTINCT {} FROM {}").format(columns, self._own[link.parent])
+            query = SQL("SELECT DISTINCT {} FROM {}").format(listed, self._own[link.parent])
             there.copy_out(query, keys, doing=f"reading the keys of {link.parent}")
             keys.seek(0)
-            here.copy_in(SQL("{} ({})").format(place, columns), keys, doing=f"bringing the keys of {link.parent}")
+            target = SQL("{} ({})").format(self.parents(link), listed)
+            here.copy_in(target, keys, doing=f"bringing the keys of {link.parent}")
 
 
-def make(site: Site, model: Model, tenant_ids: Collection[int]) -> Maps:
-    """Makes the maps of these tenants, in transactions that the caller has opened and that may write."""
-    maps = Maps(site, model)
+def make(site: Site, model: Model, tenant_ids: Collection[int], known: Mapping[Link, Known] | None = None) -> Maps:
+    """Makes the maps of these tenants in a site's databases, in transactions that the caller has opened and that may
+    write."""
+    maps = Maps(site, model, known or {})
     for session in site.sessions.values():
         session.execute(_PASSES, doing="preparing the passes")
     for table in model.tables:
-        maps.add(table, tenant_ids)
+        if table.database in site.sessions:
+            maps.add(table, tenant_ids)
     return maps
 
 
@@ -168,11 +195,25 @@ def _below(table: TableName, near: Sequence[Composable], within: Sequence[Link],
     )
 
 
-def _empty(place: Composable, link: Link, child: Schema) -> Composable:
-    shape = child.tables[link.child.table]
+def keys_table(session: Session, name: str, link: Link, child: Table) -> Composable:
+    """Makes an empty table for a link's values, each with its tenant; the columns are called as the parent's are."""
+    place = Identifier("pg_temp", name)
     columns = (
-        SQL("{} {}").format(Identifier(parent), SQL(key_type(shape, column)))
+        SQL("{} {}").format(Identifier(parent), SQL(key_type(child, column)))
         for column, parent in zip(link.columns, link.parent_columns, strict=True)
     )
-    text = SQL("CREATE TEMP TABLE {} ({} bigint, {}) ON COMMIT DROP")
-    return text.format(place, Identifier(TENANT), SQL(", ").join(columns))
+    query = SQL("CREATE TEMP TABLE {} ({} bigint, {}) ON COMMIT DROP").format(
+        place, Identifier(TENANT), SQL(", ").join(columns)
+    )
+    session.execute(query, doing=f"making a table for keys of {link.parent}")
+    return place
+
+
+def fill(session: Session, place: Composable, link: Link, child: Table, known: Known) -> None:
+    """Writes values of a link into such a table."""
+    listed = [key if len(link.columns) > 1 else (key,) for _, key in known]
+    arrays = [array(child, name, [key[number] for key in listed]) for number, name in enumerate(link.columns)]
+    query = SQL("INSERT INTO {} SELECT * FROM unnest({}::bigint[], {})").format(
+        place, Literal([tenant_id for tenant_id, _ in known]), SQL(", ").join(arrays)
+    )
+    session.execute(query, doing=f"writing the keys of {link.parent}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import IO
 
 from archiver import layout, rows
@@ -22,25 +21,24 @@ from archiver.workplace import Site
 
 
 def extract(
-    site: Site, model: Model, tenants: Sequence[Tenant], year: int, work: Path, memory: int
+    site: Site, model: Model, tenants: Sequence[Tenant], year: int, file: IO[bytes], memory: int
 ) -> Iterator[Extract]:
-    """Reads all of the tenants in one snapshot a database, then gives them one by one.
+    """Reads all of the tenants in one snapshot a database, then gives them one by one; their rows lie in the file.
 
     At most `memory` bytes of rows lie in memory, however many there are.
     """
     began = time.monotonic()
-    with (work / "rows").open("w+b") as file:
-        with ExitStack() as snapshots:
-            for session in site.sessions.values():
-                snapshots.enter_context(session.rolled_back("REPEATABLE READ"))
-            xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
-            found = maps.make(site, model, [tenant.id for tenant in tenants])
-            sorters = {table: _sorted(found, table, file, memory) for table in model.tables}
-            highest = _highest(site, model)
-        seconds = (time.monotonic() - began) / len(tenants)
-        for tenant in tenants:
-            own = {layout.member(table): sorter.rows(tenant.id) for table, sorter in sorters.items()}
-            yield _extract(site, model, tenant, year, own, highest, xmins, seconds)
+    with ExitStack() as snapshots:
+        for session in site.sessions.values():
+            snapshots.enter_context(session.rolled_back("REPEATABLE READ"))
+        xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
+        found = maps.make(site, model, [tenant.id for tenant in tenants])
+        sorters = {table: _sorted(found, table, file, memory) for table in model.tables}
+        highest = _highest(site, model)
+    seconds = (time.monotonic() - began) / len(tenants)
+    for tenant in tenants:
+        own = {layout.member(table): sorter.rows(tenant.id) for table, sorter in sorters.items()}
+        yield _extract(site, model, tenant, year, own, highest, xmins, seconds)
 
 
 def _sorted(found: Maps, table: TableName, file: IO[bytes], memory: int) -> Sorter:

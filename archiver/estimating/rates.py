@@ -108,7 +108,7 @@ def measure(archiver: Archiver, sizes: Sequence[Size], year: int) -> list[Sample
 def _pretended(archiver: Archiver, tenant: Tenant, year: int) -> Sample:
     place, began = archiver.place, time.monotonic()
     with place.keeping(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
-        [(packed, proof)] = pretended(archiver, place.site(tenant.shard), [tenant], year, work)
+        packed, proof = pretended(archiver, place.site(tenant.shard), tenant, year, work)
         return Sample(
             rows=proof.manifest.rows,
             size=packed.digests.size,

@@ -18,8 +18,8 @@ def content(model: Model, decided: Decided) -> dict[str, Any]:
     """What went from the shard, what stays there, and the keys by which master's rows are found through it."""
     found, gone = decided.selection.found, decided.gone
     return {
-        "found": {str(link): found[link.parent].values(link.parent_columns) for link in _crossing(model)},
-        "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in _crossing(model)},
+        "found": {str(link): found[link.parent].values(link.parent_columns) for link in crossing(model)},
+        "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in crossing(model)},
         "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
         "staying": [asdict(row) for row in decided.staying[SHARD]],
     }
@@ -27,8 +27,8 @@ def content(model: Model, decided: Decided) -> dict[str, Any]:
 
 def keys(site: Site, model: Model, noted: Mapping[str, list[Any]]) -> Values:
     """The keys of crossing links as a marker's JSON holds them, each again of its column's type."""
-    crossing = {str(link): link for link in _crossing(model)}
-    return {crossing[name]: _typed(site, crossing[name], values) for name, values in noted.items()}
+    links = {str(link): link for link in crossing(model)}
+    return {links[name]: _typed(site, links[name], values) for name, values in noted.items()}
 
 
 def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
@@ -36,7 +36,8 @@ def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
     return [Kept(**row) for row in noted]
 
 
-def _crossing(model: Model) -> list[Link]:
+def crossing(model: Model) -> list[Link]:
+    """The links by which rows of master are found through a shard."""
     return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
 
 

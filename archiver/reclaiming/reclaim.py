@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from archiver import index, kept, layout, notes, records
 from archiver.bundle import Archive
 from archiver.catalog import MASTER, SHARD, Model, TableName
-from archiver.extract import spooled
 from archiver.loading.load import Incoming, Neighbours, load_database
 from archiver.mapping.fit import fitting
 from archiver.postgres import Session
@@ -21,11 +19,11 @@ from archiver.reclaiming import marker
 from archiver.reclaiming.decide import Decided, decide
 from archiver.reclaiming.delete import delete, prove_staying
 from archiver.reclaiming.late import appeared
+from archiver.reclaiming.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.records import Record, State
-from archiver.schema import read_schema
-from archiver.selection import Lock, Rows, Selection, select
+from archiver.selection import Lock, Rows, select
 from archiver.workplace import Site
-from errors import CutoverError, RefusedError
+from errors import CutoverError
 
 DELETED = "deleted"  # the marker's act
 
@@ -49,24 +47,14 @@ class Proven:
     snapshots: Mapping[str, str]  # database: xmin of the snapshot in which the rows were read
 
 
-class Reclaim(Protocol):
-    """A way to give back the space of a set of archived tenants."""
+def delete_tenant(site: Site, model: Model, proven: Proven, work: Path, stored: Stored) -> Reclaimed:
+    """Deletes a tenant's rows, or none: RefusedError names the tables that changed since the extraction.
 
-    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]: ...
-
-
-class DeleteRows:
-    """Locks and proves every row in both databases, then deletes in the shard, then in master with the record."""
-
-    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
-        """Deletes each tenant's rows, or none: RefusedError names the tables that changed since the extraction."""
-        return [_delete_tenant(site, model, tenant, work) for tenant in proven]
-
-
-def _delete_tenant(site: Site, model: Model, proven: Proven, work: Path) -> Reclaimed:
+    Every row is locked and proved in both databases, then deleted in the shard, then in master with the record.
+    """
     record = records.deleting(site.master, proven.record)
     try:
-        return _prove_and_delete(site, model, record, proven, work)
+        return _prove_and_delete(site, model, record, proven, work, stored)
     except CutoverError:
         _step_back(site, record)
         raise
@@ -79,12 +67,14 @@ def _step_back(site: Site, record: Record) -> None:
             records.step_back(site.master, record, State.VERIFIED)
 
 
-def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, work: Path) -> Reclaimed:
+def _prove_and_delete(
+    site: Site, model: Model, record: Record, proven: Proven, work: Path, stored: Stored
+) -> Reclaimed:
     began = time.monotonic()
     with _both_open(site):
         selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
-        _prove_unchanged(site, model, record, selection, model.tables, work)
-        _prove_shape(site)
+        prove_unchanged(site, model, record, selection, model.tables, work, stored)
+        prove_shape(site)
         decided = decide(site, model, record, selection)
         for database in reversed(site.sessions):
             delete(site, database, decided.gone)
@@ -94,16 +84,16 @@ def _prove_and_delete(site: Site, model: Model, record: Record, proven: Proven, 
         return _commit_master(site, model, record, decided, time.monotonic() - began)
 
 
-def resume(site: Site, model: Model, record: Record, work: Path) -> Reclaimed | None:
+def resume(site: Site, model: Model, record: Record, work: Path, stored: Stored) -> Reclaimed | None:
     """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
     noted = notes.marked(site.apart, record, DELETED)
     if noted is None:
         return None
     found, went = (marker.keys(site, model, noted[name]) for name in ("found", "gone"))
     with _both_open(site):
-        selection = select(site, model, record.tenant_id, lock=Lock(since={}), known=found)
-        _prove_unchanged(site, model, record, selection, model.of(MASTER), work)
-        _prove_shape(site)
+        selection = select(site, model, record.tenant_id, lock=Lock(since=record.snapshots), known=found)
+        prove_unchanged(site, model, record, selection, model.of(MASTER), work, stored)
+        prove_shape(site)
         decided = decide(site, model, record, selection, went)
         delete(site, MASTER, decided.gone)
         prove_staying(site, MASTER, selection, decided.gone)
@@ -127,36 +117,6 @@ def _both_open(site: Site) -> Iterator[None]:
         for session in site.sessions.values():
             transactions.enter_context(session.rolled_back())
         yield
-
-
-def _prove_unchanged(
-    site: Site, model: Model, record: Record, selection: Selection, tables: tuple[TableName, ...], work: Path
-) -> None:
-    """Under the lock: each table's rows are as archived, by row version, else by content."""
-    changed = []
-    for table in tables:
-        wanted, rows = record.members[layout.member(table)], selection.found[table]
-        if len(rows.rows) == wanted.rows and not rows.changed:
-            continue
-        now = spooled(site, model, table, selection, record.tenant_id, work / "now.copy")
-        if now != wanted:
-            changed.append(f"{table} ({wanted.rows} rows archived, {now.rows} now)")
-    if changed:
-        raise RefusedError(
-            f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
-            f"{', '.join(changed)}.",
-            hint="It stays live as it is. Run the same command again: it archives the rows as they are then.",
-        )
-
-
-def _prove_shape(site: Site) -> None:
-    """Under the lock: the tables still have the shape in which their rows were archived."""
-    for database, session in site.sessions.items():
-        if read_schema(session, site.schemas[database].tables) != site.schemas[database]:
-            raise RefusedError(
-                f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
-                hint="Somebody migrates there. Run the same command again when that is over.",
-            )
 
 
 def _commit_shard(shard: Session, model: Model, record: Record, decided: Decided) -> None:

@@ -78,7 +78,7 @@ def packed(archiver: Archiver, school: int, work: Path) -> Iterator[Path]:
     tenant = tenants.tenant(archiver.place.master, archiver.model.tenant, school)
     assert tenant is not None
     work.mkdir()
-    [(found, _)] = pretended(archiver, archiver.place.site(tenant.shard), [tenant], YEAR, work)
+    found, _ = pretended(archiver, archiver.place.site(tenant.shard), tenant, YEAR, work)
     yield found.path
 
 

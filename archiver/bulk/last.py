@@ -1,0 +1,135 @@
+"""What is noted in master of many tenants whose rows go, in the transaction in which they do; before they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from archiver import index, kept
+from archiver.bulk.going import Going
+from archiver.catalog import MASTER, TableName
+from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.records import Record
+from archiver.schema import TENANT
+from archiver.selection import identity_of
+
+_RUN = SQL("pg_temp.run")  # tenant, record and place in the run
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Of each tenant: which rows of master go with it, and which stay.
+
+    A row of several tenants that goes with them all goes with the last of them, as if they were archived one by one.
+    """
+
+    going: Going
+    session: Session
+    _with_last: dict[TableName, Composable] = field(default_factory=dict)
+
+    def deleted(self, table: TableName) -> dict[int, int]:
+        """How many rows of a table go with each tenant."""
+        query = SQL("SELECT m.{}, count(*) FROM {} GROUP BY 1").format(Identifier(TENANT), self._mine(table))
+        return dict(self.session.rows(query, doing=f"counting the rows of {table}"))
+
+    def write(self) -> None:
+        """Writes the index of ids, the keys that go, and the rows that stay beside their copy in an archive."""
+        indexed = index.indexed(self.going.maps.site.schemas[MASTER])
+        for table in self.going.model.of(MASTER):
+            if table.table in indexed:
+                self._write_ids("ids", table, self.going.maps.source(table))
+                self._write_ids("gone", table, self._mine(table))
+            if not self.going.entire(table) and self.going.maps.shape(table).primary_key:
+                self._write_kept(table)
+
+    def _mine(self, table: TableName) -> Composable:
+        """FROM …: the rows that go, as `c`, and the tenant with which each goes, as `m`."""
+        source = self.going.maps.source(table)
+        if self.going.entire(table):
+            return source
+        return SQL("{} JOIN {} l ON l.{tenant} = m.{tenant} AND {same}").format(
+            source, self._last(table), tenant=Identifier(TENANT), same=self._same(table, "c", "l")
+        )
+
+    def _last(self, table: TableName) -> Composable:
+        if table not in self._with_last:
+            place = Identifier("pg_temp", f"last {len(self._with_last)}")
+            identity = identity_of(self.going.maps.shape(table))
+            query = SQL(
+                "CREATE TEMP TABLE {place} ON COMMIT DROP AS SELECT DISTINCT ON ({columns}) m.{tenant}, {named}"
+                " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} WHERE {goes} ORDER BY {columns}, r.place DESC"
+            ).format(
+                place=place,
+                columns=SQL(", ").join(Identifier("c", name) for name in identity),
+                named=SQL(", ").join(
+                    SQL("c.{} AS {}").format(Identifier(name), Identifier(f"identity {name}")) for name in identity
+                ),
+                tenant=Identifier(TENANT),
+                source=self.going.maps.source(table),
+                run=_RUN,
+                goes=self.going.row(table, "c"),
+            )
+            self.session.execute(query, doing=f"deciding with whom the rows of {table} go")
+            self._with_last[table] = place
+        return self._with_last[table]
+
+    def _same(self, table: TableName, row: str, last: str) -> Composable:
+        return SQL(" AND ").join(
+            SQL("{} = {}").format(Identifier(row, name), Identifier(last, f"identity {name}"))
+            for name in identity_of(self.going.maps.shape(table))
+        )
+
+    def _write_ids(self, target: str, table: TableName, source: Composable) -> None:
+        [key] = self.going.maps.shape(table).primary_key
+        query = SQL(
+            "INSERT INTO archiver.{target} (record_id, table_name, ids) SELECT r.record_id, {name}, array_agg(c.{key})"
+            " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} GROUP BY 1 ON CONFLICT DO NOTHING"
+        ).format(
+            target=Identifier(target),
+            name=Literal(table.table),
+            key=Identifier(key),
+            source=source,
+            run=_RUN,
+            tenant=Identifier(TENANT),
+        )
+        self.session.execute(query, doing=f"noting the ids of {table}")
+
+    def _write_kept(self, table: TableName) -> None:
+        shape = self.going.maps.shape(table)
+        query = SQL(
+            "INSERT INTO archiver.kept (record_id, table_name, key, digest) SELECT r.record_id, {name}, {key}, {digest}"
+            " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant}"
+            " WHERE NOT EXISTS (SELECT 1 FROM {last} l WHERE l.{tenant} = m.{tenant} AND {same})"
+        ).format(
+            name=Literal(str(table)),
+            key=kept.key_text(shape, "c"),
+            digest=kept.digest(shape, "c"),
+            source=self.going.maps.source(table),
+            run=_RUN,
+            last=self._last(table),
+            tenant=Identifier(TENANT),
+            same=self._same(table, "c", "l"),
+        )
+        self.session.execute(query, doing=f"noting the rows of {table} that stay")
+
+
+def notes(going: Going, records: Sequence[Record]) -> Notes:
+    """Begins to note, of the tenants in this order."""
+    session = going.maps.site.sessions[MASTER]
+    query = SQL(
+        "CREATE TEMP TABLE {run} ON COMMIT DROP AS SELECT w.*"
+        " FROM unnest({tenants}::bigint[], {records}::bigint[]) WITH ORDINALITY w ({tenant}, record_id, place)"
+    ).format(
+        run=_RUN,
+        tenants=Literal([record.tenant_id for record in records]),
+        records=Literal([record.id for record in records]),
+        tenant=Identifier(TENANT),
+    )
+    session.execute(query, doing="listing the tenants")
+    return Notes(going, session)
+
+
+def left(record: Record, deleted: Mapping[str, int]) -> dict[str, int]:
+    """The rows of an archive that stay live, by table, where there are any."""
+    archived = {name.removesuffix(".copy").replace("/", "."): member.rows for name, member in record.members.items()}
+    return {table: rows for table, all_of_them in archived.items() if (rows := all_of_them - deleted.get(table, 0))}

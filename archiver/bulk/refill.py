@@ -1,0 +1,108 @@
+"""Tables emptied, and filled again with the rows that stay, in the caller's transaction; by their owner.
+
+Grants, views, sequences, defaults, identity, comments, publications and statistics targets are the table's own, and the
+table stays. Foreign keys are dropped and made anew: TRUNCATE is refused while one refers to a table, and row by
+row they are slow. User triggers are switched off meanwhile: the rows that stay were inserted long ago.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.schema import NAMESPACE, Schema, column_list, identifier
+from errors import RefusedError
+
+Goes = Callable[[str, str], Composable]  # a table and an alias: whether the row goes
+_ENABLE = {
+    "O": "ENABLE TRIGGER",
+    "R": "ENABLE REPLICA TRIGGER",
+    "A": "ENABLE ALWAYS TRIGGER",
+}  # by pg_trigger.tgenabled
+
+
+@dataclass(frozen=True)
+class _ForeignKey:
+    table: str  # with its namespace, quoted
+    name: str
+    definition: str
+    comment: str | None
+
+
+def refill(session: Session, schema: Schema, tables: Sequence[str], goes: Goes) -> None:
+    """Leaves in the tables just the rows that do not go; the caller holds them locked."""
+    kept = {table: _keep(session, schema, table, number, goes) for number, table in enumerate(tables)}
+    with _without_foreign_keys(session, tables), _quiet(session, tables):
+        session.execute(
+            SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"emptying {', '.join(tables)}"
+        )
+        for table, (place, rows) in kept.items():
+            columns = column_list(schema.tables[table])
+            query = SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}")
+            came = session.execute(
+                query.format(identifier(table), columns, columns, place), doing=f"filling {table} again"
+            )
+            if came != rows:
+                raise RefusedError(f"Filling {table} again on {session.where} refused: {came} of {rows} rows came.")
+
+
+def _keep(session: Session, schema: Schema, table: str, number: int, goes: Goes) -> tuple[Composable, int]:
+    """Puts the rows that stay aside; where, and how many they are."""
+    place = Identifier("pg_temp", f"kept {number}")
+    query = SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} c WHERE NOT {}").format(
+        place, column_list(schema.tables[table], "c"), identifier(table), goes(table, "c")
+    )
+    return place, session.execute(query, doing=f"putting aside what stays of {table}")
+
+
+@contextmanager
+def _without_foreign_keys(session: Session, tables: Sequence[str]) -> Iterator[None]:
+    rows = session.rows(_FOREIGN_KEYS, (NAMESPACE, list(tables)), doing="reading the foreign keys")
+    keys = [_ForeignKey(*row) for row in rows]
+    for key in keys:
+        drop = SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(SQL(key.table), Identifier(key.name))
+        session.execute(drop, doing=f"taking the foreign key {key.name} off")
+    yield
+    for key in keys:
+        add = SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
+        session.execute(
+            add.format(SQL(key.table), Identifier(key.name), SQL(key.definition)),
+            doing=f"putting the foreign key {key.name} back",
+        )
+        if key.comment is not None:
+            comment = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")
+            session.execute(comment.format(Identifier(key.name), SQL(key.table), Literal(key.comment)))
+
+
+@contextmanager
+def _quiet(session: Session, tables: Sequence[str]) -> Iterator[None]:
+    triggers = session.rows(_TRIGGERS, (NAMESPACE, list(tables)), doing="reading the triggers")
+    for table in tables:
+        session.execute(
+            SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(identifier(table)), doing=f"quietening {table}"
+        )
+    yield
+    for table, name, enabled in triggers:
+        query = SQL("ALTER TABLE {} {} {}").format(identifier(table), SQL(_ENABLE[enabled]), Identifier(name))
+        session.execute(query, doing=f"switching the trigger {name} on again")
+
+
+_FOREIGN_KEYS = """
+SELECT k.conrelid::pg_catalog.regclass::text, k.conname, pg_catalog.pg_get_constraintdef(k.oid),
+       pg_catalog.obj_description(k.oid, 'pg_constraint')
+  FROM pg_catalog.pg_constraint k
+  JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+ WHERE k.contype = 'f' AND n.nspname = %s AND t.relname = ANY(%s)
+ ORDER BY 1, 2
+"""
+_TRIGGERS = """
+SELECT c.relname, t.tgname, t.tgenabled::text
+  FROM pg_catalog.pg_trigger t
+  JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND n.nspname = %s AND c.relname = ANY(%s)
+ ORDER BY 1, 2
+"""

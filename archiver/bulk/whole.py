@@ -1,0 +1,250 @@
+"""Many tenants out of the live databases in sets: shard by shard to verified archives, then all their rows away."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from archiver import notes, records
+from archiver.archive import Archiver, Outcome, Tell, archive, opened
+from archiver.bulk import reclaim, states
+from archiver.bulk.prepare import prepare
+from archiver.bulk.reclaim import Gone, TellWay, Work
+from archiver.coverage import completeness
+from archiver.earlier import left_half_way
+from archiver.folders import work_folder
+from archiver.postgres import DatabaseError
+from archiver.reclaiming.reclaim import DELETED, Reclaimed
+from archiver.records import Order, Record, State
+from archiver.tenants import Tenant
+from errors import CutoverError, UnknownError
+
+MEMORY = 1 << 30  # bytes
+_OF_ROWS = 4  # the part of it that rows may take
+
+
+@dataclass
+class _Run:
+    """One run over many: what it has, and whom it has told of."""
+
+    archiver: Archiver
+    order: Order
+    tell: Tell
+    way: TellWay
+    memory: int
+    tenants: Mapping[int, Tenant]
+    began: float = field(default_factory=time.monotonic)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def noun(self) -> str:
+        """What a tenant is called."""
+        return self.archiver.model.tenant.noun
+
+    def end(self, outcome: Outcome) -> None:
+        """Tells what became of a tenant."""
+        self.outcomes.append(outcome)
+        self.tell(outcome)
+
+    def fail(self, tenant_id: int, error: CutoverError) -> None:
+        """Leaves a tenant alone."""
+        self.end(Outcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
+
+    @contextmanager
+    def leaving_alone(self, tenant_id: int) -> Iterator[None]:
+        """Where the block fails, this tenant is left as it is, and the others go on."""
+        try:
+            yield
+        except CutoverError as error:
+            self.fail(tenant_id, error)
+
+
+def archive_many(
+    archiver: Archiver,
+    tenants: Sequence[Tenant],
+    order: Order,
+    tell: Tell,
+    way: TellWay = lambda told: None,
+    memory: int = MEMORY,
+) -> list[Outcome]:
+    """Archives tenants in sets; one that fails is left as it was and reported, the others go on.
+
+    The same promises as `archive` keeps for one, and the same errors; the caller holds the locks of all databases. A
+    model whose rows can't be deleted in sets, and a tenant that an earlier run left half-way by itself, go one by one.
+    """
+    archiver.model.rule(order.depth)
+    completeness.prove(archiver.place)
+    run = _Run(
+        archiver=archiver, order=order, tell=tell, way=way, memory=memory, tenants={one.id: one for one in tenants}
+    )
+    if reason := _one_by_one(archiver, tenants, order):
+        way(f"one by one: {reason}")
+        return archive(archiver, tenants, order, tell)
+    half_way, fresh = _sorted_out(run, tenants)
+    for shard, group in groupby(sorted(fresh, key=attrgetter("shard", "id")), attrgetter("shard")):
+        _prepare(run, shard, list(group))
+    if not order.pretend:
+        _reclaim(run, half_way, fresh)
+    return run.outcomes
+
+
+def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> str | None:
+    if archiver.fence and not order.night and not order.pretend:
+        return f"the fence closes for one {archiver.model.tenant.noun} at a time"
+    shards = sorted({tenant.shard for tenant in tenants})
+    return reclaim.unfit(archiver.model, archiver.place.site(shards[0]), order.depth) if shards else None
+
+
+def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], list[Tenant]]:
+    """The deletions that an earlier run left half-way, and the tenants of which nothing stands in the way."""
+    master, earlier = run.archiver.place.master, defaultdict(list)
+    for record in records.of_tenants(master, [tenant.id for tenant in tenants]):
+        earlier[record.tenant_id].append(record)
+    deleting: list[Record] = []
+    fresh: list[Tenant] = []
+    for tenant in tenants:
+        with run.leaving_alone(tenant.id):
+            half_way = left_half_way(run.noun, tenant, earlier[tenant.id], run.order)
+            if half_way is None:
+                fresh.append(tenant)
+            else:
+                deleting.append(half_way)
+    noted = _noted(run, deleting)
+    untouched = [record for record in deleting if record.tenant_id not in noted]
+    states.move(master, untouched, State.VERIFIED)
+    begun = [record for record in deleting if record.tenant_id in noted]
+    return begun, [*fresh, *(run.tenants[record.tenant_id] for record in untouched)]
+
+
+def _noted(run: _Run, wanted: Iterable[Record]) -> dict[int, dict[str, Any]]:
+    """What the shards' markers say of deletions, by tenant."""
+    noted: dict[int, dict[str, Any]] = {}
+    if run.archiver.model.tenant.shard is not None:
+        for shard, group in _by_shard(wanted):
+            noted |= notes.marked_of(run.archiver.place.session(shard), group, DELETED)
+    return noted
+
+
+def _prepare(run: _Run, shard: str, tenants: Sequence[Tenant]) -> None:
+    """From rows to verified archives; where the pass itself fails, all of them are left alone."""
+    left = {tenant.id for tenant in tenants} - _verified_before(run, tenants)
+    wanted = [tenant for tenant in tenants if tenant.id in left]
+    try:
+        done = prepare(run.archiver, shard, wanted, run.order, run.memory // _OF_ROWS, run.end) if wanted else []
+    except CutoverError as error:
+        run.archiver.place.forget_schemas()  # a migration may be what went wrong
+        told = {outcome.tenant_id for outcome in run.outcomes}
+        for tenant_id in sorted(left - told):
+            run.fail(tenant_id, error)
+        return
+    if run.order.pretend:
+        for outcome in done:
+            run.end(outcome)
+
+
+def _verified_before(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
+    """Whom a run of this night that was cut off had verified already; the proof at the delete tells what changed."""
+    if run.order.pretend:
+        return set()
+    found = records.of_tenants(run.archiver.place.master, [tenant.id for tenant in tenants])
+    return {record.tenant_id for record in found if _ready(run, record)}
+
+
+def _ready(run: _Run, record: Record) -> bool:
+    order = run.order
+    same = (record.year, record.night, record.depth) == (order.year, order.night, order.depth)
+    return same and record.state is State.VERIFIED and bool(record.snapshots)
+
+
+def _reclaim(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
+    """Every shard, then master; what can't be done in a set is done one by one."""
+    archiver, ids = run.archiver, [tenant.id for tenant in fresh]
+    wanted = [record for record in records.of_tenants(archiver.place.master, ids) if _ready(run, record)]
+    with work_folder(archiver.work) as folder:
+        work = Work(
+            place=archiver.place,
+            depth=run.order.depth,
+            folder=folder,
+            stored=partial(opened, archiver, folder),
+            way=run.way,
+        )
+        if archiver.model.tenant.shard is None:
+            states.move(archiver.place.master, wanted, State.DELETING)
+        else:
+            for shard, group in _by_shard(wanted):
+                _empty_shard(run, work, shard, group)
+        _empty_master(run, work, [*half_way, *wanted])
+
+
+def _empty_shard(run: _Run, work: Work, shard: str, wanted: Sequence[Record]) -> None:
+    master = run.archiver.place.master
+    try:
+        failed = reclaim.empty_shard(work, shard, wanted)
+    except CutoverError as error:
+        _not_as_a_set(run, wanted, error)
+        return
+    # Their archives are not what is live: the next run makes new ones.
+    states.move(master, [record for record in wanted if record.tenant_id in failed], State.STORED)
+    for tenant_id, reason in failed.items():
+        run.fail(tenant_id, reason)
+
+
+def _empty_master(run: _Run, work: Work, wanted: Sequence[Record]) -> None:
+    noted = _noted(run, wanted)
+    sharded = run.archiver.model.tenant.shard is not None
+    rest = [record for record in wanted if record.tenant_id in noted or not sharded]
+    for depth, group in groupby(sorted(rest, key=lambda record: record.depth.value), attrgetter("depth")):
+        _end(run, replace(work, depth=depth), list(group), noted)
+
+
+def _end(run: _Run, work: Work, wanted: Sequence[Record], noted: Mapping[int, Mapping[str, Any]]) -> None:
+    try:
+        gone = reclaim.empty_master(
+            work, wanted, {record.tenant_id: noted.get(record.tenant_id, {}) for record in wanted}
+        )
+    except CutoverError as error:
+        _not_as_a_set(run, wanted, error)
+        return
+    for record in records.of_ids(run.archiver.place.master, [record.id for record in wanted]):
+        if record.tenant_id in gone.deleted:
+            run.end(_outcome(run, record, gone))
+    _each_alone(run, gone.failed)
+
+
+def _outcome(run: _Run, record: Record, gone: Gone) -> Outcome:
+    deleted, kept = gone.deleted[record.tenant_id], gone.kept[record.tenant_id]
+    return Outcome(
+        tenant_id=record.tenant_id,
+        seconds=(time.monotonic() - run.began) / len(run.tenants),
+        rows=record.rows,
+        size=record.size or 0,
+        reclaimed=Reclaimed(record=record, deleted=deleted, kept=kept, appeared={}),
+    )
+
+
+def _not_as_a_set(run: _Run, wanted: Sequence[Record], error: CutoverError) -> None:
+    """What somebody's row forbids for all, each may do alone; what may pass is left for the next run."""
+    passing = isinstance(error, DatabaseError) and error.passing
+    if passing or isinstance(error, UnknownError):
+        for record in wanted:
+            run.fail(record.tenant_id, error)
+        return
+    run.way(f"one by one: {error}")
+    _each_alone(run, [record.tenant_id for record in wanted])
+
+
+def _each_alone(run: _Run, tenant_ids: Iterable[int]) -> None:
+    """Ends what was begun, tenant by tenant: a deletion that was cut off between shard and master as well."""
+    run.outcomes += archive(run.archiver, [run.tenants[one] for one in tenant_ids], run.order, run.tell)
+
+
+def _by_shard(wanted: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    for shard, group in groupby(sorted(wanted, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
+        yield shard, list(group)
