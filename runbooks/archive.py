@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver, archive, chosen
+from archiver.bulk.whole import archive_many
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
 from archiver.tenants import Exclude, Tenant
@@ -22,6 +23,7 @@ from runbooks.archives import archived, catalog, estimate, opened, rewrap, telli
 from runbooks.archives.archived import excluded_at
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
+from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
@@ -158,7 +160,7 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> None:
     noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
     tell = teller(len(tenants), partial(telling.outcome_line, noun, pretend=pretend), alone=alone)
-    outcomes = archive(archiver, tenants, order, tell)
+    outcomes = archive(archiver, tenants, order, tell) if alone else archive_many(archiver, tenants, order, tell, say)
     settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 

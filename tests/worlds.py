@@ -11,6 +11,7 @@ import psycopg2
 
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive, chosen
+from archiver.bulk.reclaim import unfit
 from archiver.bulk.whole import archive_many
 from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
@@ -71,6 +72,12 @@ class World:
                 with archiver.place.keeping("school", tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], order, raise_failure)
         return outcomes
+
+    def goes_in_sets(self, depth: Depth) -> bool:
+        """Whether the catalog lets tenants be deleted in sets."""
+        with self.archiver() as archiver:
+            site = archiver.place.site(next(iter(archiver.place.shards), "master"))
+            return unfit(archiver.model, site, depth) is None
 
     def archive_together(
         self,

@@ -17,7 +17,9 @@ from archiver.archive import Archiver, Outcome, Tell, archive, opened
 from archiver.bulk import reclaim, states
 from archiver.bulk.prepare import prepare
 from archiver.bulk.reclaim import Gone, TellWay, Work
+from archiver.catalog import MASTER
 from archiver.coverage import completeness
+from archiver.coverage.live import sizes
 from archiver.earlier import left_half_way
 from archiver.folders import work_folder
 from archiver.postgres import DatabaseError
@@ -28,6 +30,7 @@ from errors import CutoverError, UnknownError
 
 MEMORY = 1 << 30  # bytes
 _OF_ROWS = 4  # the part of it that rows may take
+FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)
 
 
 @dataclass
@@ -84,6 +87,8 @@ def archive_many(
     run = _Run(
         archiver=archiver, order=order, tell=tell, way=way, memory=memory, tenants={one.id: one for one in tenants}
     )
+    if not tenants:
+        return []
     if reason := _one_by_one(archiver, tenants, order):
         way(f"one by one: {reason}")
         return archive(archiver, tenants, order, tell)
@@ -96,10 +101,14 @@ def archive_many(
 
 
 def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> str | None:
+    """Why tenants are archived one by one, if so."""
+    noun, shards = archiver.model.tenant.noun, sorted({tenant.shard for tenant in tenants})
     if archiver.fence and not order.night and not order.pretend:
-        return f"the fence closes for one {archiver.model.tenant.noun} at a time"
-    shards = sorted({tenant.shard for tenant in tenants})
-    return reclaim.unfit(archiver.model, archiver.place.site(shards[0]), order.depth) if shards else None
+        return f"the fence closes for one {noun} at a time"
+    rows = sum(size.rows or 0 for shard in {MASTER, *shards} for size in sizes(archiver.place.session(shard)).values())
+    if len(tenants) * FEW < rows:
+        return f"for {len(tenants)} {noun}s a pass over about {rows:,} rows does not pay"
+    return reclaim.unfit(archiver.model, archiver.place.site(shards[0]), order.depth)
 
 
 def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], list[Tenant]]:

@@ -33,9 +33,10 @@ class Ground:
         """
         tables = self._of(schema)
         with self.session.rolled_back():
-            self.session.execute(
-                SQL("TRUNCATE {}").format(SQL(", ").join(tables.values())), doing="emptying the scratch tables"
-            )
+            if tables:
+                self.session.execute(
+                    SQL("TRUNCATE {}").format(SQL(", ").join(tables.values())), doing="emptying the scratch tables"
+                )
             yield tables
 
     def _of(self, schema: Schema) -> Mapping[str, Composable]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from archiver import tenants
 from archiver.archive import Archiver
-from archiver.bulk import passes
+from archiver.bulk import passes, reclaim
+from archiver.coverage import completeness
 from archiver.extract import Extract, extract
 from archiver.tenants import Exclude, Tenant
 from inventory.model import Depth
 from tests import oracle
-from tests.worlds import SHARDS, YEAR, World, same, school_ids
+from tests.conftest import ROLE
+from tests.worlds import SHARDS, YEAR, World, same, school_ids, sql
+
+SOME = (5, 13, 17, 25, 29)
 
 
 def schools_of(archiver: Archiver, shard: str) -> list[Tenant]:
@@ -59,3 +63,102 @@ def test_together_leaves_what_one_by_one_would_leave_and_all_come_back(world: Wo
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
     same(before, oracle.snapshot(world.dsns))
+
+
+def before_calling(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> None:
+    """Lets somebody else write just before a part of the deletion; once."""
+    original, acts = getattr(reclaim, name), [act]
+
+    def wrapped(*args: object) -> object:
+        if acts:
+            acts.pop()()
+        return original(*args)
+
+    monkeypatch.setattr(reclaim, name, wrapped)
+
+
+def write(world: World, database: str, statement: str) -> Callable[[], None]:
+    def act() -> None:
+        with sql(world, database) as cursor:
+            cursor.execute(statement)
+            assert cursor.rowcount > 0
+
+    return act
+
+
+@pytest.fixture
+def classroom(world: World) -> int:
+    """A classroom of school 13."""
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT min(id) FROM classrooms WHERE school_id = 13")
+        return int(cursor.fetchall()[0][0])
+
+
+def test_a_school_whose_rows_changed_is_left_alone_and_the_others_go(
+    world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
+) -> None:
+    late = f"INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES ({classroom}, now(), now())"
+    before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), late))
+    outcomes: dict[int, str] = {}
+
+    world.archive_together(*SOME, tell=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}))
+
+    assert {school for school, error in outcomes.items() if error} == {13}
+    assert "shard.enrollments" in outcomes[13]
+    assert "1 now" not in outcomes[13]
+    expected = oracle.expected_after_archiving(world.dsns, [13], "all")
+    world.archive_together(13)
+    same(expected, oracle.snapshot(world.dsns))
+
+
+def test_a_row_that_was_written_again_as_it_was_counts_as_unchanged(
+    world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
+) -> None:
+    expected = oracle.expected_after_archiving(world.dsns, SOME, "all")
+    same_again = f"UPDATE enrollments SET status = status WHERE classroom_id = {classroom}"
+    before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), same_again))
+
+    world.archive_together(*SOME)
+
+    same(expected, oracle.snapshot(world.dsns))
+
+
+def test_of_a_school_that_changed_in_master_after_its_shard_was_emptied_the_shard_is_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
+) -> None:
+    expected = oracle.expected_after_archiving(world.dsns, [one for one in SOME if one != 13], "all")
+    renamed = f"UPDATE classrooms SET name = 'changed late' WHERE id = {classroom}"
+    before_calling(monkeypatch, "empty_master", write(world, "master", renamed))
+    errors: list[str] = []
+
+    world.archive_together(*SOME, tell=lambda one: errors.append(str(one.error)) if one.error else None)
+
+    [error] = errors
+    assert "master.classrooms" in error
+    assert "put back" in error
+    assert oracle.difference(expected, oracle.snapshot(world.dsns)).count("changed late") == 1
+
+
+def test_what_one_school_forbids_is_done_one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "CREATE TABLE charters (school_id integer REFERENCES schools); INSERT INTO charters VALUES (13);"
+            f"ALTER TABLE charters OWNER TO {ROLE}"
+        )
+    monkeypatch.setattr(completeness, "prove", lambda place: None)  # which would have told of it
+    outcomes: dict[int, str] = {}
+    ways: list[str] = []
+
+    world.archive_together(
+        *SOME, way=ways.append, tell=lambda one: outcomes.update({one.tenant_id: str(one.error or "")})
+    )
+
+    assert any("one by one" in way for way in ways)
+    assert {school for school, error in outcomes.items() if error} == {13}
+    assert "put back" in outcomes[13]
+
+
+def shard_of(world: World, school: int) -> str:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT shard FROM schools WHERE id = %s", (school,))
+        return str(cursor.fetchall()[0][0])

@@ -8,9 +8,12 @@ import pytest
 
 from inventory.model import Depth
 from tests.torture.kills import Blow, Kill, Matrix, Tried, behind_a_wire
+from tests.torture.many import Many
 from tests.worlds import World
 
 ROUNDS = 3  # of two blows each
+KILLS_OF_MANY = 3
+SCHOOLS = (13, 17, 29)  # of two shards
 
 
 @pytest.mark.parametrize(("school", "depth"), [(13, Depth.ALL), (5, Depth.STUDENTS)])
@@ -23,6 +26,15 @@ def test_killed_out_and_back_and_run_again_no_row_is_lost(world: World, school: 
 def test_with_links_cut_out_and_back_and_run_again_no_row_is_lost(world: World) -> None:
     with behind_a_wire(world) as cut:
         tried = sample(world, cut, 13, Depth.ALL)
+
+    assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
+
+
+def test_a_run_over_many_schools_killed_and_run_again_loses_no_row(world: World) -> None:
+    many = Many(world=world, schools=SCHOOLS, depth=Depth.ALL)
+    chosen = random.Random(2014).sample(range(len(many.moments)), KILLS_OF_MANY)
+
+    tried = list(many.killed(chosen))
 
     assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
 

@@ -21,11 +21,17 @@ def belonging(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
 
 def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
     """Those of the tenant's rows that the depth reaches, and to which no row leads that stays."""
-    mine = belonging(product, live, tenant)
+    return leaving_together(product, live, [tenant])
+
+
+def leaving_together(product: Product, live: Collection[Row], tenants: Collection[int]) -> set[Row]:
+    """The same of several tenants that leave at once: what only they need goes with them."""
+    mine = {row for tenant in tenants for row in belonging(product, live, tenant)}
     start, below = _reached(product)
     first = {row for row in mine if row.table == start}
     outside = set(live) - mine
-    claimed = _spread(product, outside, mine - {product.tenants[tenant]}, finding=False)
+    roots = {product.tenants[tenant] for tenant in tenants}
+    claimed = _spread(product, outside, mine - roots, finding=False)
     above = {row for row in mine if row.table not in below}
     return mine - _spread(product, claimed | above, mine - first, finding=False)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from archiver.archive import Outcome
 from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot
-from tests.properties.expected import belonging, leaving
+from tests.properties.expected import belonging, leaving, leaving_together
 from tests.properties.ground import Line, build, standing
 from tests.properties.product import MASTER, SHARD, Product, Row
 from tests.torture import judge
@@ -18,7 +18,7 @@ from tests.worlds import World, same
 
 
 def out_and_back(ground: World, product: Product, catalog_file: Path) -> None:
-    """One tenant out and back, then several out and back in another order; judged after each step."""
+    """One tenant out and back, then several out and back in another order, then out at once; judged after each step."""
     built = build(ground, product, catalog_file)
     with standing(built.world) as world:
         trial = Trial(world, product, built.lines)
@@ -28,6 +28,10 @@ def out_and_back(ground: World, product: Product, catalog_file: Path) -> None:
             trial.archive(tenant)
         for tenant in product.run.back:
             trial.restore(tenant)
+        if world.goes_in_sets(depth=Depth(product.run.depth)):
+            trial.archive_together(product.run.out)
+            for tenant in product.run.back:
+                trial.restore(tenant)
         assert trial.live == set(product.rows)
 
 
@@ -49,6 +53,24 @@ class Trial:
         self.archived[tenant] = mine
         self._counts(outcome, mine, goes)
         self._holds(tenant, mine)
+        self._live()
+
+    def archive_together(self, tenants: Sequence[int]) -> None:
+        """Archives tenants in a set, and not one by one: no foreign key may forbid the order in which they go."""
+        mine = {tenant: belonging(self.product, self.live, tenant) for tenant in tenants}
+        goes, ways = leaving_together(self.product, self.live, tenants), list[str]()
+        outcomes = self.world.archive_together(*tenants, depth=Depth(self.product.run.depth), way=ways.append)
+        assert not any(way.startswith("one by one") for way in ways), ways
+        self.live -= goes
+        self.archived |= mine
+        deleted: Counter[str] = Counter()
+        for outcome in outcomes:
+            assert outcome.reclaimed is not None
+            deleted += Counter(outcome.reclaimed.deleted)
+            had = Counter(row.table for row in mine[outcome.tenant_id])
+            assert had == Counter(outcome.reclaimed.deleted) + Counter(outcome.reclaimed.kept), outcome
+            self._holds(outcome.tenant_id, mine[outcome.tenant_id])
+        assert deleted == Counter(row.table for row in goes), deleted
         self._live()
 
     def restore(self, tenant: int) -> None:

@@ -14,9 +14,11 @@ from tests.properties.cases import GROUND, try_products
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
+from tests.torture.many import Many
 from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.worlds import NewWorld, World
 
+MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
 WRITER_RUNS = 200
 PRODUCTS, AT_ONCE = 500, 25
 
@@ -25,6 +27,15 @@ PRODUCTS, AT_ONCE = 500, 25
 @pytest.mark.parametrize("depth", Depth)
 def test_no_kill_loses_a_row(world: World, school: int, depth: Depth) -> None:
     _every_moment(world, Kill(world), school, depth, Ledger(f"kills-{school}-{depth.value}"))
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> None:
+    ledger, many = Ledger(f"kills-many-{depth.value}"), Many(world=world, schools=MANY, depth=depth)
+    left = [number for number in _order(many.moments, 13) if str(number) not in ledger.tried()]
+    for each in many.killed(left):
+        ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
+        assert each.lost == 0, each
 
 
 def test_no_lost_link_loses_a_row(world: World) -> None:

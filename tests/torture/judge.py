@@ -8,7 +8,7 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -42,7 +42,7 @@ class Stored:
 
     def lacks(self, table: tuple[str, str], lines: Counter[bytes]) -> int:
         """How many of these rows, in the oracle's words, the archive does not hold."""
-        if table not in self.rows:
+        if table not in self.carried:
             return lines.total()
         return (self.shown(table, lines) - self.rows[table]).total()
 
@@ -61,6 +61,32 @@ def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
     assert len(entries) == 1, f"rows are gone, and the records say {entries}"
     archive = stored(world.environment.store, entries[0][1])
     return sum(archive.lacks(table, lines) for table, lines in missing.items())
+
+
+def lost_of_many(world: World, before: Snapshot, live: Snapshot, schools: Iterable[int]) -> int:
+    """The same of several schools, each with at most one record that names an object."""
+    missing, surplus = gone(before, live), gone(live, before)
+    assert not surplus, f"rows are live twice, or are new: {oracle.difference(before, live)}"
+    if not missing:
+        return 0
+    archives = [
+        stored(world.environment.store, location)
+        for school in schools
+        for state, location in books(world, school).records
+        if state in ("verified", "deleting", "archived")
+    ]
+    together = Stored(
+        rows={table: _sum(archive.rows.get(table, Counter()) for archive in archives) for table in missing},
+        carried={table: carried for archive in archives for table, carried in archive.carried.items()},
+    )
+    return sum(together.lacks(table, lines) for table, lines in missing.items())
+
+
+def _sum(counters: Iterable[Counter[bytes]]) -> Counter[bytes]:
+    total: Counter[bytes] = Counter()
+    for counter in counters:
+        total.update(counter)
+    return total
 
 
 def books(world: World, school: int) -> Books:

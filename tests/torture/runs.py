@@ -24,13 +24,16 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13` or `archive.rewrap 13`."""
+    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.rewrap 13`, or for all."""
 
     verb: str
     school: int
     depth: Depth
+    others: tuple[int, ...] = ()  # of archive.all: the schools that go with it
 
     def __str__(self) -> str:
+        if self.others:
+            return f"archive.all --depth={self.depth.value}"
         return f"{self.verb}.school {self.school} --depth={self.depth.value}"
 
 
@@ -75,7 +78,9 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     wire = Tripwire(die_at)
     wire.set_up()
     try:
-        if act.verb == "archive":
+        if act.others:
+            world.archive_together(act.school, *act.others, depth=act.depth)
+        elif act.verb == "archive":
             world.archive(act.school, depth=act.depth)
         elif act.verb == "restore":
             world.restore(act.school)
