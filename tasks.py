@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from runbooks import archive, cutover, rehearsal, restore
+from runbooks import archive, cutover, databases, rehearsal, restore
 
-namespace = Collection(cutover.namespace, *cutover.areas, archive.namespace, restore.namespace, rehearsal.namespace)
+namespace = Collection(
+    cutover.namespace, *cutover.areas, archive.namespace, restore.namespace, databases.namespace, rehearsal.namespace
+)

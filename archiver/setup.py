@@ -20,7 +20,7 @@ from archiver.storage import Bucket
 from archiver.who import host, operator
 from archiver.workplace import Workplace
 from inventory.load import load_catalog, load_migrations, refuse_if_down
-from inventory.model import Environment
+from inventory.model import Database, Environment
 
 
 def read_environment(environment: Environment) -> dict[str, Live]:
@@ -88,6 +88,17 @@ def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
         yield session
     finally:
         session.close()
+
+
+@contextmanager
+def upkeep_sessions(environment: Environment, database: Database, purpose: str) -> Iterator[tuple[Session, Session]]:
+    """Two sessions on one database: one that works, and one that watches and can stop it."""
+    name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
+    with (
+        closing(connect(database.connection, name=name)) as worker,
+        closing(connect(database.connection, name=f"watching {name}")) as watcher,
+    ):
+        yield worker, watcher
 
 
 def spool_folder() -> Path:

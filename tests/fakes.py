@@ -29,6 +29,8 @@ from runbooks.engine.world import LiveWorld
 NIGHT = date(2014, 8, 15)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
 SERVERS = {"db-master": "master", **{f"db-shard-{number}": f"shard_{number}" for number in range(1, 5)}}
+# Step 9 on each server.
+VACUUM = {host: f"inv databases.vacuum --env=rehearsal --database={database}" for host, database in SERVERS.items()}
 # What a server that is in order answers to preflight.
 QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
     "system identifier, recovery, version": ((7001, False, 180_001),),
@@ -149,7 +151,7 @@ class Production:
 
     def _stamp_act(self, host: str, what: str) -> None:
         self.clock.wait(timedelta(seconds=1))
-        stamps = {"backup dump": self.backup, "snapshot create": self.snapshot, "vacuumdb --full": self.vacuumed}
+        stamps = {"backup dump": self.backup, "snapshot create": self.snapshot, "inv databases.vacuum": self.vacuumed}
         if what in stamps:
             stamps[what][host] = self.clock.now()
         elif what == "backup transfer":

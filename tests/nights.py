@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inventory.load import ROOT
-from rehearsal import blueprint, lab
+from rehearsal import lab
 from rehearsal.files import write_json
 from rehearsal.layout import VARIABLE, Layout
 from rehearsal.ports import LOOPBACK
@@ -27,7 +27,7 @@ from runbooks.engine.journal import Event, Kind, read_events
 from runbooks.engine.step import Outcome
 from tests import relay
 from tests.conductor import moments
-from tests.fakes import SERVERS, Theatre, night_plan, rehearsal
+from tests.fakes import Theatre, night_plan, rehearsal
 from tests.relay import Relay
 
 CONNECT_TIMEOUT = 3  # seconds
@@ -207,12 +207,10 @@ def _count_acts(home: Path) -> None:
     """Puts a program before each of every host's, which tells what it is asked for."""
     (home / "held").mkdir()
     (home / "acts").touch()
-    vacuumdb = Path(blueprint.load(home).postgres_bin) / "vacuumdb"
     for folder in home.glob("hosts/*/bin"):
         host = folder.parent.name
         found = {path.name: path.rename(path.with_name(f"{path.name}.real")) for path in list(folder.iterdir())}
-        programs = found | ({"vacuumdb": vacuumdb} if host in SERVERS else {})
-        for name, real in programs.items():
+        for name, real in found.items():
             program = folder / name
             program.write_text(COUNTING.format(host=host, name=name, home=home, real=real))
             program.chmod(0o755)

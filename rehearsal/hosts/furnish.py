@@ -77,7 +77,7 @@ def _scripts(lab: Blueprint, host: LabHost) -> dict[str, str]:
         for role in host.roles
         for name, module in COMMANDS.get(role, {}).items()
     }
-    if DEBUG in host.roles:  # the tool itself is installed there
+    if {DATABASE, DEBUG} & set(host.roles):  # the tool itself is installed there
         home = shlex.quote(lab.home)
         scripts["inv"] = f'#!/bin/sh\nexport {VARIABLE}={home}\ncd {root} || exit 1\nexec {python} -m invoke "$@"\n'
     return scripts

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping
 
 from inventory.model import Database, Host
+from runbooks.disk import df, mounts
 from runbooks.engine.actions import Look, Reading, RemoteCommand, SqlQuery
 from runbooks.engine.history import Facts
 from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable
 from runbooks.engine.step import Check, Truth, Verdict, fails, holds, unseen
 from runbooks.tonight import Tonight
 from runbooks.units import size
@@ -21,7 +19,6 @@ SIZES = """
 SELECT (SELECT coalesce(max(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm')),
        (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT'))::bigint
 """
-DF_LINE = re.compile(r".*\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)")  # free kB, mount point
 Needs = Mapping[str, str]  # what needs room: in which directory
 
 
@@ -53,30 +50,21 @@ def _directories(database: Database) -> tuple[Needs, str]:
 def _looks(database: Database, directories: Needs) -> tuple[Look, ...]:
     if not directories:
         return ()
-    paths = " ".join(shlex.quote(path) for path in directories.values())
     return (
         SqlQuery(database=database.name, name="its size, and its largest table with indexes", statement=SIZES),
-        RemoteCommand(host=database.host, command=f"df -Pk {paths}"),
+        RemoteCommand(host=database.host, command=df(directories.values())),
     )
 
 
-def _judged(directories: Needs, wanted: Mapping[str, int], df: Reading) -> Verdict:
+def _judged(directories: Needs, wanted: Mapping[str, int], found: Reading) -> Verdict:
     free: dict[str, int] = {}
     needs: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for what, (mount, left) in zip(directories, _mounts(df, len(directories)), strict=True):
+    for what, (mount, left) in zip(directories, mounts(found, len(directories)), strict=True):
         free[mount] = left
         needs[mount][what] = wanted[what]
     sentences = {mount: _sentence(mount, free[mount], needs[mount]) for mount in needs}
     short = [sentences[mount] for mount in needs if free[mount] < sum(needs[mount].values())]
     return fails("; ".join(short)) if short else holds("; ".join(sentences.values()))
-
-
-def _mounts(df: Reading, count: int) -> list[tuple[str, int]]:
-    """Each directory's mount point and the bytes that are free there."""
-    lines = [found for line in df.text.splitlines()[1:] if (found := DF_LINE.fullmatch(line.rstrip()))]
-    if df.code != 0 or len(lines) != count:
-        raise Unreadable(f"df exited {df.code}: {(df.error or df.text).strip()[:200] or 'it said nothing'}")
-    return [(found[2], int(found[1]) * 1024) for found in lines]
 
 
 def _sentence(mount: str, free: int, needs: Mapping[str, int]) -> str:

@@ -97,9 +97,9 @@ def killed_in_the_middle_of_archiving(night: Night) -> None:
 
 def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night) -> None:
     """Stopped and started again, the runner goes on as if nothing had been; it is killed just after."""
-    with night.held_up("db-shard-1", "vacuumdb", "--full"):
+    with night.held_up("db-shard-1", "inv", "databases.vacuum"):
         process = night.begin()
-        night.await_act("db-shard-1", "vacuumdb --full", process)
+        night.await_act("db-shard-1", "inv databases.vacuum", process)
         night.relays["db-shard-1"].stop()
     night.relays["db-shard-1"].start()
     night.await_result("db-shard-1", "vacuum.full", process)

@@ -11,7 +11,7 @@ from errors import CutoverError
 from runbooks.engine.actions import Reading
 from runbooks.engine.debts import owed
 from runbooks.engine.ports import Choice
-from tests.fakes import Theatre
+from tests.fakes import VACUUM, Theatre
 
 FIVE = ("db-master", "db-shard-1", "db-shard-2", "db-shard-3", "db-shard-4")
 
@@ -44,7 +44,7 @@ LEDGER = (
     Line("backups.transfer", "backup transfer", FIVE, required=True),
     Line("replicas.terminate", "standby terminate", FIVE, owes="standby"),
     Line("archiving.run", ARCHIVE, DEBUG, required=True),
-    Line("vacuum.full", "vacuumdb --full --analyze --dbname=apangea", FIVE),
+    Line("vacuum.full", VACUUM["db-master"], FIVE),
     Line("snapshots.create", "snapshot create", FIVE),
     Line("replicas.activate", "standby activate", FIVE, pays="standby"),
     Line("warehouse.cut-over", "dns-upsert warehouse.ttm.com warehouse-new", NEW, required=True),

@@ -96,7 +96,7 @@ def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.String
     step = night_plan().step("vacuum.full")
     assert person.choose(step, step.tasks[2], Outcome.FAILED, "no space left") is Choice.RETRY
     assert "! db-shard-2: failed. no space left" in paper.getvalue()
-    assert "vacuumdb --full --analyze --dbname=apangea   (on db-shard-2)" in paper.getvalue()
+    assert "inv databases.vacuum --env=rehearsal --database=shard_2   (on db-shard-2)" in paper.getvalue()
     assert script.prompts == ["  db-shard-2:   [r] retry   [h] by hand   [s] skip   [a] abort: "]
 
 

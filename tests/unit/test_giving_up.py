@@ -19,11 +19,10 @@ from runbooks.engine.ports import Choice
 from runbooks.engine.runner import StepFailed
 from runbooks.engine.step import Outcome
 from runbooks.nights import abandon, night
-from tests.fakes import NIGHT, FakeScreen, Theatre, night_plan, rehearsal, unreachable
+from tests.fakes import NIGHT, VACUUM, FakeScreen, Theatre, night_plan, rehearsal, unreachable
 from tests.house import House, open_house
 
 KEYS = [step.key for step in night_plan().steps]
-VACUUM = "vacuumdb --full --analyze --dbname=apangea"
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ def test_a_night_given_up_is_not_gone_on_with_and_begins_anew(house: House) -> N
 
 
 def test_giving_up_says_what_is_not_done_and_needs_a_yes(house: House) -> None:
-    house.run_until(f"db-shard-1: {VACUUM}", Reading)
+    house.run_until(f"db-shard-1: {VACUUM['db-shard-1']}", Reading)
     house.theatre.person.confirms = False
     with pytest.raises(AbortedError, match="nothing was switched on") as aborted:
         house.pay()
@@ -137,14 +136,16 @@ def lose(house: House, *hosts: str) -> None:
         raise UnknownError("The link was lost.")
 
     for host in hosts:
-        house.theatre.production.broken[f"{host}: {VACUUM}"] = lost
-    house.run_until(f"{hosts[0]}: {VACUUM}", lost)
+        house.theatre.production.broken[f"{host}: {VACUUM[host]}"] = lost
+    house.run_until(f"{hosts[0]}: {VACUUM[hosts[0]]}", lost)
     house.theatre.jobs.at_work.update(hosts)
 
 
 def test_nothing_is_paid_while_a_job_of_the_night_still_runs(house: House) -> None:
     lose(house, "db-shard-2")
-    with pytest.raises(RefusedError, match=rf"still running on db-shard-2: {VACUUM} \(process 4711, since 2014-08-15"):
+    with pytest.raises(
+        RefusedError, match=rf"still running on db-shard-2: {VACUUM['db-shard-2']} \(process 4711, since 2014-08-15"
+    ):
         house.pay()
     assert "standby (db-master)" in house.debts
 
@@ -169,7 +170,7 @@ def test_abort_says_what_still_runs_and_where_and_stops_it_when_the_date_is_type
     # What was stopped is run anew by whoever goes on, under another name.
     assert house.outcome("vacuum.full", "db-shard-2") is Outcome.FAILED
     house.resume()
-    assert house.theatre.production.acts.count(f"db-shard-2: {VACUUM}") == 1
+    assert house.theatre.production.acts.count(f"db-shard-2: {VACUUM['db-shard-2']}") == 1
 
 
 def test_what_can_not_be_stopped_is_named_as_unknown(house: House) -> None:
@@ -187,7 +188,10 @@ def test_a_host_that_can_not_be_asked_is_named(house: House, monkeypatch: pytest
     lose(house, "db-shard-2")
     monkeypatch.setattr(house.theatre.jobs, "look", lambda host, name: unreachable())
     house.abort()
-    assert f"nobody knows on db-shard-2: {VACUUM} (Connecting failed: no route to host.)" in house.out.getvalue()
+    assert (
+        f"nobody knows on db-shard-2: {VACUUM['db-shard-2']} (Connecting failed: no route to host.)"
+        in house.out.getvalue()
+    )
     with pytest.raises(UnknownError, match="This must have ended first"):
         house.pay()
 

@@ -138,8 +138,9 @@ def test_a_database_name_that_is_not_in_the_inventory_is_a_mistake_and_not_a_bra
         **environment.databases,
         "shard_2": replace(environment.databases["shard_2"], connection={"service": "s"}),
     }
+    commands = {**environment.commands, "vacuum.full": "vacuumdb --full --analyze --dbname={dbname}"}
     with pytest.raises(Problems, match=r"commands/vacuum.full: .* for db-shard-2, got \{dbname\}"):
-        plan_of(replace(environment, databases=databases), NIGHT)
+        plan_of(replace(environment, databases=databases, commands=commands), NIGHT)
 
 
 def test_a_night_that_the_inventory_does_not_have_is_refused() -> None:

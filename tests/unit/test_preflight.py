@@ -279,7 +279,7 @@ def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(theatre: Th
     with pytest.raises(StepFailed, match="db-shard-2: failed: not begun: prepared transactions wait: tx1 of billing"):
         theatre.run()
 
-    vacuumed = [act for act in theatre.production.acts if "vacuumdb" in act]
+    vacuumed = [act for act in theatre.production.acts if "databases.vacuum" in act]
     assert len(vacuumed) == 4
     assert not [act for act in vacuumed if act.startswith("db-shard-2")]
     del answers[query]
@@ -296,8 +296,8 @@ def test_a_vacuum_that_runs_already_is_gone_on_with_though_it_is_an_old_transact
     with pytest.raises(KeyboardInterrupt):
         theatre.run()
     theatre.screen.at_step = lambda key: None
-    theatre.journal.append(Kind.INTENT, step="vacuum.full", host="db-master", what="vacuumdb", owes=None)
-    theatre.production.answers["master: open transactions"] = ((True, 7, "apangea", "vacuumdb", 900),)
+    theatre.journal.append(Kind.INTENT, step="vacuum.full", host="db-master", what="inv", owes=None)
+    theatre.production.answers["master: open transactions"] = ((True, 7, "apangea", "databases.vacuum", 900),)
 
     theatre.run()
 

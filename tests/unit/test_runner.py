@@ -19,7 +19,7 @@ from runbooks.engine.ports import Choice
 from runbooks.engine.runner import InvariantBroken, Runner, StepFailed
 from runbooks.engine.world import JobLost
 from tests.conftest import Counted
-from tests.fakes import SERVERS, FakeScreen, Killed, Theatre, night_plan, rehearsal, unreachable
+from tests.fakes import SERVERS, VACUUM, FakeScreen, Killed, Theatre, night_plan, rehearsal, unreachable
 
 
 @pytest.fixture
@@ -179,19 +179,19 @@ def test_an_unknown_outcome_that_nobody_settles_stops_the_night(theatre: Theatre
 
 
 def test_only_the_failed_host_runs_again(theatre: Theatre) -> None:
-    command = "db-shard-4: vacuumdb --full --analyze --dbname=apangea"
+    command = f"db-shard-4: {VACUUM['db-shard-4']}"
     theatre.production.broken[command] = lambda: Reading(code=1, error="no space left")
     with pytest.raises(StepFailed, match=r"db-shard-4: failed: .* exited 1: no space left"):
         theatre.run()
     del theatre.production.broken[command]
     theatre.run()
 
-    vacuums = [act for act in theatre.production.acts if "vacuumdb" in act]
-    assert sorted(vacuums) == sorted(f"{host}: vacuumdb --full --analyze --dbname=apangea" for host in SERVERS)
+    vacuums = [act for act in theatre.production.acts if "databases.vacuum" in act]
+    assert sorted(vacuums) == sorted(f"{host}: {command}" for host, command in VACUUM.items())
 
 
 def test_a_host_that_cannot_be_reached_fails_and_its_sisters_are_done(theatre: Theatre) -> None:
-    theatre.production.broken["db-master: vacuumdb --full --analyze --dbname=apangea"] = unreachable
+    theatre.production.broken[f"db-master: {VACUUM['db-master']}"] = unreachable
     with pytest.raises(StepFailed, match="db-master: failed: Connecting failed"):
         theatre.run()
     done = [host for host in SERVERS if theatre.outcomes()[f"vacuum.full {host}"] == "done"]
@@ -206,7 +206,7 @@ def test_a_host_that_hangs_does_not_hold_up_its_sisters(theatre: Theatre) -> Non
         await_condition(sisters_done, doing="Waiting for the sisters", seconds=20)
         raise UnknownError("There was no news.")
 
-    theatre.production.broken["db-master: vacuumdb --full --analyze --dbname=apangea"] = hang
+    theatre.production.broken[f"db-master: {VACUUM['db-master']}"] = hang
     with pytest.raises(UnknownError, match="db-master: unknown: There was no news"):
         theatre.run()
 
@@ -309,7 +309,7 @@ def test_a_job_that_cannot_be_attached_to_stays_unknown_and_is_not_begun_anew(th
     def lost() -> Reading:
         raise UnknownError("There was no news.")
 
-    command = "db-master: vacuumdb --full --analyze --dbname=apangea"
+    command = f"db-master: {VACUUM['db-master']}"
     for trouble in (lost, unreachable, unreachable):
         theatre.production.broken[command] = trouble
         with pytest.raises(UnknownError, match=r"db-master: unknown: (There was no news|Connecting failed)"):
@@ -325,7 +325,7 @@ def test_a_job_that_vanished_is_not_begun_anew_unasked(theatre: Theatre) -> None
     def vanished() -> Reading:
         raise JobLost("The job is gone and left no exit status.")
 
-    command = "db-master: vacuumdb --full --analyze --dbname=apangea"
+    command = f"db-master: {VACUUM['db-master']}"
     theatre.production.broken[command] = vanished
     with pytest.raises(UnknownError, match="db-master: unknown: The job is gone"):
         theatre.run()

@@ -71,7 +71,7 @@ def leaking() -> Environment:
     environment = rehearsal()
     commands = {
         "maintenance.on": "ttmscalr maintenance:on -f rehearsal --token=tok-4711-tok",
-        "vacuum.full": "vacuumdb --full --maintenance-db=postgres://me:url-hunter2@db/x --password 'of the vacuum'",
+        "vacuum.full": "inv databases.vacuum --server=postgres://me:url-hunter2@db/x --password 'of the vacuum'",
     }
     instructions = {"watcher.stop": "Stop it.\n$ system-watcher stop --api-key=key-0815-key"}
     return replace(

@@ -1,0 +1,1 @@
+"""Space given back: which tables are bloated, and their rewriting."""

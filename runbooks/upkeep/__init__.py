@@ -1,0 +1,1 @@
+"""Upkeep of the databases: free disk, and what is told of it."""

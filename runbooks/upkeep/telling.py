@@ -1,0 +1,73 @@
+"""What a vacuum looks like in a terminal; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archiver.upkeep.bloat import Measured
+from archiver.upkeep.rewrite import UNDONE, Fate, Finding, Outcome, Upkeep
+from runbooks.units import size
+
+
+def found_line(upkeep: Upkeep, found: Sequence[Finding]) -> str:
+    """A database before anything is done."""
+    every = [one.measured for one in found]
+    wanted = [one for one in every if upkeep.wants(one)]
+    total, waste = sum(one.bytes for one in every), sum(one.waste for one in wanted)
+    return f"{_tables(len(every))}, {size(total)}; {len(wanted)} to rewrite, of which {size(waste)} are waste"
+
+
+def would_line(upkeep: Upkeep, found: Finding) -> str:
+    """A table in a dry run."""
+    one = found.measured
+    if found.error:
+        return f"{one.table}: could not be measured: {found.error}"
+    if not upkeep.wants(one):
+        return f"{one.table}: would be left alone, {_why(one)}"
+    return f"{one.table}: would be rewritten, {_waste(one)}; needs {size(one.need)} of free disk"
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """A table, and what became of it."""
+    one = outcome.measured
+    match outcome.fate:
+        case Fate.REWRITTEN:
+            return f"{one.table}: {size(one.bytes)} → {size(outcome.after)}  ({outcome.seconds:.1f} s)"
+        case Fate.KEPT | Fate.FOREIGN:
+            return f"{one.table}: left alone, {_why(one)}"
+        case Fate.NO_ROOM:
+            return f"{one.table}: NO ROOM, it needs {size(one.need)} of free disk, and {size(outcome.free)} are free"
+        case Fate.WAITING:
+            return f"{one.table}: NOT ANALYZED, because not all of its partitions were"
+        case Fate.FAILED:
+            return f"{one.table}: FAILED, {outcome.error}"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """A database after it."""
+    rewritten = [outcome for outcome in outcomes if outcome.fate is Fate.REWRITTEN]
+    undone = [outcome for outcome in outcomes if outcome.fate in UNDONE]
+    total = sum(outcome.measured.bytes for outcome in outcomes)
+    given = sum(outcome.measured.bytes - outcome.after for outcome in rewritten)
+    text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {_tables(len(outcomes))} rewritten"
+    text += f", {len(outcomes) - len(rewritten) - len(undone)} left alone"
+    return text + (f", {len(undone)} FAILED" if undone else "")
+
+
+def _why(one: Measured) -> str:
+    """Why a table is left alone."""
+    if not one.table.permitted:
+        return f"it belongs to {one.table.owner}"
+    if not one.table.filled:
+        return "it has no rows of its own"
+    if not one.table.readable:
+        return "how much is waste nobody knows, as this role may not read it; --all rewrites it"
+    return _waste(one)
+
+
+def _waste(one: Measured) -> str:
+    return f"{one.share:.0%} of {size(one.bytes)} is waste"
+
+
+def _tables(count: int) -> str:
+    return "1 table" if count == 1 else f"{count} tables"

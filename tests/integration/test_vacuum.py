@@ -1,0 +1,238 @@
+"""Tables of a real PostgreSQL: the bloated are rewritten, the compact left alone, and nobody needs a superuser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+from psycopg2.extensions import connection as Link  # noqa: N812
+
+from archiver.postgres import connect, parse_dsn
+from archiver.upkeep import rewrite
+from archiver.upkeep.measure import SAMPLED, held, measure, tables
+from archiver.upkeep.rewrite import Fate, Outcome, Upkeep
+from rehearsal.postgres_server import Cluster
+from tests.conftest import ROLE
+
+ROWS = 20_000
+BLOAT = "DELETE FROM {} WHERE id % 20 <> 0"
+COMPACT, BLOATED, TOASTED = "public.compact", "public.bloated", "public.toasted"
+FILL = "SELECT i, 'student ' || i, CASE WHEN i % 3 = 0 THEN now() END FROM generate_series(1, {}) i"
+SHAPE = "(id bigint PRIMARY KEY, name text, seen timestamptz)"
+
+
+@pytest.fixture
+def colleague(empty: str) -> Iterator[Link]:
+    """Somebody at psql, in a database with a table of each kind."""
+    with closing(psycopg2.connect(empty)) as link:
+        link.autocommit = True
+        with link.cursor() as cursor:
+            for name in (COMPACT, BLOATED):
+                cursor.execute(f"CREATE TABLE {name} {SHAPE}; CREATE INDEX ON {name} (name)")
+                cursor.execute(f"INSERT INTO {name} {FILL.format(ROWS)}")
+            cursor.execute(BLOAT.format(BLOATED))
+        yield link
+
+
+def run(colleague: Link, statement: str) -> list[tuple[object, ...]]:
+    with colleague.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def files(colleague: Link) -> dict[str, object]:
+    """The file of each table, which a rewrite changes."""
+    names = run(colleague, "SELECT schemaname || '.' || relname, relid FROM pg_stat_user_tables")
+    return {str(name): run(colleague, f"SELECT pg_relation_filenode({oid})")[0][0] for name, oid in names}
+
+
+def changed(colleague: Link, before: dict[str, object]) -> set[str]:
+    """The tables that were rewritten since."""
+    return {name for name, file in files(colleague).items() if before[name] != file}
+
+
+@contextmanager
+def upkeep(dsn: str, *, free: int | None = None, every: bool = False) -> Iterator[Upkeep]:
+    with closing(connect(parse_dsn(dsn), name="test")) as session, closing(connect(parse_dsn(dsn), name="test")) as two:
+        yield Upkeep(session=session, watcher=two, free=lambda: free, every=every)
+
+
+def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, Outcome]:
+    """Vacuums a database as `inv databases.vacuum` does: what became of each table."""
+    with upkeep(dsn, free=free, every=every) as work:
+        return {str(outcome.table): outcome for outcome in rewrite.vacuum(work, rewrite.look(work), lambda line: None)}
+
+
+def analyzed(colleague: Link) -> set[str]:
+    """The tables that were ever analyzed."""
+    query = "SELECT schemaname || '.' || relname FROM pg_stat_user_tables WHERE last_analyze IS NOT NULL"
+    return {str(name) for (name,) in run(colleague, query)}
+
+
+def test_the_bloated_table_is_rewritten_and_the_compact_one_left_alone(empty: str, colleague: Link) -> None:
+    before, rows = files(colleague), run(colleague, f"SELECT * FROM {BLOATED} ORDER BY id")
+
+    outcomes = vacuum(empty)
+
+    assert {name: outcome.fate for name, outcome in outcomes.items()} == {BLOATED: Fate.REWRITTEN, COMPACT: Fate.KEPT}
+    assert changed(colleague, before) == {BLOATED}
+    size = run(colleague, f"SELECT pg_total_relation_size('{BLOATED}')")[0][0]
+    assert outcomes[BLOATED].after == size
+    assert isinstance(size, int)
+    assert size < outcomes[BLOATED].measured.bytes / 10
+    assert size == pytest.approx(outcomes[BLOATED].measured.live, rel=0.2)
+    assert run(colleague, f"SELECT * FROM {BLOATED} ORDER BY id") == rows
+    assert analyzed(colleague) == {BLOATED, COMPACT}
+
+
+def test_nothing_is_analyzed_before_its_turn_because_that_is_the_proof(empty: str, colleague: Link) -> None:
+    with upkeep(empty) as work:
+        found = rewrite.look(work)
+
+        assert analyzed(colleague) == set()
+        first = next(rewrite.vacuum(work, found, lambda line: None))
+        assert analyzed(colleague) == {str(first.table)}
+
+
+def test_what_was_emptied_and_filled_again_is_compact_and_a_second_run_leaves_all_alone(
+    empty: str, colleague: Link
+) -> None:
+    run(colleague, f"TRUNCATE {BLOATED}; INSERT INTO {BLOATED} {FILL.format(1000)}")
+    before = files(colleague)
+    assert {outcome.fate for outcome in vacuum(empty).values()} == {Fate.KEPT}
+
+    run(colleague, BLOAT.format(COMPACT))
+    assert vacuum(empty)[COMPACT].fate is Fate.REWRITTEN
+    assert {outcome.fate for outcome in vacuum(empty).values()} == {Fate.KEPT}
+    assert changed(colleague, before) == {COMPACT}
+
+
+def test_all_are_rewritten_where_that_is_asked_for(empty: str, colleague: Link) -> None:
+    before = files(colleague)
+    assert {outcome.fate for outcome in vacuum(empty, every=True).values()} == {Fate.REWRITTEN}
+    assert changed(colleague, before) == {COMPACT, BLOATED}
+
+
+def test_a_table_without_room_is_left_and_not_called_analyzed(empty: str, colleague: Link) -> None:
+    run(colleague, f"CREATE TABLE smaller {SHAPE}; INSERT INTO smaller {FILL.format(ROWS // 10)}")
+    run(colleague, BLOAT.format("smaller"))
+    before = files(colleague)
+    with upkeep(empty) as work:
+        needs = {str(one.measured.table): one.measured.need for one in rewrite.look(work)}
+
+    outcomes = vacuum(empty, free=needs[BLOATED] - 1)
+
+    assert outcomes["public.smaller"].fate is Fate.REWRITTEN
+    assert (outcomes[BLOATED].fate, outcomes[BLOATED].free) == (Fate.NO_ROOM, needs[BLOATED] - 1)
+    assert changed(colleague, before) == {"public.smaller"}
+    assert analyzed(colleague) == {"public.smaller", COMPACT}
+    assert vacuum(empty, free=needs[BLOATED])[BLOATED].fate is Fate.REWRITTEN
+
+
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
+def test_who_holds_a_lock_is_named_and_the_others_go_on(
+    empty: str, colleague: Link, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setattr(rewrite, "PATIENCE", "200ms")
+    run(colleague, f"CREATE TABLE later {SHAPE}; INSERT INTO later {FILL.format(ROWS)}; {BLOAT.format('later')}")
+    run(colleague, f"SET application_name = 'psql of ann'; BEGIN; LOCK {BLOATED} IN {mode} MODE")
+
+    outcomes = vacuum(empty)
+
+    pid = colleague.info.backend_pid
+    assert str(outcomes[BLOATED].error) == f"pid {pid} of {ROLE} (psql of ann) held a lock on it for 200ms."
+    fates = {name: outcome.fate for name, outcome in outcomes.items()}
+    assert fates == {BLOATED: Fate.FAILED, "public.later": Fate.REWRITTEN, COMPACT: Fate.KEPT}
+
+
+def test_every_kind_of_table_is_known_and_a_partitioned_one_waits_for_its_partitions(
+    empty: str, colleague: Link, cluster: Cluster
+) -> None:
+    run(colleague, "CREATE SCHEMA other; CREATE TABLE other.whole (id int, t text) PARTITION BY LIST (id)")
+    run(colleague, 'CREATE TABLE other."Part 1" PARTITION OF other.whole FOR VALUES IN (0)')
+    run(colleague, "INSERT INTO other.whole SELECT 0, 'x' FROM generate_series(1, 20000); DELETE FROM other.whole")
+    run(colleague, "CREATE MATERIALIZED VIEW seen AS SELECT 1 AS id")
+    run(colleague, "CREATE MATERIALIZED VIEW unseen AS SELECT 1 AS id WITH NO DATA")
+    run(colleague, "CREATE TABLE hidden AS SELECT 1 AS id; ALTER TABLE hidden FORCE ROW LEVEL SECURITY")
+    run(colleague, "ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
+    dbname = parse_dsn(empty)["dbname"]
+    cluster.sql(f"CREATE TABLE somebodys AS SELECT 1 AS id; ALTER DATABASE {dbname} OWNER TO postgres", dbname=dbname)
+
+    outcomes = vacuum(empty, free=64_000)
+    fates = {name: outcome.fate for name, outcome in outcomes.items()}
+    assert fates == {
+        COMPACT: Fate.KEPT,
+        BLOATED: Fate.NO_ROOM,
+        "public.somebodys": Fate.FOREIGN,
+        "public.hidden": Fate.KEPT,
+        "public.seen": Fate.KEPT,
+        "public.unseen": Fate.KEPT,
+        "other.Part 1": Fate.REWRITTEN,
+        "other.whole": Fate.WAITING,
+    }
+    assert outcomes["public.somebodys"].table.owner == "postgres"
+    every = vacuum(empty, every=True)
+    assert (every["other.whole"].fate, every["public.hidden"].fate) == (Fate.KEPT, Fate.REWRITTEN)
+    assert analyzed(colleague) == set(fates) - {"public.somebodys"}
+
+
+# Rows of every width: what fits many times into a page, a few times, and what is kept apart.
+SHAPES = {
+    "short": "SELECT i AS id, i::bigint AS a, i AS b, i::bigint AS c FROM generate_series(1, 30000) i",
+    "with nulls": "SELECT i AS id, nullif(i % 2, 0) AS a, NULL::int AS b FROM generate_series(1, 30000) i",
+    "kilobytes": "SELECT i AS id, repeat(md5(i::text), i % 50) AS a FROM generate_series(1, 3000) i",
+    "half a page": "SELECT i AS id, string_agg(md5(i::text || j), '') AS a"
+    " FROM generate_series(1, 2000) i, generate_series(1, 60) j GROUP BY i",
+    "kept apart": "SELECT i AS id, string_agg(md5(i::text || j), '') AS a, 'x' AS b"
+    " FROM generate_series(1, 500) i, generate_series(1, 300) j GROUP BY i",
+    "some kept apart": "SELECT i AS id, string_agg(md5(i::text || j), '') AS a"
+    " FROM generate_series(1, 5000) i, generate_series(1, CASE WHEN i % 20 = 0 THEN 300 ELSE 3 END) j GROUP BY i",
+    "compressed": "SELECT i AS id, repeat('all the same ' || i, 800) AS a FROM generate_series(1, 5000) i",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: str) -> None:
+    with closing(psycopg2.connect(empty)) as link, upkeep(empty) as work:
+        link.autocommit = True
+        run(link, f"CREATE TABLE one AS {SHAPES[shape]}")
+        run(link, "ALTER TABLE one ADD PRIMARY KEY (id)")
+        (table,) = tables(work.session)
+        assert measure(work.session, table).share < 0.05
+
+        run(link, "DELETE FROM one WHERE id % 3 <> 0")
+        found = measure(work.session, table)
+        assert found.bloated
+        run(link, "VACUUM FULL one")
+        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+
+
+def test_a_large_table_is_measured_by_a_sample(empty: str) -> None:
+    with closing(psycopg2.connect(empty)) as link, upkeep(empty) as work:
+        link.autocommit = True
+        run(link, "CREATE TABLE one AS SELECT i AS id, repeat('x', 400) AS a FROM generate_series(1, 100000) i")
+        (table,) = tables(work.session)
+        assert held(work.session, table).main > 2 * SAMPLED * 8192
+        assert measure(work.session, table).share < 0.08
+
+        run(link, "DELETE FROM one WHERE id % 10 < 3")
+        assert measure(work.session, table).share == pytest.approx(0.3, abs=0.06)
+
+
+def test_an_index_alone_can_be_bloated(empty: str) -> None:
+    with closing(psycopg2.connect(empty)) as link, upkeep(empty) as work:
+        link.autocommit = True
+        run(link, "CREATE TABLE one AS SELECT generate_series(1, 20000) AS id")
+        run(link, "CREATE INDEX ON one (id)")
+        run(link, "CREATE INDEX ON one (id DESC)")
+        run(link, BLOAT.format("one"))
+        run(link, "VACUUM one")
+        run(link, "INSERT INTO one SELECT generate_series(20001, 39000)")
+        (table,) = tables(work.session)
+        found = measure(work.session, table)
+        assert found.bloated
+        run(link, "VACUUM FULL one")
+        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+        assert not measure(work.session, table).bloated
