@@ -16,8 +16,8 @@ _INLINE = 2040  # bytes; a longer row has values in its TOAST table, four chunks
 _TOASTED = 1.05
 _LEAF, _ENTRY = PAGE - 40, 8  # what a btree's page holds, and an entry's own header
 _BRANCHES = 1.01  # pages above the leaves
-# A btree filled in any order is two thirds full, and one that is denser than 90 % by a rebuild comes to that again.
-_GROWN = 1.5
+# A btree that is filled in any order is two thirds full, in an unlucky one half: a rebuild gives that back for a while.
+_GROWN = 2
 # Autovacuum waits until a fifth of a table is dead: so much is how a healthy table lives, and fills again.
 BLOATED = 0.2
 # Eight pages: what a rewrite gives back below that, nobody notices.

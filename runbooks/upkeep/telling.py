@@ -61,7 +61,7 @@ def _why(one: Measured) -> str:
     if not one.table.filled:
         return "it has no rows of its own"
     if not one.table.readable:
-        return "how much is waste nobody knows, as this role may not read it; --all rewrites it"
+        return "nobody knows its waste, as this role may not read it; --all does it"
     return _waste(one)
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Link  # noqa: N812
 
 from archiver.postgres import connect, parse_dsn
-from archiver.upkeep import rewrite
+from archiver.upkeep import rewrite, watched
 from archiver.upkeep.measure import SAMPLED, held, measure, tables
 from archiver.upkeep.rewrite import Fate, Outcome, Upkeep
+from errors import ExitCode
+from inventory.load import ROOT
+from inventory.model import Environment
 from rehearsal.postgres_server import Cluster
+from rehearsal.waiting import await_condition
+from runbooks import databases
 from tests.conftest import ROLE
+from tests.fakes import rehearsal
+from tests.inside import Said, inv_inside
 
 ROWS = 20_000
 BLOAT = "DELETE FROM {} WHERE id % 20 <> 0"
@@ -236,3 +248,96 @@ def test_an_index_alone_can_be_bloated(empty: str) -> None:
         run(link, "VACUUM FULL one")
         assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
         assert not measure(work.session, table).bloated
+
+
+def test_how_far_a_rewrite_is_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watched, "NEWS_EVERY", 0.002)
+    told: list[str] = []
+    with closing(psycopg2.connect(empty)) as link, upkeep(empty, every=True) as work:
+        link.autocommit = True
+        run(link, f"CREATE TABLE one {SHAPE}; CREATE INDEX ON one (name); INSERT INTO one {FILL.format(5 * ROWS)}")
+        (outcome,) = rewrite.vacuum(work, rewrite.look(work), told.append)
+
+    assert outcome.fate is Fate.REWRITTEN
+    assert [line for line in told if line.startswith("public.one: seq scanning heap")]
+    assert [line for line in told if line.startswith("public.one: rebuilding index")]
+
+
+# `inv databases.vacuum` on one database, as a process that can be interrupted.
+PROGRAM = """
+import sys
+from invoke.program import Program
+import tasks
+from runbooks import databases
+from tests.integration.test_vacuum import only
+
+databases.load_environment = lambda *args, **kwargs: only(sys.argv[1])
+Program(namespace=tasks.namespace).run(["inv", "databases.vacuum"])
+"""
+
+
+def only(dsn: str) -> Environment:
+    """The rehearsal with one database, whose host nobody can reach."""
+    given = rehearsal()
+    master = replace(given.master, connection=parse_dsn(dsn))
+    return replace(given, databases={"master": master}, overlay=None)
+
+
+def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: Link) -> None:
+    run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")  # the rewrite waits for it
+    at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM (FULL%' AND state = 'active'"
+    program = [sys.executable, "-c", PROGRAM, empty]
+    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with upkeep(empty) as other:
+        try:
+            await_condition(lambda: other.session.row(at_work) == (1,), doing="Waiting for the rewrite", seconds=30)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=8)  # sooner than it gives up waiting for the lock
+        finally:
+            process.kill()
+            process.communicate()
+
+        assert (process.returncode, err) == (ExitCode.INTERRUPTED, "Interrupted.\n")
+        assert other.session.row(at_work) == (0,)
+
+
+@pytest.fixture
+def inv(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """`inv` where that is the only database."""
+    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: only(empty))
+    return lambda *words: inv_inside(capsys, *words)
+
+
+def test_a_dry_run_shows_what_would_be_done_and_does_nothing(colleague: Link, inv: Callable[..., Said]) -> None:
+    before = files(colleague)
+
+    said = inv("databases.vacuum", "--dry-run")
+
+    assert (said.code, said.err) == (0, "")
+    first, second, big, small = said.out.splitlines()
+    assert first == "master: the inventory does not say data_directory, so nobody looks at its free disk"
+    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, of which \d\.\d MB are waste", second)
+    assert re.fullmatch(r"master public\.bloated: would be rewritten, 9\d% of .* is waste; needs .* of free disk", big)
+    assert re.fullmatch(r"master public\.compact: would be left alone, \d% of .* MB is waste", small)
+    assert (changed(colleague, before), analyzed(colleague)) == (set(), set())
+
+
+def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
+    colleague: Link, inv: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rewrite, "PATIENCE", "100ms")
+    run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")
+    said = inv("databases.vacuum")
+    assert said.code == ExitCode.FAILED
+    assert "master public.bloated: FAILED, pid " in said.out
+    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 left alone, 1 FAILED")
+
+    run(colleague, "COMMIT")
+    said = inv("databases.vacuum", "--database=master")
+    assert (said.code, said.err) == (0, "")
+    assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
+    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 left alone$", said.out, re.MULTILINE)
+    assert "2 to rewrite" in inv("databases.vacuum", "--all").out
+
+    refused = inv("databases.vacuum", "--database=moon")
+    assert (refused.code, refused.err) == (2, "--database: expected one of master, got 'moon'.\n")

@@ -1,0 +1,169 @@
+"""Whether a table is worth a rewrite, what that needs, and how it is told: by values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from archiver.postgres import DatabaseError
+from archiver.upkeep.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
+from archiver.upkeep.rewrite import Fate, Free, Outcome
+from inventory.model import Database, Environment, Ssh
+from runbooks.upkeep import telling
+from runbooks.upkeep.free_disk import free_disk
+from tests.fakes import rehearsal
+
+MB = 1_000_000
+TABLE = Table(oid=1, schema="public", name="attempts", owner="ann")
+
+
+def found(live: int, waste: int) -> Measured:
+    return Measured(table=TABLE, bytes=live + waste, live=live, waste=waste)
+
+
+@pytest.mark.parametrize(
+    ("live", "waste", "bloated"),
+    [
+        (80 * MB, 20 * MB, False),  # a fifth is how a table lives
+        (79 * MB, 21 * MB, True),
+        (0, 8 * PAGE, True),
+        (0, 8 * PAGE - 1, False),  # nobody would notice
+        (0, 0, False),
+        (900 * MB, 100 * MB, False),
+    ],
+)
+def test_a_table_is_rewritten_from_a_fifth_of_waste_on(live: int, waste: int, bloated: bool) -> None:
+    assert found(live, waste).bloated is bloated
+
+
+def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
+    assert found(100 * MB, 900 * MB).need == 120 * MB
+    assert unmeasured(TABLE, Held(all=100 * MB)).need == 120 * MB
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "fill", "pages"),
+    [
+        (0, 0, 100, 0),
+        (1, 32, 100, 1),
+        (226, 32, 100, 1),  # 36 bytes with its pointer, in 8168
+        (227, 32, 100, 2),
+        (227, 32, 50, 3),
+        (8, 1632, 100, 2),  # four fit, not 4.99
+        (1000, 20_000, 100, 2572),  # in TOAST, with its index
+    ],
+)
+def test_the_pages_that_rows_need(rows: int, width: int, fill: int, pages: int) -> None:
+    sample = Sample(rows=rows, width=width, widths={})
+    many = Held(all=99_999 * PAGE, main=99_999 * PAGE)
+    assert measured(replace(TABLE, fill=fill), many, [], sample).live == pages * PAGE
+
+
+def test_more_than_there_is_is_no_waste() -> None:
+    one = measured(TABLE, Held(all=PAGE, main=PAGE), [], Sample(rows=1000, width=100, widths={}))
+    assert (one.live, one.waste) == (PAGE, 0)
+
+
+@pytest.mark.parametrize(
+    ("pages", "columns", "live", "waste"),
+    [
+        (29, ("id",), 29, 0),  # 10,000 entries of 20 bytes, 90 % of 8152 a page, a root and what lies between
+        (60, ("id",), 30, 0),  # filled in any order, it would be so again
+        (61, ("id",), 30, 31),
+        (400, None, 400, 0),  # nobody knows
+        (61, ("id", "name"), 52, 0),
+    ],
+)
+def test_the_pages_that_an_index_needs(pages: int, columns: tuple[str, ...] | None, live: int, waste: int) -> None:
+    sample = Sample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
+    one = measured(TABLE, Held(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
+    assert (one.live, one.waste) == (live * PAGE, waste * PAGE)
+
+
+BIG = found(20 * MB, 180 * MB)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        (Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
+        (Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
+        (
+            Outcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
+            "NO ROOM, it needs 24 MB of free disk, and 9 bytes are free",
+        ),
+        (Outcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
+        (Outcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
+    ],
+)
+def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None:
+    assert telling.outcome_line(outcome) == f"public.attempts: {line}"
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (replace(TABLE, permitted=False), "it belongs to ann"),
+        (replace(TABLE, filled=False), "it has no rows of its own"),
+        (
+            replace(TABLE, readable=False),
+            "nobody knows its waste, as this role may not read it; --all does it",
+        ),
+    ],
+)
+def test_why_a_table_is_left_alone_is_said(table: Table, why: str) -> None:
+    outcome = Outcome(measured=unmeasured(table, Held()), fate=Fate.KEPT)
+    assert telling.outcome_line(outcome) == f"public.attempts: left alone, {why}"
+
+
+def test_a_database_is_summed_up() -> None:
+    done = [
+        Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
+        Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
+    ]
+    assert telling.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
+    assert telling.summary([*done, Outcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
+
+
+def at_home(tmp_path: Path) -> Environment:
+    """The rehearsal, on the host of master."""
+    (tmp_path / "host").write_text("db-master\n")
+    return replace(rehearsal(), host_name_file=str(tmp_path / "host"))
+
+
+def asked(environment: Environment, database: Database, ask: Callable[[Free], object]) -> tuple[object, list[str]]:
+    """What came of asking for the free disk, and the warnings."""
+    warnings: list[str] = []
+    with free_disk(environment, database, warnings.append) as free:
+        return ask(free), warnings
+
+
+def test_on_its_own_host_the_disk_is_looked_at_without_a_link(tmp_path: Path) -> None:
+    environment = at_home(tmp_path)
+    free, warnings = asked(environment, replace(environment.master, data_directory=str(tmp_path)), lambda free: free())
+    assert isinstance(free, int)
+    assert free > 0
+    assert warnings == []
+
+
+def test_a_disk_that_nobody_knows_is_told_once_and_keeps_nobody_from_work(tmp_path: Path) -> None:
+    environment = at_home(tmp_path)
+    lost = replace(environment.master, data_directory=str(tmp_path / "not there"))
+    found, warnings = asked(environment, lost, lambda free: (free(), free()))
+    assert (found, len(warnings)) == ((None, None), 1)
+    assert warnings[0].startswith("master: nobody knows its free disk, going on without: df exited 1: ")
+
+    assert asked(environment, environment.master, lambda free: free()) == (
+        None,
+        ["master: the inventory does not say data_directory, so nobody looks at its free disk"],
+    )
+    far = replace(environment.shards[0], data_directory="/data")
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.touch()
+    out_of_reach = replace(environment, ssh=Ssh(known_hosts=str(known_hosts), connect_timeout=1))
+    found, warnings = asked(out_of_reach, far, lambda free: free())
+    assert found is None
+    assert "Connecting to db-shard-1" in warnings[0]
