@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
 
     DONE = 0
     USAGE = 2  # the words or the inventory are wrong; nothing was touched
-    FAILED = 10  # a step, or a school, failed
+    FAILED = 10  # a step, a school or a table failed
     ABORTED = 11  # the operator stopped
     UNKNOWN = 12  # an outcome nobody knows is left
     DEBT = 13  # something is still switched off, and nothing else applies

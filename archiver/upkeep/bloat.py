@@ -20,8 +20,8 @@ _BRANCHES = 1.01  # pages above the leaves
 _GROWN = 2
 # Autovacuum waits until a fifth of a table is dead: so much is how a healthy table lives, and fills again.
 BLOATED = 0.2
-# Eight pages: what a rewrite gives back below that, nobody notices.
-WORTH = 8 * PAGE
+# Rows, TOAST and each index end with a page that is not full: below this the measure says nothing.
+WORTH = 4 * PAGE
 _MARGIN = 1.2  # of the free disk that a rewrite needs: the sort of an index, and what the sample does not see
 
 

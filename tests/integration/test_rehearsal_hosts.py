@@ -298,12 +298,18 @@ def test_a_snapshot_can_be_started(running: Lab) -> None:
         postgres_server.remove(copy)
 
 
-def test_the_ordinary_role_vacuums_in_full(running: Lab) -> None:
+def test_the_ordinary_role_vacuums_on_the_server_itself(running: Lab) -> None:
     command, server = running.environment.commands["vacuum.full"], running.primary("db-shard-3")
     begun = server.sql("SELECT now()")
 
-    assert running.type("db-shard-3", command.format(dbname="apangea")).code == 0
+    said = running.type("db-shard-3", command.format(database="shard_3"))
 
+    assert (said.code, said.error) == (0, "")
+    lines = said.text.splitlines()
+    assert all(line.startswith("shard_3") for line in lines)
+    assert lines[0].startswith("shard_3: ")  # and not that nobody knows its free disk
+    assert " tables, " in lines[0]
+    assert " left alone" in lines[-1]
     query = f"SELECT count(*) > 5, bool_and(last_analyze > '{begun}') FROM pg_stat_user_tables"
     assert server.sql(query, dbname="apangea") == "t|t"
 

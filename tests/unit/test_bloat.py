@@ -29,8 +29,8 @@ def found(live: int, waste: int) -> Measured:
     [
         (80 * MB, 20 * MB, False),  # a fifth is how a table lives
         (79 * MB, 21 * MB, True),
-        (0, 8 * PAGE, True),
-        (0, 8 * PAGE - 1, False),  # nobody would notice
+        (0, 4 * PAGE, True),
+        (0, 4 * PAGE - 1, False),  # pages that are not full
         (0, 0, False),
         (900 * MB, 100 * MB, False),
     ],
