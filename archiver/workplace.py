@@ -120,6 +120,13 @@ class Workplace:
             yield
 
 
+@contextmanager
+def alone_in(session: Session) -> Iterator[None]:
+    """Keeps everybody else off one database while the block runs: its tables are out of reach meanwhile."""
+    with _held([(session, _LOCK, _EVERYTHING)]):
+        yield
+
+
 _EVERYTHING = "cutover"
 _LOCK = "pg_try_advisory_lock"
 _LOCK_SHARED = "pg_try_advisory_lock_shared"

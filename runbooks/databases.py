@@ -11,6 +11,7 @@ from invoke.exceptions import Exit
 from archiver.setup import upkeep_sessions
 from archiver.upkeep import rewrite
 from archiver.upkeep.rewrite import UNDONE, Finding, Outcome, Upkeep
+from archiver.workplace import alone_in
 from errors import ExitCode, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
@@ -78,9 +79,10 @@ def _shown(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]
 
 def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
     outcomes = []
-    for outcome in rewrite.vacuum(upkeep, found, lambda line: say(clean(f"{name} {line}"))):
-        say(clean(f"{name} {telling.outcome_line(outcome)}"))
-        outcomes.append(outcome)
+    with alone_in(upkeep.session):
+        for outcome in rewrite.vacuum(upkeep, found, lambda line: say(clean(f"{name} {line}"))):
+            say(clean(f"{name} {telling.outcome_line(outcome)}"))
+            outcomes.append(outcome)
     say(f"{name}: {telling.summary(outcomes)}")
     return outcomes
 

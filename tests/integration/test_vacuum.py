@@ -283,11 +283,17 @@ def only(dsn: str) -> Environment:
     return replace(given, databases={"master": master}, overlay=None)
 
 
+def deaf() -> None:
+    """What is begun as a detached job is begun deaf to Ctrl-C, and must listen by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: Link) -> None:
     run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")  # the rewrite waits for it
     at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM (FULL%' AND state = 'active'"
     program = [sys.executable, "-c", PROGRAM, empty]
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(program, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, preexec_fn=deaf)
     with upkeep(empty) as other:
         try:
             await_condition(lambda: other.session.row(at_work) == (1,), doing="Waiting for the rewrite", seconds=30)
@@ -338,6 +344,13 @@ def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
     assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
     assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 left alone$", said.out, re.MULTILINE)
     assert "2 to rewrite" in inv("databases.vacuum", "--all").out
+
+    run(
+        colleague,
+        "SET application_name = 'archive.all by ann'; SELECT pg_advisory_lock(hashtextextended('cutover', 0))",
+    )
+    locked = inv("databases.vacuum")
+    assert (locked.code, "archive.all by ann is at work there" in locked.err) == (ExitCode.LOCKED, True)
 
     refused = inv("databases.vacuum", "--database=moon")
     assert (refused.code, refused.err) == (2, "--database: expected one of master, got 'moon'.\n")
