@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from runbooks import cutover
 from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.fleet import Fleet
 from runbooks.nights import logbook
+from runbooks.upkeep.free_disk import free_disk
 from tests.labs import Lab, just_now, runs, started, started_from
 
 FEW = lab.FEWEST_SCHOOLS
@@ -312,6 +314,17 @@ def test_the_ordinary_role_vacuums_on_the_server_itself(running: Lab) -> None:
     assert " left alone" in lines[-1]
     query = f"SELECT count(*) > 5, bool_and(last_analyze > '{begun}') FROM pg_stat_user_tables"
     assert server.sql(query, dbname="apangea") == "t|t"
+
+
+def test_the_free_disk_of_a_server_is_known_elsewhere_too(running: Lab) -> None:
+    warnings: list[str] = []
+    database = running.environment.databases["shard_3"]
+    with free_disk(running.environment, database, warnings.append) as free:
+        found = free()
+
+    assert warnings == []
+    assert database.data_directory is not None
+    assert found == pytest.approx(shutil.disk_usage(database.data_directory).free, rel=0.1)
 
 
 def test_the_debug_host_has_the_tool(running: Lab) -> None:
