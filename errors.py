@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import partial
 
 
 class ExitCode(IntEnum):
@@ -41,6 +42,11 @@ class Problems(UsageError):
     def __init__(self, summary: str, problems: Sequence[str], *, hint: str = "") -> None:
         super().__init__("\n".join([summary, *(f"  - {problem}" for problem in problems)]), hint=hint)
         self.problems = tuple(problems)
+        self._summary = summary
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that a worker process can hand it on."""
+        return partial(Problems, hint=self.hint), (self._summary, self.problems)
 
 
 class RefusedError(CutoverError):

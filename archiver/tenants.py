@@ -54,6 +54,11 @@ def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[
     return _select(master, table, SQL("t.{} = %s").format(Identifier(customer.column)), (customer_id,))
 
 
+def of_ids(master: Session, table: TenantTable, ids: Collection[int]) -> tuple[Tenant, ...]:
+    """The live tenants of these ids."""
+    return _select(master, table, SQL("t.{} = ANY(%s)").format(Identifier(table.key)), (list(ids),))
+
+
 def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tenant, ...]:
     """Every live tenant that is not excluded."""
     return tuple(tenant for tenant in _select(master, table, SQL("true"), ()) if not exclude.leaves_out(tenant))

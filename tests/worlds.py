@@ -11,6 +11,7 @@ import psycopg2
 
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive, chosen
+from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.reclaim import unfit
 from archiver.bulk.whole import archive_many
 from archiver.catalog import Part
@@ -86,14 +87,14 @@ class World:
         pretend: bool = False,
         way: Callable[[str], None] = lambda told: None,
         tell: Callable[[Outcome], None] | None = None,
-        memory: int = 1 << 28,
+        engine: Engine = IN_TURN,
     ) -> list[Outcome]:
         """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
         order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend)
         with self.archiver() as archiver, archiver.place.alone():
             everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
             wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
-            return archive_many(archiver, wanted, order, tell or raise_failure, way, memory)
+            return archive_many(archiver, wanted, order, tell or raise_failure, way, engine)
 
     def restore(
         self,

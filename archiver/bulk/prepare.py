@@ -13,30 +13,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archiver import bundle
-from archiver.archive import Archiver, Outcome, Packed, Tell, fetch, new_location, pack
+from archiver.archive import Archiver, Outcome, Packed, fetch, new_location, pack
 from archiver.bulk import passes, states
 from archiver.bulk.states import Stored
+from archiver.bulk.units import Unit
 from archiver.extract import Extract
 from archiver.folders import work_folder
 from archiver.proving.verify import Verified, belongs_to, verify_together
 from archiver.records import Order, Record
 from archiver.storage import Bucket
-from archiver.tenants import Tenant
+from archiver.tenants import Tenant, of_ids
 from errors import CutoverError
 
 TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants that are stored and verified together, and bytes of their rows
 AT_ONCE = 4  # requests to the store
+_OF_ROWS = 4  # the part of the memory that rows may take while they are sorted
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unit:
-    """What is done with the tenants of one shard."""
-
+class _Preparing:
     archiver: Archiver
     order: Order
-    tell: Tell
     work: Path
     pool: Executor  # for requests to the store
+    outcomes: list[Outcome] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -45,29 +45,29 @@ class Unit:
         try:
             yield
         except CutoverError as error:
-            self.tell(Outcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
+            seconds = time.monotonic() - self.began
+            self.outcomes.append(Outcome(tenant_id=tenant_id, seconds=seconds, error=error))
 
 
-def prepare(
-    archiver: Archiver, shard: str, tenants: Sequence[Tenant], order: Order, memory: int, tell: Tell
-) -> list[Outcome]:
-    """Extracts, packs, stores and verifies; the outcomes of those whose archives are verified.
+def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[Outcome]:
+    """Extracts, packs, stores and verifies; what became of each tenant.
 
-    One that fails is left as it was and told, the others go on. At most `memory` bytes of rows lie in memory.
+    One that fails is left as it was, the others go on. `memory` is what all of it may take, in bytes.
     """
-    outcomes: list[Outcome] = []
+    place, order = archiver.place, unit.order
+    tenants = of_ids(place.master, archiver.model.tenant, unit.tenant_ids)
     with work_folder(archiver.work) as work, (work / "rows").open("w+b") as file, ThreadPoolExecutor(AT_ONCE) as pool:
-        unit = Unit(archiver=archiver, order=order, tell=tell, work=work, pool=pool)
-        begun = {} if order.pretend else _begin(unit, tenants)
-        found = passes.extract(archiver.place.site(shard), archiver.model, tenants, order.year, file, memory)
+        preparing = _Preparing(archiver=archiver, order=order, work=work, pool=pool)
+        begun = {} if order.pretend else _begin(preparing, tenants)
+        found = passes.extract(place.site(unit.shard), archiver.model, tenants, order.year, file, memory // _OF_ROWS)
         for several in _several(found):
-            proven = _pretended(unit, several) if order.pretend else _stored_and_proven(unit, several, begun)
-            outcomes += map(_outcome, proven)
-    return outcomes
+            proven = _pretended(preparing, several) if order.pretend else _stored_and_proven(preparing, several, begun)
+            preparing.outcomes.extend(map(_outcome, proven))
+    return preparing.outcomes
 
 
-def _begin(unit: Unit, tenants: Sequence[Tenant]) -> dict[int, Record]:
-    archiver, order = unit.archiver, unit.order
+def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[int, Record]:
+    archiver, order = preparing.archiver, preparing.order
     locations = [new_location(archiver, order.year, tenant.id) for tenant in tenants]
     return states.start(archiver.place.master, tenants, order, locations, archiver.keys.recipients)
 
@@ -96,32 +96,32 @@ def _size(extract: Extract) -> int:
     return sum(member.bytes for member in extract.manifest.members.values())
 
 
-def _pretended(unit: Unit, several: Sequence[Extract]) -> list[Proven]:
-    packed = [pack(unit.archiver, extract, unit.work) for extract in several]
-    return _proven(unit, [(one, one.path) for one in packed])
+def _pretended(preparing: _Preparing, several: Sequence[Extract]) -> list[Proven]:
+    packed = [pack(preparing.archiver, extract, preparing.work) for extract in several]
+    return _proven(preparing, [(one, one.path) for one in packed])
 
 
-def _stored_and_proven(unit: Unit, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[Proven]:
+def _stored_and_proven(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[Proven]:
     """Proves what the store gives back, not what was sent."""
-    master = unit.archiver.place.master
-    stored = _stored(unit, several, begun)
+    master = preparing.archiver.place.master
+    stored = _stored(preparing, several, begun)
     states.stored(master, stored)
-    proven = _proven(unit, _fetched(unit, stored))
+    proven = _proven(preparing, _fetched(preparing, stored))
     states.verified(master, {begun[one.tenant_id].id: one.proof.seconds for one in proven})
     return proven
 
 
-def _stored(unit: Unit, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[Stored]:
+def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[Stored]:
     """Packs one tenant while those before it are on their way to the store."""
-    unit.archiver.schemas.keep(several[0].manifest.schemas.values(), unit.work)
+    preparing.archiver.schemas.keep(several[0].manifest.schemas.values(), preparing.work)
     ways: list[tuple[int, Future[Stored]]] = []
     for extract in several:
-        packed = pack(unit.archiver, extract, unit.work)
+        packed = pack(preparing.archiver, extract, preparing.work)
         record = begun[extract.tenant.id]
-        ways.append((record.tenant_id, unit.pool.submit(_put, unit.archiver.bucket, record, packed)))
+        ways.append((record.tenant_id, preparing.pool.submit(_put, preparing.archiver.bucket, record, packed)))
     stored = []
     for tenant_id, way in ways:
-        with unit.leaving_alone(tenant_id):
+        with preparing.leaving_alone(tenant_id):
             stored.append(way.result())
     return stored
 
@@ -132,30 +132,30 @@ def _put(bucket: Bucket, record: Record, packed: Packed) -> Stored:
     return Stored(record=replace(record, size=packed.digests.size, sha256=packed.digests.sha256), packed=packed)
 
 
-def _fetched(unit: Unit, stored: Sequence[Stored]) -> list[tuple[Packed, Path]]:
-    folder = unit.work / "fetched"
-    ways = [(one, unit.pool.submit(fetch, unit.archiver.bucket, one.record, folder)) for one in stored]
+def _fetched(preparing: _Preparing, stored: Sequence[Stored]) -> list[tuple[Packed, Path]]:
+    folder = preparing.work / "fetched"
+    ways = [(one, preparing.pool.submit(fetch, preparing.archiver.bucket, one.record, folder)) for one in stored]
     fetched = []
     for one, way in ways:
-        with unit.leaving_alone(one.record.tenant_id):
+        with preparing.leaving_alone(one.record.tenant_id):
             fetched.append((one.packed, way.result()))
     return fetched
 
 
-def _proven(unit: Unit, packed: Sequence[tuple[Packed, Path]]) -> list[Proven]:
+def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> list[Proven]:
     """Proves what lies at these paths; the files go."""
-    archiver, archives = unit.archiver, []
+    archiver, archives = preparing.archiver, []
     with ExitStack() as files:
         for one, path in packed:
-            with unit.leaving_alone(one.extract.tenant.id):
+            with preparing.leaving_alone(one.extract.tenant.id):
                 archive = files.enter_context(bundle.opened(path, archiver.keys))
-                belongs_to(archive, one.extract.tenant.id, unit.order.year)
+                belongs_to(archive, one.extract.tenant.id, preparing.order.year)
                 archives.append((one, archive))
             path.unlink()
         proofs = verify_together([archive for _, archive in archives], archiver.ground, archiver.model)
     proven = []
     for (one, _), proof in zip(archives, proofs, strict=True):
-        with unit.leaving_alone(one.extract.tenant.id):
+        with preparing.leaving_alone(one.extract.tenant.id):
             if isinstance(proof, CutoverError):
                 raise proof
             proven.append(Proven(tenant_id=one.extract.tenant.id, packed=one, proof=proof))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from archiver.postgres import SQL, Composable, Identifier
 from archiver.reclaiming import marker
 from archiver.reclaiming.reclaim import DELETED
 from archiver.reclaiming.unchanged import Stored, prove_shape
-from archiver.records import Record, State
+from archiver.records import Record
 from archiver.schema import TENANT, identifier
 from archiver.selection import Key
 from archiver.workplace import Site, Workplace
@@ -69,14 +70,17 @@ def unfit(model: Model, site: Site, depth: Depth) -> str | None:
     return None
 
 
-def empty_shard(work: Work, shard: str, wanted: Sequence[Record]) -> dict[int, CutoverError]:
-    """Deletes verified tenants in their shard, with the markers that say so; returns those that failed, and why.
+def empty_shard(work: Work, site: Site, wanted: Sequence[Record]) -> dict[int, CutoverError]:
+    """Deletes tenants, whose records say so, in their shard, with markers; returns those that failed, and why.
 
     Both databases are proved before. A set that can't be deleted as a whole raises; then nothing was.
     """
-    site = work.place.site(shard)
-    states.move(site.master, wanted, State.DELETING)
-    with site.master.rolled_back("REPEATABLE READ"), site.sessions[SHARD].rolled_back():
+    with ExitStack() as stack:
+        # Master is only looked at, and several shards may be at it.
+        reader = stack.enter_context(closing(work.place.open(MASTER)))
+        site = replace(site, sessions={**site.sessions, MASTER: reader})
+        stack.enter_context(reader.rolled_back("REPEATABLE READ"))
+        stack.enter_context(site.sessions[SHARD].rolled_back())
         chosen = _locked(work, site, SHARD, wanted)
         found = maps.make(site, work.model, [record.tenant_id for record in wanted])
         counts = proof.counted(found, work.model.tables, wanted)
@@ -89,7 +93,7 @@ def empty_shard(work: Work, shard: str, wanted: Sequence[Record]) -> dict[int, C
             _delete(going, SHARD, chosen, _sums(counts, SHARD, rest, going))
             contents = _markers(going, counts, rest)
             notes.mark_all(site.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest])
-            site.sessions[SHARD].commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in {shard}")
+            site.sessions[SHARD].commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in {site.shard}")
     return failed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,8 +16,9 @@ from typing import Any
 from archiver import notes, records
 from archiver.archive import Archiver, Outcome, Tell, archive, opened
 from archiver.bulk import reclaim, states
-from archiver.bulk.prepare import prepare
+from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.reclaim import Gone, TellWay, Work
+from archiver.bulk.units import split
 from archiver.catalog import MASTER
 from archiver.coverage import completeness
 from archiver.coverage.live import sizes
@@ -28,8 +30,6 @@ from archiver.records import Order, Record, State
 from archiver.tenants import Tenant
 from errors import CutoverError, UnknownError
 
-MEMORY = 1 << 30  # bytes
-_OF_ROWS = 4  # the part of it that rows may take
 FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)
 
 
@@ -41,7 +41,7 @@ class _Run:
     order: Order
     tell: Tell
     way: TellWay
-    memory: int
+    engine: Engine
     tenants: Mapping[int, Tenant]
     began: float = field(default_factory=time.monotonic)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -75,7 +75,7 @@ def archive_many(
     order: Order,
     tell: Tell,
     way: TellWay = lambda told: None,
-    memory: int = MEMORY,
+    engine: Engine = IN_TURN,
 ) -> list[Outcome]:
     """Archives tenants in sets; one that fails is left as it was and reported, the others go on.
 
@@ -85,7 +85,7 @@ def archive_many(
     archiver.model.rule(order.depth)
     completeness.prove(archiver.place)
     run = _Run(
-        archiver=archiver, order=order, tell=tell, way=way, memory=memory, tenants={one.id: one for one in tenants}
+        archiver=archiver, order=order, tell=tell, way=way, engine=engine, tenants={one.id: one for one in tenants}
     )
     if not tenants:
         return []
@@ -93,8 +93,7 @@ def archive_many(
         way(f"one by one: {reason}")
         return archive(archiver, tenants, order, tell)
     half_way, fresh = _sorted_out(run, tenants)
-    for shard, group in groupby(sorted(fresh, key=attrgetter("shard", "id")), attrgetter("shard")):
-        _prepare(run, shard, list(group))
+    _prepare(run, fresh)
     if not order.pretend:
         _reclaim(run, half_way, fresh)
     return run.outcomes
@@ -141,25 +140,24 @@ def _noted(run: _Run, wanted: Iterable[Record]) -> dict[int, dict[str, Any]]:
     return noted
 
 
-def _prepare(run: _Run, shard: str, tenants: Sequence[Tenant]) -> None:
-    """From rows to verified archives; where the pass itself fails, all of them are left alone."""
-    left = {tenant.id for tenant in tenants} - _verified_before(run, tenants)
-    wanted = [tenant for tenant in tenants if tenant.id in left]
-    try:
-        done = prepare(run.archiver, shard, wanted, run.order, run.memory // _OF_ROWS, run.end) if wanted else []
-    except CutoverError as error:
-        run.archiver.place.forget_schemas()  # a migration may be what went wrong
-        told = {outcome.tenant_id for outcome in run.outcomes}
-        for tenant_id in sorted(left - told):
-            run.fail(tenant_id, error)
-        return
-    if run.order.pretend:
-        for outcome in done:
-            run.end(outcome)
+def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
+    """From rows to verified archives, unit by unit; where a unit itself fails, what it did not verify is left alone."""
+    before = _verified(run, fresh)
+    wanted = [tenant for tenant in fresh if tenant.id not in before]
+    for ended in run.engine.run(split(wanted, run.order, run.engine.workers), run.archiver):
+        verified = _verified(run, [run.tenants[one] for one in ended.unit.tenant_ids])
+        told = {outcome.tenant_id for outcome in ended.outcomes}
+        for outcome in ended.outcomes:
+            if outcome.error or run.order.pretend:
+                run.end(outcome)
+        for tenant_id in ended.unit.tenant_ids:
+            if ended.error and tenant_id not in verified | told:
+                run.fail(tenant_id, ended.error)
 
 
-def _verified_before(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
-    """Whom a run of this night that was cut off had verified already; the proof at the delete tells what changed."""
+def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
+    """Whose archives are verified, now or by a run of this night that was cut off; the proof at the delete tells what
+    changed since."""
     if run.order.pretend:
         return set()
     found = records.of_tenants(run.archiver.place.master, [tenant.id for tenant in tenants])
@@ -187,20 +185,32 @@ def _reclaim(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> 
         if archiver.model.tenant.shard is None:
             states.move(archiver.place.master, wanted, State.DELETING)
         else:
-            for shard, group in _by_shard(wanted):
-                _empty_shard(run, work, shard, group)
+            _empty_shards(run, work, wanted)
         _empty_master(run, work, [*half_way, *wanted])
 
 
-def _empty_shard(run: _Run, work: Work, shard: str, wanted: Sequence[Record]) -> None:
-    master = run.archiver.place.master
+def _empty_shards(run: _Run, work: Work, wanted: Sequence[Record]) -> None:
+    """Several shards at once; each on the connection that holds its lock, so that nobody deletes who lost that."""
+    place = run.archiver.place
+    states.move(place.master, wanted, State.DELETING)
+    with ThreadPoolExecutor(run.engine.workers) as pool:
+        ways = [
+            (group, pool.submit(reclaim.empty_shard, work, place.site(shard), group))
+            for shard, group in _by_shard(wanted)
+        ]
+        for group, way in ways:
+            _settle_shard(run, group, way)
+
+
+def _settle_shard(run: _Run, wanted: Sequence[Record], way: Future[dict[int, CutoverError]]) -> None:
     try:
-        failed = reclaim.empty_shard(work, shard, wanted)
+        failed = way.result()
     except CutoverError as error:
         _not_as_a_set(run, wanted, error)
         return
     # Their archives are not what is live: the next run makes new ones.
-    states.move(master, [record for record in wanted if record.tenant_id in failed], State.STORED)
+    left_alone = [record for record in wanted if record.tenant_id in failed]
+    states.move(run.archiver.place.master, left_alone, State.STORED)
     for tenant_id, reason in failed.items():
         run.fail(tenant_id, reason)
 

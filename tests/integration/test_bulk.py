@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import pytest
 from archiver import tenants
 from archiver.archive import Archiver
 from archiver.bulk import passes, reclaim
+from archiver.bulk.engines import Processes
 from archiver.coverage import completeness
 from archiver.extract import Extract, extract
 from archiver.tenants import Exclude, Tenant
 from inventory.model import Depth
+from rehearsal.waiting import await_condition
 from tests import oracle
 from tests.conftest import ROLE
 from tests.worlds import SHARDS, YEAR, World, same, school_ids, sql
@@ -63,6 +67,26 @@ def test_together_leaves_what_one_by_one_would_leave_and_all_come_back(world: Wo
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
     same(before, oracle.snapshot(world.dsns))
+
+
+def test_worker_processes_leave_the_same_also_when_one_is_killed(world: World) -> None:
+    expected = oracle.expected_after_archiving(world.dsns, SOME, "all")
+    engine = Processes(environment=world.environment, purpose="test", identity="", workers=2)
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        await_condition(lambda: bool(multiprocessing.active_children()), doing="Waiting for a worker", seconds=30)
+        victim = multiprocessing.active_children()[0]
+        victim.kill()
+        killed.append(victim.pid or 0)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    world.archive_together(*SOME, engine=engine)
+    killer.join()
+
+    assert killed
+    same(expected, oracle.snapshot(world.dsns))
 
 
 def before_calling(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> None:
