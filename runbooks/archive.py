@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -12,6 +13,7 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver, archive, chosen
+from archiver.bulk.engines import IN_TURN, MEMORY, Engine, Processes
 from archiver.bulk.whole import archive_many
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
@@ -24,7 +26,7 @@ from runbooks.archives.archived import excluded_at
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_size, task
 
 HELP = {
     "env": ENV,
@@ -32,6 +34,8 @@ HELP = {
     "depth": "all, or students: school and staff stay live",
     "pretend": "archive up to the verification; store, delete and record nothing",
     "identity": f"only where a deletion that was cut off must put rows back: {IDENTITY}",
+    "workers": "how many processes prepare archives; as many as there are cores, if left out",
+    "memory": "what each of them may take, such as 512MiB; 1GiB if left out",
     "here": "do it on this machine, not on the debug host",
     "yes-production": "say it where the environment is production",
 }
@@ -74,6 +78,8 @@ def customer(
     depth: str = "all",
     pretend: bool = False,
     identity: str = "",
+    workers: str = "",
+    memory: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -84,14 +90,21 @@ def customer(
     if belongs_elsewhere(environment, here=here):
         raise Exit(
             code=forward(
-                environment, "archive.customer", customer, date=date, depth=depth, pretend=pretend, identity=identity
+                environment,
+                "archive.customer",
+                customer,
+                date=date,
+                depth=depth,
+                pretend=pretend,
+                identity=identity,
+                workers=workers,
+                memory=memory,
             )
         )
-    with (
-        open_archiver(environment, f"archive.customer {customer_id}", identity=identity) as archiver,
-        archiver.place.alone(),
-    ):
-        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order)
+    purpose = f"archive.customer {customer_id}"
+    engine = processes(environment, purpose, identity, workers, memory)
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
+        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, engine)
 
 
 @task(
@@ -115,6 +128,8 @@ def all_(
     depth: str = "",
     pretend: bool = False,
     identity: str = "",
+    workers: str = "",
+    memory: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -130,12 +145,22 @@ def all_(
         lists = {"exclude_schools": _list(left_out.tenants), "exclude_customers": _list(left_out.customers)}
         raise Exit(
             code=forward(
-                environment, "archive.all", date=date, depth=depth, pretend=pretend, identity=identity, **lists
+                environment,
+                "archive.all",
+                date=date,
+                depth=depth,
+                pretend=pretend,
+                identity=identity,
+                workers=workers,
+                memory=memory,
+                **lists,
             )
         )
-    with open_archiver(environment, f"archive.all {night}", identity=identity) as archiver, archiver.place.alone():
+    purpose = f"archive.all {night}"
+    engine = processes(environment, purpose, identity, workers, memory)
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
         left_out = choice.joined(left_out, excluded_at(environment, night))
-        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order)
+        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, engine)
 
 
 def parse_depth(text: str) -> Depth:
@@ -157,10 +182,24 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
     return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
 
 
-def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> None:
+def processes(environment: Environment, purpose: str, identity: str, workers: str, memory: str) -> Processes:
+    """The worker processes that an operator's words ask for; UsageError where they mean nothing."""
+    return Processes(
+        environment=environment,
+        purpose=purpose,
+        identity=identity,
+        workers=parse_id(workers, "--workers") if workers else os.cpu_count() or 1,
+        memory=parse_size(memory, "--memory") if memory else MEMORY,
+    )
+
+
+def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine: Engine = IN_TURN) -> None:
     noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
     tell = teller(len(tenants), partial(telling.outcome_line, noun, pretend=pretend), alone=alone)
-    outcomes = archive(archiver, tenants, order, tell) if alone else archive_many(archiver, tenants, order, tell, say)
+    if alone:
+        outcomes = archive(archiver, tenants, order, tell)
+    else:
+        outcomes = archive_many(archiver, tenants, order, tell, say, engine)
     settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 

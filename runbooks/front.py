@@ -27,6 +27,7 @@ from runbooks.engine.redactor import redactor_for
 
 DEFAULT_ENVIRONMENT = "rehearsal"
 ENV = "environment (inventory/*.yaml); rehearsal unless CUTOVER_ENV says otherwise"  # the option's help
+UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 HELP_WORDS = ("--help", "-h")
 LONGEST_ID = 18  # digits; what always fits PostgreSQL's bigint
 
@@ -110,6 +111,15 @@ def parse_id(text: str, noun: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID and int(text) > 0):
         raise UsageError(f"{noun}: {_expected('an id (a positive whole number)', text)}.", hint=f"Example: {noun} 13")
     return int(text)
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes, written with a unit: 512MiB; UsageError for anything else."""
+    for unit, factor in UNITS.items():
+        number = text.removesuffix(unit)
+        if number != text and number.isascii() and number.isdigit() and int(number):
+            return int(number) * factor
+    raise UsageError(f"{option}: {_expected('a size', text)}.", hint=f"Example: {option}=512MiB, or 2GiB")
 
 
 def load_environment(env: str, *, yes_production: bool = False, read_only: bool = False) -> Environment:
