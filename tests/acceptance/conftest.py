@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ import pytest
 from inventory.load import ROOT
 from rehearsal import lab
 from rehearsal.endpoints import Endpoints
-from tests.inside import Said
+from tests.inside import Said, inv_inside
+
+Typed = Callable[..., Said]  # the words after `inv`
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,14 @@ def running() -> Iterator[Lab]:
     yield Lab(home, lab.up(home))
     lab.down(home)
     shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def typed(running: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """The same words with the operator's half in this process; the debug host's is one of its own there, as ever."""
+    monkeypatch.setenv("REHEARSAL_HOME", str(running.home))
+    monkeypatch.setenv("CUTOVER_ENV", "rehearsal")
+    return partial(inv_inside, capsys)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`inv archive.…` and `inv restore.…` as processes, forwarded to the debug host of a running rehearsal."""
+"""`inv archive.…` and `inv restore.…`, forwarded to the debug host of a running rehearsal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 from pyrage import x25519
 
 from tests import oracle
-from tests.acceptance.conftest import Lab, inv
+from tests.acceptance.conftest import Lab, Typed, inv
 from tests.inside import inv_inside
 from tests.worlds import same
 
 TODAY = "--date=2014-08-15"
 
 
-def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: Lab) -> None:
+def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: Lab, typed: Typed) -> None:
     before = oracle.snapshot(running.endpoints.databases)
     expected = oracle.expected_after_archive(running.endpoints.databases, 13, "all")
 
@@ -31,18 +31,18 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
     found = oracle.snapshot(running.endpoints.databases)
     assert found == expected, oracle.difference(expected, found)
 
-    listed = [json.loads(line) for line in running.inv("archive.list", "--json").out.splitlines()]
+    listed = [json.loads(line) for line in typed("archive.list", "--json").out.splitlines()]
     assert [(record["tenant_id"], record["year"], record["state"]) for record in listed] == [(13, 2013, "archived")]
-    shown = running.inv("archive.show", "13").out
+    shown = typed("archive.show", "13").out
     assert "2013_school_13.tar.gz" in shown
     assert re.search(r"^  master\.users: \d+(, \d+)*$", shown, re.MULTILINE), shown  # shared teachers, by their ids
 
-    looked_at_from_outside(running)
+    looked_at_from_outside(running, typed)
 
-    again = running.inv("archive.school", "13", TODAY)
+    again = typed("archive.school", "13", TODAY)
     assert (again.code, "School 13 is archived already for 2013." in again.out + again.err) == (2, True)
 
-    checked, planned = running.inv("archive.check-stored"), running.inv("restore.plan", "13")
+    checked, planned = typed("archive.check-stored"), typed("restore.plan", "13")
     assert (checked.code, checked.out.count(": OK")) == (0, 2)
     assert (planned.code, "It can be restored." in planned.out) == (0, True)
 
@@ -53,25 +53,25 @@ def test_a_school_goes_out_and_comes_back_from_the_operators_machine(running: La
     assert found == before, oracle.difference(before, found)
 
 
-def looked_at_from_outside(running: Lab) -> None:
+def looked_at_from_outside(running: Lab, typed: Typed) -> None:
     """School 13 is archived; nothing changes."""
     classrooms = running.inv("archive.cat", "13", "classrooms", "--header").out.splitlines()
     assert classrooms[0].startswith("id\tschool_id\t")
-    counted = running.inv("archive.query", "13", "SELECT count(*) AS rooms FROM classrooms;")
+    counted = typed("archive.query", "13", "SELECT count(*) AS rooms FROM classrooms;")
     assert counted.out == f"rooms\n{len(classrooms) - 1}\n", counted
     room = classrooms[1].split("\t")[0]
-    assert "school 13 of 2013: archived, s3://" in running.inv("archive.find", "classroom", room).out
-    assert running.inv("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
-    assert "1 of 1 archives proved" in running.inv("archive.verify", "--all", "--sample=5").out
-    acts = [json.loads(line)["act"] for line in running.inv("archive.log", "--school=13", "--json").out.splitlines()]
+    assert "school 13 of 2013: archived, s3://" in typed("archive.find", "classroom", room).out
+    assert typed("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
+    assert "1 of 1 archives proved" in typed("archive.verify", "--all", "--sample=5").out
+    acts = [json.loads(line)["act"] for line in typed("archive.log", "--school=13", "--json").out.splitlines()]
     assert acts[-2:] == ["archive", "verify"]
-    assert running.inv("archive.list", "--state=restoring", "--json").out == ""
+    assert typed("archive.list", "--state=restoring", "--json").out == ""
 
 
-def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab) -> None:
+def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab, typed: Typed) -> None:
     databases = running.endpoints.databases
     before = oracle.snapshot(databases)
-    assert running.inv("archive.school", "17", TODAY, "--pretend").code == 0  # makes the archiver's tables
+    assert typed("archive.school", "17", TODAY, "--pretend").code == 0  # makes the archiver's tables
     location = "s3://apangea-archives/rehearsal/2013/17/1/2013_school_17.tar.gz"
     with psycopg2.connect(databases["master"]) as link, link.cursor() as cursor:
         cursor.execute(
@@ -82,41 +82,41 @@ def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab) -> None
     link.close()
 
     for words in ((), ("--tarball=2013_school_13.tar.gz",)):
-        refused = running.inv("archive.drop-archive", "17", *words)
+        refused = typed("archive.drop-archive", "17", *words)
         assert (refused.code, "expected the tarball's name, 2013_school_17.tar.gz" in refused.err) == (2, True)
-    assert "2013_school_17.tar.gz" in running.inv("archive.list", "--json", "--year=2013").out
-    dropped = running.inv("archive.drop-archive", "17", "--tarball=2013_school_17.tar.gz")
+    assert "2013_school_17.tar.gz" in typed("archive.list", "--json", "--year=2013").out
+    dropped = typed("archive.drop-archive", "17", "--tarball=2013_school_17.tar.gz")
 
     assert dropped.code == 0, dropped
     assert "and its record are gone" in dropped.out
-    assert running.inv("archive.list", "--json").out == ""
-    assert "drop  school 17 of 2013" in running.inv("archive.log", "--act=drop").out
+    assert typed("archive.list", "--json").out == ""
+    assert "drop  school 17 of 2013" in typed("archive.log", "--act=drop").out
     assert oracle.snapshot(databases) == before
 
 
-def test_a_customer_goes_out_at_depth_students_and_comes_back(running: Lab) -> None:
+def test_a_customer_goes_out_at_depth_students_and_comes_back(running: Lab, typed: Typed) -> None:
     before = oracle.snapshot(running.endpoints.databases)
 
-    archived = running.inv("archive.customer", "1234", TODAY, "--depth=students")
+    archived = typed("archive.customer", "1234", TODAY, "--depth=students")
     assert archived.code == 0, archived
     assert "4 of 4 schools archived" in archived.out
-    again = running.inv("archive.customer", "1234", TODAY, "--depth=students")
+    again = typed("archive.customer", "1234", TODAY, "--depth=students")
     assert (again.code, "no school is left to archive" in again.out) == (0, True)
 
-    assert running.inv("restore.customer", "1234").code == 0
+    assert typed("restore.customer", "1234").code == 0
     found = oracle.snapshot(running.endpoints.databases)
     assert found == before, oracle.difference(before, found)
 
 
-def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab) -> None:
+def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab, typed: Typed) -> None:
     before = oracle.snapshot(running.endpoints.databases)
 
-    pretended = running.inv("archive.all", TODAY, "--pretend", "--exclude-schools=13,17")
+    pretended = typed("archive.all", TODAY, "--pretend", "--exclude-schools=13,17")
 
     assert pretended.code == 0
     assert "33 of 33 schools verified, nothing kept or deleted" in pretended.out
     assert oracle.snapshot(running.endpoints.databases) == before
-    assert running.inv("archive.list", "--json").out == ""
+    assert typed("archive.list", "--json").out == ""
 
 
 @pytest.fixture
@@ -133,23 +133,23 @@ def encrypting(running: Lab, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encrypted(
-    running: Lab, encrypting: Path
+    running: Lab, typed: Typed, encrypting: Path
 ) -> None:
     emails = emails_of_staff(running, 13)
     in_master(running, PLANT)
     before = oracle.snapshot(running.endpoints.databases)
 
-    said = [running.inv("archive.school", "13", TODAY), running.inv("archive.show", "13"), running.inv("archive.list")]
-    again = running.inv("archive.rewrap", "--all")
+    said = [typed("archive.school", "13", TODAY), typed("archive.show", "13"), typed("archive.list")]
+    again = typed("archive.rewrap", "--all")
     assert (again.code, "encrypted to these recipients already" in again.out) == (0, True), again
-    closed = running.inv("restore.school", "13")
+    closed = typed("restore.school", "13")
     assert (closed.code, "is encrypted, and no identity was given." in closed.out + closed.err) == (2, True), closed
     in_master(running, "INSERT INTO users (email, created_at, updated_at) VALUES (%s, now(), now())", emails[0])
-    clash = running.inv("restore.school", "13", f"--identity={encrypting}")
+    clash = typed("restore.school", "13", f"--identity={encrypting}")
     assert (clash.code, "master.users: the unique index" in clash.out + clash.err) == (10, True), clash
     in_master(running, "DELETE FROM users WHERE email = %s", emails[0])
     told = "\n".join(each.out + each.err for each in (*said, again, closed, clash)) + kept(running)
-    restored = running.inv("restore.school", "13", f"--identity={encrypting}")
+    restored = typed("restore.school", "13", f"--identity={encrypting}")
 
     assert restored.code == 0, restored
     assert oracle.snapshot(running.endpoints.databases).tables == before.tables
@@ -198,8 +198,8 @@ def kept(running: Lab) -> str:
     return "\n".join(written)
 
 
-def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(running: Lab) -> None:
-    said = running.inv("archive.estimate", "--top=2", "--date=2014-08-15")
+def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(typed: Typed) -> None:
+    said = typed("archive.estimate", "--top=2", "--date=2014-08-15")
 
     assert said.code == 0, said
     *_, heads, first, second, everybody, rests = said.out.splitlines()
@@ -209,7 +209,7 @@ def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(running: La
     assert everybody.startswith("all 35, one after the other ")
     assert rests.startswith("Rests on statistics of ")
     assert "pretending to archive 2 schools just now" in rests
-    assert running.inv("archive.list", "--json").out == ""
+    assert typed("archive.list", "--json").out == ""
 
 
 REFUSED = (
@@ -270,17 +270,17 @@ def test_words_that_mean_nothing_are_refused_in_a_sentence_and_touch_nothing(
     same(before, oracle.snapshot(running.endpoints.databases))
 
 
-def test_a_refusal_at_the_debug_host_is_told_at_the_operators_machine(running: Lab) -> None:
-    said = running.inv("archive.school", "999")
+def test_a_refusal_at_the_debug_host_is_told_at_the_operators_machine(typed: Typed) -> None:
+    said = typed("archive.school", "999")
 
     assert (said.code, "on debug: archive.school" in said.out) == (2, True), said
     assert "There is no school 999." in said.out + said.err
 
 
-def test_an_exclusion_file_is_read_on_the_operators_machine(running: Lab, tmp_path: Path) -> None:
+def test_an_exclusion_file_is_read_on_the_operators_machine(typed: Typed, tmp_path: Path) -> None:
     (tmp_path / "list").write_text("13 # Ondo asked\ncustomer 1234\n")
 
-    pretended = running.inv("archive.all", TODAY, "--pretend", f"--exclude={tmp_path}/list")
+    pretended = typed("archive.all", TODAY, "--pretend", f"--exclude={tmp_path}/list")
 
     assert "30 of 30 schools verified" in pretended.out, pretended
 
