@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.s3_server import S3Server
 from rehearsal.seed import seed
+from tests import memory
 from tests.worlds import DATABASES, SHARDS, NewWorld, World, environment
 
 ROLE = "apangea"  # owns the databases and is no superuser
@@ -27,6 +30,12 @@ SETTINGS = {"max_connections": "200", "fsync": "off", "autovacuum": "off"}
 # Servers since version 16 may hash a password once and not 4096 times, which every connection would do again.
 FEW_ROUNDS = "SELECT set_config(name, '1', false) FROM pg_settings WHERE name = 'scram_iterations'"
 COUNTER = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Lets every temporary folder be one in memory, unless TMPDIR says where they shall be."""
+    if "TMPDIR" not in os.environ and (folder := memory.roomy_folder()):
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
 Counted = Callable[[str, int], None]  # tells how often something was tried, for the end of the run
