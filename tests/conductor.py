@@ -1,4 +1,6 @@
-"""`python -m tests.conductor [go-on] [MOMENTS]`: a rehearsed night as a process, which dies at the moments it is told.
+"""`python -m tests.conductor [go-on] [take-over] [at=MACHINE] [MOMENTS]`: a rehearsed night as a process.
+
+It dies at the moments it is told. At a machine that is given a name, its journal and its locks lie in that one's HOME.
 
 A moment is before an event is kept, between the store and the file, or after: `after intent backups.dump db-master`.
 The file MOMENTS holds those that are left, a line each; whoever dies at one takes it out.
@@ -8,9 +10,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from errors import CutoverError
@@ -20,6 +25,8 @@ from runbooks.engine.journal import Event, FileJournal
 from runbooks.engine.shared import SharedJournal
 
 WHEN = ("before", "between", "after")
+GO_ON, TAKE_OVER, AT = "go-on", "take-over", "at="
+STATE = "state"  # in the HOME of a machine that has a name
 
 
 def moments(events: Iterable[Event]) -> list[str]:
@@ -56,13 +63,17 @@ def _die_at(file: Path, moment: str) -> None:
 
 def main(words: list[str]) -> None:
     """Conducts the night to its end, its stop or its death."""
+    environment = load("rehearsal")
     for word in words:
-        if word != "go-on":
+        if word.startswith(AT):
+            socket.gethostname = partial(str, word.removeprefix(AT))
+            environment = replace(environment, state=str(Path.home() / STATE))
+        elif word not in (GO_ON, TAKE_OVER):
             _make_mortal(Path(word))
     try:
-        rehearse(load("rehearsal"), date(2014, 8, 15), go_on="go-on" in words)
+        rehearse(environment, date(2014, 8, 15), go_on=GO_ON in words, take_over=TAKE_OVER in words)
     except CutoverError as error:
-        sys.exit(f"{error.exit_code.value}: {error}")
+        sys.exit(f"{error.exit_code.value}: {error}\n{error.hint}")
 
 
 if __name__ == "__main__":

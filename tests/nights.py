@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inventory.load import ROOT
@@ -26,7 +26,7 @@ from runbooks.engine.history import read_history
 from runbooks.engine.journal import Event, Kind, read_events
 from runbooks.engine.step import Outcome
 from tests import relay
-from tests.conductor import moments
+from tests.conductor import AT, GO_ON, STATE, moments
 from tests.fakes import Theatre, night_plan, rehearsal
 from tests.relay import Relay
 
@@ -45,12 +45,28 @@ exec {real} "$@"
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a night is conducted: machines have nothing but the store and the way to the hosts in common."""
+
+    clone: Path  # of the repository
+    home: Path  # HOME
+    state: Path
+    words: tuple[str, ...] = ()  # for the conductor
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What its own copy of the journal says."""
+        return read_events(self.state / "rehearsal/2014-08-15/journal.jsonl")
+
+
 class Night:
     """A night of the lab in a folder."""
 
     def __init__(self, home: Path, relays: dict[str, Relay]) -> None:
         self.home = home
         self.relays = relays  # by host, for those whose SSH server can be stopped
+        self.machine = Machine(clone=ROOT, home=Path.home(), state=home / STATE)
         self._begun: list[subprocess.Popen[str]] = []
 
     @property
@@ -58,21 +74,31 @@ class Night:
         """How many of its processes died by SIGKILL."""
         return [process.returncode for process in self._begun].count(-signal.SIGKILL)
 
-    def begin(self, *, mortal: bool = False) -> subprocess.Popen[str]:
-        """Begins to conduct it, or goes on with it."""
-        go_on = ["go-on"] if self.events else []
-        words = [*go_on, *([str(self._moments)] if mortal else [])]
-        command = [sys.executable, "-m", "tests.conductor", *words]
-        environment, pipe = {**os.environ, VARIABLE: str(self.home)}, subprocess.PIPE
+    def another_machine(self, name: str) -> Machine:
+        """A machine with a working copy of its own, which has seen nothing yet."""
+        folder = self.home / name
+        shutil.copytree(ROOT, folder / "clone", ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        return Machine(clone=folder / "clone", home=folder, state=folder / STATE, words=(f"{AT}{name}",))
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Begins to conduct it at a machine, or goes on with it; or as the words say, which are the conductor's."""
+        told = words or ((GO_ON,) if self.events else ())
+        environment = {**os.environ, VARIABLE: str(self.home), "HOME": str(self.machine.home)}
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+            [sys.executable, "-m", "tests.conductor", *self.machine.words, *told],
+            cwd=self.machine.clone,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         self._begun.append(process)
         return process
 
-    def conduct(self, *, mortal: bool = False) -> tuple[int, str, str]:
+    def conduct(self, *words: str) -> tuple[int, str, str]:
         """Conducts it to its end, its stop or its death: how it ended, and what it said."""
-        return self.ended(self.begin(mortal=mortal))
+        return self.ended(self.begin(*words))
 
     def ended(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
         """Waits for the end of a process: how it ended, and what it said."""
@@ -84,7 +110,7 @@ class Night:
         self._moments.write_text("".join(f"{moment}\n" for moment in moments))
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
-            code, out, err = self.conduct(mortal=True)
+            code, out, err = self.conduct(*((GO_ON,) if self.events else ()), str(self._moments))
         return code, out, err
 
     @property
@@ -95,7 +121,7 @@ class Night:
     @property
     def events(self) -> tuple[Event, ...]:
         """What the journal says."""
-        return read_events(self.home / "state/rehearsal/2014-08-15/journal.jsonl")
+        return self.machine.events
 
     @contextmanager
     def held_up(self, host: str, program: str, word: str) -> Iterator[None]:
@@ -115,10 +141,16 @@ class Night:
         """Waits until a step has ended on a host."""
         self._await(lambda: any(_is_result(event, step, host) for event in self.events), process)
 
-    def kill(self, process: subprocess.Popen[str]) -> None:
-        """Kills a process without warning."""
+    def await_intents(self, step: str, count: int, process: subprocess.Popen[str]) -> None:
+        """Waits until a step was begun, or attached to, so many times."""
+        self._await(
+            lambda: [(each.kind, each.step) for each in self.events].count((Kind.INTENT, step)) == count, process
+        )
+
+    def kill(self, process: subprocess.Popen[str]) -> str:
+        """Kills a process without warning; what it had said."""
         process.kill()
-        process.communicate()
+        return process.communicate()[0]
 
     def _await(self, happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         def look() -> bool:

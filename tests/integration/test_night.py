@@ -1,18 +1,25 @@
-"""The whole night on a real lab: stopped, killed and cut off in the middle, resumed, and nothing done twice."""
+"""The whole night on a real lab: stopped, killed, cut off and taken over in the middle, and nothing done twice."""
 
 from __future__ import annotations
 
 import random
+import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from errors import ExitCode
 from runbooks.engine.history import read_history
+from runbooks.engine.journal import Kind
 from runbooks.engine.step import Outcome
+from tests.conductor import GO_ON, TAKE_OVER
 from tests.conftest import Counted
 from tests.fakes import SERVERS, night_plan
-from tests.nights import Night, all_moments, started
+from tests.nights import Machine, Night, all_moments, started
 
+Process = subprocess.Popen[str]
 KEYS = [step.key for step in night_plan().steps]
 
 
@@ -26,8 +33,11 @@ def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Nig
     killed_thrice_and_stopped_by_a_failing_check(night)
     a_host_that_never_answers(night)
     ssh_server_stopped_in_the_middle_of_a_backup(night)
-    killed_in_the_middle_of_archiving(night)
-    ssh_server_stopped_in_the_middle_of_a_vacuum(night)
+    laptop = night.machine
+    with night.held_up("db-shard-1", "inv", "databases.vacuum"):
+        asleep, process = taken_over_in_the_middle_of_archiving(night)
+        ssh_server_stopped_in_the_middle_of_a_vacuum(night, process)
+    and_started_again(night, process)
     code, out, err = night.conduct_killed(sample(KEYS[9:]))
 
     assert (code, err) == (0, "")
@@ -38,6 +48,7 @@ def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Nig
     assert night.jobs("archiving.run") == ["debug.1"]
     for step in ("backups.dump", "backups.transfer", "vacuum.full"):
         assert night.jobs(step) == [f"{host}.1" for host in SERVERS]
+    the_laptop_that_wakes_again_stops(night, laptop, asleep)
     counted("kills of a night on a lab", night.kills)
 
 
@@ -87,24 +98,58 @@ def ssh_server_stopped_in_the_middle_of_a_backup(night: Night) -> None:
     night.relays["db-shard-3"].start()
 
 
-def killed_in_the_middle_of_archiving(night: Night) -> None:
-    """What the runner began goes on without it."""
+def taken_over_in_the_middle_of_archiving(night: Night) -> tuple[Process, Process]:
+    """The runner of a laptop that falls asleep, and the one of a colleague who goes on at another machine."""
     with night.held_up("debug", "inv", "archive.all"):
-        process = night.begin()
-        night.await_act("debug", "inv archive.all", process)
-        night.kill(process)
+        killed = night.begin()
+        night.await_act("debug", "inv archive.all", killed)
+        night.kill(killed)  # what it began goes on without it
+        asleep = night.begin()
+        night.await_intents("archiving.run", 2, asleep)
+        asleep.send_signal(signal.SIGSTOP)
+
+        night.machine = night.another_machine("desk")
+        refused_while_another_is_at_work(night)
+        process = night.begin(GO_ON, TAKE_OVER)
+        night.await_intents("archiving.run", 3, process)
+    return asleep, process
 
 
-def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night) -> None:
-    """Stopped and started again, the runner goes on as if nothing had been; it is killed just after."""
-    with night.held_up("db-shard-1", "inv", "databases.vacuum"):
-        process = night.begin()
-        night.await_act("db-shard-1", "inv databases.vacuum", process)
-        night.relays["db-shard-1"].stop()
+def refused_while_another_is_at_work(night: Night) -> None:
+    """Nobody goes on with it by mistake, nor begins it anew."""
+    for words in ((GO_ON,), ()):
+        _, _, said = night.conduct(*words)
+        assert said.startswith(f"{ExitCode.LOCKED.value}: Another run is at work in this environment: ")
+        assert f" on {socket.gethostname()}, resuming Cutover of 2014-08-15 in rehearsal" in said
+        assert "inv cutover.resume --date=2014-08-15 --env=rehearsal --take-over" in said
+    assert not night.events
+
+
+def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night, process: Process) -> None:
+    """The host is out of sight while it works."""
+    night.await_act("db-shard-1", "inv databases.vacuum", process)
+    night.relays["db-shard-1"].stop()
+
+
+def and_started_again(night: Night, process: Process) -> None:
+    """The runner goes on as if nothing had been; it is killed just after."""
     night.relays["db-shard-1"].start()
     night.await_result("db-shard-1", "vacuum.full", process)
-    night.kill(process)
+    assert "Taken over from" in night.kill(process)
     assert outcomes(night, "vacuum.full")["db-shard-1"] is Outcome.DONE
+
+
+def the_laptop_that_wakes_again_stops(night: Night, laptop: Machine, asleep: Process) -> None:
+    """The colleague has all that it had seen; what it was waiting for is over, and its next word is refused."""
+    before = night.events
+    assert before[: len(laptop.events)] == laptop.events
+    asleep.send_signal(signal.SIGCONT)
+    _, _, said = night.ended(asleep)
+    assert said.startswith(f"{ExitCode.LOCKED.value}: This run was taken over: "), said
+    assert "@desk since" in said
+    assert (asleep.returncode, laptop.events[-1].step) == (1, "archiving.run")
+    assert night.conduct()[0] == 0
+    assert [event.kind for event in night.events[len(before) :]] == [Kind.RESUMED, Kind.ENDED]
 
 
 def outcomes(night: Night, step: str) -> dict[str, Outcome]:
