@@ -178,6 +178,7 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             raise self._lost(command, out_of_time.is_set(), _reason(error)) from error
         finally:
             limit.cancel()
+            limit.join()  # where it gave up just now, nobody opens the connection again while it is being closed
         if result.exited == LOST:
             raise self._lost(command, out_of_time.is_set(), "the connection was lost")
         return Reading(code=result.exited, text=result.stdout, error=result.stderr)

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from errors import UnknownError, UsageError
+from runbooks.engine import fleet as fleet_module
 from runbooks.engine.actions import Reading, RemoteCommand
 from runbooks.engine.fleet import Fleet, UnreachableError
 from tests.ssh_server import Server, new_key, running
@@ -142,6 +143,37 @@ def test_a_command_that_takes_too_long_has_an_unknown_outcome(server: Server) ->
             fleet.run(command("sleep 5", seconds=0.6))
         assert time.perf_counter() - began < 3
         assert fleet.run(command("echo again")).text == "again\n"
+
+
+def test_a_connection_given_up_as_its_command_ends_is_not_used_while_it_is_being_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it was with a laptop that slept through a command's time: it woke to both."""
+    ended, close = threading.Event(), fleet_module._Connection.close
+
+    def closed_late(connection: fleet_module._Connection) -> None:
+        assert ended.wait(10)
+        threading.Event().wait(0.3)  # long enough for the next command to have begun
+        close(connection)
+
+    with closing(server.fleet()) as fleet:
+        fleet.run(command("true"))
+        with monkeypatch.context() as patch:
+            patch.setattr(fleet_module._Connection, "close", closed_late)
+            patch.setattr(fleet_module._Connection, "run", said_when(ended, fleet_module._Connection.run))
+            assert fleet.run(command("sleep 0.6; echo late", seconds=0.3)).text == "late\n"
+            assert fleet.run(command("sleep 0.6; echo there")).text == "there\n"
+
+
+def said_when(ended: threading.Event, run: Callable[..., object]) -> Callable[..., object]:
+    """A command's run, which says when it has ended."""
+
+    def said(*args: object, **options: object) -> object:
+        result = run(*args, **options)
+        ended.set()
+        return result
+
+    return said
 
 
 def test_a_link_that_breaks_leaves_an_unknown_outcome(server: Server) -> None:
