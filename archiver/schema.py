@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from archiver.graph import reached
@@ -73,7 +74,7 @@ class Schema:
         """The schema that `to_json` wrote."""
         return cls(types=dict(data["types"]), tables={name: _table(table) for name, table in data["tables"].items()})
 
-    @property
+    @cached_property  # asked for several times a school, of the same schema
     def fingerprint(self) -> str:
         """SHA-256 over the shape: equal shapes have equal fingerprints."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()

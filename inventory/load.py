@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -21,7 +21,13 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 
 
-class _Loader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    from yaml import SafeLoader
+else:  # the one in C, where PyYAML was built with it: every command reads the catalog
+    SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(SafeLoader):
     """SafeLoader that refuses a key written twice, which YAML would let win silently."""
 
 
