@@ -77,7 +77,8 @@ class Schema:
     @cached_property  # asked for several times a school, of the same schema
     def fingerprint(self) -> str:
         """SHA-256 over the shape: equal shapes have equal fingerprints."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()
+        shape = {"tables": self.tables, "types": self.types}  # as `to_json`, whose copies are dear
+        return hashlib.sha256(json.dumps(shape, default=vars, sort_keys=True).encode()).hexdigest()
 
 
 def identifier(table: str) -> Composed:

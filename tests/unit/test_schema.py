@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from archiver.schema import ForeignKey, Schema, Table, load_order
+import hashlib
+import json
+
+from archiver.schema import Column, ForeignKey, Schema, Table, load_order
 
 
 def schema(**named: tuple[str, ...]) -> Schema:
@@ -37,3 +40,13 @@ def test_tables_on_a_cycle_stand_together_after_what_they_name_and_before_what_n
 
 def test_a_key_to_a_table_that_is_not_carried_orders_nothing() -> None:
     assert load_order(schema(schools=("districts",))) == (("schools",),)
+
+
+def test_the_fingerprint_is_that_of_the_shape_as_manifests_hold_it() -> None:
+    column = Column(name="x", type="mood", not_null=True, identity=False, generated=None, sequence="rooms_x_seq")
+    rooms = Table(columns=(column,), primary_key=("x",), constraints={"b": "CHECK (x)", "a": "é"}, foreign_keys=())
+    shape = Schema(types={"mood": "CREATE TYPE"}, tables={"rooms": rooms, "goals": table("rooms")})
+
+    written = json.dumps(shape.to_json(), sort_keys=True)
+    assert shape.fingerprint == hashlib.sha256(written.encode()).hexdigest()
+    assert Schema.from_json(json.loads(written)).fingerprint == shape.fingerprint
