@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 FOLDER = Path("/dev/shm")
-ROOM = 8  # gibibytes; two workers at work on a lab each need about half of it
+ROOM = 5  # gibibytes; two labs at once take up to two of them, and their servers want some for themselves
 
 
 def roomy_folder() -> Path | None:
