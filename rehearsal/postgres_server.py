@@ -85,14 +85,16 @@ def write_passfile(path: Path, role: str, password: str, *, owner: int | None = 
     write_secret(path, f"{LOOPBACK}:*:*:{role}:{password}\n", owner=owner)
 
 
-def create(cluster: Cluster, *, password: str, settings: Mapping[str, str] | None = None) -> None:
-    """Makes a new cluster, with an identity of its own; only passwords open it."""
+def create(
+    cluster: Cluster, *, password: str, settings: Mapping[str, str] | None = None, segment_megabytes: int = 4
+) -> None:
+    """Makes a new cluster, with an identity of its own and WAL files of that size; only passwords open it."""
     programs = cluster.programs
     programs.make_folder(cluster.folder)
     secret = cluster.folder / "password"
     write_secret(secret, password, owner=programs.owner)
     how = (f"--username={ADMIN}", f"--pwfile={secret}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
-    programs.serve("initdb", f"--pgdata={cluster.data}", *how, "--wal-segsize=4", "--no-sync")
+    programs.serve("initdb", f"--pgdata={cluster.data}", *how, f"--wal-segsize={segment_megabytes}", "--no-sync")
     secret.unlink()
     configure(cluster, settings)
 
