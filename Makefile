@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := tasks.py errors.py inventory archiver runbooks rehearsal tests
+CODE := tasks.py errors.py inventory archiver runbooks rehearsal bench tests
 
 .PHONY: install rehearsal test test-browser torture lint format lock clean
 
@@ -27,6 +27,7 @@ test-browser: install
 torture: install
 	$(BIN)/python -m tests.torture $(WORDS)
 
+
 lint: install
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -43,4 +44,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .torture .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .torture .bench .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("errors", "inventory", "archiver", "rehearsal", "runbooks", "tasks")
+ROOMS = ("errors", "inventory", "archiver", "rehearsal", "runbooks", "tasks", "bench")
 # tasks → runbooks → { runbooks.engine · archiver · rehearsal } → inventory → errors
 MAY_IMPORT = {
     "errors": set[str](),
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "runbooks.engine": {"inventory", "errors"},
     "runbooks": {"runbooks.engine", "archiver", "rehearsal", "inventory", "errors"},
     "tasks": {"runbooks"},
+    "bench": {"archiver", "rehearsal", "inventory", "errors"},
 }
 EVERYWHERE = {"invoke"}  # the procedures are made of its tasks
 TOGETHER = {"paramiko": "fabric", "botocore": "boto3", "mypy_boto3_s3": "boto3"}  # two names of one door
@@ -100,7 +101,7 @@ def test_a_checklist_imports_no_other_checklist() -> None:
     assert breaches == []
 
 
-@pytest.mark.parametrize("room", ["runbooks", "archiver", "rehearsal", "inventory"])
+@pytest.mark.parametrize("room", ["runbooks", "archiver", "rehearsal", "inventory", "bench"])
 def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
     doors: dict[str, set[str]] = defaultdict(set)
     for found in EVERY:

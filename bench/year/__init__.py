@@ -1,0 +1,1 @@
+"""Apangea's year at a scale: how large it is, and its rows in PostgreSQL."""
