@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SCALE ?= 1/10
 CODE := tasks.py errors.py inventory archiver runbooks rehearsal bench tests
 
-.PHONY: install rehearsal test test-browser torture lint format lock clean
+.PHONY: install rehearsal test test-browser torture bench bench-scaling lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +28,12 @@ test-browser: install
 torture: install
 	$(BIN)/python -m tests.torture $(WORDS)
 
+# The product beside its limits and peers, on the same rows in the same run: bench/README.md. Wants 15 GB of disk at 1/10.
+bench: install
+	$(BIN)/python -m bench --scale=$(SCALE)
+
+bench-scaling: install
+	$(BIN)/python -m bench.scaling
 
 lint: install
 	$(BIN)/ruff check $(CODE)

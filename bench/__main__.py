@@ -1,0 +1,55 @@
+"""`python -m bench`: the run at a scale, its table on the terminal and as Markdown in bench/results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from bench import machine, report
+from bench.places import RESULTS
+from bench.run import measure_all, prepared
+from bench.year.size import parse_scale
+from errors import CutoverError
+
+COLD = (
+    "Warm: a copy that was just written, so in the system's cache. "
+    "Cold: server restarted, its files dropped from that cache by posix_fadvise."
+)
+
+
+def main() -> int:
+    """Measures, tells, writes; a goal that is missed is no failure."""
+    options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    options.add_argument("--scale", default="1/10", help="a part of the year: 1/100, 1/10, 1/1")
+    options.add_argument("--only", default="", help="subjects that have this word in their name")
+    words = options.parse_args()
+    try:
+        scale = parse_scale(words.scale)
+        with prepared(scale, say) as run:
+            results = measure_all(run, lambda subject: words.only in subject)
+            facts = {"scale": f"{scale} ({run.size.schools} schools)", **machine.facts()}
+    except CutoverError as error:
+        say(f"{error}\n{error.hint}".strip())
+        return error.exit_code
+    tables = (report.ratios(results, str(scale)), report.costs(results))
+    write(
+        str(scale).replace("/", "-"),
+        report.document(f"The bench at {scale}", facts, tables, [COLD, *report.remarks(results.items())]),
+    )
+    return 0
+
+
+def write(name: str, text: str) -> None:
+    """Keeps a report and shows it."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    report.show(text)
+
+
+def say(line: str) -> None:
+    """Tells how far it is; the report has standard output for itself."""
+    sys.stderr.write(line + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

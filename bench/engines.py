@@ -1,0 +1,34 @@
+"""The ways in which the product can do the whole year, for `make bench-scaling`. A new one is a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import product
+from bench.ground import Ground
+from bench.measured import Measured, failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A way, and with how many workers."""
+
+    name: str
+    workers: int
+    act: Callable[[Ground], Measured]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.workers} worker{'s' if self.workers > 1 else ''}"
+
+
+def missing(ground: Ground) -> Measured:
+    """What the product does not have yet."""
+    return failed("the product has no such engine yet")
+
+
+ENGINES = (
+    Engine(name="processes", workers=1, act=product.year),
+    Engine(name="processes", workers=2, act=missing),
+    Engine(name="celery", workers=2, act=missing),
+)

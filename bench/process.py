@@ -1,0 +1,70 @@
+"""Runs a program and measures it: wall, CPU, peak memory, WAL. The only door to psutil here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from bench.measured import Measured
+from bench.servers import wal_position
+from errors import CutoverError
+from rehearsal.postgres_server import Cluster
+
+LAST_LINES = 3  # of what a failed program said
+
+
+def measure(
+    words: Sequence[str | Path],
+    cluster: Cluster,
+    *,
+    env: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    tells: bool = False,
+) -> Measured:
+    """Runs a program to its end; CutoverError when it fails. `tells`: its output is a JSON object of figures.
+
+    Its memory is that of the largest of its processes. Each begins as a copy of this one, so no figure is below this
+    process's own.
+    """
+    wal, server = wal_position(cluster), server_cpu(cluster)
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+        began = time.monotonic()
+        process = subprocess.Popen([*map(str, words)], stdout=output, stderr=complaints, env=env, cwd=folder)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        if process.returncode:
+            complaints.seek(0)
+            said = (complaints.read() or output.read()).decode(errors="replace").strip().splitlines()
+            reason = " / ".join(said[-LAST_LINES:])
+            raise CutoverError(f"{Path(words[0]).name} failed with exit code {process.returncode}: {reason}")
+        figures = json.loads(output.read()) if tells else {}
+    return Measured(
+        seconds=seconds,
+        cpu=usage.ru_utime + usage.ru_stime,
+        server_cpu=server_cpu(cluster) - server,
+        peak=usage.ru_maxrss * 1024,
+        wal=wal_position(cluster) - wal,
+        figures=figures,
+    )
+
+
+def server_cpu(cluster: Cluster) -> float:
+    """Seconds of CPU that a PostgreSQL server's processes have used, those that ended included."""
+    postmaster = psutil.Process(int((cluster.data / "postmaster.pid").read_text().split()[0]))
+    ended = postmaster.cpu_times()
+    seconds = ended.user + ended.system + ended.children_user + ended.children_system
+    for process in postmaster.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds += times.user + times.system
+    return float(seconds)

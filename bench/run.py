@@ -1,0 +1,114 @@
+"""The run: every subject in its turn, each on a copy of the same year."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from tempfile import mkdtemp
+
+from bench import product
+from bench.ground import Ground, ground, store
+from bench.measured import Measured, failed
+from bench.names import Subject
+from bench.peers import copies, delete, dump, old_way, slice_db
+from bench.places import home
+from bench.year.make import template
+from bench.year.size import Size, size_at
+from errors import CutoverError
+from rehearsal import postgres_programs, processes
+from rehearsal.postgres_programs import OPEN_FOLDER, Programs
+from rehearsal.postgres_server import Cluster
+
+Act = Callable[[Ground], Measured]
+
+# In their order: what changes nothing shares a copy, what changes the year has one of its own.
+READING: Mapping[Subject, Act] = {
+    Subject.COPY_OUT: copies.copy_out,
+    Subject.GZIP: copies.gzip,
+    Subject.BY_TABLE: copies.by_table,
+    Subject.DUMP: dump.dump,
+    Subject.RESTORE: dump.restore,
+    Subject.PACK: product.pack,
+    Subject.MEDIAN: product.median_school,
+    Subject.LARGEST: product.largest,
+    Subject.SLICE_MEDIAN: slice_db.median,
+    Subject.INV_MEDIAN: product.inv_median,
+    Subject.SLICE_LARGEST: slice_db.largest,
+    Subject.INV_LARGEST: product.inv_largest,
+    Subject.PACK_COLD: product.pack_cold,
+}
+CHANGING: Mapping[Subject, Act] = {
+    Subject.OLD_WAY: old_way.old_way,
+    Subject.DELETE: delete.delete,
+    Subject.YEAR: product.year,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A folder for one run, and what its subjects share."""
+
+    template: Cluster
+    size: Size
+    folder: Path
+    stored: Mapping[str, str]
+    tell: Callable[[str], None]
+
+    @contextmanager
+    def ground(self) -> Iterator[Ground]:
+        """A fresh copy of the year."""
+        with ground(self.template, self.size, self.stored, self.folder) as fresh:
+            yield fresh
+
+    def measure(self, name: str, act: Act, where: Ground) -> Measured:
+        """A subject's figures; one that fails has none and stops no other."""
+        began = time.monotonic()
+        try:
+            measured = act(where)
+        except CutoverError as error:
+            measured = failed(str(error))
+        figure = measured.error or f"{measured.seconds:.2f} s"
+        self.tell(f"{name}: {figure} ({time.monotonic() - began:.0f} s spent)")
+        return measured
+
+
+@contextmanager
+def prepared(scale: Fraction, tell: Callable[[str], None]) -> Iterator[Run]:
+    """The year at a scale and a store, for the length of a block; of the run nothing stays."""
+    with _folder() as folder:
+        programs: Programs = postgres_programs.find(folder, {})
+        began = time.monotonic()
+        made = template(scale, home(), programs)
+        tell(f"the year at {scale}, made or found: {time.monotonic() - began:.0f} s")
+        with store(folder) as stored:
+            yield Run(template=made, size=size_at(scale), folder=folder, stored=stored, tell=tell)
+
+
+def measure_all(run: Run, wanted: Callable[[Subject], bool]) -> Mapping[Subject, Measured]:
+    """Every subject that is wanted, in their order."""
+    results: dict[Subject, Measured] = {}
+    reading = {subject: act for subject, act in READING.items() if wanted(subject)}
+    if reading:
+        with run.ground() as shared:
+            results |= {subject: run.measure(subject, act, shared) for subject, act in reading.items()}
+    for subject, act in CHANGING.items():
+        if wanted(subject):
+            with run.ground() as own:
+                results[subject] = run.measure(subject, act, own)
+    return results
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(mkdtemp(prefix="run-", dir=home()))
+    folder.chmod(OPEN_FOLDER)
+    try:
+        yield folder
+    finally:
+        processes.stop_all(folder, folder)
+        shutil.rmtree(folder)
