@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from tempfile import mkdtemp
 
 from bench import product
 from bench.ground import Ground, ground, store
@@ -19,7 +19,7 @@ from bench.peers import copies, delete, dump, old_way, slice_db
 from bench.places import home
 from bench.year.make import template
 from bench.year.size import Size, size_at
-from errors import CutoverError
+from errors import CutoverError, LockedError
 from rehearsal import postgres_programs, processes
 from rehearsal.postgres_programs import OPEN_FOLDER, Programs
 from rehearsal.postgres_server import Cluster
@@ -70,7 +70,7 @@ class Run:
         began = time.monotonic()
         try:
             measured = act(where)
-        except CutoverError as error:
+        except (CutoverError, OSError, ValueError) as error:
             measured = failed(str(error))
         figure = measured.error or f"{measured.seconds:.2f} s"
         self.tell(f"{name}: {figure} ({time.monotonic() - began:.0f} s spent)")
@@ -105,10 +105,22 @@ def measure_all(run: Run, wanted: Callable[[Subject], bool]) -> Mapping[Subject,
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    folder = Path(mkdtemp(prefix="run-", dir=home()))
-    folder.chmod(OPEN_FOLDER)
-    try:
-        yield folder
-    finally:
+    """A run's folder, empty. One run at a time: two would measure each other."""
+    with (home() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError("Another bench is running on this machine.", hint="Wait, then run this again.") from None
+        folder = home() / "run"
+        _remove(folder)  # what a run that was killed has left
+        folder.mkdir(mode=OPEN_FOLDER)
+        try:
+            yield folder
+        finally:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
         processes.stop_all(folder, folder)
         shutil.rmtree(folder)

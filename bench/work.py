@@ -9,14 +9,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from statistics import median
 
 from archiver import bundle, choice, layout, setup
-from archiver.archive import archive, chosen
+from archiver.archive import Archiver, Outcome, archive, chosen
 from archiver.catalog import Model
 from archiver.folders import work_folder
 from archiver.reclaiming.reclaim import Proven, Reclaim, Reclaimed
@@ -30,7 +29,6 @@ from inventory.model import Depth, Environment
 
 Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
-NOBODY = Exclude()
 
 
 @dataclass
@@ -51,34 +49,27 @@ class Timed:
             self.wal += site.master.row(WAL)[0] - before
 
 
-@dataclass(frozen=True)
 class Nothing:
     """Reclaims nothing: a school is archived up to its verification, as often as one likes."""
 
-    done: list[int] = field(default_factory=list)
-
     def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
         """Leaves everything live."""
-        self.done.extend(one.record.tenant_id for one in proven)
         return []
 
 
 def pack(environment: Environment, words: Sequence[str]) -> Figures:
     """Every school, also the excluded ones, to a tarball on disk: what pg_dump does with the same databases."""
-    spent = {"extract_seconds": 0.0, "pack_seconds": 0.0, "rows": 0.0, "bytes": 0.0}
+    extract_seconds, rows, size, order = 0.0, 0, 0, _order(environment)
     with setup.archiver(environment, "bench") as archiver:
-        for tenant in choice.all_to_archive(archiver.place, _order(environment).year, NOBODY):
+        for tenant in choice.all_to_archive(archiver.place, order.year, Exclude()):
             with work_folder(archiver.work) as work:
                 site, began = archiver.place.site(tenant.shard), time.monotonic()
-                for extract in archiver.extraction.extract(site, archiver.model, [tenant], 2013, work):
-                    spent["extract_seconds"] += time.monotonic() - began
-                    began = time.monotonic()
-                    manifest, texts = layout.sealed(extract.manifest)
-                    bundle.write(work / "packed.tar.gz", texts, extract.files)
-                    spent["pack_seconds"] += time.monotonic() - began
-                    spent["rows"] += manifest.rows
-                    spent["bytes"] += (work / "packed.tar.gz").stat().st_size
-    return spent
+                (extract,) = archiver.extraction.extract(site, archiver.model, [tenant], order.year, work)
+                extract_seconds += time.monotonic() - began
+                manifest, texts = layout.sealed(extract.manifest)
+                bundle.write(work / "packed", texts, extract.files)
+                rows, size = rows + manifest.rows, size + (work / "packed").stat().st_size
+    return {"extract_seconds": extract_seconds, "rows": rows, "bytes": size}
 
 
 def year(environment: Environment, words: Sequence[str]) -> Figures:
@@ -89,24 +80,25 @@ def year(environment: Environment, words: Sequence[str]) -> Figures:
         archiver = replace(opened, reclaiming=timed)
         tenants = choice.all_to_archive(archiver.place, order.year, Exclude(tenants=frozenset(left_out.schools)))
         outcomes = archive(archiver, tenants, order, lambda outcome: None)
-    _refuse([outcome.error for outcome in outcomes])
+    _refuse(outcomes)
     rows = sum(outcome.rows for outcome in outcomes)
     return {"reclaim_seconds": timed.seconds, "reclaim_wal": timed.wal, "schools": len(outcomes), "rows": rows}
 
 
 def school(environment: Environment, words: Sequence[str]) -> Figures:
     """Schools one by one in a process that runs already: extract, pack, store, verify. The first only warms up."""
-    order, seconds = _order(environment), []
     with setup.archiver(environment, "bench") as opened:
         archiver = replace(opened, reclaiming=Nothing())
-        for tenant_id in map(int, words):
-            with ExitStack() as held:
-                tenant = chosen(archiver, tenant_id, order.year)
-                held.enter_context(archiver.place.keeping("school", tenant.id, tenant.shard))
-                began = time.monotonic()
-                _refuse([outcome.error for outcome in archive(archiver, [tenant], order, lambda outcome: None)])
-                seconds.append(time.monotonic() - began)
-    return {"school_seconds": median(seconds[1:]), "slowest_seconds": max(seconds[1:])}
+        seconds = [_one(archiver, int(word), _order(environment)) for word in words][1:]
+    return {"school_seconds": median(seconds), "slowest_seconds": max(seconds)}
+
+
+def _one(archiver: Archiver, tenant_id: int, order: Order) -> float:
+    tenant = chosen(archiver, tenant_id, order.year)
+    with archiver.place.keeping(archiver.model.tenant.noun, tenant.id, tenant.shard):
+        began = time.monotonic()
+        _refuse(archive(archiver, [tenant], order, lambda outcome: None))
+        return time.monotonic() - began
 
 
 def _order(environment: Environment) -> Order:
@@ -114,9 +106,9 @@ def _order(environment: Environment) -> Order:
     return Order(year=environment.school_year(night), depth=Depth.ALL, night=night)
 
 
-def _refuse(errors: Sequence[CutoverError | None]) -> None:
+def _refuse(outcomes: Sequence[Outcome]) -> None:
     """A bench of work that failed would measure nothing."""
-    found = [error for error in errors if error]
+    found = [outcome.error for outcome in outcomes if outcome.error]
     if found:
         raise CutoverError(f"{len(found)} schools failed; the first: {found[0]}")
 

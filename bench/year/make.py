@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -12,6 +11,7 @@ from pathlib import Path
 from bench import servers
 from bench.servers import EMPTY, FILLED, MASTER, ROLE, SCRATCH
 from bench.year.size import SHARDS, Size, size_at
+from rehearsal import postgres_server
 from rehearsal.postgres_programs import Programs
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed import create_schema
@@ -38,7 +38,7 @@ def _making(scale: Fraction) -> str:
 
 
 def _make(cluster: Cluster, size: Size) -> None:
-    shutil.rmtree(cluster.folder, ignore_errors=True)
+    postgres_server.remove(cluster)  # what a making that was killed has left
     servers.create(cluster)
     with servers.running(cluster, LOAD) as started:
         _create_databases(started)
