@@ -8,20 +8,26 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
-from archiver import bundle, choice, layout, setup
-from archiver.archive import Archiver, Outcome, archive, chosen
-from archiver.catalog import Model
+from archiver import choice, records, setup
+from archiver.archive import Archiver, Outcome, chosen, new_location, opened
+from archiver.archive import pack as make_tarball
+from archiver.bulk import passes
+from archiver.bulk.whole import archive_many
+from archiver.extract import Extract
+from archiver.extract import extract as extract_one
 from archiver.folders import work_folder
-from archiver.reclaiming.reclaim import Proven, Reclaim, Reclaimed
+from archiver.postgres import Session
+from archiver.proving.verify import verify
 from archiver.records import Order
 from archiver.tenants import Exclude
-from archiver.workplace import Site
 from bench.ground import NIGHT
 from errors import CutoverError
 from inventory.load import load
@@ -29,81 +35,86 @@ from inventory.model import Depth, Environment
 
 Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
+ROWS = 1 << 28  # bytes of rows in memory, as of a run with the default --memory
+YEAR, DAY = 2013, date.fromisoformat(NIGHT)
+ORDER = Order(year=YEAR, depth=Depth.ALL, night=DAY)
 
 
 @dataclass
-class Timed:
-    """A way to reclaim, and what it cost so far."""
+class Reclaiming:
+    """When the run turned from archiving to giving back: it tells a way to do so as it begins."""
 
-    inner: Reclaim
-    seconds: float = 0.0
+    master: Session
+    began: float = 0.0
     wal: int = 0
 
-    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
-        """As the inner one."""
-        began, before = time.monotonic(), site.master.row(WAL)[0]
-        try:
-            return self.inner.reclaim(site, model, proven, work)
-        finally:
-            self.seconds += time.monotonic() - began
-            self.wal += site.master.row(WAL)[0] - before
+    def told(self, way: str) -> None:
+        """The run says how it gives the rows of some tables back."""
+        if not self.began:
+            self.began, self.wal = time.monotonic(), self.master.row(WAL)[0]
 
-
-class Nothing:
-    """Reclaims nothing: a school is archived up to its verification, as often as one likes."""
-
-    def reclaim(self, site: Site, model: Model, proven: Sequence[Proven], work: Path) -> list[Reclaimed]:
-        """Leaves everything live."""
-        return []
+    def figures(self) -> Figures:
+        """Its cost, now that it is over."""
+        return {
+            "reclaim_seconds": time.monotonic() - self.began,
+            "reclaim_wal": self.master.row(WAL)[0] - self.wal,
+        }
 
 
 def pack(environment: Environment, words: Sequence[str]) -> Figures:
     """Every school, also the excluded ones, to a tarball on disk: what pg_dump does with the same databases."""
-    extract_seconds, rows, size, order = 0.0, 0, 0, _order(environment)
-    with setup.archiver(environment, "bench") as archiver:
-        for tenant in choice.all_to_archive(archiver.place, order.year, Exclude()):
-            with work_folder(archiver.work) as work:
-                site, began = archiver.place.site(tenant.shard), time.monotonic()
-                (extract,) = archiver.extraction.extract(site, archiver.model, [tenant], order.year, work)
-                extract_seconds += time.monotonic() - began
-                manifest, texts = layout.sealed(extract.manifest)
-                bundle.write(work / "packed", texts, extract.files)
-                rows, size = rows + manifest.rows, size + (work / "packed").stat().st_size
-    return {"extract_seconds": extract_seconds, "rows": rows, "bytes": size}
+    began, packing, rows = time.monotonic(), 0.0, 0
+    with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
+        for extract in _extracts(archiver, work):
+            started = time.monotonic()
+            rows += make_tarball(archiver, extract, work).extract.manifest.rows
+            packing += time.monotonic() - started
+    return {"extract_seconds": time.monotonic() - began - packing, "pack_seconds": packing, "rows": rows}
+
+
+def _extracts(archiver: Archiver, work: Path) -> Iterator[Extract]:
+    everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+    for shard, tenants in groupby(sorted(everybody, key=attrgetter("shard", "id")), attrgetter("shard")):
+        with (work / "rows").open("w+b") as file:
+            yield from passes.extract(archiver.place.site(shard), archiver.model, list(tenants), YEAR, file, ROWS)
 
 
 def year(environment: Environment, words: Sequence[str]) -> Figures:
     """Step 8 of the night: all that `inv archive.all` does."""
-    order, left_out = _order(environment), environment.night(date.fromisoformat(NIGHT)).exclude
-    with setup.archiver(environment, "bench") as opened, opened.place.alone():
-        timed = Timed(opened.reclaiming)
-        archiver = replace(opened, reclaiming=timed)
-        tenants = choice.all_to_archive(archiver.place, order.year, Exclude(tenants=frozenset(left_out.schools)))
-        outcomes = archive(archiver, tenants, order, lambda outcome: None)
-    _refuse(outcomes)
-    rows = sum(outcome.rows for outcome in outcomes)
-    return {"reclaim_seconds": timed.seconds, "reclaim_wal": timed.wal, "schools": len(outcomes), "rows": rows}
+    left_out = environment.night(DAY).exclude
+    with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
+        tenants = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
+        reclaiming = Reclaiming(archiver.place.master)
+        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told)
+        _refuse(outcomes)
+        rows = sum(outcome.rows for outcome in outcomes)
+        return {**reclaiming.figures(), "schools": len(outcomes), "rows": rows}
 
 
 def school(environment: Environment, words: Sequence[str]) -> Figures:
     """Schools one by one in a process that runs already: extract, pack, store, verify. The first only warms up."""
-    with setup.archiver(environment, "bench") as opened:
-        archiver = replace(opened, reclaiming=Nothing())
-        seconds = [_one(archiver, int(word), _order(environment)) for word in words][1:]
+    with setup.archiver(environment, "bench") as archiver:
+        seconds = [_one(archiver, int(word)) for word in words][1:]
     return {"school_seconds": median(seconds), "slowest_seconds": max(seconds)}
 
 
-def _one(archiver: Archiver, tenant_id: int, order: Order) -> float:
-    tenant = chosen(archiver, tenant_id, order.year)
-    with archiver.place.keeping(archiver.model.tenant.noun, tenant.id, tenant.shard):
-        began = time.monotonic()
-        _refuse(archive(archiver, [tenant], order, lambda outcome: None))
+def _one(archiver: Archiver, tenant_id: int) -> float:
+    """What archiving one school does before it deletes."""
+    tenant = chosen(archiver, tenant_id, YEAR)
+    with (
+        archiver.place.keeping("school", tenant.id, tenant.shard),
+        work_folder(archiver.work) as work,
+    ):
+        began, master = time.monotonic(), archiver.place.master
+        record = records.start(master, tenant, ORDER, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients)
+        found = extract_one(archiver.place.site(tenant.shard), archiver.model, tenant, YEAR, work)
+        packed = make_tarball(archiver, found, work)
+        archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+        record = records.stored(master, record, packed.extract.manifest, packed.digests, found.seconds)
+        with opened(archiver, work, record) as stored:
+            proof = verify(stored, tenant.id, YEAR, archiver.ground, archiver.model)
+        records.verified(master, record, proof.seconds)
         return time.monotonic() - began
-
-
-def _order(environment: Environment) -> Order:
-    night = date.fromisoformat(NIGHT)
-    return Order(year=environment.school_year(night), depth=Depth.ALL, night=night)
 
 
 def _refuse(outcomes: Sequence[Outcome]) -> None:

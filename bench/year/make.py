@@ -23,11 +23,14 @@ LOAD = {"fsync": "off", "max_wal_size": "16GB", "wal_level": "minimal", "max_wal
 
 def template(scale: Fraction, home: Path, programs: Programs) -> Cluster:
     """The stopped cluster that holds the year at this scale; made where there is none of today's making."""
-    name = f"year-{scale.numerator}-{scale.denominator}-{_making(scale)}"
-    cluster = servers.new_cluster(home / name, programs)
+    name = f"year-{scale.numerator}-{scale.denominator}"
+    cluster = servers.new_cluster(home / f"{name}-{_making(scale)}", programs)
     if not cluster.exists:
-        _make(servers.new_cluster(home / f"{name}.part", programs), size_at(scale))
-        (home / f"{name}.part").rename(cluster.folder)
+        for outdated in home.glob(f"{name}-*"):
+            postgres_server.remove(servers.new_cluster(outdated, programs))  # its making may have been killed
+        part = servers.new_cluster(home / f"{name}-part", programs)
+        _make(part, size_at(scale))
+        part.folder.rename(cluster.folder)
     return cluster
 
 
@@ -38,7 +41,6 @@ def _making(scale: Fraction) -> str:
 
 
 def _make(cluster: Cluster, size: Size) -> None:
-    postgres_server.remove(cluster)  # what a making that was killed has left
     servers.create(cluster)
     with servers.running(cluster, LOAD) as started:
         _create_databases(started)
