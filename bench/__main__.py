@@ -29,14 +29,19 @@ def main() -> int:
             results = measure_all(run, lambda subject: words.only in subject)
             facts = {"scale": f"{scale} ({run.size.schools} schools)", **machine.facts()}
     except CutoverError as error:
-        say(f"{error}\n{error.hint}".strip())
-        return error.exit_code
+        return refused(error)
     tables = (report.ratios(results, str(scale)), report.costs(results))
     write(
         str(scale).replace("/", "-"),
         report.document(f"The bench at {scale}", facts, tables, [COLD, *report.remarks(results.items())]),
     )
     return 0
+
+
+def refused(error: CutoverError) -> int:
+    """Tells why there is no report; the exit code."""
+    say(f"{error}\n{error.hint}".strip())
+    return error.exit_code
 
 
 def write(name: str, text: str) -> None:

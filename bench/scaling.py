@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from bench import machine, report
-from bench.__main__ import say, write
+from bench.__main__ import refused, say, write
 from bench.engines import ENGINES, Engine
 from bench.exponent import exponent
 from bench.goals import EXPONENT, MIB, SAME_MEMORY
@@ -18,7 +18,7 @@ from bench.run import prepared
 from bench.year.size import parse_scale
 from errors import CutoverError
 
-COLUMNS = ("", "rows", "wall s", "client CPU s", "server CPU s", "peak MiB")
+COLUMNS = ("rows", "wall s", "client CPU s", "server CPU s", "peak MiB")
 
 
 def main() -> int:
@@ -27,12 +27,12 @@ def main() -> int:
     options.add_argument("--scales", default="1/100,1/30,1/10", help="smallest first")
     try:
         scales = [parse_scale(text) for text in options.parse_args().scales.split(",")]
-        by_scale = {scale: _year(scale, ENGINES[0]) for scale in scales}
+        by_scale = {str(scale): _year(scale, ENGINES[0]) for scale in scales}
         others = {str(engine): _year(scales[-1], engine) for engine in ENGINES[1:]}
     except CutoverError as error:
-        say(f"{error}\n{error.hint}".strip())
-        return error.exit_code
-    write("scaling", _report(by_scale, {str(ENGINES[0]): by_scale[scales[-1]], **others}))
+        return refused(error)
+    largest = str(scales[-1])
+    write("scaling", _report(by_scale, {str(ENGINES[0]): by_scale[largest], **others}, largest))
     return 0
 
 
@@ -49,26 +49,25 @@ def _year(scale: Fraction, engine: Engine) -> Measured:
         return run.measure(f"{engine} at {scale}", engine.act, ground)
 
 
-def _report(by_scale: Mapping[Fraction, Measured], by_engine: Mapping[str, Measured]) -> str:
+def _report(by_scale: Mapping[str, Measured], by_engine: Mapping[str, Measured], largest: str) -> str:
     slope, memory = figures(list(by_scale.values()))
-    judged = report.judged(
-        [
-            ("time against rows: exponent", slope, EXPONENT),
-            ("peak memory, largest scale ÷ the one before", memory, SAME_MEMORY),
-        ],
-        str(max(by_scale)),
+    judged = (
+        ("time against rows: exponent", slope, EXPONENT),
+        ("peak memory, largest scale ÷ the one before", memory, SAME_MEMORY),
     )
-    tables = (
-        judged,
-        Table(title="By scale", columns=COLUMNS, rows=[_row(str(scale), one) for scale, one in by_scale.items()]),
-        Table(title="By engine", columns=COLUMNS, rows=[_row(name, one) for name, one in by_engine.items()]),
-    )
-    return report.document("How the whole year grows", machine.facts(), tables, report.remarks(by_engine.items()))
+    tables = (report.judged(judged, largest), _table("scale", by_scale), _table("engine", by_engine))
+    remarks = report.remarks([*by_scale.items(), *by_engine.items()])
+    return report.document("How the whole year grows", machine.facts(), tables, dict.fromkeys(remarks))
+
+
+def _table(what: str, measured: Mapping[str, Measured]) -> Table:
+    rows = [_row(name, one) for name, one in measured.items()]
+    return Table(title=f"By {what}", columns=(what, *COLUMNS), rows=rows)
 
 
 def _row(name: str, one: Measured) -> Sequence[str]:
     if one.error:
-        return name, *[NONE] * (len(COLUMNS) - 1)
+        return name, *[NONE] * len(COLUMNS)
     rows, peak = one.figures["rows"], one.peak / MIB
     return name, f"{rows:,.0f}", number(one.seconds), number(one.cpu), number(one.server_cpu), f"{peak:.0f}"
 

@@ -15,9 +15,9 @@ SELECT :base + n, :base + 1 + n * 1000003 % :enrolled, n % 400, 'completed', n *
        pg_temp.moment(n / :enrolled / 20.0), NULL, pg_temp.moment(n / :enrolled / 20.0), pg_temp.moment(0.95)
   FROM generate_series(1, 20 * :enrolled::bigint) n;
 
--- Below a lesson: its rows stand among those of the thousand lessons that were taken in the same days.
+-- Below a lesson: its rows stand among those of the thousand lessons (a prime: no pattern) taken in the same days.
 CREATE FUNCTION pg_temp.lesson(n bigint, each int, lessons bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS
-$$SELECT (n - 1) / (1000 * each) * 1000 + 1 + (n - 1) % least(1000, lessons - (n - 1) / (1000 * each) * 1000)$$;
+$$SELECT (n - 1) / (1009 * each) * 1009 + 1 + (n - 1) % least(1009, lessons - (n - 1) / (1009 * each) * 1009)$$;
 
 INSERT INTO attempts
 SELECT :base + n, :base + pg_temp.lesson(n, 8, 20 * :enrolled), n % 8, pg_temp.words(n), n * 37 % 1009 / 8.0,
@@ -31,7 +31,7 @@ SELECT :base + n, :base + 2 * n, n * 7919 % 90, pg_temp.moment(n / (80.0 * :enro
   FROM generate_series(1, 80 * :enrolled::bigint) n;
 
 INSERT INTO placement_tests (id, enrollment_id, questions, correct, created_at)
-SELECT :base + n, :base + 2 * n, n % 8, n % 3, pg_temp.moment(0.01) FROM generate_series(1, :enrolled::bigint / 2) n;
+SELECT :base + n, :base + 2 * n - n / 7 % 2, n % 8, n % 3, pg_temp.moment(0.01) FROM generate_series(1, :enrolled::bigint / 2) n;
 
 INSERT INTO placement_attempts
 SELECT :base + n, :base + 1 + n * 1000003 % (:enrolled / 2), ARRAY[n % 5, NULL, n % 3]::integer[],
