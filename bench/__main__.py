@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from bench import machine, report
 from bench.places import RESULTS
 from bench.run import measure_all, prepared
 from bench.year.size import parse_scale
-from errors import CutoverError
+from errors import CutoverError, ExitCode
 
 COLD = (
     "Warm: a copy that was just written, so in the system's cache. "
@@ -17,31 +18,31 @@ COLD = (
 )
 
 
-def main() -> int:
-    """Measures, tells, writes; a goal that is missed is no failure."""
+def main() -> None:
+    """Measures, tells, writes."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     options.add_argument("--scale", default="1/10", help="a part of the year: 1/100, 1/10, 1/1")
     options.add_argument("--only", default="", help="subjects that have this word in their name")
     words = options.parse_args()
-    try:
-        scale = parse_scale(words.scale)
-        with prepared(scale, say) as run:
-            results = measure_all(run, lambda subject: words.only in subject)
-            facts = {"scale": f"{scale} ({run.size.schools} schools)", **machine.facts()}
-    except CutoverError as error:
-        return refused(error)
+    scale = parse_scale(words.scale)
+    with prepared(scale, say) as run:
+        results = measure_all(run, lambda subject: words.only in subject)
+        facts = {"scale": f"{scale} ({run.size.schools} schools)", **machine.facts()}
     tables = (report.ratios(results, str(scale)), report.costs(results))
-    write(
-        str(scale).replace("/", "-"),
-        report.document(f"The bench at {scale}", facts, tables, [COLD, *report.remarks(results.items())]),
-    )
-    return 0
+    remarks = [COLD, *report.remarks(results.items())]
+    write(str(scale).replace("/", "-"), report.document(f"The bench at {scale}", facts, tables, remarks))
 
 
-def refused(error: CutoverError) -> int:
-    """Tells why there is no report; the exit code."""
-    say(f"{error}\n{error.hint}".strip())
-    return error.exit_code
+def ended(body: Callable[[], None]) -> int:
+    """Runs a command to its end; its exit code, as the README's table has them. A missed goal is no failure."""
+    try:
+        body()
+    except CutoverError as error:
+        say(f"{error}\n{error.hint}".strip())
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
 
 
 def write(name: str, text: str) -> None:
@@ -57,4 +58,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

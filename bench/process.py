@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -35,27 +37,40 @@ def measure(
     process's own.
     """
     wal, server = wal_position(cluster), server_cpu(cluster)
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
-        began = time.monotonic()
-        process = subprocess.Popen([*map(str, words)], stdout=output, stderr=complaints, env=env, cwd=folder)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        if process.returncode:
-            complaints.seek(0)
-            said = (complaints.read() or output.read()).decode(errors="replace").strip().splitlines()
-            reason = " / ".join(said[-LAST_LINES:])
-            raise CutoverError(f"{Path(words[0]).name} failed with exit code {process.returncode}: {reason}")
-        figures = json.loads(output.read()) if tells else {}
+    seconds, usage, output = _ended([*map(str, words)], env, folder)
     return Measured(
         seconds=seconds,
         cpu=usage.ru_utime + usage.ru_stime,
         server_cpu=server_cpu(cluster) - server,
         peak=usage.ru_maxrss * 1024,
         wal=wal_position(cluster) - wal,
-        figures=figures,
+        figures=json.loads(output) if tells else {},
     )
+
+
+def _ended(
+    words: Sequence[str], env: Mapping[str, str] | None, folder: Path | None
+) -> tuple[float, resource.struct_rusage, str]:
+    """A program run to its end: its seconds, what it used with all its children, and what it said."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+        began = time.monotonic()
+        process = subprocess.Popen(words, stdout=output, stderr=complaints, env=env, cwd=folder)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
+        seconds = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            reason = " / ".join((_text(complaints) or _text(output)).strip().splitlines()[-LAST_LINES:])
+            raise CutoverError(f"{Path(words[0]).name} failed with exit code {process.returncode}: {reason}")
+        return seconds, usage, _text(output)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def server_cpu(cluster: Cluster) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from bench import machine, report
-from bench.__main__ import refused, say, write
+from bench.__main__ import ended, say, write
 from bench.engines import ENGINES, Engine
 from bench.exponent import exponent
 from bench.goals import EXPONENT, MIB, SAME_MEMORY
@@ -16,24 +16,19 @@ from bench.measured import Measured
 from bench.report import NONE, Table, number
 from bench.run import prepared
 from bench.year.size import parse_scale
-from errors import CutoverError
 
 COLUMNS = ("rows", "wall s", "client CPU s", "server CPU s", "peak MiB")
 
 
-def main() -> int:
+def main() -> None:
     """The first engine at every scale, the others at the largest."""
     options = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     options.add_argument("--scales", default="1/100,1/30,1/10", help="smallest first")
-    try:
-        scales = [parse_scale(text) for text in options.parse_args().scales.split(",")]
-        by_scale = {str(scale): _year(scale, ENGINES[0]) for scale in scales}
-        others = {str(engine): _year(scales[-1], engine) for engine in ENGINES[1:]}
-    except CutoverError as error:
-        return refused(error)
+    scales = [parse_scale(text) for text in options.parse_args().scales.split(",")]
+    by_scale = {str(scale): _year(scale, ENGINES[0]) for scale in scales}
+    others = {str(engine): _year(scales[-1], engine) for engine in ENGINES[1:]}
     largest = str(scales[-1])
     write("scaling", _report(by_scale, {str(ENGINES[0]): by_scale[largest], **others}, largest))
-    return 0
 
 
 def figures(by_scale: Sequence[Measured]) -> tuple[float | None, float | None]:
@@ -73,4 +68,4 @@ def _row(name: str, one: Measured) -> Sequence[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))
