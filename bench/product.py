@@ -10,7 +10,6 @@ from pathlib import Path
 from bench import servers
 from bench.ground import NIGHT, Ground
 from bench.measured import Measured, middle
-from bench.peers.delete import vacuum
 from bench.places import ROOT
 from bench.process import measure
 from bench.year.size import largest_school, median_schools
@@ -32,7 +31,7 @@ def pack_cold(ground: Ground) -> Measured:
 
 def year(ground: Ground) -> Measured:
     """Steps 8 and 9 of the night: archived, verified, deleted, compacted; with what giving the space back cost."""
-    archived, compacted = _work(ground, "year"), vacuum(ground)
+    archived, compacted = _work(ground, "year"), _inv(ground, "databases.vacuum")
     told = archived.figures
     figures = {
         **told,
@@ -68,9 +67,8 @@ def _work(ground: Ground, task: str, *words: object) -> Measured:
 
 
 def _pretend(ground: Ground, school: int) -> Measured:
-    command = (_inv(), "archive.school", str(school), "--pretend", "--here", f"--date={NIGHT}")
-    return measure(command, ground.cluster, env=ground.env, folder=ROOT)
+    return _inv(ground, "archive.school", str(school), "--pretend", "--here", f"--date={NIGHT}")
 
 
-def _inv() -> Path:
-    return Path(sys.executable).parent / "inv"
+def _inv(ground: Ground, *words: str) -> Measured:
+    return measure((Path(sys.executable).parent / "inv", *words), ground.cluster, env=ground.env, folder=ROOT)

@@ -16,11 +16,11 @@ OWN = Path(__file__).parent
 def delete(ground: Ground) -> Measured:
     """Every school that the night does not exclude, a statement a table; then the space given back."""
     deleted = total(_delete(ground, name) for name in FILLED)
-    return (deleted + vacuum(ground)).noted(f"DELETE alone {deleted.seconds:.1f} s, {deleted.wal >> 20} MiB of WAL")
+    return (deleted + _vacuum(ground)).noted(f"DELETE alone {deleted.seconds:.1f} s, {deleted.wal >> 20} MiB of WAL")
 
 
-def vacuum(ground: Ground) -> Measured:
-    """Step 9 of the night as the rehearsal's inventory has it."""
+def _vacuum(ground: Ground) -> Measured:
+    """Every table of the product rewritten."""
     words = (ground.program("vacuumdb"), "--full", "--analyze", "--jobs=2", "--schema=public")
     return total(measure([*words, f"--dbname={name}"], ground.cluster, env=ground.libpq) for name in FILLED)
 
