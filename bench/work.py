@@ -1,6 +1,6 @@
 """The product's work in a process of its own, through the product's interface; tells figures as JSON.
 
-`python -m bench.work pack` · `year` · `school 13 17 …`
+`python -m bench.work pack` · `year 2` (workers) · `school 13 17 …`
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
-from operator import attrgetter
-from pathlib import Path
+from functools import partial
+from multiprocessing import get_context
 from statistics import median
 
 from archiver import choice, records, setup
 from archiver.archive import Archiver, Outcome, chosen, new_location, opened
 from archiver.archive import pack as make_tarball
 from archiver.bulk import passes
+from archiver.bulk.engines import Processes
 from archiver.bulk.whole import archive_many
-from archiver.extract import Extract
+from archiver.catalog import MASTER
 from archiver.extract import extract as extract_one
 from archiver.folders import work_folder
 from archiver.postgres import Session
@@ -29,6 +30,7 @@ from archiver.proving.verify import verify
 from archiver.records import Order
 from archiver.tenants import Exclude
 from bench.ground import NIGHT
+from bench.year.size import SHARDS
 from errors import CutoverError
 from inventory.load import load
 from inventory.model import Depth, Environment
@@ -44,48 +46,52 @@ ORDER = Order(year=YEAR, depth=Depth.ALL, night=DAY)
 class Reclaiming:
     """When the run turned from archiving to giving back: it tells a way to do so as it begins."""
 
-    master: Session
+    session: Session  # of its own: the run's are at work
     began: float = 0.0
     wal: int = 0
 
     def told(self, way: str) -> None:
         """The run says how it gives the rows of some tables back."""
         if not self.began:
-            self.began, self.wal = time.monotonic(), self.master.row(WAL)[0]
+            self.began, self.wal = time.monotonic(), self.session.row(WAL)[0]
 
     def figures(self) -> Figures:
         """Its cost, now that it is over."""
         return {
             "reclaim_seconds": time.monotonic() - self.began,
-            "reclaim_wal": self.master.row(WAL)[0] - self.wal,
+            "reclaim_wal": self.session.row(WAL)[0] - self.wal,
         }
 
 
 def pack(environment: Environment, words: Sequence[str]) -> Figures:
-    """Every school, also the excluded ones, to a tarball on disk: what pg_dump does with the same databases."""
-    began, packing, rows = time.monotonic(), 0.0, 0
+    """Every school, also the excluded ones, to a tarball on disk: what pg_dump does. A process a shard."""
+    with ProcessPoolExecutor(len(SHARDS), mp_context=get_context("spawn")) as pool:
+        told = list(pool.map(partial(_pack, environment), SHARDS))
+    return {figure: sum(one[figure] for one in told) for figure in told[0]}
+
+
+def _pack(environment: Environment, shard: str) -> Figures:
+    packing, rows = 0.0, 0
     with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
-        for extract in _extracts(archiver, work):
-            started = time.monotonic()
-            rows += make_tarball(archiver, extract, work).extract.manifest.rows
-            packing += time.monotonic() - started
-    return {"extract_seconds": time.monotonic() - began - packing, "pack_seconds": packing, "rows": rows}
-
-
-def _extracts(archiver: Archiver, work: Path) -> Iterator[Extract]:
-    everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
-    for shard, tenants in groupby(sorted(everybody, key=attrgetter("shard", "id")), attrgetter("shard")):
+        everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+        tenants, site = [tenant for tenant in everybody if tenant.shard == shard], archiver.place.site(shard)
+        began = time.monotonic()
         with (work / "rows").open("w+b") as file:
-            yield from passes.extract(archiver.place.site(shard), archiver.model, list(tenants), YEAR, file, ROWS)
+            for extract in passes.extract(site, archiver.model, tenants, YEAR, file, ROWS):
+                started = time.monotonic()
+                rows += make_tarball(archiver, extract, work).extract.manifest.rows
+                packing += time.monotonic() - started
+        return {"extract_seconds": time.monotonic() - began - packing, "pack_seconds": packing, "rows": rows}
 
 
 def year(environment: Environment, words: Sequence[str]) -> Figures:
     """Step 8 of the night: all that `inv archive.all` does."""
-    left_out = environment.night(DAY).exclude
+    left_out, workers = environment.night(DAY).exclude, int(words[0])
+    engine = Processes(environment=environment, purpose="bench", identity="", workers=workers)
     with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
         tenants = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
-        reclaiming = Reclaiming(archiver.place.master)
-        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told)
+        reclaiming = Reclaiming(archiver.place.open(MASTER))
+        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told, engine)
         _refuse(outcomes)
         rows = sum(outcome.rows for outcome in outcomes)
         return {**reclaiming.figures(), "schools": len(outcomes), "rows": rows}
