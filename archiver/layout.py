@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from archiver.catalog import TableName
 from archiver.manifest import Manifest
@@ -46,30 +47,36 @@ def member(table: TableName) -> str:
 
 def sealed(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest with its texts' digests, and all members that are not rows, by name."""
+    schemas = tuple(manifest.schemas.items())
     texts = {
         README: _readme(manifest).encode(),
-        SCHEMA_SQL: schema_sql(manifest).encode(),
-        RESTORE_SQL: restore_sql(manifest).encode(),
+        SCHEMA_SQL: schema_sql(schemas).encode(),
+        RESTORE_SQL: restore_sql(schemas).encode(),
     }
     digests = {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
     manifest = replace(manifest, texts=digests)
     return manifest, {**texts, MANIFEST: manifest.to_json()}
 
 
-def schema_sql(manifest: Manifest) -> str:
+Schemas = tuple[tuple[str, Schema], ...]  # by database
+
+
+@lru_cache(maxsize=4)  # the same for all archives of one shape
+def schema_sql(schemas: Schemas) -> str:
     """psql script that creates empty tables."""
     return _script(
         "Creates the tables, empty, as they were when these rows were taken.",
-        ((database, (f"{line};" for line in ddl(schema))) for database, schema in manifest.schemas.items()),
+        ((database, (f"{line};" for line in ddl(schema))) for database, schema in schemas),
     )
 
 
-def restore_sql(manifest: Manifest) -> str:
+@lru_cache(maxsize=4)
+def restore_sql(schemas: Schemas) -> str:
     """psql script that loads the rows which are not there yet, what a foreign key names before what names it."""
     pins = "\n".join(f"SET {key} TO '{value}';" for key, value in SETTINGS.items())
     parts = (
         (database, (line for group in load_order(schema) for line in _load(database, schema, group)))
-        for database, schema in manifest.schemas.items()
+        for database, schema in schemas
     )
     return _script("Loads the rows that are not there yet. Run it where the archive was unpacked.", parts, pins)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from archiver.schema import Schema
@@ -54,8 +54,11 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The file's bytes: sorted keys, so that equal manifests are equal files."""
-        data = {**asdict(self), "fingerprint": self.fingerprint}
-        return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        told = {name: _told(getattr(self, name)) for name in self.__dataclass_fields__ if name != "schemas"}
+        # Most of it, and the same for every archive of the shape.
+        told["schemas"] = _object({name: schema.text for name, schema in self.schemas.items()})
+        told["fingerprint"] = _told(self.fingerprint)
+        return _object(told).encode() + b"\n"
 
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
@@ -74,3 +77,13 @@ class Manifest:
         if manifest.fingerprint != fingerprint:
             raise DamagedError("The archive's manifest does not match its own schema fingerprint.")
         return manifest
+
+
+def _told(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=vars)
+
+
+def _object(members: Mapping[str, str]) -> str:
+    """An object of values that are JSON already, as json.dumps writes it with indent=1 and sorted keys."""
+    lines = (f"{json.dumps(name, ensure_ascii=False)}: {members[name]}" for name in sorted(members))
+    return "{" + ",".join("\n " + line.replace("\n", "\n ") for line in lines) + "\n}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from archiver.graph import reached
@@ -71,14 +71,27 @@ class Schema:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
-        """The schema that `to_json` wrote."""
-        return cls(types=dict(data["types"]), tables={name: _table(table) for name, table in data["tables"].items()})
+        """The schema that `to_json` wrote; the same object for archives of one shape."""
+        return _schema(json.dumps(data))
 
-    @cached_property  # asked for several times a school, of the same schema
+    # Asked for with each school, of the same schema.
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the shape: equal shapes have equal fingerprints."""
-        shape = {"tables": self.tables, "types": self.types}  # as `to_json`, whose copies are dear
-        return hashlib.sha256(json.dumps(shape, default=vars, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self._shape, default=vars, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def text(self) -> str:
+        """As it stands in a manifest."""
+        return json.dumps(self._shape, default=vars, sort_keys=True, indent=1, ensure_ascii=False)
+
+    @property
+    def _shape(self) -> dict[str, Any]:
+        """As `to_json`, whose copies are dear."""
+        return {"tables": self.tables, "types": self.types}
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
 
 
 def identifier(table: str) -> Composed:
@@ -130,6 +143,12 @@ def _shape(columns: list[tuple[Any, ...]], constraints: list[tuple[Any, ...]]) -
             if row[1] == "f"
         ),
     )
+
+
+@lru_cache(maxsize=16)
+def _schema(text: str) -> Schema:
+    data = json.loads(text)
+    return Schema(types=dict(data["types"]), tables={name: _table(table) for name, table in data["tables"].items()})
 
 
 def _table(data: Mapping[str, Any]) -> Table:

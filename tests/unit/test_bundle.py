@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -202,3 +203,10 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_a_manifest_survives_json() -> None:
     assert Manifest.from_json(manifest().to_json()) == manifest()
+
+
+def test_a_manifest_is_written_as_json_writes_it_with_sorted_keys() -> None:
+    written = manifest().to_json()
+
+    assert json.dumps(json.loads(written), indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n" == written
+    assert Manifest.from_json(written) == manifest()
