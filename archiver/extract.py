@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import layout
-from archiver.catalog import Model, TableName
+from archiver.catalog import Link, Model, TableName
+from archiver.index import WHOLE_NUMBERS
 from archiver.manifest import Manifest, Member
-from archiver.postgres import SETTINGS, SQL
+from archiver.postgres import SETTINGS, SQL, Identifier
 from archiver.rows import RowFile, Rows, Spool
-from archiver.schema import column_list, identifier
-from archiver.selection import Selection, condition, row_order, select, snapshot_xmin
+from archiver.schema import Column, Table, column_list, identifier
+from archiver.selection import Key, Selection, Values, condition, row_order, snapshot_xmin, whole
 from archiver.tenants import Tenant
 from archiver.workplace import Site
 
@@ -36,20 +37,22 @@ class Extract:
 def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
     """Reads a tenant in a snapshot of its own; `work` must be empty."""
     began = time.monotonic()
+    files = {table: work / f"{number}.copy" for number, table in enumerate(model.tables)}
+    members: dict[str, Member] = {}
+    values: dict[Link, list[Key]] = {}
     with ExitStack() as snapshots:
         for session in site.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
         xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
-        selection = select(site, model, tenant.id)
-        files = {table: work / f"{number}.copy" for number, table in enumerate(model.tables)}
-        members = {
-            layout.member(table): spooled(site, model, table, selection, tenant.id, files[table])
-            for table in model.tables
-        }
+        for table, path in files.items():
+            members[layout.member(table)] = _spooled(site, model, table, values, tenant.id, path)
+            for link in model.links:
+                if link.parent == table and not link.within:
+                    values[link] = _keys(site, model, link, values, tenant.id, path)
     return Extract(
         tenant=tenant,
         year=year,
-        manifest=manifest_of(site, model, tenant, year, members, _highest(site, selection)),
+        manifest=manifest_of(site, model, tenant, year, members, _highest(site, files)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots=xmins,
         seconds=time.monotonic() - began,
@@ -58,11 +61,15 @@ def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> 
 
 def spooled(site: Site, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path) -> Member:
     """Copies a table's selected rows into a file, in an order that is the same each time."""
+    return _spooled(site, model, table, selection.values, tenant_id, path)
+
+
+def _spooled(site: Site, model: Model, table: TableName, values: Values, tenant_id: int, path: Path) -> Member:
     shape = site.schemas[table.database].tables[table.table]
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
         column_list(shape),
         identifier(table.table),
-        condition(model, site.schemas[table.database], table, tenant_id, selection.values),
+        condition(model, site.schemas[table.database], table, tenant_id, values),
         row_order(shape),
     )
     spool = Spool(path)
@@ -70,14 +77,53 @@ def spooled(site: Site, model: Model, table: TableName, selection: Selection, te
     return spool.finish(rows)
 
 
-def _highest(site: Site, selection: Selection) -> dict[str, int]:
+def _keys(site: Site, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
+    """The values by which a link leads on from the rows of a file: whole numbers are read there, else the table is."""
+    table, shape = link.parent, site.schemas[link.parent.database].tables[link.parent.table]
+    if {column.name for column in _numbered(shape)}.issuperset(link.parent_columns):
+        return [key for key in dict.fromkeys(_numbers(path, shape, link.parent_columns)) if whole(key)]
+    query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
+        SQL(", ").join(map(Identifier, link.parent_columns)),
+        identifier(table.table),
+        condition(model, site.schemas[table.database], table, tenant_id, values),
+    )
+    rows = site.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
+    return [key for key in (row if len(row) > 1 else row[0] for row in rows) if whole(key)]
+
+
+def _numbered(shape: Table) -> Iterator[Column]:
+    """The columns whose text in a file is a whole number."""
+    return (column for column in shape.copied if column.type in WHOLE_NUMBERS)
+
+
+def _numbers(path: Path, shape: Table, columns: Sequence[str]) -> Iterator[Key]:
+    """What the rows of a file hold in columns of whole numbers, in their order; None for NULL."""
+    names = [column.name for column in shape.copied]
+    places = [names.index(name) for name in columns]
+    with path.open("rb") as file:
+        if len(places) == 1:
+            [place] = places
+            for line in file:
+                yield _number(line.split(b"\t", place + 1)[place])
+        else:
+            for line in file:
+                cells = line.split(b"\t")
+                yield tuple(_number(cells[place]) for place in places)
+
+
+def _number(cell: bytes) -> int | None:
+    return None if cell.startswith(b"\\N") else int(cell)
+
+
+def _highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
     """The highest number of each table that a sequence numbers: below it nothing may be given out again."""
     highest: dict[str, int] = {}
-    for table, rows in selection.found.items():
+    for table, path in files.items():
         shape = site.schemas[table.database].tables[table.table]
-        for column in shape.columns:
-            if column.sequence and column.name in rows.columns and (values := rows.values((column.name,))):
-                highest[f"{table}.{column.name}"] = max(values)
+        for column in _numbered(shape):
+            if column.sequence:
+                numbers = [number for number in _numbers(path, shape, [column.name]) if number is not None]
+                highest |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
     return highest
 
 

@@ -197,7 +197,11 @@ def holding(columns: Sequence[str], shape: Table, typed_as: Sequence[str], keys:
 
 def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
     """Values as an array of the column's type; of the widest, where the values may come from a wider column."""
-    return SQL("{}::{}[]").format(Literal(list(values)), SQL(key_type(shape, column)))
+    listed = list(values)
+    if all(type(value) is int for value in listed):
+        # psycopg2 would quote each by itself, which takes longer than to look it up.
+        return SQL("{}::{}[]").format(Literal(f"{{{','.join(map(str, listed))}}}"), SQL(key_type(shape, column)))
+    return SQL("{}::{}[]").format(Literal(listed), SQL(key_type(shape, column)))
 
 
 def key_type(shape: Table, column: str) -> str:

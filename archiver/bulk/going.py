@@ -56,11 +56,19 @@ class Going:
             return query.format(self.maps.of(table), Identifier(TENANT), key)
         [link] = self.model.found_by(table)
         found = narrowed(matched(link, alias, "g"), link, alias)
-        return SQL("EXISTS (SELECT 1 FROM {} g WHERE {})").format(self.maps.parents(link), found)
+        parents = self._chosen[link.parent] if self.follows(table) else self.maps.parents(link)
+        return SQL("EXISTS (SELECT 1 FROM {} g WHERE {})").format(parents, found)
+
+    def follows(self, table: TableName) -> bool:
+        """Whether a row goes just where the one that it belongs to does, of which not all go; and it leads nowhere."""
+        if not (table in self.model.below(self.depth) and self._alone(table)) or self._leading(table):
+            return False
+        [link] = self.model.found_by(table)
+        return link.parent in self._chosen
 
     def choose(self, table: TableName) -> None:
         """Decides of a table in which not all that was found goes; what is above it is decided."""
-        if self.entire(table) or table not in self.model.below(self.depth):
+        if self.entire(table) or self.follows(table) or table not in self.model.below(self.depth):
             return
         shape, place = self.maps.shape(table), Identifier("pg_temp", self._name())
         reached = SQL(" UNION ").join(self._reached(link) for link in self.model.found_by(table))

@@ -47,9 +47,16 @@ class Notes:
         source = self.going.maps.source(table)
         if self.going.entire(table):
             return source
-        return SQL("{} JOIN {} l ON l.{tenant} = m.{tenant} AND {same}").format(
-            source, self._last(table), tenant=Identifier(TENANT), same=self._same(table, "c", "l")
-        )
+        last, same = self._last_of(table)
+        return SQL("{} JOIN {} l ON {}").format(source, last, same)
+
+    def _last_of(self, table: TableName) -> tuple[Composable, Composable]:
+        """Where it says with whom the row `c` goes, or the row `m` that it belongs to, as `l`; and by what it is found
+        there."""
+        if self.going.follows(table):
+            [link] = self.going.model.found_by(table)
+            return self._last(link.parent), self._same(link.parent, "m")
+        return self._last(table), self._same(table, "c")
 
     def _last(self, table: TableName) -> Composable:
         if table not in self._with_last:
@@ -73,11 +80,13 @@ class Notes:
             self._with_last[table] = place
         return self._with_last[table]
 
-    def _same(self, table: TableName, row: str, last: str) -> Composable:
-        return SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier(row, name), Identifier(last, f"identity {name}"))
+    def _same(self, table: TableName, row: str) -> Composable:
+        tenant = SQL("l.{tenant} = m.{tenant}").format(tenant=Identifier(TENANT))
+        identity = (
+            SQL("{} = {}").format(Identifier(row, name), Identifier("l", f"identity {name}"))
             for name in identity_of(self.going.maps.shape(table))
         )
+        return SQL(" AND ").join((tenant, *identity))
 
     def _write_ids(self, target: str, table: TableName, source: Composable) -> None:
         [key] = self.going.maps.shape(table).primary_key
@@ -95,20 +104,20 @@ class Notes:
         self.session.execute(query, doing=f"noting the ids of {table}")
 
     def _write_kept(self, table: TableName) -> None:
-        shape = self.going.maps.shape(table)
+        shape, (last, same) = self.going.maps.shape(table), self._last_of(table)
         query = SQL(
             "INSERT INTO archiver.kept (record_id, table_name, key, digest) SELECT r.record_id, {name}, {key}, {digest}"
             " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant}"
-            " WHERE NOT EXISTS (SELECT 1 FROM {last} l WHERE l.{tenant} = m.{tenant} AND {same})"
+            " WHERE NOT EXISTS (SELECT 1 FROM {last} l WHERE {same})"
         ).format(
             name=Literal(str(table)),
             key=kept.key_text(shape, "c"),
             digest=kept.digest(shape, "c"),
             source=self.going.maps.source(table),
             run=_RUN,
-            last=self._last(table),
+            last=last,
             tenant=Identifier(TENANT),
-            same=self._same(table, "c", "l"),
+            same=same,
         )
         self.session.execute(query, doing=f"noting the rows of {table} that stay")
 
@@ -126,6 +135,8 @@ def notes(going: Going, records: Sequence[Record]) -> Notes:
         tenant=Identifier(TENANT),
     )
     session.execute(query, doing="listing the tenants")
+    # The index of ids is brought up to date when it is next looked after, not id by id.
+    session.execute("SET LOCAL gin_pending_list_limit TO '1GB'", doing="preparing the index of ids")
     return Notes(going, session)
 
 
