@@ -84,6 +84,7 @@ class Spool(Digest):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self.path = path
         self._file = path.open("wb")
 
     def finish(self, rows: int) -> Member:
