@@ -108,11 +108,26 @@ def _attempt(archiver: Archiver, tenant: Tenant, order: Order) -> Outcome:
     # In a night maintenance mode keeps the application off.
     fence = None if order.pretend or order.night else archiver.fence
     try:
+        if late(order):
+            raise out_of_time(archiver.model.tenant.noun, tenant.id)
         with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
             return act(archiver, archiver.place.site(tenant.shard), tenant, order, work)
     except CutoverError as error:
         archiver.place.forget_schemas()  # a migration may be what went wrong
         return Outcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+
+
+def late(order: Order) -> bool:
+    """Whether nothing new is to be begun any more."""
+    return order.until is not None and datetime.now(UTC) > order.until
+
+
+def out_of_time(noun: str, tenant_id: int) -> CutoverError:
+    """What is said of a tenant for which there was no time."""
+    return CutoverError(
+        f"{noun.capitalize()} {tenant_id} was left as it was: there is no time for it.",
+        hint="The same command later goes on with those that are left.",
+    )
 
 
 def _archive(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Outcome:

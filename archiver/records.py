@@ -39,6 +39,7 @@ class Order:
     depth: Depth
     night: date | None = None
     pretend: bool = False  # up to the verification, from the local file; nothing is stored, deleted or recorded
+    until: datetime | None = None  # when it must be over: in time before that nothing new is begun; none: no such time
 
 
 @dataclass(frozen=True, kw_only=True)

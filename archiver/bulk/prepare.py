@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archiver import bundle
-from archiver.archive import Archiver, Outcome, Packed, fetch, new_location, pack
+from archiver.archive import Archiver, Outcome, Packed, fetch, late, new_location, out_of_time, pack
 from archiver.bulk import passes, states
 from archiver.bulk.states import Stored
 from archiver.bulk.units import Unit
@@ -48,6 +48,12 @@ class _Preparing:
             seconds = time.monotonic() - self.began
             self.outcomes.append(Outcome(tenant_id=tenant_id, seconds=seconds, error=error))
 
+    def leave(self, several: Sequence[Extract]) -> None:
+        """Leaves these for another night."""
+        for extract in several:
+            with self.leaving_alone(extract.tenant.id):
+                raise out_of_time(self.archiver.model.tenant.noun, extract.tenant.id)
+
 
 def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[Outcome]:
     """Extracts, packs, stores and verifies; what became of each tenant.
@@ -61,6 +67,9 @@ def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[Outcome]:
         begun = {} if order.pretend else _begin(preparing, tenants)
         found = passes.extract(place.site(unit.shard), archiver.model, tenants, order.year, file, memory // _OF_ROWS)
         for several in _several(found):
+            if late(order):
+                preparing.leave(several)
+                continue
             proven = _pretended(preparing, several) if order.pretend else _stored_and_proven(preparing, several, begun)
             preparing.outcomes.extend(map(_outcome, proven))
     return preparing.outcomes
@@ -115,6 +124,7 @@ def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[in
     """Packs one tenant while those before it are on their way to the store."""
     preparing.archiver.schemas.keep(several[0].manifest.schemas.values(), preparing.work)
     ways: list[tuple[int, Future[Stored]]] = []
+    began = time.monotonic()
     for extract in several:
         packed = pack(preparing.archiver, extract, preparing.work)
         record = begun[extract.tenant.id]
@@ -123,13 +133,15 @@ def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[in
     for tenant_id, way in ways:
         with preparing.leaving_alone(tenant_id):
             stored.append(way.result())
-    return stored
+    share = (time.monotonic() - began) / len(several)
+    return [replace(one, seconds=one.seconds + share) for one in stored]
 
 
 def _put(bucket: Bucket, record: Record, packed: Packed) -> Stored:
     bucket.put(bucket.key(record.location), packed.path, packed.digests)
     packed.path.unlink()
-    return Stored(record=replace(record, size=packed.digests.size, sha256=packed.digests.sha256), packed=packed)
+    record = replace(record, size=packed.digests.size, sha256=packed.digests.sha256)
+    return Stored(record=record, packed=packed, seconds=packed.extract.seconds)
 
 
 def _fetched(preparing: _Preparing, stored: Sequence[Stored]) -> list[tuple[Packed, Path]]:

@@ -21,6 +21,7 @@ class Stored:
 
     record: Record
     packed: Packed
+    seconds: float  # to extract, pack and store
 
 
 def start(
@@ -64,7 +65,7 @@ def stored(master: Session, wanted: Sequence[Stored]) -> None:
         "fingerprint": ("text", [one.packed.extract.manifest.fingerprint for one in wanted]),
         "members": ("jsonb", [_members(one.packed) for one in wanted]),
         "snapshots": ("jsonb", [_json(one.packed.extract.snapshots) for one in wanted]),
-        "seconds_to_extract": ("double precision", [one.packed.extract.seconds for one in wanted]),
+        "seconds_to_extract": ("double precision", [one.seconds for one in wanted]),
     }
     _advance(master, [one.record for one in wanted], State.STORED, columns)
 

@@ -17,8 +17,10 @@ from archiver import notes, records
 from archiver.archive import Archiver, Outcome, Tell, archive, opened
 from archiver.bulk import reclaim, states
 from archiver.bulk.engines import IN_TURN, Engine
+from archiver.bulk.pace import Pace
 from archiver.bulk.reclaim import Gone, TellWay, Work
 from archiver.bulk.units import split
+from archiver.bulk.watch import Told, expected, watched
 from archiver.catalog import MASTER
 from archiver.coverage import completeness
 from archiver.coverage.live import sizes
@@ -76,6 +78,7 @@ def archive_many(
     tell: Tell,
     way: TellWay = lambda told: None,
     engine: Engine = IN_TURN,
+    progress: Told = lambda done: None,
 ) -> list[Outcome]:
     """Archives tenants in sets; one that fails is left as it was and reported, the others go on.
 
@@ -93,9 +96,13 @@ def archive_many(
         way(f"one by one: {reason}")
         return archive(archiver, tenants, order, tell)
     half_way, fresh = _sorted_out(run, tenants)
-    _prepare(run, fresh)
-    if not order.pretend:
-        _reclaim(run, half_way, fresh)
+    pace = Pace(rows=expected(archiver.place, tenants), workers=engine.workers)
+    if order.until is not None:
+        run.order = replace(order, until=order.until - pace.give_back)
+    with watched(archiver.place, tenants, order, pace, progress):
+        _prepare(run, fresh)
+        if not order.pretend:
+            _reclaim(run, half_way, fresh)
     return run.outcomes
 
 

@@ -91,7 +91,10 @@ def _of_record(record: Record) -> Sample | None:
     return Sample(
         rows=record.rows,
         size=record.size or 0,
-        archive=(record.archived_at - record.started_at).total_seconds() + delete,
+        # A run over many begins and ends with all of them: what one took are its parts.
+        archive=extract + verify + delete
+        if record.snapshots
+        else (record.archived_at - record.started_at).total_seconds() + delete,
         extract=extract,
         verify=verify,
         delete=delete,

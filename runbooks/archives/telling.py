@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from archiver.archive import Outcome
+from archiver.bulk.watch import Done
 from archiver.catalog import listed
 from archiver.coverage.completeness import Scan
 from archiver.keeping.audit import Audit
@@ -15,6 +16,7 @@ from archiver.mapping.check_stored import Checked
 from archiver.mapping.fit import SHOWN
 from archiver.mapping.schema_mapping import WHOLE
 from archiver.restore import Restored
+from runbooks.engine.console import span
 
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -89,6 +91,15 @@ def rewrap_summary(noun: str, outcomes: Sequence[Rewrapped]) -> str:
     text = f"{moved} of {len(outcomes)} archives encrypted anew, {len(outcomes) - moved - failed} were already"
     stays = "; this tool deletes no stored object: what only the old identity opens is yours to delete" if moved else ""
     return text + stays + _failed(failed)
+
+
+def progress_line(noun: str, total: int, done: Done) -> str:
+    """How far a run over many is."""
+    rate = done.rows / max(done.elapsed.total_seconds(), 1)
+    return (
+        f"{done.tenants:,} of {total:,} {noun}s verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
+        f"about {span(done.left)} left"
+    )
 
 
 def audit_text(noun: str, audit: Audit) -> str:
