@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from datetime import date
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inventory.model import FENCED, Environment, Role
 from inventory.parse import shown
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
+BROKERS = ("redis://", "rediss://", "amqp://", "amqps://")
 RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver proves its checksum
 
 
@@ -26,6 +28,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _calendar,
         _fence,
         _webhook,
+        _queue,
     )
     return [mistake for check in checks for mistake in check(environment)]
 
@@ -118,6 +121,28 @@ def _webhook(environment: Environment) -> Iterable[str]:
         yield "webhook: expected either url or variable, got " + ("both" if webhook.url else "neither")
     elif webhook.url and not webhook.url.startswith(("https://", "http://")):
         yield f"webhook/url: expected a URL that begins with https:// or http://, got {shown(webhook.url)}"
+
+
+def _queue(environment: Environment) -> Iterable[str]:
+    queue = environment.queue
+    if queue is None:
+        return
+    if queue.variable and queue.file:
+        yield "queue: expected variable or file to hold the password, got both"
+    address = urlsplit(queue.broker)
+    if "@" in address.netloc and ":" in address.netloc.rsplit("@", 1)[0]:
+        yield "queue/broker: expected variable or file to hold the password, got a password here"
+    elif not _is_broker(address):
+        expected = f"{' or '.join(BROKERS)}, a host and at most a path"
+        yield f"queue/broker: expected {expected}, got {shown(queue.broker.split('?')[0])}"
+
+
+def _is_broker(address: SplitResult) -> bool:
+    try:
+        whole = bool(address.hostname) and address.port != 0
+    except ValueError:  # a port that is none
+        return False
+    return whole and f"{address.scheme}://" in BROKERS and not (address.query or address.fragment)
 
 
 def _is_day(text: str) -> bool:

@@ -82,6 +82,15 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Queue:
+    """The broker from which workers on several machines take their units."""
+
+    broker: str  # redis://, rediss://, amqp:// or amqps://, never with a password
+    variable: str | None = None  # the environment variable that holds the password
+    file: str | None = None  # the file that holds it; neither: the broker wants none
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gateway:
     """The machine through which every host is reached."""
 
@@ -193,6 +202,7 @@ class Environment:
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
     fence: Fence | None = None  # none: the application may write while a school is archived by itself
+    queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
     second_person: bool = False  # whether somebody else must approve the point of no return

@@ -99,6 +99,21 @@ def test_unknown_environment_names_those_that_exist() -> None:
             "2014-08-22: {depth: all, ends: 10:00}",
             'ends: expected a time of day such as "06:00"',
         ),
+        *(
+            ("store: {", f"queue: {{{bad}}}\nstore: {{", expected)
+            for bad, expected in (
+                (
+                    "broker: kafka://queue",
+                    "queue/broker: expected redis:// or rediss:// or amqp:// or amqps://",
+                ),
+                ("broker: 'redis://'", "queue/broker: expected redis:// or rediss://"),
+                ("broker: 'redis://queue:x'", "queue/broker: expected redis:// or rediss://"),
+                ("broker: 'redis://queue?password=x'", "queue/broker: expected redis:// or rediss://"),
+                ("variable: X", "queue/broker: expected a string, got nothing"),
+                ("broker: 'redis://queue', variable: X, file: y", "queue: expected variable or file to hold"),
+                ("broker: 'redis://queue', password: x", "queue/password: expected one of broker, file, variable"),
+            )
+        ),
         ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),
     ],
 )
@@ -111,6 +126,14 @@ def test_an_identity_among_the_recipients_is_not_repeated(tmp_path: Path) -> Non
     bad = GOOD.replace("prefix: rehearsal}", f"prefix: rehearsal, recipients: [{SECRET}]}}")
 
     assert SECRET not in problems(tmp_path, bad)
+
+
+@pytest.mark.parametrize("user", ["ann:hunter2", ":hunter2"])
+def test_a_password_of_the_broker_is_refused_and_not_repeated(tmp_path: Path, user: str) -> None:
+    text = problems(tmp_path, GOOD.replace("store: {", f"queue: {{broker: 'amqp://{user}@queue/x'}}\nstore: {{"))
+
+    assert "queue/broker: expected variable or file to hold the password, got a password here" in text
+    assert "hunter2" not in text
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
