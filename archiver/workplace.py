@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from archiver.catalog import MASTER, SHARD, Model
-from archiver.postgres import DatabaseError, Session
+from archiver.locks import EVERYTHING, Lock, held, refuse_workers
+from archiver.postgres import Session
 from archiver.schema import Schema, read_schema
-from errors import LockedError, UsageError
+from errors import UsageError
 from inventory.migrations import Migration
 
 Open = Callable[[str], Session]  # a database's inventory name to a session
@@ -107,61 +108,23 @@ class Workplace:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keeps everybody else off all databases while the block runs: for a run over many tenants."""
-        with _held([(self.session(name), _LOCK, _EVERYTHING) for name in (MASTER, *self.shards)]):
+        with held([Lock(self.session(name), EVERYTHING) for name in (MASTER, *self.shards)]):
+            refuse_workers(self.master)
             yield
 
     @contextmanager
     def keeping(self, noun: str, tenant_id: int, shard: str) -> Iterator[None]:
         """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
         sessions = [self.session(name) for name in self._names(shard).values()]
-        shared = [(session, _LOCK_SHARED, _EVERYTHING) for session in sessions]
-        own = [(session, _LOCK, f"cutover {noun} {tenant_id}") for session in sessions]
-        with _held([*shared, *own]):
+        shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
+        own = [Lock(session, f"cutover {noun} {tenant_id}") for session in sessions]
+        with held([*shared, *own]):
+            refuse_workers(self.master)
             yield
 
 
 @contextmanager
 def alone_in(session: Session) -> Iterator[None]:
     """Keeps everybody else off one database while the block runs: its tables are out of reach meanwhile."""
-    with _held([(session, _LOCK, _EVERYTHING)]):
+    with held([Lock(session, EVERYTHING)]):
         yield
-
-
-_EVERYTHING = "cutover"
-_LOCK = "pg_try_advisory_lock"
-_LOCK_SHARED = "pg_try_advisory_lock_shared"
-
-
-@contextmanager
-def _held(wanted: list[tuple[Session, str, str]]) -> Iterator[None]:
-    taken: list[tuple[Session, str, str]] = []
-    try:
-        for session, function, key in wanted:
-            if not session.row(f"SELECT {function}(hashtextextended(%s, 0))", (key,), doing="taking a lock")[0]:
-                raise LockedError(f"{session.where}: {_holder(session, key)}.", hint="Wait, then run this again.")
-            taken.append((session, function, key))
-        yield
-    finally:
-        for session, function, key in reversed(taken):
-            _release(session, function, key)
-
-
-def _release(session: Session, function: str, key: str) -> None:
-    """Gives a lock back; a session that broke has lost it already."""
-    release = function.replace("pg_try_advisory_lock", "pg_advisory_unlock")
-    with suppress(DatabaseError):
-        session.rows(f"SELECT {release}(hashtextextended(%s, 0))", (key,), doing="giving a lock back")
-
-
-def _holder(session: Session, key: str) -> str:
-    row = session.row(_HOLDER, (key,), doing="asking who holds a lock")
-    return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else "somebody was at work there just now"
-
-
-_HOLDER = """
-SELECT a.application_name, a.backend_start
-  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
-   AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
- ORDER BY a.backend_start LIMIT 1
-"""

@@ -1,0 +1,80 @@
+"""Who may work on what at the same time: PostgreSQL's advisory locks, which go with the session that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from archiver.postgres import DatabaseError, Session
+from errors import LockedError
+
+EVERYTHING = "cutover"  # a run over many alone, one over a tenant shared, in each database
+WORKERS = "cutover workers"  # shared by all who do a unit of somebody else's run, in master
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock by its name, on the session that will hold it."""
+
+    session: Session
+    key: str
+    shared: bool = False
+
+    @property
+    def words(self) -> str:
+        """What PostgreSQL's functions have in their names."""
+        return "lock_shared" if self.shared else "lock"
+
+
+@contextmanager
+def held(wanted: Sequence[Lock]) -> Iterator[None]:
+    """Holds these locks while the block runs; LockedError, with who has it, where one is taken."""
+    taken: list[Lock] = []
+    try:
+        for lock in wanted:
+            _take(lock)
+            taken.append(lock)
+        yield
+    finally:
+        for lock in reversed(taken):
+            _release(lock)
+
+
+def holder(session: Session, key: str) -> str | None:
+    """Who else holds a lock in that session's database, and since when; None where nobody does."""
+    row = session.row(_HOLDER, (key,), doing="asking who holds a lock")
+    return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else None
+
+
+def refuse_workers(master: Session) -> None:
+    """LockedError while a worker is still at a unit of a run that has ended: the caller holds EVERYTHING, so no such
+    run goes on."""
+    who = holder(master, WORKERS)
+    if who:
+        hint = "Its run has ended; it stops after its unit, or when it is killed. Wait, then run this again."
+        raise LockedError(f"{master.where}: {who}.", hint=hint)
+
+
+def _take(lock: Lock) -> None:
+    query = f"SELECT pg_try_advisory_{lock.words}(hashtextextended(%s, 0))"
+    if not lock.session.row(query, (lock.key,), doing="taking a lock")[0]:
+        who = holder(lock.session, lock.key) or "somebody was at work there just now"
+        raise LockedError(f"{lock.session.where}: {who}.", hint="Wait, then run this again.")
+
+
+def _release(lock: Lock) -> None:
+    """Gives a lock back; a session that broke has lost it already."""
+    query = f"SELECT pg_advisory_un{lock.words}(hashtextextended(%s, 0))"
+    with suppress(DatabaseError):
+        lock.session.rows(query, (lock.key,), doing="giving a lock back")
+
+
+_HOLDER = """
+SELECT a.application_name, a.backend_start
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
+ ORDER BY a.backend_start LIMIT 1
+"""
