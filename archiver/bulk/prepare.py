@@ -19,6 +19,7 @@ from archiver.bulk.states import Stored
 from archiver.bulk.units import Unit
 from archiver.extract import Extract
 from archiver.folders import work_folder
+from archiver.postgres import Session
 from archiver.proving.verify import Verified, belongs_to, verify_together
 from archiver.records import Order, Record
 from archiver.storage import Bucket
@@ -61,7 +62,9 @@ def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[Outcome]:
     One that fails is left as it was, the others go on. `memory` is what all of it may take, in bytes.
     """
     place, order = archiver.place, unit.order
-    tenants = of_ids(place.master, archiver.model.tenant, unit.tenant_ids)
+    tenants = _left(archiver, unit)
+    if not tenants:
+        return []
     with work_folder(archiver.work) as work, (work / "rows").open("w+b") as file, ThreadPoolExecutor(AT_ONCE) as pool:
         preparing = _Preparing(archiver=archiver, order=order, work=work, pool=pool)
         begun = {} if order.pretend else _begin(preparing, tenants)
@@ -73,6 +76,18 @@ def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[Outcome]:
             proven = _pretended(preparing, several) if order.pretend else _stored_and_proven(preparing, several, begun)
             preparing.outcomes.extend(map(_outcome, proven))
     return preparing.outcomes
+
+
+def _left(archiver: Archiver, unit: Unit) -> list[Tenant]:
+    """Those that no worker before has verified: a unit whose worker died is done again."""
+    master = archiver.place.master
+    tenants = of_ids(master, archiver.model.tenant, unit.tenant_ids)
+    before = set() if unit.order.pretend else _verified(master, unit)
+    return [tenant for tenant in tenants if tenant.id not in before]
+
+
+def _verified(master: Session, unit: Unit) -> set[int]:
+    return {record.tenant_id for record in states.ready(master, unit.tenant_ids, unit.order)}
 
 
 def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[int, Record]:

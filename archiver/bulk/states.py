@@ -24,6 +24,17 @@ class Stored:
     seconds: float  # to extract, pack and store
 
 
+def ready(master: Session, tenant_ids: Sequence[int], order: Order) -> list[Record]:
+    """The records of what was verified already, now or by a run of this night that was cut off; the proof at the
+    delete tells what changed since."""
+    return [record for record in records.of_tenants(master, tenant_ids) if _ready(record, order)]
+
+
+def _ready(record: Record, order: Order) -> bool:
+    same = (record.year, record.night, record.depth) == (order.year, order.night, order.depth)
+    return same and record.state is State.VERIFIED and bool(record.snapshots)
+
+
 def start(
     master: Session, tenants: Sequence[Tenant], order: Order, locations: Sequence[str], recipients: Sequence[str]
 ) -> dict[int, Record]:

@@ -163,24 +163,16 @@ def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
 
 
 def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
-    """Whose archives are verified, now or by a run of this night that was cut off; the proof at the delete tells what
-    changed since."""
     if run.order.pretend:
         return set()
-    found = records.of_tenants(run.archiver.place.master, [tenant.id for tenant in tenants])
-    return {record.tenant_id for record in found if _ready(run, record)}
-
-
-def _ready(run: _Run, record: Record) -> bool:
-    order = run.order
-    same = (record.year, record.night, record.depth) == (order.year, order.night, order.depth)
-    return same and record.state is State.VERIFIED and bool(record.snapshots)
+    found = states.ready(run.archiver.place.master, [tenant.id for tenant in tenants], run.order)
+    return {record.tenant_id for record in found}
 
 
 def _reclaim(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
     """Every shard, then master; what can't be done in a set is done one by one."""
     archiver, ids = run.archiver, [tenant.id for tenant in fresh]
-    wanted = [record for record in records.of_tenants(archiver.place.master, ids) if _ready(run, record)]
+    wanted = states.ready(archiver.place.master, ids, run.order)
     with work_folder(archiver.work) as folder:
         work = Work(
             place=archiver.place,
