@@ -47,6 +47,12 @@ def holder(session: Session, key: str) -> str | None:
     return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else None
 
 
+def at_work(master: Session) -> list[str]:
+    """Who works on tenants now: runs, and workers at units of theirs, the longest at work first."""
+    rows = master.rows(_AT_WORK, ([EVERYTHING, WORKERS],), doing="asking who is at work")
+    return [f"{name} since {since:%H:%M:%S} UTC" for name, since in rows]
+
+
 def refuse_workers(master: Session) -> None:
     """LockedError while a worker is still at a unit of a run that has ended: the caller holds EVERYTHING, so no such
     run goes on."""
@@ -70,6 +76,14 @@ def _release(lock: Lock) -> None:
         lock.session.rows(query, (lock.key,), doing="giving a lock back")
 
 
+_AT_WORK = """
+SELECT DISTINCT a.application_name, a.backend_start
+  FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+  JOIN unnest(%s::text[]) w (key) ON ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(w.key, 0)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ ORDER BY a.backend_start
+"""
 _HOLDER = """
 SELECT a.application_name, a.backend_start
   FROM pg_locks l JOIN pg_stat_activity a USING (pid)

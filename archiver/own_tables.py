@@ -100,6 +100,17 @@ CREATE TABLE IF NOT EXISTS archiver.ids (
     PRIMARY KEY (record_id, table_name)
 );
 CREATE INDEX IF NOT EXISTS ids_by_id ON archiver.ids USING gin (ids);
+CREATE TABLE IF NOT EXISTS archiver.units (
+    run text NOT NULL,
+    number integer NOT NULL,
+    unit jsonb NOT NULL,
+    takes integer NOT NULL DEFAULT 0,
+    worker text,
+    taken_at timestamptz,
+    ended jsonb,
+    ended_at timestamptz,
+    PRIMARY KEY (run, number)
+);
 CREATE TABLE IF NOT EXISTS archiver.log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),

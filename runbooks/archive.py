@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -13,7 +12,7 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver, archive, chosen
-from archiver.bulk.engines import IN_TURN, MEMORY, Engine, Processes
+from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.whole import archive_many
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
@@ -21,12 +20,13 @@ from archiver.tenants import Exclude, Tenant
 from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks.archives import archived, catalog, estimate, opened, rewrap, telling
+from runbooks.archives import archived, catalog, engines, estimate, opened, rewrap, telling
 from runbooks.archives.archived import excluded_at
+from runbooks.archives.engines import engine_of
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_size, task
+from runbooks.front import ENV, load_environment, parse_date, parse_id, task
 
 HELP = {
     "env": ENV,
@@ -34,8 +34,7 @@ HELP = {
     "depth": "all, or students: school and staff stay live",
     "pretend": "archive up to the verification; store, delete and record nothing",
     "identity": f"only where a deletion that was cut off must put rows back: {IDENTITY}",
-    "workers": "how many processes prepare archives; as many as there are cores, if left out",
-    "memory": "what each of them may take, such as 512MiB; 1GiB if left out",
+    **engines.HELP,
     "here": "do it on this machine, not on the debug host",
     "yes-production": "say it where the environment is production",
 }
@@ -78,6 +77,7 @@ def customer(
     depth: str = "all",
     pretend: bool = False,
     identity: str = "",
+    engine: str = "",
     workers: str = "",
     memory: str = "",
     here: bool = False,
@@ -97,14 +97,15 @@ def customer(
                 depth=depth,
                 pretend=pretend,
                 identity=identity,
+                engine=engine,
                 workers=workers,
                 memory=memory,
             )
         )
     purpose = f"archive.customer {customer_id}"
-    engine = processes(environment, purpose, identity, workers, memory)
+    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, engine)
+        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, by)
 
 
 @task(
@@ -128,6 +129,7 @@ def all_(
     depth: str = "",
     pretend: bool = False,
     identity: str = "",
+    engine: str = "",
     workers: str = "",
     memory: str = "",
     here: bool = False,
@@ -151,16 +153,17 @@ def all_(
                 depth=depth,
                 pretend=pretend,
                 identity=identity,
+                engine=engine,
                 workers=workers,
                 memory=memory,
                 **lists,
             )
         )
     purpose = f"archive.all {night}"
-    engine = processes(environment, purpose, identity, workers, memory)
+    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
         left_out = choice.joined(left_out, excluded_at(environment, night))
-        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, engine)
+        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, by)
 
 
 def parse_depth(text: str) -> Depth:
@@ -180,17 +183,6 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
             raise UsageError(f"--depth={depth}: the inventory says {written.value} for the night {night}.")
         wanted = written
     return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
-
-
-def processes(environment: Environment, purpose: str, identity: str, workers: str, memory: str) -> Processes:
-    """The worker processes that an operator's words ask for; UsageError where they mean nothing."""
-    return Processes(
-        environment=environment,
-        purpose=purpose,
-        identity=identity,
-        workers=parse_id(workers, "--workers") if workers else os.cpu_count() or 1,
-        memory=parse_size(memory, "--memory") if memory else MEMORY,
-    )
 
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine: Engine = IN_TURN) -> None:
@@ -217,6 +209,6 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for more in (archived, opened, rewrap, catalog, estimate):
+for more in (archived, opened, rewrap, catalog, estimate, engines):
     for one in more.tasks:
         namespace.add_task(one)

@@ -14,6 +14,7 @@ from archiver import choice, index, kept, notes, records
 from archiver.catalog import Model
 from archiver.keeping.audit import audit as look_after
 from archiver.keeping.orphans import orphans as unnamed
+from archiver.keeping.progress import progress
 from archiver.records import State
 from archiver.setup import workplace
 from archiver.storage import Bucket
@@ -47,6 +48,22 @@ def audit(context: Context, date: str = "", env: str = "", json: bool = False) -
     say(telling.audit_text("school", found))
     if found.unarchived or found.left:
         raise Exit(code=ExitCode.FAILED)
+
+
+@task(
+    help={
+        "date": "the night, YYYY-MM-DD",
+        "env": ENV,
+        "json": "one line of JSON",
+    }
+)
+def status(context: Context, date: str = "", env: str = "", json: bool = False) -> None:
+    """Show how far the archiving of a night is, from any machine: schools, rows, bytes, rate, and who is at work."""
+    night = parse_date(date)
+    environment = load_environment(env, read_only=True)
+    with workplace(environment, f"archive.status {night}") as place:
+        found = progress(place, environment.school_year(night), night, excluded_at(environment, night))
+    say(to_json(found.to_json()) if json else "\n".join(showing.progress_lines("school", found)))
 
 
 @task(
@@ -178,4 +195,4 @@ def _print(lines: Iterable[str]) -> None:
         say(line)
 
 
-tasks = (audit, list_, show, find, log)
+tasks = (audit, status, list_, show, find, log)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from archiver.keeping.progress import Progress
 from archiver.keeping.proof import Proved
 from archiver.kept import Kept
 from archiver.notes import Entry
@@ -105,6 +106,25 @@ def proof_summary(outcomes: Sequence[Proved]) -> str:
     if not outcomes:
         return "Nothing to do: nothing is archived."
     return f"{len(outcomes) - failed} of {len(outcomes)} archives proved{f'; {failed} FAILED' if failed else ''}"
+
+
+def progress_lines(noun: str, found: Progress) -> Iterator[str]:
+    """How far a night is, in a screen."""
+    row = "{:<10}  {:>7}  {:>13}  {:>8}"
+    yield f"night {found.night}: {found.begun:,} of {found.begun + found.waiting:,} {noun}s begun"
+    yield row.format("", f"{noun}s", "rows", "size")
+    yield row.format("waiting", f"{found.waiting:,}", "", "")
+    for one in found.standings:
+        yield row.format(one.state.value, f"{one.tenants:,}", f"{one.rows:,}", size(one.size))
+    if found.began:
+        yield f"since {_second(found.began)}: {found.verified:,} verified{_rate(found, noun)}"
+    yield f"at work: {', '.join(found.at_work) or 'nobody'}"
+
+
+def _rate(found: Progress, noun: str) -> str:
+    if found.per_minute is None:
+        return ""
+    return f", the last at {found.last:%H:%M:%S} UTC, {found.per_minute:,.0f} {noun}s a minute"
 
 
 def _said(value: object) -> str:

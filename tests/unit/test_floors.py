@@ -25,7 +25,12 @@ MAY_IMPORT = {
     "bench": {"archiver", "rehearsal", "inventory", "errors"},
 }
 EVERYWHERE = {"invoke"}  # the procedures are made of its tasks
-TOGETHER = {"paramiko": "fabric", "botocore": "boto3", "mypy_boto3_s3": "boto3"}  # two names of one door
+TOGETHER = {
+    "paramiko": "fabric",
+    "botocore": "boto3",
+    "mypy_boto3_s3": "boto3",
+    "kombu": "celery",
+}  # two names of one door
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,54 @@
+"""Who prepares archives: the words of an operator, and `inv archive.worker`, which does it for somebody else's run."""
+
+from __future__ import annotations
+
+import os
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver.bulk import broker
+from archiver.bulk.celery_engine import Celery
+from archiver.bulk.engines import MEMORY, Engine, Processes
+from archiver.bulk.worker import work
+from errors import UsageError
+from inventory.model import Environment
+from runbooks.engine.console import say
+from runbooks.front import ENV, load_environment, parse_id, parse_size, task
+
+PROCESSES, CELERY = "processes", "celery"
+HELP = {
+    "engine": "processes (on one machine; the default), or celery: workers started by inv archive.worker anywhere",
+    "workers": "how many prepare archives; as many as there are cores, if left out",
+    "memory": "what each of them may take, such as 512MiB; 1GiB if left out",
+}
+
+
+def engine_of(
+    environment: Environment, purpose: str, *, engine: str, workers: str, memory: str, identity: str
+) -> Engine:
+    """Who prepares archives, by an operator's words; UsageError where they mean nothing."""
+    number = parse_id(workers, "--workers") if workers else os.cpu_count() or 1
+    each = parse_size(memory, "--memory") if memory else MEMORY
+    if engine == CELERY:
+        broker.queue_of(environment)
+        return Celery(environment=environment, workers=number, memory=each, say=say)
+    if engine not in ("", PROCESSES):
+        raise UsageError(f"--engine: expected {PROCESSES} or {CELERY}, got {engine!r}.")
+    return Processes(environment=environment, purpose=purpose, identity=identity, workers=number, memory=each)
+
+
+@task(help={"env": ENV, "yes-production": "say it where the environment is production"})
+def worker(context: Context, env: str = "", yes_production: bool = False) -> None:
+    """Prepare archives for `archive.all --engine=celery`, on this machine, unit by unit, until SIGTERM or Ctrl-C."""
+    environment = load_environment(env, yes_production=yes_production)
+    address = broker.queue_of(environment).broker
+    waiting = (
+        f"waiting for units of {environment.name} at {address}; SIGTERM or Ctrl-C ends this after the unit at hand"
+    )
+    code = work(environment, say, lambda: say(waiting))
+    if code:
+        raise Exit(code=code)
+
+
+tasks = (worker,)
