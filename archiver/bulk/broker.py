@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,45 +65,50 @@ def app(environment: Environment) -> Any:
     return made
 
 
-def send(made: Any, queue: Queue, run: str, number: int) -> None:
-    """Sends one unit's name; CutoverError where the broker can't be reached."""
-    with _reached(queue):
-        made.send_task(TASK, args=[run, number])
+def send(environment: Environment, run: str, numbers: Iterable[int]) -> None:
+    """Sends the names of units; CutoverError where the broker can't be reached."""
+    made = app(environment)
+    with _linked(made, queue_of(environment)) as link:
+        for number in numbers:
+            made.send_task(TASK, args=[run, number], connection=link)
 
 
 def serve(environment: Environment, perform: Perform, ready: Callable[[], None]) -> int:
     """Waits for units and does one after the other, until SIGTERM or Ctrl-C: then the unit at hand is ended first.
 
-    Calls `ready` when it can be reached; returns the exit code. Raises CutoverError where it can't.
+    Calls `ready` when it waits; returns the exit code. Raises CutoverError where the broker can't be reached.
     """
+    from celery import signals
     from celery.platforms import SecurityWarning
-
-    made, queue = app(environment), queue_of(environment)
-    with _reached(queue), made.connection_for_read() as link:
-        link.ensure_connection(max_retries=1, timeout=ANSWER)
 
     def unit(run: str, number: int) -> None:
         perform(run, number)
 
-    made.task(name=TASK)(unit)
-    ready()
-    # A process of its own does the units, so that this one can answer the broker meanwhile.
-    worker = made.Worker(pool="prefork", quiet=True, loglevel="WARNING", without_gossip=True, without_mingle=True)
-    with warnings.catch_warnings(
-        action="ignore", category=SecurityWarning
-    ):  # that it is root; its options are not ours
+    def waiting(**told: object) -> None:
+        ready()
+
+    made = app(environment)
+    with _linked(made, queue_of(environment)):
+        made.task(name=TASK)(unit)
+    signals.worker_ready.connect(waiting)
+    with warnings.catch_warnings(action="ignore", category=SecurityWarning):  # of root, and of options we do not have
+        # A process of its own does the units, so that this one can answer the broker meanwhile.
+        worker = made.Worker(pool="prefork", quiet=True, loglevel="WARNING", without_gossip=True, without_mingle=True)
         worker.start()
     return int(worker.exitcode or 0)
 
 
 @contextmanager
-def _reached(queue: Queue) -> Iterator[None]:
+def _linked(made: Any, queue: Queue) -> Iterator[Any]:
+    """A link to the broker that is up; CutoverError where there is none, or it breaks."""
     from kombu.exceptions import OperationalError
 
     try:
-        yield
+        with made.connection_for_write() as link:
+            link.ensure_connection(max_retries=1, interval_start=1, timeout=ANSWER)
+            yield link
     except (OperationalError, OSError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         hint = "Is it up? queue/broker in the inventory says where it is, queue/variable or queue/file its password."
         raise CutoverError(f"Reaching the broker {queue.broker} failed: {reason}.", hint=hint) from None
 

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from archiver.archive import Archiver
 from archiver.bulk import board, broker, wire
@@ -42,9 +41,7 @@ class Celery:
         if not units:
             return
         run, master = secrets.token_hex(8), archiver.place.master
-        sent = _Sent(
-            engine=self, app=broker.app(self.environment), master=master, run=run, left=dict(enumerate(units, 1))
-        )
+        sent = _Sent(engine=self, master=master, run=run, left=dict(enumerate(units, 1)))
         with board.living(master, run):
             board.post(master, run, [Job(unit=unit, memory=self.memory) for unit in units])
             sent.send(sent.left)
@@ -56,7 +53,6 @@ class _Sent:
     """Units on their way, by number."""
 
     engine: Celery
-    app: Any
     master: Session
     run: str
     left: dict[int, Unit]
@@ -79,8 +75,7 @@ class _Sent:
 
     def send(self, numbers: Iterable[int]) -> None:
         """Sends units, also those that were sent before: who is late steps aside."""
-        for number in numbers:
-            broker.send(self.app, broker.queue_of(self.engine.environment), self.run, number)
+        broker.send(self.engine.environment, self.run, numbers)
 
     def _taken_over(self, open_ones: Sequence[Seen]) -> Iterator[Ended]:
         """Sends again what a worker took and let go without an end."""
