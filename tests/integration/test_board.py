@@ -1,0 +1,136 @@
+"""Units in master: one worker has one, none outlives its run unseen, and what is verified is not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from archiver.archive import Archiver
+from archiver.bulk import board, worker
+from archiver.bulk.board import TRIES
+from archiver.bulk.engines import MEMORY
+from archiver.bulk.prepare import prepare
+from archiver.bulk.units import Ended, Unit
+from archiver.bulk.wire import Job
+from archiver.keeping.progress import progress
+from archiver.records import Order
+from archiver.tenants import Exclude
+from errors import LockedError, RefusedError
+from inventory.model import Depth
+from tests.worlds import NIGHT, YEAR, World, sql
+
+RUN = "a run of the tests"
+ORDER = Order(year=YEAR, depth=Depth.ALL, night=NIGHT)
+UNIT = Unit(shard="shard_3", tenant_ids=(25, 29), order=ORDER)
+
+
+@pytest.fixture
+def ours(world: World) -> Iterator[Archiver]:
+    """The run's own sessions."""
+    with world.archiver("the run") as archiver:
+        yield archiver
+
+
+@pytest.fixture
+def worker_of(world: World) -> Iterator[Archiver]:
+    """A worker's sessions."""
+    with world.archiver("a worker") as archiver:
+        yield archiver
+
+
+@contextmanager
+def running(archiver: Archiver) -> Iterator[None]:
+    """A run of one unit."""
+    with archiver.place.alone(), board.living(archiver.place.master, RUN):
+        board.post(archiver.place.master, RUN, [Job(unit=UNIT, memory=MEMORY)])
+        yield
+
+
+def test_a_unit_is_never_on_two_workers_and_once_only(ours: Archiver, worker_of: Archiver, world: World) -> None:
+    with running(ours), world.archiver() as other:
+        with board.taken(worker_of.place.master, RUN, 1) as job:
+            assert job == Job(unit=UNIT, memory=MEMORY)
+            [seen] = board.look(ours.place.master, RUN, [1])
+            assert (seen.held, seen.takes, seen.ended) == (True, 1, None)
+            with pytest.raises(LockedError, match="a worker by"), board.taken(other.place.master, RUN, 1):
+                pass
+            board.end(worker_of.place.master, RUN, 1, Ended(unit=UNIT))
+        with pytest.raises(RefusedError, match="It is done"), board.taken(other.place.master, RUN, 1):
+            pass
+        [seen] = board.look(ours.place.master, RUN, [1])
+        assert not seen.held
+        assert seen.ended is not None
+
+
+def test_a_unit_that_kills_its_workers_is_taken_no_more(ours: Archiver, worker_of: Archiver) -> None:
+    with running(ours):
+        for _ in range(TRIES):
+            with board.taken(worker_of.place.master, RUN, 1):
+                pass
+        with pytest.raises(RefusedError), board.taken(worker_of.place.master, RUN, 1):
+            pass
+
+
+def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: World) -> None:
+    told: list[str] = []
+    with running(ours):
+        pass
+
+    worker.perform(world.environment, told.append, RUN, 1)
+
+    assert told == ["unit 1: left alone. Its run has ended."]
+    assert progress(ours.place, YEAR, NIGHT, Exclude()).begun == 0
+
+
+def test_nobody_begins_while_a_worker_is_at_a_unit_of_a_run_that_has_ended(
+    ours: Archiver, worker_of: Archiver, world: World
+) -> None:
+    with world.archiver() as next_run:
+        with running(ours):
+            taken = board.taken(worker_of.place.master, RUN, 1)
+            taken.__enter__()
+        for begin in (next_run.place.alone(), next_run.place.keeping("school", 13, "shard_3")):
+            with pytest.raises(LockedError, match="a worker by") as refused, begin:
+                pass
+            assert "Its run has ended" in refused.value.hint
+        taken.__exit__(None, None, None)
+        with next_run.place.alone():
+            pass
+
+
+def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
+    with ours.place.alone():
+        assert {one.tenant_id for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), order=ORDER), MEMORY)}
+        before = numbers(world)
+        again = prepare(ours, UNIT, MEMORY)
+
+    assert [one.tenant_id for one in again] == [29]
+    assert before.items() < numbers(world).items()
+    assert prepare(ours, UNIT, MEMORY) == []
+
+
+def test_the_status_tells_schools_rows_and_bytes_by_state_and_who_is_at_work(ours: Archiver, world: World) -> None:
+    with world.archiver("somebody") as looking:
+        nobody = progress(looking.place, YEAR, NIGHT, Exclude())
+        with ours.place.alone():
+            outcomes = prepare(ours, UNIT, MEMORY)
+            found = progress(looking.place, YEAR, NIGHT, Exclude(tenants=frozenset({5})))
+
+    assert (nobody.begun, nobody.began, nobody.per_minute, list(nobody.at_work)) == (0, None, None, [])
+    [verified] = found.standings
+    assert (verified.state.value, verified.tenants, found.verified) == ("verified", 2, 2)
+    assert (verified.rows, verified.size) == (sum(one.rows for one in outcomes), sum(one.size for one in outcomes))
+    assert found.waiting == nobody.waiting - 3
+    assert (found.per_minute or 0) > 0
+    [run] = found.at_work
+    assert run.startswith("the run by ")
+    assert found.to_json()["standings"][0]["state"] == "verified"
+
+
+def numbers(world: World) -> dict[int, int]:
+    """The number of each school's record."""
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT tenant_id, id FROM archiver.records")
+        return dict(cursor.fetchall())

@@ -1,0 +1,55 @@
+"""What goes between a run and its workers: plain JSON, there and back."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from archiver.archive import Outcome
+from archiver.bulk import wire
+from archiver.bulk.units import Ended, Unit
+from archiver.bulk.wire import Job
+from archiver.postgres import DatabaseError
+from archiver.records import Order
+from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
+from inventory.model import Depth
+
+
+@pytest.mark.parametrize("night", [None, date(2014, 8, 15)])
+@pytest.mark.parametrize("depth", Depth)
+def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
+    order = Order(year=2013, depth=depth, night=night, pretend=night is None)
+    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), order=order), memory=1 << 30)
+
+    assert wire.job(json.loads(json.dumps(job.to_json()))) == job
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (DamagedError("cut off", hint="look"), DamagedError),
+        (LockedError("at work"), LockedError),
+        (DatabaseError("refused", code="55P03", hint="wait"), CutoverError),
+        (Problems("several:", ["one", "two"]), UsageError),
+    ],
+)
+def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[CutoverError]) -> None:
+    unit = Unit(shard="shard_1", tenant_ids=(5, 13), order=Order(year=2013, depth=Depth.ALL))
+    done = Outcome(tenant_id=5, seconds=1.5, rows=7, size=100)
+    failed = Outcome(tenant_id=13, seconds=0.5, error=error)
+
+    back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(Ended(unit=unit, outcomes=(done, failed))))))
+
+    assert (back.unit, back.error, back.outcomes[0]) == (unit, None, done)
+    told = back.outcomes[1].error
+    assert (type(told), str(told), told and told.hint) == (kind, str(error), error.hint)
+
+
+def test_a_unit_that_broke_off_says_why() -> None:
+    unit = Unit(shard="shard_1", tenant_ids=(5,), order=Order(year=2013, depth=Depth.ALL))
+
+    back = wire.ended(unit, wire.ended_to_json(Ended(unit=unit, error=UsageError("No such shard.", hint="Look."))))
+
+    assert (type(back.error), str(back.error), list(back.outcomes)) == (UsageError, "No such shard.", [])
