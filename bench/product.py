@@ -30,9 +30,9 @@ def pack_cold(ground: Ground) -> Measured:
     return _work(ground, "pack").noted("server restarted, its files dropped from the system's cache")
 
 
-def year(ground: Ground, workers: int = CORES) -> Measured:
+def year(ground: Ground, workers: int = CORES, engine: str = "year") -> Measured:
     """Steps 8 and 9 of the night: archived, verified, deleted, compacted; with what giving the space back cost."""
-    archived, compacted = _work(ground, "year", workers), _inv(ground, "databases.vacuum")
+    archived, compacted = _work(ground, engine, workers), _inv(ground, "databases.vacuum")
     told = archived.figures
     figures = {
         **told,

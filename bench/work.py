@@ -1,6 +1,6 @@
 """The product's work in a process of its own, through the product's interface; tells figures as JSON.
 
-`python -m bench.work pack` · `year 2` (workers) · `school 13 17 …`
+`python -m bench.work pack` · `year 2` (workers) · `celery 2` · `school 13 17 …`
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from archiver import choice, records, setup
 from archiver.archive import Archiver, Outcome, chosen, new_location, opened
 from archiver.archive import pack as make_tarball
 from archiver.bulk import passes
-from archiver.bulk.engines import Processes
+from archiver.bulk.celery_engine import Celery
+from archiver.bulk.engines import Engine, Processes
 from archiver.bulk.whole import archive_many
 from archiver.catalog import MASTER
 from archiver.extract import extract as extract_one
@@ -30,6 +31,7 @@ from archiver.proving.verify import verify
 from archiver.records import Order
 from archiver.tenants import Exclude
 from bench.ground import NIGHT
+from bench.queue import workers
 from bench.year.size import SHARDS
 from errors import CutoverError
 from inventory.load import load
@@ -86,8 +88,19 @@ def _pack(environment: Environment, shard: str) -> Figures:
 
 def year(environment: Environment, words: Sequence[str]) -> Figures:
     """Step 8 of the night: all that `inv archive.all` does."""
-    left_out, workers = environment.night(DAY).exclude, int(words[0])
-    engine = Processes(environment=environment, purpose="bench", identity="", workers=workers)
+    engine = Processes(environment=environment, purpose="bench", identity="", workers=int(words[0]))
+    return _year(environment, engine)
+
+
+def celery(environment: Environment, words: Sequence[str]) -> Figures:
+    """The same with workers at a broker; both are started first."""
+    number = int(words[0])
+    with workers(environment, number) as queued:
+        return _year(queued, Celery(environment=queued, workers=number, say=lambda line: None))
+
+
+def _year(environment: Environment, engine: Engine) -> Figures:
+    left_out = environment.night(DAY).exclude
     with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
         tenants = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
         reclaiming = Reclaiming(archiver.place.open(MASTER))
@@ -130,7 +143,12 @@ def _refuse(outcomes: Sequence[Outcome]) -> None:
         raise CutoverError(f"{len(found)} schools failed; the first: {found[0]}")
 
 
-TASKS: Mapping[str, Callable[[Environment, Sequence[str]], Figures]] = {"pack": pack, "year": year, "school": school}
+TASKS: Mapping[str, Callable[[Environment, Sequence[str]], Figures]] = {
+    "pack": pack,
+    "year": year,
+    "celery": celery,
+    "school": school,
+}
 
 if __name__ == "__main__":
     json.dump(TASKS[sys.argv[1]](load("rehearsal"), sys.argv[2:]), sys.stdout)
