@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from errors import LockedError
 
 EVERYTHING = "cutover"  # a run over many alone, one over a tenant shared, in each database
 WORKERS = "cutover workers"  # shared by all who do a unit of somebody else's run, in master
+_DISMISSED, _LOOK_AGAIN = 10.0, 0.05  # seconds until a session has ended, and between two looks
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,18 @@ def at_work(master: Session) -> list[str]:
     return [f"{name} since {since:%H:%M:%S} UTC" for name, since in rows]
 
 
-def refuse_workers(master: Session) -> None:
-    """LockedError while a worker is still at a unit of a run that has ended: the caller holds EVERYTHING, so no such
-    run goes on."""
-    who = holder(master, WORKERS)
-    if who:
-        hint = "Its run has ended; it stops after its unit, or when it is killed. Wait, then run this again."
-        raise LockedError(f"{master.where}: {who}.", hint=hint)
+def dismiss_workers(master: Session) -> None:
+    """Ends the sessions on master of workers that are still at units of a run which has ended.
+
+    The caller holds EVERYTHING, so that no such run goes on: nobody wants what they would write. Without these sessions
+    they can write no more of it. LockedError where one of them does not go.
+    """
+    deadline = time.monotonic() + _DISMISSED
+    while who := holder(master, WORKERS):
+        if time.monotonic() > deadline:
+            raise LockedError(f"{master.where}: {who}, for a run that has ended.", hint="End it, then run this again.")
+        master.rows(_DISMISS, (WORKERS,), doing="ending a worker's session")
+        time.sleep(_LOOK_AGAIN)
 
 
 def _take(lock: Lock) -> None:
@@ -84,11 +91,11 @@ SELECT DISTINCT a.application_name, a.backend_start
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
  ORDER BY a.backend_start
 """
-_HOLDER = """
-SELECT a.application_name, a.backend_start
+_OTHERS = """
   FROM pg_locks l JOIN pg_stat_activity a USING (pid)
  WHERE l.locktype = 'advisory' AND l.granted AND l.pid <> pg_backend_pid()
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended(%s, 0)
- ORDER BY a.backend_start LIMIT 1
 """
+_HOLDER = f"SELECT a.application_name, a.backend_start {_OTHERS} ORDER BY a.backend_start LIMIT 1"
+_DISMISS = f"SELECT pg_terminate_backend(l.pid) {_OTHERS}"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from archiver.catalog import MASTER, SHARD, Model
-from archiver.locks import EVERYTHING, Lock, held, refuse_workers
+from archiver.locks import EVERYTHING, Lock, dismiss_workers, held
 from archiver.postgres import Session
 from archiver.schema import Schema, read_schema
 from errors import UsageError
@@ -109,7 +109,7 @@ class Workplace:
     def alone(self) -> Iterator[None]:
         """Keeps everybody else off all databases while the block runs: for a run over many tenants."""
         with held([Lock(self.session(name), EVERYTHING) for name in (MASTER, *self.shards)]):
-            refuse_workers(self.master)
+            dismiss_workers(self.master)
             yield
 
     @contextmanager
@@ -119,7 +119,7 @@ class Workplace:
         shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
         own = [Lock(session, f"cutover {noun} {tenant_id}") for session in sessions]
         with held([*shared, *own]):
-            refuse_workers(self.master)
+            dismiss_workers(self.master)
             yield
 
 

@@ -15,6 +15,7 @@ from archiver.bulk.prepare import prepare
 from archiver.bulk.units import Ended, Unit
 from archiver.bulk.wire import Job
 from archiver.keeping.progress import progress
+from archiver.postgres import DatabaseError
 from archiver.records import Order
 from archiver.tenants import Exclude
 from errors import LockedError, RefusedError
@@ -84,20 +85,20 @@ def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: Wor
     assert progress(ours.place, YEAR, NIGHT, Exclude()).begun == 0
 
 
-def test_nobody_begins_while_a_worker_is_at_a_unit_of_a_run_that_has_ended(
-    ours: Archiver, worker_of: Archiver, world: World
+@pytest.mark.parametrize("alone", [True, False])
+def test_whoever_begins_ends_the_work_of_a_worker_whose_run_has_ended(
+    ours: Archiver, worker_of: Archiver, world: World, alone: bool
 ) -> None:
     with world.archiver() as next_run:
         with running(ours):
             taken = board.taken(worker_of.place.master, RUN, 1)
             taken.__enter__()
-        for begin in (next_run.place.alone(), next_run.place.keeping("school", 13, "shard_3")):
-            with pytest.raises(LockedError, match="a worker by") as refused, begin:
-                pass
-            assert "Its run has ended" in refused.value.hint
+        with next_run.place.alone() if alone else next_run.place.keeping("school", 13, "shard_3"):
+            with pytest.raises(DatabaseError) as refused:
+                prepare(worker_of, UNIT, MEMORY)
+            assert refused.value.lost
+            assert numbers(world) == {}
         taken.__exit__(None, None, None)
-        with next_run.place.alone():
-            pass
 
 
 def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
