@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +18,15 @@ import pytest
 from archiver.bulk import broker
 from archiver.bulk.celery_engine import SILENCES, Celery
 from errors import CutoverError
+from inventory.load import ROOT
 from inventory.model import Queue
 from rehearsal.ports import free_ports
 from tests import oracle, queues
+from tests.inside import inv_inside
 from tests.queues import PHASES
-from tests.worlds import World, same, sql
+from tests.worlds import NIGHT, World, same, school_ids, sql
 
+OVERLAY = "endpoints.yaml"  # of the rehearsal's inventory
 SOME = (5, 13, 17, 25, 29, 33, 37, 41)
 
 
@@ -67,6 +76,67 @@ def test_units_of_workers_that_are_killed_are_taken_over_in_each_phase_and_nothi
     assert {*verified} <= {(number, school) for number, school, _ in records}  # not archived anew
     logged = read(world, "SELECT tenant_id FROM archiver.log WHERE act = 'archive' ORDER BY 1")
     assert logged == [(school,) for school in SOME]
+
+
+def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_its_unit(
+    world: World, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / OVERLAY).write_text(json.dumps(overlay(queues.at(world, queue), tmp_path)))
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
+    night, everybody = f"--date={NIGHT}", len(school_ids(world))
+
+    with ThreadPoolExecutor(1) as hand, started_worker() as first, started_worker() as second:
+        for worker in (first, second):
+            assert "waiting for units of rehearsal at redis://" in said_next(worker)
+        running = hand.submit(inv_inside, capsys, "archive.all", night, "--here", "--engine=celery", "--workers=8")
+        begun = said_next(first)
+        first.terminate()
+        rest = first.communicate(timeout=queues.PATIENCE)[0]
+        done = running.result()
+        second.terminate()
+        assert second.wait(queues.PATIENCE) == 0
+    status = json.loads(inv_inside(capsys, "archive.status", night, "--json").out)
+
+    assert (done.code, first.returncode) == (0, 0), done
+    assert re.fullmatch(r"unit \d: \d+ schools of shard_\d\n", begun)
+    assert f"{begun.split(':')[0]}: ended\n" in rest
+    [archived] = status["standings"]
+    assert (archived["state"], archived["tenants"], status["waiting"], status["at_work"]) == (
+        "archived",
+        everybody,
+        0,
+        [],
+    )
+    assert f"archived    {everybody:>7} " in inv_inside(capsys, "archive.status", night).out
+
+
+@contextmanager
+def started_worker() -> Iterator[subprocess.Popen[str]]:
+    """`inv archive.worker` as a process."""
+    words = (sys.executable, "-u", "-m", "invoke", "archive.worker", "--env=rehearsal")
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # where the test failed before it ended
+
+
+def said_next(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline()
+
+
+def overlay(world: World, folder: Path) -> dict[str, Any]:
+    """What makes the rehearsal's inventory name this world; nobody is left out."""
+    environment = world.environment
+    return {
+        "databases": {name: {"connection": one.connection} for name, one in environment.databases.items()},
+        "scratch": vars(environment.scratch),
+        "store": {**vars(environment.store), "recipients": []},
+        "queue": vars(environment.queue),
+        "nights": {str(NIGHT): {"exclude": {"schools": []}}},
+        "state": str(folder),
+    }
 
 
 def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
