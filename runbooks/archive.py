@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from invoke.collection import Collection
@@ -13,6 +14,7 @@ from invoke.exceptions import Exit
 from archiver import choice
 from archiver.archive import Archiver, archive, chosen
 from archiver.bulk.engines import IN_TURN, Engine
+from archiver.bulk.watch import Done
 from archiver.bulk.whole import archive_many
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
@@ -114,6 +116,7 @@ def customer(
         **HELP,
         "date": "the night, YYYY-MM-DD; its depth and exclusions stand in the inventory",
         "depth": "where the inventory does not have the night: all, or students",
+        "until": "when it must be over, such as 06:00; what there is no time for is left for another night",
         "exclude": "a file of schools to leave out as well: an id a line, or `customer` and an id",
         "exclude-schools": "the same as a list: 13,14",
         "exclude-customers": "the same for customers: 1234",
@@ -132,6 +135,7 @@ def all_(
     engine: str = "",
     workers: str = "",
     memory: str = "",
+    until: str = "",
     here: bool = False,
     yes_production: bool = False,
 ) -> None:
@@ -139,6 +143,7 @@ def all_(
     night = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
     order = order_of_night(environment, night, depth, pretend=pretend)
+    order = replace(order, until=moment(environment, until) if until else None)
     left_out = choice.joined(
         choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
@@ -156,6 +161,7 @@ def all_(
                 engine=engine,
                 workers=workers,
                 memory=memory,
+                until=until,
                 **lists,
             )
         )
@@ -164,6 +170,17 @@ def all_(
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
         left_out = choice.joined(left_out, excluded_at(environment, night))
         _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, by)
+
+
+def moment(environment: Environment, text: str) -> datetime.datetime:
+    """The next time that a clock in the environment shows HH:MM; UsageError for anything else."""
+    try:
+        wanted = datetime.datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        raise UsageError(f"--until: expected a time, got {text!r}.", hint="Example: --until=06:00") from None
+    now = datetime.datetime.now(environment.zone)
+    today = now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
+    return today if today > now else today + datetime.timedelta(days=1)
 
 
 def parse_depth(text: str) -> Depth:
@@ -191,7 +208,7 @@ def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine
     if alone:
         outcomes = archive(archiver, tenants, order, tell)
     else:
-        outcomes = archive_many(archiver, tenants, order, tell, say, engine)
+        outcomes = archive_many(archiver, tenants, order, tell, say, engine, _progress(noun, len(tenants)))
     settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
@@ -202,6 +219,10 @@ def _year(environment: Environment, date: str) -> int:
 
 def _ids(text: str, noun: str) -> frozenset[int]:
     return frozenset(parse_id(part.strip(), noun) for part in text.split(",")) if text else frozenset()
+
+
+def _progress(noun: str, total: int) -> Callable[[Done], None]:
+    return lambda done: say(telling.progress_line(noun, total, done))
 
 
 def _list(ids: Iterable[int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 import psycopg2
 
@@ -88,9 +88,10 @@ class World:
         way: Callable[[str], None] = lambda told: None,
         tell: Callable[[Outcome], None] | None = None,
         engine: Engine = IN_TURN,
+        until: datetime | None = None,
     ) -> list[Outcome]:
         """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
-        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend)
+        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
         with self.archiver() as archiver, archiver.place.alone():
             everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
             wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]

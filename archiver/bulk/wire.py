@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from archiver.archive import Outcome
@@ -29,11 +29,13 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         order = self.unit.order
-        night = order.night and order.night.isoformat()
+        times = {
+            name: moment and moment.isoformat() for name, moment in (("night", order.night), ("until", order.until))
+        }
         return {
             **asdict(self.unit),
             "memory": self.memory,
-            "order": {**asdict(order), "depth": order.depth.value} | {"night": night},
+            "order": {**asdict(order), "depth": order.depth.value, **times},
         }
 
 
@@ -41,10 +43,11 @@ def job(plain: Mapping[str, Any]) -> Job:
     """A unit from plain data."""
     order = plain["order"]
     night = order["night"] and date.fromisoformat(order["night"])
+    until = order["until"] and datetime.fromisoformat(order["until"])
     unit = Unit(
         shard=plain["shard"],
         tenant_ids=tuple(plain["tenant_ids"]),
-        order=Order(**{**order, "depth": Depth(order["depth"]), "night": night}),
+        order=Order(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
     )
     return Job(unit=unit, memory=plain["memory"])
 

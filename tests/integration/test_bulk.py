@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,17 @@ from archiver import tenants
 from archiver.archive import Archiver
 from archiver.bulk import passes, reclaim
 from archiver.bulk.engines import Processes
+from archiver.bulk.pace import Pace
+from archiver.bulk.watch import Done, expected, watched
 from archiver.coverage import completeness
 from archiver.extract import Extract, extract
+from archiver.records import Order
 from archiver.tenants import Exclude, Tenant
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
 from tests import oracle
 from tests.conftest import ROLE
-from tests.worlds import SHARDS, YEAR, World, same, school_ids, sql
+from tests.worlds import NIGHT, SHARDS, YEAR, World, same, school_ids, sql
 
 SOME = (5, 13, 17, 25, 29)
 
@@ -87,6 +91,38 @@ def test_worker_processes_leave_the_same_also_when_one_is_killed(world: World) -
 
     assert killed
     same(expected, oracle.snapshot(world.dsns))
+
+
+def test_what_there_is_no_time_for_is_left_and_the_next_run_goes_on_with_it(world: World) -> None:
+    before, goal = oracle.snapshot(world.dsns), oracle.expected_after_archiving(world.dsns, SOME, "all")
+    errors: list[str] = []
+
+    world.archive_together(
+        *SOME, until=datetime.now(UTC), tell=lambda one: errors.append(str(one.error)) if one.error else None
+    )
+    assert len(errors) == len(SOME)
+    assert "there is no time for it" in errors[0]
+    same(before, oracle.snapshot(world.dsns))
+
+    world.archive_together(*SOME, until=datetime.now(UTC) + timedelta(hours=1))
+    same(goal, oracle.snapshot(world.dsns))
+
+
+def test_how_far_it_is_is_told_by_whoever_looks(world: World) -> None:
+    told: list[Done] = []
+    with world.archiver() as archiver:
+        schools = [one for one in schools_of(archiver, "shard_3") if one.id != 13]
+        world.archive_together(*(one.id for one in schools))
+        everybody = [*schools, *(one for one in schools_of(archiver, "shard_3"))]
+        order = Order(year=YEAR, depth=Depth.ALL, night=NIGHT)
+        pace = Pace(rows=expected(archiver.place, everybody), workers=1)
+        with watched(archiver.place, everybody, order, pace, told.append, every=0.01):
+            await_condition(lambda: bool(told), doing="Waiting for news", seconds=30)
+
+    assert told[0].tenants == len(schools)
+    assert told[0].rows > 100
+    assert told[0].size > 1000
+    assert told[0].left > timedelta()
 
 
 def before_calling(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -20,7 +20,8 @@ from inventory.model import Depth
 @pytest.mark.parametrize("night", [None, date(2014, 8, 15)])
 @pytest.mark.parametrize("depth", Depth)
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
-    order = Order(year=2013, depth=depth, night=night, pretend=night is None)
+    until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
+    order = Order(year=2013, depth=depth, night=night, pretend=night is None, until=until)
     job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), order=order), memory=1 << 30)
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job
