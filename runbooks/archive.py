@@ -13,12 +13,12 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver, archive, chosen
-from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.watch import Done
 from archiver.bulk.whole import archive_many
 from archiver.records import Order
 from archiver.setup import archiver as open_archiver
 from archiver.tenants import Exclude, Tenant
+from archiver.workers.engines import IN_TURN, Engine
 from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment

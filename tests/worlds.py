@@ -11,7 +11,6 @@ import psycopg2
 
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive, chosen
-from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.reclaim import unfit
 from archiver.bulk.whole import archive_many
 from archiver.catalog import Part
@@ -21,6 +20,7 @@ from archiver.loading.restore_plan import Plan
 from archiver.records import Order
 from archiver.restore import Restored, restore
 from archiver.tenants import Exclude
+from archiver.workers.engines import IN_TURN, Engine
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store

@@ -16,7 +16,6 @@ from archiver import bundle
 from archiver.archive import Archiver, Outcome, Packed, fetch, late, new_location, out_of_time, pack
 from archiver.bulk import passes, states
 from archiver.bulk.states import Stored
-from archiver.bulk.units import Unit
 from archiver.extract import Extract
 from archiver.folders import work_folder
 from archiver.postgres import Session
@@ -24,6 +23,7 @@ from archiver.proving.verify import Verified, belongs_to, verify_together
 from archiver.records import Order, Record
 from archiver.storage import Bucket
 from archiver.tenants import Tenant, of_ids
+from archiver.workers.units import Unit
 from errors import CutoverError
 
 TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants that are stored and verified together, and bytes of their rows

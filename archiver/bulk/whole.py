@@ -16,10 +16,8 @@ from typing import Any
 from archiver import notes, records
 from archiver.archive import Archiver, Outcome, Tell, archive, opened
 from archiver.bulk import reclaim, states
-from archiver.bulk.engines import IN_TURN, Engine
 from archiver.bulk.pace import Pace
 from archiver.bulk.reclaim import Gone, TellWay, Work
-from archiver.bulk.units import split
 from archiver.bulk.watch import Told, expected, watched
 from archiver.catalog import MASTER
 from archiver.coverage import completeness
@@ -30,6 +28,8 @@ from archiver.postgres import DatabaseError
 from archiver.reclaiming.reclaim import DELETED, Reclaimed
 from archiver.records import Order, Record, State
 from archiver.tenants import Tenant
+from archiver.workers.engines import IN_TURN, Engine
+from archiver.workers.units import split
 from errors import CutoverError, UnknownError
 
 FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)

@@ -7,10 +7,10 @@ import os
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.bulk import broker
-from archiver.bulk.celery_engine import Celery
-from archiver.bulk.engines import MEMORY, Engine, Processes
-from archiver.bulk.worker import work
+from archiver.workers import broker
+from archiver.workers.celery import Celery
+from archiver.workers.engines import MEMORY, Engine, Processes
+from archiver.workers.worker import work
 from errors import UsageError
 from inventory.model import Environment
 from runbooks.engine.console import say

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import pytest
 
 from archiver.archive import Archiver
-from archiver.bulk import board, worker
-from archiver.bulk.board import TRIES
-from archiver.bulk.engines import MEMORY
 from archiver.bulk.prepare import prepare
-from archiver.bulk.units import Ended, Unit
-from archiver.bulk.wire import Job
 from archiver.keeping.progress import progress
 from archiver.postgres import DatabaseError
 from archiver.records import Order
 from archiver.tenants import Exclude
+from archiver.workers import board, worker
+from archiver.workers.board import TRIES
+from archiver.workers.engines import MEMORY
+from archiver.workers.units import Ended, Unit
+from archiver.workers.wire import Job
 from errors import LockedError, RefusedError
 from inventory.model import Depth
 from tests.worlds import NIGHT, YEAR, World, sql

@@ -13,13 +13,13 @@ import pytest
 from archiver import tenants
 from archiver.archive import Archiver
 from archiver.bulk import passes, reclaim
-from archiver.bulk.engines import Processes
 from archiver.bulk.pace import Pace
 from archiver.bulk.watch import Done, expected, watched
 from archiver.coverage import completeness
 from archiver.extract import Extract, extract
 from archiver.records import Order
 from archiver.tenants import Exclude, Tenant
+from archiver.workers.engines import Processes
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
 from tests import oracle

@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from archiver.archive import Outcome
-from archiver.bulk import wire
-from archiver.bulk.units import Ended, Unit
-from archiver.bulk.wire import Job
 from archiver.postgres import DatabaseError
 from archiver.records import Order
+from archiver.workers import wire
+from archiver.workers.units import Ended, Unit
+from archiver.workers.wire import Job
 from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
 from inventory.model import Depth
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from archiver import setup
 from archiver.archive import Archiver
-from archiver.bulk import board, broker
-from archiver.bulk.engines import attempt
-from archiver.bulk.units import Ended
-from archiver.bulk.wire import Job
 from archiver.who import host
+from archiver.workers import board, broker
+from archiver.workers.engines import attempt
+from archiver.workers.units import Ended
+from archiver.workers.wire import Job
 from errors import CutoverError, LockedError, RefusedError
 from inventory.model import Environment
 

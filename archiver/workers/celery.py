@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from archiver.archive import Archiver
-from archiver.bulk import board, broker, wire
-from archiver.bulk.board import TRIES, Seen
-from archiver.bulk.engines import MEMORY
-from archiver.bulk.units import Ended, Unit
-from archiver.bulk.wire import Job
 from archiver.postgres import Session
+from archiver.workers import board, broker, wire
+from archiver.workers.board import TRIES, Seen
+from archiver.workers.engines import MEMORY
+from archiver.workers.units import Ended, Unit
+from archiver.workers.wire import Job
 from errors import CutoverError
 from inventory.model import Environment
 

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from archiver.bulk import wire
-from archiver.bulk.units import Ended
-from archiver.bulk.wire import Job
 from archiver.locks import WORKERS, Lock, held, holder
 from archiver.postgres import Session
 from archiver.who import host
+from archiver.workers import wire
+from archiver.workers.units import Ended
+from archiver.workers.wire import Job
 from errors import RefusedError
 
 TRIES = 3  # of a unit whose worker dies

@@ -8,8 +8,8 @@ from datetime import date, datetime
 from typing import Any
 
 from archiver.archive import Outcome
-from archiver.bulk.units import Ended, Unit
 from archiver.records import Order
+from archiver.workers.units import Ended, Unit
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
 from inventory.model import Depth
 

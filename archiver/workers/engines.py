@@ -13,7 +13,7 @@ from typing import Protocol
 from archiver import setup
 from archiver.archive import Archiver
 from archiver.bulk.prepare import prepare
-from archiver.bulk.units import Ended, Unit
+from archiver.workers.units import Ended, Unit
 from errors import CutoverError
 from inventory.model import Environment
 
