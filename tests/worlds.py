@@ -11,8 +11,7 @@ import psycopg2
 
 from archiver import choice, setup
 from archiver.archive import Archiver, Outcome, archive, chosen
-from archiver.bulk.reclaim import unfit
-from archiver.bulk.whole import archive_many
+from archiver.bulk.whole import archive_many, goes_in_sets
 from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
 from archiver.loading import restore_plan
@@ -77,8 +76,7 @@ class World:
     def goes_in_sets(self, depth: Depth) -> bool:
         """Whether the catalog lets tenants be deleted in sets."""
         with self.archiver() as archiver:
-            site = archiver.place.site(next(iter(archiver.place.shards), "master"))
-            return unfit(archiver.model, site, depth) is None
+            return goes_in_sets(archiver.place, depth)
 
     def archive_together(
         self,

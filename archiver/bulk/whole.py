@@ -30,7 +30,9 @@ from archiver.records import Order, Record, State
 from archiver.tenants import Tenant
 from archiver.workers.engines import IN_TURN, Engine
 from archiver.workers.units import split
+from archiver.workplace import Workplace
 from errors import CutoverError, UnknownError
+from inventory.model import Depth
 
 FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)
 
@@ -104,6 +106,12 @@ def archive_many(
         if not order.pretend:
             _reclaim(run, half_way, fresh)
     return run.outcomes
+
+
+def goes_in_sets(place: Workplace, depth: Depth = Depth.ALL) -> bool:
+    """Whether the catalog lets a run over many delete in sets."""
+    site = place.site(place.shards[0]) if place.shards else place.site(MASTER)
+    return reclaim.unfit(place.model, site, depth) is None
 
 
 def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], order: Order) -> str | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from archiver.bulk.pace import Pace
 from archiver.estimating.rates import Rates
 from archiver.estimating.sizes import Size
 
@@ -31,6 +32,8 @@ class Estimate:
     """What is expected, and what that rests on."""
 
     everybody: Expected
+    together: float  # seconds, where they are archived in one run
+    workers: int  # of that run
     biggest: tuple[tuple[Size, Expected], ...]
     rates: Rates
     analyzed_at: datetime | None  # when the oldest of the statistics were made
@@ -39,16 +42,27 @@ class Estimate:
         """Plain data: times in ISO format."""
         return {
             "everybody": asdict(self.everybody),
+            "together": self.together,
+            "workers": self.workers,
             "biggest": [{"tenant_id": one.tenant.id, **asdict(itself)} for one, itself in self.biggest],
             "rates": asdict(self.rates),
             "analyzed_at": self.analyzed_at.isoformat() if self.analyzed_at else None,
         }
 
 
-def estimate(sizes: Sequence[Size], rates: Rates, top: int, analyzed_at: datetime | None) -> Estimate:
-    """What archiving these tenants comes to, the biggest first; `top` of them also one by one."""
+def estimate(
+    sizes: Sequence[Size], rates: Rates, top: int, analyzed_at: datetime | None, *, workers: int, in_sets: bool
+) -> Estimate:
+    """What archiving these tenants comes to, the biggest first; `top` of them also one by one.
+
+    `in_sets` says whether a run over many archives them in sets, with so many workers; else it takes one by one.
+    """
+    everybody = _expected(sizes, rates)
+    pace = Pace(rows=everybody.rows, workers=workers)
     return Estimate(
-        everybody=_expected(sizes, rates),
+        everybody=everybody,
+        together=pace.left(timedelta(), 0).total_seconds() if in_sets else everybody.archive,
+        workers=workers,
         biggest=tuple((one, _expected([one], rates)) for one in sizes[:top]),
         rates=rates,
         analyzed_at=analyzed_at,

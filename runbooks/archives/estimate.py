@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from archiver.bulk.whole import goes_in_sets
 from archiver.estimating import rates, sizes
 from archiver.estimating.estimate import Estimate, Expected
 from archiver.estimating.estimate import estimate as work_out
@@ -53,6 +55,7 @@ def estimate(
     environment = load_environment(env, read_only=True)
     with workplace(environment, PURPOSE) as place:
         found, samples = sizes.read(place), rates.recorded(place.master)
+        in_sets = goes_in_sets(place)
     if measure or not samples:
         load_environment(env, yes_production=yes_production)
         if belongs_elsewhere(environment, here=here):
@@ -60,7 +63,14 @@ def estimate(
         samples = _measured(environment, found.tenants)
     left_out = excluded_at(environment, night) if night else Exclude()
     wanted = [one for one in found.tenants if not left_out.leaves_out(one.tenant)]
-    worked_out = work_out(wanted, rates.rates(samples), number, found.analyzed_at)
+    worked_out = work_out(
+        wanted,
+        rates.rates(samples),
+        number,
+        found.analyzed_at,
+        workers=os.cpu_count() or 1,
+        in_sets=in_sets,
+    )
     for line in [to_json(worked_out.to_json())] if json else lines("school", worked_out):
         say(line)
 
@@ -78,6 +88,8 @@ def lines(noun: str, found: Estimate) -> Iterator[str]:
     for one, itself in found.biggest:
         yield _line(f"{noun} {one.tenant.id} {clean(one.tenant.name)}", itself)
     yield _line(f"all {found.everybody.tenants}, one after the other", found.everybody)
+    workers = f"{found.workers} worker{'' if found.workers == 1 else 's'}"
+    yield f"inv archive.all, with {workers}: about {_time(found.together)}."
     yield f"Rests on {_statistics(found.analyzed_at)}, and for the times on {_samples(noun, found.rates)}."
 
 

@@ -51,7 +51,7 @@ def fits(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Check:
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         if readings[0].code != 0:
             raise Unreadable(complaint("the estimate", readings[0]))
-        archiving = timedelta(seconds=float(record(readings[0], "everybody")["everybody"]["archive"]))
+        archiving = timedelta(seconds=float(record(readings[0], "together")["together"]))
         ends = tonight.environment.window_end(tonight.date, facts.now)
         assert ends is not None
         needed, left = archiving + others, ends - facts.now

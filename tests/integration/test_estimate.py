@@ -79,7 +79,8 @@ def test_times_come_from_records_and_from_pretending_where_there_are_none(analyz
     with analyzed.archiver() as archiver:
         recorded = rates.recorded(archiver.place.master)
     assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
-    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-2]
+    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-3]
+    assert told(analyzed, recorded)[-2].startswith("inv archive.all, with 2 workers: about ")
     assert "3 records" in told(analyzed, recorded)[-1]
 
 
@@ -89,7 +90,7 @@ def told(world: World, samples: list[rates.Sample]) -> list[str]:
 
 def worked_out(world: World, samples: list[rates.Sample]) -> Estimate:
     found = sizes_of(world)
-    return estimate(found.tenants, rates.rates(samples), 3, found.analyzed_at)
+    return estimate(found.tenants, rates.rates(samples), 3, found.analyzed_at, workers=2, in_sets=True)
 
 
 def test_a_table_without_statistics_is_named_and_nothing_is_guessed(analyzed: World) -> None:

@@ -168,7 +168,7 @@ def test_a_night_must_fit_into_its_window_until_the_product_is_open_again(second
     which = precondition("debug", "fits until 06:00", equipped())
     late = datetime(2014, 8, 16, 4, tzinfo=UTC)  # midnight in New York
 
-    found, said = judged(which, Reading(text=json.dumps({"everybody": {"archive": seconds}})), now=late)
+    found, said = judged(which, Reading(text=json.dumps({"together": seconds})), now=late)
 
     assert found is truth
     assert said.endswith("and 6 h until the window closes at 06:00")
