@@ -105,6 +105,11 @@ class Model:
         """What the catalog says of a table; None where it is not carried."""
         return self.catalog.databases[table.database].get(table.table)
 
+    def quiet(self, table: TableName) -> tuple[str, ...]:
+        """The user triggers of a table that are off while rows go or come."""
+        written = self.written(table)
+        return tuple(written.quiet) if written else ()
+
     def found_by(self, table: TableName) -> tuple[Link, ...]:
         """The links by which a table's rows are found."""
         return self._found_by.get(table, ())

@@ -80,10 +80,10 @@ class Manifest:
 
 
 def _told(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=vars)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=vars)
 
 
 def _object(members: Mapping[str, str]) -> str:
-    """An object of values that are JSON already, as json.dumps writes it with indent=1 and sorted keys."""
+    """An object of values that are JSON already, by name, a line each."""
     lines = (f"{json.dumps(name, ensure_ascii=False)}: {members[name]}" for name in sorted(members))
     return "{" + ",".join("\n " + line.replace("\n", "\n ") for line in lines) + "\n}"

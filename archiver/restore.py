@@ -20,6 +20,7 @@ from archiver.loading.restore_plan import refuse_by_rows
 from archiver.mapping.fit import fitting, mapped
 from archiver.postgres import Session
 from archiver.proving.verify import belongs_to, verify
+from archiver.quiet import quiet
 from archiver.records import Record, State
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError
@@ -163,10 +164,13 @@ def _load_both(incoming: Incoming, record: Record, only: Part | None) -> dict[st
         for session in site.sessions.values():
             transactions.enter_context(session.rolled_back())
         live = _neighbours(site, incoming.model, record, only)
-        loaded = _load_shard(incoming, site.apart, record, live, _act(only)) if site.apart else {}
-        loaded |= load_database(incoming, MASTER, live)
-        for session in site.sessions.values():
-            session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+        with ExitStack() as triggers:
+            for database, session in site.sessions.items():
+                triggers.enter_context(quiet(session, incoming.model, database))
+            loaded = _load_shard(incoming, site.apart, record, live, _act(only)) if site.apart else {}
+            loaded |= load_database(incoming, MASTER, live)
+            for session in site.sessions.values():
+                session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(site.master, record, incoming.archive, loaded, only)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:

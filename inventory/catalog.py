@@ -38,6 +38,7 @@ class Table:
     found_by: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()  # the same of rows elsewhere that keep one alive
     triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire, and why it does no harm
+    quiet: Mapping[str, str] = field(default_factory=dict)  # those that must not, and are off meanwhile, and why
     ignored: Mapping[str, str] = field(
         default_factory=dict
     )  # `column`, or `column = value` of a type: why it leads nowhere

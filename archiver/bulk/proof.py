@@ -12,7 +12,7 @@ from archiver.postgres import SQL, Identifier, Literal, Session
 from archiver.reclaiming.unchanged import Stored, difference, refusal, same_content
 from archiver.records import Record
 from archiver.rows import Spool
-from archiver.schema import TENANT, column_list
+from archiver.schema import TENANT, column_list, identifier
 from errors import CutoverError
 
 # By table and tenant: the rows that are there, and how many of them were written since they were archived.
@@ -22,6 +22,33 @@ Counts = Mapping[TableName, Mapping[int, tuple[int, int]]]
 def counted(maps: Maps, tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
     """Counts the tenants' rows, one pass a table."""
     return {table: _counted(maps, table, wanted) for table in tables}
+
+
+def unwritten(session: Session, tables: Sequence[TableName], wanted: Sequence[Record]) -> dict[TableName, int] | None:
+    """How many rows each table has, where nobody wrote to any of them since the tenants were read; else None.
+
+    Then what was found there can only have become less, and to count what goes is proof enough.
+    """
+    rows = {}
+    for table in tables:
+        since = _oldest(session, {record.snapshots.get(table.database, "") for record in wanted})
+        if since is None:
+            return None
+        query = SQL("SELECT count(*), count(*) FILTER (WHERE age(xmin) <= age({}::xid)) FROM {}").format(
+            Literal(since), identifier(table.table)
+        )
+        rows[table], written = session.row(query, doing=f"looking who wrote to {table}")
+        if written:
+            return None
+    return rows
+
+
+def archived(tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
+    """What the tenants' records say of their rows."""
+    return {
+        table: {record.tenant_id: (record.members[layout.member(table)].rows, 0) for record in wanted}
+        for table in tables
+    }
 
 
 def _counted(maps: Maps, table: TableName, wanted: Sequence[Record]) -> dict[int, tuple[int, int]]:

@@ -19,6 +19,7 @@ from archiver.bulk.refill import refill
 from archiver.bulk.remove import remove
 from archiver.catalog import MASTER, SHARD, Link, Model, TableName
 from archiver.postgres import SQL, Composable, Identifier
+from archiver.quiet import quiet
 from archiver.reclaiming import marker
 from archiver.reclaiming.reclaim import DELETED
 from archiver.reclaiming.unchanged import Stored, prove_shape
@@ -83,14 +84,18 @@ def empty_shard(work: Work, site: Site, wanted: Sequence[Record]) -> dict[int, C
         stack.enter_context(site.sessions[SHARD].rolled_back())
         chosen = _locked(work, site, SHARD, wanted)
         found = maps.make(site, work.model, [record.tenant_id for record in wanted])
-        counts = proof.counted(found, work.model.tables, wanted)
-        failed = proof.changed(found, counts, wanted, work.folder, work.stored)
+        rows = proof.unwritten(site.sessions[SHARD], work.model.of(SHARD), wanted)
+        if rows is not None and proof.unwritten(reader, work.model.of(MASTER), wanted) is not None:
+            counts, failed = proof.archived(work.model.tables, wanted), dict[int, CutoverError]()
+        else:
+            rows, counts = None, proof.counted(found, work.model.tables, wanted)
+            failed = proof.changed(found, counts, wanted, work.folder, work.stored)
         prove_shape(site)
         found.leave_out(failed)
         rest = [record for record in wanted if record.tenant_id not in failed]
         if rest:
             going = Going(found, work.depth, {})
-            _delete(going, SHARD, chosen, _sums(counts, SHARD, rest, going))
+            _delete(going, SHARD, chosen, _sums(counts, SHARD, rest, going), rows)
             contents = _markers(going, counts, rest)
             notes.mark_all(site.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest])
             site.sessions[SHARD].commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in {site.shard}")
@@ -170,7 +175,14 @@ def _locked(work: Work, site: Site, database: str, wanted: Sequence[Record]) -> 
 _EMPTIED, _DELETED = "ACCESS EXCLUSIVE MODE", "SHARE ROW EXCLUSIVE MODE"
 
 
-def _delete(going: Going, database: str, chosen: Sequence[Group], rows: Mapping[str, int]) -> None:
+def _delete(
+    going: Going,
+    database: str,
+    chosen: Sequence[Group],
+    rows: Mapping[str, int],
+    of_all: Mapping[TableName, int] | None = None,
+) -> None:
+    """Deletes so many rows of each table; `of_all` is how many it has, where that is known."""
     site = going.maps.site
     session, schema = site.sessions[database], site.schemas[database]
 
@@ -180,9 +192,11 @@ def _delete(going: Going, database: str, chosen: Sequence[Group], rows: Mapping[
     emptied = [table for group in chosen if group.emptied for table in group.tables if rows[table]]
     deleted = {table: rows[table] for group in chosen if not group.emptied for table in group.tables if rows[table]}
     if deleted:
-        remove(session, schema, deleted, goes)
+        with quiet(session, going.model, database):
+            remove(session, schema, deleted, goes)
     if emptied:
-        refill(session, schema, emptied, goes)
+        stay = {table: of_all[TableName(database, table)] - rows[table] for table in emptied} if of_all else None
+        refill(session, schema, emptied, goes, stay)
 
 
 def _sums(counts: Counts, database: str, wanted: Sequence[Record], going: Going) -> dict[str, int]:

@@ -7,20 +7,16 @@ row they are slow. User triggers are switched off meanwhile: the rows that stay 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from archiver.postgres import SQL, Composable, Identifier, Literal, Session
+from archiver.quiet import all_quiet
 from archiver.schema import NAMESPACE, Schema, column_list, identifier
 from errors import RefusedError
 
 Goes = Callable[[str, str], Composable]  # a table and an alias: whether the row goes
-_ENABLE = {
-    "O": "ENABLE TRIGGER",
-    "R": "ENABLE REPLICA TRIGGER",
-    "A": "ENABLE ALWAYS TRIGGER",
-}  # by pg_trigger.tgenabled
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,21 @@ class _ForeignKey:
     comment: str | None
 
 
-def refill(session: Session, schema: Schema, tables: Sequence[str], goes: Goes) -> None:
-    """Leaves in the tables just the rows that do not go; the caller holds them locked."""
+def refill(
+    session: Session, schema: Schema, tables: Sequence[str], goes: Goes, stay: Mapping[str, int] | None = None
+) -> None:
+    """Leaves in the tables just the rows that do not go; the caller holds them locked.
+
+    `stay` says how many these must be, where that is known; RefusedError where they are others.
+    """
     kept = {table: _keep(session, schema, table, number, goes) for number, table in enumerate(tables)}
-    with _without_foreign_keys(session, tables), _quiet(session, tables):
+    for table, (_, rows) in kept.items():
+        if stay is not None and rows != stay[table]:
+            raise RefusedError(
+                f"Emptying {table} on {session.where} refused: {rows} rows would stay, {stay[table]} should.",
+                hint="Somebody deleted rows there since they were archived.",
+            )
+    with _without_foreign_keys(session, tables), all_quiet(session, tables):
         session.execute(
             SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"emptying {', '.join(tables)}"
         )
@@ -76,19 +83,6 @@ def _without_foreign_keys(session: Session, tables: Sequence[str]) -> Iterator[N
             session.execute(comment.format(Identifier(key.name), SQL(key.table), Literal(key.comment)))
 
 
-@contextmanager
-def _quiet(session: Session, tables: Sequence[str]) -> Iterator[None]:
-    triggers = session.rows(_TRIGGERS, (NAMESPACE, list(tables)), doing="reading the triggers")
-    for table in tables:
-        session.execute(
-            SQL("ALTER TABLE {} DISABLE TRIGGER USER").format(identifier(table)), doing=f"quietening {table}"
-        )
-    yield
-    for table, name, enabled in triggers:
-        query = SQL("ALTER TABLE {} {} {}").format(identifier(table), SQL(_ENABLE[enabled]), Identifier(name))
-        session.execute(query, doing=f"switching the trigger {name} on again")
-
-
 _FOREIGN_KEYS = """
 SELECT k.conrelid::pg_catalog.regclass::text, k.conname, pg_catalog.pg_get_constraintdef(k.oid),
        pg_catalog.obj_description(k.oid, 'pg_constraint')
@@ -96,13 +90,5 @@ SELECT k.conrelid::pg_catalog.regclass::text, k.conname, pg_catalog.pg_get_const
   JOIN pg_catalog.pg_class t ON t.oid = k.confrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
  WHERE k.contype = 'f' AND n.nspname = %s AND t.relname = ANY(%s)
- ORDER BY 1, 2
-"""
-_TRIGGERS = """
-SELECT c.relname, t.tgname, t.tgenabled::text
-  FROM pg_catalog.pg_trigger t
-  JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND n.nspname = %s AND c.relname = ANY(%s)
  ORDER BY 1, 2
 """

@@ -203,10 +203,11 @@ def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
     """What a trigger does to other rows when a tenant's go or come is in no archive."""
     for (table, trigger), fires in live.triggers.items():
         written = model.written(TableName(kind, table))
-        if fires and written is not None and trigger not in written.triggers:
+        if fires and written is not None and trigger not in {**written.triggers, **written.quiet}:
             yield (
                 f"{kind}.{table}: the trigger {trigger} would fire. "
-                f"Add to databases/{kind}/{table}: triggers: {{{trigger}: <why it does no harm>}}, or disable it"
+                f"Add to databases/{kind}/{table}: triggers: {{{trigger}: <why it does no harm>}}, "
+                f"or quiet: {{{trigger}: <why it must not>}}"
             )
 
 

@@ -83,6 +83,7 @@ def _explained(model: Model) -> Iterator[Claim]:
 def _triggers(model: Model, lives: Lives) -> Iterator[str]:
     for table in model.tables:
         written = model.written(table)
-        for name in written.triggers if written else ():
+        said = {"triggers": written.triggers, "quiet": written.quiet} if written else {}
+        for key, name in ((key, name) for key, names in said.items() for name in names):
             if not any((table.table, name) in live.triggers for live in lives[table.database].values()):
-                yield f"databases/{table.database}/{table.table}/triggers: there is no trigger {name} on {table}"
+                yield f"databases/{table.database}/{table.table}/{key}: there is no trigger {name} on {table}"

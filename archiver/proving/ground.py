@@ -22,6 +22,8 @@ class Ground:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # The rows of a batch are proved in memory; else each question about them would go through files.
+        session.execute("SET temp_buffers TO '128MB'; SET work_mem TO '64MB'", doing="preparing the scratch session")
         self._types: dict[str, str] = {}
         self._tables: dict[str, Mapping[str, Composable]] = {}  # by fingerprint
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archiver.catalog import TableName
+from archiver.catalog import Model, TableName
 from archiver.postgres import SQL
+from archiver.quiet import quiet
 from archiver.schema import identifier, load_order
 from archiver.selection import Rows, Selection, among
 from archiver.workplace import Site
 from errors import RefusedError
 
 
-def delete(site: Site, database: str, gone: Mapping[TableName, Rows]) -> None:
+def delete(site: Site, model: Model, database: str, gone: Mapping[TableName, Rows]) -> None:
     """Deletes what names another row before what it names; whatever forbids it says so before a commit."""
+    with quiet(site.sessions[database], model, database):
+        _delete(site, database, gone)
+
+
+def _delete(site: Site, database: str, gone: Mapping[TableName, Rows]) -> None:
     session, schema = site.sessions[database], site.schemas[database]
     for group in reversed(load_order(schema)):
         rows = {TableName(database, name): gone[TableName(database, name)] for name in group}

@@ -15,6 +15,7 @@ from archiver.loading.load import Incoming, Neighbours, load_database
 from archiver.mapping.fit import fitting
 from archiver.postgres import Session
 from archiver.proving.verify import Verified
+from archiver.quiet import quiet
 from archiver.reclaiming import marker
 from archiver.reclaiming.decide import Decided, decide
 from archiver.reclaiming.delete import delete, prove_staying
@@ -77,7 +78,7 @@ def _prove_and_delete(
         prove_shape(site)
         decided = decide(site, model, record, selection)
         for database in reversed(site.sessions):
-            delete(site, database, decided.gone)
+            delete(site, model, database, decided.gone)
             prove_staying(site, database, selection, decided.gone)
         if site.apart:
             _commit_shard(site.apart, model, record, decided)
@@ -95,7 +96,7 @@ def resume(site: Site, model: Model, record: Record, work: Path, stored: Stored)
         prove_unchanged(site, model, record, selection, model.of(MASTER), work, stored)
         prove_shape(site)
         decided = decide(site, model, record, selection, went)
-        delete(site, MASTER, decided.gone)
+        delete(site, model, MASTER, decided.gone)
         prove_staying(site, MASTER, selection, decided.gone)
         return _commit_master(site, model, record, decided, None)
 
@@ -105,7 +106,9 @@ def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None
     shard = site.sessions[SHARD]
     incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        load_database(incoming, SHARD, Neighbours(kept=record.kept, everywhere=True))
+        with quiet(shard, model, SHARD):
+            load_database(incoming, SHARD, Neighbours(kept=record.kept, everywhere=True))
+            shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         notes.unmark(shard, record, DELETED)
     records.step_back(site.master, record, State.VERIFIED)
 

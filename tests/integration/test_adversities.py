@@ -12,7 +12,7 @@ from archiver.coverage import completeness
 from archiver.postgres import DatabaseError
 from archiver.reclaiming import reclaim
 from archiver.records import State
-from errors import CutoverError, RefusedError, UsageError
+from errors import CutoverError, Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
 from tests import oracle
@@ -245,3 +245,35 @@ def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
 
     with pytest.raises(UsageError, match=r"Shard 'shard_9' is not in the inventory \(there: shard_1,"):
         world.archive(13)
+
+
+LOUD = """
+CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'loud'; END $$;
+CREATE TRIGGER loud BEFORE INSERT OR DELETE ON schools FOR EACH ROW EXECUTE FUNCTION loud();
+ALTER TABLE schools ENABLE ALWAYS TRIGGER loud;
+"""
+
+
+def test_a_trigger_that_the_catalog_keeps_quiet_does_not_fire_and_stays_as_it_was(world: World, tmp_path: Path) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(LOUD)
+    written = (FOLDER / "catalog.yaml").read_text(encoding="utf-8")
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(
+        written.replace("schools: {group: school}", "schools: {group: school, quiet: {loud: it would tell the world}}"),
+        encoding="utf-8",
+    )
+    quiet = replace(world, environment=replace(world.environment, catalog=str(catalog)))
+    before = oracle.snapshot(world.dsns)
+
+    with pytest.raises(Problems, match=r"quiet: \{loud: <why it must not>\}"):
+        world.archive(13)
+    quiet.archive(13)
+    quiet.restore(13)
+    quiet.archive_together(13, 17)
+    quiet.restore(13, 17)
+
+    same(before, oracle.snapshot(world.dsns))
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = 'loud'")
+        assert cursor.fetchall() == [("A",)]

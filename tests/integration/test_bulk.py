@@ -171,6 +171,23 @@ def test_a_school_whose_rows_changed_is_left_alone_and_the_others_go(
     same(expected, oracle.snapshot(world.dsns))
 
 
+def test_where_somebody_deleted_rows_meanwhile_each_school_goes_alone_as_it_is_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
+) -> None:
+    goal = oracle.expected_after_archiving(world.dsns, SOME, "all")
+    gone = (
+        "DELETE FROM placement_attempts WHERE id = (SELECT min(a.id) FROM placement_attempts a JOIN placement_tests t"
+        f" ON t.id = placement_test_id JOIN enrollments e ON e.id = t.enrollment_id WHERE classroom_id = {classroom})"
+    )
+    before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), gone))
+    ways: list[str] = []
+
+    world.archive_together(*SOME, way=ways.append)
+
+    assert any("Somebody deleted" in way or "would stay" in way for way in ways), ways
+    same(goal, oracle.snapshot(world.dsns))
+
+
 def test_a_row_that_was_written_again_as_it_was_counts_as_unchanged(
     world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
 ) -> None:

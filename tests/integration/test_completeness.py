@@ -54,7 +54,8 @@ UNKNOWN = {
         "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;"
         "CREATE TRIGGER touched BEFORE DELETE ON schools FOR EACH ROW EXECUTE FUNCTION touch()",
         "master.schools: the trigger touched would fire. "
-        "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, or disable it",
+        "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, "
+        "or quiet: {touched: <why it must not>}",
     ),
     "a type that nobody spoke of": (
         "master",
