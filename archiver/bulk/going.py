@@ -6,11 +6,13 @@ row that stays needs it too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from archiver.bulk.maps import Known, Maps, fill, held, keys_table
 from archiver.catalog import Link, Model, TableName
 from archiver.postgres import SQL, Composable, Identifier
+from archiver.reclaiming.half_way import named_half_way
 from archiver.schema import TENANT, identifier
 from archiver.selection import identity_of, matched, narrowed
 from inventory.model import Depth
@@ -23,6 +25,7 @@ class Going:
     maps: Maps
     depth: Depth
     went: dict[Link, Known]  # keys of links to another database whose rows went before
+    records: Sequence[int] = ()  # of the tenants that go
     _chosen: dict[TableName, Composable] = field(default_factory=dict)  # identities, where not all that was found goes
     _names: list[str] = field(default_factory=list)
 
@@ -128,7 +131,8 @@ class Going:
             for shard in self.maps.site.other_shards
             for row in shard.keys(query, doing=f"looking who needs {link.child}")
         ]
-        return self._keys(link, named)
+        half_way = named_half_way(self.maps.site, link, self.records)
+        return self._keys(link, [*named, *((0, key) for key in half_way)])
 
     def _keys(self, link: Link, known: Known) -> Composable:
         session, shape = self.maps.site.sessions[link.child.database], self.maps.shape(link.child)

@@ -116,7 +116,7 @@ def empty_master(work: Work, wanted: Sequence[Record], noted: Mapping[int, Mappi
         found.leave_out(failed)
         rest = [record for record in wanted if record.tenant_id not in failed]
         went = _known(work.model, {one: noted[one] for one in noted if one not in failed}, "gone")
-        gone = _end(work, Going(found, work.depth, went), chosen, rest, noted, began)
+        gone = _end(work, Going(found, work.depth, went, [record.id for record in rest]), chosen, rest, noted, began)
         master.commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in master")
     return Gone(deleted=gone.deleted, kept=gone.kept, failed=failed)
 

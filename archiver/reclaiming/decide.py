@@ -27,7 +27,7 @@ class Decided:
 
 def decide(site: Site, model: Model, record: Record, selection: Selection, went: Values | None = None) -> Decided:
     """Decides by the record's depth and by who needs a row; `went` are keys of parents that went before."""
-    gone = deletable(model, record.depth, selection, partial(named_outside, site, selection), went)
+    gone = deletable(model, record.depth, selection, partial(named_outside, site, record, selection), went)
     return Decided(
         selection=selection,
         gone=gone,

@@ -20,7 +20,7 @@ def appeared(site: Site, model: Model, record: Record, decided: Decided) -> dict
     for link in (*model.links, *model.needs):
         keys = decided.gone[link.child].named(link)
         if keys and not _leads_to_one(site, link):
-            more[str(link.parent)] += len(named_outside(site, now, link, keys))
+            more[str(link.parent)] += len(named_outside(site, record, now, link, keys))
     return {table: rows for table, rows in more.items() if rows > 0}
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from archiver.catalog import MASTER, SHARD, Link, Model
 from archiver.kept import Kept
-from archiver.postgres import SQL
 from archiver.reclaiming.decide import Decided
-from archiver.selection import Key, Values, array
+from archiver.reclaiming.half_way import typed
+from archiver.selection import Values
 from archiver.workplace import Site
 
 
@@ -28,7 +28,7 @@ def content(model: Model, decided: Decided) -> dict[str, Any]:
 def keys(site: Site, model: Model, noted: Mapping[str, list[Any]]) -> Values:
     """The keys of crossing links as a marker's JSON holds them, each again of its column's type."""
     links = {str(link): link for link in crossing(model)}
-    return {links[name]: _typed(site, links[name], values) for name, values in noted.items()}
+    return {links[name]: typed(site, links[name], values) for name, values in noted.items()}
 
 
 def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
@@ -39,13 +39,3 @@ def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
 def crossing(model: Model) -> list[Link]:
     """The links by which rows of master are found through a shard."""
     return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]
-
-
-def _typed(site: Site, link: Link, values: list[Any]) -> list[Key]:
-    shape = site.schemas[MASTER].tables[link.child.table]
-    listed = [value if isinstance(value, list) else [value] for value in values]
-    arrays = SQL(", ").join(
-        array(shape, column, [value[place] for value in listed]) for place, column in enumerate(link.columns)
-    )
-    rows = site.master.keys(SQL("SELECT * FROM unnest({})").format(arrays), doing="reading the marker")
-    return [row if len(row) > 1 else row[0] for row in rows]

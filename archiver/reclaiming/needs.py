@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from archiver.catalog import SHARD, Link
 from archiver.postgres import SQL, Composable, Identifier
+from archiver.reclaiming.half_way import named_half_way
+from archiver.records import Record
 from archiver.schema import identifier
 from archiver.selection import Key, Rows, Selection, among, holding
 from archiver.workplace import Site
 
 
-def named_outside(site: Site, selection: Selection, link: Link, keys: set[Key]) -> set[Key]:
+def named_outside(site: Site, record: Record, selection: Selection, link: Link, keys: set[Key]) -> set[Key]:
     """Which of a link's keys some live row outside the tenant names: in its own databases, and from master on every
-    other shard, where a key of master may be named as well."""
+    other shard, where a key of master may be named as well, also by a deletion that stands half-way."""
     own = site.sessions[link.parent.database]
-    elsewhere = site.other_shards if link.child.database != link.parent.database == SHARD else ()
-    named: set[Key] = set()
+    crossing = link.child.database != link.parent.database == SHARD
+    elsewhere = site.other_shards if crossing else ()
+    named: set[Key] = named_half_way(site, link, [record.id]) & keys if crossing else set()
     for session in (own, *elsewhere):
         query = _naming(site, link, keys, selection.found.get(link.parent) if session is own else None)
         rows = session.keys(query, doing=f"looking who needs {link.child}")

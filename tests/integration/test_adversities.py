@@ -247,6 +247,21 @@ def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
         world.archive(13)
 
 
+def test_what_a_half_deleted_school_needs_stays_until_it_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Schools 5 and 13 share a student, whom school 5 finds by the enrollments of its shard alone."""
+    before, goal = oracle.snapshot(world.dsns), oracle.expected_after_archiving(world.dsns, [5, 13], "all")
+    cut_off(world, monkeypatch, 5)
+
+    world.archive(13)
+    world.archive(5)
+
+    same(goal, oracle.snapshot(world.dsns))
+    world.restore(13, 5)
+    same(before, oracle.snapshot(world.dsns))
+
+
 LOUD = """
 CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'loud'; END $$;
 CREATE TRIGGER loud BEFORE INSERT OR DELETE ON schools FOR EACH ROW EXECUTE FUNCTION loud();
