@@ -76,8 +76,9 @@ class Processes:
         """Those that ended before a worker died."""
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin) as pool:
-            pending: set[Future[Ended]] = {pool.submit(_perform, self, unit) for unit in units}
+            pending: set[Future[Ended]] = set()
             try:
+                pending.update(pool.submit(_perform, self, unit) for unit in units)
                 while pending:
                     done, pending = wait(pending, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
