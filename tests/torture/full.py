@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -16,9 +17,12 @@ from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
 from tests.torture.nights import KILLS, killed, moments_in_any_order
+from tests.torture.year import killed as killed_year
+from tests.torture.year import year
 from tests.worlds import NewWorld, World
 
 MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
+KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
 PRODUCTS, AT_ONCE = 500, 25
 
@@ -36,6 +40,18 @@ def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> N
     for each in many.killed(left):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
         assert each.lost == 0, each
+
+
+def test_no_kill_of_a_whole_year_loses_a_row() -> None:
+    ledger = Ledger("kills-year")
+    left = [chance for chance in range(KILLS_OF_A_YEAR) if str(chance) not in ledger.tried()]
+    with year() as whole:
+        for chance in left:
+            began = time.monotonic()
+            instant, lost = killed_year(whole, chance)
+            seconds, how = time.monotonic() - began, f"at {instant:.1f} of {whole.seconds:.1f} s"
+            ledger.add(str(chance), lost=lost, seconds=seconds, how=how)
+            assert lost == 0, how
 
 
 def test_no_lost_link_loses_a_row(world: World) -> None:

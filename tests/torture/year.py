@@ -1,0 +1,123 @@
+"""The bench's year, archived whole by a process that is killed at any instant and run again; judged by the oracle."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bench import servers
+from bench.ground import OVERLAY, Ground
+from bench.places import ROOT
+from bench.run import Run, prepared
+from bench.servers import EMPTY, FILLED, ROLE
+from bench.year.size import excluded
+from inventory.model import Store
+from rehearsal.waiting import await_condition
+from tests import oracle
+from tests.oracle import Snapshot
+from tests.torture import judge
+
+SCALE = Fraction(1, 100)
+WORKERS = "2"
+LONGEST = 600  # seconds that a whole run may take
+
+
+@dataclass(frozen=True, kw_only=True)
+class Year:
+    """The year before, and what must be left of it."""
+
+    run: Run
+    before: Snapshot
+    expected: Snapshot
+    seconds: float  # of a run that is let live
+
+
+@contextmanager
+def year() -> Iterator[Year]:
+    """Makes or finds the year, archives it once unharmed, and judges that."""
+    with prepared(SCALE, print) as run, run.ground() as ground:
+        dsns = _dsns(ground)
+        before = oracle.snapshot(dsns)
+        expected = oracle.expected_after_archiving(dsns, _schools(before, ground), "all", before)
+        began = time.monotonic()
+        _archive(ground)
+        whole = Year(run=run, before=before, expected=expected, seconds=time.monotonic() - began)
+        assert _lost(whole, ground) == 0
+        yield whole
+
+
+def killed(whole: Year, chance: int) -> tuple[float, int]:
+    """Kills a run of the year at a random instant and runs it again; when that was, and how many rows are lost."""
+    instant = random.Random(chance).uniform(0, whole.seconds)
+    with whole.run.ground() as ground:
+        process = subprocess.Popen(
+            _words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            process.wait(instant)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        await_condition(lambda: not _at_work(ground), doing="Waiting for the killed sessions", seconds=60)
+        _archive(ground)
+        return instant, _lost(whole, ground)
+
+
+def _lost(whole: Year, ground: Ground) -> int:
+    """Rows that are neither live nor archived; AssertionError where another state is live than the oracle's."""
+    found = oracle.snapshot(_dsns(ground))
+    assert found == whole.expected, oracle.difference(whole.expected, found)
+    archives = [judge.stored(_store(ground), location) for location in _locations(ground)]
+    missing = judge.gone(whole.before, found)
+    lost = 0
+    for table, lines in missing.items():
+        rows: Counter[bytes] = Counter()
+        for archive in archives:
+            rows.update(archive.rows.get(table, ()))
+        carried = next(archive.carried[table] for archive in archives if table in archive.carried)
+        shown = judge.Stored(rows={table: rows}, carried={table: carried})
+        lost += shown.lacks(table, lines)
+    return lost
+
+
+def _words() -> list[str]:
+    return [sys.executable, "-m", "bench.work", "year", WORKERS]
+
+
+def _archive(ground: Ground) -> None:
+    """Runs it to its end."""
+    subprocess.run(_words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, check=True, timeout=LONGEST)
+
+
+def _dsns(ground: Ground) -> dict[str, str]:
+    return {name: servers.dsn(ground.cluster, name) for name in (*FILLED, *EMPTY)}
+
+
+def _at_work(ground: Ground) -> bool:
+    """Whether the server still holds a session of the dead run."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'"
+    return int(ground.cluster.sql(query)) > 0
+
+
+def _schools(before: Snapshot, ground: Ground) -> list[int]:
+    everybody = {int(line.split(b"\t")[0]) for line in before.tables["master"]["schools"]}
+    return sorted(everybody - set(excluded(ground.size)))
+
+
+def _store(ground: Ground) -> Store:
+    return Store(**json.loads((ground.folder / OVERLAY).read_text(encoding="utf-8"))["store"])
+
+
+def _locations(ground: Ground) -> list[str]:
+    query = "SELECT location FROM archiver.records WHERE state = 'archived'"
+    return ground.cluster.sql(query, dbname="master").split()
