@@ -100,6 +100,13 @@ def move(master: Session, wanted: Sequence[Record], state: State) -> None:
     )
 
 
+def step_back(master: Session, wanted: Sequence[Record]) -> None:
+    """Writes that deletions did not happen: verified as before; nothing, where their end was written since."""
+    query = "UPDATE archiver.records SET state = %s WHERE id = ANY(%s) AND state = %s"
+    args = (State.VERIFIED.value, [record.id for record in wanted], State.DELETING.value)
+    master.execute(query, args, doing="writing the records' state verified")
+
+
 def archived(master: Session, wanted: Sequence[Record], kept: Sequence[Mapping[str, int]], seconds: float) -> None:
     """Writes that the live rows are gone; belongs into the transaction that deletes them."""
     query = (

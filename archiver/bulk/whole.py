@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -141,7 +141,7 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
                 deleting.append(half_way)
     noted = _noted(run, deleting)
     untouched = [record for record in deleting if record.tenant_id not in noted]
-    states.move(master, untouched, State.VERIFIED)
+    states.step_back(master, untouched)
     begun = [record for record in deleting if record.tenant_id in noted]
     return begun, [*fresh, *(run.tenants[record.tenant_id] for record in untouched)]
 
@@ -259,11 +259,19 @@ def _not_as_a_set(run: _Run, wanted: Sequence[Record], error: CutoverError) -> N
     """What somebody's row forbids for all, each may do alone; what may pass is left for the next run."""
     passing = isinstance(error, DatabaseError) and error.passing
     if passing or isinstance(error, UnknownError):
+        _step_back(run, wanted)
         for record in wanted:
             run.fail(record.tenant_id, error)
         return
     run.way(f"one by one: {error}")
     _each_alone(run, [record.tenant_id for record in wanted])
+
+
+def _step_back(run: _Run, wanted: Sequence[Record]) -> None:
+    """Where nothing was committed, tenants are live as before; where that can't be seen, the next run settles it."""
+    with suppress(CutoverError):
+        noted = _noted(run, wanted)
+        states.step_back(run.archiver.place.master, [one for one in wanted if one.tenant_id not in noted])
 
 
 def _each_alone(run: _Run, tenant_ids: Iterable[int]) -> None:

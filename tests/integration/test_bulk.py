@@ -17,6 +17,7 @@ from archiver.bulk.pace import Pace
 from archiver.bulk.watch import Done, expected, watched
 from archiver.coverage import completeness
 from archiver.extract import Extract, extract
+from archiver.postgres import DatabaseError
 from archiver.records import Order
 from archiver.tenants import Exclude, Tenant
 from archiver.workers.engines import Processes
@@ -169,6 +170,27 @@ def test_a_school_whose_rows_changed_is_left_alone_and_the_others_go(
     expected = oracle.expected_after_archiving(world.dsns, [13], "all")
     world.archive_together(13)
     same(expected, oracle.snapshot(world.dsns))
+
+
+def test_what_a_lock_holds_up_is_verified_as_before_and_the_next_run_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = oracle.expected_after_archiving(world.dsns, SOME, "all")
+
+    def locked() -> None:
+        raise DatabaseError("Locking attempts failed: canceling statement due to lock timeout (55P03).", code="55P03")
+
+    before_calling(monkeypatch, "empty_shard", locked)
+    failed: list[int] = []
+    world.archive_together(*SOME, tell=lambda one: failed.append(one.tenant_id) if one.error else None)
+
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT tenant_id, state FROM archiver.records")
+        states = dict(cursor.fetchall())
+    assert failed
+    assert states == {school: "verified" if school in failed else "archived" for school in SOME}
+    world.archive_together(*SOME)
+    same(goal, oracle.snapshot(world.dsns))
 
 
 def test_where_somebody_deleted_rows_meanwhile_each_school_goes_alone_as_it_is_then(
