@@ -89,23 +89,12 @@ def customer(
     customer_id = parse_id(customer, "customer")
     environment = load_environment(env, yes_production=yes_production)
     order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
+    what = {"date": date, "depth": depth, "pretend": pretend}
+    who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
     if belongs_elsewhere(environment, here=here):
-        raise Exit(
-            code=forward(
-                environment,
-                "archive.customer",
-                customer,
-                date=date,
-                depth=depth,
-                pretend=pretend,
-                identity=identity,
-                engine=engine,
-                workers=workers,
-                memory=memory,
-            )
-        )
+        raise Exit(code=forward(environment, "archive.customer", customer, **what, **who))
     purpose = f"archive.customer {customer_id}"
-    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
+    by = engine_of(environment, purpose, **who)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
         _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, by)
 
@@ -144,29 +133,17 @@ def all_(
     environment = load_environment(env, yes_production=yes_production)
     order = order_of_night(environment, night, depth, pretend=pretend)
     order = replace(order, until=moment(environment, until) if until else None)
+    what = {"date": date, "depth": depth, "pretend": pretend}
+    who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
     left_out = choice.joined(
         choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
     )
     if belongs_elsewhere(environment, here=here):
         lists = {"exclude_schools": _list(left_out.tenants), "exclude_customers": _list(left_out.customers)}
-        raise Exit(
-            code=forward(
-                environment,
-                "archive.all",
-                date=date,
-                depth=depth,
-                pretend=pretend,
-                identity=identity,
-                engine=engine,
-                workers=workers,
-                memory=memory,
-                until=until,
-                **lists,
-            )
-        )
+        raise Exit(code=forward(environment, "archive.all", **what, **who, until=until, **lists))
     purpose = f"archive.all {night}"
-    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
+    by = engine_of(environment, purpose, **who)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
         left_out = choice.joined(left_out, excluded_at(environment, night))
         _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, by)
