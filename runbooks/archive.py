@@ -89,7 +89,7 @@ def customer(
     customer_id = parse_id(customer, "customer")
     environment = load_environment(env, yes_production=yes_production)
     order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
-    what = {"date": date, "depth": depth, "pretend": pretend}
+    what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
     who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "archive.customer", customer, **what, **who))
@@ -133,7 +133,7 @@ def all_(
     environment = load_environment(env, yes_production=yes_production)
     order = order_of_night(environment, night, depth, pretend=pretend)
     order = replace(order, until=moment(environment, until) if until else None)
-    what = {"date": date, "depth": depth, "pretend": pretend}
+    what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
     who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
     left_out = choice.joined(
         choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
