@@ -86,7 +86,14 @@ def changed(
             differ = [
                 difference(table, record.members[layout.member(table)].rows, of_table.get(record.tenant_id, (0, 0))[0])
                 for table, of_table in now.items()
-                if not _same(maps, table, of_table.get(record.tenant_id, (0, 0)), record, work / "now.copy", stored)
+                if not _same(
+                    maps,
+                    table,
+                    of_table.get(record.tenant_id, (0, 0)),
+                    record,
+                    work / f"{maps.site.shard}.copy",
+                    stored,
+                )
             ]
             if differ:
                 raise refusal(maps.model, record, differ)

@@ -205,8 +205,9 @@ def _empty_shards(run: _Run, work: Work, wanted: Sequence[Record]) -> None:
             (group, pool.submit(reclaim.empty_shard, work, place.site(shard), group))
             for shard, group in _by_shard(wanted)
         ]
-        for group, way in ways:
-            _settle_shard(run, group, way)
+    # Only now: who goes alone looks into every shard, on connections that were in the midst of a deletion.
+    for group, way in ways:
+        _settle_shard(run, group, way)
 
 
 def _settle_shard(run: _Run, wanted: Sequence[Record], way: Future[dict[int, CutoverError]]) -> None:
