@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from runbooks.engine.journal import Kind, read_events
 from runbooks.engine.step import Outcome
 
 # In step 9 two hosts are at work, and three wait. One of the two can be let go of, the other never answers.
+PATIENCE = 60  # seconds for a process that is to say something
 PROGRAM = """
 import sys, threading
 from contextlib import suppress
@@ -45,7 +47,9 @@ class Jobs(FakeJobs):
     def run(self, job, name, tell):
         if "databases.vacuum" not in job.command:
             return super().run(job, name, tell)
-        print("at work on", job.host, flush=True)
+        # In one piece: two hosts say it at once, and print() writes word by word.
+        sys.stdout.write(f"at work on {job.host}\\n")
+        sys.stdout.flush()
         if job.host == "db-master":
             Clock.over.wait()
             raise Interrupted("Interrupted.")
@@ -91,12 +95,15 @@ class Conducted:
 
     def await_lines(self, *wanted: str) -> None:
         """Reads on until it has said all of them, in any order."""
-        missing = set(wanted)
+        missing, heard = set(wanted), list[str]()
         assert self._process.stdout
+        patience = threading.Timer(PATIENCE, self._process.kill)
+        patience.start()
         while missing:
-            line = self._process.stdout.readline()
-            assert line, self._process.communicate()
-            missing.discard(line.strip())
+            heard.append(self._process.stdout.readline())
+            assert heard[-1], f"{missing} not heard: {heard}"
+            missing.discard(heard[-1].strip())
+        patience.cancel()
 
     def interrupt(self) -> None:
         """Ctrl-C."""
