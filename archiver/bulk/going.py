@@ -69,6 +69,13 @@ class Going:
         [link] = self.model.found_by(table)
         return link.parent in self._chosen
 
+    def leader(self, table: TableName) -> Link | None:
+        """The link to the row of the same database with which a row goes or stays, where that alone decides."""
+        if table not in self.model.below(self.depth) or not (self.entire(table) or self.follows(table)):
+            return None
+        links = [link for link in self.model.found_by(table) if link.parent in self.model.below(self.depth)]
+        return links[0] if links and links[0].parent.database == table.database else None
+
     def choose(self, table: TableName) -> None:
         """Decides of a table in which not all that was found goes; what is above it is decided."""
         if self.entire(table) or self.follows(table) or table not in self.model.below(self.depth):

@@ -23,20 +23,29 @@ _PASSES = "SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off; 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps of a set of tenants, for as long as the transactions in which they were made."""
+    """The maps of a set of tenants, each made when it is first asked for, for as long as the site's transactions."""
 
     site: Site
     model: Model
+    tenant_ids: Collection[int] = ()
     known: Mapping[Link, Known] = field(default_factory=dict)  # instead of a map in the other database
     _own: dict[TableName, Composable] = field(default_factory=dict)
     _brought: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
+    _left_out: set[int] = field(default_factory=set)
 
     def shape(self, table: TableName) -> Table:
         """A table's shape."""
         return self.site.schemas[table.database].tables[table.table]
 
     def of(self, table: TableName) -> Composable:
-        """A table's own map."""
+        """A table's own map; those of its parents come before it."""
+        if table not in self._own:
+            query, place = self._query(table), Identifier("pg_temp", f"rows {len(self._own)}")
+            self.site.sessions[table.database].execute(
+                SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, query),
+                doing=f"finding the rows of {table}",
+            )
+            self._own[table] = place
         return self._own[table]
 
     def source(self, table: TableName) -> Composable:
@@ -45,12 +54,14 @@ class Maps:
             [link] = self.model.found_by(table)
             return _joined(link, self.parents(link))
         own = SQL("{table} c JOIN {map} m ON {same}")
-        return own.format(table=identifier(table.table), map=self._own[table], same=self._same_row(table))
+        return own.format(table=identifier(table.table), map=self.of(table), same=self._same_row(table))
 
     def leave_out(self, tenant_ids: Collection[int]) -> None:
-        """Takes tenants out of every map: their rows stay."""
+        """Takes tenants out of every map, also of those that are not made yet: their rows stay."""
         if not tenant_ids:
             return
+        self.of(self.model.root)  # from which all others follow
+        self._left_out.update(tenant_ids)
         for database, place in self._places():
             query = SQL("DELETE FROM {} WHERE {} = ANY({})")
             self.site.sessions[database].execute(
@@ -73,25 +84,12 @@ class Maps:
     def parents(self, link: Link) -> Composable:
         """The map of a link's parents, in the database of its child."""
         if link.child.database == link.parent.database:
-            return self._own[link.parent]
+            return self.of(link.parent)
+        if (link.parent, link.parent_columns) not in self._brought:
+            self._bring(link)
         return self._brought[link.parent, link.parent_columns]
 
-    def add(self, table: TableName, tenant_ids: Collection[int]) -> None:
-        """Makes a table's map, where one is needed; those of its parents are there."""
-        for link in self.model.found_by(table):
-            if link.child.database != link.parent.database:
-                self._bring(link)
-        place = Identifier("pg_temp", f"rows {len(self._own)}")
-        query = self._query(table, tenant_ids)
-        if query is not None:
-            session = self.site.sessions[table.database]
-            session.execute(
-                SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, query),
-                doing=f"finding the rows of {table}",
-            )
-            self._own[table] = place
-
-    def _query(self, table: TableName, tenant_ids: Collection[int]) -> Composable | None:
+    def _query(self, table: TableName) -> Composable:
         wanted = self._wanted(table)
         if table == self.model.root:
             return SQL("SELECT c.{key} AS {tenant}, {wanted} FROM {table} c WHERE c.{key} = ANY({ids})").format(
@@ -99,12 +97,12 @@ class Maps:
                 tenant=Identifier(TENANT),
                 wanted=_columns(wanted, "c"),
                 table=identifier(table.table),
-                ids=Literal(list(tenant_ids)),
+                ids=Literal(list(self.tenant_ids)),
             )
         links = self.model.found_by(table)
         near = [self._near(link, wanted) for link in links if not link.within]
         if self.straight(table):
-            return near[0] if any(link.parent == table for link in self.model.links) else None
+            return near[0]
         within = [link for link in links if link.within]
         return _below(table, near, within, wanted) if within else SQL(" UNION ").join(near)
 
@@ -131,37 +129,30 @@ class Maps:
 
     def _bring(self, link: Link) -> None:
         """Carries a map over to the other database: tenants, and the values of a link."""
-        key, name = (link.parent, link.parent_columns), f"brought {len(self._brought)}"
-        if key in self._brought:
-            return
         here, shape = self.site.sessions[link.child.database], self.shape(link.child)
-        self._brought[key] = keys_table(here, name, link, shape)
+        place = keys_table(here, f"brought {len(self._brought)}", link, shape)
         if link in self.known:
-            fill(here, self._brought[key], link, shape, self.known[link])
+            fill(here, place, link, shape, [pair for pair in self.known[link] if pair[0] not in self._left_out])
         else:
-            self._carry(link, here)
+            self._carry(link, here, place)
+        self._brought[link.parent, link.parent_columns] = place
 
-    def _carry(self, link: Link, here: Session) -> None:
+    def _carry(self, link: Link, here: Session, place: Composable) -> None:
         there, columns = self.site.sessions[link.parent.database], (TENANT, *link.parent_columns)
         listed = SQL(", ").join(map(Identifier, columns))
         with tempfile.TemporaryFile() as keys:
-            query = SQL("SELECT DISTINCT {} FROM {}").format(listed, self._own[link.parent])
+            query = SQL("SELECT DISTINCT {} FROM {}").format(listed, self.of(link.parent))
             there.copy_out(query, keys, doing=f"reading the keys of {link.parent}")
             keys.seek(0)
-            target = SQL("{} ({})").format(self.parents(link), listed)
+            target = SQL("{} ({})").format(place, listed)
             here.copy_in(target, keys, doing=f"bringing the keys of {link.parent}")
 
 
 def make(site: Site, model: Model, tenant_ids: Collection[int], known: Mapping[Link, Known] | None = None) -> Maps:
-    """Makes the maps of these tenants in a site's databases, in transactions that the caller has opened and that may
-    write."""
-    maps = Maps(site, model, known or {})
+    """The maps of tenants in a site's databases, in transactions that the caller has opened and that may write."""
     for session in site.sessions.values():
         session.execute(_PASSES, doing="preparing the passes")
-    for table in model.tables:
-        if table.database in site.sessions:
-            maps.add(table, tenant_ids)
-    return maps
+    return Maps(site, model, tenant_ids, known or {})
 
 
 def held(column: str) -> str:

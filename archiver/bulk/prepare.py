@@ -28,7 +28,7 @@ from errors import CutoverError
 
 TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants that are stored and verified together, and bytes of their rows
 AT_ONCE = 4  # requests to the store
-_OF_ROWS = 4  # the part of the memory that rows may take while they are sorted
+_OF_ROWS = 16  # the part of the memory that rows may take while they are sorted
 
 
 @dataclass(frozen=True, kw_only=True)

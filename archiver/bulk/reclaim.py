@@ -25,7 +25,7 @@ from archiver.reclaiming.reclaim import DELETED
 from archiver.reclaiming.unchanged import Stored, prove_shape
 from archiver.records import Record
 from archiver.schema import TENANT, identifier
-from archiver.selection import Key
+from archiver.selection import Key, matched, narrowed
 from archiver.workplace import Site, Workplace
 from errors import CutoverError
 from inventory.model import Depth
@@ -95,8 +95,8 @@ def empty_shard(work: Work, site: Site, wanted: Sequence[Record]) -> dict[int, C
         rest = [record for record in wanted if record.tenant_id not in failed]
         if rest:
             going = Going(found, work.depth, {})
+            contents = _markers(going, counts, rest)  # of rows that are still there
             _delete(going, SHARD, chosen, _sums(counts, SHARD, rest, going), rows)
-            contents = _markers(going, counts, rest)
             notes.mark_all(site.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest])
             site.sessions[SHARD].commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in {site.shard}")
     return failed
@@ -189,14 +189,19 @@ def _delete(
     def goes(table: str, alias: str) -> Composable:
         return going.row(TableName(database, table), alias)
 
-    emptied = [table for group in chosen if group.emptied for table in group.tables if rows[table]]
+    def leader(table: str) -> tuple[str, Composable] | None:
+        link = going.leader(TableName(database, table))
+        return (link.parent.table, narrowed(matched(link, "c", "p"), link, "c")) if link else None
+
+    to_empty = {table for group in chosen if group.emptied for table in group.tables if rows[table]}
+    emptied = [table.table for table in going.model.of(database) if table.table in to_empty]  # parents first
     deleted = {table: rows[table] for group in chosen if not group.emptied for table in group.tables if rows[table]}
     if deleted:
         with quiet(session, going.model, database):
             remove(session, schema, deleted, goes)
     if emptied:
         stay = {table: of_all[TableName(database, table)] - rows[table] for table in emptied} if of_all else None
-        refill(session, schema, emptied, goes, stay)
+        refill(session, schema, emptied, goes, stay, leader)
 
 
 def _sums(counts: Counts, database: str, wanted: Sequence[Record], going: Going) -> dict[str, int]:

@@ -17,6 +17,8 @@ from archiver.schema import NAMESPACE, Schema, column_list, identifier
 from errors import RefusedError
 
 Goes = Callable[[str, str], Composable]  # a table and an alias: whether the row goes
+# A table: one before it with whose rows its own stay, and the condition, of `c` and `p`, by which they find each other.
+Leader = Callable[[str], tuple[str, Composable] | None]
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,20 @@ class _ForeignKey:
 
 
 def refill(
-    session: Session, schema: Schema, tables: Sequence[str], goes: Goes, stay: Mapping[str, int] | None = None
+    session: Session,
+    schema: Schema,
+    tables: Sequence[str],
+    goes: Goes,
+    stay: Mapping[str, int] | None = None,
+    leader: Leader = lambda table: None,
 ) -> None:
     """Leaves in the tables just the rows that do not go; the caller holds them locked.
 
     `stay` says how many these must be, where that is known; RefusedError where they are others.
     """
-    kept = {table: _keep(session, schema, table, number, goes) for number, table in enumerate(tables)}
+    kept: dict[str, tuple[Composable, int]] = {}
+    for table in tables:
+        kept[table] = _keep(session, schema, table, goes, leader(table), kept)
     for table, (_, rows) in kept.items():
         if stay is not None and rows != stay[table]:
             raise RefusedError(
@@ -55,13 +64,35 @@ def refill(
                 raise RefusedError(f"Filling {table} again on {session.where} refused: {came} of {rows} rows came.")
 
 
-def _keep(session: Session, schema: Schema, table: str, number: int, goes: Goes) -> tuple[Composable, int]:
+def _keep(
+    session: Session,
+    schema: Schema,
+    table: str,
+    goes: Goes,
+    leader: tuple[str, Composable] | None,
+    kept: Mapping[str, tuple[Composable, int]],
+) -> tuple[Composable, int]:
     """Puts the rows that stay aside; where, and how many they are."""
-    place = Identifier("pg_temp", f"kept {number}")
-    query = SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} c WHERE NOT {}").format(
-        place, column_list(schema.tables[table], "c"), identifier(table), goes(table, "c")
-    )
+    place, rows = Identifier("pg_temp", f"kept {len(kept)}"), _rows(schema, table)
+    if leader and leader[0] in kept:
+        parent, same = leader
+        staying = _staying_with(rows, identifier(parent), kept[parent][0], same)
+    else:
+        staying = SQL("{} WHERE NOT {}").format(rows, goes(table, "c"))
+    query = SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, staying)
     return place, session.execute(query, doing=f"putting aside what stays of {table}")
+
+
+def _rows(schema: Schema, table: str) -> Composable:
+    return SQL("SELECT {} FROM {} c").format(column_list(schema.tables[table], "c"), identifier(table))
+
+
+def _staying_with(rows: Composable, parents: Composable, kept: Composable, same: Composable) -> Composable:
+    """What belongs to a row that stays, and what belongs to none at all: few keys to look among, where most goes."""
+    return SQL(
+        "{rows} WHERE EXISTS (SELECT 1 FROM {kept} p WHERE {same})"
+        " UNION ALL {rows} WHERE NOT EXISTS (SELECT 1 FROM {parents} p WHERE {same})"
+    ).format(rows=rows, kept=kept, parents=parents, same=same)
 
 
 @contextmanager

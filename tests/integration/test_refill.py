@@ -70,7 +70,7 @@ def session(empty: str) -> Iterator[Session]:
 
 def goes(table: str, alias: str) -> Composable:
     """All but the place 5 and who lives there."""
-    column = {"people": "place_id", "places": "id"}[table]
+    column = {"people": "place_id", "places": "id"}[table]  # of visits nobody asks: they go with people
     return SQL("{} <> 5").format(Identifier(alias, column))
 
 
@@ -92,6 +92,27 @@ def test_only_the_rows_are_others(session: Session, empty: str, cluster: Cluster
     assert session.rows("SELECT id, name FROM public.places") == [(5, "place 5")]
     [[boss]] = session.rows("SELECT nextval('public.people_id_seq')")
     assert boss == 201
+
+
+def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none_too(session: Session) -> None:
+    session.execute("UPDATE public.people SET boss_id = NULL; ALTER TABLE public.visits DROP CONSTRAINT visitor")
+    session.execute(
+        "INSERT INTO public.visits SELECT id, place_id FROM public.people; DELETE FROM public.people WHERE id = 3"
+    )
+    schema = read_schema(session, ["people", "places", "visits"])
+
+    with session.transaction():
+        refill(
+            session,
+            schema,
+            ["people", "visits", "places"],
+            goes,
+            leader={"visits": ("people", SQL("c.person_id = p.id"))}.get,
+        )
+
+    of_3, of_place_5 = "count(*) FILTER (WHERE person_id = 3)", "count(*) FILTER (WHERE place_id = 5)"
+    nobodys, of_the_dead, stayed = 5, 1, session.row(f"SELECT count(*), {of_3}, {of_place_5} FROM public.visits")
+    assert stayed == (20 + nobodys + of_the_dead, 1, 21)
 
 
 def test_a_row_that_stays_and_names_one_that_goes_stops_it(session: Session) -> None:
