@@ -11,9 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import botocore.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from errors import CutoverError
@@ -71,7 +68,10 @@ class Bucket:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._client = _client(store.endpoint, store.region, store.credentials)
+
+    @property
+    def _client(self) -> S3Client:
+        return _client(self._store.endpoint, self._store.region, self._store.credentials)
 
     def location(self, key: str) -> str:
         """The object's full address, as records hold it."""
@@ -183,6 +183,11 @@ def _code(error: Exception) -> str:
 
 @cache  # to make one takes a third of a second, and threads may share it
 def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Client:
+    # Only who speaks to the store waits for these: a fifth of a second.
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
     core = botocore.session.Session()
     if credentials:
         core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
