@@ -257,6 +257,47 @@ def test_what_one_school_forbids_is_done_one_by_one(world: World, monkeypatch: p
     assert "put back" in outcomes[13]
 
 
+def test_two_shards_of_which_neither_goes_as_a_set_go_one_by_one_after_each_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = school_ids(world)
+    pinned = {shard: next(school for school in ids if shard_of(world, school) == shard) for shard in SHARDS[:2]}
+    chosen = [school for school in ids if shard_of(world, school) in pinned]
+    for shard, school in pinned.items():
+        pin(world, shard, school)
+    going = [school for school in chosen if school not in pinned.values()]
+    expected = oracle.expected_after_archiving(world.dsns, going, "all")
+    monkeypatch.setattr(completeness, "prove", lambda place: None)  # which would have told of it
+    failed: set[int] = set()
+    ways: list[str] = []
+
+    world.archive_together(
+        *chosen,
+        way=ways.append,
+        tell=lambda one: failed.add(one.tenant_id) if one.error else None,
+        engine=Processes(environment=world.environment, purpose="test", identity="", workers=2),
+    )
+
+    assert sum("one by one" in way for way in ways) == len(pinned)
+    assert failed == set(pinned.values())
+    same(expected, oracle.snapshot(world.dsns))
+
+
+def pin(world: World, shard: str, school: int) -> None:
+    """Has a row that no catalog knows name one of a school's enrollments."""
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT id FROM classrooms WHERE school_id = %s", (school,))
+        classrooms = [row[0] for row in cursor.fetchall()]
+    with sql(world, shard) as cursor:
+        cursor.execute(
+            f"CREATE TABLE pins (enrollment_id bigint REFERENCES enrollments); ALTER TABLE pins OWNER TO {ROLE}"
+        )
+        cursor.execute(
+            "INSERT INTO pins SELECT id FROM enrollments WHERE classroom_id = ANY(%s) LIMIT 1", (classrooms,)
+        )
+        assert cursor.rowcount == 1
+
+
 def shard_of(world: World, school: int) -> str:
     with sql(world, "master") as cursor:
         cursor.execute("SELECT shard FROM schools WHERE id = %s", (school,))
