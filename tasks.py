@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from runbooks import archive, cutover, databases, rehearsal, restore
+from runbooks import archive, check, cutover, databases, rehearsal, restore
 
 namespace = Collection(
-    cutover.namespace, *cutover.areas, archive.namespace, restore.namespace, databases.namespace, rehearsal.namespace
+    cutover.namespace,
+    *cutover.areas,
+    archive.namespace,
+    restore.namespace,
+    check.namespace,
+    databases.namespace,
+    rehearsal.namespace,
 )
