@@ -229,6 +229,7 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
     for orphan in tables - {link.child for link in links if not link.within} - {root}:
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
     yield from _depth_mistakes(catalog, {table.table for table in tables})
+    yield from catalog.upkeep_mistakes()
 
 
 def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:

@@ -66,6 +66,10 @@ class Workplace:
             self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
         return self._schemas[name]
 
+    def databases(self) -> tuple[tuple[str, str], ...]:
+        """Every database: its inventory name, and which of the model's it is."""
+        return ((MASTER, MASTER), *((shard, SHARD) for shard in self.shards))
+
     def forget_schemas(self) -> None:
         """Reads the shapes anew when they are next asked for."""
         self._schemas.clear()

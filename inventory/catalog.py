@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,17 @@ class DepthRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Legacy:
+    """Rows of a carried table that may go for good when nobody was seen behind them for long."""
+
+    table: str
+    title: str  # column by which a person knows a row
+    role: str  # column
+    roles: tuple[str, ...]  # what it says of those who may go
+    seen: tuple[str, ...]  # columns with a time: the first that is not NULL says when somebody was last seen
+
+
+@dataclass(frozen=True, kw_only=True)
 class Catalog:
     """All of it; databases are `master` and `shard`."""
 
@@ -60,3 +72,25 @@ class Catalog:
     databases: Mapping[str, Mapping[str, Table]]
     depths: Mapping[str, DepthRule]
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live
+    feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are emptied, and in no archive
+    strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text
+    legacy: Legacy | None = None
+
+    def stays_live(self, database: str, table: str) -> bool:
+        """Whether there is a reason why a table is in no archive."""
+        return table in self.excluded.get(database, {}) or self.is_stray(database, table)
+
+    def is_stray(self, database: str, table: str) -> bool:
+        """Whether a table is to be dropped."""
+        return any(fnmatchcase(table, name) for name in self.strays.get(database, ()))
+
+    def upkeep_mistakes(self) -> Iterable[str]:
+        """Carried tables that would be emptied or dropped, and a legacy that is not carried."""
+        for database, tables in self.databases.items():
+            for table in tables:
+                if table in self.feeds.get(database, ()):
+                    yield f"feeds/{database}: expected tables that no archive holds, got {table!r}"
+                if self.is_stray(database, table):
+                    yield f"strays/{database}: expected tables that no archive holds, got one that {table!r} matches"
+        if self.legacy and self.legacy.table not in self.databases.get("master", {}):
+            yield f"legacy/table: expected a table of databases/master, got {self.legacy.table!r}"

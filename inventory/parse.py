@@ -156,8 +156,9 @@ def _time(data: object) -> time | None:
     return time(int(found[1]), int(found[2])) if found else None
 
 
-def _span(data: object) -> timedelta | None:
-    found = re.fullmatch(r"(\d+)([mhd])", data, re.ASCII) if isinstance(data, str) else None
+def as_span(data: object) -> timedelta | None:
+    """A time span written 30m, 26h or 2d and nothing else; None where it is not one."""
+    found = re.fullmatch(r"(\d{1,6})([mhd])", data, re.ASCII) if isinstance(data, str) else None
     return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
 
 
@@ -167,5 +168,5 @@ SCALARS: dict[Any, tuple[str, Callable[[object], Any]]] = {
     bool: ("true or false", _truth),
     date: ("a date YYYY-MM-DD", _day),
     time: ('a time of day such as "06:00"', _time),
-    timedelta: ("a time span such as 30m, 26h or 2d", _span),
+    timedelta: ("a time span such as 30m, 26h or 2d", as_span),
 }

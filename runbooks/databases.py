@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.setup import upkeep_sessions
-from archiver.upkeep import rewrite
+from archiver.setup import upkeep_sessions, workplace
+from archiver.upkeep import feeds, rewrite, strays
+from archiver.upkeep.feeds import Feed
 from archiver.upkeep.rewrite import UNDONE, Finding, Outcome, Upkeep
-from archiver.workplace import alone_in
-from errors import ExitCode, UsageError
+from archiver.upkeep.strays import Stray
+from archiver.workplace import Workplace, alone_in
+from errors import CutoverError, ExitCode, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
 from runbooks.engine.console import clean, say
 from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, load_environment, task
+from runbooks.front import ENV, load_environment, parse_span, task
 from runbooks.units import size
 from runbooks.upkeep import telling
+from runbooks.upkeep.confirm import CONFIRM, confirmed
 from runbooks.upkeep.free_disk import free_disk
 
 HELP = {
@@ -27,6 +31,7 @@ HELP = {
     "all": "rewrite every table, not only what is bloated",
     "dry-run": "measure and show; rewrite and analyze nothing",
     "env": ENV,
+    "confirm": CONFIRM,
     "yes-production": "say it where the environment is production",
 }
 
@@ -38,16 +43,104 @@ def vacuum(
     all: bool = False,  # noqa: A002 - the option's name
     dry_run: bool = False,
     env: str = "",
+    confirm: str = "",
     yes_production: bool = False,
 ) -> None:
     """Measure each table and rewrite what is bloated, within the free disk; step 9 of the night does so too."""
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
     databases = _chosen(environment, database)
     refuse_if_down(environment)
+    if not dry_run:
+        confirmed(environment, confirm, "rewrite its tables")
     with twice_leaves():
         done = [_vacuum(environment, one, every=all, dry_run=dry_run) for one in databases]
     if any(outcome.fate in UNDONE for outcomes in done for outcome in outcomes):
         raise Exit(code=ExitCode.FAILED)
+
+
+@task(
+    name="truncate-feeds",
+    help={**HELP, "dry-run": "show rows and bytes; empty nothing", "json": "with --dry-run: one line of JSON"},
+)
+def truncate_feeds(
+    context: Context,
+    dry_run: bool = False,
+    json: bool = False,
+    env: str = "",
+    confirm: str = "",
+    yes_production: bool = False,
+) -> None:
+    """Empty the tables that the catalog calls feeds: they are in no archive, and their ids go on."""
+    if json and not dry_run:
+        raise UsageError("--json shows what is there: add --dry-run.")
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
+    with workplace(environment, "databases.truncate-feeds") as place:
+        found = feeds.look(place)
+        say(telling.feeds_json(found) if json else "\n".join(telling.feed_lines(found)))
+        if not dry_run:
+            confirmed(environment, confirm, "empty these tables")
+            _truncate(place, found)
+
+
+def _truncate(place: Workplace, found: Sequence[Feed]) -> None:
+    for name, _ in place.databases():
+        of_database = [feed for feed in found if feed.database == name]
+        if of_database:
+            with alone_in(place.session(name)):
+                feeds.truncate(place.session(name), of_database)
+            say(f"{name}: emptied, {size(sum(feed.bytes for feed in of_database))} given back")
+
+
+@task(
+    name="drop-strays",
+    help={
+        **HELP,
+        "quiet": "how long nobody must have written to a table: 30m, 26h or 7d; 7d if left out",
+        "dry-run": "show rows, bytes and what uses them; drop nothing",
+    },
+)
+def drop_strays(
+    context: Context,
+    database: str = "",
+    quiet: str = "7d",
+    dry_run: bool = False,
+    env: str = "",
+    confirm: str = "",
+    yes_production: bool = False,
+) -> None:
+    """Drop the tables that the catalog calls strays, with their sequences; one that is used stays, and says by what."""
+    still = parse_span(quiet, "--quiet")
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
+    wanted = {one.name for one in _chosen(environment, database)}
+    with workplace(environment, "databases.drop-strays") as place:
+        catalog = place.model.catalog
+        kinds = {name: kind for name, kind in place.databases() if name in wanted}
+        found = {name: strays.look(place.session(name), catalog, kind) for name, kind in kinds.items()}
+        for name, those in found.items():
+            say("\n".join(telling.stray_lines(name, those, still)))
+        if not dry_run:
+            confirmed(environment, confirm, "drop what is not in use")
+            left = [_drop(place, name, those, still) for name, those in found.items()]
+            if any(left):
+                raise Exit(code=ExitCode.FAILED)
+
+
+def _drop(place: Workplace, name: str, found: Sequence[Stray], quiet: timedelta) -> int:
+    """Drops what may go of a database; how many tables stay."""
+    session, going, dropped = place.session(name), strays.going(found, quiet), 0
+    with alone_in(session):
+        for stray in found:
+            if stray.table not in going:
+                continue
+            try:
+                strays.drop(session, stray, quiet)
+            except CutoverError as error:
+                say(clean(f"{name} {stray.table}: FAILED, {error}"))
+                continue
+            dropped += 1
+            say(f"{name} {stray.table}: dropped")
+    say(f"{name}: {dropped} of {len(found)} strays dropped")
+    return len(found) - dropped
 
 
 def _chosen(environment: Environment, name: str) -> list[Database]:
@@ -87,4 +180,4 @@ def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
     return outcomes
 
 
-namespace = Collection("databases", vacuum)
+namespace = Collection("databases", vacuum, truncate_feeds, drop_strays)

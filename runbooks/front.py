@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NoReturn
 
 from invoke.context import Context
@@ -22,7 +22,7 @@ from invoke.tasks import task as invoke_task
 from errors import CutoverError, ExitCode, UsageError
 from inventory.load import load
 from inventory.model import Environment
-from inventory.parse import as_date
+from inventory.parse import as_date, as_span
 from runbooks.engine.redactor import redactor_for
 
 DEFAULT_ENVIRONMENT = "rehearsal"
@@ -120,6 +120,14 @@ def parse_size(text: str, option: str) -> int:
         if number != text and number.isascii() and number.isdigit() and int(number):
             return int(number) * factor
     raise UsageError(f"{option}: {_expected('a size', text)}.", hint=f"Example: {option}=512MiB, or 2GiB")
+
+
+def parse_span(text: str, option: str) -> timedelta:
+    """A time span, written with a unit: 30m, 26h, 7d; UsageError for anything else."""
+    span = as_span(text)
+    if span is None:
+        raise UsageError(f"{option}: {_expected('a time span', text)}.", hint=f"Example: {option}=26h, or 7d")
+    return span
 
 
 def load_environment(env: str, *, yes_production: bool = False, read_only: bool = False) -> Environment:

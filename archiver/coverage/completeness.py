@@ -98,7 +98,7 @@ def unexplained(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
             names = pointer.columns if pointer.value is None else (f"{pointer.columns[0]} = {pointer.value}",)
             if not any(name in written.ignored for name in names):
                 yield pointer
-        elif pointer.table.table not in model.catalog.excluded.get(kind, {}):
+        elif not model.catalog.stays_live(kind, pointer.table.table):
             yield pointer
 
 

@@ -1,11 +1,17 @@
-"""What a vacuum looks like in a terminal; pure."""
+"""What upkeep looks like in a terminal; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
 
+from archiver.upkeep import strays
 from archiver.upkeep.bloat import Measured
+from archiver.upkeep.feeds import Feed
 from archiver.upkeep.rewrite import UNDONE, Fate, Finding, Outcome, Upkeep
+from archiver.upkeep.strays import Stray
 from runbooks.units import size
 
 
@@ -52,6 +58,30 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {_tables(len(outcomes))} rewritten"
     text += f", {len(outcomes) - len(rewritten) - len(undone)} left alone"
     return text + (f", {len(undone)} FAILED" if undone else "")
+
+
+def feed_lines(found: Sequence[Feed]) -> Iterator[str]:
+    """Tables that are to be emptied."""
+    for feed in found:
+        yield f"{feed.database} {feed.table}: {feed.rows:,} rows, {size(feed.bytes)}"
+    if not found:
+        yield "The catalog names no feeds."
+
+
+def feeds_json(found: Sequence[Feed]) -> str:
+    """The same for a script, with all rows together."""
+    return json.dumps({"rows": sum(feed.rows for feed in found), "feeds": [asdict(feed) for feed in found]})
+
+
+def stray_lines(name: str, found: Sequence[Stray], quiet: timedelta) -> Iterator[str]:
+    """A database's strays, and what uses them."""
+    going = strays.going(found, quiet)
+    for stray in found:
+        line = f"{name} {stray.table}: {stray.rows:,} rows, {size(stray.bytes)}"
+        line += f", and the sequence {', '.join(stray.sequences)}" if stray.sequences else ""
+        yield line + ("; unused" if stray.table in going else f"; STAYS: {'; '.join(stray.refused(going, quiet))}")
+    if not found:
+        yield f"{name}: no strays"
 
 
 def _why(one: Measured) -> str:
