@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCALE ?= 1/10
 CODE := tasks.py errors.py inventory archiver runbooks rehearsal bench tests
 
-.PHONY: install rehearsal test test-browser torture bench bench-scaling lint format lock clean
+.PHONY: install rehearsal rehearsal-2013 test test-browser torture bench bench-scaling lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -16,6 +16,9 @@ $(VENV)/.installed: requirements.lock
 
 rehearsal: install
 	$(BIN)/inv rehearsal.run
+
+rehearsal-2013: install
+	$(BIN)/inv rehearsal.run --checklist=2013
 
 test: install
 	$(BIN)/python -m pytest

@@ -145,6 +145,26 @@ class Warehouse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandoverProbes:
+    """Read-only commands, as below: the first, second and last on the old warehouse, the others on the control host."""
+
+    name: str
+    dynos: str
+    configured: str
+    running: str
+    size: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """What the checklist of 2013 wants of the warehouses: the app is told of the new one, and the old one retires."""
+
+    old_name: str  # what the old warehouse is called from then on; `{years}` becomes 2012-2013
+    size: str  # what its size is called once it is spun down
+    probes: HandoverProbes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Probes:
     """Read-only commands that look at the world; `example.yaml` says what each must print."""
 
@@ -201,6 +221,7 @@ class Environment:
     probes: Probes
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
+    handover: Handover | None = None  # none: no night goes by the checklist of 2013
     fence: Fence | None = None  # none: the application may write while a school is archived by itself
     queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)

@@ -90,6 +90,28 @@ class Layout:
         """`enabled` or `disabled`, for a warehouse."""
         return self.world / f"etl.{host}"
 
+    def farm_name(self, host: str) -> Path:
+        """What a warehouse's farm is called."""
+        return self.world / f"name.{host}"
+
+    def dynos(self, host: str) -> Path:
+        """How many dynos a warehouse's ETL has."""
+        return self.world / f"dynos.{host}"
+
+    def size(self, host: str) -> Path:
+        """How large a warehouse's farm is: `large`, or `small`."""
+        return self.world / f"size.{host}"
+
+    @property
+    def configured(self) -> Path:
+        """The URL of the warehouse that the app is told of when it starts."""
+        return self.world / "warehouse-url"
+
+    @property
+    def app_running(self) -> Path:
+        """With which URL the app was started, and when, as JSON."""
+        return self.world / "app-running"
+
     def host(self, name: str) -> Path:
         """A host's HOME."""
         return self.home / "hosts" / name

@@ -13,9 +13,10 @@ from runbooks.front import ENV, task
 from runbooks.tonight import Tonight
 
 Build = Callable[[Tonight], Step]
-Perform = Callable[[str, str, str, bool], None]  # key, date, environment, whether production was said
+Perform = Callable[[str, str, str, str, bool], None]  # key, date, checklist, environment, whether production was said
 HELP = {
     "date": "the night, YYYY-MM-DD",
+    "checklist": "which one the night goes by; its own if left out, or else the first that has the step",
     "env": ENV,
     "yes-production": "say it where the environment is production",
 }
@@ -36,8 +37,10 @@ def key_of(build: Build) -> str:
 
 
 def _task(build: Build, perform: Perform) -> Any:
-    def alone(context: Context, date: str = "", env: str = "", yes_production: bool = False) -> None:
-        perform(key_of(build), date, env, yes_production)
+    def alone(
+        context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False
+    ) -> None:
+        perform(key_of(build), date, checklist, env, yes_production)
 
     alone.__doc__ = f"{(build.__doc__ or '').strip()} Looks first; in the journal of that night."
     alone.__name__ = build.__name__

@@ -1,9 +1,8 @@
-"""The 2014 cutover: sixteen steps, in order."""
+"""The cutover: the sixteen steps of 2014 in their order, the twelve of 2013, and the tasks that go by them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date as Date  # noqa: N812 - tasks have an option called date
 from functools import partial
@@ -15,20 +14,31 @@ from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
 from runbooks import alone
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.console import Console, say
-from runbooks.engine.fleet import Fleet
+from runbooks.engine.console import say
 from runbooks.engine.giving_up import Payments
+from runbooks.engine.history import read_history
 from runbooks.engine.markdown import rendered
 from runbooks.engine.plan import Plan, numbered, paying, validated
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
 from runbooks.front import load_environment, parse_date, task
-from runbooks.nights import abandon, night, watching
-from runbooks.nights.played import Played
+from runbooks.nights import abandon, logbook, night, watching
+from runbooks.nights.rehearsed import rehearsed
 from runbooks.preflight.subjects import subjects
-from runbooks.steps import archiving, backups, maintenance, replicas, snapshots, vacuum, warehouse, watcher
+from runbooks.steps import (
+    app,
+    archiving,
+    backups,
+    feeds,
+    maintenance,
+    replicas,
+    retirement,
+    snapshots,
+    vacuum,
+    warehouse,
+    watcher,
+)
 from runbooks.tonight import Tonight, inventory_mistakes
 
 SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
@@ -49,19 +59,44 @@ SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
     maintenance.off,
     warehouse.rebuild,
 )
+TWELVE: tuple[Callable[[Tonight], Step], ...] = (  # of 2013; whom to leave out stands in the inventory before
+    maintenance.on,
+    backups.dump,
+    retirement.rename,
+    retirement.stop_etl,
+    archiving.run,
+    feeds.truncate,
+    vacuum.full,
+    warehouse.rebuild,
+    app.point,
+    app.restart,
+    retirement.spin_down,
+    maintenance.off,
+)
+CHECKLISTS: Mapping[str, tuple[Callable[[Tonight], Step], ...]] = {"2014": SIXTEEN, "2013": TWELVE}
+DEFAULT = "2014"
+EVERY = tuple(dict.fromkeys(build for builds in CHECKLISTS.values() for build in builds))
 TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
 HELP = {
     **alone.HELP,
+    "checklist": f"{' or '.join(CHECKLISTS)}; {DEFAULT} if left out, and of a night that has begun its own",
     "dry-run": "show every host, command and proof; look at nothing and do nothing",
 }
 
 
 @task(help=HELP)
-def run(context: Context, date: str = "", dry_run: bool = False, env: str = "", yes_production: bool = False) -> None:
-    """The whole night: sixteen steps, each done, proven and journalled."""
+def run(
+    context: Context,
+    date: str = "",
+    checklist: str = DEFAULT,
+    dry_run: bool = False,
+    env: str = "",
+    yes_production: bool = False,
+) -> None:
+    """The whole night: sixteen steps, each done, proven and journalled; `--checklist=2013` is that of another year."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
-    plan = plan_of(environment, day)
+    plan = plan_of(environment, day, checklist)
     if dry_run:
         night.run_dry(environment, plan)
     else:
@@ -69,55 +104,67 @@ def run(context: Context, date: str = "", dry_run: bool = False, env: str = "", 
 
 
 @task(help=HELP)
-def preflight(context: Context, date: str = "", env: str = "") -> None:
+def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
     """Look at everything that must hold before a night, and tell every problem at once; run does so too."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    night.look_before(environment, plan_of(environment, day), night.cast(environment))
+    night.look_before(environment, plan_of(environment, day, checklist), night.cast(environment))
 
 
 @task(help=HELP)
-def plan(context: Context, date: str = "", env: str = "") -> None:
+def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
     """The checklist as Markdown, with every host, command and proof."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    say(redactor_for(environment).clean(rendered(plan_of(environment, day))))
+    say(redactor_for(environment).clean(rendered(plan_of(environment, day, checklist))))
 
 
 @task(help={**HELP, "follow": "show it again whenever something happens, until the run ends or Ctrl-C"})
-def status(context: Context, date: str = "", follow: bool = False, env: str = "") -> None:
+def status(context: Context, date: str = "", follow: bool = False, checklist: str = "", env: str = "") -> None:
     """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
     show = watching.follow_status if follow else watching.show_status
-    show(environment, plan_of(environment, day))
+    show(environment, plan_at(environment, day, checklist))
 
 
 @task(help={**HELP, "to": "the folder it is written into; the night's own, beside its journal, if left out"})
-def report(context: Context, date: str = "", to: str = "", env: str = "") -> None:
+def report(context: Context, date: str = "", to: str = "", checklist: str = "", env: str = "") -> None:
     """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    watching.write_report(environment, plan_of(environment, day), to)
+    watching.write_report(environment, plan_at(environment, day, checklist), to)
 
 
 @task(help={**HELP, "take-over": TAKE_OVER})
 def resume(
-    context: Context, date: str = "", env: str = "", take_over: bool = False, yes_production: bool = False
+    context: Context,
+    date: str = "",
+    checklist: str = "",
+    env: str = "",
+    take_over: bool = False,
+    yes_production: bool = False,
 ) -> None:
     """Go on with a night that stopped, also from another machine; what is done is not done again."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.resume(environment, plan_of(environment, day), night.cast(environment), take_over=take_over)
+    night.resume(environment, plan_at(environment, day, checklist), night.cast(environment), take_over=take_over)
 
 
 @task(help={**HELP, "take-over": TAKE_OVER})
-def pay(context: Context, date: str = "", env: str = "", take_over: bool = False, yes_production: bool = False) -> None:
+def pay(
+    context: Context,
+    date: str = "",
+    checklist: str = "",
+    env: str = "",
+    take_over: bool = False,
+    yes_production: bool = False,
+) -> None:
     """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
     cast, owed = night.cast(environment), payments(environment, day)
-    abandon.pay(environment, plan_of(environment, day), cast, owed, take_over=take_over)
+    abandon.pay(environment, plan_at(environment, day, checklist), cast, owed, take_over=take_over)
 
 
 @task(
@@ -130,6 +177,7 @@ def pay(context: Context, date: str = "", env: str = "", take_over: bool = False
 def abort(
     context: Context,
     date: str = "",
+    checklist: str = "",
     env: str = "",
     stop: bool = False,
     take_over: bool = False,
@@ -138,28 +186,47 @@ def abort(
     """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    plan, cast = plan_of(environment, day), night.cast(environment)
+    plan, cast = plan_at(environment, day, checklist), night.cast(environment)
     abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
 
 
 @task(help=HELP)
-def approve(context: Context, date: str = "", env: str = "", yes_production: bool = False) -> None:
+def approve(context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False) -> None:
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.approve(environment, plan_of(environment, day), night.cast(environment))
+    night.approve(environment, plan_at(environment, day, checklist), night.cast(environment))
 
 
-def plan_of(environment: Environment, day: Date) -> Plan:
-    """The night's plan; Problems with everything that is wrong with it."""
+def plan_at(environment: Environment, day: Date, checklist: str, default: str = DEFAULT) -> Plan:
+    """The plan of a night that may have begun: by the checklist that its journal names, else by the default.
+
+    Raises UsageError where another is asked for, and Problems as `plan_of` does.
+    """
+    plan = plan_of(environment, day, checklist or default)
+    began = read_history(logbook.events_of(environment, plan.date)).checklist
+    if checklist and began not in ("", checklist):
+        hint = f"Leave --checklist out, or say --checklist={began}."
+        raise UsageError(f"The night of {day} goes by the checklist of {began}, not of {checklist}.", hint=hint)
+    return plan if began in ("", plan.checklist) else plan_of(environment, day, began)
+
+
+def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Plan:
+    """The night's plan; UsageError for an unknown checklist, Problems with everything that is wrong with the plan."""
+    if checklist not in CHECKLISTS:
+        raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
     tonight = Tonight(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
-    steps = numbered(build(tonight) for build in SIXTEEN)
-    if mistakes := list(inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)))):
+    steps = numbered(build(tonight) for build in CHECKLISTS[checklist])
+    if mistakes := list(
+        inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {*map(alone.key_of, EVERY)})
+    ):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
         Plan(
-            title=f"Cutover of {day} in {environment.name}",
+            title=f"Cutover of {day} in {environment.name}"
+            + (f", by the checklist of {checklist}" if checklist != DEFAULT else ""),
+            checklist=checklist,
             environment=environment.name,
             date=day.isoformat(),
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
@@ -188,22 +255,14 @@ def payments(environment: Environment, day: Date) -> Payments:
     return plan
 
 
-def rehearse(environment: Environment, day: Date, *, go_on: bool = False, take_over: bool = False) -> None:
+def rehearse(
+    environment: Environment, day: Date, checklist: str = DEFAULT, *, go_on: bool = False, take_over: bool = False
+) -> None:
     """The whole night with a played person: on a fresh journal, or what is left of it.
 
     Raises UsageError anywhere but in a rehearsal.
     """
-    if environment.production or environment.overlay is None:
-        raise UsageError(f"{environment.name} is no rehearsal: nobody plays the person there.")
-    clock = SystemClock()
-    console = Console(clock=clock, redactor=redactor_for(environment))
-    plan = plan_of(environment, day)
-    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
-        cast = night.Cast(clock, console, Played(fleet, console))
-        if go_on:
-            night.resume(environment, plan, cast, take_over=take_over)
-        else:
-            night.run(environment, plan, cast, afresh=True)
+    rehearsed(environment, plan_of(environment, day, checklist), go_on=go_on, take_over=take_over)
 
 
 def how_to_type(environment: Environment) -> tuple[str, ...]:
@@ -213,12 +272,16 @@ def how_to_type(environment: Environment) -> tuple[str, ...]:
     return ('Type on a host of the lab with: inv rehearsal.shell --host=HOST --command="…"',)
 
 
-def perform_alone(key: str, date: str, env: str, yes_production: bool) -> None:
-    """One step of the night."""
+def perform_alone(key: str, date: str, checklist: str, env: str, yes_production: bool) -> None:
+    """One step of the night; UsageError where its checklist does not have it."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    night.run_alone(environment, plan_of(environment, day), night.cast(environment), key)
+    having = next(name for name, builds in CHECKLISTS.items() if key in map(alone.key_of, builds))
+    plan = plan_at(environment, day, checklist, having)
+    if key not in {step.key for step in plan.steps}:
+        raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")
+    night.run_alone(environment, plan, night.cast(environment), key)
 
 
 namespace = Collection("cutover", run, preflight, plan, status, report, resume, pay, abort, approve)
-areas = alone.collections(SIXTEEN, perform_alone)
+areas = alone.collections(EVERY, perform_alone)

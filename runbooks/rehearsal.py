@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from datetime import timedelta
 
@@ -79,25 +80,40 @@ def shell(context: Context, host: str = "", command: str = "") -> None:
 
 @task(
     help={
-        "date": "the night, YYYY-MM-DD; the inventory's first one if left out",
+        "date": "the night, YYYY-MM-DD; the inventory's first one since the checklist's year if left out",
+        "checklist": cutover.HELP["checklist"],
         "schools": f"how many schools the databases hold; {lab.DEFAULT_SCHOOLS} if left out",
         "keep": "leave the lab up in the end, also when the night fails",
     }
 )
-def run(context: Context, date: str = "", schools: str = str(lab.DEFAULT_SCHOOLS), keep: bool = False) -> None:
-    """The whole night, for real, unattended: a fresh lab, sixteen steps with a played person, the summary."""
+def run(
+    context: Context,
+    date: str = "",
+    checklist: str = cutover.DEFAULT,
+    schools: str = str(lab.DEFAULT_SCHOOLS),
+    keep: bool = False,
+) -> None:
+    """The whole night, for real, unattended: a fresh lab, every step with a played person, the summary."""
     environment, home = the_rehearsal(), chosen_home()
-    day = parse_date(date) if date else min(environment.nights)
-    environment.night(day)
+    day = parse_date(date) if date else first_night(environment, checklist)
+    cutover.plan_of(environment, day, checklist)
     count = parse_schools(schools)
     logbook.refuse_if_at_work(environment)
     lab.down(home)
     lab.up(home, schools=count)
     try:
-        cutover.rehearse(load(ENVIRONMENT), day)
+        cutover.rehearse(load(ENVIRONMENT), day, checklist)
     finally:
         if not keep:
             lab.down(home)
+
+
+def first_night(environment: Environment, checklist: str) -> datetime.date:
+    """The inventory's first night that is not before the year of a checklist; UsageError where there is none."""
+    days = [day for day in environment.nights if str(day.year) >= checklist]
+    if not days:
+        raise UsageError(f"{environment.name}: no night for the checklist of {checklist} in the inventory.")
+    return min(days)
 
 
 def the_rehearsal() -> Environment:

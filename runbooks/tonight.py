@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from inventory.model import Database, Environment, Host, Night, Role
+from errors import UsageError
+from inventory.model import Database, Environment, Handover, Host, Night, Role
 from runbooks.engine.actions import SOON, Action, DetachedJob, Look, RemoteCommand
 from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-BUILT_HERE = ("archiving.run",)  # steps whose command is this tool itself
+BUILT_HERE = ("archiving.run", "feeds.truncate")  # steps whose command is this tool itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,35 @@ class Tonight:
     def year(self) -> int:
         """The school year that is archived, by the year it began."""
         return self.environment.school_year(self.date)
+
+    @property
+    def years(self) -> str:
+        """The same as people say it: 2012-2013."""
+        return f"{self.year}-{self.year + 1}"
+
+    @property
+    def warehouses(self) -> tuple[Host, ...]:
+        """The hosts of both warehouses."""
+        return self.environment.with_role(Role.WAREHOUSE)
+
+    @property
+    def old_warehouse(self) -> Host:
+        """The host of the warehouse that goes."""
+        return self.environment.hosts[self.environment.warehouse.old]
+
+    @property
+    def new_warehouse(self) -> Host:
+        """The host of the warehouse that comes."""
+        return self.environment.hosts[self.environment.warehouse.new]
+
+    @property
+    def handover(self) -> Handover:
+        """What the checklist of 2013 wants; UsageError where the inventory does not say it."""
+        found = self.environment.handover
+        if found is None:
+            hint = "inventory/example.yaml explains it."
+            raise UsageError(f"{self.environment.name}: no handover in the inventory, by which 2013 goes.", hint=hint)
+        return found
 
     @property
     def database_hosts(self) -> tuple[Host, ...]:
@@ -81,7 +111,7 @@ class Tonight:
 
     def placeholders(self, host: Host) -> Mapping[str, str]:
         """What may stand in braces in a command or an instruction for this host."""
-        general = {"date": self.date.isoformat(), "year": str(self.year), "host": host.name}
+        general = {"date": self.date.isoformat(), "year": str(self.year), "years": self.years, "host": host.name}
         return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
 
 
@@ -92,17 +122,20 @@ def command(host: Host, text: str, lasts: timedelta) -> Action:
     return RemoteCommand(host=host.name, command=text)
 
 
-def inventory_mistakes(tonight: Tonight, steps: Iterable[Step]) -> Iterator[str]:
-    """What the inventory's commands and instructions lack or have too much for these steps, each with its path."""
+def inventory_mistakes(tonight: Tonight, steps: Iterable[Step], others: Collection[str]) -> Iterator[str]:
+    """What the inventory's commands and instructions lack or have too much for these steps, each with its path.
+
+    `others` are the keys of steps that other checklists have.
+    """
     known = {step.key: step for step in steps}
     environment = tonight.environment
     for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
         for key, text in texts.items():
-            if key not in known:
-                yield f"{part}/{key}: expected one of {', '.join(sorted(known))}, got an unknown key"
+            if key not in known and key not in others:
+                yield f"{part}/{key}: expected one of {', '.join(sorted({*known, *others}))}, got an unknown key"
             elif key in BUILT_HERE:
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
-            else:
+            elif key in known:
                 yield from _unknown_placeholders(tonight, f"{part}/{key}", text, known[key])
     for step in known.values():
         if step.mark is Mark.AUTOMATE and not step.automatic:

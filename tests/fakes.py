@@ -26,7 +26,7 @@ from runbooks.engine.stage import Stage
 from runbooks.engine.step import Debt, HostTask, Outcome, Step
 from runbooks.engine.world import LiveWorld
 
-NIGHT = date(2014, 8, 15)
+NIGHT, NIGHT_2013 = date(2014, 8, 15), date(2013, 8, 16)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
 SERVERS = {"db-master": "master", **{f"db-shard-{number}": f"shard_{number}" for number in range(1, 5)}}
 # Step 9 on each server.
@@ -49,6 +49,11 @@ def rehearsal() -> Environment:
 def night_plan(environment: Environment | None = None) -> Plan:
     """The sixteen steps of the rehearsal."""
     return plan_of(environment or rehearsal(), NIGHT)
+
+
+def plan_of_2013() -> Plan:
+    """The twelve steps of the year before."""
+    return plan_of(rehearsal(), NIGHT_2013, "2013")
 
 
 class FakeClock:
@@ -97,6 +102,16 @@ class Production:
         }
     )
     rebuilt: datetime | None = None
+    feed: int = 132  # rows
+    farm: dict[str, str] = field(  # of 2013: the old warehouse, and what the app is told of and was started with
+        default_factory=lambda: {
+            "apps:name": "warehouse-old",
+            "ps:count": "1",
+            "size": "large",
+            "config:get": "postgres://me:hunter2@warehouse-old.farm.ttm.com/w",
+            "ps:running": "postgres://me:hunter2@warehouse-old.farm.ttm.com/w",
+        }
+    )
     acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
     broken: dict[str, Callable[[], Reading]] = field(default_factory=dict)  # `host: command` that goes wrong
     answers: dict[str, tuple[tuple[object, ...], ...]] = field(default_factory=dict)  # `database: query`, to change it
@@ -115,8 +130,10 @@ class Production:
         return Reading()
 
     def _probe(self, host: str, command: str) -> str | None:
-        if command.startswith("inv archive."):
+        if command.startswith("inv ") and not command.startswith("inv databases.vacuum"):
             return self._tool(command)
+        if command.split()[1] in self.farm:
+            return self._farm(command.split()[1])
         probes: dict[str, Callable[[], str]] = {
             "cat ~/.inventory-host": lambda: host,
             "date -u +%s": lambda: str(int(self.clock.now().timestamp())),
@@ -144,10 +161,26 @@ class Production:
             self.standby[host] = word == "activate"
         elif program == "etl":
             self.etl[host] = word == "on"
+        elif program == "heroku":
+            self._hand_over(word, rest)
         elif program == "dns-upsert":
             self.names[word] = self.names[f"{rest[0]}.farm.ttm.com"]
         else:
             self._stamp_act(host, f"{program} {word}")
+
+    def _farm(self, word: str) -> str:
+        url = {"url": self.farm[word], "started_at": _stamp(self.clock.now())}
+        return json.dumps(url) if word == "ps:running" else self.farm[word]
+
+    def _hand_over(self, word: str, rest: list[str]) -> None:
+        if word == "apps:rename":
+            self.farm["apps:name"] = rest[0]
+        elif word == "ps:scale":
+            self.farm["ps:count"], self.etl["warehouse-old"] = rest[0].removeprefix("etl_job="), False
+        elif word == "config:set":
+            self.farm["config:get"] = rest[0].removeprefix("WAREHOUSE_URL=")
+        else:
+            self.farm["ps:running"] = self.farm["config:get"]
 
     def _stamp_act(self, host: str, what: str) -> None:
         self.clock.wait(timedelta(seconds=1))
@@ -160,7 +193,11 @@ class Production:
             self.archived = True
         elif what == "warehouse rebuild":
             self.rebuilt = self.clock.now()
-        elif what != "ttmscalr resize:small":
+        elif what == "inv databases.truncate-feeds":
+            self.feed = 0
+        elif what == "ttmscalr resize:small":
+            self.farm["size"] = "small"
+        else:
             raise AssertionError(f"nobody knows this command: {what}")
 
     def _tool(self, command: str) -> str | None:
@@ -170,8 +207,13 @@ class Production:
             "archive.list": lambda: self._half_way(command),
             "archive.check-catalog": lambda: "The catalog knows all that can point at a school's rows.",
             "archive.estimate": lambda: json.dumps({"together": 3600.0}),
+            "databases.truncate-feeds": self._feeds,
         }
-        return answers[task]() if task in answers else None
+        looks = task in answers and ("truncate" not in task or "--dry-run" in command)
+        return answers[task]() if looks else None
+
+    def _feeds(self) -> str:
+        return json.dumps({"rows": self.feed, "feeds": [{"table": "feed_items", "rows": self.feed}]})
 
     def _half_way(self, command: str) -> str:
         states = [(school, state) for school, state in self.half_way.items() if f"--state={state}" in command]

@@ -9,15 +9,22 @@ from rehearsal import zone
 from rehearsal.blueprint import PRODUCT, ROLE, Blueprint, LabHost
 from rehearsal.hosts.auto_backup import schedule
 from rehearsal.hosts.command import HOST_NAME_FILE
-from rehearsal.hosts.switches import DISABLED, ENABLED, OFF, put
+from rehearsal.hosts.heroku_app import start_app, warehouse_url
+from rehearsal.hosts.switches import DISABLED, ENABLED, LARGE, OFF, put
 from rehearsal.layout import VARIABLE
 from rehearsal.ports import LOOPBACK
 
 DATABASE, DEBUG = "database", "debug"
 COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its module
-    "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert"},
+    "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert", "heroku": "heroku_app"},
     "watcher": {"system-watcher": "watcher"},
-    "warehouse": {"etl": "etl", "warehouse": "warehouse", "dns-upsert": "dns_upsert", "ttmscalr": "ttmscalr"},
+    "warehouse": {
+        "etl": "etl",
+        "warehouse": "warehouse",
+        "dns-upsert": "dns_upsert",
+        "ttmscalr": "ttmscalr",
+        "heroku": "heroku_farm",
+    },
     DATABASE: {"auto-backup": "auto_backup", "backup": "backup", "standby": "standby", "snapshot": "snapshot"},
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -89,6 +96,12 @@ def _switch_to_normal(lab: Blueprint) -> None:
     put(layout.maintenance, OFF)
     put(layout.etl(lab.farms.old), ENABLED)
     put(layout.etl(lab.farms.new), DISABLED)
+    for farm in lab.farms.targets:
+        put(layout.farm_name(farm), farm)
+        put(layout.dynos(farm), "1")
+        put(layout.size(farm), LARGE)
+    put(layout.configured, warehouse_url(lab.farms.targets[lab.farms.old]))
+    start_app(layout)
     for database in lab.databases:
         put(schedule(layout.host(database.host)), ENABLED)
     zone.write(layout.zone, _names(lab))

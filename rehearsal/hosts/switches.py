@@ -9,6 +9,7 @@ from rehearsal.files import write_whole
 
 ENABLED, DISABLED = "enabled", "disabled"
 ON, OFF = "on", "off"
+LARGE, SMALL = "large", "small"
 
 
 def put(path: Path, word: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 
 from errors import UsageError
 from rehearsal.hosts.command import Here, main
-from rehearsal.hosts.switches import DISABLED, OFF, ON, put
+from rehearsal.hosts.switches import DISABLED, OFF, ON, SMALL, look, put
 
 PRODUCT_FARM, WAREHOUSE_FARM = "rehearsal", "warehouse-rehearsal"
 
@@ -27,7 +27,12 @@ def shut_sidekiq(here: Here, words: Sequence[str]) -> str:
 def shrink(here: Here, words: Sequence[str]) -> str:
     """Makes a warehouse's farm small."""
     farm = _farm(words, *here.lab.farms.targets)
-    return put(here.lab.layout.world / f"size.{farm}", "small")
+    return put(here.lab.layout.size(farm), SMALL)
+
+
+def size(here: Here, words: Sequence[str]) -> str:
+    """How large a warehouse's farm is."""
+    return look(here.lab.layout.size(_farm(words, *here.lab.farms.targets)))
 
 
 def _farm(words: Sequence[str], *known: str) -> str:
@@ -44,5 +49,6 @@ if __name__ == "__main__":
             "maintenance:off": partial(maintenance, OFF),
             "shutdown:sidekiq": shut_sidekiq,
             "resize:small": shrink,
+            "size": size,
         },
     )

@@ -40,6 +40,7 @@ class History:
     """A night so far."""
 
     run: str = ""
+    checklist: str = ""  # the name of the one it goes by; empty where the journal is from before there were several
     digest: str = ""
     plan: tuple[str, ...] = ()  # its lines
     began: datetime | None = None
@@ -90,6 +91,7 @@ def _tell(history: History, event: Event) -> None:
 
 def _begin(history: History, event: Event) -> None:
     history.run, history.began = event.data["run"], event.at
+    history.checklist = event.data.get("checklist", "")
     _resume(history, event)
 
 

@@ -25,6 +25,7 @@ class Plan:
     title: str
     environment: str
     date: str  # YYYY-MM-DD; also the word typed at the point of no return
+    checklist: str = ""  # the name of the one it goes by, which the journal keeps
     resume: str  # the command that goes on with it
     pay: str = ""  # the command that gives it up and switches on what is owed
     approve: str = ""  # the command of the second person who must approve the point of no return; empty: nobody must

@@ -35,7 +35,8 @@ class Stage:
         """Writes the night's first event."""
         plan, keys = self.plan, [step.key for step in self.plan.steps]
         run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
-        self.journal.append(Kind.BEGAN, run=run, digest=plan.digest, plan=plan.lines, title=plan.title, steps=keys)
+        told: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
+        self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **told)
 
     def go_on(self) -> None:
         """Goes on with the plan as it is now; where it is another than so far, a person must agree to what changed.

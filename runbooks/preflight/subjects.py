@@ -18,7 +18,7 @@ def subjects(tonight: Tonight, steps: Sequence[Step]) -> tuple[Subject, ...]:
         *(Subject(name=host.name, preconditions=tuple(_on(tonight, host, steps))) for host in every),
         *(servers.subject(tonight, host) for host in tonight.database_hosts),
         services.store(),
-        services.names(tonight),
+        *(services.names(tonight) for step in steps if step.key == "warehouse.cut-over"),
         services.app(tonight),
     )
 

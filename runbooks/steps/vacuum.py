@@ -70,7 +70,7 @@ def vacuumed(tonight: Tonight, host: Host) -> Check:
         shown = f"{size(was)} → {size(after)}" if was is not None else f"{size(after)} now, unknown before"
         return holds(f"{shown}, {len(rows)} tables", before=was, after=after)
 
-    return Check(title="every table analysed after step 8; bytes before and after", looks=(look,), judge=judge)
+    return Check(title="every table analysed after archiving; bytes before and after", looks=(look,), judge=judge)
 
 
 def none_prepared(tonight: Tonight, host: Host) -> Check:

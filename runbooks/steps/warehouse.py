@@ -19,7 +19,7 @@ def stop_etl(tonight: Tonight) -> Step:
     """Kill data warehouse ETL."""
     key = "warehouse.stop-etl"
     host = tonight.environment.only(Role.CONTROL)
-    checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in _warehouses(tonight))
+    checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses)
     return Step(
         key=key,
         title="Kill data warehouse ETL",
@@ -37,7 +37,7 @@ def cut_over(tonight: Tonight) -> Step:
         key=key,
         title="Data warehouse cut over",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, _new(tonight), checks=(names_moved(tonight),), lasts=timedelta(minutes=30)),),
+        tasks=(tonight.task(key, tonight.new_warehouse, checks=(names_moved(tonight),), lasts=timedelta(minutes=30)),),
         required=True,
         settle=timedelta(minutes=10),  # until the old answers have left the name servers
         estimate=timedelta(minutes=15),
@@ -47,12 +47,12 @@ def cut_over(tonight: Tonight) -> Step:
 def rebuild(tonight: Tonight) -> Step:
     """Data warehouse rebuild."""
     key = "warehouse.rebuild"
-    checks = (rebuilt(tonight), *_etl_only_on(tonight, _new(tonight)))
+    checks = (rebuilt(tonight), *_etl_only_on(tonight, tonight.new_warehouse))
     return Step(
         key=key,
         title="Data warehouse rebuild",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, _new(tonight), checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
+        tasks=(tonight.task(key, tonight.new_warehouse, checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
         settle=timedelta(minutes=10),
         estimate=timedelta(hours=2),
     )
@@ -65,20 +65,23 @@ def start_etl(tonight: Tonight) -> Step:
         key=key,
         title="Enable data warehouse ETL again",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, _old(tonight), checks=_etl_only_on(tonight, _old(tonight)), pays=DEBT),),
+        tasks=(
+            tonight.task(key, tonight.old_warehouse, checks=_etl_only_on(tonight, tonight.old_warehouse), pays=DEBT),
+        ),
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=5),
     )
 
 
 def moved(tonight: Tonight, history: History) -> bool:
-    """Whether the night has got so far that the new warehouse is in use."""
-    return history.past("warehouse.cut-over", _new(tonight).name).outcome is Outcome.DONE
+    """Whether the night has got so far that the new warehouse is in use, by whichever checklist it goes."""
+    turns = (("warehouse.cut-over", tonight.new_warehouse), ("app.point", tonight.environment.only(Role.CONTROL)))
+    return any(history.past(step, host.name).outcome is Outcome.DONE for step, host in turns)
 
 
 def at_most_one_etl(tonight: Tonight) -> Check:
     """What must hold at all times: two ETLs would fill two warehouses from one source."""
-    hosts = _warehouses(tonight)
+    hosts = tonight.warehouses
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         states = [_etl(host, reading) for host, reading in zip(hosts, readings, strict=True)]
@@ -104,7 +107,7 @@ def etl_is(tonight: Tonight, host: Host, wanted: str) -> Check:
 
 def rebuilt(tonight: Tonight) -> Check:
     """The new warehouse's rebuild has finished in this run."""
-    look = RemoteCommand(host=_new(tonight).name, command=tonight.environment.probes.rebuild)
+    look = RemoteCommand(host=tonight.new_warehouse.name, command=tonight.environment.probes.rebuild)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         rebuild = record(readings[0], "state")
@@ -145,20 +148,8 @@ def names_moved(tonight: Tonight) -> Check:
     return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
 
 
-def _warehouses(tonight: Tonight) -> tuple[Host, ...]:
-    return tonight.environment.with_role(Role.WAREHOUSE)
-
-
-def _new(tonight: Tonight) -> Host:
-    return tonight.environment.hosts[tonight.environment.warehouse.new]
-
-
-def _old(tonight: Tonight) -> Host:
-    return tonight.environment.hosts[tonight.environment.warehouse.old]
-
-
 def _etl_only_on(tonight: Tonight, only: Host) -> tuple[Check, ...]:
-    others = [host for host in _warehouses(tonight) if host != only]
+    others = [host for host in tonight.warehouses if host != only]
     return (etl_is(tonight, only, ENABLED), *(etl_is(tonight, host, DISABLED) for host in others))
 
 
