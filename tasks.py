@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from runbooks import archive, check, cutover, databases, rehearsal, restore
+from runbooks import archive, check, cutover, databases, rehearsal, restore, users
 
 namespace = Collection(
     cutover.namespace,
@@ -13,5 +13,6 @@ namespace = Collection(
     restore.namespace,
     check.namespace,
     databases.namespace,
+    users.namespace,
     rehearsal.namespace,
 )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Protocol
 
 from archiver import bundle, choice, encryption, layout, records
 from archiver.bundle import Archive
@@ -199,10 +200,14 @@ def _begin(archiver: Archiver, tenant: Tenant, order: Order) -> Record:
 
 def new_location(archiver: Archiver, year: int, tenant_id: int) -> str:
     """An address in the store where nothing lies yet: no object is ever overwritten."""
-    extraction = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     encrypted = bool(archiver.keys.recipients)
-    key = layout.object_key(archiver.model.tenant.noun, year, tenant_id, extraction, encrypted=encrypted)
+    key = layout.object_key(archiver.model.tenant.noun, year, tenant_id, new_extraction(), encrypted=encrypted)
     return archiver.bucket.location(key)
+
+
+def new_extraction() -> str:
+    """A name that no other extraction has: `20140815T221500-1f3a9c04`."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
 def pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
@@ -238,7 +243,27 @@ def opened(archiver: Archiver, work: Path, record: Record) -> Iterator[Archive]:
         yield stored
 
 
-def fetch(bucket: Bucket, record: Record, folder: Path) -> Path:
+class Recorded(Protocol):
+    """What a record says of its tarball."""
+
+    @property
+    def location(self) -> str:
+        """s3://bucket/key."""
+
+    @property
+    def tarball(self) -> str:
+        """Its name."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the whole file."""
+
+
+def fetch(bucket: Bucket, record: Recorded, folder: Path) -> Path:
     """Fetches a record's tarball; DamagedError unless its size and digests are those of the record."""
     folder.mkdir(exist_ok=True)
     path = folder / record.tarball

@@ -103,7 +103,7 @@ class Model:
 
     def written(self, table: TableName) -> Table | None:
         """What the catalog says of a table; None where it is not carried."""
-        return self.catalog.databases[table.database].get(table.table)
+        return self.catalog.databases.get(table.database, {}).get(table.table)
 
     def quiet(self, table: TableName) -> tuple[str, ...]:
         """The user triggers of a table that are off while rows go or come."""

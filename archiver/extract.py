@@ -52,7 +52,7 @@ def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> 
     return Extract(
         tenant=tenant,
         year=year,
-        manifest=manifest_of(site, model, tenant, year, members, _highest(site, files)),
+        manifest=manifest_of(site, model, tenant, year, members, highest(site, files)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots=xmins,
         seconds=time.monotonic() - began,
@@ -115,16 +115,16 @@ def _number(cell: bytes) -> int | None:
     return None if cell.startswith(b"\\N") else int(cell)
 
 
-def _highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
+def highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
     """The highest number of each table that a sequence numbers: below it nothing may be given out again."""
-    highest: dict[str, int] = {}
+    found: dict[str, int] = {}
     for table, path in files.items():
         shape = site.schemas[table.database].tables[table.table]
         for column in _numbered(shape):
             if column.sequence:
                 numbers = [number for number in _numbers(path, shape, [column.name]) if number is not None]
-                highest |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
-    return highest
+                found |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
+    return found
 
 
 def manifest_of(

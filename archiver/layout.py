@@ -35,6 +35,11 @@ def is_archive(key: str) -> bool:
     return re.fullmatch(r"\d+/\d+/[^/]+/[^/]+", key) is not None
 
 
+def purge_key(year: int, purge: int, extraction: str, *, encrypted: bool) -> str:
+    """The store's key of people who were purged, apart from tenants': `purges/2013/7/…/2013_purge_7.tar.gz`."""
+    return f"purges/{object_key('purge', year, purge, extraction, encrypted=encrypted)}"
+
+
 def schema_key(fingerprint: str) -> str:
     """The store's key of a schema, beside the archives that name it: `schemas/144f436b….json`."""
     return f"{SCHEMAS}{fingerprint}.json"

@@ -111,6 +111,26 @@ CREATE TABLE IF NOT EXISTS archiver.units (
     ended_at timestamptz,
     PRIMARY KEY (run, number)
 );
+CREATE TABLE IF NOT EXISTS archiver.purges (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    year integer NOT NULL,
+    before timestamptz NOT NULL,
+    ids bigint[] NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL DEFAULT '',
+    size bigint,
+    md5 text,
+    sha256 text,
+    recipients text[] NOT NULL,
+    members jsonb NOT NULL DEFAULT '{}',
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    purged_at timestamptz,
+    restored_at timestamptz,
+    restored_by text
+);
 CREATE TABLE IF NOT EXISTS archiver.log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),

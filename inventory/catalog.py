@@ -58,6 +58,7 @@ class Legacy:
     """Rows of a carried table that may go for good when nobody was seen behind them for long."""
 
     table: str
+    key: str
     title: str  # column by which a person knows a row
     role: str  # column
     roles: tuple[str, ...]  # what it says of those who may go

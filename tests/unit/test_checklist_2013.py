@@ -17,7 +17,8 @@ from runbooks.engine.journal import Event
 from runbooks.engine.markdown import rendered
 from runbooks.engine.runner import StepFailed
 from runbooks.nights import logbook
-from tests.fakes import NIGHT, NIGHT_2013, FakeScreen, Theatre, plan_of_2013, rehearsal
+from tests.fakes import NIGHT, NIGHT_2013, Theatre, plan_of_2013, rehearsal
+from tests.unit.test_giving_up import stopped_before
 
 KEYS = [
     "maintenance.on",
@@ -63,15 +64,7 @@ def test_a_night_goes_through_with_every_step_proven_and_nothing_owed() -> None:
 @pytest.mark.parametrize("key", KEYS[1:])
 def test_wherever_it_stopped_paying_switches_everything_on(key: str) -> None:
     theatre = Theatre(plan=plan_of_2013())
-
-    def stop(begun: str) -> None:
-        if begun == key:
-            raise KeyboardInterrupt
-
-    theatre.screen.at_step = stop
-    with pytest.raises(KeyboardInterrupt):
-        theatre.run()
-    theatre.screen = FakeScreen()
+    stopped_before(theatre, key)
     give_up(theatre.stage, payments(rehearsal(), NIGHT_2013))
 
     rebuilt = KEYS.index(key) > KEYS.index("warehouse.rebuild")

@@ -1,0 +1,146 @@
+"""People of old out of master, and back: the tasks under `inv users.…`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, time
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver.loading.load import Loaded
+from archiver.purging import purge, record
+from archiver.purging.people import Person, people
+from archiver.purging.purge import Purged
+from archiver.purging.record import Purge
+from archiver.setup import archiver as open_archiver
+from archiver.setup import workplace
+from inventory.model import Environment
+from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.telling import counts
+from runbooks.engine.console import clean, say
+from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.units import size
+from runbooks.upkeep.confirm import CONFIRM, confirmed
+
+PURGE = "users.purge-legacy"
+ACT = "purge these people"
+HELP = {
+    "env": ENV,
+    "before": "who was last seen before this day, YYYY-MM-DD",
+    "dry-run": "show who would go and who stays, with rows and bytes; archive and delete nothing",
+    "identity": f"where the archive is encrypted: {IDENTITY}",
+    "confirm": CONFIRM,
+    "here": "do it on this machine, not on the debug host",
+    "yes-production": "say it where the environment is production",
+}
+
+
+@task(name="purge-legacy", help=HELP)
+def purge_legacy(
+    context: Context,
+    before: str = "",
+    dry_run: bool = False,
+    env: str = "",
+    confirm: str = "",
+    here: bool = False,
+    yes_production: bool = False,
+) -> None:
+    """Archive super users and admins whom nobody saw since a day, and delete them; whom a live row names, stays."""
+    day = parse_date(before, "--before")
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=_forwarded(environment, before, confirm, dry_run=dry_run))
+    moment = datetime.combine(day, time(), environment.zone)
+    if dry_run:
+        with workplace(environment, PURGE) as place:
+            _show(purge.group_of(place, ids_of(found := people(place, moment))), found)
+        return
+    with open_archiver(environment, PURGE) as archiver, archiver.place.alone():
+        group = purge.group_of(archiver.place, ids_of(found := people(archiver.place, moment)))
+        _show(group, found)
+        if group.ids:
+            confirmed(environment, confirm, ACT)
+            year = environment.school_year(datetime.now(environment.zone).date())
+            say("\n".join(purged_lines(purge.purge(archiver, group, moment, year))))
+
+
+def _forwarded(environment: Environment, before: str, confirm: str, *, dry_run: bool) -> int:
+    """Does it on the debug host, where no terminal is: in production it is shown first, and confirmed here."""
+    if environment.production and not dry_run and not confirm:
+        if code := forward(environment, PURGE, before=before, dry_run=True):
+            return code
+        confirmed(environment, confirm, ACT)
+    word = environment.name if environment.production and not dry_run else ""
+    return forward(environment, PURGE, before=before, dry_run=dry_run, confirm=confirm or word)
+
+
+@task(positional=["number"], name="restore-legacy", help={**HELP, "number": "the purge's number"})
+def restore_legacy(
+    context: Context, number: str, env: str = "", identity: str = "", here: bool = False, yes_production: bool = False
+) -> None:
+    """Bring the people of a purge back, with all that went with them."""
+    wanted = parse_id(number, "number")
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        raise Exit(code=forward(environment, "users.restore-legacy", number, identity=identity))
+    with open_archiver(environment, "users.restore-legacy", identity=identity) as archiver, archiver.place.alone():
+        say(restored_line(wanted, purge.restore(archiver, wanted)))
+
+
+@task(help=HELP)
+def purges(context: Context, env: str = "") -> None:
+    """List the purges: who went when, where they lie, and which came back."""
+    with workplace(load_environment(env, read_only=True), "users.purges") as place:
+        found = record.every(place.master)
+    say("\n".join(map(purge_line, found)) or "Nobody was ever purged.")
+
+
+def ids_of(found: Sequence[Person]) -> list[int]:
+    """Those whom nobody would miss."""
+    return [person.id for person in found if not person.needed_by]
+
+
+def _show(group: purge.Group, found: Sequence[Person]) -> None:
+    for line in found_lines(group, found):
+        say(clean(line))
+
+
+def found_lines(group: purge.Group, found: Sequence[Person]) -> Iterator[str]:
+    """Who goes and who stays, and how much that is."""
+    for person in found:
+        line = f"{person.role} {person.id} ({person.title or 'no name'}), last seen {person.seen:%Y-%m-%d}"
+        yield line + (f"; STAYS, named by {', '.join(person.needed_by)}" if person.needed_by else "")
+    sizes = purge.sizes(group)
+    rows = counts({table: count for table, (count, _) in sizes.items() if count})
+    total = sum(bytes_ for _, bytes_ in sizes.values())
+    yield f"{len(group.ids)} of {len(found)} would go: {rows or 'no rows'}; {size(total)}"
+
+
+def purged_lines(done: Purged) -> Iterator[str]:
+    """What a purge came to."""
+    one = done.purge
+    yield f"purge {one.id}: {len(one.ids)} people gone, {one.rows:,} rows in {one.location} ({size(one.size or 0)})"
+    for number, by in done.late.items():
+        yield f"CAME LATER and names {number}, who is gone: {', '.join(by)}; inv users.restore-legacy {one.id}"
+
+
+def restored_line(number: int, tables: dict[str, Loaded]) -> str:
+    """What came back."""
+    inserted = sum(loaded.inserted for loaded in tables.values())
+    there, differing = (sum(getattr(loaded, key) for loaded in tables.values()) for key in ("there", "differing"))
+    line = f"purge {number}: restored, {inserted:,} rows"
+    line += f"; {there:,} were live already" if there else ""
+    return line + (f"; {differing:,} are live with other content, and stay" if differing else "")
+
+
+def purge_line(one: Purge) -> str:
+    """A purge in a list."""
+    when = f"{one.started_at:%Y-%m-%d %H:%M} UTC by {one.operator}"
+    line = f"purge {one.id} of {when}: {one.state.value}, {len(one.ids)} people not seen since {one.before:%Y-%m-%d}"
+    line += f", {one.location}" if one.location else ""
+    return line + (f"; restored by {one.restored_by}" if one.restored_by else "")
+
+
+namespace = Collection("users", purge_legacy, restore_legacy, purges)

@@ -1,0 +1,269 @@
+"""People of old leave master only when archived, proven and named by nobody, and come back as they were."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from archiver import setup
+from archiver.archive import Archiver
+from archiver.postgres import Session
+from archiver.purging import purge, record
+from archiver.purging.people import people
+from archiver.purging.purge import Purged
+from archiver.purging.record import Purge, State
+from archiver.storage import Bucket, Digests, file_digests
+from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
+from runbooks import users
+from runbooks.users import ids_of
+from tests import oracle
+from tests.inside import Said, inv_inside
+from tests.integration.test_encryption import Team, encrypting
+from tests.worlds import World, sql
+
+BEFORE = datetime(2012, 1, 1, tzinfo=UTC)
+OLD = "SELECT id FROM users WHERE role IN ('super user', 'legacy admin') AND last_sign_in_at < '2012-01-01'"
+THEIRS = {
+    "users": f"id IN ({OLD})",
+    "preferences": f"user_id IN ({OLD})",
+    "user_opted_in_rollup_reports": f"user_id IN ({OLD})",
+}
+DAMAGED = b"nothing but zeros"
+
+
+def run(world: World, statements: str, database: str = "master") -> None:
+    with sql(world, database) as cursor:
+        cursor.execute(statements)
+
+
+def old(world: World) -> list[int]:
+    with sql(world, "master") as cursor:
+        cursor.execute(f"{OLD} ORDER BY id")
+        return [row[0] for row in cursor.fetchall()]
+
+
+def purged(archiver: Archiver) -> Purged:
+    """Purges whoever may go, as the task does."""
+    with archiver.place.alone():
+        group = purge.group_of(archiver.place, ids_of(people(archiver.place, BEFORE)))
+        return purge.purge(archiver, group, BEFORE, 2013)
+
+
+def records(world: World) -> list[Purge]:
+    with setup.workplace(world.environment, "test") as place:
+        return list(record.every(place.master))
+
+
+@pytest.fixture
+def rich(world: World) -> World:
+    """The seeded people of old, each with something of their own."""
+    run(
+        world,
+        "INSERT INTO preferences (user_id, name, value, created_at, updated_at)"
+        f" SELECT id, 'theme', '\"dark\"', now(), now() FROM users WHERE id IN ({OLD});"
+        "INSERT INTO user_opted_in_rollup_reports (user_id, rollup_report_id)"
+        f" SELECT id, 1 FROM users WHERE id IN ({OLD})",
+    )
+    return world
+
+
+def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World) -> None:
+    before = oracle.snapshot(rich.dsns)
+    leaving = oracle.rows_where(rich.dsns["master"], THEIRS, {})
+    assert len(old(rich)) == 3
+
+    with rich.archiver() as archiver:
+        done = purged(archiver)
+
+        after = oracle.snapshot(rich.dsns)
+        assert oracle.difference(oracle.together(after, {"master": leaving}), before) == ""
+        assert old(rich) == []
+        assert (done.late, done.purge.state, done.purge.rows) == ({}, State.PURGED, sum(map(len, leaving.values())))
+        assert done.purge.location.endswith(f"/2013_purge_{done.purge.id}.tar.gz")
+
+        assert purge.restore(archiver, done.purge.id)["master.users"].inserted == 3
+        assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
+        with pytest.raises(UsageError, match="is restored: there is nobody to bring back"):
+            purge.restore(archiver, done.purge.id)
+
+
+NAMED = {
+    "by a join table": "INSERT INTO district_administrators (district_id, user_id) SELECT min(id), {id} FROM districts",
+    "by a column's name": "INSERT INTO feed_item_interactions (feed_item_id, user_id) VALUES (1, {id})",
+    "by a type": "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})",
+    "by a foreign key that would take rows along": (
+        "CREATE SCHEMA other; CREATE TABLE other.badges (owner integer REFERENCES public.users ON DELETE CASCADE);"
+        "INSERT INTO other.badges VALUES ({id})"
+    ),
+    "by what names a row of theirs": (
+        "CREATE TABLE themes (preference_id bigint);"
+        "INSERT INTO themes SELECT id FROM preferences WHERE user_id = {id} LIMIT 1"
+    ),
+    "by a shard's table": "CREATE TABLE mails (user_id bigint); INSERT INTO mails VALUES ({id})",
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_whom_a_live_row_names_stays_and_the_others_go(rich: World, case: str) -> None:
+    first, *others = old(rich)
+    run(rich, NAMED[case].format(id=first), "shard_2" if "shard" in case else "master")
+
+    with rich.archiver() as archiver:
+        [named] = [person for person in people(archiver.place, BEFORE) if person.needed_by]
+        assert named.id == first
+        assert list(purged(archiver).purge.ids) == others
+
+    assert old(rich) == [first]
+
+
+def test_who_was_seen_since_stays(rich: World) -> None:
+    first, second, third = old(rich)
+    run(rich, f"UPDATE users SET last_sign_in_at = now() WHERE id = {first}")
+    run(rich, f"UPDATE users SET last_sign_in_at = NULL, created_at = '2013-01-01' WHERE id = {second}")
+
+    with setup.workplace(rich.environment, "test") as place:
+        assert [person.id for person in people(place, BEFORE)] == [third]
+
+
+def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Lets something happen when the archive is proven and nothing is deleted."""
+    verified = record.verified
+
+    def then(session: Session, one: Purge) -> Purge:
+        happens()
+        return verified(session, one)
+
+    monkeypatch.setattr(record, "verified", then)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("UPDATE users SET first_name = 'Ann' WHERE id = {id}", "rows of master.users changed"),
+        ("DELETE FROM preferences WHERE user_id = {id}", "rows of master.preferences changed"),
+        ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "somebody is named by now"),
+    ],
+)
+def test_what_changed_since_it_was_archived_keeps_everybody(
+    rich: World, monkeypatch: pytest.MonkeyPatch, change: str, why: str
+) -> None:
+    everybody = old(rich)
+    between(monkeypatch, lambda: run(rich, change.format(id=everybody[0])))
+
+    with rich.archiver() as archiver, pytest.raises(RefusedError, match=why):
+        purged(archiver)
+
+    assert old(rich) == everybody
+    assert [one.state for one in records(rich)] == [State.VERIFIED]
+
+
+def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody, put = old(rich), Bucket.put
+
+    def spoiling(bucket: Bucket, key: str, path: Path, digests: Digests) -> None:
+        path.write_bytes(DAMAGED)
+        put(bucket, key, path, file_digests(path))
+
+    monkeypatch.setattr(Bucket, "put", spoiling)
+    with rich.archiver() as archiver, pytest.raises(DamagedError):
+        purged(archiver)
+    assert old(rich) == everybody
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], list[str]]]:
+    """Kills the process before its n-th statement on any session; the list has the statements so far."""
+    real, said, limit = Session._translated, list[str](), list[int | None]([None])
+
+    def translated(session: Session, doing: str) -> object:
+        if limit[0] is not None and len(said) == limit[0]:
+            session._link.close()
+            raise Killed
+        said.append(doing)
+        return real(session, doing)
+
+    def begin(at: int | None) -> list[str]:
+        said.clear()
+        limit[0] = at
+        return said
+
+    monkeypatch.setattr(Session, "_translated", translated)
+    yield begin
+    limit[0] = None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
+def test_killed_at_any_statement_and_run_again_nobody_is_lost(
+    rich: World, mortal: Callable[[int | None], list[str]], counted: Callable[[str, int], None]
+) -> None:
+    before = oracle.snapshot(rich.dsns)
+    with rich.archiver() as archiver:
+        said = mortal(None)
+        number = purged(archiver).purge.id
+        end = said.index(f"deleting the people of purge {number}")
+        mortal(None)
+        purge.restore(archiver, number)
+    kills = [*random.Random(2014).sample(range(end), 3), end, end + 1]  # the last two before and after COMMIT
+
+    for at in kills:
+        with suppress(Killed, CutoverError), rich.archiver() as archiver:
+            mortal(at)
+            purged(archiver)
+        mortal(None)
+        gone = [one for one in records(rich) if one.state is State.PURGED]
+        assert (old(rich) == []) == bool(gone), at
+        with rich.archiver() as archiver:
+            for one in gone or [purged(archiver).purge]:
+                purge.restore(archiver, one.id)
+        assert oracle.difference(before, oracle.snapshot(rich.dsns)) == "", at
+    counted("kills of a purge", len(kills))
+
+
+def test_an_encrypted_purge_comes_back_with_an_identity(rich: World, tmp_path: Path) -> None:
+    team, before = Team(tmp_path, "team"), oracle.snapshot(rich.dsns)
+    with encrypting(rich, team).archiver() as archiver:
+        number = purged(archiver).purge.id
+
+    with encrypting(rich, team).archiver() as archiver, pytest.raises(UsageError):
+        purge.restore(archiver, number)
+    with replace(encrypting(rich, team), identity=str(team.file)).archiver() as archiver:
+        purge.restore(archiver, number)
+
+    assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
+
+
+@pytest.fixture
+def inv(rich: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """`inv` on this machine where these are the databases."""
+    monkeypatch.setattr(users, "load_environment", lambda *args, **kwargs: rich.environment)
+    return lambda *words: inv_inside(capsys, *words)
+
+
+def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., Said]) -> None:
+    before = oracle.snapshot(rich.dsns)
+
+    shown = inv("users.purge-legacy", "--before=2012-01-01", "--dry-run", "--here")
+    assert (shown.code, oracle.snapshot(rich.dsns)) == (0, before)
+    assert shown.out.splitlines()[-1].startswith("3 of 3 would go: users 3, ")
+    assert inv("users.purges").out == "Nobody was ever purged.\n"
+
+    gone = inv("users.purge-legacy", "--before=2012-01-01", "--here")
+    assert (gone.code, gone.err) == (0, "")
+    assert "purge 1: 3 people gone" in gone.out
+    assert "0 of 0 would go" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
+    assert ": purged, 3 people not seen since 2012-01-01" in inv("users.purges").out
+
+    assert inv("users.restore-legacy", "1", "--here").out.startswith("purge 1: restored, ")
+    assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
+    assert inv("users.restore-legacy", "2", "--here").code == ExitCode.USAGE
+    assert inv("users.purge-legacy", "--here").code == ExitCode.USAGE
