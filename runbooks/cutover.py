@@ -213,11 +213,10 @@ def plan_at(environment: Environment, day: Date, checklist: str, default: str = 
 
 def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Plan:
     """The night's plan; UsageError for an unknown checklist, Problems with everything that is wrong with the plan."""
-    if checklist not in CHECKLISTS:
-        raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
+    builds = builds_of(checklist)
     tonight = Tonight(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
-    steps = numbered(build(tonight) for build in CHECKLISTS[checklist])
+    steps = numbered(build(tonight) for build in builds)
     if mistakes := list(
         inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {*map(alone.key_of, EVERY)})
     ):
@@ -240,6 +239,13 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             window_end=partial(environment.window_end, day),
         )
     )
+
+
+def builds_of(checklist: str) -> tuple[Callable[[Tonight], Step], ...]:
+    """What builds the steps of a checklist; UsageError for an unknown one."""
+    if checklist not in CHECKLISTS:
+        raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
+    return CHECKLISTS[checklist]
 
 
 def payments(environment: Environment, day: Date) -> Payments:

@@ -110,6 +110,7 @@ def run(
 
 def first_night(environment: Environment, checklist: str) -> datetime.date:
     """The inventory's first night that is not before the year of a checklist; UsageError where there is none."""
+    cutover.builds_of(checklist)
     days = [day for day in environment.nights if str(day.year) >= checklist]
     if not days:
         raise UsageError(f"{environment.name}: no night for the checklist of {checklist} in the inventory.")

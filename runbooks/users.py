@@ -139,6 +139,7 @@ def purge_line(one: Purge) -> str:
     """A purge in a list."""
     when = f"{one.started_at:%Y-%m-%d %H:%M} UTC by {one.operator}"
     line = f"purge {one.id} of {when}: {one.state.value}, {len(one.ids)} people not seen since {one.before:%Y-%m-%d}"
+    line += f" ({', '.join(map(str, one.ids))})"
     line += f", {one.location}" if one.location else ""
     return line + (f"; restored by {one.restored_by}" if one.restored_by else "")
 

@@ -98,6 +98,7 @@ def _by_several(looking: Look, table: TableName, links: Sequence[Link]) -> Compo
 
 
 def _several_tenants(looking: Look) -> Iterator[Finding]:
+    """Of master's tables: a shard's rows have one parent each."""
     noun = looking.model.tenant.noun
     for table in sharable(looking.model, looking.schemas):
         if table.database == MASTER:
@@ -115,9 +116,10 @@ def _of_several(looking: Look, table: TableName) -> Composable:
         )
         for chain in chains(looking.model, table)
     )
-    return SQL("(SELECT {0} FROM ({1}) every GROUP BY {0} HAVING count(*) > 1) c").format(
+    several = SQL("SELECT {0} FROM ({1}) every GROUP BY {0} HAVING count(*) > 1").format(
         listed, SQL(" UNION ").join(whose)
     )
+    return SQL("{} c WHERE ({}) IN ({})").format(looking.source(table, MASTER), listed, several)
 
 
 def _up(looking: Look, chain: Chain) -> Composable:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from archiver.postgres import SQL, Composable, Literal, Session
+from archiver.postgres import SQL, Composable, DatabaseError, Literal, Session
 from archiver.schema import NAMESPACE, identifier
 from archiver.upkeep.rewrite import PATIENCE
-from errors import RefusedError
+from errors import CutoverError, RefusedError
 from inventory.catalog import Catalog
 
 
@@ -58,7 +58,7 @@ class Stray:
 def _recent(stray: Stray, quiet: timedelta) -> Iterator[str]:
     writes, last = stray.writes, stray.writes.none_since
     if last is None:
-        yield f"{writes.counted:,} rows were written since {writes.since:%Y-%m-%d}, nobody knows when: analyze it first"
+        yield f"{writes.counted:,} rows were written since {writes.since:%Y-%m-%d}, nobody knows when"
     elif stray.now - last < quiet:
         yield f"it is known to be unwritten only since {last:%Y-%m-%d %H:%M} UTC"
 
@@ -77,6 +77,26 @@ def going(strays: Iterable[Stray], quiet: timedelta) -> set[str]:
     while left := {stray.table for stray in every if stray.table in names and stray.refused(names, quiet)}:
         names -= left
     return names
+
+
+def drop_unused(
+    session: Session, found: Sequence[Stray], quiet: timedelta
+) -> Iterator[tuple[Stray, CutoverError | None]]:
+    """Drops those that nothing uses, one after the other, and says of each why it could not be, if so.
+
+    Raises DatabaseError where the connection is lost, and UnknownError where that was at a COMMIT.
+    """
+    for stray in found:
+        if stray.table not in going(found, quiet):
+            continue
+        try:
+            drop(session, stray, quiet)
+        except (DatabaseError, RefusedError) as error:
+            if isinstance(error, DatabaseError) and error.lost:
+                raise
+            yield stray, error
+        else:
+            yield stray, None
 
 
 def drop(session: Session, stray: Stray, quiet: timedelta) -> None:

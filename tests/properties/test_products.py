@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from archiver import setup
+from archiver.integrity.check import look
 from tests.properties.cases import GROUND, try_products
+from tests.properties.ground import build
 from tests.properties.pinned import PINNED
 from tests.properties.product import Product
 from tests.properties.trial import out_and_back
@@ -26,6 +29,13 @@ def ground(new_world: NewWorld) -> Iterator[World]:
 @pytest.mark.parametrize("product", PINNED.values(), ids=PINNED)
 def test_what_once_came_back_wrong_comes_back_whole(ground: World, tmp_path: Path, product: Product) -> None:
     out_and_back(ground, product, tmp_path / "catalog.yaml")
+
+
+@pytest.mark.parametrize("product", PINNED.values(), ids=PINNED)
+def test_integrity_looks_through_any_product(ground: World, tmp_path: Path, product: Product) -> None:
+    built = build(ground, product, tmp_path / "catalog.yaml")
+    with setup.workplace(built.world.environment, "test") as place:
+        assert all(0 < len(found.examples) <= found.rows for found in look(place))
 
 
 def test_tenants_of_any_product_go_out_and_come_back_whole(ground: World, tmp_path: Path) -> None:
