@@ -98,7 +98,7 @@ def _by_several(looking: Look, table: TableName, links: Sequence[Link]) -> Compo
 
 
 def _several_tenants(looking: Look) -> Iterator[Finding]:
-    """Of master's tables: a shard's rows have one parent each."""
+    """Of master's tables; what lies on a shard belongs to whom its rows in master belong."""
     noun = looking.model.tenant.noun
     for table in sharable(looking.model, looking.schemas):
         if table.database == MASTER:

@@ -81,6 +81,9 @@ def pairs(world: World, database: str, query: str) -> list[tuple[int, int]]:
 
 
 def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> None:
+    with sql(world, "master") as cursor:  # of another type: no school is meant
+        cursor.execute("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Contest', 99999)")
+
     findings = found(world)
 
     on_shards = {

@@ -136,6 +136,7 @@ def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: Wo
 
     assert "reports_in_emails: 4 rows" in said.out
     assert "1 rows were written since" in said.out
+    assert "FAILED" not in said.out
     kept = {"reports_in_emails", "emailed_rollup_reports", "rollup_reports"}
     assert relations(world, "shard_3", "r") & STRAYS == kept
     assert "STAYS" in inv("databases.drop-strays", "--database=shard_4", "--dry-run").out  # the server just began
