@@ -13,11 +13,11 @@ from archiver.loading.load import Loaded
 from archiver.purging import purge, record
 from archiver.purging.people import Person, people
 from archiver.purging.purge import Purged
-from archiver.purging.record import Purge
 from archiver.setup import archiver as open_archiver
 from archiver.setup import workplace
 from inventory.model import Environment
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from runbooks.archives.showing import purge_line
 from runbooks.archives.telling import counts
 from runbooks.engine.console import clean, say
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
@@ -133,15 +133,6 @@ def restored_line(number: int, tables: dict[str, Loaded]) -> str:
     line = f"purge {number}: restored, {inserted:,} rows"
     line += f"; {there:,} were live already" if there else ""
     return line + (f"; {differing:,} are live with other content, and stay" if differing else "")
-
-
-def purge_line(one: Purge) -> str:
-    """A purge in a list."""
-    when = f"{one.started_at:%Y-%m-%d %H:%M} UTC by {one.operator}"
-    line = f"purge {one.id} of {when}: {one.state.value}, {len(one.ids)} people not seen since {one.before:%Y-%m-%d}"
-    line += f" ({', '.join(map(str, one.ids))})"
-    line += f", {one.location}" if one.location else ""
-    return line + (f"; restored by {one.restored_by}" if one.restored_by else "")
 
 
 namespace = Collection("users", purge_legacy, restore_legacy, purges)

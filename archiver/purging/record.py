@@ -14,6 +14,7 @@ from archiver.own_tables import ready
 from archiver.postgres import SQL, Identifier, Session
 from archiver.storage import Digests
 from archiver.who import host, operator
+from inventory.catalog import Catalog
 
 
 class State(Enum):
@@ -96,6 +97,13 @@ def restored(session: Session, purge: Purge) -> Purge:
 def every(session: Session) -> tuple[Purge, ...]:
     """All there ever were, the oldest first; none where nothing was ever archived."""
     return _read(session, "true", ()) if ready(session) else ()
+
+
+def holding(session: Session, catalog: Catalog, table: str, person: int) -> tuple[Purge, ...]:
+    """The purges in whose archive somebody is who is live no more; `table` says of what table the id is."""
+    if catalog.legacy is None or table != catalog.legacy.table:
+        return ()
+    return tuple(one for one in every(session) if one.state is State.PURGED and person in one.ids)
 
 
 def _advance(session: Session, purge: Purge, state: State, **columns: object) -> Purge:

@@ -15,6 +15,7 @@ from archiver.catalog import Model
 from archiver.keeping.audit import audit as look_after
 from archiver.keeping.orphans import orphans as unnamed
 from archiver.keeping.progress import progress
+from archiver.purging import record as purge_records
 from archiver.records import State
 from archiver.setup import workplace
 from archiver.storage import Bucket
@@ -141,7 +142,8 @@ def find(context: Context, table: str, id: str, env: str = "", json: bool = Fals
     with workplace(load_environment(env, read_only=True), f"archive.find {table}") as place:
         of_table = choice.table_with_ids(place, table)
         found, unindexed = index.holders(place.master, of_table, row_id), index.missing(place.master)
-    lines = showing.found_lines("school", f"{table} {row_id}", found, unindexed)
+        purges = purge_records.holding(place.master, place.model.catalog, of_table, row_id)
+    lines = showing.found_lines("school", f"{table} {row_id}", found, unindexed, purges)
     _print((to_json(record.to_json()) for record in found) if json else lines)
 
 

@@ -10,6 +10,7 @@ from archiver.keeping.progress import Progress
 from archiver.keeping.proof import Proved
 from archiver.kept import Kept
 from archiver.notes import Entry
+from archiver.purging.record import Purge
 from archiver.records import Record
 from archiver.storage import Stored
 from runbooks.archives.telling import failure, size
@@ -72,16 +73,28 @@ def orphan_line(stored: Stored) -> str:
     return f"{_second(stored.modified)}  {size(stored.size):>7}  {stored.location}"
 
 
-def found_lines(noun: str, what: str, found: Sequence[Record], unindexed: Sequence[Record]) -> Iterator[str]:
+def found_lines(
+    noun: str, what: str, found: Sequence[Record], unindexed: Sequence[Record], purges: Sequence[Purge] = ()
+) -> Iterator[str]:
     """Which archives hold a row, and of which it cannot be said."""
+    yield from map(purge_line, purges)
     for record in found:
         yield f"{noun} {record.tenant_id} of {record.year}: {record.state.value}, {record.location}"
-    if not found:
+    if not found and not purges:
         yield f"No archive holds {what}."
     if unindexed:
         schools = ", ".join(f"{record.tenant_id} of {record.year}" for record in unindexed)
         yield f"Not searched, for want of an index of ids, {noun}: {schools}."
         yield "hint: inv archive.verify writes it."
+
+
+def purge_line(one: Purge) -> str:
+    """A purge in a list."""
+    when = f"{one.started_at:%Y-%m-%d %H:%M} UTC by {one.operator}"
+    line = f"purge {one.id} of {when}: {one.state.value}, {len(one.ids)} people not seen since {one.before:%Y-%m-%d}"
+    line += f" ({', '.join(map(str, one.ids))})"
+    line += f", {one.location}" if one.location else ""
+    return line + (f"; restored by {one.restored_by}" if one.restored_by else "")
 
 
 def log_line(noun: str, entry: Entry) -> str:

@@ -21,6 +21,7 @@ from archiver.purging.record import Purge, State
 from archiver.storage import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from runbooks import users
+from runbooks.archives import archived
 from runbooks.users import ids_of
 from tests import oracle
 from tests.inside import Said, inv_inside
@@ -245,7 +246,8 @@ def test_an_encrypted_purge_comes_back_with_an_identity(rich: World, tmp_path: P
 @pytest.fixture
 def inv(rich: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` on this machine where these are the databases."""
-    monkeypatch.setattr(users, "load_environment", lambda *args, **kwargs: rich.environment)
+    for tasks in (users, archived):
+        monkeypatch.setattr(tasks, "load_environment", lambda *args, **kwargs: rich.environment)
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -262,6 +264,8 @@ def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., S
     assert "purge 1: 3 people gone" in gone.out
     assert "0 of 0 would go" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
     assert ": purged, 3 people not seen since 2012-01-01" in inv("users.purges").out
+    held = inv("archive.find", "user", "1").out
+    assert (held.startswith("purge 1 of "), "No archive" in held) == (True, False)
 
     assert inv("users.restore-legacy", "1", "--here").out.startswith("purge 1: restored, ")
     assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
