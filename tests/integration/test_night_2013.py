@@ -1,4 +1,4 @@
-"""The checklist of 2013 on a lab: the whole night by a played person, and what the world is like after it."""
+"""The checklist of 2013 on a lab: stopped in the middle, gone on with, and what the world is like after it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,39 @@ from contextlib import closing
 import psycopg2
 import pytest
 
+from errors import CutoverError
 from rehearsal import layout
 from rehearsal.lab import FEWEST_SCHOOLS
+from rehearsal.layout import Layout
 from runbooks import cutover
 from runbooks.engine.debts import owed
 from runbooks.engine.history import read_history
 from runbooks.engine.step import Outcome
 from runbooks.nights import logbook
+from runbooks.nights.rehearsed import rehearsed
 from tests import labs
 from tests.fakes import NIGHT_2013
 
 
-def test_twelve_steps_are_done_and_the_world_is_as_it_should_be(
+def test_twelve_steps_are_done_by_a_night_that_was_stopped_and_the_world_is_as_it_should_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with labs.started(FEWEST_SCHOOLS) as lab:
         monkeypatch.setenv(layout.VARIABLE, str(lab.home))
         assert lab.say("warehouse-old", "ttmscalr size -f warehouse-old") == "large"
 
-        cutover.rehearse(lab.environment, NIGHT_2013, "2013")
+        tool = Layout(lab.home).host("control") / "bin" / "heroku"
+        away = tool.rename(tool.with_name("away"))
+        with pytest.raises(CutoverError, match="heroku config:set"):
+            cutover.rehearse(lab.environment, NIGHT_2013, "2013")
+        away.rename(tool)
+        assert "12/12" not in capsys.readouterr().out
+        rehearsed(lab.environment, cutover.plan_at(lab.environment, NIGHT_2013, ""), go_on=True)
 
         events = logbook.events_of(lab.environment, str(NIGHT_2013))
         assert {past.outcome for past in read_history(events).tasks.values()} == {Outcome.DONE}
         assert owed(events) == ()
         assert "12/12" in capsys.readouterr().out
-        assert cutover.plan_at(lab.environment, NIGHT_2013, "").checklist == "2013"
 
         assert lab.say("warehouse-old", "heroku apps:name") == "warehouse-2012-2013"
         assert lab.say("warehouse-old", "heroku ps:count etl_job") == "0"
