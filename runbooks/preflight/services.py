@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from runbooks.engine.actions import DnsLookup, Reading, StoreTrial
 from runbooks.engine.history import Facts
 from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Truth, Verdict, fails, holds
+from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
 from runbooks.steps.maintenance import OFF, answers
 from runbooks.steps.warehouse import addresses, shown
 from runbooks.tonight import Tonight
 
 FOLDER = "preflight"  # in the store
+HANDOVER = ("retirement", "app")  # areas of steps
 
 
 def store() -> Subject:
@@ -41,6 +44,30 @@ def app(tonight: Tonight) -> Subject:
     advice = "It must answer 200 when the night is over; is maintenance mode on already?"
     check = answers(tonight, OFF)
     return Subject(name="app", preconditions=(Precondition(check=check, advice=advice, stops=(Truth.UNSEEN,)),))
+
+
+def handover(steps: Sequence[Step]) -> Iterator[Subject]:
+    """What proves the steps that only the checklist of 2013 has can be seen, whatever it says yet."""
+    checks = {
+        check.title: check
+        for step in steps
+        if step.key.split(".")[0] in HANDOVER
+        for task in step.tasks
+        for check in task.checks
+    }
+    if checks:
+        advice = "Look at handover/probes in the inventory, and at what they print."
+        preconditions = tuple(Precondition(check=seen(check), advice=advice) for check in checks.values())
+        yield Subject(name="handover", preconditions=preconditions)
+
+
+def seen(check: Check) -> Check:
+    """That a check can tell, one way or the other."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        return holds(check.judge(readings, facts).proof)
+
+    return Check(title=f"it can be seen whether {check.title}", looks=check.looks, judge=judge)
 
 
 def names_known(tonight: Tonight) -> Check:

@@ -20,6 +20,7 @@ def subjects(tonight: Tonight, steps: Sequence[Step]) -> tuple[Subject, ...]:
         services.store(),
         *(services.names(tonight) for step in steps if step.key == "warehouse.cut-over"),
         services.app(tonight),
+        *services.handover(steps),
     )
 
 

@@ -11,10 +11,12 @@ from errors import ExitCode, UsageError
 from inventory.load import load
 from runbooks import cutover
 from runbooks.cutover import payments, plan_at, plan_of
+from runbooks.engine.actions import Reading
 from runbooks.engine.debts import owed
 from runbooks.engine.giving_up import give_up
 from runbooks.engine.journal import Event
 from runbooks.engine.markdown import rendered
+from runbooks.engine.preflight import examine
 from runbooks.engine.runner import StepFailed
 from runbooks.nights import logbook
 from tests.fakes import NIGHT, NIGHT_2013, Theatre, plan_of_2013, rehearsal
@@ -71,6 +73,17 @@ def test_wherever_it_stopped_paying_switches_everything_on(key: str) -> None:
     assert owed(theatre.journal.events) == ()
     assert theatre.production.etl == {"warehouse-old": not rebuilt, "warehouse-new": rebuilt}
     assert not theatre.production.maintenance
+
+
+def test_preflight_looks_whether_its_proofs_can_be_seen_at_all() -> None:
+    theatre = Theatre(plan=plan_of_2013())
+    assert not [found for found in examine(theatre.plan.preflight, theatre.world, theatre.stage.facts) if found.stops]
+
+    theatre.production.broken["warehouse-old: heroku apps:name"] = lambda: Reading(code=127, error="not found")
+    [problem] = [found for found in examine(theatre.plan.preflight, theatre.world, theatre.stage.facts) if found.stops]
+
+    assert str(problem).startswith("handover: it can be seen whether the old warehouse is called warehouse-2012-2013: ")
+    assert "Look at handover/probes in the inventory" in str(problem)
 
 
 def test_the_old_warehouse_is_not_made_small_while_the_app_uses_it() -> None:
