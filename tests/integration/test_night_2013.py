@@ -31,6 +31,8 @@ def test_twelve_steps_are_done_by_a_night_that_was_stopped_and_the_world_is_as_i
 
         tool = Layout(lab.home).host("control") / "bin" / "heroku"
         away = tool.rename(tool.with_name("away"))
+        tool.write_text(f'#!/bin/sh\n[ "$1" = config:set ] && exit 9\nexec {away} "$@"\n')
+        tool.chmod(0o755)
         with pytest.raises(CutoverError, match="heroku config:set"):
             cutover.rehearse(lab.environment, NIGHT_2013, "2013")
         away.rename(tool)
