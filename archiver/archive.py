@@ -23,6 +23,7 @@ from archiver.extract import Extract, extract
 from archiver.fence import fenced, let_in
 from archiver.folders import work_folder
 from archiver.mapping.stored_schemas import StoredSchemas
+from archiver.moving import moves
 from archiver.postgres import DatabaseError
 from archiver.proving.ground import Ground
 from archiver.proving.verify import Verified, verify
@@ -30,6 +31,7 @@ from archiver.reclaiming.reclaim import Proven, Reclaimed, delete_tenant, put_ba
 from archiver.records import Order, Record
 from archiver.storage import Bucket, Digests, file_digests
 from archiver.tenants import Tenant
+from archiver.tenants import tenant as find
 from archiver.workplace import Site, Workplace
 from errors import CutoverError, DamagedError, RefusedError, UsageError
 from inventory.model import Fence
@@ -51,6 +53,22 @@ class Archiver:
     def model(self) -> Model:
         """The catalog's model."""
         return self.place.model
+
+
+class Tarball(Protocol):
+    """What is known of a tarball in the store, by whatever names it."""
+
+    @property
+    def location(self) -> str:
+        """s3://bucket/key."""
+
+    @property
+    def size(self) -> int | None:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,9 +181,22 @@ def pretended(archiver: Archiver, site: Site, tenant: Tenant, year: int, work: P
 
 def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Reclaimed | None:
     """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
+    _still_there(archiver, tenant)
     earlier = records.of_tenant(archiver.place.master, tenant.id)
     half_way = left_half_way(archiver.model.tenant.noun, tenant, earlier, order)
     return _resume(archiver, site, half_way, work) if half_way else None
+
+
+def _still_there(archiver: Archiver, tenant: Tenant) -> None:
+    """RefusedError where the tenant moved to another shard since it was chosen, or is half moved."""
+    noun, place = archiver.model.tenant.noun, archiver.place
+    moves.refuse_half_moved(place.master, noun, [tenant.id])
+    now = find(place.master, place.model.tenant, tenant.id)
+    if now is not None and now.shard != tenant.shard:
+        raise RefusedError(
+            f"{noun.capitalize()} {tenant.id} moved from {tenant.shard} to {now.shard} meanwhile.",
+            hint="Run the same command again.",
+        )
 
 
 def _resume(archiver: Archiver, site: Site, record: Record, work: Path) -> Reclaimed | None:
@@ -237,36 +268,16 @@ def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> P
 
 
 @contextmanager
-def opened(archiver: Archiver, work: Path, record: Record) -> Iterator[Archive]:
+def opened(archiver: Archiver, work: Path, record: Tarball) -> Iterator[Archive]:
     """What the store holds of a record."""
     with bundle.opened(fetch(archiver.bucket, record, work / "fetched"), archiver.keys) as stored:
         yield stored
 
 
-class Recorded(Protocol):
-    """What a record says of its tarball."""
-
-    @property
-    def location(self) -> str:
-        """s3://bucket/key."""
-
-    @property
-    def tarball(self) -> str:
-        """Its name."""
-
-    @property
-    def size(self) -> int | None:
-        """Bytes."""
-
-    @property
-    def sha256(self) -> str | None:
-        """Of the whole file."""
-
-
-def fetch(bucket: Bucket, record: Recorded, folder: Path) -> Path:
+def fetch(bucket: Bucket, record: Tarball, folder: Path) -> Path:
     """Fetches a record's tarball; DamagedError unless its size and digests are those of the record."""
     folder.mkdir(exist_ok=True)
-    path = folder / record.tarball
+    path = folder / layout.file_name(record.location)
     found = bucket.get(bucket.key(record.location), path)
     if (found.size, found.sha256) != (record.size, record.sha256):
         raise DamagedError(

@@ -8,6 +8,7 @@ from datetime import date
 from archiver import index, records, tenants
 from archiver.catalog import MASTER
 from archiver.coverage.words import singular
+from archiver.moving import moves
 from archiver.records import Record, State
 from archiver.tenants import Exclude, Tenant
 from archiver.workplace import Workplace
@@ -40,7 +41,7 @@ def customers_to_archive(place: Workplace, customer_id: int, year: int) -> tuple
     """The live tenants of a customer that are not archived for the year; none, when all are."""
     archived = _archived(place, year)
     found = tenants.of_customer(place.master, place.model.tenant, customer_id)
-    return tuple(tenant for tenant in found if tenant.id not in archived)
+    return _none_half_moved(place, tuple(tenant for tenant in found if tenant.id not in archived))
 
 
 def all_to_archive(place: Workplace, year: int, exclude: Exclude) -> tuple[Tenant, ...]:
@@ -48,7 +49,7 @@ def all_to_archive(place: Workplace, year: int, exclude: Exclude) -> tuple[Tenan
     archived = _archived(place, year)
     _known(place, exclude, archived)
     found = tenants.all_but(place.master, place.model.tenant, exclude)
-    return tuple(tenant for tenant in found if tenant.id not in archived)
+    return _none_half_moved(place, tuple(tenant for tenant in found if tenant.id not in archived))
 
 
 def one_to_restore(place: Workplace, tenant_id: int, year: int | None) -> Record:
@@ -169,6 +170,12 @@ def _only_one(noun: str, tenant_id: int, year: int | None, found: Sequence[Recor
             f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
         )
     return found[0]
+
+
+def _none_half_moved(place: Workplace, found: tuple[Tenant, ...]) -> tuple[Tenant, ...]:
+    """The same tenants; RefusedError where the rows of one may lie in two shards."""
+    moves.refuse_half_moved(place.master, place.model.tenant.noun, [tenant.id for tenant in found])
+    return found
 
 
 def _archived(place: Workplace, year: int) -> set[int]:

@@ -30,6 +30,11 @@ def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypt
     return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
 
 
+def file_name(location: str) -> str:
+    """The last part of an address in the store: `2013_school_13.tar.gz`."""
+    return location.rsplit("/", 1)[-1]
+
+
 def is_archive(key: str) -> bool:
     """Whether a key of the store is one that `object_key` makes; schemas and journals lie there too."""
     return re.fullmatch(r"\d+/\d+/[^/]+/[^/]+", key) is not None
@@ -48,6 +53,11 @@ def schema_key(fingerprint: str) -> str:
 def member(table: TableName) -> str:
     """A table's rows inside the archive: `master/schools.copy`."""
     return f"{table.database}/{table.table}.copy"
+
+
+def table_of(name: str) -> TableName:
+    """The table whose rows a member holds."""
+    return TableName(*name.removesuffix(".copy").split("/"))
 
 
 def sealed(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:

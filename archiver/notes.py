@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from archiver.own_tables import ready
 from archiver.postgres import Session
@@ -22,7 +22,7 @@ class Entry:
     at: datetime
     operator: str
     host: str
-    act: str  # archive, restore, verify, drop
+    act: str  # archive, restore, verify, drop, move
     tenant_id: int
     year: int
     record_id: int
@@ -33,7 +33,23 @@ class Entry:
         return {**asdict(self), "at": self.at.isoformat()}
 
 
-def log(session: Session, act: str, record: Record, details: Mapping[str, object]) -> None:
+class Subject(Protocol):
+    """What an entry of the log is of: a record, or a move."""
+
+    @property
+    def id(self) -> int:
+        """Its id among its kind."""
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose it is."""
+
+    @property
+    def year(self) -> int:
+        """Of the archive."""
+
+
+def log(session: Session, act: str, record: Subject, details: Mapping[str, object]) -> None:
     """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
     session.execute(
         "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"

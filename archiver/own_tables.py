@@ -131,6 +131,38 @@ CREATE TABLE IF NOT EXISTS archiver.purges (
     restored_at timestamptz,
     restored_by text
 );
+CREATE TABLE IF NOT EXISTS archiver.moves (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    year integer NOT NULL,
+    verb text NOT NULL,
+    source text NOT NULL,
+    target text NOT NULL,
+    offsets jsonb NOT NULL DEFAULT '[]',
+    state text NOT NULL,
+    location text NOT NULL,
+    size bigint,
+    sha256 text,
+    members jsonb NOT NULL DEFAULT '{}',
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    switched_at timestamptz
+);
+CREATE INDEX IF NOT EXISTS moves_by_tenant ON archiver.moves (tenant_id);
+CREATE TABLE IF NOT EXISTS archiver.regions (
+    source text NOT NULL,
+    target text NOT NULL,
+    above bigint NOT NULL,
+    upto bigint NOT NULL,
+    plus bigint NOT NULL,
+    PRIMARY KEY (source, target, above)
+);
+CREATE TABLE IF NOT EXISTS archiver.aliases (
+    shard text PRIMARY KEY,
+    lies_in text NOT NULL,
+    since timestamptz NOT NULL
+);
 CREATE TABLE IF NOT EXISTS archiver.log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT now(),

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
+from archiver import layout
 from archiver.catalog import Part
 from archiver.manifest import Manifest, Member
 from archiver.own_tables import ready
@@ -79,7 +80,7 @@ class Record:
     @property
     def tarball(self) -> str:
         """The tarball's name: `2013_school_13.tar.gz`."""
-        return self.location.rsplit("/", 1)[-1]
+        return layout.file_name(self.location)
 
     @property
     def rows(self) -> int:

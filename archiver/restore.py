@@ -18,6 +18,9 @@ from archiver.loading import part
 from archiver.loading.load import Incoming, Loaded, Neighbours, load_database
 from archiver.loading.restore_plan import refuse_by_rows
 from archiver.mapping.fit import fitting, mapped
+from archiver.moving import moves
+from archiver.moving.lying import elsewhere
+from archiver.moving.whereabouts import Hops, ends_in, hops_of, shard_of
 from archiver.postgres import Session
 from archiver.proving.verify import belongs_to, verify
 from archiver.quiet import quiet
@@ -81,7 +84,7 @@ def _pretend(
     archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
 ) -> dict[str, Loaded]:
     """Fetches and verifies, and says what would be loaded."""
-    path, site = fetch(archiver.bucket, record, work), archiver.place.site(record.shard)
+    path, site = fetch(archiver.bucket, record, work), archiver.place.site(shard_of(archiver.place, record))
     with opened(path, archiver.keys) as whole:
         verify(whole, record.tenant_id, record.year, archiver.ground, archiver.model)
         with part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive:
@@ -95,23 +98,25 @@ def _restore(
     archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
 ) -> dict[str, Loaded]:
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
-    site, record = archiver.place.site(record.shard), _still_archived(archiver, record)
+    record = _still_archived(archiver, record)
+    hops = hops_of(archiver.place, record)
+    site = archiver.place.site(ends_in(record.shard, hops))
     try:
         path = fetch(archiver.bucket, record, work)
         with opened(path, archiver.keys) as whole:
             belongs_to(whole, record.tenant_id, record.year)
-            mappings = fitting(site, whole, last)
+            mappings = elsewhere(fitting(site, whole, last), archiver.model, site.schemas, hops)
             with part.wanted(whole, archiver.model, mappings, only, work) as archive:
                 incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
-                return _bring_back(incoming, _begin(site, record, only), only)
+                return _bring_back(incoming, _begin(site, record, only), only, hops)
     except CutoverError:
         _step_back(site, record)
         raise
 
 
-def _bring_back(incoming: Incoming, record: Record, only: Part | None) -> dict[str, Loaded]:
+def _bring_back(incoming: Incoming, record: Record, only: Part | None, hops: Hops) -> dict[str, Loaded]:
     try:
-        return _load_both(incoming, record, only)
+        return _load_both(incoming, record, only, hops)
     except CutoverError as error:
         refuse_by_rows(incoming, error)
         raise
@@ -151,13 +156,14 @@ def _pending(site: Site, record: Record) -> set[str]:
 def _still_archived(archiver: Archiver, record: Record) -> Record:
     """Reads the record again, now under the lock."""
     noun = archiver.model.tenant.noun
+    moves.refuse_half_moved(archiver.place.master, noun, [record.tenant_id])
     for now in records.of_tenant(archiver.place.master, record.tenant_id, record.year):
         if now.state in (State.ARCHIVED, State.RESTORING):
             return now
     raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
 
 
-def _load_both(incoming: Incoming, record: Record, only: Part | None) -> dict[str, Loaded]:
+def _load_both(incoming: Incoming, record: Record, only: Part | None, hops: Hops) -> dict[str, Loaded]:
     """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
     site = incoming.site
     with ExitStack() as transactions:
@@ -172,6 +178,7 @@ def _load_both(incoming: Incoming, record: Record, only: Part | None) -> dict[st
             for session in site.sessions.values():
                 session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(site.master, record, incoming.archive, loaded, only)
+        _came_back(site.master, record, hops)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:
             site.apart.commit(doing=f"restoring {what} in the shard")
@@ -199,6 +206,13 @@ def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str,
         records.part_restored(master, record, only)
         notes.forget_gone(master, record, index.ids_in(archive))
         notes.log(master, "restore part", record, {"part": str(only), **details})
+
+
+def _came_back(master: Session, record: Record, hops: Hops) -> None:
+    """Writes the ways that the tenant went with its archive, by which it can go back."""
+    for hop in hops:
+        if hop.alias:
+            moves.came_back(master, record, hop.source, hop.target, hop.offsets)
 
 
 def _neighbours(site: Site, model: Model, record: Record, only: Part | None) -> Neighbours:

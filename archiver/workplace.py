@@ -117,9 +117,10 @@ class Workplace:
             yield
 
     @contextmanager
-    def keeping(self, noun: str, tenant_id: int, shard: str) -> Iterator[None]:
+    def keeping(self, noun: str, tenant_id: int, *shards: str) -> Iterator[None]:
         """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
-        sessions = [self.session(name) for name in self._names(shard).values()]
+        names = dict.fromkeys(name for shard in shards for name in self._names(shard).values())
+        sessions = [self.session(name) for name in names]
         shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
         own = [Lock(session, f"cutover {noun} {tenant_id}") for session in sessions]
         with held([*shared, *own]):

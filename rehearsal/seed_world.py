@@ -14,7 +14,7 @@ from rehearsal.seed_values import Row, Value, Values, values
 MASTER = "master"
 SCHOOL_DAYS = 300  # from the first day of the school year 2013-14
 _FIRST_DAY = date(2013, 8, 19)
-_SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, so that shards can be merged and split again
+SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, so that shards can be merged and split again
 # What a monthly archiver gets wrong: the last moment of a month, the first of the next.
 _EDGES = {date(2013, 9, 30): "23:59:59.999999", date(2013, 10, 1): "00:00:00"}
 
@@ -43,7 +43,7 @@ class World:
         self.odd = cycle((True, False))
         self._moments = [_moment(day) for day in range(SCHOOL_DAYS)]
         self._ids: dict[str, dict[str, Iterator[int]]] = {
-            name: defaultdict(lambda first=place * _SHARD_IDS + 1: count(first))  # type: ignore[misc]
+            name: defaultdict(lambda first=place * SHARD_IDS + 1: count(first))  # type: ignore[misc]
             for place, name in enumerate((MASTER, *shards))
         }
 

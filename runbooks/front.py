@@ -143,7 +143,7 @@ def load_environment(env: str, *, yes_production: bool = False, read_only: bool 
 
 
 def _help_of(body: Callable[..., None], words: Mapping[str, str]) -> dict[str, str]:
-    options = {name.replace("_", "-") for name in inspect.signature(body).parameters}
+    options = {name.strip("_").replace("_", "-") for name in inspect.signature(body).parameters}
     return {name: text for name, text in words.items() if name in options}
 
 

@@ -12,6 +12,7 @@ from invoke.exceptions import Exit
 from archiver import choice
 from archiver.archive import Archiver
 from archiver.catalog import Part
+from archiver.moving.whereabouts import shard_of
 from archiver.records import Record
 from archiver.restore import restore
 from archiver.setup import archiver as open_archiver
@@ -65,7 +66,7 @@ def school(
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
         record = choice.one_to_restore(archiver.place, tenant_id, of_year)
-        with archiver.place.keeping("school", tenant_id, record.shard):
+        with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
             _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from inventory.model import Store
-from rehearsal import postgres_programs, postgres_server, processes, s3_server
+from rehearsal import postgres_programs, postgres_server, processes, s3_server, seed_world
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.s3_server import S3Server
@@ -81,11 +81,25 @@ def cluster(servers_home: Path) -> Cluster:
         postgres_server.create(cluster, password=PASSWORD, settings=SETTINGS)
         postgres_server.start(cluster)
     cluster.sql(f"{FEW_ROUNDS}; CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
-    for name in DATABASES:
-        cluster.sql(f"CREATE DATABASE template_{name} OWNER {ROLE}")
-    dsns = {name: cluster.dsn(dbname=f"template_{name}", user=ROLE) for name in DATABASES}
-    seed(dsns["master"], {name: dsns[name] for name in SHARDS})
+    _seed(cluster, "template")
     return cluster
+
+
+@pytest.fixture(scope="session")
+def alike(cluster: Cluster) -> str:
+    """A template in which every shard numbers from 1: what new_world takes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(seed_world, "SHARD_IDS", 0)
+        _seed(cluster, "alike")
+    return "alike"
+
+
+def _seed(cluster: Cluster, template: str) -> None:
+    """Makes the databases of a template, and fills them."""
+    for name in DATABASES:
+        cluster.sql(f"CREATE DATABASE {template}_{name} OWNER {ROLE}")
+    dsns = {name: cluster.dsn(dbname=f"{template}_{name}", user=ROLE) for name in DATABASES}
+    seed(dsns["master"], {name: dsns[name] for name in SHARDS})
 
 
 @pytest.fixture(scope="session")
@@ -119,10 +133,10 @@ def new_world(cluster: Cluster, store_server: Store) -> NewWorld:
     scratch = cluster.connection(dbname="worlds_scratch", user=ROLE)
 
     @contextmanager
-    def make(databases: Sequence[str] = DATABASES) -> Iterator[World]:
+    def make(databases: Sequence[str] = DATABASES, *, template: str = "template") -> Iterator[World]:
         number = next(COUNTER)
         names = {name: f"w{number}_{name}" for name in databases}
-        cluster.sql("".join(_create(names[name], f"template_{name}") for name in names))
+        cluster.sql("".join(_create(names[name], f"{template}_{name}") for name in names))
         connections = {name: cluster.connection(dbname=names[name], user=ROLE) for name in names}
         store = Store(**{**vars(store_server), "prefix": f"tests/{number}"})
         yield World(

@@ -16,6 +16,10 @@ from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
 from archiver.loading import restore_plan
 from archiver.loading.restore_plan import Plan
+from archiver.moving.course import Outcome as Carried
+from archiver.moving.course import carry
+from archiver.moving.moves import Course
+from archiver.moving.whereabouts import shard_of
 from archiver.records import Order
 from archiver.restore import Restored, restore
 from archiver.tenants import Exclude
@@ -108,7 +112,7 @@ class World:
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 record = choice.one_to_restore(archiver.place, tenant_id, year)
-                with archiver.place.keeping("school", tenant_id, record.shard):
+                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
                     outcomes += restore(
                         archiver, [record], pretend=pretend, tell=raise_failure, last=mapping, only=only
                     )
@@ -120,9 +124,15 @@ class World:
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 record = choice.one_to_restore(archiver.place, tenant_id, None)
-                with archiver.place.keeping("school", tenant_id, record.shard):
+                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
                     outcomes += rewrap(archiver, [record], raise_failure)
         return outcomes
+
+    def carry(self, verb: str, source: str, target: str) -> list[Carried]:
+        """Merges a shard into another one, or splits it off again, as `inv shards.…` does; raises what failed."""
+        course = Course(verb=verb, source=source, target=target)
+        with self.archiver() as archiver:
+            return carry(archiver, course, YEAR, raise_failure)
 
     def plan(self, tenant_id: int, mapping: Changes | None = None) -> Plan:
         """What `inv restore.plan` shows."""
@@ -153,7 +163,7 @@ def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
     assert found == expected, oracle.difference(expected, found)
 
 
-def raise_failure(outcome: Outcome | Restored | Rewrapped) -> None:
+def raise_failure(outcome: Outcome | Restored | Rewrapped | Carried) -> None:
     """A `tell` that lets no failure pass."""
     if outcome.error:
         raise outcome.error

@@ -62,11 +62,11 @@ def load(session: Session, shape: Table, source: TableName, target: str, archive
 def load_database(incoming: Incoming, database: str, live: Neighbours) -> dict[str, Loaded]:
     """Loads all tables of one database, what a foreign key names before what names it; in the caller's transaction."""
     site, mapping = incoming.site, incoming.mappings[database]
-    session, sharable = site.sessions[database], _sharable(incoming.model, site.schemas)
+    session, shared = site.sessions[database], sharable(incoming.model, site.schemas)
     loaded = lost_tables(incoming, database)
     for group in load_order(site.schemas[database]):
         tables = [mapping.by_target[name] for name in group if name in mapping.by_target]
-        if len(tables) > 1 or any(_beside_live(table, sharable, live) for table in tables):
+        if len(tables) > 1 or any(_beside_live(table, shared, live) for table in tables):
             loaded |= _beside(session, incoming, tables, live)
         elif tables:
             loaded[str(tables[0].target)] = _straight(session, tables[0], incoming.archive)
@@ -79,25 +79,25 @@ def lost_tables(incoming: Incoming, database: str) -> dict[str, Loaded]:
     return {str(table): Loaded(lost={WHOLE: _rows(incoming.archive, table)}) for table in lost}
 
 
-def _beside_live(table: TableMapping, sharable: Collection[TableName], live: Neighbours) -> bool:
+def _beside_live(table: TableMapping, shared: Collection[TableName], live: Neighbours) -> bool:
     """Whether the rows must be compared with live ones, or change on their way."""
-    return live.everywhere or not table.plain or table.target in sharable or str(table.source) in live.kept
+    return live.everywhere or not table.plain or table.target in shared or str(table.source) in live.kept
 
 
-def _sharable(model: Model, schemas: Mapping[str, Schema]) -> set[TableName]:
+def sharable(model: Model, schemas: Mapping[str, Schema]) -> set[TableName]:
     """The tables of which another tenant may have a row too: found in more than one way, or below such a table."""
-    sharable: set[TableName] = set()
+    found: set[TableName] = set()
     for table in model.tables:
         links = model.found_by(table)
-        if len(links) > 1 or any(_many(schemas, link, sharable) for link in links):
-            sharable.add(table)
-    return sharable
+        if len(links) > 1 or any(_many(schemas, link, found) for link in links):
+            found.add(table)
+    return found
 
 
-def _many(schemas: Mapping[str, Schema], link: Link, sharable: set[TableName]) -> bool:
+def _many(schemas: Mapping[str, Schema], link: Link, shared: set[TableName]) -> bool:
     """Whether several parents may lead to one row."""
     parent = schemas[link.parent.database].tables[link.parent.table]
-    return link.parent in sharable or parent.primary_key != link.parent_columns
+    return link.parent in shared or parent.primary_key != link.parent_columns
 
 
 def _straight(session: Session, table: TableMapping, archive: Archive) -> Loaded:

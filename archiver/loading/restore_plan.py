@@ -16,6 +16,8 @@ from archiver.loading.staged import Staged
 from archiver.loading.taken_keys import Taken, taken
 from archiver.mapping import fit
 from archiver.mapping.schema_mapping import SchemaMapping
+from archiver.moving.lying import elsewhere
+from archiver.moving.whereabouts import ends_in, hops_of
 from archiver.postgres import DatabaseError
 from archiver.proving.verify import belongs_to
 from archiver.records import Record
@@ -44,6 +46,7 @@ class Plan:
     """What bringing one archive back would do."""
 
     record: Record
+    shard: str  # into which it would come
     mappings: Mapping[str, SchemaMapping]
     problems: tuple[str, ...]  # what cannot be mapped, and what gives ids out twice
     found: Found  # of tables that can be mapped
@@ -56,18 +59,20 @@ class Plan:
 
 def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> Plan:
     """Fetches an archive, maps it and stages it beside the live rows; nothing stays."""
-    site = archiver.place.site(record.shard)
+    hops = hops_of(archiver.place, record)
+    site = archiver.place.site(ends_in(record.shard, hops))
     refuse_if_closed([record.location], archiver.keys)
     with (
         work_folder(archiver.work) as work,
         opened(fetch(archiver.bucket, record, work), archiver.keys) as archive,
     ):
         belongs_to(archive, record.tenant_id, record.year)
-        mappings = fit.mapped(site, archive.manifest, last)
+        mappings = elsewhere(fit.mapped(site, archive.manifest, last), archiver.model, site.schemas, hops)
         incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
         problems = fit.problems_of(mappings) or fit.rows_that_do_not_fit(site, mappings, archive)
         return Plan(
             record=record,
+            shard=site.shard,
             mappings=mappings,
             problems=(*problems, *map(str, fit.sequences_too_low(site, mappings, archive.manifest))),
             found=Found(tables={}) if problems else look(incoming),

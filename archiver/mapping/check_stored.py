@@ -12,6 +12,7 @@ from archiver.choice import BACK
 from archiver.mapping import fit
 from archiver.mapping.schema_mapping import SchemaMapping, compare
 from archiver.mapping.stored_schemas import StoredSchemas
+from archiver.moving.whereabouts import shards_of
 from archiver.records import Record
 from archiver.schema import Schema
 from archiver.workplace import Workplace
@@ -40,14 +41,15 @@ class Checked:
 def check_stored(place: Workplace, schemas: StoredSchemas, work: Path) -> list[Checked]:
     """Maps every stored schema that a record names onto the live databases; no archive is fetched."""
     wanted = [record for record in records.read_if_any(place.master) if record.state in BACK]
-    return [_check(place, kind, archives, schemas, work) for kind, archives in _by_kind(wanted).items()]
+    return [_check(place, kind, archives, schemas, work) for kind, archives in _by_kind(place, wanted).items()]
 
 
-def _by_kind(archives: Iterable[Record]) -> Mapping[Kind, list[Record]]:
+def _by_kind(place: Workplace, archives: Sequence[Record]) -> Mapping[Kind, list[Record]]:
     found: dict[Kind, list[Record]] = {}
+    shards = shards_of(place, archives)
     for record in archives:
         for database, fingerprint in zip((MASTER, SHARD), record.fingerprint.split("+"), strict=False):
-            live = MASTER if database == MASTER else record.shard
+            live = MASTER if database == MASTER else shards[record.id]
             found.setdefault(Kind(database=database, fingerprint=fingerprint, live=live), []).append(record)
     return found
 

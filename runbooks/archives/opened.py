@@ -16,6 +16,7 @@ from archiver.keeping import look
 from archiver.keeping.drop import drop as give_up
 from archiver.keeping.drop import refuse_unless_named
 from archiver.keeping.proof import longest_unproven, prove
+from archiver.moving.whereabouts import shard_of
 from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from archiver.setup import scratch, spool_folder, workplace
@@ -154,7 +155,7 @@ def drop_archive(
         raise Exit(code=forward(environment, "archive.drop-archive", school, year=str(record.year), tarball=typed))
     with (
         open_archiver(environment, f"archive.drop-archive {tenant_id}") as archiver,
-        archiver.place.keeping("school", tenant_id, record.shard),
+        archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)),
     ):
         give_up(archiver, record)
     say(f"school {tenant_id} of {record.year}: {record.location} and its record are gone; inv archive.log keeps them.")

@@ -62,7 +62,8 @@ def plan(
 
 def plan_lines(noun: str, plan: Plan) -> Iterator[str]:
     """A plan as a person reads it."""
-    yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}"
+    into = "" if plan.shard == plan.record.shard else f", into {plan.shard}"
+    yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}{into}"
     for database, mapping in plan.mappings.items():
         yield from _mapping_lines(database, mapping)
     if plan.problems:

@@ -11,6 +11,7 @@ from invoke.exceptions import Exit
 from archiver import choice
 from archiver.archive import Archiver
 from archiver.keeping.rewrap import rewrap as encrypt_anew
+from archiver.moving.whereabouts import shard_of
 from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from errors import UsageError
@@ -63,7 +64,7 @@ def _rewrap_all(archiver: Archiver, year: int | None) -> None:
 
 def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
     record = choice.one_to_restore(archiver.place, tenant_id, year)
-    with archiver.place.keeping("school", tenant_id, record.shard):
+    with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
         _rewrap(archiver, [record])
 
 

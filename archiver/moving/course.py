@@ -1,0 +1,160 @@
+"""A whole shard into another one, tenant by tenant, and back: `inv shards.merge` and `inv shards.split`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from archiver import records
+from archiver.archive import Archiver
+from archiver.coverage import completeness
+from archiver.fence import fenced
+from archiver.folders import work_folder
+from archiver.locks import Lock, held
+from archiver.moving import moves
+from archiver.moving.move import move
+from archiver.moving.moves import Course, Move, State
+from archiver.moving.reserve import reserved
+from archiver.moving.settle import end, withdraw
+from archiver.moving.whereabouts import regions
+from archiver.tenants import Exclude, Tenant, all_but, of_ids
+from archiver.workplace import Workplace
+from errors import CutoverError, RefusedError, UsageError
+
+MERGE, SPLIT = "merge", "split"
+_ALONE = "cutover shards"  # one merge or split at a time, in master
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one tenant."""
+
+    tenant_id: int
+    seconds: float
+    move: Move | None = None  # none: it failed
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Outcome], None]
+
+
+def carry(archiver: Archiver, course: Course, year: int, tell: Tell, *, kept_off: bool = False) -> list[Outcome]:
+    """Moves all tenants of a merge or of a split, one by one; one that fails stays where it is, the others go on.
+
+    What an earlier run of the same course left half-way is settled first. `kept_off` says that the application is off
+    all tenants; else the fence keeps it off each. `tell` hears of each tenant as it ends.
+    """
+    place = archiver.place
+    _refuse_words(place, course)
+    if archiver.fence is None and not kept_off:
+        raise RefusedError(
+            f"Moving live {place.model.tenant.noun}s refused: nothing keeps the application off them.",
+            hint="Name a `fence` in the inventory, or switch maintenance mode on.",
+        )
+    completeness.prove(place)
+    with held([Lock(place.master, _ALONE)]):
+        _begin(place, course)
+        outcomes = []
+        for tenant in chosen(place, course):
+            outcomes.append(_attempt(archiver, tenant, course, year, kept_off=kept_off))
+            tell(outcomes[-1])
+    return outcomes
+
+
+def chosen(place: Workplace, course: Course) -> list[Tenant]:
+    """Who is to be moved, and whose move was cut off: of a merge all tenants of the source, of a split those of them
+    that came from the target."""
+    half_way = {left.tenant_id for left in moves.unfinished(place.master) if left.course == course}
+    there = [tenant for tenant in all_but(place.master, place.model.tenant, Exclude()) if tenant.shard == course.source]
+    if course.verb == SPLIT:
+        last = moves.latest(place.master)
+        came = {one for one, way in last.items() if (way.source, way.target) == (course.target, course.source)}
+        there = [tenant for tenant in there if tenant.id in came]
+    left = of_ids(place.master, place.model.tenant, sorted(half_way - {tenant.id for tenant in there}))
+    return sorted((*there, *left), key=lambda tenant: tenant.id)
+
+
+def _refuse_words(place: Workplace, course: Course) -> None:
+    for option, shard in (("from", course.source), ("into", course.target)):
+        if shard not in place.shards:
+            there = ", ".join(place.shards) or "none"
+            raise UsageError(f"--{option}: expected a shard of the inventory ({there}), got {shard or 'nothing'!r}.")
+    if course.source == course.target:
+        raise UsageError(f"--into: expected another shard than --from, got {course.target!r} twice.")
+
+
+def _begin(place: Workplace, course: Course) -> None:
+    """While nobody else is at work: archives of a shard that is merged come back into the other one from now on, those
+    of one that is split off into itself again."""
+    with place.alone():
+        _refuse_half_way(place)
+        _refuse_merged(place, course)
+        if course.verb == MERGE:
+            if not regions(place.master, course.source, course.target):
+                reserved(place, course)
+            place.master.execute(_ALIAS, (course.source, course.target), doing="writing the alias")
+        else:
+            place.master.execute(_NO_ALIAS, (course.target, course.source), doing="ending the alias")
+
+
+def _refuse_half_way(place: Workplace) -> None:
+    """What is half archived or half restored must end where it began."""
+    for state in (records.State.DELETING, records.State.RESTORING):
+        for record in records.read_if_any(place.master, state=state):
+            noun = place.model.tenant.noun
+            raise RefusedError(
+                f"{noun.capitalize()} {record.tenant_id} is {state.value} for {record.year}: a run was cut off.",
+                hint="The same command again ends that.",
+            )
+
+
+def _refuse_merged(place: Workplace, course: Course) -> None:
+    """Nothing goes into a shard whose archives come back elsewhere."""
+    query = "SELECT lies_in FROM archiver.aliases WHERE shard = %s AND (%s <> 'split' OR lies_in <> %s)"
+    row = place.master.row(query, (course.target, course.verb, course.source), doing="reading the aliases")
+    if row:
+        raise RefusedError(
+            f"{course.target} was merged into {row[0]}.",
+            hint=f"inv shards.split --from={row[0]} --into={course.target} undoes that.",
+        )
+
+
+def _attempt(archiver: Archiver, tenant: Tenant, course: Course, year: int, *, kept_off: bool) -> Outcome:
+    began = time.monotonic()
+    try:
+        with _kept(archiver, tenant, course, kept_off=kept_off), work_folder(archiver.work) as work:
+            left = _settled(archiver, tenant, course)
+            moved = left or move(archiver, tenant, course, year, work)
+        return Outcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved)
+    except CutoverError as error:
+        archiver.place.forget_schemas()  # a migration may be what went wrong
+        return Outcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+
+
+@contextmanager
+def _kept(archiver: Archiver, tenant: Tenant, course: Course, *, kept_off: bool) -> Iterator[None]:
+    """Keeps everybody else and the application off a tenant while the block runs."""
+    noun, fence = archiver.model.tenant.noun, None if kept_off else archiver.fence
+    with archiver.place.keeping(noun, tenant.id, course.source, course.target), fenced(fence, noun, tenant.id):
+        yield
+
+
+def _settled(archiver: Archiver, tenant: Tenant, course: Course) -> Move | None:
+    """What an earlier run left of a tenant: its move, where only the source was to be emptied; else none is left."""
+    for left in moves.unfinished(archiver.place.master, [tenant.id]):
+        if left.course != course:
+            moves.refuse_half_moved(archiver.place.master, archiver.model.tenant.noun, [tenant.id])
+        if left.state is State.SWITCHED:
+            end(archiver, left)
+            return left
+        withdraw(archiver, left)
+    return None
+
+
+_ALIAS = """
+INSERT INTO archiver.aliases (shard, lies_in, since) VALUES (%s, %s, clock_timestamp())
+    ON CONFLICT (shard) DO UPDATE SET lies_in = excluded.lies_in, since = excluded.since
+"""
+_NO_ALIAS = "DELETE FROM archiver.aliases WHERE (shard, lies_in) = (%s, %s)"

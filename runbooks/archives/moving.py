@@ -1,0 +1,47 @@
+"""What shards and moves between them look like in a terminal; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from archiver.moving.course import Outcome
+from archiver.moving.moves import Course, Move
+from archiver.moving.offsets import Offsets
+from archiver.moving.shown import Holding
+from runbooks.archives.telling import failure, size
+
+
+def moved_line(noun: str, outcome: Outcome) -> str:
+    """One tenant's move, in a line."""
+    who, move = f"{noun} {outcome.tenant_id}", outcome.move
+    if outcome.error or move is None:
+        return failure(who, outcome.error or RuntimeError("nobody knows why"))
+    rows = sum(move.rows.values())
+    return f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+
+
+def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str:
+    """What a merge or a split came to."""
+    if not outcomes:
+        return f"Nothing to do: no {noun} on {course.source} is to be moved to {course.target}."
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
+    text = f"{len(outcomes) - failed} of {len(outcomes)} {noun}s moved from {course.source} to {course.target}: "
+    return f"{text}{rows:,} rows" + (f"; {failed} FAILED, they are where they were" if failed else "")
+
+
+def holding_lines(noun: str, holdings: Iterable[Holding], half_moved: Iterable[Move]) -> Iterator[str]:
+    """What lies where, and what was left half-way."""
+    row = "{:<12}  {:>8}  {:>14}  {:>8}  {}"
+    yield row.format("shard", f"{noun}s", "rows (about)", "size", "").rstrip()
+    for one in holdings:
+        rows = "?" if one.rows is None else f"{one.rows:,}"
+        note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
+        yield row.format(one.name, f"{one.tenants:,}", rows, size(one.bytes), note).rstrip()
+    for move in half_moved:
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.course.command}"
+
+
+def _ids(offsets: Offsets) -> str:
+    changes = sorted({region.plus for region in offsets if region.plus})
+    return f"ids {' or '.join(f'{plus:+,}' for plus in changes)}" if changes else "ids as they were"

@@ -1,0 +1,79 @@
+"""Shards merged, and split again: the tasks under `inv shards.…`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from archiver.moving import moves
+from archiver.moving.course import MERGE, SPLIT, carry, chosen
+from archiver.moving.moves import Course
+from archiver.moving.shown import holdings
+from archiver.setup import archiver as open_archiver
+from archiver.setup import workplace
+from inventory.model import Environment, Fence
+from runbooks.archives import moving
+from runbooks.archives.forward import belongs_elsewhere, forward
+from runbooks.archives.several import settle, teller
+from runbooks.engine.actions import HttpGet
+from runbooks.engine.console import say
+from runbooks.front import ENV, load_environment, task
+from runbooks.nights.ports import Web
+from runbooks.steps import maintenance
+
+HELP = {
+    "env": ENV,
+    "from": "the shard that its schools leave, such as shard_2",
+    "into": "the shard that they come to, such as shard_1",
+    "here": "do it on this machine, not on the debug host",
+    "yes-production": "say it where the environment is production",
+}
+
+
+@task(help=HELP)
+def merge(
+    context: Context, from_: str = "", into: str = "", env: str = "", here: bool = False, yes_production: bool = False
+) -> None:
+    """Move all schools of a shard into another one, live, one by one; their archives come back there from then on."""
+    _carry(Course(verb=MERGE, source=from_, target=into), env, here=here, yes_production=yes_production)
+
+
+@task(help={**HELP, "from": "the shard into which the other one was merged", "into": "the shard that was merged"})
+def split(
+    context: Context, from_: str = "", into: str = "", env: str = "", here: bool = False, yes_production: bool = False
+) -> None:
+    """Move the schools that a merge brought back to their shard, with the ids that they had there."""
+    _carry(Course(verb=SPLIT, source=from_, target=into), env, here=here, yes_production=yes_production)
+
+
+@task(help={"env": ENV})
+def show(context: Context, env: str = "") -> None:
+    """Show what lies on each shard: schools, rows and bytes; which were merged, and what is half moved."""
+    with workplace(load_environment(env, read_only=True), "shards.show") as place:
+        for line in moving.holding_lines(place.model.tenant.noun, holdings(place), moves.unfinished(place.master)):
+            say(line)
+
+
+def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> None:
+    environment = load_environment(env, yes_production=yes_production)
+    if belongs_elsewhere(environment, here=here):
+        ways: dict[str, str | bool] = {"from": course.source, "into": course.target}
+        raise Exit(code=forward(environment, f"shards.{course.verb}", **ways))
+    year = environment.school_year(datetime.now(environment.zone).date())
+    with open_archiver(environment, f"shards.{course.verb} {course.source} {course.target}") as archiver:
+        noun = archiver.model.tenant.noun
+        tell = teller(len(chosen(archiver.place, course)), partial(moving.moved_line, noun), alone=False)
+        outcomes = carry(archiver, course, year, tell, kept_off=_in_maintenance(environment, archiver.fence))
+    settle(outcomes, moving.moved_summary(noun, course, outcomes), alone=False)
+
+
+def _in_maintenance(environment: Environment, fence: Fence | None) -> bool:
+    """Whether the application answers nobody, which is asked where no fence can keep it off."""
+    return fence is None and Web().get(HttpGet(url=environment.app.url)).code == maintenance.ON
+
+
+namespace = Collection("shards", merge, split, show)
