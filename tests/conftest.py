@@ -87,19 +87,19 @@ def cluster(servers_home: Path) -> Cluster:
 
 @pytest.fixture(scope="session")
 def alike(cluster: Cluster) -> str:
-    """A template in which every shard numbers from 1: what new_world takes."""
+    """A template of fewer schools in which every shard numbers from 1: what new_world takes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seed_world, "SHARD_IDS", 0)
-        _seed(cluster, "alike")
+        _seed(cluster, "alike", schools=16)
     return "alike"
 
 
-def _seed(cluster: Cluster, template: str) -> None:
+def _seed(cluster: Cluster, template: str, *, schools: int = 36) -> None:
     """Makes the databases of a template, and fills them."""
     for name in DATABASES:
         cluster.sql(f"CREATE DATABASE {template}_{name} OWNER {ROLE}")
     dsns = {name: cluster.dsn(dbname=f"{template}_{name}", user=ROLE) for name in DATABASES}
-    seed(dsns["master"], {name: dsns[name] for name in SHARDS})
+    seed(dsns["master"], {name: dsns[name] for name in SHARDS}, schools=schools)
 
 
 @pytest.fixture(scope="session")

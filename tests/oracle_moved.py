@@ -41,7 +41,8 @@ def moved(world: World, source: str, target: str) -> dict[int, int]:
     with sql(world, "master") as cursor:
         cursor.execute(
             "SELECT tenant_id, (offsets -> 0 ->> 2)::bigint FROM archiver.moves"
-            " WHERE source = %s AND target = %s AND state = 'moved' AND jsonb_array_length(offsets) = 1",
+            " WHERE source = %s AND target = %s AND state = 'moved' AND jsonb_array_length(offsets) = 1"
+            " ORDER BY id",
             (source, target),
         )
         return dict(cursor.fetchall())

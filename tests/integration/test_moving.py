@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from inventory.model import Fence
+from archiver.moving import move
+from archiver.moving.numbered import numbered
+from archiver.moving.offsets import Region
+from archiver.moving.shown import holdings
+from archiver.postgres import SQL, Identifier, Literal
+from errors import CutoverError, RefusedError
+from inventory.model import Depth, Fence
 from tests import oracle, oracle_moved
 from tests.oracle import Snapshot
 from tests.worlds import SHARDS, NewWorld, World, sql
+
+KIND_ID = "attemptable_id"  # of a polymorphic pair
 
 
 @pytest.fixture
@@ -64,3 +73,176 @@ def test_four_shards_with_the_same_ids_become_one_and_four_again(same_ids: World
     same_rows(before[0], after)
     for database, sequences in before[0].sequences.items():
         assert all((after.sequences[database][name] or 0) >= (last or 0) for name, last in sequences.items())
+
+
+def test_ids_that_lie_apart_stay_as_they_are(world: World, closed: Path) -> None:
+    before = oracle.snapshot(world.dsns)
+    fenced(world, closed).carry("merge", "shard_2", "shard_1")
+
+    assert set(oracle_moved.moved(world, "shard_2", "shard_1").values()) == {0}
+    same_rows(oracle_moved.after_merging(world, before, "shard_2", "shard_1"), oracle.snapshot(world.dsns))
+    assert list(closed.iterdir()) == []
+
+
+def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_go_home(same_ids: World) -> None:
+    before = oracle.snapshot(same_ids.dsns)
+    same_ids.archive(9)
+    same_ids.carry("merge", "shard_2", "shard_1")
+
+    same_ids.restore(9)
+
+    same_rows(oracle_moved.after_merging(same_ids, before, "shard_2", "shard_1"), oracle.snapshot(same_ids.dsns))
+    assert oracle_moved.moved(same_ids, "shard_2", "shard_1")[9] > 0
+    same_ids.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(same_ids.dsns))
+
+
+def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(same_ids: World) -> None:
+    before = oracle.snapshot(same_ids.dsns)
+    same_ids.archive(9)
+    same_ids.carry("merge", "shard_2", "shard_1")
+    same_ids.carry("split", "shard_1", "shard_2")
+
+    same_ids.restore(9)
+
+    same_rows(before, oracle.snapshot(same_ids.dsns))
+
+
+def test_students_archived_before_a_merge_follow_the_school_that_stayed_live(same_ids: World) -> None:
+    before = oracle.snapshot(same_ids.dsns)
+    same_ids.archive(9, depth=Depth.STUDENTS)
+    same_ids.carry("merge", "shard_2", "shard_1")
+
+    assert same_ids.plan(9).shard == "shard_1"
+    same_ids.restore(9)
+
+    same_rows(oracle_moved.after_merging(same_ids, before, "shard_2", "shard_1"), oracle.snapshot(same_ids.dsns))
+
+
+def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(same_ids: World) -> None:
+    same_ids.carry("merge", "shard_2", "shard_1")
+    [[enrollment, lesson]] = _write(same_ids, "shard_1")
+    others = set(_ids(same_ids, "shard_2", "enrollments"))
+
+    same_ids.carry("split", "shard_1", "shard_2")
+
+    [row] = _rows(
+        same_ids,
+        "shard_2",
+        "SELECT l.id, e.id FROM enrollments e JOIN lesson_enrollments l"
+        " ON l.enrollment_id = e.id WHERE e.pathway = 'since the merge'",
+    )
+    assert row[0] not in (lesson, None)
+    assert row[1] not in {enrollment, *others}
+    [[next_id]] = _rows(same_ids, "shard_2", "SELECT nextval('enrollments_id_seq')")
+    assert next_id > row[1]
+
+
+def test_a_class_names_a_table_as_rails_has_it(same_ids: World) -> None:
+    with same_ids.archiver() as archiver:
+        columns = numbered(archiver.model, archiver.place.schema("shard_1"))["enrollment_activity_attemptables"]
+        [value] = [one.moved(Identifier("id"), [(Region(0, 9, 100),)]) for one in columns if one.name == KIND_ID]
+        query = SQL("SELECT attemptable_type, {} FROM (VALUES {}) r (attemptable_type, id)")
+        kinds = ("Attempt", "LessonEnrollment", "EnrollmentActivityAttemptable", "Student", "Attempts", "")
+        rows = SQL(", ").join(SQL("({}, 3)").format(Literal(kind)) for kind in kinds)
+        found = archiver.place.session("shard_1").rows(query.format(value, rows))
+
+    assert [kind for kind, number in found if number == 103] == [*kinds[:3]]
+    assert [number for kind, number in found if kind not in kinds[:3]] == [3, 3, 3]
+
+
+def test_where_nothing_keeps_the_application_off_nothing_is_moved(same_ids: World) -> None:
+    before = oracle.snapshot(same_ids.dsns)
+    bare = replace(same_ids, environment=replace(same_ids.environment, fence=None))
+
+    with pytest.raises(RefusedError, match="nothing keeps the application off them"):
+        bare.carry("merge", "shard_2", "shard_1")
+
+    same_rows(before, oracle.snapshot(same_ids.dsns))
+
+
+def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(same_ids: World) -> None:
+    with sql(same_ids, "shard_1") as cursor:
+        cursor.execute(
+            "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
+            (_classroom(same_ids, 9),),
+        )
+    before = oracle.snapshot(same_ids.dsns)
+
+    with pytest.raises(RefusedError, match=r"rows of it lie in shard_1 already: shard\.enrollments \(1\)"):
+        same_ids.carry("merge", "shard_2", "shard_1")
+
+    same_rows(before, oracle.snapshot(same_ids.dsns))
+
+
+def test_a_write_that_no_fence_kept_off_stops_the_move(same_ids: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*words: object) -> object:
+        with sql(same_ids, "shard_2") as cursor:
+            cursor.execute(
+                "UPDATE enrollments SET pathway = 'late' WHERE classroom_id = %s", (_classroom(same_ids, 9),)
+            )
+        return swap(*words)  # type: ignore[arg-type]
+
+    swap = move._swap
+    monkeypatch.setattr(move, "_swap", busy)
+    with pytest.raises(RefusedError, match=r"they changed since they were read: shard\.enrollments"):
+        same_ids.carry("merge", "shard_2", "shard_1")
+
+    assert _rows(same_ids, "master", "SELECT count(*) FROM archiver.moves") == [(0,)]
+    assert _rows(same_ids, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
+
+
+def test_a_half_moved_school_is_neither_archived_nor_restored(same_ids: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(move, "end", _broken)
+    with pytest.raises(CutoverError, match="cut off here"):
+        same_ids.carry("merge", "shard_2", "shard_1")
+
+    with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
+        same_ids.archive(9)
+    with pytest.raises(RefusedError, match="School 9 is half moved"):
+        same_ids.archive_together(9, 13)
+
+
+def _broken(*words: object) -> None:
+    raise CutoverError("cut off here")
+
+
+def test_shards_are_shown_with_what_lies_there(same_ids: World) -> None:
+    same_ids.carry("merge", "shard_2", "shard_1")
+    with same_ids.archiver() as archiver:
+        found = {one.name: one for one in holdings(archiver.place)}
+
+    assert [(name, one.tenants, one.merged_into) for name, one in found.items()] == [
+        ("shard_1", 8, None),
+        ("shard_2", 0, "shard_1"),
+        ("shard_3", 4, None),
+        ("shard_4", 4, None),
+    ]
+    assert all(one.rows and one.bytes for one in found.values())
+
+
+def _classroom(world: World, school: int) -> int:
+    return int(_rows(world, "master", f"SELECT min(id) FROM classrooms WHERE school_id = {school}")[0][0])
+
+
+def _write(world: World, shard: str) -> list[tuple[int, int]]:
+    """What a student of a merged school does next."""
+    with sql(world, shard) as cursor:
+        cursor.execute(
+            "WITH e AS (INSERT INTO enrollments (classroom_id, pathway, created_at, updated_at)"
+            "           VALUES (%s, 'since the merge', now(), now()) RETURNING id)"
+            " INSERT INTO lesson_enrollments (enrollment_id, created_at, updated_at) SELECT id, now(), now() FROM e"
+            " RETURNING enrollment_id, id",
+            (_classroom(world, 9),),
+        )
+        return cursor.fetchall()
+
+
+def _ids(world: World, shard: str, table: str) -> list[int]:
+    return [row[0] for row in _rows(world, shard, f"SELECT id FROM {table}")]
+
+
+def _rows(world: World, database: str, query: str) -> list[tuple[Any, ...]]:
+    with sql(world, database) as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()

@@ -16,6 +16,7 @@ from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
+from tests.torture.moves import MERGE, SPLIT, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.torture.year import killed as killed_year
 from tests.torture.year import year
@@ -52,6 +53,24 @@ def test_no_kill_of_a_whole_year_loses_a_row() -> None:
             seconds, how = time.monotonic() - began, f"at {instant:.1f} of {whole.seconds:.1f} s"
             ledger.add(str(chance), lost=lost, seconds=seconds, how=how)
             assert lost == 0, how
+
+
+def test_no_kill_of_a_move_loses_a_row(new_world: NewWorld, alike: str) -> None:
+    ledger = Ledger("kills-moves")
+    with alone(new_world, alike) as moved:
+        left = [
+            [number for number in _order(moments, 13) if f"{act} {number}" not in ledger.tried()]
+            for act, moments in zip((MERGE, SPLIT), moved.both(), strict=True)
+        ]
+        for numbers in zip_longest(*left):
+            moved.forget()
+            for act, number in zip((MERGE, SPLIT), numbers, strict=True):
+                began = time.monotonic()
+                if number is None:
+                    moved.moments(act)
+                else:
+                    moved.strike(act, number)
+                    ledger.add(f"{act} {number}", lost=0, seconds=time.monotonic() - began)
 
 
 def test_no_lost_link_loses_a_row(world: World) -> None:

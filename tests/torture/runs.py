@@ -24,16 +24,20 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.rewrap 13`, or for all."""
+    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.rewrap 13`, or for all; or
+    `shards.merge --from=shard_2 --into=shard_1`."""
 
     verb: str
     school: int
     depth: Depth
     others: tuple[int, ...] = ()  # of archive.all: the schools that go with it
+    shards: tuple[str, str] | None = None  # of a merge or split: from, into
 
     def __str__(self) -> str:
         if self.others:
             return f"archive.all --depth={self.depth.value}"
+        if self.shards:
+            return f"shards.{self.verb} {' '.join(self.shards)}"
         return f"{self.verb}.school {self.school} --depth={self.depth.value}"
 
 
@@ -78,7 +82,9 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     wire = Tripwire(die_at)
     wire.set_up()
     try:
-        if act.others:
+        if act.shards:
+            world.carry(act.verb, *act.shards)
+        elif act.others:
             world.archive_together(act.school, *act.others, depth=act.depth)
         elif act.verb == "archive":
             world.archive(act.school, depth=act.depth)
