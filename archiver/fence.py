@@ -1,4 +1,4 @@
-"""The inventory's command that keeps the application off a tenant while it is archived: the only door to a shell."""
+"""The inventory's command that keeps the application off a tenant meanwhile: the only door to a shell."""
 
 from __future__ import annotations
 

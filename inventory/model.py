@@ -222,7 +222,7 @@ class Environment:
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
     handover: Handover | None = None  # none: no night goes by the checklist of 2013
-    fence: Fence | None = None  # none: the application may write while a school is archived by itself
+    fence: Fence | None = None  # none: nothing keeps the application off one school that is archived or moved
     queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)

@@ -68,6 +68,8 @@ def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> Non
         noun = archiver.model.tenant.noun
         tell = teller(len(chosen(archiver.place, course)), partial(moving.moved_line, noun), alone=False)
         outcomes = carry(archiver, course, year, tell, kept_off=_in_maintenance(environment, archiver.fence))
+    if course.verb == MERGE:
+        say(f"Archives of {course.source} come back into {course.target} from now on.")
     settle(outcomes, moving.moved_summary(noun, course, outcomes), alone=False)
 
 

@@ -79,8 +79,8 @@ def chosen(place: Workplace, course: Course) -> list[Tenant]:
 def _refuse_words(place: Workplace, course: Course) -> None:
     for option, shard in (("from", course.source), ("into", course.target)):
         if shard not in place.shards:
-            there = ", ".join(place.shards) or "none"
-            raise UsageError(f"--{option}: expected a shard of the inventory ({there}), got {shard or 'nothing'!r}.")
+            there, got = ", ".join(place.shards) or "none", repr(shard) if shard else "nothing"
+            raise UsageError(f"--{option}: expected a shard of the inventory ({there}), got {got}.")
     if course.source == course.target:
         raise UsageError(f"--into: expected another shard than --from, got {course.target!r} twice.")
 

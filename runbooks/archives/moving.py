@@ -14,8 +14,9 @@ from runbooks.archives.telling import failure, size
 def moved_line(noun: str, outcome: Outcome) -> str:
     """One tenant's move, in a line."""
     who, move = f"{noun} {outcome.tenant_id}", outcome.move
-    if outcome.error or move is None:
-        return failure(who, outcome.error or RuntimeError("nobody knows why"))
+    if outcome.error:
+        return failure(who, outcome.error)
+    assert move is not None
     rows = sum(move.rows.values())
     return f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
 
@@ -27,13 +28,13 @@ def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
     text = f"{len(outcomes) - failed} of {len(outcomes)} {noun}s moved from {course.source} to {course.target}: "
-    return f"{text}{rows:,} rows" + (f"; {failed} FAILED, they are where they were" if failed else "")
+    return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 
 def holding_lines(noun: str, holdings: Iterable[Holding], half_moved: Iterable[Move]) -> Iterator[str]:
     """What lies where, and what was left half-way."""
-    row = "{:<12}  {:>8}  {:>14}  {:>8}  {}"
-    yield row.format("shard", f"{noun}s", "rows (about)", "size", "").rstrip()
+    row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
+    yield row.format("shard", f"{noun}s", "rows at last ANALYZE", "size", "").rstrip()
     for one in holdings:
         rows = "?" if one.rows is None else f"{one.rows:,}"
         note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
