@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,11 +70,22 @@ def chosen(place: Workplace, course: Course) -> list[Tenant]:
     half_way = {left.tenant_id for left in moves.unfinished(place.master) if left.course == course}
     there = [tenant for tenant in all_but(place.master, place.model.tenant, Exclude()) if tenant.shard == course.source]
     if course.verb == SPLIT:
-        last = moves.latest(place.master)
-        came = {one for one, way in last.items() if (way.source, way.target) == (course.target, course.source)}
-        there = [tenant for tenant in there if tenant.id in came]
+        came = came_from(moves.done(place.master))
+        there = [tenant for tenant in there if came.get(tenant.id) == course.target]
     left = of_ids(place.master, place.model.tenant, sorted(half_way - {tenant.id for tenant in there}))
     return sorted((*there, *left), key=lambda tenant: tenant.id)
+
+
+def came_from(done: Iterable[Move]) -> dict[int, str]:
+    """From which shard each tenant came to where it is; one that went back is where it was before it came."""
+    trails: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for one in done:
+        trail = trails[one.tenant_id]
+        if trail and trail[-1] == (one.target, one.source):
+            trail.pop()
+        else:
+            trail.append((one.source, one.target))
+    return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
 
 
 def _refuse_words(place: Workplace, course: Course) -> None:

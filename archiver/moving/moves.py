@@ -163,11 +163,6 @@ def unfinished(session: Session, tenant_ids: Collection[int] | None = None) -> t
     return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, wanted, wanted))
 
 
-def latest(session: Session) -> Mapping[int, Move]:
-    """Each tenant's last move that took effect."""
-    return {move.tenant_id: move for move in _read(session, "state = ANY(%s)", (list(DONE),))}
-
-
 def done(session: Session) -> tuple[Move, ...]:
     """Every move that took effect, oldest first."""
     return _read(session, "state = ANY(%s)", (list(DONE),))

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyrage import x25519
 
+from archiver.catalog import Part
 from archiver.moving import move
 from archiver.moving.numbered import numbered
 from archiver.moving.offsets import Region
@@ -45,6 +47,14 @@ def same_ids(new_world: NewWorld, alike: str, closed: Path) -> Iterator[World]:
         yield fenced(world, closed)
 
 
+@pytest.fixture
+def few(same_ids: World) -> World:
+    """The same, of which few schools are where they were: the others moved away, and left their rows behind."""
+    with sql(same_ids, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE id NOT IN (5, 9, 25)")  # of shards 1, 2 and 2
+    return same_ids
+
+
 # Rows whose number is none of the shard's: the class that stands beside it says so.
 KINDS = """
 INSERT INTO enrollment_activity_attemptables (enrollment_activity_id, attemptable_type, attemptable_id)
@@ -75,71 +85,90 @@ def test_four_shards_with_the_same_ids_become_one_and_four_again(same_ids: World
         assert all((after.sequences[database][name] or 0) >= (last or 0) for name, last in sequences.items())
 
 
-def test_ids_that_lie_apart_stay_as_they_are(world: World, closed: Path) -> None:
+def test_ids_that_lie_apart_stay_as_they_are_and_what_is_stored_is_encrypted(world: World, closed: Path) -> None:
     before = oracle.snapshot(world.dsns)
-    fenced(world, closed).carry("merge", "shard_2", "shard_1")
+    store = replace(world.environment.store, recipients=(str(x25519.Identity.generate().to_public()),))
+    sealed = replace(world, environment=replace(world.environment, store=store))
+    fenced(sealed, closed).carry("merge", "shard_2", "shard_1")
 
     assert set(oracle_moved.moved(world, "shard_2", "shard_1").values()) == {0}
     same_rows(oracle_moved.after_merging(world, before, "shard_2", "shard_1"), oracle.snapshot(world.dsns))
     assert list(closed.iterdir()) == []
+    assert _rows(world, "master", "SELECT bool_and(location LIKE '%.age') FROM archiver.moves") == [(True,)]
 
 
-def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_go_home(same_ids: World) -> None:
-    before = oracle.snapshot(same_ids.dsns)
-    same_ids.archive(9)
-    same_ids.carry("merge", "shard_2", "shard_1")
+def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_go_home(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    few.archive(9)
+    few.carry("merge", "shard_2", "shard_1")
 
-    same_ids.restore(9)
+    few.restore(9)
 
-    same_rows(oracle_moved.after_merging(same_ids, before, "shard_2", "shard_1"), oracle.snapshot(same_ids.dsns))
-    assert oracle_moved.moved(same_ids, "shard_2", "shard_1")[9] > 0
-    same_ids.carry("split", "shard_1", "shard_2")
-    same_rows(before, oracle.snapshot(same_ids.dsns))
-
-
-def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(same_ids: World) -> None:
-    before = oracle.snapshot(same_ids.dsns)
-    same_ids.archive(9)
-    same_ids.carry("merge", "shard_2", "shard_1")
-    same_ids.carry("split", "shard_1", "shard_2")
-
-    same_ids.restore(9)
-
-    same_rows(before, oracle.snapshot(same_ids.dsns))
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
+    assert oracle_moved.moved(few, "shard_2", "shard_1")[9] > 0
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_students_archived_before_a_merge_follow_the_school_that_stayed_live(same_ids: World) -> None:
-    before = oracle.snapshot(same_ids.dsns)
-    same_ids.archive(9, depth=Depth.STUDENTS)
-    same_ids.carry("merge", "shard_2", "shard_1")
+def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    few.archive(9)
+    few.carry("merge", "shard_2", "shard_1")
+    few.carry("split", "shard_1", "shard_2")
 
-    assert same_ids.plan(9).shard == "shard_1"
-    same_ids.restore(9)
+    few.restore(9)
 
-    same_rows(oracle_moved.after_merging(same_ids, before, "shard_2", "shard_1"), oracle.snapshot(same_ids.dsns))
+    same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(same_ids: World) -> None:
-    same_ids.carry("merge", "shard_2", "shard_1")
-    [[enrollment, lesson]] = _write(same_ids, "shard_1")
-    others = set(_ids(same_ids, "shard_2", "enrollments"))
+def test_students_archived_before_a_merge_follow_the_school_that_stayed_live(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    few.archive(9, depth=Depth.STUDENTS)
+    few.carry("merge", "shard_2", "shard_1")
 
-    same_ids.carry("split", "shard_1", "shard_2")
+    assert few.plan(9).shard == "shard_1"
+    few.restore(9)
+
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
+
+
+def test_shards_merged_one_into_the_next_are_split_in_turn_and_an_older_archive_follows(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    room = _classroom(few, 9)
+    few.archive(9)
+    few.carry("merge", "shard_2", "shard_1")
+    few.carry("merge", "shard_1", "shard_3")
+
+    few.restore(9, only=Part("classroom", room))
+    assert _rows(few, "shard_3", f"SELECT count(*) > 0 FROM enrollments WHERE classroom_id = {room}") == [(True,)]
+    few.restore(9)
+
+    few.carry("split", "shard_3", "shard_1")
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(few: World) -> None:
+    few.carry("merge", "shard_2", "shard_1")
+    [[enrollment, lesson]] = _write(few, "shard_1")
+    others = set(_ids(few, "shard_2", "enrollments"))
+
+    few.carry("split", "shard_1", "shard_2")
 
     [row] = _rows(
-        same_ids,
+        few,
         "shard_2",
         "SELECT l.id, e.id FROM enrollments e JOIN lesson_enrollments l"
         " ON l.enrollment_id = e.id WHERE e.pathway = 'since the merge'",
     )
     assert row[0] not in (lesson, None)
     assert row[1] not in {enrollment, *others}
-    [[next_id]] = _rows(same_ids, "shard_2", "SELECT nextval('enrollments_id_seq')")
+    [[next_id]] = _rows(few, "shard_2", "SELECT nextval('enrollments_id_seq')")
     assert next_id > row[1]
 
 
-def test_a_class_names_a_table_as_rails_has_it(same_ids: World) -> None:
-    with same_ids.archiver() as archiver:
+def test_a_class_names_a_table_as_rails_has_it(few: World) -> None:
+    with few.archiver() as archiver:
         columns = numbered(archiver.model, archiver.place.schema("shard_1"))["enrollment_activity_attemptables"]
         [value] = [one.moved(Identifier("id"), [(Region(0, 9, 100),)]) for one in columns if one.name == KIND_ID]
         query = SQL("SELECT attemptable_type, {} FROM (VALUES {}) r (attemptable_type, id)")
@@ -151,56 +180,54 @@ def test_a_class_names_a_table_as_rails_has_it(same_ids: World) -> None:
     assert [number for kind, number in found if kind not in kinds[:3]] == [3, 3, 3]
 
 
-def test_where_nothing_keeps_the_application_off_nothing_is_moved(same_ids: World) -> None:
-    before = oracle.snapshot(same_ids.dsns)
-    bare = replace(same_ids, environment=replace(same_ids.environment, fence=None))
+def test_where_nothing_keeps_the_application_off_nothing_is_moved(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    bare = replace(few, environment=replace(few.environment, fence=None))
 
     with pytest.raises(RefusedError, match="nothing keeps the application off them"):
         bare.carry("merge", "shard_2", "shard_1")
 
-    same_rows(before, oracle.snapshot(same_ids.dsns))
+    same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(same_ids: World) -> None:
-    with sql(same_ids, "shard_1") as cursor:
+def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(few: World) -> None:
+    with sql(few, "shard_1") as cursor:
         cursor.execute(
             "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
-            (_classroom(same_ids, 9),),
+            (_classroom(few, 9),),
         )
-    before = oracle.snapshot(same_ids.dsns)
+    before = oracle.snapshot(few.dsns)
 
     with pytest.raises(RefusedError, match=r"rows of it lie in shard_1 already: shard\.enrollments \(1\)"):
-        same_ids.carry("merge", "shard_2", "shard_1")
+        few.carry("merge", "shard_2", "shard_1")
 
-    same_rows(before, oracle.snapshot(same_ids.dsns))
+    same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_a_write_that_no_fence_kept_off_stops_the_move(same_ids: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_no_fence_kept_off_stops_the_move(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*words: object) -> object:
-        with sql(same_ids, "shard_2") as cursor:
-            cursor.execute(
-                "UPDATE enrollments SET pathway = 'late' WHERE classroom_id = %s", (_classroom(same_ids, 9),)
-            )
+        with sql(few, "shard_2") as cursor:
+            cursor.execute("UPDATE enrollments SET pathway = 'late' WHERE classroom_id = %s", (_classroom(few, 9),))
         return swap(*words)  # type: ignore[arg-type]
 
     swap = move._swap
     monkeypatch.setattr(move, "_swap", busy)
     with pytest.raises(RefusedError, match=r"they changed since they were read: shard\.enrollments"):
-        same_ids.carry("merge", "shard_2", "shard_1")
+        few.carry("merge", "shard_2", "shard_1")
 
-    assert _rows(same_ids, "master", "SELECT count(*) FROM archiver.moves") == [(0,)]
-    assert _rows(same_ids, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
+    assert _rows(few, "master", "SELECT count(*) FROM archiver.moves") == [(0,)]
+    assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
 
 
-def test_a_half_moved_school_is_neither_archived_nor_restored(same_ids: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_half_moved_school_is_neither_archived_nor_restored(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(move, "end", _broken)
     with pytest.raises(CutoverError, match="cut off here"):
-        same_ids.carry("merge", "shard_2", "shard_1")
+        few.carry("merge", "shard_2", "shard_1")
 
     with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
-        same_ids.archive(9)
+        few.archive(9)
     with pytest.raises(RefusedError, match="School 9 is half moved"):
-        same_ids.archive_together(9, 13)
+        few.archive_together(5, 9)
 
 
 def _broken(*words: object) -> None:

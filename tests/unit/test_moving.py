@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from archiver.catalog import resolve
+from archiver.moving.course import came_from
+from archiver.moving.moves import Move, State
 from archiver.moving.numbered import numbered
 from archiver.moving.offsets import Region, back, gaps
 from archiver.moving.whereabouts import Hop, Whereabouts
@@ -102,3 +104,42 @@ def test_an_archive_goes_the_ways_that_were_gone_since(
     since = datetime(2014, 1, day, tzinfo=UTC)
 
     assert known.hops(13, f"shard_{shard}", since, live=live) == expected
+
+
+@pytest.mark.parametrize(
+    ("ways", "expected"),
+    [
+        ([], None),
+        ([(2, 1)], "shard_2"),
+        ([(2, 1), (1, 2)], None),
+        ([(2, 1), (1, 3), (3, 1)], "shard_2"),
+        ([(2, 1), (1, 2), (2, 1)], "shard_2"),
+        ([(2, 1), (1, 3)], "shard_1"),
+    ],
+)
+def test_who_went_back_came_from_where_it_came_from_before(ways: list[tuple[int, int]], expected: str | None) -> None:
+    done = [moved(source=f"shard_{source}", target=f"shard_{target}") for source, target in ways]
+
+    assert came_from(done).get(13) == expected
+
+
+def moved(*, source: str, target: str) -> Move:
+    at = datetime(2014, 1, 1, tzinfo=UTC)
+    return Move(
+        id=1,
+        tenant_id=13,
+        year=2013,
+        verb="merge",
+        source=source,
+        target=target,
+        offsets=(),
+        state=State.MOVED,
+        location="",
+        size=0,
+        sha256="",
+        members={},
+        operator="",
+        host="",
+        started_at=at,
+        switched_at=at,
+    )
