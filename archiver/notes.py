@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from archiver.own_tables import ready
+from archiver.own_tables import read, ready
 from archiver.postgres import Session
 from archiver.records import Record, State
 from archiver.who import host, operator
@@ -79,13 +79,11 @@ def entries(
     """The log's entries that match what is given, oldest first; none where nothing was ever archived."""
     if not ready(session):
         return ()
-    names = [field.name for field in fields(Entry)]
     given = {"tenant_id": tenant_id, "year": year, "act": act or None}
     wanted = {name: value for name, value in given.items() if value is not None}
     condition = " AND ".join(["true", *(f"{name} = %s" for name in wanted)])
-    query = f"SELECT {', '.join(names)} FROM archiver.log WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
-    rows = session.rows(query, tuple(wanted.values()), doing="reading the log")
-    return tuple(Entry(**dict(zip(names, row, strict=True))) for row in rows)
+    rows = read(session, "log", Entry, f"WHERE {condition} ORDER BY id", tuple(wanted.values()))
+    return tuple(Entry(**row) for row in rows)
 
 
 def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 from archiver.postgres import SQL, Literal, Session
 
@@ -23,6 +26,14 @@ def ready(session: Session) -> bool:
     if row[0]:
         prepare(session)
     return bool(row[0])
+
+
+def read(session: Session, table: str, kind: type, rest: str, args: Sequence[object]) -> list[dict[str, Any]]:
+    """Rows of one of these tables, by the names of a dataclass' fields; `rest` is the query after the table's name."""
+    names = [field.name for field in fields(kind)]
+    query = f"SELECT {', '.join(names)} FROM archiver.{table} {rest}"  # noqa: S608 - all of it is the archiver's own words
+    rows = session.rows(query, args, doing=f"reading the {table}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _version(session: Session) -> str | None:

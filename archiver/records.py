@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from archiver import layout
 from archiver.catalog import Part
 from archiver.manifest import Manifest, Member
-from archiver.own_tables import ready
+from archiver.own_tables import read, ready
 from archiver.postgres import SQL, Identifier, Session
 from archiver.storage import Digests
 from archiver.tenants import Tenant
@@ -258,10 +258,8 @@ def _advance(session: Session, record: Record, state: State, **columns: object) 
 
 
 def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Record, ...]:
-    names = [field.name for field in fields(Record)]
-    query = f"SELECT {', '.join(names)} FROM archiver.records WHERE {condition} ORDER BY year DESC, tenant_id"  # noqa: S608 - both are this file's own words
-    rows = session.rows(query, args, doing="reading the records")
-    return tuple(_record(dict(zip(names, row, strict=True))) for row in rows)
+    rows = read(session, "records", Record, f"WHERE {condition} ORDER BY year DESC, tenant_id", args)
+    return tuple(map(_record, rows))
 
 
 def _record(row: dict[str, Any]) -> Record:

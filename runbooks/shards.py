@@ -10,12 +10,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver.moving import moves
-from archiver.moving.course import MERGE, SPLIT, carry, chosen
+from archiver.moving.carry import MERGE, SPLIT, carry, chosen, refuse_words
 from archiver.moving.moves import Course
 from archiver.moving.shown import holdings
 from archiver.setup import archiver as open_archiver
 from archiver.setup import workplace
-from inventory.model import Environment, Fence
+from errors import ExitCode
+from inventory.model import Environment
 from runbooks.archives import moving
 from runbooks.archives.forward import belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
@@ -54,12 +55,17 @@ def split(
 def show(context: Context, env: str = "") -> None:
     """Show what lies on each shard: schools, rows and bytes; which were merged, and what is half moved."""
     with workplace(load_environment(env, read_only=True), "shards.show") as place:
-        for line in moving.holding_lines(place.model.tenant.noun, holdings(place), moves.unfinished(place.master)):
+        noun, left = place.model.tenant.noun, moves.unfinished(place.master)
+        for line in moving.holding_lines(noun, holdings(place)):
             say(line)
+    if left:
+        raise Exit("\n".join(moving.half_moved_lines(noun, left)), code=ExitCode.FAILED)
+    say(f"No {noun} is half moved.")
 
 
 def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> None:
     environment = load_environment(env, yes_production=yes_production)
+    refuse_words(course, [database.name for database in environment.shards])
     if belongs_elsewhere(environment, here=here):
         ways: dict[str, str | bool] = {"from": course.source, "into": course.target}
         raise Exit(code=forward(environment, f"shards.{course.verb}", **ways))
@@ -67,15 +73,15 @@ def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> Non
     with open_archiver(environment, f"shards.{course.verb} {course.source} {course.target}") as archiver:
         noun = archiver.model.tenant.noun
         tell = teller(len(chosen(archiver.place, course)), partial(moving.moved_line, noun), alone=False)
-        outcomes = carry(archiver, course, year, tell, kept_off=_in_maintenance(environment, archiver.fence))
+        outcomes = carry(archiver, course, year, tell, kept_off=partial(_in_maintenance, environment))
     if course.verb == MERGE:
         say(f"Archives of {course.source} come back into {course.target} from now on.")
     settle(outcomes, moving.moved_summary(noun, course, outcomes), alone=False)
 
 
-def _in_maintenance(environment: Environment, fence: Fence | None) -> bool:
-    """Whether the application answers nobody, which is asked where no fence can keep it off."""
-    return fence is None and Web().get(HttpGet(url=environment.app.url)).code == maintenance.ON
+def _in_maintenance(environment: Environment) -> bool:
+    """Whether the application answers nobody."""
+    return Web().get(HttpGet(url=environment.app.url)).code == maintenance.ON
 
 
 namespace = Collection("shards", merge, split, show)

@@ -16,8 +16,8 @@ from archiver.catalog import Part
 from archiver.keeping.rewrap import Rewrapped, rewrap
 from archiver.loading import restore_plan
 from archiver.loading.restore_plan import Plan
-from archiver.moving.course import Outcome as Carried
-from archiver.moving.course import carry
+from archiver.moving.carry import Outcome as Carried
+from archiver.moving.carry import carry
 from archiver.moving.moves import Course
 from archiver.moving.whereabouts import shard_of
 from archiver.records import Order

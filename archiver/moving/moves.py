@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -13,7 +13,7 @@ from archiver import layout
 from archiver.catalog import SHARD
 from archiver.manifest import Manifest, Member
 from archiver.moving.offsets import Offsets, Region
-from archiver.own_tables import ready
+from archiver.own_tables import read, ready
 from archiver.postgres import Session
 from archiver.records import Record
 from archiver.storage import Digests
@@ -194,10 +194,7 @@ def _by_id(session: Session, move_id: int) -> Move:
 
 
 def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Move, ...]:
-    names = [field.name for field in fields(Move)]
-    query = f"SELECT {', '.join(names)} FROM archiver.moves WHERE {condition} ORDER BY id"  # noqa: S608 - both are this file's own words
-    rows = session.rows(query, args, doing="reading the moves")
-    return tuple(_move(dict(zip(names, row, strict=True))) for row in rows)
+    return tuple(map(_move, read(session, "moves", Move, f"WHERE {condition} ORDER BY id", args)))
 
 
 def _move(row: dict[str, Any]) -> Move:

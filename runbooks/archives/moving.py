@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from archiver.moving.course import Outcome
+from archiver.moving.carry import Outcome
 from archiver.moving.moves import Course, Move
 from archiver.moving.offsets import Offsets
 from archiver.moving.shown import Holding
@@ -31,14 +31,18 @@ def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 
-def holding_lines(noun: str, holdings: Iterable[Holding], half_moved: Iterable[Move]) -> Iterator[str]:
-    """What lies where, and what was left half-way."""
+def holding_lines(noun: str, holdings: Iterable[Holding]) -> Iterator[str]:
+    """What lies where."""
     row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
     yield row.format("shard", f"{noun}s", "rows at last ANALYZE", "size", "").rstrip()
     for one in holdings:
         rows = "?" if one.rows is None else f"{one.rows:,}"
         note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
         yield row.format(one.name, f"{one.tenants:,}", rows, size(one.bytes), note).rstrip()
+
+
+def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
+    """What was left half-way."""
     for move in half_moved:
         yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.course.command}"
 

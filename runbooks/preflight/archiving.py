@@ -21,8 +21,23 @@ ARCHIVING, OPEN_AGAIN = "archiving.run", "maintenance.off"  # steps
 
 def catalog(tonight: Tonight, host: Host) -> Precondition:
     """The catalog of tables knows the live schema."""
-    command = tool_command(tonight.environment, "archive.check-catalog")
-    look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
+    return Precondition(
+        check=_says(tonight, host, "archive.check-catalog", "the catalog knows every table of the live schema"),
+        advice="inv archive.check-catalog tells more; the catalog is in inventory/.",
+    )
+
+
+def none_half_moved(tonight: Tonight, host: Host) -> Precondition:
+    """No school lies in two shards, which would stop archiving."""
+    return Precondition(
+        check=_says(tonight, host, "shards.show", "no school is half moved from shard to shard"),
+        advice="The command that it names ends the move.",
+    )
+
+
+def _says(tonight: Tonight, host: Host, task: str, title: str) -> Check:
+    """A task of this tool ends well there; what it says last."""
+    look = RemoteCommand(host=host.name, command=tool_command(tonight.environment, task), timeout=PATIENCE)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         (reading,) = readings
@@ -30,8 +45,7 @@ def catalog(tonight: Tonight, host: Host) -> Precondition:
             return fails("; ".join((reading.error.strip() or complaint(str(look), reading)).splitlines()))
         return holds((reading.text.strip().splitlines() or ["it said nothing"])[-1])
 
-    check = Check(title="the catalog knows every table of the live schema", looks=(look,), judge=judge)
-    return Precondition(check=check, advice="inv archive.check-catalog tells more; the catalog is in inventory/.")
+    return Check(title=title, looks=(look,), judge=judge)
 
 
 def window(tonight: Tonight, host: Host, steps: Sequence[Step]) -> tuple[Precondition, ...]:

@@ -31,4 +31,5 @@ def _on(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Iterator[Precond
         yield disks.room(tonight, host)
     if Role.DEBUG in host.roles:
         yield archiving.catalog(tonight, host)
+        yield archiving.none_half_moved(tonight, host)
         yield from archiving.window(tonight, host, steps)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from archiver.catalog import resolve
-from archiver.moving.course import came_from
+from archiver.moving.carry import came_from
 from archiver.moving.moves import Move, State
 from archiver.moving.numbered import numbered
 from archiver.moving.offsets import Region, back, gaps

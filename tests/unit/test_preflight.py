@@ -71,6 +71,8 @@ def judged(which: Precondition, *readings: Reading, now: datetime = EVENING) -> 
         ("debug", "clock", Reading(text=f"{EVENING.timestamp() + 31:.0f}"), FAILS, "its clock is 31 s ahead of ours"),
         ("debug", "clock", Reading(text="soon"), UNSEEN, "expected seconds since 1970, got 'soon'"),
         ("debug", "catalog", Reading(text="5 tables\nIt knows all.\n"), HOLDS, "It knows all."),
+        ("debug", "half moved", Reading(text="shard_1\nNo school is half moved.\n"), HOLDS, "No school is half moved."),
+        ("debug", "half moved", Reading(code=10, error="school 9 is half moved"), FAILS, "school 9 is half moved"),
         ("debug", "catalog", Reading(code=10, error="unknown:\n  - pets"), FAILS, "unknown:;   - pets"),
         ("master on db-master", "system identifier", Reading(rows=((7, False, 180_006),)), HOLDS, "18.6"),
         ("master on db-master", "system identifier", Reading(rows=((8, False, 180_006),)), FAILS, "is 8, expected 7"),
@@ -225,7 +227,7 @@ def test_what_is_in_order_lets_the_night_begin(theatre: Theatre) -> None:
 
     disks = [line for line in theatre.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert theatre.screen.lines[-1] == "Preflight: 50 of 55 preconditions hold, 5 to be looked at."
+    assert theatre.screen.lines[-1] == "Preflight: 51 of 56 preconditions hold, 5 to be looked at."
     assert next(iter(theatre.shelf.texts)).startswith("preflight/")
 
 

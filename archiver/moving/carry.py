@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,25 +41,23 @@ class Outcome:
 Tell = Callable[[Outcome], None]
 
 
-def carry(archiver: Archiver, course: Course, year: int, tell: Tell, *, kept_off: bool = False) -> list[Outcome]:
+def carry(
+    archiver: Archiver, course: Course, year: int, tell: Tell, *, kept_off: Callable[[], bool] = lambda: False
+) -> list[Outcome]:
     """Moves all tenants of a merge or of a split, one by one; one that fails stays where it is, the others go on.
 
-    What an earlier run of the same course left half-way is settled first. `kept_off` says that the application is off
-    all tenants; else the fence keeps it off each. `tell` hears of each tenant as it ends.
+    What an earlier run of the same course left half-way is settled first. The fence keeps the application off each;
+    where there is none, `kept_off` is asked whether it is off all of them. `tell` hears of each tenant as it ends.
     """
     place = archiver.place
-    _refuse_words(place, course)
-    if archiver.fence is None and not kept_off:
-        raise RefusedError(
-            f"Moving live {place.model.tenant.noun}s refused: nothing keeps the application off them.",
-            hint="Name a `fence` in the inventory, or switch maintenance mode on.",
-        )
+    refuse_words(course, place.shards)
+    _refuse_live(archiver, kept_off)
     completeness.prove(place)
     with held([Lock(place.master, _ALONE)]):
         _begin(place, course)
         outcomes = []
         for tenant in chosen(place, course):
-            outcomes.append(_attempt(archiver, tenant, course, year, kept_off=kept_off))
+            outcomes.append(_attempt(archiver, tenant, course, year, kept_off))
             tell(outcomes[-1])
     return outcomes
 
@@ -88,10 +86,11 @@ def came_from(done: Iterable[Move]) -> dict[int, str]:
     return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
 
 
-def _refuse_words(place: Workplace, course: Course) -> None:
+def refuse_words(course: Course, shards: Collection[str]) -> None:
+    """UsageError unless it leads from one shard to another one."""
     for option, shard in (("from", course.source), ("into", course.target)):
-        if shard not in place.shards:
-            there, got = ", ".join(place.shards) or "none", repr(shard) if shard else "nothing"
+        if shard not in shards:
+            there, got = ", ".join(shards) or "none", repr(shard) if shard else "nothing"
             raise UsageError(f"--{option}: expected a shard of the inventory ({there}), got {got}.")
     if course.source == course.target:
         raise UsageError(f"--into: expected another shard than --from, got {course.target!r} twice.")
@@ -133,10 +132,11 @@ def _refuse_merged(place: Workplace, course: Course) -> None:
         )
 
 
-def _attempt(archiver: Archiver, tenant: Tenant, course: Course, year: int, *, kept_off: bool) -> Outcome:
+def _attempt(archiver: Archiver, tenant: Tenant, course: Course, year: int, kept_off: Callable[[], bool]) -> Outcome:
     began = time.monotonic()
     try:
-        with _kept(archiver, tenant, course, kept_off=kept_off), work_folder(archiver.work) as work:
+        with _kept(archiver, tenant, course), work_folder(archiver.work) as work:
+            _refuse_live(archiver, kept_off)
             left = _settled(archiver, tenant, course)
             moved = left or move(archiver, tenant, course, year, work)
         return Outcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved)
@@ -146,11 +146,20 @@ def _attempt(archiver: Archiver, tenant: Tenant, course: Course, year: int, *, k
 
 
 @contextmanager
-def _kept(archiver: Archiver, tenant: Tenant, course: Course, *, kept_off: bool) -> Iterator[None]:
+def _kept(archiver: Archiver, tenant: Tenant, course: Course) -> Iterator[None]:
     """Keeps everybody else and the application off a tenant while the block runs."""
-    noun, fence = archiver.model.tenant.noun, None if kept_off else archiver.fence
-    with archiver.place.keeping(noun, tenant.id, course.source, course.target), fenced(fence, noun, tenant.id):
+    noun = archiver.model.tenant.noun
+    with archiver.place.keeping(noun, tenant.id, course.source, course.target), fenced(archiver.fence, noun, tenant.id):
         yield
+
+
+def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
+    """RefusedError where nothing keeps the application off."""
+    if archiver.fence is None and not kept_off():
+        raise RefusedError(
+            f"Moving live {archiver.model.tenant.noun}s refused: nothing keeps the application off them.",
+            hint="Name a `fence` in the inventory, or switch maintenance mode on.",
+        )
 
 
 def _settled(archiver: Archiver, tenant: Tenant, course: Course) -> Move | None:
