@@ -55,7 +55,7 @@ def split(
 def show(context: Context, env: str = "") -> None:
     """Show what lies on each shard: schools, rows and bytes; which were merged, and what is half moved."""
     with workplace(load_environment(env, read_only=True), "shards.show") as place:
-        noun, left = place.model.tenant.noun, moves.unfinished(place.master)
+        noun, left = place.model.tenant.noun, moves.half_moved(place.master)
         for line in moving.holding_lines(noun, holdings(place)):
             say(line)
     if left:

@@ -165,7 +165,7 @@ def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
 def _settled(archiver: Archiver, tenant: Tenant, course: Course) -> Move | None:
     """What an earlier run left of a tenant: its move, where only the source was to be emptied; else none is left."""
     for left in moves.unfinished(archiver.place.master, [tenant.id]):
-        if left.course != course:
+        if left.half_way and left.course != course:
             moves.refuse_half_moved(archiver.place.master, archiver.model.tenant.noun, [tenant.id])
         if left.state is State.SWITCHED:
             end(archiver, left)

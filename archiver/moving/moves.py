@@ -80,6 +80,11 @@ class Move:
             if (table := layout.table_of(name)).database == SHARD
         }
 
+    @property
+    def half_way(self) -> bool:
+        """Whether rows may lie in both shards."""
+        return self.state in (State.LOADING, State.SWITCHED)
+
 
 DONE = (State.SWITCHED.value, State.MOVED.value)  # master names the target
 
@@ -170,11 +175,16 @@ def done(session: Session) -> tuple[Move, ...]:
 
 def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) -> None:
     """RefusedError where a move of one of these was cut off: its rows may lie in two shards."""
-    for move in unfinished(session, tenant_ids):
+    for move in half_moved(session, tenant_ids):
         raise RefusedError(
             f"{noun.capitalize()} {move.tenant_id} is half moved from {move.source} to {move.target}.",
             hint=f"End that first: {move.course.command}",
         )
+
+
+def half_moved(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
+    """Those of them whose rows may lie in two shards."""
+    return tuple(move for move in unfinished(session, tenant_ids) if move.half_way)
 
 
 def offsets_of(told: Sequence[Sequence[int]]) -> Offsets:
