@@ -16,7 +16,7 @@ from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
-from tests.torture.moves import MERGE, SPLIT, alone
+from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.torture.year import killed as killed_year
 from tests.torture.year import year
@@ -56,21 +56,13 @@ def test_no_kill_of_a_whole_year_loses_a_row() -> None:
 
 
 def test_no_kill_of_a_move_loses_a_row(new_world: NewWorld, alike: str) -> None:
-    ledger = Ledger("kills-moves")
-    with alone(new_world, alike) as moved:
-        left = [
-            [number for number in _order(moments, 13) if f"{act} {number}" not in ledger.tried()]
-            for act, moments in zip((MERGE, SPLIT), moved.both(), strict=True)
-        ]
-        for numbers in zip_longest(*left):
-            moved.forget()
-            for act, number in zip((MERGE, SPLIT), numbers, strict=True):
-                began = time.monotonic()
-                if number is None:
-                    moved.moments(act)
-                else:
-                    moved.strike(act, number)
-                    ledger.add(f"{act} {number}", lost=0, seconds=time.monotonic() - began)
+    with alone(new_world, alike) as world:
+        _every_move(world, Kill(world), Ledger("kills-moves"))
+
+
+def test_no_lost_link_of_a_move_loses_a_row(new_world: NewWorld, alike: str) -> None:
+    with alone(new_world, alike) as world, behind_a_wire(world) as cut:
+        _every_move(world, cut, Ledger("cuts-moves"))
 
 
 def test_no_lost_link_loses_a_row(world: World) -> None:
@@ -118,6 +110,23 @@ def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: L
         for each in matrix.round(archive_at, restore_at):
             ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
             assert each.lost == 0, each
+
+
+def _every_move(world: World, blow: Blow, ledger: Ledger) -> None:
+    moved = Moved(world, blow)
+    left = [
+        [number for number in _order(moments, 13) if f"{act} {number}" not in ledger.tried()]
+        for act, moments in zip((MERGE, SPLIT), moved.both(), strict=True)
+    ]
+    for numbers in zip_longest(*left):
+        moved.forget()
+        for act, number in zip((MERGE, SPLIT), numbers, strict=True):
+            began = time.monotonic()
+            if number is None:
+                moved.moments(act)
+            else:
+                moved.strike(act, number)
+                ledger.add(f"{act} {number}", lost=0, seconds=time.monotonic() - began)
 
 
 def _order(moments: Sequence[str], seed: int) -> list[int]:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from archiver.catalog import resolve
-from archiver.moving.carry import came_from
-from archiver.moving.moves import Move, State
+from archiver.moving.carry import Outcome, came_from
+from archiver.moving.moves import Course, Move, State
 from archiver.moving.numbered import numbered
 from archiver.moving.offsets import Region, back, gaps
 from archiver.moving.whereabouts import Hop, Whereabouts
 from archiver.schema import ForeignKey, Schema
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from runbooks.archives import moving
 from tests.schemas import database
 
 AFTER = ForeignKey(name="marks_after_fkey", columns=("after",), target="steps", target_columns=("id",))
@@ -143,3 +144,16 @@ def moved(*, source: str, target: str) -> Move:
         started_at=at,
         switched_at=at,
     )
+
+
+def test_a_move_and_what_is_left_of_it_are_told() -> None:
+    done = replace(moved(source="shard_2", target="shard_1"), offsets=(Region(0, 9, 1_000), Region(9, 12, 2_000)))
+    course = Course(verb="merge", source="shard_2", target="shard_1")
+
+    told = moving.moved_line("school", Outcome(tenant_id=13, seconds=0.5, move=done))
+    assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
+    assert moving.moved_summary("school", course, []) == (
+        "Nothing to do: no school on shard_2 is to be moved to shard_1."
+    )
+    [left] = moving.half_moved_lines("school", [replace(done, state=State.LOADING)])
+    assert left == "school 13 is half moved (loading); to end that: inv shards.merge --from=shard_2 --into=shard_1"
