@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from archiver.moving.move import move
 from archiver.moving.moves import Course, Move, State
 from archiver.moving.reserve import reserved
 from archiver.moving.settle import end, withdraw
-from archiver.moving.whereabouts import regions
+from archiver.moving.whereabouts import Hop, regions, whereabouts
 from archiver.tenants import Exclude, Tenant, all_but, of_ids
 from archiver.workplace import Workplace
 from errors import CutoverError, RefusedError, UsageError
@@ -68,21 +68,22 @@ def chosen(place: Workplace, course: Course) -> list[Tenant]:
     half_way = {left.tenant_id for left in moves.unfinished(place.master) if left.course == course}
     there = [tenant for tenant in all_but(place.master, place.model.tenant, Exclude()) if tenant.shard == course.source]
     if course.verb == SPLIT:
-        came = came_from(moves.done(place.master))
+        came = came_from(whereabouts(place.master).tenants)
         there = [tenant for tenant in there if came.get(tenant.id) == course.target]
     left = of_ids(place.master, place.model.tenant, sorted(half_way - {tenant.id for tenant in there}))
     return sorted((*there, *left), key=lambda tenant: tenant.id)
 
 
-def came_from(done: Iterable[Move]) -> dict[int, str]:
+def came_from(gone: Mapping[int, Sequence[Hop]]) -> dict[int, str]:
     """From which shard each tenant came to where it is; one that went back is where it was before it came."""
     trails: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for one in done:
-        trail = trails[one.tenant_id]
-        if trail and trail[-1] == (one.target, one.source):
-            trail.pop()
-        else:
-            trail.append((one.source, one.target))
+    for tenant_id, hops in gone.items():
+        trail = trails[tenant_id]
+        for hop in hops:
+            if trail and trail[-1] == (hop.target, hop.source):
+                trail.pop()
+            else:
+                trail.append((hop.source, hop.target))
     return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
 
 

@@ -168,11 +168,6 @@ def unfinished(session: Session, tenant_ids: Collection[int] | None = None) -> t
     return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, wanted, wanted))
 
 
-def done(session: Session) -> tuple[Move, ...]:
-    """Every move that took effect, oldest first."""
-    return _read(session, "state = ANY(%s)", (list(DONE),))
-
-
 def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) -> None:
     """RefusedError where a move of one of these was cut off: its rows may lie in two shards."""
     for move in half_moved(session, tenant_ids):

@@ -57,10 +57,8 @@ def whereabouts(master: Session) -> Whereabouts:
     if not ready(master):
         return Whereabouts()
     gone: dict[int, list[Hop]] = defaultdict(list)
-    for move in moves.done(master):
-        if move.switched_at is not None:
-            hop = Hop(source=move.source, target=move.target, offsets=move.offsets, at=move.switched_at)
-            gone[move.tenant_id].append(hop)
+    for tenant_id, source, target, offsets, at in master.rows(_GONE, (list(moves.DONE),), doing="reading the moves"):
+        gone[tenant_id].append(Hop(source=source, target=target, offsets=moves.offsets_of(offsets), at=at))
     rows = master.rows("SELECT shard, lies_in, since FROM archiver.aliases", doing="reading the aliases")
     aliases = {
         shard: Hop(source=shard, target=target, offsets=regions(master, shard, target), at=since, alias=True)
@@ -106,3 +104,8 @@ def shards_of(place: Workplace, several: Sequence[Record]) -> dict[int, str]:
         )
         for record in several
     }
+
+
+_GONE = """
+SELECT tenant_id, source, target, offsets, switched_at FROM archiver.moves WHERE state = ANY(%s) ORDER BY id
+"""

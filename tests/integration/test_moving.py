@@ -219,7 +219,26 @@ def test_a_write_that_no_fence_kept_off_stops_the_move(few: World, monkeypatch: 
     assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
 
 
+def test_a_row_that_comes_after_the_proof_stays_and_is_named(
+    few: World, closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*words: object) -> None:
+        point(*words)  # type: ignore[arg-type]
+        assert [path.name for path in closed.iterdir()] == ["9"]
+        _write(few, "shard_2")
+
+    point = move._point
+    monkeypatch.setattr(move, "_point", late)
+    with pytest.raises(RefusedError, match=r"its rows there are not those that were moved: .*shard\.enrollments \("):
+        few.carry("merge", "shard_2", "shard_1")
+
+    assert _rows(few, "shard_2", "SELECT count(*) FROM enrollments WHERE pathway = 'since the merge'") == [(1,)]
+    assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_1",)]
+    assert list(closed.iterdir()) == []
+
+
 def test_a_half_moved_school_is_neither_archived_nor_restored(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.archive(9, depth=Depth.STUDENTS, year=2012)
     monkeypatch.setattr(move, "end", _broken)
     with pytest.raises(CutoverError, match="cut off here"):
         few.carry("merge", "shard_2", "shard_1")
@@ -228,6 +247,8 @@ def test_a_half_moved_school_is_neither_archived_nor_restored(few: World, monkey
         few.archive(9)
     with pytest.raises(RefusedError, match="School 9 is half moved"):
         few.archive_together(5, 9)
+    with pytest.raises(RefusedError, match="School 9 is half moved"):
+        few.restore(9)
 
 
 def _broken(*words: object) -> None:

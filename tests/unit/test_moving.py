@@ -119,9 +119,9 @@ def test_an_archive_goes_the_ways_that_were_gone_since(
     ],
 )
 def test_who_went_back_came_from_where_it_came_from_before(ways: list[tuple[int, int]], expected: str | None) -> None:
-    done = [moved(source=f"shard_{source}", target=f"shard_{target}") for source, target in ways]
+    gone = {13: [hop(source, target, 1) for source, target in ways]}
 
-    assert came_from(done).get(13) == expected
+    assert came_from(gone).get(13) == expected
 
 
 def moved(*, source: str, target: str) -> Move:
