@@ -78,14 +78,22 @@ class Source(Protocol):
 def parse_dsn(dsn: str) -> dict[str, str]:
     """The libpq keywords of a DSN or URL; UsageError where it is none, or holds a password."""
     try:
-        found: dict[str, str] = psycopg2.extensions.parse_dsn(dsn)
-    except psycopg2.Error:
+        found = keywords(dsn)
+    except ValueError:
         hint = 'Example: --dsn="host=db.example.com dbname=shop user=ann", or --dsn="service=shop"'
         raise UsageError("--dsn: expected what libpq understands, got something else.", hint=hint) from None
     if any("password" in word for word in found):
         hint = "Take it out there, and change it: the shell remembers what was typed."
         raise UsageError("--dsn: expected ~/.pgpass or a service file to hold the password, got one here.", hint=hint)
     return found
+
+
+def keywords(address: str) -> dict[str, str]:
+    """The libpq keywords of a DSN or URL, a password among them; ValueError, without its words, where it is none."""
+    try:
+        return dict(psycopg2.extensions.parse_dsn(address))
+    except psycopg2.Error:
+        raise ValueError("libpq does not understand it") from None
 
 
 def connect(connection: Mapping[str, str], *, name: str) -> Session:

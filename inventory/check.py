@@ -8,6 +8,7 @@ from datetime import date
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from inventory.check_platforms import database_mistakes, heroku_mistakes
 from inventory.model import FENCED, Environment, Role
 from inventory.parse import shown
 
@@ -22,6 +23,8 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _roles,
         _addresses,
         _databases,
+        database_mistakes,
+        heroku_mistakes,
         _secrets,
         _recipients,
         _warehouse,

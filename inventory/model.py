@@ -9,6 +9,7 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from errors import UsageError
+from inventory.platforms import Heroku
 
 
 class Role(Enum):
@@ -45,7 +46,8 @@ class Database:
 
     name: str = ""  # the inventory's name, taken from the key; `schools.shard` says the same word
     host: str  # the inventory name of its server
-    connection: Mapping[str, str]  # libpq keywords, never a password
+    connection: Mapping[str, str] = field(default_factory=dict)  # libpq keywords, never a password
+    config_var: str | None = None  # of the Heroku app, holds the address; none: the connection says it
     system_identifier: int | None = None  # PostgreSQL's own, by which the right server is known; none: any will do
     data_directory: str | None = None  # on its host; none: nobody looks whether VACUUM FULL has room
     backup_directory: str | None = None  # on its host; none: nobody looks whether a backup has room
@@ -222,6 +224,7 @@ class Environment:
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
     handover: Handover | None = None  # none: no night goes by the checklist of 2013
+    heroku: Heroku | None = None  # none: the inventory itself says where each database is
     fence: Fence | None = None  # none: nothing keeps the application off one school that is archived or moved
     queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)

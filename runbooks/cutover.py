@@ -13,6 +13,7 @@ from invoke.context import Context
 from archiver import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
+from platforms import heroku
 from runbooks import alone
 from runbooks.engine.console import say
 from runbooks.engine.giving_up import Payments
@@ -95,7 +96,7 @@ def run(
 ) -> None:
     """The whole night: sixteen steps, each done, proven and journalled; `--checklist=2013` is that of another year."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run, databases=not dry_run)
     plan = plan_of(environment, day, checklist)
     if dry_run:
         night.run_dry(environment, plan)
@@ -115,7 +116,7 @@ def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: s
 def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
     """The checklist as Markdown, with every host, command and proof."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True)
+    environment = load_environment(env, read_only=True, databases=False)
     say(redactor_for(environment).clean(rendered(plan_of(environment, day, checklist))))
 
 
@@ -123,7 +124,7 @@ def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = 
 def status(context: Context, date: str = "", follow: bool = False, checklist: str = "", env: str = "") -> None:
     """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True)
+    environment = load_environment(env, read_only=True, databases=False)
     show = watching.follow_status if follow else watching.show_status
     show(environment, plan_at(environment, day, checklist))
 
@@ -132,7 +133,7 @@ def status(context: Context, date: str = "", follow: bool = False, checklist: st
 def report(context: Context, date: str = "", to: str = "", checklist: str = "", env: str = "") -> None:
     """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True)
+    environment = load_environment(env, read_only=True, databases=False)
     watching.write_report(environment, plan_at(environment, day, checklist), to)
 
 
@@ -194,7 +195,7 @@ def abort(
 def approve(context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False) -> None:
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
+    environment = load_environment(env, yes_production=yes_production, databases=False)
     night.approve(environment, plan_at(environment, day, checklist), night.cast(environment))
 
 
@@ -231,7 +232,12 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
             pay=f"inv cutover.pay --date={day} --env={environment.name}",
             approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
-            notes=(archiving.scope(tonight), *backups.loss(tonight), *how_to_type(environment)),
+            notes=(
+                archiving.scope(tonight),
+                *backups.loss(tonight),
+                *heroku.sources(environment),
+                *how_to_type(environment),
+            ),
             steps=steps,
             preflight=subjects(tonight, steps),
             invariants=(warehouse.at_most_one_etl(tonight),),

@@ -23,6 +23,8 @@ from errors import CutoverError, ExitCode, UsageError
 from inventory.load import load
 from inventory.model import Environment
 from inventory.parse import as_date, as_span
+from platforms.heroku import with_databases
+from runbooks.engine.clock import SystemClock
 from runbooks.engine.redactor import redactor_for
 
 DEFAULT_ENVIRONMENT = "rehearsal"
@@ -130,16 +132,20 @@ def parse_span(text: str, option: str) -> timedelta:
     return span
 
 
-def load_environment(env: str, *, yes_production: bool = False, read_only: bool = False) -> Environment:
+def load_environment(
+    env: str, *, yes_production: bool = False, read_only: bool = False, databases: bool = True
+) -> Environment:
     """The environment of that name; without one that of CUTOVER_ENV, else the rehearsal.
 
-    Production is opened for acting only with the explicit word; what only reads sets `read_only`. Raises UsageError.
+    Production is opened for acting only with the explicit word; what only reads sets `read_only`. Where a platform says
+    where the databases are, it is asked now; what asks no database sets `databases` to False. Raises UsageError, and
+    CutoverError where the platform does not tell.
     """
     environment = load(env or os.environ.get("CUTOVER_ENV") or DEFAULT_ENVIRONMENT)
     if environment.production and not (yes_production or read_only):
         hint = "If you mean it, add the explicit word: --yes-production"
         raise UsageError(f"{environment.name} is a production environment, and this would act on it.", hint=hint)
-    return environment
+    return with_databases(environment, SystemClock().wait) if databases else environment
 
 
 def _help_of(body: Callable[..., None], words: Mapping[str, str]) -> dict[str, str]:

@@ -154,8 +154,8 @@ def _unknown_placeholders(tonight: Tonight, path: str, text: str, step: Step) ->
 
 
 def _of_database(database: Database) -> dict[str, str]:
-    # A service file names the database too, but on the machine that holds it.
-    name = database.connection.get("dbname")
+    # A service file or a config var names the database too: the one on the machine that holds it, the other only later.
+    name = None if database.config_var else database.connection.get("dbname")
     return {"database": database.name} | ({"dbname": name} if name else {})
 
 

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests import web
 
 
 @dataclass
@@ -27,7 +29,7 @@ def serving() -> Iterator[Inbox]:
     """A server while the block runs."""
     inbox = Inbox()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(web.Quiet, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if inbox.hangs:
@@ -37,17 +39,9 @@ def serving() -> Iterator[Inbox]:
             self.send_response(inbox.status)
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's word
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    inbox.url = f"http://127.0.0.1:{server.server_port}/hook-s3cr3t"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield inbox
-    finally:
-        inbox.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with web.serving(Handler) as address:
+        inbox.url = f"{address}/hook-s3cr3t"
+        try:
+            yield inbox
+        finally:
+            inbox.closing.set()

@@ -57,7 +57,7 @@ def estimate(
         found, samples = sizes.read(place), rates.recorded(place.master)
         in_sets = goes_in_sets(place)
     if measure or not samples:
-        load_environment(env, yes_production=yes_production)
+        load_environment(env, yes_production=yes_production, databases=False)
         if belongs_elsewhere(environment, here=here):
             raise Exit(code=forward(environment, PURPOSE, top=top, date=date, measure=True, json=json))
         samples = _measured(environment, found.tenants)

@@ -83,6 +83,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("address: debug.rehearsal,", "", "hosts/debug/address: expected a string, got nothing"),
         ("{host: db-shard-4,", "{host: db-shard-9,", "databases/shard_4/host: expected a host with the role database"),
         ("{host: db-shard-4,", "{host: db-shard-3,", "databases/shard_4/host: expected a server of its own"),
+        (
+            "connection: {host: db-shard-4.rehearsal, dbname: apangea, user: apangea}",
+            "",
+            "databases/shard_4: expected a connection or a config_var, got neither",
+        ),
         ("dbname: scratch,", "password: x,", "scratch/connection/password: expected ~/.pgpass or a service file"),
         (
             "prefix: rehearsal}",
@@ -112,6 +117,20 @@ def test_unknown_environment_names_those_that_exist() -> None:
                 ("variable: X", "queue/broker: expected a string, got nothing"),
                 ("broker: 'redis://queue', variable: X, file: y", "queue: expected variable or file to hold"),
                 ("broker: 'redis://queue', password: x", "queue/password: expected one of broker, file, variable"),
+            )
+        ),
+        *(
+            ("store: {", f"{bad}\nstore: {{", expected)
+            for bad, expected in (
+                ("heroku: {app: x}", "heroku: expected a database with a config_var, got none"),
+                ("heroku: {app: x, endpoint: 'http://api.heroku.com'}", "heroku/endpoint: expected a URL that begins"),
+            )
+        ),
+        *(
+            ("shard_4: {host: db-shard-4, connection: {", f"shard_4: {{host: db-shard-4, {bad}", expected)
+            for bad, expected in (
+                ("config_var: X, connection: {", "databases/shard_4/config_var: expected heroku to name the app"),
+                ("config_var: X, connection: {", "connection: expected config_var alone to say host, dbname, user"),
             )
         ),
         ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),

@@ -1,0 +1,46 @@
+"""What must hold between an environment and its platforms; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from inventory.model import Environment
+from inventory.parse import shown
+
+ADDRESS = ("host", "hostaddr", "port", "dbname", "user", "service")  # what a config var's address says
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def database_mistakes(environment: Environment) -> Iterable[str]:
+    """Where a database is, is said once: by its connection, or by a config var of the Heroku app."""
+    holders: dict[str, str] = {}
+    for name, database in environment.databases.items():
+        path, var = f"databases/{name}", database.config_var
+        if var is None:
+            if not database.connection:
+                yield f"{path}: expected a connection or a config_var, got neither"
+            continue
+        if environment.heroku is None:
+            yield f"{path}/config_var: expected heroku to name the app that has it, got nothing"
+        if twice := [word for word in ADDRESS if word in database.connection]:
+            yield f"{path}/connection: expected config_var alone to say {', '.join(twice)}, got both"
+        first = holders.setdefault(var, name)
+        if first != name:
+            yield f"{path}/config_var: expected one of its own, got {var!r} as {first} has"
+
+
+def heroku_mistakes(environment: Environment) -> Iterable[str]:
+    """A token goes over TLS, or it stays on this machine."""
+    heroku = environment.heroku
+    if heroku is None:
+        return
+    named = {database.config_var for database in environment.databases.values()} - {None}
+    if not named:
+        yield "heroku: expected a database with a config_var, got none"
+    for var in heroku.others:
+        if var in named:
+            yield f"heroku/others: expected no config var of databases, got {var!r}"
+    address = urlsplit(heroku.endpoint)
+    if address.scheme != "https" and not (address.scheme == "http" and address.hostname in LOOPBACK):
+        yield f"heroku/endpoint: expected a URL that begins with https://, got {shown(heroku.endpoint)}"

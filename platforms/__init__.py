@@ -1,0 +1,1 @@
+"""What the platforms around the product know and do, each by its own API: Heroku."""

@@ -1,0 +1,81 @@
+"""The databases of an environment at Heroku: where each is, stands in a config var of its app."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from archiver.postgres import keywords
+from errors import Problems
+from inventory.model import Database, Environment
+from platforms.heroku_api import Wait, config_vars, token_for
+
+POSTGRES = ("postgres://", "postgresql://")
+
+
+def with_databases(environment: Environment, wait: Wait) -> Environment:
+    """The environment with the addresses that its app's config vars hold; as it is where it names no app.
+
+    Raises UsageError where there is no token, CutoverError where Heroku does not tell, and Problems with everything
+    that the config vars and the inventory's databases do not have in common.
+    """
+    heroku = environment.heroku
+    if heroku is None:
+        return environment
+    values = config_vars(heroku, token_for(heroku), wait)
+    if mistakes := [*_misfits(environment, values), *_unnamed(environment, heroku.others, values)]:
+        hint = "The inventory names them at databases/…/config_var and at heroku/others."
+        raise Problems(f"The config vars of {heroku.app} do not fit the inventory:", mistakes, hint=hint)
+    found = {name: _addressed(database, values) for name, database in environment.databases.items()}
+    return replace(environment, databases=found)
+
+
+def sources(environment: Environment) -> tuple[str, ...]:
+    """Which config vars would be read, in a sentence; nothing where the inventory says where every database is."""
+    if environment.heroku is None:
+        return ()
+    named = ", ".join(f"{database.config_var} ({name})" for name, database in _by_config_var(environment))
+    return (f"Where databases are is read from config vars of the Heroku app {environment.heroku.app}: {named}.",)
+
+
+def _misfits(environment: Environment, values: Mapping[str, str]) -> Iterator[str]:
+    """What keeps a database from being found; no value is repeated, for each holds a password."""
+    holders: defaultdict[tuple[str | None, ...], list[str]] = defaultdict(list)
+    for name, database in _by_config_var(environment):
+        var = str(database.config_var)
+        if var not in values:
+            yield f"{var}: expected the address of {name}, got no such config var"
+        elif (address := _address(values[var])) is None:
+            yield f"{var}: expected the address of {name}, a URL that begins with postgres://, got something else"
+        else:
+            holders[tuple(address.get(word) for word in ("host", "port", "dbname"))].append(var)
+    for same in holders.values():
+        if len(same) > 1:
+            yield f"{' and '.join(same)}: expected a database each, got one and the same"
+
+
+def _unnamed(environment: Environment, others: tuple[str, ...], values: Mapping[str, str]) -> Iterator[str]:
+    """Databases that the inventory does not know: a shard forgotten there would keep its rows of archived schools."""
+    named = {str(database.config_var) for _, database in _by_config_var(environment)}
+    known = {values.get(var) for var in (*named, *others)}  # Heroku has one address under several names
+    for var, value in sorted(values.items()):
+        if value.startswith(POSTGRES) and value not in known:
+            yield f"{var}: expected a name for this database in the inventory, got none"
+
+
+def _by_config_var(environment: Environment) -> list[tuple[str, Database]]:
+    return [(name, database) for name, database in environment.databases.items() if database.config_var]
+
+
+def _addressed(database: Database, values: Mapping[str, str]) -> Database:
+    """The database with its address beside what the inventory says of the connection, such as sslmode."""
+    address = _address(values[database.config_var]) if database.config_var else None
+    return replace(database, connection={**database.connection, **(address or {})})
+
+
+def _address(value: str) -> dict[str, str] | None:
+    try:
+        return keywords(value) if value.startswith(POSTGRES) else None
+    except ValueError:
+        return None
