@@ -17,6 +17,7 @@ from errors import CutoverError
 from inventory.model import Store
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
@@ -183,14 +184,8 @@ def _code(error: Exception) -> str:
 
 @cache  # to make one takes a third of a second, and threads may share it
 def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Client:
-    # Only who speaks to the store waits for these: a fifth of a second.
-    import boto3
-    import botocore.session
     from botocore.config import Config
 
-    core = botocore.session.Session()
-    if credentials:
-        core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
     config = Config(
         connect_timeout=10,
         read_timeout=60,
@@ -199,6 +194,18 @@ def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Cli
         request_checksum_calculation="when_required",
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
-    session = boto3.Session(botocore_session=core, region_name=region)
-    options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
-    return session.client("s3", config=config, **options)
+    client: S3Client = aws_client("s3", endpoint, region, credentials, config)
+    return client
+
+
+def aws_client(service: str, endpoint: str | None, region: str, credentials: str | None, config: Config) -> Any:
+    """A client of one of Amazon's services; with no credentials file it looks for them in boto3's own order."""
+    # Only who speaks to the store or to Amazon waits for these: a fifth of a second.
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session()
+    if credentials:
+        core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
+    session: Any = boto3.Session(botocore_session=core, region_name=region)
+    return session.client(service, config=config, **({"endpoint_url": endpoint} if endpoint else {}))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from inventory.model import Environment
+from inventory.model import Environment, Role
 from inventory.parse import shown
 
 ADDRESS = ("host", "hostaddr", "port", "dbname", "user", "service")  # what a config var's address says
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+BY_API = {"aws/instances": "snapshots.create", "aws/zone": "warehouse.cut-over"}  # what makes a step AUTOMATE
 
 
 def database_mistakes(environment: Environment) -> Iterable[str]:
@@ -44,3 +46,25 @@ def heroku_mistakes(environment: Environment) -> Iterable[str]:
     address = urlsplit(heroku.endpoint)
     if address.scheme != "https" and not (address.scheme == "http" and address.hostname in LOOPBACK):
         yield f"heroku/endpoint: expected a URL that begins with https://, got {shown(heroku.endpoint)}"
+
+
+def aws_mistakes(environment: Environment) -> Iterable[str]:
+    """Every database server has its instance, or none has; and what the API does, no command does too."""
+    aws = environment.aws
+    if aws is None:
+        return
+    servers = {host.name for host in environment.with_role(Role.DATABASE)}
+    for name, instance in aws.instances.items():
+        if name not in servers:
+            yield f"aws/instances/{name}: expected a host with the role database, got {name!r}"
+        if not re.fullmatch(r"i-[0-9a-f]+", instance):
+            yield f"aws/instances/{name}: expected an instance's id (i-…), got {shown(instance)}"
+    for name in sorted(servers - set(aws.instances)) if aws.instances else ():
+        yield f"aws/instances/{name}: expected this server's instance, got nothing"
+    if aws.zone is not None and not re.fullmatch(r"[A-Z0-9]+", aws.zone):
+        yield f"aws/zone: expected a hosted zone's id (Z…), got {shown(aws.zone)}"
+    if aws.ttl < 1:
+        yield f"aws/ttl: expected seconds, got {aws.ttl}"
+    for path, key in BY_API.items():
+        if getattr(aws, path.removeprefix("aws/")) and key in environment.commands:
+            yield f"commands/{key}: expected nothing, because {path} has this tool do it by the API"

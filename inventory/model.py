@@ -9,7 +9,7 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from errors import UsageError
-from inventory.platforms import Heroku
+from inventory.platforms import Aws, Heroku
 
 
 class Role(Enum):
@@ -225,6 +225,7 @@ class Environment:
     instructions: Mapping[str, str]  # step key: what a person does
     handover: Handover | None = None  # none: no night goes by the checklist of 2013
     heroku: Heroku | None = None  # none: the inventory itself says where each database is
+    aws: Aws | None = None  # none: persons and commands do all there is to do at Amazon
     fence: Fence | None = None  # none: nothing keeps the application off one school that is archived or moved
     queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)

@@ -1,8 +1,9 @@
-"""The nouns of an environment that is at Heroku, frozen and pure; `example.yaml` explains each field."""
+"""The nouns of an environment that is at Heroku or Amazon, frozen and pure; `example.yaml` explains each field."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +16,15 @@ class Heroku:
         "HEROKU_API_KEY"  # the environment variable that holds the token; where it is not set, ~/.netrc does
     )
     endpoint: str = "https://api.heroku.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aws:
+    """What Amazon does by its API in place of a person."""
+
+    region: str = "us-east-1"
+    endpoint: str | None = None  # none: Amazon's
+    credentials: str | None = None  # as of the store
+    instances: Mapping[str, str] = field(default_factory=dict)  # of database hosts: step 10 takes their snapshots
+    zone: str | None = None  # the hosted zone in which step 12 moves the warehouses' names
+    ttl: int = 60  # seconds a name server may keep a moved name

@@ -236,6 +236,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
                 archiving.scope(tonight),
                 *backups.loss(tonight),
                 *heroku.sources(environment),
+                *warehouse.left_to_a_person(steps),
                 *how_to_type(environment),
             ),
             steps=steps,

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 
 from errors import UsageError
 from inventory.model import Database, Environment, Handover, Host, Night, Role
-from runbooks.engine.actions import SOON, Action, DetachedJob, Look, RemoteCommand
+from runbooks.engine.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
 from runbooks.engine.step import Check, Debt, HostTask, Mark, Step
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -115,7 +115,7 @@ class Tonight:
         return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
 
 
-def command(host: Host, text: str, lasts: timedelta) -> Action:
+def command(host: Host, text: str, lasts: timedelta) -> Command:
     """The action that runs a command on a host, detached where it may take long."""
     if lasts > SOON:
         return DetachedJob(host=host.name, command=text, timeout=lasts)

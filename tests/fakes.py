@@ -15,12 +15,21 @@ from errors import CutoverError
 from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from runbooks.cutover import plan_of
-from runbooks.engine.actions import DetachedJob, DnsLookup, HttpGet, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.actions import (
+    AmazonCall,
+    AmazonLook,
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    Reading,
+    RemoteCommand,
+    SqlQuery,
+)
 from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.journal import Event, Journal, Kind
 from runbooks.engine.outlook import Outlook
 from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Choice, JobState
+from runbooks.engine.ports import Amazon, Choice, Dns, JobState
 from runbooks.engine.runner import Runner
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Debt, HostTask, Outcome, Step
@@ -313,6 +322,16 @@ class FakeDns:
         return Reading(rows=tuple((name, names[name]) for name in lookup.names if name in names))
 
 
+class NoAmazon:
+    """An environment that has nothing there."""
+
+    def perform(self, call: AmazonCall, name: str, tell: Callable[[str], None]) -> Reading:
+        raise AssertionError(f"nobody asked for {call}")
+
+    def look(self, look: AmazonLook) -> Reading:
+        raise AssertionError(f"nobody asked for {look}")
+
+
 class FakeShelf:
     """A shelf in memory; a test may let it fail before or after it has kept a text."""
 
@@ -462,14 +481,23 @@ class Theatre:
         self.person = FakePerson(self.ssh)
         self.screen = FakeScreen()
         self.shelf = FakeShelf()
+        self.amazon: Amazon = NoAmazon()
+        self.dns: Dns = FakeDns(self.production)
         self.journal = MortalJournal(self.clock)
 
     @property
     def world(self) -> LiveWorld:
         """The live world over in-memory ports."""
-        fakes = {"sql": FakeSql, "http": FakeHttp, "dns": FakeDns}
-        ports = {name: fake(self.production) for name, fake in fakes.items()}
-        return LiveWorld(ssh=self.ssh, jobs=self.jobs, clock=self.clock, shelf=self.shelf, **ports)  # type: ignore[arg-type]
+        return LiveWorld(
+            ssh=self.ssh,
+            jobs=self.jobs,
+            sql=FakeSql(self.production),
+            http=FakeHttp(self.production),
+            dns=self.dns,
+            shelf=self.shelf,
+            amazon=self.amazon,
+            clock=self.clock,
+        )
 
     @property
     def stage(self) -> Stage:

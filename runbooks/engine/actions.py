@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 SOON = timedelta(minutes=1)
 
@@ -15,6 +17,12 @@ class RemoteCommand:
     host: str
     command: str
     timeout: timedelta = SOON  # after this nobody knows its outcome
+    attaches: ClassVar[bool] = False  # whether performing it again, under the same name, goes on with what was begun
+
+    @property
+    def shown(self) -> str:
+        """As a person types it."""
+        return f"$ {self.command}"
 
     def __str__(self) -> str:
         return f"on {self.host}: {self.command}"
@@ -27,9 +35,55 @@ class DetachedJob:
     host: str
     command: str
     timeout: timedelta  # after this we stop following it; it is not killed
+    attaches: ClassVar[bool] = True
+
+    @property
+    def shown(self) -> str:
+        """As a person types it."""
+        return f"$ {self.command}"
 
     def __str__(self) -> str:
         return f"on {self.host}, detached: {self.command}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeSnapshots:
+    """Snapshots of all volumes of a host's EC2 instance, taken at one moment."""
+
+    host: str
+    instance: str
+    tags: Mapping[str, str]
+    timeout: timedelta  # after this we stop following them; they may be completed all the same
+    attaches: ClassVar[bool] = True
+
+    @property
+    def shown(self) -> str:
+        """As a person does it."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"EC2: take snapshots of every volume of {self.instance}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveNames:
+    """DNS names pointed at other names by Route 53, all in one change."""
+
+    host: str  # for which the step does it
+    zone: str
+    targets: Mapping[str, str]
+    ttl: int  # seconds
+    timeout: timedelta  # after this we stop waiting for the zone; it may come into sync all the same
+    attaches: ClassVar[bool] = True  # the same change, made again, changes nothing
+
+    @property
+    def shown(self) -> str:
+        """As a person does it."""
+        return str(self)
+
+    def __str__(self) -> str:
+        moves = ", ".join(f"CNAME {name} to {target}" for name, target in self.targets.items())
+        return f"Route 53: in zone {self.zone} upsert {moves} (TTL {self.ttl} s)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +128,42 @@ class StoreTrial:
         return f"store: write into {self.folder} and read back"
 
 
-Action = RemoteCommand | DetachedJob  # what changes the world
-Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial  # what only looks at it
+@dataclass(frozen=True, kw_only=True)
+class SnapshotList:
+    """The snapshots that there are of the volumes of an EC2 instance."""
+
+    instance: str
+
+    def __str__(self) -> str:
+        return f"EC2: snapshots of the volumes of {self.instance}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnapshotTrial:
+    """EC2 asked whether it would take snapshots of an instance's volumes; it takes none."""
+
+    instance: str
+
+    def __str__(self) -> str:
+        return f"EC2: would it take snapshots of {self.instance}?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZoneRecords:
+    """The records that some names have in a hosted zone of Route 53."""
+
+    zone: str
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Route 53: {', '.join(self.names)} in zone {self.zone}"
+
+
+Command = RemoteCommand | DetachedJob
+AmazonCall = TakeSnapshots | MoveNames
+AmazonLook = SnapshotList | SnapshotTrial | ZoneRecords
+Action = Command | AmazonCall  # what changes the world
+Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial | AmazonLook  # what only looks at it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +173,4 @@ class Reading:
     code: int = 0  # exit code, HTTP status, or 1 where the store gave another text back
     text: str = ""  # standard output, the reason phrase, or the name of the text in the store
     error: str = ""  # standard error
-    rows: tuple[tuple[object, ...], ...] = ()  # of SQL; (name, address) of DNS
+    rows: tuple[tuple[object, ...], ...] = ()  # of SQL; (name, address) of DNS; what Amazon's API lists

@@ -54,7 +54,7 @@ class Attempt:
         if self.ready(board):
             name, doubtful = self.job, self.past.doubtful
             self._intend(str(self.task.action))
-            board.show(self.task.host, Outcome.RUNNING, f"$ {self.task.action.command}")
+            board.show(self.task.host, Outcome.RUNNING, self.task.action.shown)
             acted = self.stage.world.act(self.task.action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
 

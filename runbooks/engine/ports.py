@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Protocol
 
-from runbooks.engine.actions import Action, DetachedJob, DnsLookup, HttpGet, Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.actions import (
+    Action,
+    AmazonCall,
+    AmazonLook,
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    Look,
+    Reading,
+    RemoteCommand,
+    SqlQuery,
+)
 from runbooks.engine.history import Facts
 from runbooks.engine.outlook import Outlook
 from runbooks.engine.step import Check, Debt, HostTask, Outcome, Step, Verdict
@@ -77,6 +88,20 @@ class Dns(Protocol):
 
     def look_up(self, lookup: DnsLookup) -> Reading:
         """A row (name, address) for each address; none for a name that does not exist."""
+
+
+class Amazon(Protocol):
+    """Asks Amazon's API."""
+
+    def perform(self, call: AmazonCall, name: str, tell: Tell) -> Reading:
+        """Does it, or goes on with what was begun under that name, and follows it to its end.
+
+        Raises ActFailed where it was begun and has failed, CutoverError where it was not begun, UnknownError where its
+        end was not seen.
+        """
+
+    def look(self, look: AmazonLook) -> Reading:
+        """What Amazon says; CutoverError where it does not."""
 
 
 class Shelf(Protocol):

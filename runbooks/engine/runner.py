@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 from errors import CutoverError, ExitCode, UnknownError
-from runbooks.engine.actions import DetachedJob
 from runbooks.engine.attempt import Attempt
 from runbooks.engine.clock import await_proof
 from runbooks.engine.debts import DebtLeft, summed
@@ -204,6 +203,6 @@ def _is_wrong(outcome: Outcome) -> bool:
 
 
 def _may_act(attempt: Attempt) -> bool:
-    """A detached job that may still run is attached to; nothing else that may have taken effect runs again unasked."""
+    """What can be attached to, and may still run, is; nothing else that may have taken effect runs again unasked."""
     past, action = attempt.past, attempt.task.action
-    return action is not None and (not past.doubtful or (isinstance(action, DetachedJob) and not past.over))
+    return action is not None and (not past.doubtful or (action.attaches and not past.over))

@@ -132,7 +132,7 @@ class HostTask:
         """The lines that tell a person what to do; one that begins with `$ ` is typed on the host."""
         if self.instructions or self.action is None:
             return tuple(self.instructions.strip().splitlines())
-        return (f"$ {self.action.command}",)
+        return (self.action.shown,)
 
 
 @dataclass(frozen=True, kw_only=True)

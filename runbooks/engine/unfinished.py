@@ -81,9 +81,9 @@ def _asked(stage: Stage, attempts: Sequence[Attempt], ask: Callable[[str, str], 
 
 
 def _one(attempt: Attempt, ask: Callable[[str, str], JobState]) -> Unfinished:
-    assert attempt.task.action is not None
-    command = attempt.task.action.command
+    action = attempt.task.action
+    assert isinstance(action, DetachedJob)
     try:
-        return Unfinished(attempt=attempt, command=command, state=ask(attempt.task.host, attempt.job))
+        return Unfinished(attempt=attempt, command=action.command, state=ask(attempt.task.host, attempt.job))
     except CutoverError as error:
-        return Unfinished(attempt=attempt, command=command, state=None, trouble=str(error))
+        return Unfinished(attempt=attempt, command=action.command, state=None, trouble=str(error))

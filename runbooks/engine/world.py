@@ -11,19 +11,28 @@ from runbooks.engine.actions import (
     DnsLookup,
     HttpGet,
     Look,
+    MoveNames,
     Reading,
     RemoteCommand,
+    SnapshotList,
+    SnapshotTrial,
     SqlQuery,
     StoreTrial,
+    TakeSnapshots,
+    ZoneRecords,
 )
 from runbooks.engine.history import Facts
-from runbooks.engine.ports import Acted, Clock, Dns, Http, Jobs, JobState, Shelf, Sql, Ssh, Tell
+from runbooks.engine.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, Shelf, Sql, Ssh, Tell
 from runbooks.engine.readings import Unreadable, complaint
 from runbooks.engine.step import Check, Outcome, Verdict, fails, holds, unseen
 
 
 class JobLost(UnknownError):
     """A job is no longer there and left no exit status."""
+
+
+class ActFailed(CutoverError):
+    """An act was begun and has failed, and nothing of it goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +45,7 @@ class LiveWorld:
     http: Http
     dns: Dns
     shelf: Shelf
+    amazon: Amazon
     clock: Clock
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
@@ -58,18 +68,29 @@ class LiveWorld:
                 return self.dns.look_up(look)
             case StoreTrial():
                 return _tried(self.shelf, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
+            case SnapshotList() | SnapshotTrial() | ZoneRecords():
+                return self.amazon.look(look)
 
     def act(self, action: Action, name: str, tell: Tell) -> Acted:
         """Performs an action, and tells apart what failed and what nobody knows."""
         try:
-            reading = self.ssh.run(action) if isinstance(action, RemoteCommand) else self.jobs.run(action, name, tell)
+            reading = self._perform(action, name, tell)
         except UnknownError as error:
             return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
-        except CutoverError as error:  # not begun now; a job of that name may have been before
-            return Acted(outcome=Outcome.FAILED, sentence=str(error), over=False)
+        except CutoverError as error:  # else not begun now; something of that name may have been before
+            return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
         if reading.code != 0:
             return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
         return Acted(outcome=Outcome.DONE)
+
+    def _perform(self, action: Action, name: str, tell: Tell) -> Reading:
+        match action:
+            case RemoteCommand():
+                return self.ssh.run(action)
+            case DetachedJob():
+                return self.jobs.run(action, name, tell)
+            case TakeSnapshots() | MoveNames():
+                return self.amazon.perform(action, name, tell)
 
     def look_at_job(self, host: str, name: str) -> JobState:
         """What became of a detached job."""
@@ -104,7 +125,7 @@ class DryWorld:
 
     def act(self, action: Action, name: str, tell: Tell) -> Acted:
         """Nothing."""
-        if not isinstance(action, RemoteCommand | DetachedJob):
+        if not isinstance(action, Action):
             raise _no_dry_form(action)
         return Acted(outcome=Outcome.DONE)
 
@@ -126,7 +147,7 @@ def _tried(shelf: Shelf, name: str) -> Reading:
 
 
 def _dry(look: Look) -> Look:
-    if not isinstance(look, RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial):
+    if not isinstance(look, Look):
         raise _no_dry_form(look)
     return look
 

@@ -17,11 +17,13 @@ from archiver.storage import Bucket
 from archiver.who import operator
 from errors import CutoverError
 from inventory.model import Database, Dns, Environment, Store
+from inventory.platforms import Aws
 from runbooks.engine.actions import DnsLookup, HttpGet, Reading, SqlQuery
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.fleet import Fleet
 from runbooks.engine.jobs import RemoteJobs
 from runbooks.engine.world import LiveWorld
+from runbooks.nights.amazon import AmazonApi
 
 FOLDER = "cutover"  # in the store: nights, and who is at work
 PATIENCE = 10  # seconds for an answer
@@ -40,6 +42,7 @@ def live_world(environment: Environment, clock: SystemClock) -> Iterator[LiveWor
             http=Web(),
             dns=NameServer(environment.dns),
             shelf=StoreShelf(environment.store),
+            amazon=AmazonApi(environment.aws or Aws(), clock),
             clock=clock,
         )
     finally:

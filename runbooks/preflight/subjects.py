@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from inventory.model import Host, Role
 from runbooks.engine.preconditions import Precondition, Subject
 from runbooks.engine.step import Step
-from runbooks.preflight import archiving, disks, hosts, servers, services
+from runbooks.preflight import amazon, archiving, disks, hosts, servers, services
 from runbooks.tonight import Tonight
 
 
@@ -21,6 +21,7 @@ def subjects(tonight: Tonight, steps: Sequence[Step]) -> tuple[Subject, ...]:
         *(services.names(tonight) for step in steps if step.key == "warehouse.cut-over"),
         services.app(tonight),
         *services.handover(steps),
+        *amazon.subjects(steps),
     )
 
 

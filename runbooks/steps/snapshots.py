@@ -1,22 +1,30 @@
-"""Binary snapshots of the five database servers, taken of what is left after the vacuum."""
+"""Binary snapshots of the five database servers, taken of what is left after the vacuum: in Scalr, or by EC2's API."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.actions import Action, Reading, RemoteCommand, SnapshotList, TakeSnapshots
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import moment, not_before, record
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.tonight import Tonight
 
+LONGEST = timedelta(hours=6)
+_Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, what EC2 says of it
+TITLE = "a completed snapshot is younger than the vacuum"
+
 
 def create(tonight: Tonight) -> Step:
     """Binary snapshot of every database server."""
     key = "snapshots.create"
-    lasts = timedelta(hours=6)
-    tasks = [tonight.task(key, host, checks=(taken(tonight, host),), lasts=lasts) for host in tonight.database_hosts]
+    tasks = [
+        tonight.task(key, host, checks=(taken(tonight, host),), lasts=LONGEST, action=by_api(tonight, host))
+        for host in tonight.database_hosts
+    ]
     return Step(
         key=key,
         title="Binary snapshot",
@@ -27,9 +35,24 @@ def create(tonight: Tonight) -> Step:
     )
 
 
+def by_api(tonight: Tonight, host: Host) -> Action | None:
+    """How EC2 takes them; none where the inventory names no instance."""
+    instance = _instance(tonight, host)
+    if instance is None:
+        return None
+    database = tonight.environment.database_on(host).name
+    tags = {"environment": tonight.environment.name, "night": tonight.date.isoformat(), "database": database}
+    return TakeSnapshots(host=host.name, instance=instance, tags={"Name": host.name, **tags}, timeout=LONGEST)
+
+
 def taken(tonight: Tonight, host: Host) -> Check:
     """A completed snapshot that is younger than the vacuum there, or than archiving where the vacuum was skipped."""
-    debug = tonight.environment.only(Role.DEBUG).name
+    instance = _instance(tonight, host)
+    return found_by_probe(tonight, host) if instance is None else found_at_ec2(tonight, host, instance)
+
+
+def found_by_probe(tonight: Tonight, host: Host) -> Check:
+    """As the inventory's probe on the host says."""
     look = RemoteCommand(host=host.name, command=tonight.environment.probes.snapshot)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
@@ -40,9 +63,57 @@ def taken(tonight: Tonight, host: Host) -> Check:
         if snapshot.get("state") != "completed":
             return fails(f"{name} is {snapshot.get('state')}")
         finished = moment(snapshot.get("finished_at"))
-        limit = facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
+        limit = _oldest(tonight, host, facts)
         if limit is None or not not_before(finished, limit):
             return fails(f"{name} of {finished:%Y-%m-%d %H:%M:%S} UTC is older than the vacuum")
         return holds(f"{name}, completed {finished:%H:%M:%S} UTC", snapshot=snapshot.get("id"))
 
-    return Check(title="a completed snapshot is younger than the vacuum", looks=(look,), judge=judge)
+    return Check(title=TITLE, looks=(look,), judge=judge)
+
+
+def found_at_ec2(tonight: Tonight, host: Host, instance: str) -> Check:
+    """As EC2 says, of each of the instance's volumes; a snapshot is as old as the moment at which it was begun."""
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        limit, volumes = _oldest(tonight, host, facts), defaultdict[str, list[_Snapshot]](list)
+        for volume, snapshot, state, begun, sentence in readings[0].rows:
+            volumes[str(volume)].append((str(begun), str(snapshot), str(state), str(sentence)))
+        if limit is None:
+            return fails("nothing was vacuumed or archived in this run, so no snapshot is younger")
+        good = {volume: _good(found, limit) for volume, found in volumes.items()}
+        for volume, ids in good.items():
+            if not ids:
+                return fails(_lacking(volume, max(volumes[volume]), limit))
+        snapshots = sorted(ids[-1] for ids in good.values())
+        return holds(f"{', '.join(snapshots)} of {', '.join(sorted(good))} completed", snapshots=snapshots)
+
+    return Check(title=f"{TITLE}, of every volume", looks=(SnapshotList(instance=instance),), judge=judge)
+
+
+def _good(found: Sequence[_Snapshot], limit: datetime) -> list[str]:
+    """The completed ones that are young enough, the youngest last."""
+    return [
+        snapshot
+        for begun, snapshot, state, _ in sorted(found)
+        if state == "completed" and not_before(moment(begun), limit)
+    ]
+
+
+def _lacking(volume: str, newest: _Snapshot, limit: datetime) -> str:
+    begun, snapshot, state, sentence = newest
+    if not snapshot:
+        return f"there is no snapshot of {volume}"
+    if state != "completed":
+        return sentence
+    return f"{snapshot} of {volume}, begun {moment(begun):%Y-%m-%d %H:%M:%S} UTC, is older than the vacuum"
+
+
+def _oldest(tonight: Tonight, host: Host, facts: Facts) -> datetime | None:
+    """The moment before which a snapshot holds what was archived or vacuumed since."""
+    debug = tonight.environment.only(Role.DEBUG).name
+    return facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
+
+
+def _instance(tonight: Tonight, host: Host) -> str | None:
+    aws = tonight.environment.aws
+    return aws.instances.get(host.name) if aws else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,12 +14,13 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
-from runbooks import cutover
+from inventory.platforms import Aws
+from runbooks import cutover, front
 from runbooks.engine.history import Facts, read_history
 from runbooks.engine.step import Check, holds
 from runbooks.engine.world import DryWorld, NoDryForm
 from runbooks.nights import logbook
-from tests.fakes import EVENING, night_plan
+from tests.fakes import EVENING, SERVERS, night_plan, rehearsal
 
 
 @pytest.fixture
@@ -71,6 +72,24 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
     assert "after 2014-08-15 is typed" in shown
     assert "owed: none" in shown
     assert list(sealed.iterdir()) == []
+
+
+def test_what_amazon_would_do_is_shown_and_amazon_not_asked(
+    sealed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
+    environment = replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))
+    monkeypatch.setattr(front, "load", lambda name: environment)
+
+    cutover.run(Context(), date="2014-08-15", dry_run=True)
+
+    shown = " ".join(capsys.readouterr().out.split())
+    for instance in instances.values():
+        assert f"EC2: take snapshots of every volume of {instance}" in shown
+        assert f"of every volume (EC2: snapshots of the volumes of {instance})" in shown
+    assert "CNAME warehouse.ttm.com to warehouse-new.farm.ttm.com, CNAME warehouse-2013.ttm.com to" in shown
+    assert "can be moved in zone Z1 (Route 53: warehouse.ttm.com, warehouse-2013.ttm.com in zone Z1)" in shown
+    assert "Shrinking the old farm (12.4) stays with you" in shown
 
 
 def test_a_dry_run_leaves_a_live_nights_files_alone(sealed: Path) -> None:

@@ -69,7 +69,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
     [
         ("timezone: America/New_York", "timezone: Mars/Olympus", "timezone: expected a name such as America/New_York"),
         ("production: false", "production: perhaps", "production: expected true or false, got 'perhaps'"),
-        ("production: false", "production: false\ncolour: red", "colour: expected one of app, catalog"),
+        ("production: false", "production: false\ncolour: red", "colour: expected one of app, aws, catalog"),
         (
             "store: {",
             "fence: {close: fence, open: 'open {id}'}\nstore: {",
@@ -87,6 +87,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
             "connection: {host: db-shard-4.rehearsal, dbname: apangea, user: apangea}",
             "",
             "databases/shard_4: expected a connection or a config_var, got neither",
+        ),
+        (
+            "\nprobes:",
+            "  snapshots.create: x\naws: {instances: {db-master: i-0}}\nprobes:",
+            "commands/snapshots.create: expected nothing, because aws/instances",
         ),
         ("dbname: scratch,", "password: x,", "scratch/connection/password: expected ~/.pgpass or a service file"),
         (
@@ -124,6 +129,11 @@ def test_unknown_environment_names_those_that_exist() -> None:
             for bad, expected in (
                 ("heroku: {app: x}", "heroku: expected a database with a config_var, got none"),
                 ("heroku: {app: x, endpoint: 'http://api.heroku.com'}", "heroku/endpoint: expected a URL that begins"),
+                ("aws: {instances: {debug: i-0}}", "aws/instances/debug: expected a host with the role database"),
+                ("aws: {instances: {db-master: vol-1}}", "aws/instances/db-master: expected an instance's id (i-…)"),
+                ("aws: {instances: {db-master: i-0}}", "aws/instances/db-shard-1: expected this server's instance"),
+                ("aws: {zone: ttm.com}", "aws/zone: expected a hosted zone's id (Z…), got 'ttm.com'"),
+                ("aws: {zone: Z1, ttl: 0}", "aws/ttl: expected seconds, got 0"),
             )
         ),
         *(

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from inventory.model import Environment
+from inventory.platforms import Aws
+from platforms.ec2 import Row
 from runbooks.engine.actions import Reading
 from runbooks.engine.history import Facts, read_history
 from runbooks.engine.journal import Journal, Kind
@@ -200,6 +202,36 @@ def test_a_vacuum_proves_nothing_before_archiving_has_ended() -> None:
 def test_a_snapshot_is_younger_than_the_vacuum(snapshot: object, truth: Truth, proof: str) -> None:
     verdict = judged(check_of("snapshots.create"), printed(snapshot), known=facts(("vacuum.full", "db-master")))
     assert (verdict.truth, proof in verdict.proof) == (truth, True), verdict.proof
+
+
+@pytest.mark.parametrize(
+    ("rows", "truth", "proof"),
+    [
+        ([("v-1", "s-1", "completed", at(LATER), "")], HOLDS, "s-1 of v-1 completed"),
+        (
+            [("v-1", "s-2", "pending", at(LATER), "s-2 is pending"), ("v-1", "s-1", "completed", at(LATER), "")],
+            HOLDS,
+            "",
+        ),
+        ([("v-1", "s-1", "completed", at(EARLIER), "")], FAILS, "s-1 of v-1, begun 2014-08-15 20:00:00 UTC, is older"),
+        ([("v-1", "s-1", "pending", at(LATER), "s-1 is pending")], FAILS, "s-1 is pending"),
+        ([("v-1", "s-1", "completed", at(LATER), ""), ("v-2", "", "", "", "")], FAILS, "there is no snapshot of v-2"),
+        (
+            [("v-1", "s-1", "completed", at(EARLIER), ""), ("v-1", "s-2", "error", at(LATER), "s-2 is in state error")],
+            FAILS,
+            "s-2 is in state error",
+        ),
+    ],
+)
+def test_a_snapshot_of_every_volume_was_begun_after_the_vacuum(rows: list[Row], truth: Truth, proof: str) -> None:
+    at_ec2 = replace(rehearsal(), aws=Aws(instances={"db-master": "i-0"}))
+    check = check_of("snapshots.create", environment=at_ec2)
+
+    verdict = judged(check, Reading(rows=tuple(rows)), known=facts(("vacuum.full", "db-master")))
+
+    assert verdict.truth is truth
+    assert proof in verdict.proof
+    assert judged(check, Reading(rows=tuple(rows))).truth is FAILS  # nothing was vacuumed
 
 
 OLD, NEW = "warehouse-old.farm.ttm.com", "warehouse-new.farm.ttm.com"

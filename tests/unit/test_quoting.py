@@ -10,6 +10,7 @@ import pytest
 
 from inventory.model import Database, Environment
 from runbooks.cutover import plan_of
+from runbooks.engine.actions import Command
 from runbooks.steps.archiving import run as archiving
 from runbooks.tonight import Tonight
 from tests.fakes import NIGHT, rehearsal
@@ -38,7 +39,7 @@ def test_a_placeholder_in_a_command_or_a_typed_line_is_one_word(tmp_path: Path, 
     plan = plan_of(with_dbname(value, commands=commands, instructions=instructions), NIGHT)
     vacuum, dump = (plan.step(key).tasks[0] for key in ("vacuum.full", "backups.dump"))
 
-    assert vacuum.action and said(vacuum.action.command, tmp_path) == f"<{value}><end>"
+    assert isinstance(vacuum.action, Command) and said(vacuum.action.command, tmp_path) == f"<{value}><end>"
     told, typed = dump.instructions.split("$ ", 1)
     assert told == f"Dump {value}.\n"
     assert said(typed, tmp_path) == f"<{value}><end>"
@@ -48,4 +49,7 @@ def test_a_placeholder_in_a_command_or_a_typed_line_is_one_word(tmp_path: Path, 
 def test_a_word_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
     environment = replace(rehearsal(), environment=value, tool="printf <%s>")
     action = archiving(Tonight(environment=environment, date=NIGHT)).tasks[0].action
-    assert action and said(action.command, tmp_path) == f"<archive.all><--env={value}><--date=2014-08-15><--here>"
+    assert (
+        isinstance(action, Command)
+        and said(action.command, tmp_path) == f"<archive.all><--env={value}><--date=2014-08-15><--here>"
+    )

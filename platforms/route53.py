@@ -1,0 +1,56 @@
+"""Names in a hosted zone of Route 53: pointed at other names, and the change followed until it is everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inventory.platforms import Aws
+from platforms.aws import acting, client, looking
+from platforms.progress import Progress, State
+
+IN_SYNC = "INSYNC"  # every name server of the zone has it
+Row = tuple[str, str]  # name, type
+
+
+def move(aws: Aws, zone: str, targets: Mapping[str, str], ttl: int) -> str:
+    """Points each name at its target, all of them or none; the change's id. TTL in seconds.
+
+    Raises CutoverError where nothing was changed, UnknownError where nobody knows.
+    """
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": _cname(*pair, ttl)} for pair in targets.items()]
+    with acting(f"Moving {', '.join(targets)} in zone {zone}"):
+        made = client(aws, "route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return str(made["ChangeInfo"]["Id"])
+
+
+def progress(aws: Aws, change: str) -> Progress:
+    """Whether a change is everywhere by now; CutoverError where Route 53 does not say."""
+    with looking(f"Asking Route 53 for the change {change}"):
+        status = client(aws, "route53").get_change(Id=change)["ChangeInfo"]["Status"]
+    return Progress(state=State.DONE if status == IN_SYNC else State.GOING, sentence=f"the change {change} is {status}")
+
+
+def zone_name(aws: Aws, zone: str) -> str:
+    """The name of a hosted zone; CutoverError where there is none of that id, or we may not look."""
+    with looking(f"Asking Route 53 for zone {zone}"):
+        return _plain(client(aws, "route53").get_hosted_zone(Id=zone)["HostedZone"]["Name"])
+
+
+def records(aws: Aws, zone: str, names: Sequence[str]) -> tuple[Row, ...]:
+    """The type of each record that these names have in a zone."""
+    return tuple(row for name in names for row in _records(aws, zone, name))
+
+
+def _records(aws: Aws, zone: str, name: str) -> list[Row]:
+    with looking(f"Asking Route 53 for {name} in zone {zone}"):
+        found = client(aws, "route53").list_resource_record_sets(HostedZoneId=zone, StartRecordName=name)
+    return [(name, each["Type"]) for each in found["ResourceRecordSets"] if _plain(each["Name"]) == name]
+
+
+def _cname(name: str, target: str, ttl: int) -> dict[str, Any]:
+    return {"Name": name, "Type": "CNAME", "TTL": ttl, "ResourceRecords": [{"Value": target}]}
+
+
+def _plain(name: str) -> str:
+    return name.rstrip(".").lower()

@@ -1,0 +1,53 @@
+"""What this tool asks of Amazon in the night: the credentials are there, and allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runbooks.engine.actions import MoveNames, Reading, SnapshotTrial, TakeSnapshots, ZoneRecords
+from runbooks.engine.history import Facts
+from runbooks.engine.preconditions import Precondition, Subject
+from runbooks.engine.step import Check, Step, Verdict, fails, holds
+
+
+def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
+    """EC2 and Route 53, where a step is done by them."""
+    actions = [task.action for step in steps for task in step.tasks]
+    trials = tuple(may_take(action) for action in actions if isinstance(action, TakeSnapshots))
+    if trials:
+        yield Subject(name="EC2", preconditions=trials)
+    for action in actions:
+        if isinstance(action, MoveNames):
+            yield Subject(name="Route 53", preconditions=(may_move(action),))
+
+
+def may_take(action: TakeSnapshots) -> Precondition:
+    """EC2 would take the snapshots of step 10."""
+    host, instance = action.host, action.instance
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        volumes = ", ".join(str(volume) for (volume,) in readings[0].rows)
+        return holds(f"{instance} of {host} has {volumes}, and snapshots of them are allowed")
+
+    title = f"snapshots of {instance} ({host}) would be taken"
+    check = Check(title=title, looks=(SnapshotTrial(instance=instance),), judge=judge)
+    return Precondition(check=check, advice="Step 10 needs ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
+
+
+def may_move(action: MoveNames) -> Precondition:
+    """The zone of step 12 is seen, the names lie in it, and none of them is of another kind."""
+    zone, names = action.zone, tuple(action.targets)
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        own = readings[0].text
+        for name in names:
+            if not f".{name}".endswith(f".{own}"):
+                return fails(f"{name} does not lie in zone {zone}, which is {own}")
+        for moved, kind in readings[0].rows:
+            if kind != "CNAME":
+                return fails(f"{moved} has a record of type {kind} in zone {zone}, beside which no CNAME can stand")
+        return holds(f"zone {zone} is {own}")
+
+    title = f"{' and '.join(names)} can be moved in zone {zone}"
+    check = Check(title=title, looks=(ZoneRecords(zone=zone, names=names),), judge=judge)
+    return Precondition(check=check, advice="Look at aws/zone in the inventory, and at what the credentials allow.")

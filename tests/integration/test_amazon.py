@@ -1,0 +1,322 @@
+"""Steps 10 and 12 by Amazon's API: what moto has afterwards, and what the journal says when something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from errors import RefusedError, UnknownError
+from inventory.model import Environment
+from inventory.platforms import Aws
+from runbooks.engine import preflight
+from runbooks.engine.actions import DnsLookup, Reading, TakeSnapshots
+from runbooks.engine.ports import Choice
+from runbooks.engine.runner import StepFailed
+from runbooks.nights.amazon import AmazonApi
+from tests import aws
+from tests.aws import FakeAmazon, refusal, saying
+from tests.fakes import SERVERS, FakeClock, Theatre, night_plan, rehearsal
+
+FARMS = {"warehouse-old.farm.ttm.com": "10.0.0.1", "warehouse-new.farm.ttm.com": "10.0.0.2"}
+BEFORE = {"warehouse.ttm.com": "warehouse-old.farm.ttm.com"}
+AFTER = {"warehouse.ttm.com": "warehouse-new.farm.ttm.com", "warehouse-2013.ttm.com": "warehouse-old.farm.ttm.com"}
+PACE = 100  # so that ten minutes are a few looks
+CUT_OVER = "warehouse.cut-over warehouse-new"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[FakeAmazon]:
+    with aws.serving() as amazon:
+        yield amazon
+
+
+@pytest.fixture
+def amazon(moto: FakeAmazon, monkeypatch: pytest.MonkeyPatch) -> FakeAmazon:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-tests-too")
+    for kept in (moto.instead, moto.spoilt, moto.asked):
+        kept.clear()
+    return moto
+
+
+@dataclass
+class ZoneDns:
+    """Resolves as moto's zone has it, seen after so many looks as if caches had run out."""
+
+    amazon: FakeAmazon
+    zone: str
+    stale: int = 0
+
+    def look_up(self, lookup: DnsLookup) -> Reading:
+        self.stale -= 1
+        names = BEFORE if self.stale >= 0 else self.amazon.names(self.zone)
+        found = {name: FARMS.get(names.get(name, name)) for name in lookup.names}
+        return Reading(rows=tuple((name, address) for name, address in found.items() if address))
+
+
+@dataclass
+class Night:
+    """A night whose steps 10 and 12 are Amazon's; the rest of it lies in memory."""
+
+    amazon: FakeAmazon
+    environment: Environment
+    theatre: Theatre
+    dns: ZoneDns
+
+    @property
+    def zone(self) -> str:
+        return self.dns.zone
+
+    def run(self) -> None:
+        self.theatre.run()
+
+    def stops(self, kind: type[Exception]) -> str:
+        with pytest.raises(kind) as stopped:
+            self.run()
+        return str(stopped.value)
+
+    def outcome(self, task: str) -> str:
+        return self.theatre.outcomes()[task]
+
+    def snapshots(self, host: str) -> list[str]:
+        assert self.environment.aws
+        return [each["SnapshotId"] for each in self.amazon.snapshots(self.environment.aws.instances[host])]
+
+    def findings(self) -> list[str]:
+        theatre = self.theatre
+        plan = [subject for subject in theatre.plan.preflight if subject.name in ("EC2", "Route 53")]
+        return [str(finding) for finding in preflight.examine(plan, theatre.world, theatre.stage.facts)]
+
+
+@pytest.fixture
+def night(amazon: FakeAmazon) -> Night:
+    return the_night(amazon, "db-master", "db-shard-1")
+
+
+def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
+    """Of servers that are not at EC2, snapshots are taken by hand."""
+    zone = amazon.zone("ttm.com")
+    instances = {host: amazon.instance(volumes=2 if host == "db-master" else 1) for host in at_ec2}
+    settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone)
+    environment = replace(rehearsal(), aws=settings)
+    theatre = Theatre(plan=night_plan(environment), clock=FakeClock(PACE))
+    theatre.amazon = AmazonApi(settings, theatre.clock)
+    theatre.dns = dns = ZoneDns(amazon, zone)
+    name, target = next(iter(BEFORE.items()))
+    record = {"Name": name, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": target}]}
+    changes = [{"Action": "UPSERT", "ResourceRecordSet": record}]
+    amazon.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return Night(amazon, environment, theatre, dns)
+
+
+def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAmazon) -> None:
+    night = the_night(amazon, *SERVERS)
+
+    night.run()
+
+    assert set(night.theatre.outcomes().values()) == {"done"}
+    assert not [asked for asked in night.theatre.person.asked if "snapshots" in asked or "cut-over" in asked]
+    assert {host: len(night.snapshots(host)) for host in SERVERS} == dict.fromkeys(SERVERS, 1) | {"db-master": 2}
+    assert night.environment.aws
+    (snapshot,) = night.amazon.snapshots(night.environment.aws.instances["db-shard-4"])
+    tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
+    run = night.theatre.stage.history().run
+    assert tags == {
+        "cutover": f"{run}.snapshots.create.db-shard-4.1",
+        "Name": "db-shard-4",
+        "environment": "rehearsal",
+        "night": "2014-08-15",
+        "database": "shard_4",
+    }
+    assert night.amazon.names(night.zone) == AFTER
+    assert night.amazon.asked.count("POST rrset") == 1  # both in one change
+    figures = night.theatre.stage.history().past("snapshots.create", "db-shard-4").figures
+    assert figures["snapshots"] == [snapshot["SnapshotId"]]
+
+
+def test_names_that_resolve_late_are_waited_for(night: Night) -> None:
+    night.dns.stale = 6
+
+    night.run()
+
+    assert night.outcome(CUT_OVER) == "done"
+
+
+def test_a_snapshot_that_fails_is_told_and_another_is_taken_when_it_is_tried_again(night: Night) -> None:
+    night.amazon.spoilt["DescribeSnapshots"] = saying(
+        "<status>completed</status>", "<status>error</status><statusMessage>Volume is gone.</statusMessage>"
+    )
+
+    told = night.stops(StepFailed)
+    failed = night.snapshots("db-shard-1")
+    night.amazon.spoilt.clear()
+
+    assert night.outcome("snapshots.create db-master") == "failed"
+    assert f"snapshot {failed[0]} of vol-" in told
+    assert "is in state error: Volume is gone" in told
+    night.run()  # moto has made them good, and so there is nothing to do
+    assert night.outcome("snapshots.create db-master") == "done"
+
+
+def test_a_retry_takes_new_snapshots_and_does_not_wait_for_those_that_failed(night: Night) -> None:
+    first: list[bytes] = []
+
+    def only_first(answer: aws.Answer) -> aws.Answer:
+        """The first set of one instance is broken for good."""
+        ids = sorted(night.snapshots("db-shard-1"))
+        if not first:
+            first.extend(each.encode() for each in ids)
+        body = answer[1]
+        for broken in first:
+            head, found, rest = body.partition(broken)
+            body = head + found + rest.replace(b"<status>completed<", b"<status>error<", 1)
+        return answer[0], body
+
+    night.amazon.spoilt["DescribeSnapshots"] = only_first
+    night.theatre.person.script["choose snapshots.create db-shard-1"] = [Choice.RETRY]
+
+    night.run()
+
+    assert night.outcome("snapshots.create db-shard-1") == "done"
+    assert len(night.snapshots("db-shard-1")) == 2
+
+
+def test_an_answer_that_was_lost_leads_to_the_snapshots_it_was_about(night: Night) -> None:
+    night.amazon.spoilt["CreateSnapshots"] = lambda answer: (aws.LOST, b"")
+
+    night.run()
+
+    assert night.outcome("snapshots.create db-shard-1") == "done"
+    assert len(night.snapshots("db-shard-1")) == 1
+
+
+def test_what_a_killed_run_began_is_followed_and_not_begun_again(night: Night) -> None:
+    action = night.theatre.plan.step("snapshots.create").tasks[0].action
+    assert isinstance(action, TakeSnapshots)
+
+    for name in ("run.1", "run.1", "run.2"):
+        night.theatre.amazon.perform(action, name, print)
+
+    assert len(night.snapshots("db-master")) == 4  # two volumes, two attempts
+
+
+def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_again(night: Night) -> None:
+    night.amazon.instead["CreateSnapshots"] = refusal("InternalError", 500)
+
+    told = night.stops(UnknownError)
+    night.amazon.instead.clear()
+
+    assert night.outcome("snapshots.create db-shard-1") == "unknown"
+    assert "Nobody knows the outcome of taking snapshots of i-" in told
+    assert night.snapshots("db-shard-1") == []
+    night.run()
+    assert night.outcome("snapshots.create db-shard-1") == "done"
+    assert len(night.snapshots("db-shard-1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("RequestExpired", "the credentials have expired (RequestExpired)"),
+        ("AuthFailure", "Amazon does not take the credentials (AuthFailure)"),
+        ("UnauthorizedOperation", "the credentials do not allow it (UnauthorizedOperation)"),
+        ("RequestLimitExceeded", "Amazon asks us to slow down (RequestLimitExceeded)"),
+        ("InvalidInstanceID.NotFound", "InvalidInstanceID.NotFound, as Amazon says it (InvalidInstanceID.NotFound)"),
+    ],
+)
+def test_a_refusal_fails_the_step_with_a_sentence(night: Night, code: str, sentence: str) -> None:
+    night.amazon.instead["CreateSnapshots"] = refusal(code, 503 if code.startswith("RequestLimit") else 400)
+
+    told = night.stops(StepFailed)
+
+    assert night.outcome("snapshots.create db-master") == "failed"
+    assert f"failed: {sentence}" in told
+
+
+def test_credentials_that_expire_on_the_way_leave_the_outcome_unknown(amazon: FakeAmazon) -> None:
+    night = the_night(amazon, "db-master")
+    pending = saying("<status>completed</status>", "<status>pending</status>")
+    seen: list[aws.Answer] = []
+
+    def expiring(answer: aws.Answer) -> aws.Answer:
+        seen.append(answer)
+        return pending(answer) if len(seen) <= 4 else refusal("RequestExpired")
+
+    night.amazon.spoilt["DescribeSnapshots"] = expiring
+    began = night.theatre.clock.now()
+
+    told = night.stops(UnknownError)
+
+    assert night.outcome("snapshots.create db-master") == "unknown"
+    assert "No news for 10 min, so nobody knows how it ends." in told
+    assert "the credentials have expired (RequestExpired)" in told
+    assert night.theatre.clock.now() - began < timedelta(hours=6)
+
+
+def test_a_zone_that_never_syncs_leaves_the_outcome_unknown_until_the_names_resolve(night: Night) -> None:
+    night.amazon.spoilt["GET change"] = saying("INSYNC", "PENDING")
+    night.dns.stale = 100_000
+
+    told = night.stops(UnknownError)
+
+    assert night.outcome(CUT_OVER) == "unknown"
+    assert "not over within 10 min (the change " in told
+    assert "is PENDING)" in told
+    night.dns.stale = 0
+    night.run()
+    assert night.outcome(CUT_OVER) == "done"
+    assert night.amazon.asked.count("POST rrset") == 1
+
+
+def test_an_expired_token_of_route_53_moves_nothing(night: Night) -> None:
+    night.amazon.instead["POST rrset"] = refusal("ExpiredToken", 403)
+
+    told = night.stops(StepFailed)
+
+    assert night.outcome(CUT_OVER) == "failed"
+    assert "failed: the credentials have expired (ExpiredToken)" in told
+    assert night.amazon.names(night.zone) == BEFORE
+
+
+def test_preflight_asks_whether_it_would_be_allowed_and_does_nothing(night: Night) -> None:
+    found = night.findings()
+
+    assert "EC2: i-" in found[0]
+    assert "and snapshots of them are allowed" in found[0]
+    assert found[-1] == f"Route 53: zone {night.zone} is ttm.com"
+    assert night.snapshots("db-master") == []
+    assert night.amazon.names(night.zone) == BEFORE
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "sentence"),
+    [
+        ("CreateSnapshots", "UnauthorizedOperation", "the credentials do not allow it (UnauthorizedOperation)"),
+        ("DescribeInstances", "RequestExpired", "the credentials have expired (RequestExpired)"),
+        ("GET hostedzone", "NoSuchHostedZone", "as Amazon says it (NoSuchHostedZone)"),
+        ("GET rrset", "AccessDenied", "the credentials do not allow it (AccessDenied)"),
+    ],
+)
+def test_preflight_refuses_what_would_fail_at_three_in_the_morning(
+    night: Night, operation: str, code: str, sentence: str
+) -> None:
+    night.amazon.instead[operation] = refusal(code, 403)
+    theatre = night.theatre
+
+    with pytest.raises(RefusedError) as refused:
+        preflight.require(theatre.stage, theatre.plan.preflight)
+
+    assert sentence in str(refused.value)
+    assert str(refused.value).count(sentence) == 1  # not once more for each server
+
+
+def test_a_zone_of_another_name_is_seen_before_the_night(night: Night) -> None:
+    elsewhere = night.amazon.zone("example.com")
+    assert night.environment.aws
+    environment = replace(night.environment, aws=replace(night.environment.aws, zone=elsewhere))
+    night.theatre.plan = night_plan(environment)
+
+    assert f"warehouse.ttm.com does not lie in zone {elsewhere}, which is example.com" in night.findings()[-1]
