@@ -96,6 +96,12 @@ def keywords(address: str) -> dict[str, str]:
         raise ValueError("libpq does not understand it") from None
 
 
+def conninfo(connection: Mapping[str, str]) -> str:
+    """Libpq keywords as one word for PostgreSQL's own programs, without the password, which everybody could read."""
+    shown = {word: value for word, value in connection.items() if word != "password"}
+    return str(psycopg2.extensions.make_dsn(**shown))
+
+
 def connect(connection: Mapping[str, str], *, name: str) -> Session:
     """Opens a session on a database given by libpq keywords; `name` is shown in pg_stat_activity.
 

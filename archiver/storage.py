@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from archiver.storage_parts import PART, put_in_parts
 from errors import CutoverError
 from inventory.model import Store
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+LARGEST = 5 << 30  # bytes that one request may bring
 
 
 class StorageError(CutoverError):
@@ -67,8 +69,10 @@ def file_digests(path: Path) -> Digests:
 class Bucket:
     """The archives' bucket. Keys are relative to the environment's prefix."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, largest: int = LARGEST, part: int = PART) -> None:
         self._store = store
+        self._largest = largest
+        self._part = part
 
     @property
     def _client(self) -> S3Client:
@@ -86,16 +90,20 @@ class Bucket:
         return location.removeprefix(start)
 
     def put(self, key: str, path: Path, digests: Digests) -> None:
-        """Stores a file in one request; an equal object there already is success, another is TakenError."""
+        """Stores a file whole or not at all; an equal object there already is success, another is TakenError."""
+        where: dict[str, Any] = {"Bucket": self._store.bucket, "Key": self._full(key)}
+        metadata = {"sha256": digests.sha256, "md5": digests.md5}
         try:
             with path.open("rb") as body:
+                if digests.size > self._largest:
+                    put_in_parts(self._client, where, body, digests.sha256, metadata, self._part)
+                    return
                 self._client.put_object(
-                    Bucket=self._store.bucket,
-                    Key=self._full(key),
+                    **where,
                     Body=body,
                     ContentLength=digests.size,
                     ChecksumSHA256=base64.b64encode(bytes.fromhex(digests.sha256)).decode(),
-                    Metadata={"sha256": digests.sha256, "md5": digests.md5},
+                    Metadata=metadata,
                     IfNoneMatch="*",
                 )
         except (ClientError, BotoCoreError) as error:

@@ -8,7 +8,7 @@ from datetime import date
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from inventory.check_platforms import aws_mistakes, database_mistakes, heroku_mistakes
+from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes
 from inventory.model import FENCED, Environment, Role
 from inventory.parse import shown
 
@@ -26,6 +26,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         database_mistakes,
         heroku_mistakes,
         aws_mistakes,
+        backup_mistakes,
         _secrets,
         _recipients,
         _warehouse,

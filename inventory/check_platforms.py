@@ -48,6 +48,22 @@ def heroku_mistakes(environment: Environment) -> Iterable[str]:
         yield f"heroku/endpoint: expected a URL that begins with https://, got {shown(heroku.endpoint)}"
 
 
+def backup_mistakes(environment: Environment) -> Iterable[str]:
+    """Every database has a directory for its backups; and what this tool does, no command does too."""
+    if environment.backups is None:
+        return
+    for name, database in environment.databases.items():
+        if database.backup_directory is None:
+            yield f"databases/{name}/backup_directory: expected where its backups lie, because backups is given"
+    if environment.backups.store.recipients:
+        yield "backups/store/recipients: expected none, because backups are not encrypted by this tool"
+    if environment.backups.jobs < 1:
+        yield f"backups/jobs: expected a number from 1, got {environment.backups.jobs}"
+    for key in ("backups.dump", "backups.transfer"):
+        if key in environment.commands:
+            yield f"commands/{key}: expected nothing, because backups has this tool do it"
+
+
 def aws_mistakes(environment: Environment) -> Iterable[str]:
     """Every database server has its instance, or none has; and what the API does, no command does too."""
     aws = environment.aws

@@ -83,6 +83,23 @@ class Store:
     recipients: tuple[str, ...] = ()  # age public keys that archives are encrypted to; none: they are not
 
 
+class Way(Enum):
+    """How a database server is backed up."""
+
+    BASE = "base"  # pg_basebackup: the whole server, file by file
+    DUMP = "dump"  # pg_dump: the product's database, table by table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backups:
+    """How this tool takes backups on the database servers, and where it sends them."""
+
+    way: Way
+    store: Store
+    jobs: int = 4  # of pg_dump, and of the transfer
+    programs: str | None = None  # the folder of PostgreSQL's programs; none: PATH
+
+
 @dataclass(frozen=True, kw_only=True)
 class Queue:
     """The broker from which workers on several machines take their units."""
@@ -226,6 +243,7 @@ class Environment:
     handover: Handover | None = None  # none: no night goes by the checklist of 2013
     heroku: Heroku | None = None  # none: the inventory itself says where each database is
     aws: Aws | None = None  # none: persons and commands do all there is to do at Amazon
+    backups: Backups | None = None  # none: persons and commands of the inventory take and send them
     fence: Fence | None = None  # none: nothing keeps the application off one school that is archived or moved
     queue: Queue | None = None  # none: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)

@@ -22,7 +22,7 @@ from runbooks.engine.console import clean, say
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.front import ENV, load_environment, parse_span, task
 from runbooks.units import size
-from runbooks.upkeep import telling
+from runbooks.upkeep import backup, telling
 from runbooks.upkeep.confirm import CONFIRM, confirmed
 from runbooks.upkeep.free_disk import free_disk
 
@@ -177,4 +177,4 @@ def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
     return outcomes
 
 
-namespace = Collection("databases", vacuum, truncate_feeds, drop_strays)
+namespace = Collection("databases", vacuum, truncate_feeds, drop_strays, *backup.tasks)

@@ -1,4 +1,4 @@
-"""How this tool is started on the debug host."""
+"""How this tool is started on a host."""
 
 from __future__ import annotations
 

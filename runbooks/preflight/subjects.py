@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from inventory.model import Host, Role
 from runbooks.engine.preconditions import Precondition, Subject
 from runbooks.engine.step import Step
-from runbooks.preflight import amazon, archiving, disks, hosts, servers, services
+from runbooks.preflight import amazon, archiving, backing_up, disks, hosts, servers, services
 from runbooks.tonight import Tonight
 
 
@@ -30,6 +30,7 @@ def _on(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Iterator[Precond
     yield hosts.clock(host)
     if Role.DATABASE in host.roles:
         yield disks.room(tonight, host)
+        yield from backing_up.ready(tonight, host)
     if Role.DEBUG in host.roles:
         yield archiving.catalog(tonight, host)
         yield archiving.none_half_moved(tonight, host)

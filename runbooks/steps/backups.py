@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.actions import Action, Reading, RemoteCommand
 from runbooks.engine.history import Facts
 from runbooks.engine.markdown import minutes
 from runbooks.engine.readings import moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
+from runbooks.tonight import Tonight, command
+from runbooks.tool import tool_command
 
 ENABLED, DISABLED = "enabled", "disabled"
+LONGEST = timedelta(hours=12)
 
 
 def disable(tonight: Tonight) -> Step:
@@ -35,15 +38,11 @@ def disable(tonight: Tonight) -> Step:
 def dump(tonight: Tonight) -> Step:
     """DB backup on every database server."""
     key = "backups.dump"
-    tasks = [
-        tonight.task(key, host, checks=(backed_up(tonight, host),), lasts=timedelta(hours=12))
-        for host in tonight.database_hosts
-    ]
     return Step(
         key=key,
         title="DB backup",
         mark=Mark.MANUAL,
-        tasks=tuple(tasks),
+        tasks=_on_servers(tonight, key, backed_up, "databases.backup"),
         required=True,
         gate="backups verified",
         warning=loss(tonight),
@@ -54,15 +53,11 @@ def dump(tonight: Tonight) -> Step:
 def transfer(tonight: Tonight) -> Step:
     """Transfer DB backup of every database server."""
     key = "backups.transfer"
-    tasks = [
-        tonight.task(key, host, checks=(stored(tonight, host),), lasts=timedelta(hours=12))
-        for host in tonight.database_hosts
-    ]
     return Step(
         key=key,
         title="Transfer DB backup",
         mark=Mark.MANUAL,
-        tasks=tuple(tasks),
+        tasks=_on_servers(tonight, key, stored, "databases.send-backup"),
         required=True,
         gate="backups transferred",
         estimate=timedelta(minutes=30),
@@ -84,6 +79,23 @@ def enable(tonight: Tonight) -> Step:
         settle=timedelta(seconds=10),
         estimate=timedelta(minutes=10),
     )
+
+
+def by_tool(tonight: Tonight, host: Host, task: str) -> Action | None:
+    """How this tool does it on the server; none where the inventory says nothing of backups."""
+    environment = tonight.environment
+    if environment.backups is None:
+        return None
+    return command(host, tool_command(environment, task, yes_production=environment.production), LONGEST)
+
+
+def probes(tonight: Tonight) -> tuple[str, str]:
+    """What is asked on a server for its newest backup, and for the stored copy."""
+    environment = tonight.environment
+    if environment.backups is None:
+        return environment.probes.backup, environment.probes.backup_copy
+    task = "databases.newest-backup"
+    return tool_command(environment, task), tool_command(environment, task, stored=True)
 
 
 def loss(tonight: Tonight) -> tuple[str, ...]:
@@ -108,7 +120,7 @@ def schedule_is(tonight: Tonight, host: Host, wanted: str) -> Check:
 
 def backed_up(tonight: Tonight, host: Host) -> Check:
     """A verified backup that is young enough."""
-    look = RemoteCommand(host=host.name, command=tonight.environment.probes.backup)
+    look = RemoteCommand(host=host.name, command=probes(tonight)[0])
     control = tonight.environment.only(Role.CONTROL).name
     oldest = tonight.night.backup_max_age
 
@@ -136,19 +148,26 @@ def backed_up(tonight: Tonight, host: Host) -> Check:
 
 def stored(tonight: Tonight, host: Host) -> Check:
     """The stored copy of the backup has the server's checksum."""
-    probes = tonight.environment.probes
-    looks = tuple(RemoteCommand(host=host.name, command=probe) for probe in (probes.backup_copy, probes.backup))
+    backup, copy = (RemoteCommand(host=host.name, command=probe) for probe in probes(tonight))
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        copy, backup = (record(reading) for reading in readings)
-        there, here = (str(found.get("sha256") or "") for found in (copy, backup))
+        stored, taken = (record(reading) for reading in readings)
+        there, here = (str(found.get("sha256") or "") for found in (stored, taken))
         if not (there and here):
             return fails("there is no stored copy" if here else "there is no backup")
         if there != here:
-            return fails(f"{copy.get('location')} has SHA-256 {there[:12]}…, the server {here[:12]}…")
-        return holds(f"{copy.get('location')}, SHA-256 {there[:12]}… as on the server")
+            return fails(f"{stored.get('location')} has SHA-256 {there[:12]}…, the server {here[:12]}…")
+        return holds(f"{stored.get('location')}, SHA-256 {there[:12]}… as on the server")
 
-    return Check(title="the stored copy has the checksum of the server's backup", looks=looks, judge=judge)
+    return Check(title="the stored copy has the checksum of the server's backup", looks=(copy, backup), judge=judge)
+
+
+def _on_servers(tonight: Tonight, key: str, check: Callable[[Tonight, Host], Check], task: str) -> tuple[HostTask, ...]:
+    """A step on every server, done by this tool's task there where the inventory has backups."""
+    return tuple(
+        tonight.task(key, host, checks=(check(tonight, host),), lasts=LONGEST, action=by_tool(tonight, host, task))
+        for host in tonight.database_hosts
+    )
 
 
 def _debt(host: Host) -> Debt:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,15 +22,21 @@ import paramiko
 import pytest
 
 from errors import ExitCode, RefusedError, UsageError
-from inventory.load import ROOT
+from inventory.load import FOLDER, ROOT, load_file
 from inventory.model import Environment
 from rehearsal import lab, layout, ports, postgres_server
+from rehearsal.blueprint import BACKUPS
+from rehearsal.files import write_json
 from rehearsal.layout import Layout
 from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
 from runbooks import cutover
-from runbooks.engine.actions import RemoteCommand
+from runbooks.engine.actions import Command, RemoteCommand
 from runbooks.engine.fleet import Fleet
+from runbooks.engine.history import Facts, History
+from runbooks.engine.plan import Plan
+from runbooks.engine.preconditions import Precondition
+from runbooks.engine.step import Check, Mark, Step
 from runbooks.nights import logbook
 from runbooks.upkeep.free_disk import free_disk
 from tests.labs import Lab, just_now, runs, started, started_from
@@ -261,6 +269,53 @@ def test_a_backup_is_verified_stored_and_its_damage_is_seen(running: Lab) -> Non
         tar.seek(2_000_000)
         tar.write(b"damage" * 1000)
     assert running.record("db-shard-1", backup)["verified"] is False
+
+
+def test_steps_five_and_six_are_done_by_this_tool_where_the_inventory_has_backups(
+    running: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overlay = Layout(running.home).endpoints
+    before = overlay.read_text()
+    over = json.loads(before)
+    store = {**over["store"], "bucket": BACKUPS, "prefix": "by-this-tool"}
+    young = {"backup_max_age": "1h"}
+    write_json(overlay, {**over, "backups": {"way": "dump", "store": store}, "nights": {"2014-08-15": young}})
+    monkeypatch.setenv(layout.VARIABLE, str(running.home))
+    try:
+        plan = cutover.plan_of(load_file(FOLDER / "rehearsal.yaml"), date(2014, 8, 15))
+        (ready,) = (each.check for each in _preconditions(plan, "db-shard-1") if "store of backups" in each.check.title)
+        found = _looked_at(running, ready)
+        proofs = [_done_on_its_host(running, plan.step(key)) for key in ("backups.dump", "backups.transfer")]
+    finally:
+        overlay.write_text(before)
+
+    assert found == "it reads the store of backups, which has none of it yet"
+    assert "/shard_1/20" in proofs[0]
+    assert "verified; what was written in the 0 min since could be lost" in proofs[0]
+    assert re.search(r"s3://\S+/by-this-tool/shard_1/\S+/backup\.json, SHA-256 \w{12}… as on the server", proofs[1])
+
+
+def _done_on_its_host(lab: Lab, step: Step) -> str:
+    """The proof of a step on a shard's server, after the command there that makes it so."""
+    task = next(task for task in step.tasks if task.host == "db-shard-1")
+    assert isinstance(task.action, Command)
+    assert step.shown_mark is Mark.AUTOMATE
+    (check,) = task.checks
+    lab.say(task.host, task.action.command)
+    return _looked_at(lab, check)
+
+
+def _preconditions(plan: Plan, name: str) -> tuple[Precondition, ...]:
+    """What preflight looks at of a subject."""
+    return next(subject.preconditions for subject in plan.preflight if subject.name == name)
+
+
+def _looked_at(lab: Lab, check: Check) -> str:
+    """What proves that it holds."""
+    seen = tuple(lab.fleet.run(look) for look in check.looks if isinstance(look, RemoteCommand))
+    verdict = check.judge(seen, Facts(now=datetime.now(UTC), history=History()))
+    assert verdict.holds, verdict.proof
+    return verdict.proof
 
 
 def test_a_standby_is_terminated_and_made_anew(running: Lab) -> None:

@@ -69,7 +69,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
     [
         ("timezone: America/New_York", "timezone: Mars/Olympus", "timezone: expected a name such as America/New_York"),
         ("production: false", "production: perhaps", "production: expected true or false, got 'perhaps'"),
-        ("production: false", "production: false\ncolour: red", "colour: expected one of app, aws, catalog"),
+        ("production: false", "production: false\ncolour: red", "colour: expected one of app, aws, backups, catalog"),
         (
             "store: {",
             "fence: {close: fence, open: 'open {id}'}\nstore: {",
@@ -133,6 +133,18 @@ def test_unknown_environment_names_those_that_exist() -> None:
                 ("aws: {instances: {db-master: vol-1}}", "aws/instances/db-master: expected an instance's id (i-…)"),
                 ("aws: {instances: {db-master: i-0}}", "aws/instances/db-shard-1: expected this server's instance"),
                 ("aws: {zone: ttm.com}", "aws/zone: expected a hosted zone's id (Z…), got 'ttm.com'"),
+                (
+                    "backups: {way: base, store: {bucket: b, prefix: p}}",
+                    "databases/shard_4/backup_directory: expected where its backups lie",
+                ),
+                (
+                    "backups: {way: tar, store: {bucket: b, prefix: p}}",
+                    "backups/way: expected one of base, dump, got 'tar'",
+                ),
+                (
+                    "backups: {way: dump, store: {bucket: b, prefix: p, recipients: [age1x]}, jobs: 0}",
+                    "backups/store/recipients: expected none",
+                ),
                 ("aws: {zone: Z1, ttl: 0}", "aws/ttl: expected seconds, got 0"),
             )
         ),

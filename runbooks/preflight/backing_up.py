@@ -1,0 +1,30 @@
+"""What steps 5 and 6 need on a database server where this tool does them: itself, and its way to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inventory.model import Host
+from runbooks.engine.actions import Reading, RemoteCommand
+from runbooks.engine.history import Facts
+from runbooks.engine.preconditions import Precondition
+from runbooks.engine.readings import complaint, record
+from runbooks.engine.step import Check, Verdict, fails, holds
+from runbooks.steps.backups import probes
+from runbooks.tonight import Tonight
+
+
+def ready(tonight: Tonight, host: Host) -> Iterator[Precondition]:
+    """This tool answers there, and its credentials read the store of backups; nothing where it takes none."""
+    if tonight.environment.backups is None:
+        return
+    look = RemoteCommand(host=host.name, command=probes(tonight)[1])
+
+    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+        if readings[0].code != 0:
+            return fails(complaint("asking this tool there for the stored copy", readings[0]))
+        stored = record(readings[0])
+        return holds(f"it reads the store of backups, {stored.get('location', 'which has none of it yet')}")
+
+    check = Check(title="this tool is there, and reads the store of backups", looks=(look,), judge=judge)
+    yield Precondition(check=check, advice=f"Look at tool and backups in the inventory, and at {host.name} itself.")
