@@ -11,8 +11,11 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
 )
 
 from archiver.storage import aws_client
@@ -29,7 +32,9 @@ REFUSED = (
 )
 FORBIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 BUSY = ("RequestLimitExceeded", "Throttling", "ThrottlingException", "PriorRequestNotComplete")
+MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 UNSENT = (EndpointConnectionError, ConnectTimeoutError)
+WHERE = "aws/credentials in the inventory names their file; else environment, ~/.aws or the machine's role have them."
 LONGEST_REASON = 300  # characters
 TRIES = 4
 
@@ -91,7 +96,7 @@ def _may_be_done(error: Exception) -> bool:
 
 def _told(kind: Callable[..., CutoverError], doing: str, error: Exception) -> CutoverError:
     code = _code(error)
-    if code in (*EXPIRED, *REFUSED):
+    if code in (*EXPIRED, *REFUSED) or isinstance(error, MISSING):
         _client.cache_clear()  # the next try reads the credentials anew, which somebody may have renewed
     why, hint = _reason(code, error)
     head = f"Nobody knows the outcome of {doing[0].lower()}{doing[1:]}" if kind is UnknownError else f"{doing} failed"
@@ -102,7 +107,9 @@ def _reason(code: str, error: Exception) -> tuple[str, str]:
     if code in EXPIRED:
         return f"the credentials have expired ({code})", "Renew them, then try again."
     if code in REFUSED:
-        return f"Amazon does not take the credentials ({code})", "Look at aws/credentials in the inventory."
+        return f"Amazon does not take the credentials ({code})", WHERE
+    if isinstance(error, MISSING):
+        return "there are no credentials for it", WHERE
     if code in FORBIDDEN:
         return f"the credentials do not allow it ({code})", "Their owner needs a policy that does."
     if code in BUSY:

@@ -36,7 +36,7 @@ def sources(environment: Environment) -> tuple[str, ...]:
     if environment.heroku is None:
         return ()
     named = ", ".join(f"{database.config_var} ({name})" for name, database in _by_config_var(environment))
-    return (f"Where databases are is read from config vars of the Heroku app {environment.heroku.app}: {named}.",)
+    return (f"Addresses of databases are read from config vars of the Heroku app {environment.heroku.app}: {named}.",)
 
 
 def _misfits(environment: Environment, values: Mapping[str, str]) -> Iterator[str]:

@@ -27,7 +27,7 @@ PATIENCE = timedelta(minutes=1)  # in all, between the tries
 FIRST_PAUSE = timedelta(seconds=1)
 NETRC = Path("~/.netrc")  # where `heroku login` writes
 LATER = "Try again when Heroku answers again; its rate limit is filled up by the minute."
-Wait = Callable[[timedelta], None]
+Wait = Callable[[timedelta, str], None]  # a pause, and why it is made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def config_vars(heroku: Heroku, token: str, wait: Wait) -> dict[str, str]:
         asked_for = answer.pause or pause
         if not answer.passing or asked_for > left:
             break
-        wait(asked_for)
+        wait(asked_for, f"Heroku does not tell the config vars of {heroku.app} yet ({answer.said})")
         left, pause = left - asked_for, 2 * pause
         answer = _ask(heroku, token)
     values = _values(answer.body) if answer.status == HTTPStatus.OK else None

@@ -145,7 +145,13 @@ def load_environment(
     if environment.production and not (yes_production or read_only):
         hint = "If you mean it, add the explicit word: --yes-production"
         raise UsageError(f"{environment.name} is a production environment, and this would act on it.", hint=hint)
-    return with_databases(environment, SystemClock().wait) if databases else environment
+    return with_databases(environment, _wait_aloud) if databases else environment
+
+
+def _wait_aloud(pause: timedelta, why: str) -> None:
+    """Waits, and says so beside the task's own output, which may be somebody's input."""
+    sys.stderr.write(f"{why}; trying again in {pause.total_seconds():.0f} s.\n")
+    SystemClock().wait(pause)
 
 
 def _help_of(body: Callable[..., None], words: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -311,6 +312,21 @@ def test_preflight_refuses_what_would_fail_at_three_in_the_morning(
 
     assert sentence in str(refused.value)
     assert str(refused.value).count(sentence) == 1  # not once more for each server
+
+
+def test_credentials_that_are_laid_down_late_are_used_by_the_next_try(
+    night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert night.environment.aws
+    kept = tmp_path / "credentials"
+    settings = replace(night.environment.aws, credentials=str(kept))
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    night.theatre.amazon = AmazonApi(settings, night.theatre.clock)
+
+    assert "failed: there are no credentials for it" in night.findings()[0]
+    kept.write_text("[default]\naws_access_key_id = late\naws_secret_access_key = late-too\n")
+    assert "snapshots of them are allowed" in night.findings()[0]
 
 
 def test_a_zone_of_another_name_is_seen_before_the_night(night: Night) -> None:

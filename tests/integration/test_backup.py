@@ -238,6 +238,25 @@ def test_a_file_that_was_written_since_is_not_verified_any_more(server: Server) 
     assert server.stored == {}
 
 
+def test_a_password_goes_to_a_program_by_a_variable_and_not_on_its_command_line(server: Server, tmp_path: Path) -> None:
+    """A config var of Heroku says it."""
+    programs = tmp_path / "telling"
+    programs.mkdir()
+    (programs / "pg_dump").write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/words\necho "$PGPASSWORD" > {tmp_path}/said\nexit 3\n'
+    )
+    (programs / "pg_dump").chmod(0o755)
+    connection = {**server.database.connection, "password": "hunter2 of Heroku"}
+    telling = Server(replace(server.database, connection=connection), replace(server.backups, programs=str(programs)))
+
+    with pytest.raises(CutoverError, match="pg_dump failed with exit code 3: it said nothing"):
+        telling.take()
+
+    assert (tmp_path / "said").read_text() == "hunter2 of Heroku\n"
+    assert "dbname=template_shard_1" in (tmp_path / "words").read_text()
+    assert "hunter2" not in (tmp_path / "words").read_text()
+
+
 @pytest.fixture
 def slow(server: Server, tmp_path: Path) -> Iterator[Server]:
     """A server whose pg_dump waits until a file is gone."""

@@ -38,7 +38,7 @@ def by_heroku(environment: Environment, folder: Path, monkeypatch: pytest.Monkey
             for name, each in environment.databases.items()
         }
         app = Heroku(app=heroku.APP, endpoint=fake.endpoint)
-        yield with_databases(replace(environment, databases=databases, heroku=app), lambda pause: None)
+        yield with_databases(replace(environment, databases=databases, heroku=app), lambda pause, why: None)
 
 
 @pytest.mark.parametrize("source", [by_service_file, by_heroku])

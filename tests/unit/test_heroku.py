@@ -46,7 +46,7 @@ class Staging:
         return replace(written, databases=databases, heroku=Heroku(app=heroku.APP, endpoint=self.fake.endpoint))
 
     def found(self) -> Environment:
-        return with_databases(self.environment, lambda pause: self.pauses.append(pause.total_seconds()))
+        return with_databases(self.environment, lambda pause, why: self.pauses.append(pause.total_seconds()))
 
     def refused(self) -> CutoverError:
         with pytest.raises(CutoverError) as raised:
@@ -154,7 +154,7 @@ def test_a_server_that_is_none_is_said(staging: Staging) -> None:
     environment = replace(staging.environment, heroku=Heroku(app=heroku.APP, endpoint="http://127.0.0.1:1"))
 
     with pytest.raises(CutoverError, match=r"http://127\.0\.0\.1:1 could not be reached \(.*refused\), 5 times\."):
-        with_databases(environment, lambda pause: None)
+        with_databases(environment, lambda pause, why: None)
 
 
 def test_every_config_var_that_does_not_fit_is_told_at_once(staging: Staging) -> None:
@@ -180,7 +180,7 @@ def test_a_database_may_be_named_as_none_of_this_environments(staging: Staging) 
     staging.fake.config["WAREHOUSE_URL"] = "postgres://u:p@warehouse/x"
     named = Heroku(app=heroku.APP, endpoint=staging.fake.endpoint, others=("WAREHOUSE_URL",))
 
-    assert with_databases(replace(staging.environment, heroku=named), lambda pause: None).master.connection
+    assert with_databases(replace(staging.environment, heroku=named), lambda pause, why: None).master.connection
 
 
 def test_a_run_asks_once_and_a_dry_run_never_but_shows_what_it_would_read(
