@@ -21,9 +21,12 @@ from runbooks.engine.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
+    MoveNames,
     Reading,
     RemoteCommand,
+    SnapshotList,
     SqlQuery,
+    TakeSnapshots,
 )
 from runbooks.engine.approval import ShelfApprovals
 from runbooks.engine.journal import Event, Journal, Kind
@@ -322,14 +325,29 @@ class FakeDns:
         return Reading(rows=tuple((name, names[name]) for name in lookup.names if name in names))
 
 
-class NoAmazon:
-    """An environment that has nothing there."""
+@dataclass
+class MemoryAmazon:
+    """EC2 and Route 53 as tests/integration/test_amazon.py has them; an instance has one volume."""
+
+    production: Production
+    taken: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: instance and moment
 
     def perform(self, call: AmazonCall, name: str, tell: Callable[[str], None]) -> Reading:
-        raise AssertionError(f"nobody asked for {call}")
+        tell("going on")
+        if isinstance(call, TakeSnapshots) and name not in self.taken:
+            self.taken[name] = (call.instance, _stamp(self.production.clock.now()))
+            self.production.acts.append(str(call))
+        elif isinstance(call, MoveNames):
+            names = self.production.names
+            names.update({moved: names[target] for moved, target in call.targets.items()})
+        self.production.clock.wait(timedelta(seconds=1))
+        return Reading()
 
     def look(self, look: AmazonLook) -> Reading:
-        raise AssertionError(f"nobody asked for {look}")
+        assert isinstance(look, SnapshotList)
+        of_it = [(name, begun) for name, (instance, begun) in self.taken.items() if instance == look.instance]
+        rows = tuple(("vol-1", name, "completed", begun, "") for name, begun in of_it)
+        return Reading(rows=rows or (("vol-1", "", "", "", ""),))
 
 
 class FakeShelf:
@@ -481,7 +499,7 @@ class Theatre:
         self.person = FakePerson(self.ssh)
         self.screen = FakeScreen()
         self.shelf = FakeShelf()
-        self.amazon: Amazon = NoAmazon()
+        self.amazon: Amazon = MemoryAmazon(self.production)
         self.dns: Dns = FakeDns(self.production)
         self.journal = MortalJournal(self.clock)
 

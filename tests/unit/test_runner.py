@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from errors import AbortedError, ExitCode, RefusedError, UnknownError, UsageError
+from inventory.platforms import Aws
 from rehearsal.waiting import await_condition
 from runbooks.engine.actions import Reading
 from runbooks.engine.debts import DebtLeft, owed
@@ -144,6 +145,27 @@ def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, co
         assert max(Counter(theatre.production.acts).values()) == 1, number
         assert owed(theatre.journal.events) == (), number
     counted("kills of a night in memory", len(whole.journal.events))
+
+
+@pytest.mark.parametrize("keeps_last", [True, False], ids=["after", "before"])
+def test_what_amazon_was_asked_for_is_not_asked_for_twice_when_resumed(keeps_last: bool) -> None:
+    instances = {host: f"i-{number}" for number, host in enumerate(SERVERS)}
+    whole = Theatre(plan=night_plan(replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))))
+    whole.run()
+    asked = [event.number for event in whole.journal.events if event.step in ("snapshots.create", "warehouse.cut-over")]
+    for number in asked:
+        theatre = Theatre(plan=whole.plan)
+        theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=number, keeps_last=keeps_last)
+        with pytest.raises(Killed):
+            theatre.run()
+        theatre.journal = theatre.journal.next_life(theatre.clock)
+
+        theatre.run()
+
+        assert set(theatre.outcomes().values()) == {"done"}, number
+        assert max(Counter(theatre.production.acts).values()) == 1, number
+        assert not [asked for asked in theatre.person.asked if "choose" in asked], number
+    assert len(asked) == 12  # an intent and a result on each of five servers, and of the names
 
 
 def test_a_lost_answer_is_unknown_and_settled_by_looking(theatre: Theatre) -> None:
