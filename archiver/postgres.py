@@ -35,6 +35,8 @@ _SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", 
 # One database of two lies idle while the other works; not every version knows all of these.
 _IDLE = ["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]
 _OWN = "psycopg2"  # in place of a SQLSTATE: it never came to the server
+_PLACE = {"host", "hostaddr", "service", "dbname"}  # one of these says where a database is
+_ASK = "Its config_var says so, once Heroku answers."
 _CONNECT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -107,6 +109,9 @@ def connect(connection: Mapping[str, str], *, name: str) -> Session:
 
     Raises DatabaseError when the server can't be reached.
     """
+    if not _PLACE & set(connection):
+        # libpq would take whatever listens on this machine.
+        raise DatabaseError("Connecting to a database failed: nobody has said where it is.", hint=_ASK)
     where = _where(connection)
     try:
         link = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name[:63])

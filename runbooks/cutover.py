@@ -23,7 +23,7 @@ from runbooks.engine.plan import Plan, numbered, paying, validated
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.stage import Stage
 from runbooks.engine.step import Step
-from runbooks.front import load_environment, parse_date, task
+from runbooks.front import Addresses, load_environment, parse_date, task
 from runbooks.nights import abandon, logbook, night, watching
 from runbooks.nights.rehearsed import rehearsed
 from runbooks.preflight.subjects import subjects
@@ -96,7 +96,8 @@ def run(
 ) -> None:
     """The whole night: sixteen steps, each done, proven and journalled; `--checklist=2013` is that of another year."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run, databases=not dry_run)
+    addresses = Addresses.UNASKED if dry_run else Addresses.NEEDED
+    environment = load_environment(env, yes_production=yes_production, read_only=dry_run, addresses=addresses)
     plan = plan_of(environment, day, checklist)
     if dry_run:
         night.run_dry(environment, plan)
@@ -116,7 +117,7 @@ def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: s
 def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
     """The checklist as Markdown, with every host, command and proof."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True, databases=False)
+    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
     say(redactor_for(environment).clean(rendered(plan_of(environment, day, checklist))))
 
 
@@ -124,7 +125,7 @@ def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = 
 def status(context: Context, date: str = "", follow: bool = False, checklist: str = "", env: str = "") -> None:
     """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True, databases=False)
+    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
     show = watching.follow_status if follow else watching.show_status
     show(environment, plan_at(environment, day, checklist))
 
@@ -133,7 +134,7 @@ def status(context: Context, date: str = "", follow: bool = False, checklist: st
 def report(context: Context, date: str = "", to: str = "", checklist: str = "", env: str = "") -> None:
     """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     day = parse_date(date)
-    environment = load_environment(env, read_only=True, databases=False)
+    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
     watching.write_report(environment, plan_at(environment, day, checklist), to)
 
 
@@ -148,7 +149,7 @@ def resume(
 ) -> None:
     """Go on with a night that stopped, also from another machine; what is done is not done again."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
+    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
     night.resume(environment, plan_at(environment, day, checklist), night.cast(environment), take_over=take_over)
 
 
@@ -163,7 +164,7 @@ def pay(
 ) -> None:
     """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
+    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
     cast, owed = night.cast(environment), payments(environment, day)
     abandon.pay(environment, plan_at(environment, day, checklist), cast, owed, take_over=take_over)
 
@@ -186,7 +187,7 @@ def abort(
 ) -> None:
     """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
+    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
     plan, cast = plan_at(environment, day, checklist), night.cast(environment)
     abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
 
@@ -195,7 +196,7 @@ def abort(
 def approve(context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False) -> None:
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, databases=False)
+    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
     night.approve(environment, plan_at(environment, day, checklist), night.cast(environment))
 
 

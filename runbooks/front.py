@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
+from enum import Enum
 from typing import Any, NoReturn
 
 from invoke.context import Context
@@ -132,20 +133,38 @@ def parse_span(text: str, option: str) -> timedelta:
     return span
 
 
+class Addresses(Enum):
+    """What a task makes of the addresses of databases that a platform has to tell."""
+
+    NEEDED = "needed"  # without them it does nothing
+    WELCOME = "welcome"  # without them it goes on, and what asks a database can't tell
+    UNASKED = "unasked"  # it asks no database
+
+
 def load_environment(
-    env: str, *, yes_production: bool = False, read_only: bool = False, databases: bool = True
+    env: str, *, yes_production: bool = False, read_only: bool = False, addresses: Addresses = Addresses.NEEDED
 ) -> Environment:
     """The environment of that name; without one that of CUTOVER_ENV, else the rehearsal.
 
     Production is opened for acting only with the explicit word; what only reads sets `read_only`. Where a platform says
-    where the databases are, it is asked now; what asks no database sets `databases` to False. Raises UsageError, and
-    CutoverError where the platform does not tell.
+    where the databases are, it is asked now. Raises UsageError, and CutoverError where addresses are needed and the
+    platform does not tell them.
     """
     environment = load(env or os.environ.get("CUTOVER_ENV") or DEFAULT_ENVIRONMENT)
     if environment.production and not (yes_production or read_only):
         hint = "If you mean it, add the explicit word: --yes-production"
         raise UsageError(f"{environment.name} is a production environment, and this would act on it.", hint=hint)
-    return with_databases(environment, _wait_aloud) if databases else environment
+    return environment if addresses is Addresses.UNASKED else _addressed(environment, addresses)
+
+
+def _addressed(environment: Environment, addresses: Addresses) -> Environment:
+    try:
+        return with_databases(environment, _wait_aloud)
+    except CutoverError as error:
+        if addresses is Addresses.NEEDED:
+            raise
+        sys.stderr.write(f"{error}\nGoing on all the same; what asks a database will not be able to tell.\n")
+        return environment
 
 
 def _wait_aloud(pause: timedelta, why: str) -> None:

@@ -23,7 +23,7 @@ from runbooks.archives.archived import excluded_at
 from runbooks.archives.forward import belongs_elsewhere, forward
 from runbooks.archives.telling import size, to_json
 from runbooks.engine.console import clean, say, span
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, Addresses, load_environment, parse_date, parse_id, task
 
 PURPOSE = "archive.estimate"
 ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"
@@ -57,7 +57,7 @@ def estimate(
         found, samples = sizes.read(place), rates.recorded(place.master)
         in_sets = goes_in_sets(place)
     if measure or not samples:
-        load_environment(env, yes_production=yes_production, databases=False)
+        load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
         if belongs_elsewhere(environment, here=here):
             raise Exit(code=forward(environment, PURPOSE, top=top, date=date, measure=True, json=json))
         samples = _measured(environment, found.tenants)

@@ -14,7 +14,7 @@ from platforms.backup_copy import newest_stored, send
 from runbooks.archives.forward import own_name
 from runbooks.engine.console import say
 from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, load_environment, task
+from runbooks.front import ENV, Addresses, load_environment, task
 
 HELP = {
     "env": ENV,
@@ -36,7 +36,7 @@ def backup(context: Context, env: str = "", yes_production: bool = False) -> Non
 @task(name="send-backup", help=HELP)
 def send_backup(context: Context, env: str = "", yes_production: bool = False) -> None:
     """Send the newest backup of the database on this host to the store, with checksums; so does step 6."""
-    environment = load_environment(env, yes_production=yes_production, databases=False)
+    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
     backups, database = _here(environment)
     found = newest(database)
     if found is None:
@@ -48,7 +48,7 @@ def send_backup(context: Context, env: str = "", yes_production: bool = False) -
 @task(name="newest-backup", help=HELP)
 def newest_backup(context: Context, stored: bool = False, env: str = "") -> None:
     """Say of the newest backup of the database on this host, or of its stored copy, what proves it, as JSON."""
-    environment = load_environment(env, read_only=True, databases=False)
+    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
     backups, database = _here(environment)
     if stored:
         say(json.dumps(newest_stored(backups, database.name)))

@@ -14,9 +14,11 @@ from inventory.model import Environment
 from inventory.platforms import Aws
 from runbooks.engine import preflight
 from runbooks.engine.actions import DnsLookup, Reading, TakeSnapshots
+from runbooks.engine.clock import SystemClock
 from runbooks.engine.ports import Choice
 from runbooks.engine.runner import StepFailed
 from runbooks.nights.amazon import AmazonApi
+from runbooks.nights.ports import live_world
 from tests import aws
 from tests.aws import FakeAmazon, refusal, saying
 from tests.fakes import SERVERS, FakeClock, Theatre, night_plan, rehearsal
@@ -283,7 +285,9 @@ def test_an_expired_token_of_route_53_moves_nothing(night: Night) -> None:
 
 
 def test_preflight_asks_whether_it_would_be_allowed_and_does_nothing(night: Night) -> None:
-    found = night.findings()
+    plan = [subject for subject in night.theatre.plan.preflight if subject.name in ("EC2", "Route 53")]
+    with live_world(night.environment, SystemClock()) as world:
+        found = [str(finding) for finding in preflight.examine(plan, world, night.theatre.stage.facts)]
 
     assert "EC2: i-" in found[0]
     assert "and snapshots of them are allowed" in found[0]

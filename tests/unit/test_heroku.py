@@ -18,7 +18,9 @@ from inventory.platforms import Heroku
 from platforms.heroku import with_databases
 from platforms.heroku_api import PATIENCE, retry_after
 from runbooks import cutover, front
+from runbooks.engine.actions import SqlQuery
 from runbooks.engine.redactor import MASK, redactor_for
+from runbooks.nights.ports import Databases
 from tests import heroku
 from tests.fakes import NIGHT, night_plan, rehearsal
 
@@ -208,6 +210,20 @@ def test_a_night_whose_databases_nobody_tells_is_not_begun(
     assert left.value.code == ExitCode.FAILED
     assert "it may have expired.\nhint: Make a new one: heroku login" in str(left.value.message)
     assert not (tmp_path / "state").exists()  # neither a journal nor a lock
+
+
+def test_a_night_that_has_begun_goes_on_without_heroku_and_takes_no_other_database(
+    staging: Staging, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(front, "load", lambda name: staging.environment)
+    staging.fake.answers = [(401, {})]
+
+    environment = front.load_environment("staging", addresses=front.Addresses.WELCOME)
+
+    assert "it may have expired.\nGoing on all the same" in capsys.readouterr().err
+    asked = Databases(environment.databases)
+    with pytest.raises(CutoverError, match="nobody has said where it is"):
+        asked.query(SqlQuery(database="master", name="anything", statement="SELECT 1"))
 
 
 def test_the_plan_is_the_same_before_and_after_heroku_was_asked(staging: Staging) -> None:
