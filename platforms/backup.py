@@ -18,6 +18,7 @@ from inventory.model import Backups, Database, Way
 from platforms.backup_programs import TAKE, VERIFY, Programs
 
 LIST, DATA = "backup.json", "data"  # what lies in a backup's folder
+NAMES = "[0-9]*T[0-9]*.[0-9]*Z"  # how a backup is called: the moment, in UTC
 PART = ".part"  # what an unfinished one is called, behind its name
 Tell = Callable[[str], None]
 
@@ -100,7 +101,7 @@ def take(backups: Backups, database: Database, tell: Tell) -> Backup:
 
 def newest(database: Database) -> Backup | None:
     """The newest backup of a database here; none where there is none. CutoverError where its list can't be read."""
-    lists = sorted(path for path in home_of(database).glob(f"*/{LIST}") if path.parent.suffix != PART)
+    lists = sorted(home_of(database).glob(f"{NAMES}/{LIST}"))
     return _read(lists[-1].parent) if lists else None
 
 
@@ -162,20 +163,29 @@ def _sha256(path: Path) -> str:
 @contextmanager
 def _alone(home: Path) -> Iterator[int]:
     """Holds the folder of a database's backups; programs that are given the lock hold it until they end, too."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(home, os.O_RDONLY)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(home, os.O_RDONLY)
+        try:
+            _lock(lock, home)
+            yield lock
+        finally:
+            os.close(lock)
+    except OSError as error:
+        hint = "Is there room, and may this user write there? backup_directory in the inventory names the place."
+        raise CutoverError(f"Working in {home} failed: {error.strerror or error}.", hint=hint) from error
+
+
+def _lock(lock: int, home: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield lock
     except BlockingIOError:
         raise LockedError(f"Another backup is being taken into {home}.", hint="Wait for its end.") from None
-    finally:
-        os.close(lock)
 
 
 def _sweep(home: Path) -> None:
     """Removes what a killed run left unfinished, which never was a backup."""
-    for part in home.glob(f"*{PART}"):
+    for part in home.glob(f"{NAMES}{PART}"):
         shutil.rmtree(part)
 
 

@@ -20,7 +20,7 @@ from archiver.storage import Bucket, file_digests
 from archiver.storage_parts import PART
 from errors import CutoverError, DamagedError, LockedError
 from inventory.model import Backups, Database, Store, Way
-from platforms.backup import LIST, Backup, home_of, newest, take
+from platforms.backup import Backup, home_of, newest, take
 from platforms.backup_copy import newest_stored, send
 from rehearsal import postgres_programs, postgres_server
 from rehearsal.ports import reserved
@@ -109,7 +109,7 @@ def test_a_base_backup_is_stored_and_a_server_starts_from_the_stored_copy(
 
     assert server.stored["sha256"] == backup.sha256
     assert backup.to_json()["verified"] is True
-    there = fetched(server.backups.store, f"shard_1/{backup.name}/", tmp_path / "fetched")
+    there = fetched(server.backups.store, f"shard_1/files/{backup.name}/", tmp_path / "fetched")
     with reserved(1) as reservation:
         again = replace(small, name="again", folder=servers_home / "again", port=reservation.ports[0])
         _started_from(there, backup.empty, again)
@@ -141,14 +141,14 @@ def test_a_dump_is_stored_and_restored_from_the_stored_copy(
     server.send(backup)
 
     assert newest(server.database) == backup
-    there = fetched(server.backups.store, f"shard_1/{backup.name}/", tmp_path / "fetched")
+    there = fetched(server.backups.store, f"shard_1/files/{backup.name}/", tmp_path / "fetched")
     cluster.programs.run("pg_restore", f"--dbname={empty}", "--no-owner", f"--role={ROLE}", str(there / "data"))
     assert oracle.snapshot({"shard_1": empty}) == oracle.snapshot({"shard_1": cluster.dsn(dbname="template_shard_1")})
 
 
 def test_a_backup_is_sent_once_and_what_is_missing_is_sent_again(server: Server) -> None:
     backup = server.take()
-    bucket, below = Bucket(server.backups.store), f"shard_1/{backup.name}"
+    bucket, below = Bucket(server.backups.store), f"shard_1/files/{backup.name}"
     assert server.stored == {}
     half, rest = backup.files[:3], backup.files[3:]
     for file in half:  # all that a killed run got done
@@ -161,8 +161,8 @@ def test_a_backup_is_sent_once_and_what_is_missing_is_sent_again(server: Server)
 
     after = {stored.location: stored.modified for stored in bucket.objects(below)}
     assert before.items() <= after.items()
-    assert len(after) == len(half) + len(rest) + 1
-    assert server.stored == {"location": bucket.location(f"{below}/{LIST}"), "sha256": backup.sha256}
+    assert len(after) == len(half) + len(rest)
+    assert server.stored == {"location": bucket.location(f"shard_1/lists/{backup.name}.json"), "sha256": backup.sha256}
     server.send(backup)
     assert {stored.location: stored.modified for stored in bucket.objects(below)} == after
 
@@ -170,7 +170,7 @@ def test_a_backup_is_sent_once_and_what_is_missing_is_sent_again(server: Server)
 def test_a_stored_copy_that_lacks_a_file_proves_nothing(server: Server) -> None:
     backup = server.take()
     server.send(backup)
-    Bucket(server.backups.store).delete(f"shard_1/{backup.name}/{backup.files[0].path}")
+    Bucket(server.backups.store).delete(f"shard_1/files/{backup.name}/{backup.files[0].path}")
 
     with pytest.raises(DamagedError, match=r"lacks 1 of its files, the first is data/"):
         _ = server.stored
@@ -255,6 +255,24 @@ def test_a_password_goes_to_a_program_by_a_variable_and_not_on_its_command_line(
     assert (tmp_path / "said").read_text() == "hunter2 of Heroku\n"
     assert "dbname=template_shard_1" in (tmp_path / "words").read_text()
     assert "hunter2" not in (tmp_path / "words").read_text()
+
+
+def test_a_folder_that_can_not_be_written_is_one_sentence(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    elsewhere = replace(server, database=replace(server.database, backup_directory=str(tmp_path / "file")))
+
+    with pytest.raises(CutoverError, match=r"Working in \S+/file/shard_1 failed: Not a directory\."):
+        elsewhere.take()
+
+
+def test_what_others_have_in_the_folder_stays(server: Server) -> None:
+    theirs = home_of(server.database) / "download.part"
+    theirs.mkdir(parents=True)
+
+    backup = server.take()
+
+    assert theirs.exists()
+    assert newest(server.database) == backup
 
 
 @pytest.fixture
