@@ -206,6 +206,13 @@ def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Cli
     return client
 
 
+@cache  # what the services' interfaces are is read once
+def _loader() -> Any:
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()
+
+
 def aws_client(service: str, endpoint: str | None, region: str, credentials: str | None, config: Config) -> Any:
     """A client of one of Amazon's services; with no credentials file it looks for them in boto3's own order."""
     # Only who speaks to the store or to Amazon waits for these: a fifth of a second.
@@ -213,6 +220,7 @@ def aws_client(service: str, endpoint: str | None, region: str, credentials: str
     import botocore.session
 
     core = botocore.session.Session()
+    core.register_component("data_loader", _loader())
     if credentials:
         core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
     session: Any = boto3.Session(botocore_session=core, region_name=region)
