@@ -192,4 +192,4 @@ def _judged(acted: Acted, verdict: Verdict, *, doubtful: bool) -> tuple[Outcome,
         return Outcome.DONE, verdict.proof + (f" (although {acted.sentence})" if acted.sentence else "")
     if acted.outcome is Outcome.UNKNOWN or verdict.truth is Truth.UNSEEN or doubtful:
         return Outcome.UNKNOWN, acted.sentence or verdict.proof
-    return Outcome.FAILED, "; ".join(filter(None, (acted.sentence, verdict.proof)))
+    return Outcome.FAILED, "; ".join(filter(None, (acted.sentence.rstrip("."), verdict.proof)))
