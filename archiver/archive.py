@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
-from archiver import bundle, choice, encryption, layout, records
+from archiver import bundle, choice, layout, records
 from archiver.bundle import Archive
 from archiver.catalog import Model
 from archiver.coverage import completeness
@@ -243,11 +243,7 @@ def new_extraction() -> str:
 
 def pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
     """Packs a tenant's rows into a tarball in the work folder, encrypted where the environment has recipients."""
-    manifest, texts = layout.sealed(extract.manifest)
-    path = work / layout.tarball(manifest.noun, manifest.year, manifest.tenant_id)
-    bundle.write(path, texts, extract.rows)
-    if archiver.keys.recipients:
-        path = encryption.encrypt(path, archiver.keys)
+    manifest, path = bundle.pack(extract.manifest, extract.rows, archiver.keys, work)
     return Packed(extract=replace(extract, manifest=manifest), path=path, digests=file_digests(path))
 
 

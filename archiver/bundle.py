@@ -32,6 +32,17 @@ def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> N
                 gz.write(data)
 
 
+def pack(manifest: Manifest, rows: Mapping[str, Rows], keys: Keys, work: Path) -> tuple[Manifest, Path]:
+    """Packs rows, by member, into an archive in the work folder, encrypted where there are recipients.
+
+    Returns the manifest as it stands in the archive, and where that lies.
+    """
+    manifest, texts = layout.sealed(manifest)
+    path = work / layout.tarball_of(manifest)
+    write(path, texts, rows)
+    return manifest, encryption.encrypt(path, keys) if keys.recipients else path
+
+
 def _tar(texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> Iterator[bytes]:
     for name in sorted([*texts, *rows]):
         size = len(texts[name]) if name in texts else rows[name].size

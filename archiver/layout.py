@@ -19,9 +19,14 @@ SCHEMAS = "schemas/"  # where in the store the schemas lie
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
 
 
-def tarball(noun: str, year: int, tenant_id: int) -> str:
-    """The archive's file name: `2013_school_13.tar.gz`."""
+def tarball(noun: str, year: int | str, tenant_id: int) -> str:
+    """The archive's file name: `2013_school_13.tar.gz`; of a month's activity `2014-09_school_13.tar.gz`."""
     return f"{year}_{noun}_{tenant_id}.tar.gz"
+
+
+def tarball_of(manifest: Manifest) -> str:
+    """The file name of the archive that a manifest stands in."""
+    return tarball(manifest.noun, manifest.month or manifest.year, manifest.tenant_id)
 
 
 def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypted: bool) -> str:
@@ -35,9 +40,14 @@ def file_name(location: str) -> str:
     return location.rsplit("/", 1)[-1]
 
 
+def month_key(month: str, shard: str, extraction: str) -> str:
+    """The same for a month of a shard: `activity/2014-09/shard_1/20141105T031500-1f3a/2014-09_shard_1.tar`."""
+    return f"activity/{month}/{shard}/{extraction}/{month}_{shard}.tar"
+
+
 def is_archive(key: str) -> bool:
-    """Whether a key of the store is one that `object_key` makes; schemas and journals lie there too."""
-    return re.fullmatch(r"\d+/\d+/[^/]+/[^/]+", key) is not None
+    """Whether a key of the store is one that `object_key` or `month_key` makes; schemas and journals lie there too."""
+    return re.fullmatch(r"(\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
 
 
 def purge_key(year: int, purge: int, extraction: str, *, encrypted: bool) -> str:
@@ -140,18 +150,17 @@ def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]], before: st
 
 
 def _readme(manifest: Manifest) -> str:
-    name = tarball(manifest.noun, manifest.year, manifest.tenant_id)
     rows = "\n".join(f"  {count.rows:>9}  {path}" for path, count in sorted(manifest.members.items()))
     back = "\n".join(
         f"  psql -d {name.upper():<6} -v ON_ERROR_STOP=1 -v database={name:<6} -f restore.sql"
         for name in sorted(manifest.schemas, reverse=True)
     )
     apart = f" and {manifest.shard} (here: shard)" if len(manifest.schemas) > 1 else ""
-    return f"""{manifest.noun.capitalize()} {manifest.tenant_id}, year {manifest.year}: all its rows.
+    return f"""{_title(manifest)}
 
 This file needs no tool but tar and PostgreSQL's psql (server {manifest.server_versions}).
 
-  tar xzf {name}                        into an empty folder; then, in that folder:
+  tar xzf {tarball_of(manifest)}                        into an empty folder; then, in that folder:
   sha256sum …                           each .copy file's SHA-256 stands in manifest.json
 
 To look at it, in a new database:
@@ -170,3 +179,11 @@ another {manifest.noun} stands in the archives of both.
      rows  member
 {rows}
 """
+
+
+def _title(manifest: Manifest) -> str:
+    noun, number = manifest.noun, manifest.tenant_id
+    if manifest.month is None:
+        return f"{noun.capitalize()} {number}, year {manifest.year}: all its rows."
+    who = f"{noun.capitalize()} {number}" if number else f"Rows of no {noun}"
+    return f"{who}: activity that ended by the end of {manifest.month}, and went while the {noun} stayed."

@@ -41,6 +41,7 @@ class Manifest:
     highest: Mapping[str, int]  # by `database.table.column`: the highest number given out by a sequence
     texts: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of README, schema.sql and restore.sql
     format: int = FORMAT
+    month: str | None = None  # of activity alone: the last month that it is of, `2014-09`; none: all that a tenant has
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +55,8 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """The file's bytes: sorted keys, so that equal manifests are equal files."""
-        told = {name: _told(getattr(self, name)) for name in self.__dataclass_fields__ if name != "schemas"}
+        said = [name for name in self.__dataclass_fields__ if name != "schemas" and (name != "month" or self.month)]
+        told = {name: _told(getattr(self, name)) for name in said}
         # Most of it, and the same for every archive of the shape.
         told["schemas"] = _object({name: schema.text for name, schema in self.schemas.items()})
         told["fingerprint"] = _told(self.fingerprint)

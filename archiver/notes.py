@@ -14,6 +14,34 @@ from archiver.records import Record, State
 from archiver.who import host, operator
 
 
+class Marked(Protocol):
+    """What a marker tells of: a record, of a tenant or of a month."""
+
+    @property
+    def id(self) -> int:
+        """Its number; with the moment no other's."""
+
+    @property
+    def started_at(self) -> datetime:
+        """When its work began."""
+
+
+class Told(Protocol):
+    """What the log tells of."""
+
+    @property
+    def id(self) -> int:
+        """The record's number."""
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose rows."""
+
+    @property
+    def year(self) -> int:
+        """Of which school year."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A line of the log: who did what to which tenant."""
@@ -33,23 +61,7 @@ class Entry:
         return {**asdict(self), "at": self.at.isoformat()}
 
 
-class Subject(Protocol):
-    """What an entry of the log is of: a record, or a move."""
-
-    @property
-    def id(self) -> int:
-        """Its id among its kind."""
-
-    @property
-    def tenant_id(self) -> int:
-        """Whose it is."""
-
-    @property
-    def year(self) -> int:
-        """Of the archive."""
-
-
-def log(session: Session, act: str, record: Subject, details: Mapping[str, object]) -> None:
+def log(session: Session, act: str, record: Told, details: Mapping[str, object]) -> None:
     """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
     session.execute(
         "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
@@ -86,7 +98,7 @@ def entries(
     return tuple(Entry(**row) for row in rows)
 
 
-def mark(session: Session, record: Record, act: str, content: Mapping[str, Any]) -> None:
+def mark(session: Session, record: Marked, act: str, content: Mapping[str, Any]) -> None:
     """Leaves a marker in a shard, in the transaction of the act: by it a lost COMMIT can be settled.
 
     It carries the moment at which the record began: a master that was set back gives ids out twice.
@@ -98,7 +110,7 @@ def mark(session: Session, record: Record, act: str, content: Mapping[str, Any])
     )
 
 
-def marked(session: Session | None, record: Record, act: str) -> dict[str, Any] | None:
+def marked(session: Session | None, record: Marked, act: str) -> dict[str, Any] | None:
     """What the marker of an act holds, or None where the act did not happen, or there is no shard to mark."""
     if session is None:
         return None
@@ -147,7 +159,7 @@ def acts(session: Session | None, record: Record) -> set[str]:
     return {row[0] for row in rows}
 
 
-def unmark(session: Session, record: Record, act: str) -> None:
+def unmark(session: Session, record: Marked, act: str) -> None:
     """Takes a marker away, in the transaction that undoes the act."""
     session.execute(f"DELETE {_OWN} AND act = %s", (*_own(record), act), doing="taking a marker away")
 
@@ -156,7 +168,7 @@ def unmark(session: Session, record: Record, act: str) -> None:
 _OWN = "FROM archiver.markers WHERE record_id = %s AND started_at IN (%s, 'epoch')"
 
 
-def _own(record: Record) -> tuple[int, datetime]:
+def _own(record: Marked) -> tuple[int, datetime]:
     return record.id, record.started_at
 
 

@@ -111,6 +111,44 @@ CREATE TABLE IF NOT EXISTS archiver.ids (
     PRIMARY KEY (record_id, table_name)
 );
 CREATE INDEX IF NOT EXISTS ids_by_id ON archiver.ids USING gin (ids);
+CREATE TABLE IF NOT EXISTS archiver.months (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    month text NOT NULL,
+    year integer NOT NULL,
+    before timestamptz NOT NULL,
+    shard text NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL,
+    fingerprint text NOT NULL,
+    recipients text[] NOT NULL,
+    size bigint,
+    md5 text,
+    sha256 text,
+    seconds_to_restore double precision,
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    archived_at timestamptz
+);
+CREATE TABLE IF NOT EXISTS archiver.month_slices (
+    month_id bigint NOT NULL REFERENCES archiver.months ON DELETE CASCADE,
+    tenant_id bigint NOT NULL,
+    start bigint NOT NULL,
+    size bigint NOT NULL,
+    sha256 text NOT NULL,
+    rows jsonb NOT NULL,
+    went jsonb,
+    stayed jsonb,
+    PRIMARY KEY (month_id, tenant_id)
+);
+CREATE INDEX IF NOT EXISTS month_slices_by_tenant ON archiver.month_slices (tenant_id);
+CREATE TABLE IF NOT EXISTS archiver.held (
+    tenant_id bigint PRIMARY KEY,
+    operator text NOT NULL,
+    host text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE IF NOT EXISTS archiver.units (
     run text NOT NULL,
     number integer NOT NULL,

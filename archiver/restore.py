@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from archiver import encryption, index, kept, notes, records, tenants
+from archiver.activity import incoming as activity
+from archiver.activity import months
+from archiver.activity.incoming import Coming
+from archiver.activity.months import Slice
+from archiver.activity.rules import Rules
+from archiver.activity.settle import settle_tenant
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model, Part
@@ -87,11 +93,11 @@ def _pretend(
     path, site = fetch(archiver.bucket, record, work), archiver.place.site(shard_of(archiver.place, record))
     with opened(path, archiver.keys) as whole:
         verify(whole, record.tenant_id, record.year, archiver.ground, archiver.model)
-        with part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive:
-            return {
-                name.removesuffix(".copy").replace("/", "."): Loaded(inserted=member.rows)
-                for name, member in archive.manifest.members.items()
-            }
+        with (
+            part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive,
+            activity.opened(archiver, site, _months(archiver, site, record, only), work, last) as coming,
+        ):
+            return activity.would_come([archive, *(each.incoming.archive for each in coming)])
 
 
 def _restore(
@@ -106,17 +112,30 @@ def _restore(
         with opened(path, archiver.keys) as whole:
             belongs_to(whole, record.tenant_id, record.year)
             mappings = elsewhere(fitting(site, whole, last), archiver.model, site.schemas, hops)
-            with part.wanted(whole, archiver.model, mappings, only, work) as archive:
+            with (
+                part.wanted(whole, archiver.model, mappings, only, work) as archive,
+                activity.opened(archiver, site, _months(archiver, site, record, only), work, last) as coming,
+            ):
                 incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
-                return _bring_back(incoming, _begin(site, record, only), only, hops)
+                return _bring_back(incoming, coming, _begin(site, record, only), only, hops)
     except CutoverError:
         _step_back(site, record)
         raise
 
 
-def _bring_back(incoming: Incoming, record: Record, only: Part | None, hops: Hops) -> dict[str, Loaded]:
+def _months(archiver: Archiver, site: Site, record: Record, only: Part | None) -> tuple[Slice, ...]:
+    """What went of the tenant month by month, the latest first; with a part of it nothing of that comes back."""
+    if only or not archiver.model.catalog.activity:
+        return ()
+    settle_tenant(Rules(model=archiver.model), site, record.tenant_id)
+    return months.of_tenant(site.master, record.tenant_id)
+
+
+def _bring_back(
+    incoming: Incoming, coming: Sequence[Coming], record: Record, only: Part | None, hops: Hops
+) -> dict[str, Loaded]:
     try:
-        return _load_both(incoming, record, only, hops)
+        return _load_both(incoming, coming, record, only, hops)
     except CutoverError as error:
         refuse_by_rows(incoming, error)
         raise
@@ -163,7 +182,9 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
 
 
-def _load_both(incoming: Incoming, record: Record, only: Part | None, hops: Hops) -> dict[str, Loaded]:
+def _load_both(
+    incoming: Incoming, coming: Sequence[Coming], record: Record, only: Part | None, hops: Hops
+) -> dict[str, Loaded]:
     """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
     site = incoming.site
     with ExitStack() as transactions:
@@ -173,12 +194,15 @@ def _load_both(incoming: Incoming, record: Record, only: Part | None, hops: Hops
         with ExitStack() as triggers:
             for database, session in site.sessions.items():
                 triggers.enter_context(quiet(session, incoming.model, database))
-            loaded = _load_shard(incoming, site.apart, record, live, _act(only)) if site.apart else {}
+            loaded = _load_shard(incoming, coming, site.apart, record, live, _act(only)) if site.apart else {}
             loaded |= load_database(incoming, MASTER, live)
+            if not site.apart:
+                loaded = activity.added(loaded, activity.load(coming))
             for session in site.sessions.values():
                 session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(site.master, record, incoming.archive, loaded, only)
         _came_back(site.master, record, hops)
+        activity.end(site.master, [each.one for each in coming], record.tenant_id)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if site.apart:
             site.apart.commit(doing=f"restoring {what} in the shard")
@@ -227,10 +251,12 @@ def _neighbours(site: Site, model: Model, record: Record, only: Part | None) -> 
     )
 
 
-def _load_shard(incoming: Incoming, shard: Session, record: Record, live: Neighbours, act: str) -> dict[str, Loaded]:
+def _load_shard(
+    incoming: Incoming, coming: Sequence[Coming], shard: Session, record: Record, live: Neighbours, act: str
+) -> dict[str, Loaded]:
     marker = notes.marked(shard, record, act)
     if marker is not None:
         return {name: Loaded(**counts) for name, counts in marker.items()}
-    loaded = load_database(incoming, SHARD, live)
+    loaded = activity.added(load_database(incoming, SHARD, live), activity.load(coming))
     notes.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     return loaded

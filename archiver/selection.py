@@ -93,11 +93,15 @@ def select(
 
 
 def _rows(site: Site, model: Model, table: TableName, tenant_id: int, values: Values, lock: Lock | None) -> Rows:
-    schema = site.schemas[table.database]
-    identity = identity_of(schema.tables[table.table])
+    where = condition(model, site.schemas[table.database], table, tenant_id, values)
+    return rows_where(site, model, table, where, lock)
+
+
+def rows_where(site: Site, model: Model, table: TableName, where: Composable, lock: Lock | None = None) -> Rows:
+    """The rows of a table that hold a condition, in key order."""
+    identity = identity_of(site.schemas[table.database].tables[table.table])
     columns = tuple(dict.fromkeys((*identity, *model.columns(table))))
     conditions = model.conditions(table)
-    where = condition(model, schema, table, tenant_id, values)
     wanted = SQL(", ").join([*map(Identifier, columns), *map(_holds, conditions), _written_since(lock, table.database)])
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
         wanted, identifier(table.table), where, SQL(", ").join(map(Identifier, identity))

@@ -120,10 +120,11 @@ class Bucket:
             raise self._failed("Looking at", key, error) from error
         return head["Metadata"].get("sha256", "")
 
-    def get(self, key: str, path: Path) -> Digests:
-        """Fetches an object into a file; the digests are of the bytes that arrived."""
+    def get(self, key: str, path: Path, piece: range | None = None) -> Digests:
+        """Fetches an object into a file, or of its bytes a piece; the digests are of the bytes that arrived."""
+        wanted: dict[str, Any] = {"Range": f"bytes={piece.start}-{piece.stop - 1}"} if piece else {}
         try:
-            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"]
+            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key), **wanted)["Body"]
             with path.open("wb") as file:
                 for chunk in body.iter_chunks(CHUNK):
                     file.write(chunk)

@@ -127,6 +127,15 @@ class Workplace:
             dismiss_workers(self.master)
             yield
 
+    @contextmanager
+    def monthly(self, shard: str) -> Iterator[None]:
+        """Keeps everybody else off a shard's activity of past months while the block runs, and runs over many off all
+        of it; of single tenants nobody is kept off."""
+        sessions = [self.session(name) for name in self._names(shard).values()]
+        shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
+        with held([*shared, Lock(sessions[-1], "cutover activity")]):
+            yield
+
 
 @contextmanager
 def alone_in(session: Session) -> Iterator[None]:

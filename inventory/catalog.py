@@ -46,6 +46,15 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Activity:
+    """Which rows of a table go month by month, while their tenant stays."""
+
+    ended: str  # column with the moment: a row is due once the month in which it lies is over
+    where: str | None = None  # `column = value` that must hold besides
+    takes: tuple[str, ...] = ()  # tables whose rows below such a row go with it, whatever they say of time
+
+
+@dataclass(frozen=True, kw_only=True)
 class DepthRule:
     """Where a depth of deletion starts."""
 
@@ -72,6 +81,8 @@ class Catalog:
     tenant: Tenant
     databases: Mapping[str, Mapping[str, Table]]
     depths: Mapping[str, DepthRule]
+    # By table of the shard, or of master where there are no shards; none: nothing goes month by month.
+    activity: Mapping[str, Activity] = field(default_factory=dict)
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live
     feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are emptied, and in no archive
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rehearsal.seed_values import Value
-from rehearsal.seed_world import World
+from rehearsal.seed_world import YEAR, World
 
 LESSONS = 2  # to each enrollment
 ATTEMPTS = 2  # to each lesson
@@ -11,7 +11,7 @@ ATTEMPTS = 2  # to each lesson
 
 def enroll(world: World, shard: str, classroom_id: int, student_id: int) -> int:
     """Adds an enrollment with its lessons, and to every other one a placement test; its id."""
-    start = world.rng.randrange(200)
+    start = world.rng.randrange(200) - YEAR * next(world.years_ago)
     enrollment_id = world.add(
         shard,
         "enrollments",

@@ -7,7 +7,7 @@ from enum import Enum
 from rehearsal.seed_activity import enroll
 from rehearsal.seed_plan import BIG, CUSTOMER, EXCLUDED, SCHOOL
 from rehearsal.seed_schools import add_student, add_user, administer, assign, donate, sit, tagging, teach
-from rehearsal.seed_world import MASTER, World
+from rehearsal.seed_world import MASTER, SCHOOL_DAYS, World
 
 
 class Tie(Enum):
@@ -76,6 +76,7 @@ def add_cases(world: World) -> None:
         donate(world, student_id=student_id)
     for school, classroom, student in SHARED_DONATIONS:
         _donate(world, school, classroom, student)
+    _late_hints(world)
     _twice(world)
     _taggings_of_others(world)
     _orphans(world)
@@ -112,6 +113,15 @@ def _donate(world: World, school: int | None, classroom: int | None, student: in
         class_id=world.rolls[classroom].classrooms[0] if classroom else None,
         student_id=world.rolls[student].students[0] if student else None,
     )
+
+
+def _late_hints(world: World) -> None:
+    """A hint that was looked at again, long after its lesson was over: the lesson's month has it not."""
+    for shard in world.shards:
+        for attempt in world.rows[shard]["attempts"][::25]:
+            world.add(
+                shard, "hint_views", attempt_id=attempt["id"], hint_id=7, created_at=world.moment(SCHOOL_DAYS - 1)
+            )
 
 
 def _twice(world: World) -> None:

@@ -13,10 +13,21 @@ from rehearsal.seed_values import Row, Value, Values, values
 
 MASTER = "master"
 SCHOOL_DAYS = 300  # from the first day of the school year 2013-14
+YEAR = 365  # days that an enrollment of the year before lies further back
 _FIRST_DAY = date(2013, 8, 19)
 SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, so that shards can be merged and split again
-# What a monthly archiver gets wrong: the last moment of a month, the first of the next.
-_EDGES = {date(2013, 9, 30): "23:59:59.999999", date(2013, 10, 1): "00:00:00"}
+# What a monthly archiver gets wrong: the last moment of a month, the first of the next; in UTC, and in New York, where
+# clocks are four hours behind in summer and five in winter.
+_EDGES = {
+    date(2012, 10, 1): "03:59:59.999999",
+    date(2012, 11, 1): "04:00:00",
+    date(2013, 9, 30): "23:59:59.999999",
+    date(2013, 10, 1): "00:00:00",
+    date(2013, 11, 1): "04:00:00",
+    date(2013, 12, 1): "04:59:59.999999",
+    date(2014, 1, 1): "05:00:00",
+    date(2014, 4, 1): "03:59:59.999999",
+}
 
 
 @dataclass(kw_only=True)
@@ -41,7 +52,8 @@ class World:
         self.rolls: dict[int, Roll] = {}
         self.statuses = cycle(("completed", "completed", "active", "completed", "withdrawn"))
         self.odd = cycle((True, False))
-        self._moments = [_moment(day) for day in range(SCHOOL_DAYS)]
+        self.years_ago = cycle((0, 0, 1, 0, 1))  # of enrollments
+        self._moments = {day: _moment(day) for day in range(-YEAR, SCHOOL_DAYS)}
         self._ids: dict[str, dict[str, Iterator[int]]] = {
             name: defaultdict(lambda first=place * SHARD_IDS + 1: count(first))  # type: ignore[misc]
             for place, name in enumerate((MASTER, *shards))
@@ -62,7 +74,7 @@ class World:
         return next(self._ids[database][table])
 
     def moment(self, day: int) -> str:
-        """A timestamp on a day of the school year, or on its last."""
+        """A timestamp on a day of the school year, or on its last; below zero of the year before."""
         return self._moments[min(day, SCHOOL_DAYS - 1)]
 
     def stamps(self) -> dict[str, Value]:

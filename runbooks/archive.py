@@ -22,7 +22,7 @@ from archiver.workers.engines import IN_TURN, Engine
 from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks.archives import archived, catalog, engines, estimate, opened, rewrap, telling
+from runbooks.archives import archived, catalog, engines, estimate, opened, release, rewrap, telling
 from runbooks.archives.archived import excluded_at
 from runbooks.archives.engines import engine_of
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
@@ -207,6 +207,6 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for more in (archived, opened, rewrap, catalog, estimate, engines):
+for more in (archived, opened, rewrap, catalog, estimate, engines, release):
     for one in more.tasks:
         namespace.add_task(one)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from archiver.catalog import MASTER, SHARD, Link, Model, TableName, listed
+from archiver.coverage.activity import unfit
 from archiver.coverage.live import Live, Reference, Size, read_live
 from archiver.coverage.presence import Lives, absent
 from archiver.coverage.words import singular, table_of_class
@@ -72,7 +73,7 @@ def compare(place: Workplace) -> Findings:
 
 def held_against(model: Model, lives: Lives) -> Findings:
     """The same of what was read from each database."""
-    problems = [*absent(model, lives)]
+    problems = [*absent(model, lives), *unfit(model, lives)]
     scans: list[Scan] = []
     for kind, databases in lives.items():
         for live in databases.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,16 @@ class Loaded:
     differing: int = 0  # already live with other content: the live row stayed
     # Archived column that today's table lacks, or `*` for whole rows: in how many rows something was lost.
     lost: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Loaded) -> Loaded:
+        """Of both together."""
+        return Loaded(
+            inserted=self.inserted + other.inserted,
+            there=self.there + other.there,
+            replaced=self.replaced + other.replaced,
+            differing=self.differing + other.differing,
+            lost=Counter(self.lost) + Counter(other.lost),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,8 +29,15 @@ def wanted(archive: Archive, model: Model, mappings: Mappings, only: Part | None
     if only is None:
         yield archive
         return
-    with bundle.opened(_written(archive, _rows(archive, model, mappings, only), work), Keys()) as smaller:
-        yield smaller
+    with smaller(archive, _rows(archive, model, mappings, only), work) as of_part:
+        yield of_part
+
+
+@contextmanager
+def smaller(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> Iterator[Archive]:
+    """An archive that holds these rows of another and no more; it lies in the work folder, which holds no other."""
+    with bundle.opened(_written(archive, rows, work), Keys()) as opened:
+        yield opened
 
 
 def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> Path:

@@ -34,7 +34,7 @@ def proofs(model: Model, database: str, schema: Schema, places: Mapping[str, Com
         yield from _unique(TableName(database, name), schema, places[name])
     for table in model.of(database):
         links = model.found_by(table)
-        if table != model.root and all(_sayable(link, database, schema) for link in links):
+        if links and all(_sayable(link, database, schema) for link in links):
             yield _found(table, links, places)
     for link in model.links:
         if _sayable(link, database, schema) and _keyed(link, schema):

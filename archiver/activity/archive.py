@@ -1,0 +1,185 @@
+"""Past months' activity out of the live shards: extract, pack, store, verify, delete, shard by shard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver import layout, tenants
+from archiver.activity import months, reclaim, store
+from archiver.activity.due import Due
+from archiver.activity.extract import NOBODY, extract, nobody
+from archiver.activity.held import held
+from archiver.activity.months import Month, Slice
+from archiver.activity.outcome import Shard
+from archiver.activity.rules import Rules, rules
+from archiver.activity.settle import settle
+from archiver.activity.span import Span
+from archiver.activity.store import Packed
+from archiver.activity.throttle import Throttle
+from archiver.archive import Archiver, new_extraction
+from archiver.bundle import Archive
+from archiver.catalog import MASTER
+from archiver.coverage import completeness
+from archiver.folders import work_folder
+from archiver.postgres import DatabaseError
+from archiver.storage import file_digests
+from archiver.tenants import Exclude, Tenant
+from archiver.workplace import Site
+from errors import CutoverError, LockedError, UnknownError
+
+ROWS, SLICES = 200_000, 500  # of one archive, about: so much is proved and deleted before the next is begun
+
+
+Tell = Callable[[Shard], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What all functions of a run need."""
+
+    archiver: Archiver
+    rules: Rules
+    span: Span
+    throttle: Throttle
+    pretend: bool
+
+    def site(self, shard: str) -> Site:
+        return self.archiver.place.site(shard)
+
+
+def archive_activity(
+    archiver: Archiver, span: Span, throttle: Throttle, tell: Tell, *, pretend: bool = False
+) -> list[Shard]:
+    """Archives what ended in the span, shard by shard; a shard that fails is reported, the others go on.
+
+    Raises UsageError, with nothing touched, where the catalog has no activity or does not know all that can point at
+    rows. `tell` hears of each shard as it ends. What is left when the run is to stop is taken by the next run.
+    """
+    run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
+    completeness.prove(archiver.place)
+    shards = []
+    for name in archiver.place.shards if archiver.model.tenant.shard else (MASTER,):
+        shards.append(_shard(run, name))
+        tell(shards[-1])
+    return shards
+
+
+def _shard(run: _Run, name: str) -> Shard:
+    began, shard = time.monotonic(), Shard(name=name)
+    try:
+        with run.archiver.place.monthly(name):
+            _settle_and_archive(run, shard)
+    except UnknownError:
+        raise
+    except CutoverError as error:
+        run.archiver.place.forget_schemas()  # a migration may be what went wrong
+        shard.errors.append(error)
+    shard.seconds, shard.stopped = time.monotonic() - began, run.throttle.over
+    return shard
+
+
+def _settle_and_archive(run: _Run, shard: Shard) -> None:
+    site = run.site(shard.name)
+    if not run.pretend:
+        settle(run.archiver.place, run.rules, site)
+    run.throttle.wait(site.sessions[run.rules.database])
+    alone = held(site.master)
+    everybody = tenants.all_but(site.master, run.archiver.model.tenant, Exclude())
+    here = [tenant for tenant in everybody if tenant.shard == shard.name]
+    wanted = [tenant for tenant in here if tenant.id not in alone]
+    shard.held = len(here) - len(wanted)
+    waiting = iter([*wanted, nobody(site)])  # the last when nobody's rows are many: most of what is left is theirs
+    while not run.throttle.over:
+        with work_folder(run.archiver.work) as work:
+            packed = list(_some(run, site, shard, waiting, work))
+            if not packed:
+                return
+            _archive(run, site, shard, packed, work)
+
+
+def _some(run: _Run, site: Site, shard: Shard, waiting: Iterator[Tenant], work: Path) -> Iterator[Packed]:
+    """The slices of one archive: of tenants in turn, until their rows are enough."""
+    rows = number = 0
+    for tenant in waiting:
+        folder = work / f"slice-{tenant.id}"
+        folder.mkdir()
+        try:
+            found = extract(site, run.rules, tenant, run.span, folder)
+        except CutoverError as error:
+            if tenant.id != NOBODY or (isinstance(error, DatabaseError) and error.lost):
+                raise
+            shard.errors.append(error)
+            continue
+        shard.held_back.update(found.due.held_back)
+        if found.due.total:
+            yield store.pack(run.archiver, found, folder)
+            rows, number = rows + found.due.total, number + 1
+        if rows >= ROWS or number >= SLICES or run.throttle.over:
+            return
+
+
+def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work: Path) -> None:
+    if run.pretend:
+        with store.opened([one.path for one in packed], run.archiver) as archives:
+            store.prove(archives, run.archiver, run.rules)
+        for one in packed:
+            shard.count(one.rows, {})
+        shard.size += sum(one.digests.size for one in packed)
+        shard.archives += 1
+        return
+    month, slices = _store(run, site, packed, work)
+    paths = store.fetch_all(run.archiver, month, slices, work)
+    with store.opened(paths, run.archiver) as archives:
+        month = months.verified(site.master, month, store.prove(archives, run.archiver, run.rules))
+        month = months.deleting(site.master, month)
+        for place, archive, own in zip(slices, archives, packed, strict=True):
+            if not run.throttle.over:
+                _delete(run, site, shard, place, own.extract.due, archive)
+    months.archived(site.master, month)
+    shard.archives += 1
+    shard.size += month.size or 0
+
+
+def _store(run: _Run, site: Site, packed: Sequence[Packed], work: Path) -> tuple[Month, list[Slice]]:
+    archiver, month = run.archiver, str(run.span.month)
+    key = layout.month_key(month, site.shard, new_extraction())
+    schema = site.schemas[run.rules.database]
+    record = months.start(
+        site.master, run.span, site.shard, archiver.bucket.location(key), schema.fingerprint, archiver.keys.recipients
+    )
+    path = work / key.rsplit("/", 1)[-1]
+    starts = store.join(packed, path, store.readme(archiver.model.tenant.noun, month, site.shard))
+    digests = file_digests(path)
+    archiver.bucket.put(key, path, digests)
+    archiver.schemas.keep([schema], work)
+    path.unlink()
+    slices = [one.slice_of(record, start) for one, start in zip(packed, starts, strict=True)]
+    return months.stored(site.master, record, digests, slices), slices
+
+
+def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:
+    """Deletes a slice's rows while nobody else is at the tenant; where somebody is, they stay for the next run."""
+    store.belongs_to(archive, one)
+    try:
+        with run.archiver.place.keeping(run.archiver.model.tenant.noun, one.tenant_id, site.shard):
+            if one.tenant_id not in held(site.master) and months.is_pending(site.master, one):
+                _reclaim(run, site, shard, one, found, archive)
+    except LockedError as error:
+        shard.errors.append(error)
+
+
+def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:
+    progress = reclaim.Progress()
+    try:
+        reclaim.reclaim(site, run.rules, one, found, archive, run.throttle, progress)
+    except DatabaseError as error:
+        if error.lost:
+            raise
+        shard.errors.append(error)
+    done = reclaim.close(site, run.rules, one)
+    if done is not None:
+        shard.count(done.went or {}, {name: len(keys) for name, keys in (done.stayed or {}).items()})
+    shard.appeared.update(progress.appeared)

@@ -1,0 +1,258 @@
+"""The record of a month's activity: which archive of a shard holds whose rows, and which of them went. In master."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from archiver import layout
+from archiver.activity.span import Span
+from archiver.own_tables import ready
+from archiver.postgres import SQL, Composable, Identifier, Session
+from archiver.records import State
+from archiver.storage import Digests
+from archiver.who import host, operator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Month:
+    """What master knows of one archive: of a month and a shard there are several, where it is large or took nights."""
+
+    id: int
+    month: str  # the last of the span: 2014-09
+    year: int  # the school year of that month
+    before: datetime  # the first moment that is not in the span
+    shard: str  # inventory name of the database that the rows came from
+    state: State  # of a tenant's life all but the last: what comes back comes back slice by slice
+    location: str  # s3://bucket/key
+    fingerprint: str  # of the schema it came from
+    recipients: tuple[str, ...]  # age public keys that its slices are encrypted to; none: they are not
+    size: int | None  # bytes
+    md5: str | None
+    sha256: str | None
+    seconds_to_restore: float | None  # all of it, into the scratch database
+    operator: str
+    host: str
+    started_at: datetime
+    verified_at: datetime | None
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """One tenant's rows in such an archive: an archive in itself."""
+
+    month: Month
+    tenant_id: int  # 0: rows whose parents are gone
+    start: int  # where in the object it begins, in bytes
+    size: int  # bytes
+    sha256: str
+    rows: Mapping[str, int]  # by member, where there are any
+    # By member: of so many rows, in their order, the deletion was decided. None: it has not begun, or was cut off.
+    went: Mapping[str, int] | None
+    stayed: Mapping[str, Sequence[str]] | None  # by member: keys of those among them that changed, and stayed live
+
+    @property
+    def id(self) -> int:
+        """The number of its archive's record."""
+        return self.month.id
+
+    @property
+    def year(self) -> int:
+        """The school year of its month."""
+        return self.month.year
+
+    @property
+    def act(self) -> str:
+        """What the marker of its deletion is called, in the shard."""
+        return f"slice {self.tenant_id} went"
+
+    @property
+    def way_back(self) -> str:
+        """What the marker of its way back is called there."""
+        return f"slice {self.tenant_id} restored"
+
+    def name(self, noun: str) -> str:
+        """The name of its file, as a member of the object."""
+        ending = layout.ENCRYPTED if self.month.recipients else ""
+        return f"{layout.tarball(noun, self.month.month, self.tenant_id)}{ending}"
+
+    @property
+    def gone(self) -> int:
+        """How many of its rows are in the archive only."""
+        return sum((self.went or {}).values()) - sum(map(len, (self.stayed or {}).values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """An archive, and how much is in it only."""
+
+    month: Month
+    tenants: int
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, times in ISO format."""
+        plain = {**asdict(self.month), "state": self.month.state.value, "tenants": self.tenants, "rows": self.rows}
+        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in plain.items()}
+
+
+def start(session: Session, span: Span, shard: str, location: str, fingerprint: str, keys: Sequence[str]) -> Month:
+    """Writes that an archive is about to be stored."""
+    row = session.row(
+        "INSERT INTO archiver.months (month, year, before, shard, state, location, fingerprint, recipients, operator,"
+        " host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (
+            *(str(span.month), span.year, span.before, shard, State.EXTRACTING.value, location, fingerprint),
+            *(list(keys), operator(), host()),
+        ),
+        doing="writing the month's record",
+    )
+    return _months(session, "id = %s", (row[0],))[0]
+
+
+def stored(session: Session, month: Month, digests: Digests, slices: Sequence[Slice]) -> Month:
+    """Writes that the object lies in the store, and where in it each slice begins."""
+    with session.transaction(doing="writing the month's record"):
+        session.execute(
+            "INSERT INTO archiver.month_slices (month_id, tenant_id, start, size, sha256, rows)"
+            " SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb[])",
+            (
+                month.id,
+                *([getattr(one, name) for one in slices] for name in ("tenant_id", "start", "size", "sha256")),
+                [json.dumps(one.rows) for one in slices],
+            ),
+            doing="writing the month's record",
+        )
+        return _advance(session, month, State.STORED, size=digests.size, md5=digests.md5, sha256=digests.sha256)
+
+
+def verified(session: Session, month: Month, seconds: float) -> Month:
+    """Writes that the stored object was restored and compared."""
+    return _advance(session, month, State.VERIFIED, seconds_to_restore=seconds, verified_at="now")
+
+
+def deleting(session: Session, month: Month) -> Month:
+    """Writes that the deletion begins."""
+    return _advance(session, month, State.DELETING)
+
+
+def archived(session: Session, month: Month) -> None:
+    """Writes that the deletion is over: slices of which nothing went are forgotten, and the record with the last."""
+    with session.transaction(doing="writing the month's record"):
+        session.execute(
+            "DELETE FROM archiver.month_slices WHERE month_id = %s AND went IS NULL",
+            (month.id,),
+            doing="writing the month's record",
+        )
+        _advance(session, month, State.ARCHIVED, archived_at="now")
+        _forget_empty(session, month)
+
+
+def went(session: Session, one: Slice, rows: Mapping[str, int], stayed: Mapping[str, Sequence[str]]) -> Slice:
+    """Writes which rows of a slice went; belongs into the transaction of the log's entry."""
+    session.execute(
+        "UPDATE archiver.month_slices SET went = %s, stayed = %s WHERE month_id = %s AND tenant_id = %s",
+        (json.dumps(rows), json.dumps(stayed), one.id, one.tenant_id),
+        doing="writing what went of a month",
+    )
+    return slices(session, "s.month_id = %s AND s.tenant_id = %s", (one.id, one.tenant_id))[0]
+
+
+def give_up(session: Session, one: Slice) -> None:
+    """Takes a slice out of the record, and the record with the last of them: its rows are live."""
+    session.execute(
+        "DELETE FROM archiver.month_slices WHERE month_id = %s AND tenant_id = %s",
+        (one.id, one.tenant_id),
+        doing="writing that a month's rows are live",
+    )
+    if one.month.state is State.ARCHIVED:
+        _forget_empty(session, one.month)
+
+
+def _forget_empty(session: Session, month: Month) -> None:
+    session.execute(
+        "DELETE FROM archiver.months m WHERE id = %s"
+        " AND NOT EXISTS (SELECT 1 FROM archiver.month_slices WHERE month_id = m.id)",
+        (month.id,),
+        doing="deleting the month's record",
+    )
+
+
+def unfinished(session: Session, shard: str) -> tuple[Month, ...]:
+    """What a run that was cut off left of a shard's months."""
+    return _months(session, "shard = %s AND state <> %s", (shard, State.ARCHIVED.value))
+
+
+def counted(session: Session) -> tuple[Counted, ...]:
+    """Every archive and what is only there, the oldest first; none where nothing was ever archived."""
+    if not ready(session):
+        return ()
+    by_month: dict[int, list[Slice]] = {}
+    for one in slices(session, "true", ()):
+        by_month.setdefault(one.id, []).append(one)
+    return tuple(
+        Counted(month=month, tenants=len(own), rows=sum(one.gone for one in own))
+        for month in _months(session, "true", ())
+        if (own := by_month.get(month.id, []))
+    )
+
+
+def pending(session: Session, month: Month) -> tuple[Slice, ...]:
+    """The slices of which nobody wrote what went."""
+    return slices(session, "s.month_id = %s AND s.went IS NULL", (month.id,))
+
+
+def is_pending(session: Session, one: Slice) -> bool:
+    """Whether a slice is still there, and nobody wrote what went of it."""
+    found = slices(session, "s.month_id = %s AND s.tenant_id = %s AND s.went IS NULL", (one.id, one.tenant_id))
+    return bool(found)
+
+
+def of_month(session: Session, month: str, tenant_id: int | None = None) -> tuple[Slice, ...]:
+    """The slices of a month, of all tenants or of one, of which rows are in the archive only; the latest first."""
+    condition = "m.month = %s AND s.went IS NOT NULL AND (%s IS NULL OR s.tenant_id = %s)"
+    return slices(session, condition, (month, tenant_id, tenant_id))
+
+
+def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
+    """A tenant's slices, the latest first: what a later one holds, an earlier one may lie below."""
+    return slices(session, "s.tenant_id = %s", (tenant_id,))
+
+
+def slices(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:
+    """The slices that a condition over months `m` and slices `s` finds, the latest archive first."""
+    names = [field.name for field in fields(Slice) if field.name != "month"]
+    listed = ", ".join(f"s.{name}" for name in names)
+    query = (
+        f"SELECT s.month_id, {listed} FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"  # noqa: S608 - this file's own words
+        f" WHERE {condition} ORDER BY m.id DESC, s.tenant_id"
+    )
+    rows = session.rows(query, args, doing="reading the months' records")
+    months = {month.id: month for month in _months(session, "id = ANY(%s)", ([row[0] for row in rows],))}
+    return tuple(Slice(month=months[row[0]], **dict(zip(names, row[1:], strict=True))) for row in rows)
+
+
+def _advance(session: Session, month: Month, state: State, **columns: object) -> Month:
+    wanted = {"state": state.value, **columns}
+    settings: Composable = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    session.execute(
+        SQL("UPDATE archiver.months SET {} WHERE id = %s").format(settings),
+        (*wanted.values(), month.id),
+        doing=f"writing the month's state {state.value}",
+    )
+    return _months(session, "id = %s", (month.id,))[0]
+
+
+def _months(session: Session, condition: str, args: Sequence[object]) -> tuple[Month, ...]:
+    names = [field.name for field in fields(Month)]
+    query = f"SELECT {', '.join(names)} FROM archiver.months WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
+    rows = session.rows(query, args, doing="reading the months' records")
+    return tuple(_month(dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _month(row: dict[str, Any]) -> Month:
+    return Month(**{**row, "state": State(row["state"]), "recipients": tuple(row["recipients"])})

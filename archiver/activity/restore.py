@@ -1,0 +1,112 @@
+"""A month back into the live shards, of one tenant or of all, each as a whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver import encryption, tenants
+from archiver.activity import incoming, months, store
+from archiver.activity.extract import NOBODY
+from archiver.activity.incoming import Coming
+from archiver.activity.months import Slice
+from archiver.activity.parents import refuse_without_parents
+from archiver.activity.rules import Rules, rules
+from archiver.activity.settle import settle_tenant
+from archiver.archive import Archiver
+from archiver.folders import work_folder
+from archiver.loading.load import Loaded
+from archiver.quiet import quiet
+from archiver.workplace import Site
+from errors import CutoverError, RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """What became of one tenant's month."""
+
+    tenant_id: int  # 0: rows of nobody
+    seconds: float
+    tables: Mapping[str, Loaded]  # pretended: what would be loaded
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Returned], None]
+
+
+def restore_month(
+    archiver: Archiver, month: str, tenant_id: int | None, tell: Tell, *, pretend: bool = False
+) -> list[Returned]:
+    """Brings a month back; a tenant that fails stays as it is and is reported, the others go on.
+
+    Raises UsageError, with nothing touched, where nothing of the month is archived, or it is encrypted and there is no
+    identity. What came back is left alone by monthly runs until it is released.
+    """
+    kind, noun = rules(archiver.model), archiver.model.tenant.noun
+    wanted = months.of_month(archiver.place.master, month, tenant_id)
+    if not wanted:
+        whose = f" of {noun} {tenant_id}" if tenant_id is not None else ""
+        raise UsageError(f"No activity of {month}{whose} is archived.", hint="inv activity.list shows what is.")
+    encryption.refuse_if_closed((one.name(noun) for one in wanted), archiver.keys)
+    outcomes = []
+    for who, shard in dict.fromkeys((one.tenant_id, one.month.shard) for one in wanted):
+        outcomes.append(_attempt(archiver, kind, month, who, shard, pretend=pretend))
+        tell(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
+    began, noun = time.monotonic(), archiver.model.tenant.noun
+    try:
+        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
+            site = archiver.place.site(shard)
+            tables = _restore(archiver, kind, site, _wanted(kind, site, month, tenant_id), work, pretend=pretend)
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
+    except CutoverError as error:
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
+
+
+def _wanted(kind: Rules, site: Site, month: str, tenant_id: int) -> list[Slice]:
+    """A tenant's slices of the month, now under the lock."""
+    noun, live = kind.model.tenant.noun, tenants.tenant(site.master, kind.model.tenant, tenant_id)
+    if tenant_id != NOBODY and live is None:
+        raise RefusedError(
+            f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
+            hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
+        )
+    if live is not None and live.shard != site.shard:
+        raise incoming.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
+    settle_tenant(kind, site, tenant_id)
+    return [
+        one
+        for one in months.of_tenant(site.master, tenant_id)
+        if (one.month.month, one.month.shard) == (month, site.shard)
+    ]
+
+
+def _restore(
+    archiver: Archiver, kind: Rules, site: Site, wanted: Sequence[Slice], work: Path, *, pretend: bool
+) -> dict[str, Loaded]:
+    with incoming.opened(archiver, site, wanted, work) as coming:
+        if pretend:
+            archives = [each.incoming.archive for each in coming]
+            for archive in archives:  # between two of them tables may have changed
+                store.prove([archive], archiver, kind)
+            return incoming.would_come(archives)
+        return _load(kind, site, coming)
+
+
+def _load(kind: Rules, site: Site, coming: Sequence[Coming]) -> dict[str, Loaded]:
+    """Loads the shard, with markers by which a rerun skips it, then ends the record in master."""
+    session, what = site.sessions[kind.database], f"restoring activity on {site.shard}"
+    tables: dict[str, Loaded] = {}
+    with session.transaction(doing=what), quiet(session, kind.model, kind.database):
+        for each in coming:
+            refuse_without_parents(kind, each)
+            tables = incoming.added(tables, incoming.load([each]))
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    with site.master.transaction(doing=what):
+        incoming.end(site.master, [each.one for each in coming], coming[0].one.tenant_id if coming else NOBODY)
+    return tables

@@ -1,0 +1,29 @@
+"""Ends what a monthly run that was cut off left: each slice's marker says what went, the rest stays live."""
+
+from __future__ import annotations
+
+from archiver.activity import months
+from archiver.activity.reclaim import close
+from archiver.activity.rules import Rules
+from archiver.records import State
+from archiver.workplace import Site, Workplace
+
+
+def settle(place: Workplace, rules: Rules, site: Site) -> None:
+    """Ends every such month of a shard; no archive is opened for it. The caller keeps other monthly runs off the shard.
+
+    Raises LockedError where somebody is at work on one of its tenants.
+    """
+    for month in months.unfinished(site.master, site.shard):
+        if month.state is State.DELETING:
+            for one in months.pending(site.master, month):
+                with place.keeping(rules.model.tenant.noun, one.tenant_id, site.shard):
+                    close(site, rules, one)
+        months.archived(site.master, month)
+
+
+def settle_tenant(rules: Rules, site: Site, tenant_id: int) -> None:
+    """The same of one tenant alone, which the caller keeps everybody else off."""
+    for one in months.of_tenant(site.master, tenant_id):
+        if one.went is None and one.month.state is State.DELETING and one.month.shard == site.shard:
+            close(site, rules, one)

@@ -1,0 +1,54 @@
+"""Up to when activity is archived: the end of the month before last; pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from errors import UsageError
+
+
+@dataclass(frozen=True, order=True)
+class MonthName:
+    """A month of the calendar: `2014-09`."""
+
+    year: int
+    month: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.month:02}"
+
+    def before(self, months: int) -> MonthName:
+        """So many months earlier."""
+        year, month = divmod(self.year * 12 + self.month - 1 - months, 12)
+        return MonthName(year, month + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """All time up to the end of a month."""
+
+    month: MonthName  # its last
+    year: int  # the school year of that month
+    before: datetime  # the first moment that is not in it
+
+
+def month_due(day: date) -> MonthName:
+    """The month before the last, seen from a day: September, on any day of November."""
+    return MonthName(day.year, day.month).before(2)
+
+
+def end_of(month: MonthName, zone: ZoneInfo) -> datetime:
+    """The midnight after a month's last day, by the clocks of a time zone."""
+    following = month.before(-1)
+    return datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
+
+
+def parse_month(text: str) -> MonthName:
+    """A month written YYYY-MM; UsageError for anything else."""
+    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
+    if not found:
+        raise UsageError(f"--month: expected a month written YYYY-MM, got {text!r}.", hint="Example: --month=2014-09")
+    return MonthName(int(found[1]), int(found[2]))

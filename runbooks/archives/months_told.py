@@ -1,0 +1,85 @@
+"""What past months look like in a terminal; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from archiver.activity.months import Counted
+from archiver.activity.outcome import Shard
+from archiver.activity.restore import Returned
+from archiver.activity.span import Span
+from runbooks.archives.telling import counts, failure, size
+
+
+def span_line(span: Span, zone: ZoneInfo) -> str:
+    """Up to when."""
+    return f"activity that ended by the end of {span.month}: before {span.before.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
+    """What became of a shard, in a line; what failed below it."""
+    verb = "would go" if pretend else "archived"
+    text = f"{shard.name}: {shard.gone.total():,} rows of {shard.slices:,} {noun}s {verb}, {size(shard.size)}, "
+    text += f"{shard.seconds:.1f} s"
+    text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
+    changed = _tables(shard.changed)
+    text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
+    text += f"; CAME LATER and is in no archive, left live: {counts(shard.appeared)}" if shard.appeared else ""
+    text += f"; {shard.held:,} {noun}s left alone, restored and not released" if shard.held else ""
+    text += "; stopped here, the next run goes on" if shard.stopped else ""
+    return "\n".join([text, *(failure(shard.name, error) for error in shard.errors)])
+
+
+def summary(shards: Sequence[Shard], *, pretend: bool) -> str:
+    """What a run came to."""
+    rows, archives = sum(shard.gone.total() for shard in shards), sum(shard.archives for shard in shards)
+    failed = sum(1 for shard in shards if shard.error)
+    verb = "would go" if pretend else "archived"
+    text = f"{rows:,} rows {verb} in {archives:,} archives, {size(sum(shard.size for shard in shards))}"
+    return text + (f"; {failed} of {len(shards)} shards FAILED" if failed else "")
+
+
+def returned_line(noun: str, month: str, returned: Returned, *, pretend: bool) -> str:
+    """One tenant's month, in a line."""
+    who = f"{noun} {returned.tenant_id}" if returned.tenant_id else f"rows of no {noun}"
+    if returned.error:
+        return failure(who, returned.error)
+    verb = "verified, would be restored" if pretend else "restored"
+    text = f"{who}: {month} {verb}, {_sum(returned, 'inserted'):,} rows, {returned.seconds:.1f} s"
+    there, differing = _sum(returned, "there"), _sum(returned, "differing")
+    text += f"; {there:,} were live already" if there else ""
+    return text + (f"; {differing:,} live rows that differ from the archive stayed" if differing else "")
+
+
+def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
+    """What the way back of a month came to, and what follows from it."""
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    verb = "would be restored" if pretend else "restored"
+    text = f"{sum(_sum(outcome, 'inserted') for outcome in outcomes):,} rows {verb}"
+    text += f"; {failed} FAILED" if failed else ""
+    alone = [outcome for outcome in outcomes if outcome.tenant_id and not outcome.error]
+    return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")
+
+
+def list_lines(found: Iterable[Counted]) -> Iterator[str]:
+    """A table of the archives."""
+    row = "{:<7}  {:<10}  {:<10}  {:>7}  {:>11}  {:>7}  {:<16}  {}"
+    yield row.format("month", "shard", "state", "schools", "rows", "size", "archived", "where")
+    for one in found:
+        month = one.month
+        when = f"{month.archived_at:%Y-%m-%d %H:%M}" if month.archived_at else "-"
+        yield row.format(
+            *(month.month, month.shard, month.state.value, one.tenants, f"{one.rows:,}", size(month.size or 0)),
+            *(when, month.location),
+        )
+
+
+def _tables(members: Mapping[str, int]) -> Counter[str]:
+    """Rows by table, where there are any."""
+    return +Counter({name.removesuffix(".copy").replace("/", "."): rows for name, rows in members.items()})
+
+
+def _sum(returned: Returned, what: str) -> int:
+    return sum(getattr(loaded, what) for loaded in returned.tables.values())

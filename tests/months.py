@@ -1,0 +1,32 @@
+"""Past months out of a world and back, as `inv activity.archive` and `inv activity.restore` do it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from archiver.activity.archive import archive_activity
+from archiver.activity.outcome import Shard
+from archiver.activity.restore import Returned, restore_month
+from archiver.activity.throttle import Throttle
+from runbooks.activity import span_at
+from tests.worlds import World
+
+
+def archive_months(world: World, day: date, *, pretend: bool = False, throttle: Throttle | None = None) -> list[Shard]:
+    """Archives what is due on a day; raises what failed."""
+    with world.archiver("test of months") as archiver:
+        return archive_activity(
+            archiver, span_at(world.environment, day), throttle or Throttle(), raise_failures, pretend=pretend
+        )
+
+
+def restore_months(world: World, month: str, school: int | None = None, *, pretend: bool = False) -> list[Returned]:
+    """Brings a month back, of all or of one school; raises what failed."""
+    with world.archiver("test of months") as archiver:
+        return restore_month(archiver, month, school, raise_failures, pretend=pretend)
+
+
+def raise_failures(outcome: Shard | Returned) -> None:
+    """A `tell` that lets no failure pass."""
+    if outcome.error:
+        raise outcome.error
