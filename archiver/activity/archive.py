@@ -18,7 +18,7 @@ from archiver.activity.rules import Rules, rules
 from archiver.activity.settle import settle
 from archiver.activity.span import Span
 from archiver.activity.store import Packed
-from archiver.activity.throttle import Throttle
+from archiver.activity.throttle import Throttle, lag
 from archiver.archive import Archiver, new_extraction
 from archiver.bundle import Archive
 from archiver.catalog import MASTER
@@ -60,8 +60,11 @@ def archive_activity(
     """
     run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
     completeness.prove(archiver.place)
-    shards = []
-    for name in archiver.place.shards if archiver.model.tenant.shard else (MASTER,):
+    names, shards = archiver.place.shards if archiver.model.tenant.shard else (MASTER,), []
+    if throttle.max_lag is not None:
+        for name in names:
+            lag(archiver.place.session(name))  # whether it can be seen at all
+    for name in names:
         shards.append(_shard(run, name))
         tell(shards[-1])
     return shards
@@ -95,7 +98,7 @@ def _settle_and_archive(run: _Run, shard: Shard) -> None:
     while not run.throttle.over:
         with work_folder(run.archiver.work) as work:
             packed = list(_some(run, site, shard, waiting, work))
-            if not packed:
+            if not packed or run.throttle.over:
                 return
             _archive(run, site, shard, packed, work)
 

@@ -213,14 +213,25 @@ def is_pending(session: Session, one: Slice) -> bool:
 
 
 def of_month(session: Session, month: str, tenant_id: int | None = None) -> tuple[Slice, ...]:
-    """The slices of a month, of all tenants or of one, of which rows are in the archive only; the latest first."""
-    condition = "m.month = %s AND s.went IS NOT NULL AND (%s IS NULL OR s.tenant_id = %s)"
-    return slices(session, condition, (month, tenant_id, tenant_id))
+    """The slices of a month, of all tenants or of one, of which rows may be in the archive only; the latest first."""
+    condition = "m.month = %s AND m.state IN (%s, %s) AND (%s IS NULL OR s.tenant_id = %s)"
+    return slices(session, condition, (month, State.DELETING.value, State.ARCHIVED.value, tenant_id, tenant_id))
 
 
 def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
-    """A tenant's slices, the latest first: what a later one holds, an earlier one may lie below."""
-    return slices(session, "s.tenant_id = %s", (tenant_id,))
+    """A tenant's slices of which rows went, the latest first: what is in an earlier one may lie below what it holds."""
+    return slices(session, "s.tenant_id = %s AND s.went IS NOT NULL", (tenant_id,))
+
+
+def cut_off(session: Session, tenant_id: int, shard: str) -> tuple[Slice, ...]:
+    """A tenant's slices of which rows may have gone, and nobody wrote which."""
+    condition = "s.tenant_id = %s AND s.went IS NULL AND m.shard = %s AND m.state = %s"
+    return slices(session, condition, (tenant_id, shard, State.DELETING.value))
+
+
+def locations(session: Session) -> set[str]:
+    """Where the archives lie; none where nothing was ever archived."""
+    return {month.location for month in _months(session, "true", ())} if ready(session) else set()
 
 
 def slices(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:

@@ -31,11 +31,7 @@ def refuse_without_parents(rules: Rules, coming: Coming) -> None:
 
 
 def _later(of_tenant: tuple[Slice, ...], one: Slice) -> list[str]:
-    return [
-        each.month.month
-        for each in of_tenant
-        if each.id > one.id and each.month.shard == one.month.shard and each.went is not None
-    ]
+    return [each.month.month for each in of_tenant if each.id > one.id and each.month.shard == one.month.shard]
 
 
 def _missing(rules: Rules, coming: Coming) -> Iterator[int]:

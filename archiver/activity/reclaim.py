@@ -22,8 +22,6 @@ from archiver.schema import identifier
 from archiver.selection import Key, Rows, among, rows_where
 from archiver.workplace import Site
 
-BATCH = 1000  # rows that go in one transaction, or one tree that is larger
-
 
 @dataclass(kw_only=True)
 class Progress:
@@ -52,7 +50,7 @@ def reclaim(
     that says how far it is.
     """
     session = site.sessions[rules.database]
-    for batch in _batches(found, archive):
+    for batch in _batches(found, archive, throttle.batch):
         throttle.wait(session)
         if throttle.over:
             break
@@ -84,19 +82,19 @@ def close(site: Site, rules: Rules, one: Slice) -> Slice | None:
     return done
 
 
-def _batches(found: Due, archive: Archive) -> Iterator[Batch]:
+def _batches(found: Due, archive: Archive, size: int) -> Iterator[Batch]:
     """The slice's rows, batch by batch, beside the archive's, which lie in the same order."""
     places: Counter[TableName] = Counter()
     sources = {table: archive.open(layout.member(table)) for table, rows in found.rows.items() if rows.rows}
-    for sizes in found.batches(BATCH):
-        ends = {table: places[table] + size for table, size in sizes.items()}
+    for sizes in found.batches(size):
+        ends = {table: places[table] + count for table, count in sizes.items()}
         yield Batch(
             rows={
                 table: replace(found.rows[table], rows=found.rows[table].rows[places[table] : end])
                 for table, end in ends.items()
             },
             trees={table: list(found.trees[table][places[table] : end]) for table, end in ends.items()},
-            lines={table: _lines(sources[table], size) for table, size in sizes.items()},
+            lines={table: _lines(sources[table], count) for table, count in sizes.items()},
         )
         places.update(sizes)
 

@@ -24,6 +24,5 @@ def settle(place: Workplace, rules: Rules, site: Site) -> None:
 
 def settle_tenant(rules: Rules, site: Site, tenant_id: int) -> None:
     """The same of one tenant alone, which the caller keeps everybody else off."""
-    for one in months.of_tenant(site.master, tenant_id):
-        if one.went is None and one.month.state is State.DELETING and one.month.shard == site.shard:
-            close(site, rules, one)
+    for one in months.cut_off(site.master, tenant_id, site.shard):
+        close(site, rules, one)

@@ -16,6 +16,7 @@ LOOK_AGAIN = 0.5  # seconds between two looks at standbys that lag
 class Throttle:
     """A run's pace; `stop` may be set at any time, by whoever ends the run."""
 
+    batch: int = 1000  # rows that go in one transaction; a tree that is larger goes alone
     rate: int | None = None  # rows a second; none: as fast as it goes
     max_lag: int | None = None  # bytes of WAL that a standby may be behind; none: nobody looks
     seconds: float | None = None  # how long the run may last; none: to its end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archiver import layout, records
+from archiver.activity import months
 from archiver.moving import moves
 from archiver.storage import Bucket, Stored
 from archiver.workplace import Workplace
@@ -18,5 +19,6 @@ def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
         there = sorted(bucket.objects(), key=lambda stored: stored.location)
         named = {record.location for record in records.read_if_any(place.master)}
         named |= {move.location for move in moves.unfinished(place.master)}
+        named |= months.locations(place.master)
     archives = [stored for stored in there if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

@@ -16,6 +16,7 @@ from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
+from tests.torture.months import FEW, FEW_DATABASES, Months
 from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.torture.year import killed as killed_year
@@ -41,6 +42,19 @@ def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> N
     for each in many.killed(left):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
         assert each.lost == 0, each
+
+
+def test_no_kill_of_past_months_loses_a_row(new_world: NewWorld) -> None:
+    ledger = Ledger("kills-months")
+    with new_world(FEW_DATABASES) as world:
+        months, done = Months(world=world, day=FEW), ledger.tried()
+        left = {
+            verb: [number for number in months.in_any_order(verb) if f"{verb} activity {number}" not in done]
+            for verb in months.moments
+        }
+        for archive_at, restore_at in zip_longest(left["archive"], left["restore"]):
+            for each in months.round(archive_at, restore_at):
+                ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
 
 
 def test_no_kill_of_a_whole_year_loses_a_row() -> None:

@@ -48,7 +48,7 @@ class Stored:
 
     def shown(self, table: tuple[str, str], lines: Counter[bytes]) -> Counter[bytes]:
         """Rows, in the oracle's words, as archives show them: without generated columns."""
-        return Counter(_shown(line, self.carried[table]) for line in lines.elements())
+        return Counter(shown(line, self.carried[table]) for line in lines.elements())
 
 
 def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
@@ -109,8 +109,8 @@ def books(world: World, school: int) -> Books:
 def stored(store: Store, location: str) -> Stored:
     """Fetches and reads an archive, knowing of its format only what its README says."""
     rows, carried = {}, {}
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(_fetched(store, location)))) as tar:
-        files = {entry.name: _content(tar, entry) for entry in tar}
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(fetched(store, location)))) as tar:
+        files = {entry.name: content(tar, entry) for entry in tar}
     manifest = json.loads(files["manifest.json"])
     for kind, schema in manifest["schemas"].items():
         database = "master" if kind == "master" else manifest["shard"]
@@ -120,13 +120,15 @@ def stored(store: Store, location: str) -> Stored:
     return Stored(rows=rows, carried=carried)
 
 
-def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+def content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    """A member's bytes."""
     source = tar.extractfile(entry)
     assert source is not None, entry.name
     return source.read()
 
 
-def _fetched(store: Store, location: str) -> bytes:
+def fetched(store: Store, location: str) -> bytes:
+    """The bytes of an object."""
     bucket, _, key = location.removeprefix("s3://").partition("/")
     return bytes(client(store).get_object(Bucket=bucket, Key=key)["Body"].read())
 
@@ -147,7 +149,8 @@ def client(store: Store) -> Any:
     )
 
 
-def _shown(line: bytes, carried: list[bool]) -> bytes:
+def shown(line: bytes, carried: list[bool]) -> bytes:
+    """A row, in the oracle's words, as an archive shows it that carries these columns."""
     cells = line[:-1].split(b"\t")
     return b"\t".join(cell for cell, wanted in zip(cells, carried, strict=True) if wanted) + b"\n"
 

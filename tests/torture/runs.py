@@ -8,13 +8,17 @@ import signal
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from multiprocessing.connection import Connection
 
 import psycopg2
 
+from archiver.activity.span import month_due
+from archiver.activity.throttle import Throttle
 from errors import CutoverError
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
+from tests.months import archive_months, restore_months
 from tests.torture.tripwire import Tripwire
 from tests.worlds import World
 
@@ -32,6 +36,7 @@ class Act:
     depth: Depth
     others: tuple[int, ...] = ()  # of archive.all: the schools that go with it
     shards: tuple[str, str] | None = None  # of a merge or split: from, into
+    day: date = date.min  # of activity: when it is due
 
     def __str__(self) -> str:
         if self.others:
@@ -90,6 +95,10 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
             world.archive(act.school, depth=act.depth)
         elif act.verb == "restore":
             world.restore(act.school)
+        elif act.verb == "archive activity":
+            archive_months(world, act.day, throttle=Throttle(batch=10))  # so that a slice has several
+        elif act.verb == "restore activity":
+            restore_months(world, str(month_due(act.day)))
         else:
             world.rewrap(act.school)
         ending = Ending(moments=wire.passed)

@@ -194,7 +194,14 @@ class Hammer:
 
 
 @contextmanager
-def hammering(world: World, school: int, shard: str, seed: int, master: Sequence[Write] = MASTER) -> Iterator[Hammer]:
+def hammering(
+    world: World,
+    school: int,
+    shard: str,
+    seed: int,
+    master: Sequence[Write] = MASTER,
+    activity: Sequence[Write] = SHARD,
+) -> Iterator[Hammer]:
     """Writers at a school's rows while the block runs: every third seed from the start, others once its rows go."""
     pools, early = _pools(world, school, shard), seed % 3 == 0
     with _watch(world, school) as deleting:
@@ -202,7 +209,7 @@ def hammering(world: World, school: int, shard: str, seed: int, master: Sequence
             database: Writer(
                 world.dsns[database], writes, pools, f"{seed} {database}", (lambda: True) if early else deleting
             )
-            for database, writes in (("master", master), (shard, SHARD))
+            for database, writes in (("master", master), (shard, activity))
         }
         for writer in writers.values():
             writer.start()

@@ -1,0 +1,163 @@
+"""Past months killed on their way out and on their way back, at one moment after the other, and judged each time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import tarfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date
+from typing import Any
+
+from archiver.activity.held import release
+from inventory.model import Depth
+from runbooks.activity import span_at
+from tests import oracle
+from tests.oracle import Snapshot
+from tests.oracle_months import expected_after_month
+from tests.torture import judge
+from tests.torture.kills import Kill, Tried
+from tests.torture.runs import Act, run
+from tests.worlds import World, sql
+
+FEW, FEW_DATABASES = date(2012, 11, 5), ("master", "shard_3")  # where little is due
+Table = tuple[str, str]  # shard and table
+Went = tuple[Mapping[str, int], Mapping[str, Sequence[str]]]  # by member: rows decided, and keys of those that stayed
+
+
+@dataclass(kw_only=True)
+class Months:
+    """A world whole at first, without its past months after each `archive`, and whole after each `restore`."""
+
+    world: World
+    day: date
+    whole: Snapshot = field(init=False)
+    out: Snapshot = field(init=False)
+    moments: dict[str, Sequence[str]] = field(init=False)  # by verb
+
+    def __post_init__(self) -> None:
+        self.whole = oracle.snapshot(self.world.dsns)
+        before = span_at(self.world.environment, self.day).before.astimezone(UTC).replace(tzinfo=None)
+        self.out = expected_after_month(self.world.dsns, before, self.whole)
+        self.round(None, None)  # makes the archiver's tables
+        self.moments = {verb: self._whole_run(verb) for verb in ("archive", "restore")}
+
+    def in_any_order(self, verb: str) -> list[int]:
+        """All moments of a way, first one of each kind, and in no order else: an early end has seen a fair sample."""
+        moments = self.moments[verb]
+        order = random.Random(verb).sample(range(len(moments)), len(moments))
+        first = {moments[number]: number for number in reversed(order)}.values()
+        return [*sorted(first, key=order.index), *(number for number in order if number not in first)]
+
+    def round(self, archive_at: int | None, restore_at: int | None) -> list[Tried]:
+        """Out and back, killed on either way at a moment or not at all."""
+        tried = []
+        for verb, moment in (("archive", archive_at), ("restore", restore_at)):
+            began = time.monotonic()
+            if moment is not None:
+                Kill(self.world).strike(self._act(verb), moment)
+                judged(self.world, self.whole, oracle.snapshot(self.world.dsns))
+            self._whole_run(verb)
+            if moment is not None:
+                name, seconds = self.moments[verb][moment], time.monotonic() - began
+                tried.append(Tried(act=self._act(verb), number=moment, moment=name, lost=0, seconds=seconds))
+        return tried
+
+    def _whole_run(self, verb: str) -> Sequence[str]:
+        """Runs it to its end: what is live is what the oracle says, and all else is archived."""
+        ending = run(self.world, self._act(verb))
+        assert not ending.broke, ending.broke
+        assert not ending.refused or "No activity" in ending.refused, ending.refused
+        goal, found = self.out if verb == "archive" else self.whole, oracle.snapshot(self.world.dsns)
+        assert found == goal, oracle.difference(goal, found)
+        judged(self.world, self.whole, oracle.snapshot(self.world.dsns))
+        if verb == "restore":
+            with self.world.archiver() as archiver:
+                release(archiver.place.master)
+        return ending.moments
+
+    def _act(self, verb: str) -> Act:
+        return Act(verb=f"{verb} activity", school=0, depth=Depth.ALL, day=self.day)
+
+
+def judged(world: World, whole: Snapshot, live: Snapshot) -> None:
+    """Each row is live or in a stored archive of which a record or a marker says that it went; none is both."""
+    missing, surplus = judge.gone(whole, live), judge.gone(live, whole)
+    assert not surplus, f"rows are live twice, or are new: {oracle.difference(whole, live)}"
+    archived: defaultdict[Table, Counter[bytes]] = defaultdict(Counter)
+    for one in archived_slices(world):
+        for table, lines in one.rows.items():
+            archived[table].update(lines)
+    for table, lines in missing.items():
+        assert carried(world, table, lines.elements()) == archived.pop(table), table
+    assert not any(archived.values()), f"rows are live, and archived: {archived}"
+
+
+def carried(world: World, table: Table, lines: Iterable[bytes]) -> Counter[bytes]:
+    """Rows, in the oracle's words, as archives show them."""
+    with sql(world, table[0]) as cursor:
+        cursor.execute(
+            "SELECT attgenerated = '' FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+            " AND NOT attisdropped ORDER BY attnum",
+            (table[1],),
+        )
+        columns = [row[0] for row in cursor.fetchall()]
+    return Counter(judge.shown(line, columns) for line in lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archived:
+    """What of one slice is in the archive only, as COPY lines."""
+
+    month: str
+    school: int
+    rows: Mapping[Table, Counter[bytes]]
+
+
+def archived_slices(world: World) -> Iterator[Archived]:
+    """What went, by records and markers, out of the stored objects."""
+    for number, month, shard, location, school, *decided in _recorded(world):
+        went, stayed = _went(world, shard, number, school, *decided)
+        files = _files(world, location, f"{month}_school_{school}.tar.gz") if went else {}
+        rows = {}
+        for member, count in went.items():
+            table, keys = member.removeprefix("shard/").removesuffix(".copy"), set(stayed.get(member, ()))
+            lines = files[member].splitlines(keepends=True)[:count]
+            rows[shard, table] = Counter(line for line in lines if line.split(b"\t")[0].decode() not in keys)
+        yield Archived(month=month, school=school, rows=rows)
+
+
+def _recorded(world: World) -> list[tuple[Any, ...]]:
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "SELECT m.id, m.month, m.shard, m.location, s.tenant_id, s.went, s.stayed"
+            "  FROM archiver.months m JOIN archiver.month_slices s ON s.month_id = m.id"
+            " WHERE m.state IN ('deleting', 'archived')"
+        )
+        return cursor.fetchall()
+
+
+def _went(world: World, shard: str, number: int, tenant: int, went: Any, stayed: Any) -> Went:
+    """Which rows of a slice went; the shard's markers know better than master how far somebody came who is dead."""
+    query = "SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s"
+    with sql(world, shard) as cursor:
+        cursor.execute(query, (number, f"slice {tenant} restored"))
+        if cursor.fetchall():
+            return {}, {}
+        if went is not None:
+            return went, stayed
+        cursor.execute(query, (number, f"slice {tenant} went"))
+        found = cursor.fetchall()
+        return (found[0][0]["went"], found[0][0]["stayed"]) if found else ({}, {})
+
+
+def _files(world: World, location: str, name: str) -> dict[str, bytes]:
+    """The members of a slice, by plain Python alone."""
+    with tarfile.open(fileobj=io.BytesIO(judge.fetched(world.environment.store, location))) as month:
+        tarball = judge.content(month, month.getmember(name))
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(tarball))) as tar:
+        return {entry.name: judge.content(tar, entry) for entry in tar}
