@@ -27,7 +27,16 @@ from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle
 from runbooks.archives.telling import to_json
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_size, parse_span, task
+from runbooks.front import (
+    ENV,
+    load_environment,
+    parse_count,
+    parse_date,
+    parse_id,
+    parse_size,
+    parse_span,
+    task,
+)
 
 HELP = {
     "env": ENV,
@@ -58,7 +67,7 @@ def archive(
 ) -> None:
     """Archive what ended by the end of the month before last, while the product is live; SIGTERM stops it cleanly."""
     throttle = Throttle(
-        rate=parse_id(rate, "--rate") if rate else None,
+        rate=parse_count(rate, "--rate") if rate else None,
         max_lag=parse_size(max_lag, "--max-lag") if max_lag else None,
         seconds=parse_span(run_time, "--run-time").total_seconds() if run_time else None,
     )
@@ -108,6 +117,8 @@ def list_(context: Context, month: str = "", env: str = "", json: bool = False) 
         found = [one for one in months.counted(place.master) if wanted in (None, one.month.month)]
     for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
         say(text)
+    if not found and not json:
+        say("No activity is archived.")
 
 
 def span_at(environment: Environment, day: datetime.date) -> Span:

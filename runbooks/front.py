@@ -111,8 +111,15 @@ def parse_date(text: str, option: str = "--date") -> date:
 
 def parse_id(text: str, noun: str) -> int:
     """A positive whole number in ASCII digits, such as the id of a `noun`; UsageError for anything else."""
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID and int(text) > 0):
+    if not _positive(text):
         raise UsageError(f"{noun}: {_expected('an id (a positive whole number)', text)}.", hint=f"Example: {noun} 13")
+    return int(text)
+
+
+def parse_count(text: str, option: str) -> int:
+    """A positive whole number in ASCII digits; UsageError for anything else."""
+    if not _positive(text):
+        raise UsageError(f"{option}: {_expected('a positive whole number', text)}.", hint=f"Example: {option}=2000")
     return int(text)
 
 
@@ -176,6 +183,10 @@ def _wait_aloud(pause: timedelta, why: str) -> None:
 def _help_of(body: Callable[..., None], words: Mapping[str, str]) -> dict[str, str]:
     options = {name.strip("_").replace("_", "-") for name in inspect.signature(body).parameters}
     return {name: text for name, text in words.items() if name in options}
+
+
+def _positive(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_ID and int(text) > 0
 
 
 def _expected(what: str, text: str) -> str:

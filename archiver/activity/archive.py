@@ -65,6 +65,8 @@ def archive_activity(
         for name in names:
             lag(archiver.place.session(name))  # whether it can be seen at all
     for name in names:
+        if throttle.over:
+            break
         shards.append(_shard(run, name))
         tell(shards[-1])
     return shards
@@ -129,7 +131,7 @@ def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work
         with store.opened([one.path for one in packed], run.archiver) as archives:
             store.prove(archives, run.archiver, run.rules)
         for one in packed:
-            shard.count(one.rows, {})
+            shard.count(one.extract.tenant.id, one.rows, {})
         shard.size += sum(one.digests.size for one in packed)
         shard.archives += 1
         return
@@ -184,5 +186,5 @@ def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archiv
         shard.errors.append(error)
     done = reclaim.close(site, run.rules, one)
     if done is not None:
-        shard.count(done.went or {}, {name: len(keys) for name, keys in (done.stayed or {}).items()})
+        shard.count(one.tenant_id, done.went or {}, {name: len(keys) for name, keys in (done.stayed or {}).items()})
     shard.appeared.update(progress.appeared)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from archiver.activity.extract import NOBODY
 from errors import CutoverError
 
 
@@ -15,7 +16,8 @@ class Shard:
 
     name: str
     archives: int = 0
-    slices: int = 0  # tenants whose rows went
+    tenants: int = 0  # whose rows went
+    strays: int = 0  # rows that went and were no tenant's
     gone: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: what would go
     size: int = 0  # bytes
     held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and stay because of rows below them
@@ -31,10 +33,13 @@ class Shard:
         """The first that went wrong."""
         return self.errors[0] if self.errors else None
 
-    def count(self, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
+    def count(self, tenant_id: int, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
         """Counts a slice: its rows by member, and how many of them stay live."""
         went = Counter(rows)
         went.subtract(stayed)
         self.gone.update(went)
         self.changed.update(stayed)
-        self.slices += 1
+        if tenant_id == NOBODY:
+            self.strays += went.total()
+        else:
+            self.tenants += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from archiver.activity.months import Counted
@@ -21,8 +21,9 @@ def span_line(span: Span, zone: ZoneInfo) -> str:
 def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
     """What became of a shard, in a line; what failed below it."""
     verb = "would go" if pretend else "archived"
-    text = f"{shard.name}: {shard.gone.total():,} rows of {shard.slices:,} {noun}s {verb}, {size(shard.size)}, "
-    text += f"{shard.seconds:.1f} s"
+    text = f"{shard.name}: {shard.gone.total():,} rows of {shard.tenants:,} {noun}s {verb}"
+    text += f" ({shard.strays:,} of them of none)" if shard.strays else ""
+    text += f", {size(shard.size)}, {shard.seconds:.1f} s"
     text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
     changed = _tables(shard.changed)
     text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
@@ -63,10 +64,12 @@ def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
     return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")
 
 
-def list_lines(found: Iterable[Counted]) -> Iterator[str]:
-    """A table of the archives."""
+def list_lines(found: Sequence[Counted]) -> Iterator[str]:
+    """A table of the archives; none where there is none."""
+    if not found:
+        return
     row = "{:<7}  {:<10}  {:<10}  {:>7}  {:>11}  {:>7}  {:<16}  {}"
-    yield row.format("month", "shard", "state", "schools", "rows", "size", "archived", "where")
+    yield row.format("month", "shard", "state", "slices", "rows", "size", "archived", "where")
     for one in found:
         month = one.month
         when = f"{month.archived_at:%Y-%m-%d %H:%M}" if month.archived_at else "-"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class, named like a function)
+from pyrage import x25519
 
 from archiver.activity.held import release
 from archiver.activity.throttle import Throttle, lag
@@ -133,7 +135,7 @@ def test_pretending_changes_nothing_and_says_what_would_go(new_world: NewWorld) 
         same(before, oracle.snapshot(world.dsns))
 
         [did] = archive_months(busy, DAY)
-        assert (would.gone, would.slices, would.held_back) == (did.gone, did.slices, did.held_back)
+        assert (would.gone, would.tenants, would.held_back) == (did.gone, did.tenants, did.held_back)
 
 
 def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld) -> None:
@@ -169,6 +171,35 @@ def test_a_slice_that_was_altered_in_the_store_comes_back_not_at_all(new_world: 
         with pytest.raises(DamagedError, match="is not what was stored"):
             restore_months(world, MONTH, SCHOOL)
         same(live, oracle.snapshot(world.dsns))
+
+
+def test_slices_are_encrypted_each_by_itself(new_world: NewWorld, tmp_path: Path) -> None:
+    with new_world(DATABASES) as world:
+        before, identity = oracle.snapshot(world.dsns), x25519.Identity.generate()
+        store = replace(world.environment.store, recipients=(str(identity.to_public()),))
+        sealed = replace(world, environment=replace(world.environment, store=store))
+        archive_months(sealed, DAY)
+        live = oracle.snapshot(world.dsns)
+
+        with pytest.raises(UsageError, match="is encrypted, and no identity was given"):
+            restore_months(sealed, MONTH)
+        same(live, oracle.snapshot(world.dsns))
+
+        (tmp_path / "identity").write_text(str(identity))
+        restore_months(replace(sealed, identity=str(tmp_path / "identity")), MONTH)
+        same(before, oracle.snapshot(world.dsns))
+
+
+def test_a_school_whose_tables_were_migrated_gets_its_months_into_todays(new_world: NewWorld) -> None:
+    with new_world(DATABASES) as world:
+        hints = first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0)
+        archive_months(world, DAY)
+        with sql(world, SHARD) as cursor:
+            cursor.execute("ALTER TABLE hint_views ADD COLUMN seconds integer DEFAULT 3")
+
+        restore_months(world, MONTH)
+
+        assert first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0) == hints
 
 
 def test_a_role_that_may_not_see_standbys_is_told_so_before_anything(new_world: NewWorld) -> None:
