@@ -11,11 +11,11 @@ from pathlib import Path
 
 from archiver import encryption, index, kept, notes, records, tenants
 from archiver.activity import incoming as activity
-from archiver.activity import months
+from archiver.activity import slices
 from archiver.activity.incoming import Coming
-from archiver.activity.months import Slice
 from archiver.activity.rules import Rules
 from archiver.activity.settle import settle_tenant
+from archiver.activity.slices import Slice
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
 from archiver.catalog import MASTER, SHARD, Model, Part
@@ -128,7 +128,7 @@ def _months(archiver: Archiver, site: Site, record: Record, only: Part | None) -
     if only or not archiver.model.catalog.activity:
         return ()
     settle_tenant(Rules(model=archiver.model), site, record.tenant_id)
-    return months.of_tenant(site.master, record.tenant_id)
+    return slices.of_tenant(site.master, record.tenant_id)
 
 
 def _bring_back(

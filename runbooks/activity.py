@@ -13,7 +13,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.activity import months
+from archiver.activity import slices
 from archiver.activity.archive import archive_activity
 from archiver.activity.restore import restore_month
 from archiver.activity.span import Span, end_of, month_due, parse_month
@@ -114,7 +114,7 @@ def list_(context: Context, month: str = "", env: str = "", json: bool = False) 
     """List the archives of activity: month, shard, schools, rows, size and where each lies."""
     wanted = str(parse_month(month)) if month else None
     with workplace(load_environment(env, read_only=True), "activity.list") as place:
-        found = [one for one in months.counted(place.master) if wanted in (None, one.month.month)]
+        found = [one for one in slices.counted(place.master) if wanted in (None, one.month.month)]
     for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
         say(text)
     if not found and not json:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import layout, tenants
-from archiver.activity import months, reclaim, store
+from archiver.activity import months, reclaim, slices, store
 from archiver.activity.due import Due
 from archiver.activity.extract import NOBODY, extract, nobody
 from archiver.activity.held import held
-from archiver.activity.months import Month, Slice
+from archiver.activity.months import Month
 from archiver.activity.outcome import Shard
 from archiver.activity.rules import Rules, rules
 from archiver.activity.settle import settle
+from archiver.activity.slices import Slice
 from archiver.activity.span import Span
 from archiver.activity.store import Packed
 from archiver.activity.throttle import Throttle, lag
@@ -28,7 +29,7 @@ from archiver.postgres import DatabaseError
 from archiver.storage import file_digests
 from archiver.tenants import Exclude, Tenant
 from archiver.workplace import Site
-from errors import CutoverError, LockedError, UnknownError
+from errors import CutoverError, LockedError, RefusedError, UnknownError
 
 ROWS, SLICES = 200_000, 500  # of one archive, about: so much is proved and deleted before the next is begun
 
@@ -135,12 +136,12 @@ def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work
         shard.size += sum(one.digests.size for one in packed)
         shard.archives += 1
         return
-    month, slices = _store(run, site, packed, work)
-    paths = store.fetch_all(run.archiver, month, slices, work)
+    month, places = _store(run, site, packed, work)
+    paths = store.fetch_all(run.archiver, month, places, work)
     with store.opened(paths, run.archiver) as archives:
         month = months.verified(site.master, month, store.prove(archives, run.archiver, run.rules))
         month = months.deleting(site.master, month)
-        for place, archive, own in zip(slices, archives, packed, strict=True):
+        for place, archive, own in zip(places, archives, packed, strict=True):
             if not run.throttle.over:
                 _delete(run, site, shard, place, own.extract.due, archive)
     months.archived(site.master, month)
@@ -161,8 +162,8 @@ def _store(run: _Run, site: Site, packed: Sequence[Packed], work: Path) -> tuple
     archiver.bucket.put(key, path, digests)
     archiver.schemas.keep([schema], work)
     path.unlink()
-    slices = [one.slice_of(record, start) for one, start in zip(packed, starts, strict=True)]
-    return months.stored(site.master, record, digests, slices), slices
+    places = [one.slice_of(record, start) for one, start in zip(packed, starts, strict=True)]
+    return slices.stored(site.master, record, digests, places), places
 
 
 def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:
@@ -170,7 +171,7 @@ def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive
     store.belongs_to(archive, one)
     try:
         with run.archiver.place.keeping(run.archiver.model.tenant.noun, one.tenant_id, site.shard):
-            if one.tenant_id not in held(site.master) and months.is_pending(site.master, one):
+            if one.tenant_id not in held(site.master) and slices.is_pending(site.master, one):
                 _reclaim(run, site, shard, one, found, archive)
     except LockedError as error:
         shard.errors.append(error)
@@ -184,6 +185,9 @@ def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archiv
         if error.lost:
             raise
         shard.errors.append(error)
+    except RefusedError:
+        reclaim.close(site, run.rules, one)
+        raise
     done = reclaim.close(site, run.rules, one)
     if done is not None:
         shard.count(one.tenant_id, done.went or {}, {name: len(keys) for name, keys in (done.stayed or {}).items()})

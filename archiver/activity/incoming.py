@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from archiver import bundle, layout, notes
-from archiver.activity import months, store
+from archiver.activity import slices, store
 from archiver.activity.held import hold
-from archiver.activity.months import Slice
 from archiver.activity.reclaim import key_in_line
+from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.bundle import Archive
 from archiver.catalog import TableName
@@ -129,13 +129,13 @@ def would_come(archives: Sequence[Archive]) -> dict[str, Loaded]:
     return {name.removesuffix(".copy").replace("/", "."): Loaded(inserted=count) for name, count in rows.items()}
 
 
-def end(master: Session, slices: Sequence[Slice], tenant_id: int) -> None:
+def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
     """Writes that a tenant's slices are live again; belongs into the transaction that ends their way back.
 
     The tenant is left alone by monthly runs from now on.
     """
-    for one in slices:
-        months.give_up(master, one)
+    for one in back:
+        slices.give_up(master, one)
         notes.log(master, "restore activity", one, {"month": one.month.month, "rows": one.gone, "sha256": one.sha256})
     if tenant_id:
         hold(master, [tenant_id])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archiver import layout
-from archiver.activity import months
+from archiver.activity import slices
 from archiver.activity.incoming import Coming
-from archiver.activity.months import Slice
 from archiver.activity.rules import Rules
+from archiver.activity.slices import Slice
 from archiver.bundle import Archive
 from archiver.catalog import Link
 from archiver.loading.reach import NULL, Key, Reach
@@ -21,7 +21,7 @@ from errors import RefusedError
 def refuse_without_parents(rules: Rules, coming: Coming) -> None:
     """RefusedError where rows lie below others that are neither live nor in the slice, and a later archive has them."""
     site, noun = coming.incoming.site, rules.model.tenant.noun
-    later = _later(months.of_tenant(site.master, coming.one.tenant_id), coming.one)
+    later = _later(slices.of_tenant(site.master, coming.one.tenant_id), coming.one)
     if later and any(_missing(rules, coming)):
         month, tenant_id = coming.one.month.month, coming.one.tenant_id
         raise RefusedError(

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import IO
 
 from archiver import layout, notes
-from archiver.activity import months
+from archiver.activity import slices
 from archiver.activity.due import Due
 from archiver.activity.extract import copy_in_order
-from archiver.activity.months import Slice
 from archiver.activity.rules import Rules
+from archiver.activity.slices import Slice
 from archiver.activity.throttle import Throttle
 from archiver.bundle import Archive
 from archiver.catalog import Link, TableName
 from archiver.postgres import SQL, Identifier, Session
 from archiver.reclaiming.delete import delete
+from archiver.reclaiming.unchanged import prove_shape
 from archiver.schema import identifier
 from archiver.selection import Key, Rows, among, rows_where
 from archiver.workplace import Site
@@ -65,11 +66,11 @@ def close(site: Site, rules: Rules, one: Slice) -> Slice | None:
     noted, master = notes.marked(site.sessions[rules.database], one.month, one.act), site.master
     with master.transaction(doing=f"writing what went of {one.month.month}"):
         if noted is None:
-            months.give_up(master, one)
+            slices.give_up(master, one)
             return None
-        done = months.went(master, one, noted["went"], noted["stayed"])
+        done = slices.went(master, one, noted["went"], noted["stayed"])
         if not done.gone:
-            months.give_up(master, one)
+            slices.give_up(master, one)
             return None
         details = {
             "month": one.month.month,
@@ -109,6 +110,7 @@ def _reclaim(site: Site, rules: Rules, one: Slice, batch: Batch, progress: Progr
     session.begin()
     try:
         stay = _changed(site, batch) | _with_newcomers(site, rules, batch)
+        prove_shape(replace(site, sessions={rules.database: session}))  # the locks keep migrations out from here on
         gone = _without(batch, stay)
         delete(site, rules.model, rules.database, _of_all_tables(site, rules, gone))
         _note(site, batch, stay, progress)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import encryption, tenants
-from archiver.activity import incoming, months, store
+from archiver.activity import incoming, slices, store
 from archiver.activity.extract import NOBODY
 from archiver.activity.incoming import Coming
-from archiver.activity.months import Slice
 from archiver.activity.parents import refuse_without_parents
 from archiver.activity.rules import Rules, rules
 from archiver.activity.settle import settle_tenant
+from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.folders import work_folder
 from archiver.loading.load import Loaded
@@ -45,7 +45,7 @@ def restore_month(
     identity. What came back is left alone by monthly runs until it is released.
     """
     kind, noun = rules(archiver.model), archiver.model.tenant.noun
-    wanted = months.of_month(archiver.place.master, month, tenant_id)
+    wanted = slices.of_month(archiver.place.master, month, tenant_id)
     if not wanted:
         whose = f" of {noun} {tenant_id}" if tenant_id is not None else ""
         raise UsageError(f"No activity of {month}{whose} is archived.", hint="inv activity.list shows what is.")
@@ -81,7 +81,7 @@ def _wanted(kind: Rules, site: Site, month: str, tenant_id: int) -> list[Slice]:
     settle_tenant(kind, site, tenant_id)
     return [
         one
-        for one in months.of_tenant(site.master, tenant_id)
+        for one in slices.of_tenant(site.master, tenant_id)
         if (one.month.month, one.month.shard) == (month, site.shard)
     ]
 

@@ -98,6 +98,9 @@ def mistakes(model: Model) -> Iterator[str]:
         links = model.found_by(table)
         if len(links) != 1 or links[0].within:
             yield f"activity: expected tables that are found by one link, and {table.table} is found by {len(links)}"
+    for need in model.needs:
+        if need.child in found.tables:
+            yield f"activity: expected tables that nobody else needs, and {need.parent} needs {need.child.table}"
 
 
 def condition_of(rule: Activity) -> Where | None:

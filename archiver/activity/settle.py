@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archiver.activity import months
+from archiver.activity import months, slices
 from archiver.activity.reclaim import close
 from archiver.activity.rules import Rules
 from archiver.records import State
@@ -16,7 +16,7 @@ def settle(place: Workplace, rules: Rules, site: Site) -> None:
     """
     for month in months.unfinished(site.master, site.shard):
         if month.state is State.DELETING:
-            for one in months.pending(site.master, month):
+            for one in slices.pending(site.master, month):
                 with place.keeping(rules.model.tenant.noun, one.tenant_id, site.shard):
                     close(site, rules, one)
         months.archived(site.master, month)
@@ -24,5 +24,5 @@ def settle(place: Workplace, rules: Rules, site: Site) -> None:
 
 def settle_tenant(rules: Rules, site: Site, tenant_id: int) -> None:
     """The same of one tenant alone, which the caller keeps everybody else off."""
-    for one in months.cut_off(site.master, tenant_id, site.shard):
+    for one in slices.cut_off(site.master, tenant_id, site.shard):
         close(site, rules, one)

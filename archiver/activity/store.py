@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from archiver import bundle, layout, ustar
 from archiver.activity.extract import Extract
-from archiver.activity.months import Month, Slice
+from archiver.activity.months import Month
 from archiver.activity.rules import Rules
+from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.bundle import Archive
 from archiver.proving.verify import verify_together
+from archiver.rows import JOIN
 from archiver.storage import Digests, file_digests
 from errors import CutoverError, DamagedError
-
-JOIN = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +106,19 @@ def fetch_all(archiver: Archiver, month: Month, slices: Sequence[Slice], work: P
     found = archiver.bucket.get(archiver.bucket.key(month.location), whole)
     if (found.size, found.sha256) != (month.size, month.sha256):
         raise _damaged(month.location, found, month.size, month.sha256)
+    paths = [_file(archiver, one, work) for one in slices]
     with whole.open("rb") as source:
-        paths = []
-        for one in slices:
-            source.seek(one.start)
-            paths.append(_file(archiver, one, work))
-            paths[-1].write_bytes(source.read(one.size))
+        for one, path in zip(slices, paths, strict=True):
+            _cut(source, one, path)
     whole.unlink()
     return paths
+
+
+def _cut(source: IO[bytes], one: Slice, path: Path) -> None:
+    source.seek(one.start)
+    with path.open("wb") as out:
+        for begin in range(0, one.size, JOIN):
+            out.write(source.read(min(JOIN, one.size - begin)))
 
 
 def fetch(archiver: Archiver, one: Slice, work: Path) -> Path:

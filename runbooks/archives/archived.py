@@ -11,6 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice, index, kept, notes, records
+from archiver.activity import slices
 from archiver.catalog import Model
 from archiver.keeping.audit import audit as look_after
 from archiver.keeping.orphans import orphans as unnamed
@@ -22,7 +23,7 @@ from archiver.storage import Bucket
 from archiver.tenants import Exclude
 from errors import ExitCode, UsageError
 from inventory.model import Environment
-from runbooks.archives import showing, telling
+from runbooks.archives import months_told, showing, telling
 from runbooks.archives.telling import to_json
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, parse_date, parse_id, task
@@ -122,8 +123,12 @@ def show(context: Context, school: str, env: str = "", year: str = "", json: boo
     with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
         record = choice.one_to_show(place, tenant_id, of_year)
         entries = len(notes.entries(place.master, tenant_id, record.year))
-        left = kept.of_record(place.master, record)
-    text = (*showing.record_text("school", record, _groups(place.model), entries), *showing.kept_lines(left))
+        left, past = kept.of_record(place.master, record), slices.of_tenant(place.master, tenant_id)
+    text = (
+        *showing.record_text("school", record, _groups(place.model), entries),
+        *showing.kept_lines(left),
+        *months_told.slice_lines(past),
+    )
     _print([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from archiver.activity.months import Counted
 from archiver.activity.outcome import Shard
 from archiver.activity.restore import Returned
+from archiver.activity.slices import Counted, Slice
 from archiver.activity.span import Span
 from runbooks.archives.telling import counts, failure, size
 
@@ -77,6 +77,14 @@ def list_lines(found: Sequence[Counted]) -> Iterator[str]:
             *(month.month, month.shard, month.state.value, one.tenants, f"{one.rows:,}", size(month.size or 0)),
             *(when, month.location),
         )
+
+
+def slice_lines(slices: Sequence[Slice]) -> Iterator[str]:
+    """The months of one tenant, which come back with it."""
+    if slices:
+        yield "archived before, month by month, and restored with it:"
+    for one in slices:
+        yield f"  {one.month.month}: {one.gone:,} rows, {size(one.size)}, in {one.month.location}"
 
 
 def _tables(members: Mapping[str, int]) -> Counter[str]:

@@ -16,7 +16,7 @@ from pyrage import x25519
 from archiver.activity.held import release
 from archiver.activity.throttle import Throttle, lag
 from archiver.postgres import Session
-from errors import DamagedError, UsageError
+from errors import DamagedError, RefusedError, UsageError
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle
 from tests.months import archive_months, restore_months
@@ -194,12 +194,24 @@ def test_a_school_whose_tables_were_migrated_gets_its_months_into_todays(new_wor
     with new_world(DATABASES) as world:
         hints = first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0)
         archive_months(world, DAY)
-        with sql(world, SHARD) as cursor:
-            cursor.execute("ALTER TABLE hint_views ADD COLUMN seconds integer DEFAULT 3")
+        migrate(world)
 
         restore_months(world, MONTH)
 
         assert first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0) == hints
+
+
+def test_a_table_that_is_migrated_meanwhile_stops_the_deletion_and_the_next_run_goes_on(new_world: NewWorld) -> None:
+    with new_world(DATABASES) as world:
+        whole = first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0)
+        migrating = Meanwhile(act=lambda: migrate(world))
+        with pytest.raises(RefusedError, match="has another shape than when its rows were archived"):
+            archive_months(world, DAY, throttle=migrating)
+        assert first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0) == whole
+
+        archive_months(world, DAY)
+        restore_months(world, MONTH)
+        assert first(world, "SELECT count(*) FROM hint_views WHERE seconds = %s", 3) == whole
 
 
 def test_a_role_that_may_not_see_standbys_is_told_so_before_anything(new_world: NewWorld) -> None:
@@ -216,6 +228,12 @@ def test_a_role_that_may_not_see_standbys_is_told_so_before_anything(new_world: 
         session.__class__ = Blind
         with pytest.raises(UsageError, match="may not see how far the standbys"):
             lag(session)
+
+
+def migrate(world: World) -> None:
+    """A column more, with a value in every row."""
+    with sql(world, SHARD) as cursor:
+        cursor.execute("ALTER TABLE hint_views ADD COLUMN seconds integer DEFAULT 3")
 
 
 def stopping_soon(throttle: Meanwhile) -> None:
