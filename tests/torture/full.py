@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from datetime import date
 from itertools import zip_longest
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
 from tests.torture.many import Many
-from tests.torture.months import FEW, FEW_DATABASES, Months
+from tests.torture.months import FEW, FEW_DATABASES, Months, School, in_any_order
 from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
 from tests.torture.year import killed as killed_year
@@ -49,12 +50,23 @@ def test_no_kill_of_past_months_loses_a_row(new_world: NewWorld) -> None:
     with new_world(FEW_DATABASES) as world:
         months, done = Months(world=world, day=FEW), ledger.tried()
         left = {
-            verb: [number for number in months.in_any_order(verb) if f"{verb} activity {number}" not in done]
-            for verb in months.moments
+            verb: [number for number in in_any_order(moments, 2014) if f"{verb} activity {number}" not in done]
+            for verb, moments in months.moments.items()
         }
         for archive_at, restore_at in zip_longest(left["archive"], left["restore"]):
             for each in months.round(archive_at, restore_at):
                 ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
+
+
+def test_no_kill_of_a_school_that_comes_back_with_its_months_loses_a_row(new_world: NewWorld) -> None:
+    ledger = Ledger("kills-school-with-months")
+    with new_world(FEW_DATABASES) as world:
+        school = School(world=world, school=13, day=date(2014, 9, 5))
+        for number in in_any_order(school.moments, 13):
+            if str(number) not in ledger.tried():
+                each = school.killed(number)
+                ledger.add(str(number), lost=each.lost, seconds=each.seconds, how=each.moment)
+                assert each.lost == 0, each
 
 
 def test_no_kill_of_a_whole_year_loses_a_row() -> None:

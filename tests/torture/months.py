@@ -17,6 +17,7 @@ from archiver.activity.held import release
 from inventory.model import Depth
 from runbooks.activity import span_at
 from tests import oracle
+from tests.months import archive_months
 from tests.oracle import Snapshot
 from tests.oracle_months import expected_after_month
 from tests.torture import judge
@@ -45,13 +46,6 @@ class Months:
         self.out = expected_after_month(self.world.dsns, before, self.whole)
         self.round(None, None)  # makes the archiver's tables
         self.moments = {verb: self._whole_run(verb) for verb in ("archive", "restore")}
-
-    def in_any_order(self, verb: str) -> list[int]:
-        """All moments of a way, first one of each kind, and in no order else: an early end has seen a fair sample."""
-        moments = self.moments[verb]
-        order = random.Random(verb).sample(range(len(moments)), len(moments))
-        first = {moments[number]: number for number in reversed(order)}.values()
-        return [*sorted(first, key=order.index), *(number for number in order if number not in first)]
 
     def round(self, archive_at: int | None, restore_at: int | None) -> list[Tried]:
         """Out and back, killed on either way at a moment or not at all."""
@@ -82,6 +76,70 @@ class Months:
 
     def _act(self, verb: str) -> Act:
         return Act(verb=f"{verb} activity", school=0, depth=Depth.ALL, day=self.day)
+
+
+@dataclass(kw_only=True)
+class School:
+    """A school that goes after its past months, and is killed on its way back; whole after each `killed`."""
+
+    world: World
+    school: int
+    day: date
+    whole: Snapshot = field(init=False)
+    moments: Sequence[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._out()
+        self.moments = Kill(self.world).moments(self._act)
+        self.whole = oracle.snapshot(self.world.dsns)
+
+    def killed(self, number: int) -> Tried:
+        """Kills it at a moment; no row is lost, none is live twice, and run again it comes back whole."""
+        self._out()
+        began = time.monotonic()
+        Kill(self.world).strike(self._act, number)
+        lost = self._lost(oracle.snapshot(self.world.dsns))
+        ending = run(self.world, self._act)
+        assert not ending.broke and (not ending.refused or "not archived" in ending.refused), ending
+        found = oracle.snapshot(self.world.dsns)
+        assert found == self.whole, oracle.difference(self.whole, found)
+        seconds = time.monotonic() - began
+        return Tried(act=self._act, number=number, moment=self.moments[number], lost=lost, seconds=seconds)
+
+    def _lost(self, live: Snapshot) -> int:
+        """Rows that are neither live nor in the school's archives, of the year or of a month."""
+        missing, surplus = judge.gone(self.whole, live), judge.gone(live, self.whole)
+        assert not surplus, f"rows are live twice, or are new: {oracle.difference(self.whole, live)}"
+        archived: defaultdict[Table, Counter[bytes]] = defaultdict(Counter)
+        of_year = (
+            judge.stored(self.world.environment.store, location).rows
+            for _, location in judge.books(self.world, self.school).records
+        )
+        of_months = (one.rows for one in archived_slices(self.world) if one.school == self.school)
+        for rows in (*of_year, *of_months):
+            for table, lines in rows.items():
+                archived[table].update(lines)
+        return sum(
+            (carried(self.world, table, lines.elements()) - archived[table]).total() for table, lines in missing.items()
+        )
+
+    @property
+    def _act(self) -> Act:
+        return Act(verb="restore", school=self.school, depth=Depth.ALL)
+
+    def _out(self) -> None:
+        with self.world.by_one_worker() as busy:
+            assert busy.worker
+            release(busy.worker.place.master)
+            archive_months(busy, self.day)
+            busy.archive(self.school)
+
+
+def in_any_order(moments: Sequence[str], seed: int) -> list[int]:
+    """All moments, first one of each kind, and in no order else: an early end has seen a fair sample."""
+    order = random.Random(seed).sample(range(len(moments)), len(moments))
+    first = {moments[number]: number for number in reversed(order)}.values()
+    return [*sorted(first, key=order.index), *(number for number in order if number not in first)]
 
 
 def judged(world: World, whole: Snapshot, live: Snapshot) -> None:
