@@ -113,16 +113,16 @@ def _some(run: _Run, site: Site, shard: Shard, waiting: Iterator[Tenant], work: 
         folder = work / f"slice-{tenant.id}"
         folder.mkdir()
         try:
-            found = extract(site, run.rules, tenant, run.span, folder)
+            found, extracted = extract(site, run.rules, tenant, run.span, folder)
         except CutoverError as error:
             if tenant.id != NOBODY or (isinstance(error, DatabaseError) and error.lost):
                 raise
             shard.errors.append(error)
             continue
-        shard.held_back.update(found.due.held_back)
-        if found.due.total:
-            yield store.pack(run.archiver, found, folder)
-            rows, number = rows + found.due.total, number + 1
+        shard.held_back.update(found.held_back)
+        if extracted:
+            yield store.pack(run.archiver, extracted, folder)
+            rows, number = rows + found.total, number + 1
         if rows >= ROWS or number >= SLICES or run.throttle.over:
             return
 

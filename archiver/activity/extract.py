@@ -41,14 +41,14 @@ def nobody(site: Site) -> Tenant:
     return Tenant(id=NOBODY, name="", shard=site.shard, customer_id=None, customer_name=None)
 
 
-def extract(site: Site, rules: Rules, tenant: Tenant, span: Span, work: Path) -> Extract:
-    """Reads a tenant's due rows in a snapshot of its own; `work` must be empty."""
+def extract(site: Site, rules: Rules, tenant: Tenant, span: Span, work: Path) -> tuple[Due, Extract | None]:
+    """Reads a tenant's due rows in a snapshot of its own, where there are any; `work` must be empty."""
     with ExitStack() as snapshots:
         for session in site.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
         found = strays(site, rules) if tenant.id == NOBODY else select(site, rules.reach, tenant.id).found
         found_due = due(rules, found, _ended(site, rules, found, span))
-        return _spooled(site, rules, tenant, span, found_due, work)
+        return found_due, _spooled(site, rules, tenant, span, found_due, work) if found_due.total else None
 
 
 def _ended(site: Site, rules: Rules, found: Mapping[TableName, Rows], span: Span) -> dict[TableName, set[Key]]:

@@ -9,9 +9,13 @@ import tarfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date
+from functools import cache, lru_cache
 from typing import Any
+
+import psycopg2
 
 from archiver.activity.held import release
 from inventory.model import Depth
@@ -157,14 +161,20 @@ def judged(world: World, whole: Snapshot, live: Snapshot) -> None:
 
 def carried(world: World, table: Table, lines: Iterable[bytes]) -> Counter[bytes]:
     """Rows, in the oracle's words, as archives show them."""
-    with sql(world, table[0]) as cursor:
+    columns = _columns(world.dsns[table[0]], table[1])
+    return Counter(judge.shown(line, columns) for line in lines)
+
+
+@cache
+def _columns(dsn: str, table: str) -> list[bool]:
+    """Of each column, whether archives carry it."""
+    with closing(psycopg2.connect(dsn)) as link, link.cursor() as cursor:
         cursor.execute(
             "SELECT attgenerated = '' FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
             " AND NOT attisdropped ORDER BY attnum",
-            (table[1],),
+            (table,),
         )
-        columns = [row[0] for row in cursor.fetchall()]
-    return Counter(judge.shown(line, columns) for line in lines)
+        return [row[0] for row in cursor.fetchall()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +188,10 @@ class Archived:
 
 def archived_slices(world: World) -> Iterator[Archived]:
     """What went, by records and markers, out of the stored objects."""
-    for number, month, shard, location, school, *decided in _recorded(world):
-        went, stayed = _went(world, shard, number, school, *decided)
+    recorded = _recorded(world)
+    markers = {shard: _markers(world, shard) for shard in {row[2] for row in recorded}}
+    for number, month, shard, location, school, *decided in recorded:
+        went, stayed = _went(markers[shard], number, school, *decided)
         files = _files(world, location, f"{month}_school_{school}.tar.gz") if went else {}
         rows = {}
         for member, count in went.items():
@@ -199,23 +211,28 @@ def _recorded(world: World) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def _went(world: World, shard: str, number: int, tenant: int, went: Any, stayed: Any) -> Went:
-    """Which rows of a slice went; the shard's markers know better than master how far somebody came who is dead."""
-    query = "SELECT content FROM archiver.markers WHERE record_id = %s AND act = %s"
+def _markers(world: World, shard: str) -> dict[tuple[int, str], Any]:
     with sql(world, shard) as cursor:
-        cursor.execute(query, (number, f"slice {tenant} restored"))
-        if cursor.fetchall():
-            return {}, {}
-        if went is not None:
-            return went, stayed
-        cursor.execute(query, (number, f"slice {tenant} went"))
-        found = cursor.fetchall()
-        return (found[0][0]["went"], found[0][0]["stayed"]) if found else ({}, {})
+        cursor.execute("SELECT record_id, act, content FROM archiver.markers WHERE act LIKE 'slice %'")
+        return {(number, act): content for number, act, content in cursor.fetchall()}
+
+
+def _went(markers: Mapping[tuple[int, str], Any], number: int, tenant: int, went: Any, stayed: Any) -> Went:
+    """Which rows of a slice went; the shard's markers know better than master how far somebody came who is dead."""
+    if (number, f"slice {tenant} restored") in markers:
+        return {}, {}
+    if went is not None:
+        return went, stayed
+    found = markers.get((number, f"slice {tenant} went"), {"went": {}, "stayed": {}})
+    return found["went"], found["stayed"]
+
+
+_object = lru_cache(maxsize=100)(judge.fetched)  # an object of the store never changes
 
 
 def _files(world: World, location: str, name: str) -> dict[str, bytes]:
     """The members of a slice, by plain Python alone."""
-    with tarfile.open(fileobj=io.BytesIO(judge.fetched(world.environment.store, location))) as month:
+    with tarfile.open(fileobj=io.BytesIO(_object(world.environment.store, location))) as month:
         tarball = judge.content(month, month.getmember(name))
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(tarball))) as tar:
         return {entry.name: judge.content(tar, entry) for entry in tar}
