@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date
 
 from archiver.activity.archive import archive_activity
 from archiver.activity.outcome import Shard
 from archiver.activity.restore import Returned, restore_month
 from archiver.activity.throttle import Throttle
+from archiver.postgres import Session
 from runbooks.activity import span_at
 from tests.worlds import World
+
+
+@dataclass(kw_only=True)
+class Meanwhile(Throttle):
+    """Lets something happen when rows are extracted, stored and proved, and the first are about to go."""
+
+    act: Callable[[], None]
+    waits: int = field(default=0)
+
+    def wait(self, session: Session) -> None:
+        """Waits as ever, and acts the second time."""
+        self.waits += 1
+        if self.waits == 2:  # the first is before anything is read
+            self.act()
+        super().wait(session)
 
 
 def archive_months(world: World, day: date, *, pretend: bool = False, throttle: Throttle | None = None) -> list[Shard]:

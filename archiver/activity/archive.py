@@ -188,7 +188,6 @@ def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archiv
     except RefusedError:
         reclaim.close(site, run.rules, one)
         raise
-    done = reclaim.close(site, run.rules, one)
-    if done is not None:
-        shard.count(one.tenant_id, done.went or {}, {name: len(keys) for name, keys in (done.stayed or {}).items()})
+    reclaim.close(site, run.rules, one)
+    shard.count(one.tenant_id, progress.went, {name: len(keys) for name, keys in progress.stayed.items()})
     shard.appeared.update(progress.appeared)

@@ -41,5 +41,5 @@ class Shard:
         self.changed.update(stayed)
         if tenant_id == NOBODY:
             self.strays += went.total()
-        else:
+        elif went.total():
             self.tenants += 1

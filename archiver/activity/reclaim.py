@@ -58,8 +58,8 @@ def reclaim(
         throttle.gone(_reclaim(site, rules, one, batch, progress))
 
 
-def close(site: Site, rules: Rules, one: Slice) -> Slice | None:
-    """Writes into master what went of a slice, by its marker; None where nothing did, and the slice is given up.
+def close(site: Site, rules: Rules, one: Slice) -> None:
+    """Writes into master what went of a slice, by its marker; where nothing did, the slice is given up.
 
     The caller keeps everybody else off the tenant.
     """
@@ -67,11 +67,11 @@ def close(site: Site, rules: Rules, one: Slice) -> Slice | None:
     with master.transaction(doing=f"writing what went of {one.month.month}"):
         if noted is None:
             slices.give_up(master, one)
-            return None
+            return
         done = slices.went(master, one, noted["went"], noted["stayed"])
         if not done.gone:
             slices.give_up(master, one)
-            return None
+            return
         details = {
             "month": one.month.month,
             "shard": one.month.shard,
@@ -80,7 +80,6 @@ def close(site: Site, rules: Rules, one: Slice) -> Slice | None:
             "sha256": one.sha256,
         }
         notes.log(master, "archive activity", done, details)
-    return done
 
 
 def _batches(found: Due, archive: Archive, size: int) -> Iterator[Batch]:
@@ -113,12 +112,13 @@ def _reclaim(site: Site, rules: Rules, one: Slice, batch: Batch, progress: Progr
         prove_shape(replace(site, sessions={rules.database: session}))  # the locks keep migrations out from here on
         gone = _without(batch, stay)
         delete(site, rules.model, rules.database, _of_all_tables(site, rules, gone))
-        _note(site, batch, stay, progress)
-        _mark(session, one, progress)
+        reached = _after(site, batch, stay, progress)
+        _mark(session, one, reached)
     except BaseException:
         session.rollback()
         raise
     session.commit(doing=f"deleting activity of {one.month.month}")
+    progress.went, progress.stayed = reached.went, reached.stayed
     _look_for_late(site, rules, gone, progress)
     return sum(len(rows.rows) for rows in gone.values())
 
@@ -193,14 +193,17 @@ def _of_all_tables(site: Site, rules: Rules, gone: Mapping[TableName, Rows]) -> 
     return {table: gone.get(table, nothing) for table in rules.model.of(rules.database)}
 
 
-def _note(site: Site, batch: Batch, stay: set[int], progress: Progress) -> None:
+def _after(site: Site, batch: Batch, stay: set[int], progress: Progress) -> Progress:
+    """How far the deletion is when a batch has gone."""
+    went, stayed = Counter(progress.went), {name: list(keys) for name, keys in progress.stayed.items()}
     for table, rows in batch.rows.items():
-        progress.went[layout.member(table)] += len(rows.rows)
+        went[layout.member(table)] += len(rows.rows)
         shape = site.schemas[table.database].tables[table.table]
         places = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
         for line, tree in zip(batch.lines[table], batch.trees[table], strict=True):
             if tree in stay:
-                progress.stayed.setdefault(layout.member(table), []).append(key_in_line(line, places))
+                stayed.setdefault(layout.member(table), []).append(key_in_line(line, places))
+    return Progress(went=went, stayed=stayed)
 
 
 def key_in_line(line: bytes, places: list[int]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from archiver.postgres import Session
 from errors import DamagedError, RefusedError, UsageError
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle
-from tests.months import archive_months, restore_months
+from tests.months import Meanwhile, archive_months, restore_months
 from tests.torture.judge import client
 from tests.torture.months import judged
 from tests.worlds import NewWorld, World, same, sql
@@ -27,20 +26,6 @@ from tests.worlds import NewWorld, World, same, sql
 SHARD = "shard_3"  # the school's
 DAY, MONTH = date(2014, 3, 5), "2014-01"
 DATABASES = ("master", SHARD)
-
-
-@dataclass(kw_only=True)
-class Meanwhile(Throttle):
-    """Lets something happen when rows are extracted, stored and proved, and the first are about to go."""
-
-    act: Callable[[], None]
-    waits: int = field(default=0)
-
-    def wait(self, session: Session) -> None:
-        self.waits += 1
-        if self.waits == 2:  # the first is before anything is read
-            self.act()
-        super().wait(session)
 
 
 def test_what_changes_after_the_proof_stays_live_with_all_that_hangs_together(new_world: NewWorld) -> None:
