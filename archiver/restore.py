@@ -108,6 +108,8 @@ def _restore(
     hops = hops_of(archiver.place, record)
     site = archiver.place.site(ends_in(record.shard, hops))
     try:
+        if archiver.model.catalog.activity:
+            settle_tenant(Rules(model=archiver.model), site, record.tenant_id)
         path = fetch(archiver.bucket, record, work)
         with opened(path, archiver.keys) as whole:
             belongs_to(whole, record.tenant_id, record.year)
@@ -127,7 +129,6 @@ def _months(archiver: Archiver, site: Site, record: Record, only: Part | None) -
     """What went of the tenant month by month, the latest first; with a part of it nothing of that comes back."""
     if only or not archiver.model.catalog.activity:
         return ()
-    settle_tenant(Rules(model=archiver.model), site, record.tenant_id)
     return slices.of_tenant(site.master, record.tenant_id)
 
 

@@ -62,14 +62,17 @@ def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard:
     try:
         with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
             site = archiver.place.site(shard)
-            tables = _restore(archiver, kind, site, _wanted(kind, site, month, tenant_id), work, pretend=pretend)
+            _refuse_if_away(kind, site, month, tenant_id)
+            if not pretend:
+                settle_tenant(kind, site, tenant_id)
+            tables = _restore(archiver, kind, site, _wanted(site, month, tenant_id), work, pretend=pretend)
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
 
 
-def _wanted(kind: Rules, site: Site, month: str, tenant_id: int) -> list[Slice]:
-    """A tenant's slices of the month, now under the lock."""
+def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None:
+    """RefusedError where a tenant is not live on the shard that its month came from."""
     noun, live = kind.model.tenant.noun, tenants.tenant(site.master, kind.model.tenant, tenant_id)
     if tenant_id != NOBODY and live is None:
         raise RefusedError(
@@ -78,7 +81,10 @@ def _wanted(kind: Rules, site: Site, month: str, tenant_id: int) -> list[Slice]:
         )
     if live is not None and live.shard != site.shard:
         raise incoming.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
-    settle_tenant(kind, site, tenant_id)
+
+
+def _wanted(site: Site, month: str, tenant_id: int) -> list[Slice]:
+    """A tenant's slices of the month, now under the lock."""
     return [
         one
         for one in slices.of_tenant(site.master, tenant_id)
