@@ -32,8 +32,6 @@ from archiver.workplace import Site
 from errors import CutoverError, LockedError, RefusedError, UnknownError
 
 ROWS, SLICES = 200_000, 500  # of one archive, about: so much is proved and deleted before the next is begun
-
-
 Tell = Callable[[Shard], None]
 
 
@@ -46,9 +44,6 @@ class _Run:
     span: Span
     throttle: Throttle
     pretend: bool
-
-    def site(self, shard: str) -> Site:
-        return self.archiver.place.site(shard)
 
 
 def archive_activity(
@@ -77,7 +72,10 @@ def _shard(run: _Run, name: str) -> Shard:
     began, shard = time.monotonic(), Shard(name=name)
     try:
         with run.archiver.place.monthly(name):
-            _settle_and_archive(run, shard)
+            site = run.archiver.place.site(name)
+            if not run.pretend:
+                settle(run.archiver.place, run.rules, site)
+            _all_of_it(run, site, shard)
     except UnknownError:
         raise
     except CutoverError as error:
@@ -87,23 +85,25 @@ def _shard(run: _Run, name: str) -> Shard:
     return shard
 
 
-def _settle_and_archive(run: _Run, shard: Shard) -> None:
-    site = run.site(shard.name)
-    if not run.pretend:
-        settle(run.archiver.place, run.rules, site)
+def _all_of_it(run: _Run, site: Site, shard: Shard) -> None:
+    """One archive after the other, until no tenant has a row that is due."""
+    act, waiting = _pretend if run.pretend else _archive, iter(_wanted(run, site, shard))
     run.throttle.wait(site.sessions[run.rules.database])
-    alone = held(site.master)
-    everybody = tenants.all_but(site.master, run.archiver.model.tenant, Exclude())
-    here = [tenant for tenant in everybody if tenant.shard == shard.name]
-    wanted = [tenant for tenant in here if tenant.id not in alone]
-    shard.held = len(here) - len(wanted)
-    waiting = iter([*wanted, nobody(site)])  # the last when nobody's rows are many: most of what is left is theirs
     while not run.throttle.over:
         with work_folder(run.archiver.work) as work:
             packed = list(_some(run, site, shard, waiting, work))
             if not packed or run.throttle.over:
                 return
-            _archive(run, site, shard, packed, work)
+            act(run, site, shard, packed, work)
+
+
+def _wanted(run: _Run, site: Site, shard: Shard) -> list[Tenant]:
+    """Who lives there and is not left alone; nobody's rows come last, when most of the others' have gone."""
+    alone, everybody = held(site.master), tenants.all_but(site.master, run.archiver.model.tenant, Exclude())
+    here = [tenant for tenant in everybody if tenant.shard == shard.name]
+    wanted = [tenant for tenant in here if tenant.id not in alone]
+    shard.held = len(here) - len(wanted)
+    return [*wanted, nobody(site)]
 
 
 def _some(run: _Run, site: Site, shard: Shard, waiting: Iterator[Tenant], work: Path) -> Iterator[Packed]:
@@ -127,15 +127,17 @@ def _some(run: _Run, site: Site, shard: Shard, waiting: Iterator[Tenant], work: 
             return
 
 
+def _pretend(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work: Path) -> None:
+    """Verifies from the local files, and counts what would go."""
+    with store.opened([one.path for one in packed], run.archiver) as archives:
+        store.prove(archives, run.archiver, run.rules)
+    for one in packed:
+        shard.count(one.extract.tenant.id, one.rows, {})
+    shard.archives, shard.size = shard.archives + 1, shard.size + sum(one.digests.size for one in packed)
+
+
 def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work: Path) -> None:
-    if run.pretend:
-        with store.opened([one.path for one in packed], run.archiver) as archives:
-            store.prove(archives, run.archiver, run.rules)
-        for one in packed:
-            shard.count(one.extract.tenant.id, one.rows, {})
-        shard.size += sum(one.digests.size for one in packed)
-        shard.archives += 1
-        return
+    """The same list as a school's: store, fetch what was stored, verify, delete, record."""
     month, places = _store(run, site, packed, work)
     paths = store.fetch_all(run.archiver, month, places, work)
     with store.opened(paths, run.archiver) as archives:
@@ -145,8 +147,7 @@ def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work
             if not run.throttle.over:
                 _delete(run, site, shard, place, own.extract.due, archive)
     months.archived(site.master, month)
-    shard.archives += 1
-    shard.size += month.size or 0
+    shard.archives, shard.size = shard.archives + 1, shard.size + (month.size or 0)
 
 
 def _store(run: _Run, site: Site, packed: Sequence[Packed], work: Path) -> tuple[Month, list[Slice]]:
