@@ -10,6 +10,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver import choice, encryption
+from archiver.activity import slices
 from archiver.archive import Archiver
 from archiver.bundle import Archive
 from archiver.keeping import look
@@ -158,7 +159,10 @@ def drop_archive(
         archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)),
     ):
         give_up(archiver, record)
+        past = slices.of_tenant(archiver.place.master, tenant_id)
     say(f"school {tenant_id} of {record.year}: {record.location} and its record are gone; inv archive.log keeps them.")
+    if past:
+        say(f"Its rows in {len(past)} archives of past months are still there: inv activity.list shows where.")
 
 
 @contextmanager
