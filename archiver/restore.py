@@ -95,7 +95,7 @@ def _pretend(
         verify(whole, record.tenant_id, record.year, archiver.ground, archiver.model)
         with (
             part.wanted(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive,
-            activity.opened(archiver, site, _months(archiver, site, record, only), work, last) as coming,
+            activity.opened(archiver, site, _months(archiver, site, record, only), work, last, record) as coming,
         ):
             return activity.would_come([archive, *(each.incoming.archive for each in coming)])
 
@@ -116,7 +116,7 @@ def _restore(
             mappings = elsewhere(fitting(site, whole, last), archiver.model, site.schemas, hops)
             with (
                 part.wanted(whole, archiver.model, mappings, only, work) as archive,
-                activity.opened(archiver, site, _months(archiver, site, record, only), work, last) as coming,
+                activity.opened(archiver, site, _months(archiver, site, record, only), work, last, record) as coming,
             ):
                 incoming = Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
                 return _bring_back(incoming, coming, _begin(site, record, only), only, hops)

@@ -172,10 +172,16 @@ def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive
     store.belongs_to(archive, one)
     try:
         with run.archiver.place.keeping(run.archiver.model.tenant.noun, one.tenant_id, site.shard):
-            if one.tenant_id not in held(site.master) and slices.is_pending(site.master, one):
+            if _still_there(run, site, one) and slices.is_pending(site.master, one):
                 _reclaim(run, site, shard, one, found, archive)
     except LockedError as error:
         shard.errors.append(error)
+
+
+def _still_there(run: _Run, site: Site, one: Slice) -> bool:
+    """Whether the tenant still lives on the shard, and is not left alone."""
+    live = tenants.tenant(site.master, run.archiver.model.tenant, one.tenant_id)
+    return one.tenant_id not in held(site.master) and (live is None or live.shard == site.shard)
 
 
 def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:

@@ -19,7 +19,10 @@ from archiver.catalog import TableName
 from archiver.loading import part
 from archiver.loading.load import Incoming, Loaded, Neighbours, load_database
 from archiver.mapping.fit import fitting
+from archiver.moving.lying import renumbered
+from archiver.moving.whereabouts import ends_in, hops_of_month
 from archiver.postgres import Session
+from archiver.records import Record
 from archiver.workplace import Site
 from errors import RefusedError
 from inventory.migrations import Changes
@@ -42,30 +45,40 @@ class Coming:
 
 @contextmanager
 def opened(
-    archiver: Archiver, site: Site, wanted: Iterable[Slice], work: Path, last: Changes | None = None
+    archiver: Archiver,
+    site: Site,
+    wanted: Iterable[Slice],
+    work: Path,
+    last: Changes | None = None,
+    record: Record | None = None,
 ) -> Iterator[list[Coming]]:
-    """Fetches slices of a tenant that lives at a site, and opens them; the latest archive first, which an earlier one
-    may lie below.
+    """Fetches slices of a tenant that lives at a site, or whose record brings it there, and opens them; the latest
+    archive first, which an earlier one may lie below.
 
-    Raises RefusedError where one came from another shard, and what `fitting` does.
+    Raises RefusedError where one belongs to another shard, and what `fitting` does.
     """
     with ExitStack() as stack:
-        yield [stack.enter_context(_opened(archiver, site, one, work, last)) for one in wanted]
+        yield [stack.enter_context(_opened(archiver, site, one, work, last, record)) for one in wanted]
 
 
 @contextmanager
-def _opened(archiver: Archiver, site: Site, one: Slice, work: Path, last: Changes | None) -> Iterator[Coming]:
-    if one.month.shard != site.shard:
-        noun = archiver.model.tenant.noun
-        raise from_elsewhere(noun, one.tenant_id, one.month.month, one.month.shard, site.shard)
+def _opened(
+    archiver: Archiver, site: Site, one: Slice, work: Path, last: Changes | None, record: Record | None
+) -> Iterator[Coming]:
+    model, month = archiver.model, one.month
+    hops = hops_of_month(archiver.place, one.tenant_id, month.shard, month.started_at, record)
+    if ends_in(month.shard, hops) != site.shard:
+        raise from_elsewhere(model.tenant.noun, one.tenant_id, month.month, month.shard, site.shard)
     path = store.fetch(archiver, one, work)
     with bundle.opened(path, archiver.keys) as whole:
         store.belongs_to(whole, one)
         with _what_went(whole, one, path.parent) as archive:
-            mappings = fitting(site, archive, last)
-            yield Coming(
-                one=one, incoming=Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
-            )
+            offsets = [hop.offsets for hop in hops]
+            mappings = {
+                database: renumbered(mapping, model, site.schemas[database], offsets) if offsets else mapping
+                for database, mapping in fitting(site, archive, last).items()
+            }
+            yield Coming(one=one, incoming=Incoming(site=site, model=model, archive=archive, mappings=mappings))
 
 
 def from_elsewhere(noun: str, tenant_id: int, month: str, came_from: str, lives_on: str) -> RefusedError:

@@ -89,6 +89,11 @@ def unfinished(session: Session, shard: str) -> tuple[Month, ...]:
     return read(session, "shard = %s AND state <> %s", (shard, State.ARCHIVED.value))
 
 
+def of_shard(session: Session, shard: str) -> tuple[Month, ...]:
+    """The archived months of a shard."""
+    return read(session, "shard = %s", (shard,)) if ready(session) else ()
+
+
 def locations(session: Session) -> set[str]:
     """Where the archives lie; none where nothing was ever archived."""
     return {month.location for month in read(session, "true", ())} if ready(session) else set()

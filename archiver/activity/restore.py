@@ -18,6 +18,8 @@ from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.folders import work_folder
 from archiver.loading.load import Loaded
+from archiver.moving.moves import refuse_half_moved
+from archiver.moving.whereabouts import ends_in, hops_of_month
 from archiver.quiet import quiet
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError, UsageError
@@ -60,15 +62,23 @@ def restore_month(
 def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
     began, noun = time.monotonic(), archiver.model.tenant.noun
     try:
-        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
-            site = archiver.place.site(shard)
+        lies_in = _lies_in(archiver, month, tenant_id, shard)
+        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard, lies_in):
+            site = archiver.place.site(lies_in)
+            refuse_half_moved(site.master, noun, [tenant_id])
             _refuse_if_away(kind, site, month, tenant_id)
             if not pretend:
-                settle_tenant(kind, site, tenant_id)
-            tables = _restore(archiver, kind, site, _wanted(site, month, tenant_id), work, pretend=pretend)
+                settle_tenant(kind, archiver.place.site(shard), tenant_id)
+            tables = _restore(archiver, kind, site, _wanted(site, month, tenant_id, shard), work, pretend=pretend)
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
+
+
+def _lies_in(archiver: Archiver, month: str, tenant_id: int, shard: str) -> str:
+    """The shard to which a tenant went with its rows since a month was archived on one; that one, where it did not."""
+    [first, *_] = _wanted(archiver.place.site(shard), month, tenant_id, shard)
+    return ends_in(shard, hops_of_month(archiver.place, tenant_id, shard, first.month.started_at))
 
 
 def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None:
@@ -83,12 +93,10 @@ def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None
         raise incoming.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
 
 
-def _wanted(site: Site, month: str, tenant_id: int) -> list[Slice]:
-    """A tenant's slices of the month, now under the lock."""
+def _wanted(site: Site, month: str, tenant_id: int, shard: str) -> list[Slice]:
+    """A tenant's slices of a month that was archived on a shard."""
     return [
-        one
-        for one in slices.of_tenant(site.master, tenant_id)
-        if (one.month.month, one.month.shard) == (month, site.shard)
+        one for one in slices.of_tenant(site.master, tenant_id) if (one.month.month, one.month.shard) == (month, shard)
     ]
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from archiver import records
+from archiver.activity.rules import Rules
+from archiver.activity.settle import settle_tenant
 from archiver.archive import Archiver
 from archiver.coverage import completeness
 from archiver.fence import fenced
@@ -164,7 +166,12 @@ def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
 
 
 def _settled(archiver: Archiver, tenant: Tenant, course: Course) -> Move | None:
-    """What an earlier run left of a tenant: its move, where only the source was to be emptied; else none is left."""
+    """What an earlier run left of a tenant: its move, where only the source was to be emptied; else none is left.
+
+    A past month that was cut off ends first, while its markers are on the tenant's shard.
+    """
+    if archiver.model.catalog.activity:
+        settle_tenant(Rules(model=archiver.model), archiver.place.site(course.source), tenant.id)
     for left in moves.unfinished(archiver.place.master, [tenant.id]):
         if left.half_way and left.course != course:
             moves.refuse_half_moved(archiver.place.master, archiver.model.tenant.noun, [tenant.id])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archiver import records
+from archiver.activity import months
 from archiver.catalog import SHARD
 from archiver.moving.half import Half
 from archiver.moving.moves import Course
@@ -80,7 +81,7 @@ def _ends(name: str, shape: Table, which: str) -> Iterator[Composable]:
 
 def _lie_apart(place: Workplace, course: Course) -> bool:
     """Whether no id of the source can be one of the target: all are higher, and nothing older can come back."""
-    if records.read_if_any(place.master, shard=course.source):
+    if records.read_if_any(place.master, shard=course.source) or months.of_shard(place.master, course.source):
         return False
     ends = [end for name, shape in place.schema(course.source).tables.items() for end in _ends(name, shape, "min")]
     query = SQL("SELECT least({})").format(SQL(", ").join(ends)) if ends else SQL("SELECT NULL")

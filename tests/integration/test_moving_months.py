@@ -1,0 +1,67 @@
+"""A school moves while past months of it are archived: they come back where it lies, and go home with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from inventory.model import Fence
+from tests import oracle, oracle_moved
+from tests.months import archive_months, restore_months
+from tests.oracle import Snapshot
+from tests.worlds import NewWorld, World, sql
+
+DAY, MONTH = date(2014, 9, 5), "2014-07"  # July and earlier
+MOVING, OTHER = 9, 25  # schools of shard_2
+
+
+@pytest.fixture
+def few(new_world: NewWorld, alike: str, tmp_path: Path) -> Iterator[World]:
+    """A world in which every table of every shard has the same ids; few schools are where they were."""
+    with new_world(("master", "shard_1", "shard_2", "shard_4"), template=alike) as world:
+        with sql(world, "master") as cursor:
+            cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE id NOT IN (5, %s, %s)", (MOVING, OTHER))
+        fence = Fence(close=f"touch {tmp_path}/{{id}}", open=f"rm {tmp_path}/{{id}}")
+        yield replace(world, environment=replace(world.environment, fence=fence))
+
+
+def test_a_live_schools_months_follow_it(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    archive_months(few, DAY)
+    assert went(before, oracle.snapshot(few.dsns), "shard_2")
+    few.carry("merge", "shard_2", "shard_1")
+
+    restore_months(few, MONTH)
+
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
+    assert oracle_moved.moved(few, "shard_2", "shard_1")[MOVING] > 0
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def test_an_archived_schools_months_come_back_with_it_where_its_shard_lies(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    archive_months(few, DAY)
+    few.archive(MOVING)
+    few.carry("merge", "shard_2", "shard_1")
+
+    few.restore(MOVING)
+    restore_months(few, MONTH)
+
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def went(before: Snapshot, after: Snapshot, database: str) -> bool:
+    """Whether rows of a database are gone."""
+    return before.tables[database] != after.tables[database]
+
+
+def same_rows(expected: Snapshot, found: Snapshot) -> None:
+    """Rows only: sequences go on."""
+    assert found.tables == expected.tables, oracle.difference(expected, replace(found, sequences=expected.sequences))
