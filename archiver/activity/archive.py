@@ -25,6 +25,7 @@ from archiver.bundle import Archive
 from archiver.catalog import MASTER
 from archiver.coverage import completeness
 from archiver.folders import work_folder
+from archiver.moving import moves
 from archiver.postgres import DatabaseError
 from archiver.storage import file_digests
 from archiver.tenants import Exclude, Tenant
@@ -101,7 +102,8 @@ def _wanted(run: _Run, site: Site, shard: Shard) -> list[Tenant]:
     """Who lives there and is not left alone; nobody's rows come last, when most of the others' have gone."""
     alone, everybody = held(site.master), tenants.all_but(site.master, run.archiver.model.tenant, Exclude())
     here = [tenant for tenant in everybody if tenant.shard == shard.name]
-    wanted = [tenant for tenant in here if tenant.id not in alone]
+    half_moved = {move.tenant_id for move in moves.half_moved(site.master)}
+    wanted = [tenant for tenant in here if tenant.id not in alone and tenant.id not in half_moved]
     shard.held = len(here) - len(wanted)
     return [*wanted, nobody(site)]
 
@@ -181,7 +183,8 @@ def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive
 def _still_there(run: _Run, site: Site, one: Slice) -> bool:
     """Whether the tenant still lives on the shard, and is not left alone."""
     live = tenants.tenant(site.master, run.archiver.model.tenant, one.tenant_id)
-    return one.tenant_id not in held(site.master) and (live is None or live.shard == site.shard)
+    alone = one.tenant_id in held(site.master) or moves.half_moved(site.master, [one.tenant_id])
+    return not alone and (live is None or live.shard == site.shard)
 
 
 def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from archiver import layout
 from archiver.activity.due import Due, due
+from archiver.activity.ownerless import ownerless
 from archiver.activity.rules import Rules, condition_of
 from archiver.activity.span import Span
-from archiver.activity.strays import strays
 from archiver.catalog import TableName
 from archiver.extract import highest, manifest_of
 from archiver.manifest import Manifest, Member
@@ -46,7 +46,7 @@ def extract(site: Site, rules: Rules, tenant: Tenant, span: Span, work: Path) ->
     with ExitStack() as snapshots:
         for session in site.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
-        found = strays(site, rules) if tenant.id == NOBODY else select(site, rules.reach, tenant.id).found
+        found = ownerless(site, rules) if tenant.id == NOBODY else select(site, rules.reach, tenant.id).found
         found_due = due(rules, found, _ended(site, rules, found, span))
         return found_due, _spooled(site, rules, tenant, span, found_due, work) if found_due.total else None
 

@@ -15,15 +15,16 @@ from archiver.activity.reclaim import key_in_line
 from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.bundle import Archive
-from archiver.catalog import TableName
+from archiver.catalog import SHARD, TableName
 from archiver.loading import part
 from archiver.loading.load import Incoming, Loaded, Neighbours, load_database
 from archiver.mapping.fit import fitting
 from archiver.moving.lying import renumbered
-from archiver.moving.whereabouts import ends_in, hops_of_month
+from archiver.moving.whereabouts import Hops, ends_in, whereabouts
+from archiver.moving.whereabouts import hops_of as record_hops
 from archiver.postgres import Session
 from archiver.records import Record
-from archiver.workplace import Site
+from archiver.workplace import Site, Workplace
 from errors import RefusedError
 from inventory.migrations import Changes
 
@@ -65,26 +66,39 @@ def opened(
 def _opened(
     archiver: Archiver, site: Site, one: Slice, work: Path, last: Changes | None, record: Record | None
 ) -> Iterator[Coming]:
-    model, month = archiver.model, one.month
-    hops = hops_of_month(archiver.place, one.tenant_id, month.shard, month.started_at, record)
-    if ends_in(month.shard, hops) != site.shard:
-        raise from_elsewhere(model.tenant.noun, one.tenant_id, month.month, month.shard, site.shard)
+    hops = hops_of(archiver.place, one, record)
+    if (lies_in := ends_in(one.month.shard, hops)) != site.shard:
+        noun = archiver.model.tenant.noun
+        raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, site.shard)
     path = store.fetch(archiver, one, work)
     with bundle.opened(path, archiver.keys) as whole:
         store.belongs_to(whole, one)
         with _what_went(whole, one, path.parent) as archive:
-            offsets = [hop.offsets for hop in hops]
-            mappings = {
-                database: renumbered(mapping, model, site.schemas[database], offsets) if offsets else mapping
-                for database, mapping in fitting(site, archive, last).items()
-            }
-            yield Coming(one=one, incoming=Incoming(site=site, model=model, archive=archive, mappings=mappings))
+            mappings = fitting(site, archive, last)
+            if SHARD in mappings:
+                offsets = [hop.offsets for hop in hops]
+                mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, site.schemas[SHARD], offsets)}
+            yield Coming(
+                one=one, incoming=Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
+            )
 
 
-def from_elsewhere(noun: str, tenant_id: int, month: str, came_from: str, lives_on: str) -> RefusedError:
+def hops_of(place: Workplace, one: Slice, record: Record | None = None) -> Hops:
+    """The ways that a slice's rows go today; once its tenant was archived as a whole, those of its record.
+
+    Rows of nobody moved nowhere.
+    """
+    known, month = whereabouts(place.master), one.month
+    if record is None:
+        return known.hops(one.tenant_id, month.shard, month.started_at, live=True)
+    own = (hop for hop in known.tenants.get(one.tenant_id, ()) if month.started_at < hop.at <= record.started_at)
+    return (*own, *record_hops(place, record))
+
+
+def from_elsewhere(noun: str, tenant_id: int, month: str, belongs_to: str, lives_on: str) -> RefusedError:
     """What is said where a tenant's rows belong to another shard than its own."""
     return RefusedError(
-        f"Restoring {month} of {noun} {tenant_id} refused: its rows came from {came_from}, "
+        f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_to}, "
         f"and the {noun} is on {lives_on}."
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from archiver import own_tables
 from archiver.activity.span import Span
-from archiver.own_tables import ready
 from archiver.postgres import SQL, Composable, Identifier, Session
 from archiver.records import State
 from archiver.who import host, operator
@@ -90,13 +90,13 @@ def unfinished(session: Session, shard: str) -> tuple[Month, ...]:
 
 
 def of_shard(session: Session, shard: str) -> tuple[Month, ...]:
-    """The archived months of a shard."""
-    return read(session, "shard = %s", (shard,)) if ready(session) else ()
+    """The archives that came from a shard; none where nothing was ever archived."""
+    return read(session, "shard = %s", (shard,)) if own_tables.ready(session) else ()
 
 
 def locations(session: Session) -> set[str]:
     """Where the archives lie; none where nothing was ever archived."""
-    return {month.location for month in read(session, "true", ())} if ready(session) else set()
+    return {month.location for month in read(session, "true", ())} if own_tables.ready(session) else set()
 
 
 def advance(session: Session, month: Month, state: State, **columns: object) -> Month:
@@ -113,10 +113,8 @@ def advance(session: Session, month: Month, state: State, **columns: object) -> 
 
 def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Month, ...]:
     """The records that a condition finds, the oldest first."""
-    names = [field.name for field in fields(Month)]
-    query = f"SELECT {', '.join(names)} FROM archiver.months WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
-    rows = session.rows(query, args, doing="reading the months' records")
-    return tuple(_month(dict(zip(names, row, strict=True))) for row in rows)
+    rows = own_tables.read(session, "months", Month, f"WHERE {condition} ORDER BY id", args)
+    return tuple(_month(row) for row in rows)
 
 
 def _month(row: dict[str, Any]) -> Month:

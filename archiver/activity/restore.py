@@ -18,8 +18,8 @@ from archiver.activity.slices import Slice
 from archiver.archive import Archiver
 from archiver.folders import work_folder
 from archiver.loading.load import Loaded
-from archiver.moving.moves import refuse_half_moved
-from archiver.moving.whereabouts import ends_in, hops_of_month
+from archiver.moving import moves
+from archiver.moving.whereabouts import ends_in
 from archiver.quiet import quiet
 from archiver.workplace import Site
 from errors import CutoverError, RefusedError, UsageError
@@ -53,7 +53,7 @@ def restore_month(
         raise UsageError(f"No activity of {month}{whose} is archived.", hint="inv activity.list shows what is.")
     encryption.refuse_if_closed((one.name(noun) for one in wanted), archiver.keys)
     outcomes = []
-    for who, shard in dict.fromkeys((one.tenant_id, one.month.shard) for one in wanted):
+    for who, shard in dict.fromkeys((one.tenant_id, _lies_in(archiver, one)) for one in wanted):
         outcomes.append(_attempt(archiver, kind, month, who, shard, pretend=pretend))
         tell(outcomes[-1])
     return outcomes
@@ -62,27 +62,20 @@ def restore_month(
 def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
     began, noun = time.monotonic(), archiver.model.tenant.noun
     try:
-        lies_in = _lies_in(archiver, month, tenant_id, shard)
-        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard, lies_in):
-            site = archiver.place.site(lies_in)
-            refuse_half_moved(site.master, noun, [tenant_id])
+        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
+            site = archiver.place.site(shard)
             _refuse_if_away(kind, site, month, tenant_id)
             if not pretend:
-                settle_tenant(kind, archiver.place.site(shard), tenant_id)
-            tables = _restore(archiver, kind, site, _wanted(site, month, tenant_id, shard), work, pretend=pretend)
+                settle_tenant(kind, site, tenant_id)
+            tables = _restore(archiver, kind, site, _wanted(archiver, shard, month, tenant_id), work, pretend=pretend)
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
 
 
-def _lies_in(archiver: Archiver, month: str, tenant_id: int, shard: str) -> str:
-    """The shard to which a tenant went with its rows since a month was archived on one; that one, where it did not."""
-    [first, *_] = _wanted(archiver.place.site(shard), month, tenant_id, shard)
-    return ends_in(shard, hops_of_month(archiver.place, tenant_id, shard, first.month.started_at))
-
-
 def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None:
-    """RefusedError where a tenant is not live on the shard that its month came from."""
+    """RefusedError where a tenant is not live on the shard to which its month belongs, or half moved."""
+    moves.refuse_half_moved(site.master, kind.model.tenant.noun, [tenant_id])
     noun, live = kind.model.tenant.noun, tenants.tenant(site.master, kind.model.tenant, tenant_id)
     if tenant_id != NOBODY and live is None:
         raise RefusedError(
@@ -93,11 +86,15 @@ def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None
         raise incoming.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
 
 
-def _wanted(site: Site, month: str, tenant_id: int, shard: str) -> list[Slice]:
-    """A tenant's slices of a month that was archived on a shard."""
-    return [
-        one for one in slices.of_tenant(site.master, tenant_id) if (one.month.month, one.month.shard) == (month, shard)
-    ]
+def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:
+    """A tenant's slices of the month that belong to a shard, now under the lock."""
+    of_month = (one for one in slices.of_tenant(archiver.place.master, tenant_id) if one.month.month == month)
+    return [one for one in of_month if _lies_in(archiver, one) == shard]
+
+
+def _lies_in(archiver: Archiver, one: Slice) -> str:
+    """The shard in which a live tenant's slice belongs today."""
+    return ends_in(one.month.shard, incoming.hops_of(archiver.place, one))
 
 
 def _restore(

@@ -83,18 +83,6 @@ def hops_of(place: Workplace, record: Record) -> Hops:
     return whereabouts(place.master).hops(record.tenant_id, record.shard, record.started_at, live=live)
 
 
-def hops_of_month(place: Workplace, tenant_id: int, shard: str, since: datetime, record: Record | None = None) -> Hops:
-    """The ways that a tenant's rows of a past month go today, which were archived on a shard at a moment.
-
-    With a record, that of a tenant which is archived as a whole: then the month follows its archive from there on.
-    """
-    known = whereabouts(place.master)
-    if record is None:
-        return known.hops(tenant_id, shard, since, live=True)
-    own = (hop for hop in known.tenants.get(tenant_id, ()) if since < hop.at <= record.started_at)
-    return (*own, *hops_of(place, record))
-
-
 def ends_in(shard: str, hops: Hops) -> str:
     """The shard to which these ways lead from one."""
     return hops[-1].target if hops else shard

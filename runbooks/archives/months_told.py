@@ -22,13 +22,13 @@ def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
     """What became of a shard, in a line; what failed below it."""
     verb = "would go" if pretend else "archived"
     text = f"{shard.name}: {shard.gone.total():,} rows of {shard.tenants:,} {noun}s {verb}"
-    text += f" ({shard.strays:,} of them of none)" if shard.strays else ""
+    text += f" ({shard.ownerless:,} of them of none)" if shard.ownerless else ""
     text += f", {size(shard.size)}, {shard.seconds:.1f} s"
     text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
     changed = _tables(shard.changed)
     text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
     text += f"; CAME LATER and is in no archive, left live: {counts(shard.appeared)}" if shard.appeared else ""
-    text += f"; {shard.held:,} {noun}s left alone, restored and not released" if shard.held else ""
+    text += f"; {shard.held:,} {noun}s left alone: restored and not released, or half moved" if shard.held else ""
     text += "; stopped here, the next run goes on" if shard.stopped else ""
     return "\n".join([text, *(failure(shard.name, error) for error in shard.errors)])
 

@@ -7,6 +7,7 @@ from itertools import count
 from archiver import records
 from archiver.activity.rules import Rules
 from archiver.catalog import MASTER, Link, Model, TableName
+from archiver.moving import moves
 from archiver.postgres import SQL, Composable, Identifier
 from archiver.records import State
 from archiver.schema import identifier
@@ -15,10 +16,10 @@ from archiver.workplace import Site
 from errors import RefusedError
 
 
-def strays(site: Site, rules: Rules) -> dict[TableName, Rows]:
+def ownerless(site: Site, rules: Rules) -> dict[TableName, Rows]:
     """All of them, and what is below them, found in the caller's snapshots.
 
-    Raises RefusedError where a tenant is half restored: its rows would be taken for strays.
+    Raises RefusedError where a tenant is half restored: its rows would be taken for such.
     """
     found: dict[TableName, Rows] = {}
     for table in rules.tables:
@@ -47,6 +48,8 @@ def _refuse_half_way(site: Site, noun: str) -> None:
             f"{noun.capitalize()} {record.tenant_id} is half restored on {site.shard}: rows of no {noun} stay there.",
             hint=f"End that first: inv restore.{noun} {record.tenant_id}",
         )
+    half_moved = moves.half_moved(site.master)
+    moves.refuse_half_moved(site.master, noun, [m.tenant_id for m in half_moved if site.shard in (m.source, m.target)])
 
 
 def _owned(site: Site, model: Model, link: Link, named: set[Key]) -> set[Key]:
@@ -79,7 +82,7 @@ def _leads_up(model: Model, table: TableName, alias: str, numbers: count[int]) -
 
 
 def _below(site: Site, link: Link, parents: Rows) -> Composable:
-    """That a row's parent is not there, or is a stray itself."""
+    """That a row's parent is not there, or is ownerless itself."""
     shape = site.schemas[link.child.database].tables[link.child.table]
     return SQL("NOT EXISTS (SELECT FROM {} p WHERE {}) OR {}").format(
         identifier(link.parent.table),
