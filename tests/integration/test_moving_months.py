@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from archiver.moving import move, moves
+from errors import CutoverError, RefusedError
 from inventory.model import Fence
 from tests import oracle, oracle_moved
 from tests.months import archive_months, restore_months
@@ -55,6 +57,29 @@ def test_an_archived_schools_months_come_back_with_it_where_its_shard_lies(few: 
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
     few.carry("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
+
+
+def test_a_half_moved_schools_months_wait_until_the_move_has_ended(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = oracle.snapshot(few.dsns)
+    with monkeypatch.context() as cut, pytest.raises(CutoverError, match="cut off here"):
+        cut.setattr(move, "end", broken)
+        few.carry("merge", "shard_2", "shard_1")
+    with few.archiver() as archiver:
+        half = {one.tenant_id for one in moves.half_moved(archiver.place.master)}
+    assert half
+
+    with pytest.raises(RefusedError, match="is half moved from shard_2 to shard_1"):  # of the rows of no school
+        archive_months(few, DAY)
+    few.carry("merge", "shard_2", "shard_1")
+    archive_months(few, DAY)
+    restore_months(few, MONTH)
+
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def broken(*words: object) -> None:
+    raise CutoverError("cut off here")
 
 
 def went(before: Snapshot, after: Snapshot, database: str) -> bool:
