@@ -39,7 +39,7 @@ from inventory.model import Depth, Environment
 
 Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
-ROWS = 1 << 28  # bytes of rows in memory, as of a run with the default --memory
+ROWS = 1 << 26  # bytes of rows in memory, as of a run with the default --memory
 YEAR, DAY = 2013, date.fromisoformat(NIGHT)
 ORDER = Order(year=YEAR, depth=Depth.ALL, night=DAY)
 
