@@ -132,6 +132,8 @@ def _queue(environment: Environment) -> Iterable[str]:
     queue = environment.queue
     if queue is None:
         return
+    if queue.workers is not None and queue.workers < 1:
+        yield f"queue/workers: expected 1 or more, got {queue.workers}"
     if queue.variable and queue.file:
         yield "queue: expected variable or file to hold the password, got both"
     address = urlsplit(queue.broker)

@@ -107,6 +107,7 @@ class Queue:
     broker: str  # redis://, rediss://, amqp:// or amqps://, never with a password
     variable: str | None = None  # the environment variable that holds the password
     file: str | None = None  # the file that holds it; neither: the broker wants none
+    workers: int | None = None  # that step 8 of a night counts on; none: it prepares archives on the debug host alone
 
 
 @dataclass(frozen=True, kw_only=True)

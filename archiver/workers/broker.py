@@ -71,6 +71,12 @@ def send(environment: Environment, run: str, numbers: Iterable[int]) -> None:
             made.send_task(TASK, args=[run, number], connection=link)
 
 
+def look(environment: Environment) -> None:
+    """CutoverError where the broker can't be reached, UsageError where Celery or its password is missing."""
+    with _linked(app(environment), queue_of(environment)):
+        return
+
+
 def serve(environment: Environment, perform: Perform, ready: Callable[[], None]) -> int:
     """Waits for units and does one after the other, until SIGTERM or Ctrl-C: then the unit at hand is ended first.
 

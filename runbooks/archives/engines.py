@@ -38,11 +38,21 @@ def engine_of(
     return Processes(environment=environment, purpose=purpose, identity=identity, workers=number, memory=each)
 
 
-@task(help={"env": ENV, "yes-production": "say it where the environment is production"})
-def worker(context: Context, env: str = "", yes_production: bool = False) -> None:
+@task(
+    help={
+        "look": "only look whether the broker answers from here",
+        "env": ENV,
+        "yes-production": "say it where the environment is production",
+    }
+)
+def worker(context: Context, look: bool = False, env: str = "", yes_production: bool = False) -> None:
     """Prepare archives for `archive.all --engine=celery`, on this machine, unit by unit, until SIGTERM or Ctrl-C."""
-    environment = load_environment(env, yes_production=yes_production)
+    environment = load_environment(env, yes_production=yes_production, read_only=look)
     address = broker.queue_of(environment).broker
+    if look:
+        broker.look(environment)
+        say(f"the broker {address} answers")
+        return
     waiting = (
         f"waiting for units of {environment.name} at {address}; SIGTERM or Ctrl-C ends this after the unit at hand"
     )

@@ -68,7 +68,7 @@ def estimate(
         rates.rates(samples),
         number,
         found.analyzed_at,
-        workers=os.cpu_count() or 1,
+        workers=(environment.queue and environment.queue.workers) or os.cpu_count() or 1,
         in_sets=in_sets,
     )
     for line in [to_json(worked_out.to_json())] if json else lines("school", worked_out):

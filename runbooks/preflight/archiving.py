@@ -35,9 +35,19 @@ def none_half_moved(tonight: Tonight, host: Host) -> Precondition:
     )
 
 
-def _says(tonight: Tonight, host: Host, task: str, title: str) -> Check:
+def broker(tonight: Tonight, host: Host) -> tuple[Precondition, ...]:
+    """The broker answers, where step 8 counts on its workers."""
+    queue = tonight.environment.queue
+    if queue is None or not queue.workers:
+        return ()
+    advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
+    check = _says(tonight, host, "archive.worker", "the broker of the workers answers", look=True)
+    return (Precondition(check=check, advice=advice),)
+
+
+def _says(tonight: Tonight, host: Host, task: str, title: str, **options: bool) -> Check:
     """A task of this tool ends well there; what it says last."""
-    look = RemoteCommand(host=host.name, command=tool_command(tonight.environment, task), timeout=PATIENCE)
+    look = RemoteCommand(host=host.name, command=tool_command(tonight.environment, task, **options), timeout=PATIENCE)
 
     def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
         (reading,) = readings

@@ -34,4 +34,5 @@ def _on(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Iterator[Precond
     if Role.DEBUG in host.roles:
         yield archiving.catalog(tonight, host)
         yield archiving.none_half_moved(tonight, host)
+        yield from archiving.broker(tonight, host)
         yield from archiving.window(tonight, host, steps)

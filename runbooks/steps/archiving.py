@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Depth, Role
+from runbooks.archives.engines import CELERY
 from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import record, records
@@ -33,6 +34,7 @@ def run(tonight: Tonight) -> Step:
         date=tonight.date.isoformat(),
         here=True,
         yes_production=tonight.environment.production,
+        **_by_workers(tonight),
     )
     action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
     return Step(
@@ -45,6 +47,12 @@ def run(tonight: Tonight) -> Step:
         warning=(scope(tonight), *loss(tonight)),
         estimate=timedelta(hours=1),
     )
+
+
+def _by_workers(tonight: Tonight) -> dict[str, str]:
+    """Who prepares archives, where the inventory counts on workers of several machines."""
+    queue = tonight.environment.queue
+    return {"engine": CELERY, "workers": str(queue.workers)} if queue and queue.workers else {}
 
 
 def scope(tonight: Tonight) -> str:

@@ -104,6 +104,7 @@ def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_i
     (tmp_path / OVERLAY).write_text(json.dumps(overlay(queues.at(world, queue), tmp_path)))
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
     night, everybody = f"--date={NIGHT}", len(school_ids(world))
+    assert "the broker redis://" in inv_inside(capsys, "archive.worker", "--look").out
 
     with ThreadPoolExecutor(1) as hand, started_worker() as first, started_worker() as second:
         for worker in (first, second):
@@ -166,6 +167,8 @@ def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
 
     with pytest.raises(CutoverError, match=rf"^Reaching the broker redis://127\.0\.0\.1:{port} failed: .*refused"):
         world.archive_together(*SOME, engine=engine)
+    with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
+        broker.look(world.environment)
     with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
         broker.serve(world.environment, lambda run, number: None, lambda: None)
 

@@ -122,6 +122,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
                 ("variable: X", "queue/broker: expected a string, got nothing"),
                 ("broker: 'redis://queue', variable: X, file: y", "queue: expected variable or file to hold"),
                 ("broker: 'redis://queue', password: x", "queue/password: expected one of broker, file, variable"),
+                ("broker: 'redis://queue', workers: 0", "queue/workers: expected 1 or more, got 0"),
             )
         ),
         *(

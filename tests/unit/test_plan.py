@@ -9,7 +9,7 @@ import pytest
 
 from errors import ExitCode, Problems, UsageError
 from inventory.load import load, names
-from inventory.model import Environment, Exclusion
+from inventory.model import Environment, Exclusion, Queue
 from runbooks.alone import key_of
 from runbooks.cutover import SIXTEEN, plan_of
 from runbooks.engine.actions import DetachedJob, HttpGet, RemoteCommand
@@ -36,6 +36,7 @@ KEYS = [
     "maintenance.off",
     "warehouse.rebuild",
 ]
+BROKER = "the broker of the workers answers"
 CHECK = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda readings, facts: holds("it does"))
 
 
@@ -219,3 +220,24 @@ def test_the_whole_procedure_is_checked_and_every_problem_told_at_once() -> None
 )
 def test_spans_are_told_as_a_person_does(span: timedelta, text: str) -> None:
     assert minutes(span) == text
+
+
+def test_step_8_counts_on_the_workers_that_the_inventory_names_and_preflight_on_their_broker() -> None:
+    alone, several = (replace(rehearsal(), queue=Queue(broker="redis://queue", workers=number)) for number in (None, 8))
+
+    assert "celery" not in archiving(plan_of(alone, NIGHT))
+    assert BROKER not in looked_at(plan_of(alone, NIGHT))
+    assert "--engine=celery --workers=8" in archiving(plan_of(several, NIGHT))
+    assert BROKER in looked_at(plan_of(several, NIGHT))
+
+
+def archiving(plan: Plan) -> str:
+    """What step 8 types on the debug host."""
+    [task] = plan.step("archiving.run").tasks
+    assert isinstance(task.action, DetachedJob)
+    return task.action.command
+
+
+def looked_at(plan: Plan) -> set[str]:
+    """What preflight looks at."""
+    return {each.check.title for subject in plan.preflight for each in subject.preconditions}
