@@ -9,6 +9,7 @@ from pathlib import Path
 
 from archiver import encryption
 from archiver.who import operator
+from errors import CutoverError, ExitCode
 from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
 from runbooks.engine.actions import DetachedJob
@@ -21,6 +22,18 @@ from runbooks.tool import tool_command
 LONGEST = timedelta(days=3)
 # The help of --identity: a file there, because the identity itself goes over no link and onto no command line.
 IDENTITY = "a file on the debug host that holds the age identity; without it CUTOVER_IDENTITY there"
+
+
+class LeftThere(CutoverError):
+    """The operator left; what was begun on the debug host goes on."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+def followed(name: str) -> str:
+    """How a job is followed and ended on its host, in words for whoever left it."""
+    job = f"~/.cutover/jobs/{name}"
+    return f"There `tail -f {job}/log` follows it, and `pkill -s $(cut -d' ' -f1 {job}/pid)` ends it."
 
 
 def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
@@ -39,18 +52,21 @@ def own_name(environment: Environment) -> str:
 def forward(environment: Environment, task: str, *words: str, **options: str | bool) -> int:
     """Runs a task of this tool on the debug host, detached from the link, and shows its lines; its exit code.
 
-    Raises UnknownError where its end was not seen: it goes on there.
+    Raises UnknownError where its end was not seen, and LeftThere at Ctrl-C: it goes on there.
     """
     refuse_if_down(environment)
     encryption.refuse_as_word(options.get("identity", ""))
     host = environment.only(Role.DEBUG)
     here = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
     command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {here}"
+    name = f"{task}.{uuid.uuid4().hex[:12]}"
     say(f"on {host.name}: {task}")
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
         job = DetachedJob(host=host.name, command=command, timeout=LONGEST)
         jobs = RemoteJobs(fleet, SystemClock(), silence=LONGEST)  # nothing could attach to it again
-        return jobs.run(job, f"{task}.{uuid.uuid4().hex[:12]}", say).code
+        return jobs.run(job, name, say).code
+    except KeyboardInterrupt:
+        raise LeftThere(f"Interrupted here, which does not stop {task} on {host.name}.", hint=followed(name)) from None
     finally:
         fleet.close()

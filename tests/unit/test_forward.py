@@ -1,0 +1,26 @@
+"""Work sent to the debug host, and an operator who leaves it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from errors import ExitCode
+from inventory.load import load
+from runbooks.archives import forward as there
+from runbooks.engine.actions import DetachedJob, Reading
+from runbooks.engine.jobs import RemoteJobs
+
+
+def test_ctrl_c_says_that_the_work_on_the_debug_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RemoteJobs, "run", interrupted)
+
+    with pytest.raises(there.LeftThere, match=r"does not stop shards\.show on debug") as left:
+        there.forward(load("staging"), "shards.show")
+
+    assert left.value.exit_code is ExitCode.INTERRUPTED
+    assert "tail -f ~/.cutover/jobs/shards.show." in left.value.hint
