@@ -158,7 +158,7 @@ def _orphans(looking: Look) -> Iterator[Finding]:
             matched(_as_link(naming), "c", "p"),
         )
         what = f"whose {', '.join(naming.columns)} names a row of {naming.named} that is gone"
-        kind = Kind.SHARD_ORPHAN if naming.across else Kind.ORPHAN
+        kind = Kind.DANGLING_ACROSS if naming.across else Kind.DANGLING
         refused = UNRESTORABLE if keyed(naming, looking.schemas[naming.table.database]) else ""
         yield from _asked(looking, kind, naming.table, query, what, refused=refused, here=here)
 

@@ -16,8 +16,8 @@ class Kind(Enum):
     SEVERAL_WAYS = "several ways"  # found by several tables: a user who administers and teaches
     SEVERAL_TENANTS = "several tenants"  # belongs to more than one tenant
     SEVERAL_OWNERS = "several owners"  # names more than one owner: a donation of a school and a student
-    ORPHAN = "orphan"  # names a row that is gone
-    SHARD_ORPHAN = "shard orphan"  # names a row of the other database that is gone
+    DANGLING = "dangling"  # names a row that is gone
+    DANGLING_ACROSS = "dangling across"  # names a row of the other database that is gone
     WRONG_SHARD = "wrong shard"  # lies on another shard than its tenant's
     UNKNOWN_SHARD = "unknown shard"  # a tenant on a shard that the inventory does not have
 
