@@ -67,7 +67,7 @@ def archive(
 ) -> None:
     """Archive what ended by the end of the month before last, while the product is live; SIGTERM stops it cleanly."""
     throttle = Throttle(
-        rate=parse_count(rate, "--rate") if rate else None,
+        rate=parse_count(rate, "--rate", 2000) if rate else None,
         max_lag=parse_size(max_lag, "--max-lag") if max_lag else None,
         seconds=parse_span(run_time, "--run-time").total_seconds() if run_time else None,
     )
@@ -98,7 +98,7 @@ def restore(
     yes_production: bool = False,
 ) -> None:
     """Bring a month's activity back, of all schools or of one; monthly runs then leave these schools alone."""
-    of_month, tenant_id = str(parse_month(month)), parse_id(school, "school") if school else None
+    of_month, tenant_id = str(parse_month(month)), parse_id(school, "--school") if school else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words = {"month": month, "school": school, "identity": identity}

@@ -21,7 +21,7 @@ from inventory.model import Database, Environment
 from runbooks.engine.console import clean, say
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.front import ENV, load_environment, parse_span, task
-from runbooks.units import size
+from runbooks.units import many, size
 from runbooks.upkeep import backup, telling
 from runbooks.upkeep.confirm import CONFIRM, confirmed
 from runbooks.upkeep.free_disk import free_disk
@@ -92,7 +92,8 @@ def _truncate(place: Workplace, found: Sequence[Feed]) -> None:
         if of_database:
             with alone_in(place.session(name)):
                 feeds.truncate(place.session(name), of_database)
-            say(f"{name}: emptied, {size(sum(feed.bytes for feed in of_database))} given back")
+    for line in telling.emptied_lines(found, feeds.look(place)):
+        say(line)
 
 
 @task(
@@ -122,11 +123,11 @@ def drop_strays(
         found = {name: strays.look(place.session(name), catalog, kind) for name, kind in kinds.items()}
         for name, those in found.items():
             say("\n".join(telling.stray_lines(name, those, still)))
-        if not dry_run:
+        if not dry_run and any(found.values()):
             confirmed(environment, confirm, "drop what is not in use")
-            left = [_drop(place, name, those, still) for name, those in found.items()]
+            left = [_drop(place, name, those, still) for name, those in found.items() if those]
             if any(left):
-                raise CutoverError(f"{sum(left)} strays stay.", hint=STAYING)
+                raise CutoverError(f"{many(sum(left), 'stray')} not dropped.", hint=STAYING)
 
 
 def _drop(place: Workplace, name: str, found: Sequence[Stray], quiet: timedelta) -> int:
@@ -136,7 +137,7 @@ def _drop(place: Workplace, name: str, found: Sequence[Stray], quiet: timedelta)
         for stray, error in strays.drop_unused(session, found, quiet):
             say(clean(f"{name} {stray.table}: " + (f"FAILED, {error}" if error else "dropped")))
             dropped += not error
-    say(f"{name}: {dropped} of {len(found)} strays dropped")
+    say(f"{name}: {dropped} of {many(len(found), 'stray')} dropped")
     return len(found) - dropped
 
 

@@ -110,17 +110,25 @@ def parse_date(text: str, option: str = "--date") -> date:
 
 
 def parse_id(text: str, noun: str) -> int:
-    """A positive whole number in ASCII digits, such as the id of a `noun`; UsageError for anything else."""
+    """The id of a `noun`, or of an option, in ASCII digits; UsageError for anything but a positive whole number."""
     if not _positive(text):
-        raise UsageError(f"{noun}: {_expected('an id (a positive whole number)', text)}.", hint=f"Example: {noun} 13")
+        example = f"{noun}=13" if noun.startswith("--") else f"{noun} 13"
+        raise UsageError(f"{noun}: {_expected('an id (a positive whole number)', text)}.", hint=f"Example: {example}")
     return int(text)
 
 
-def parse_count(text: str, option: str) -> int:
+def parse_count(text: str, option: str, example: int) -> int:
     """A positive whole number in ASCII digits; UsageError for anything else."""
     if not _positive(text):
-        raise UsageError(f"{option}: {_expected('a positive whole number', text)}.", hint=f"Example: {option}=2000")
+        raise UsageError(
+            f"{option}: {_expected('a positive whole number', text)}.", hint=f"Example: {option}={example}"
+        )
     return int(text)
+
+
+def parse_year(text: str) -> int | None:
+    """The school year of --year, none where it is left out; UsageError for anything but a number."""
+    return parse_count(text, "--year", 2013) if text else None
 
 
 def parse_size(text: str, option: str) -> int:
@@ -129,7 +137,7 @@ def parse_size(text: str, option: str) -> int:
         number = text.removesuffix(unit)
         if number != text and number.isascii() and number.isdigit() and int(number):
             return int(number) * factor
-    raise UsageError(f"{option}: {_expected('a size', text)}.", hint=f"Example: {option}=512MiB, or 2GiB")
+    raise UsageError(f"{option}: {_expected('a size in MiB or GiB', text)}.", hint=f"Example: {option}=512MiB, or 2GiB")
 
 
 def parse_span(text: str, option: str) -> timedelta:

@@ -22,7 +22,7 @@ from runbooks.archives import telling
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.restore_plan import MAPPING, plan
 from runbooks.archives.several import settle, teller
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_year, task
 
 HELP = {
     "env": ENV,
@@ -57,8 +57,8 @@ def school(
     yes_production: bool = False,
 ) -> None:
     """Bring one school back, or one classroom of it: fetch, verify, load shard and master, delete the record."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
-    only = Part("classroom", parse_id(only_classroom, "classroom")) if only_classroom else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
+    only = Part("classroom", parse_id(only_classroom, "--only-classroom")) if only_classroom else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words = {"year": year, "only_classroom": only_classroom, "mapping": mapping, "identity": identity}
@@ -82,7 +82,7 @@ def customer(
     yes_production: bool = False,
 ) -> None:
     """Bring back every archived school of a customer."""
-    customer_id, of_year = parse_id(customer, "customer"), parse_id(year, "year") if year else None
+    customer_id, of_year = parse_id(customer, "customer"), parse_year(year)
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         raise Exit(

@@ -6,8 +6,13 @@ from __future__ import annotations
 def size(count: int) -> str:
     """Bytes: 812 MB."""
     value = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "bytes" else f"{value:.1f} {unit}"
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def many(count: int, noun: str) -> str:
+    """A number of things: 1 school, 1,300 schools."""
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

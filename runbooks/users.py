@@ -113,6 +113,9 @@ def found_lines(group: purge.Group, found: Sequence[Person]) -> Iterator[str]:
         line = f"{person.role} {person.id} ({person.title or 'no name'}), last seen {person.seen:%Y-%m-%d}"
         yield line + (f"; STAYS, named by {', '.join(person.needed_by)}" if person.needed_by else "")
     sizes = purge.sizes(group)
+    if not found:
+        yield "Nobody to purge: no super user and no admin of old was last seen before that day."
+        return
     rows = counts({table: count for table, (count, _) in sizes.items() if count})
     total = sum(bytes_ for _, bytes_ in sizes.values())
     yield f"{len(group.ids)} of {len(found)} would go: {rows or 'no rows'}; {size(total)}"

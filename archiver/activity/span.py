@@ -50,5 +50,6 @@ def parse_month(text: str) -> MonthName:
     """A month written YYYY-MM; UsageError for anything else."""
     found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
     if not found:
-        raise UsageError(f"--month: expected a month written YYYY-MM, got {text!r}.", hint="Example: --month=2014-09")
+        got = repr(text) if text else "nothing"
+        raise UsageError(f"--month: expected a month written YYYY-MM, got {got}.", hint="Example: --month=2014-09")
     return MonthName(int(found[1]), int(found[2]))

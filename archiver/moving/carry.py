@@ -53,7 +53,8 @@ def carry(
     """
     place = archiver.place
     refuse_words(course, place.shards)
-    _refuse_live(archiver, kept_off)
+    if chosen(place, course):
+        _refuse_live(archiver, kept_off)
     completeness.prove(place)
     with held([Lock(place.master, _ALONE)]):
         _begin(place, course)

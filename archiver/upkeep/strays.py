@@ -58,7 +58,8 @@ class Stray:
 def _recent(stray: Stray, quiet: timedelta) -> Iterator[str]:
     writes, last = stray.writes, stray.writes.none_since
     if last is None:
-        yield f"{writes.counted:,} rows were written since {writes.since:%Y-%m-%d}, nobody knows when"
+        rows = "1 row was" if writes.counted == 1 else f"{writes.counted:,} rows were"
+        yield f"{rows} written since {writes.since:%Y-%m-%d}, nobody knows when"
     elif stray.now - last < quiet:
         yield f"it is known to be unwritten only since {last:%Y-%m-%d %H:%M} UTC"
 

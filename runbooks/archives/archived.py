@@ -26,7 +26,7 @@ from inventory.model import Environment
 from runbooks.archives import months_told, showing, telling
 from runbooks.archives.telling import to_json
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_year, task
 
 YEAR = "only this school year, such as 2013"
 
@@ -98,8 +98,8 @@ def list_(
     if orphans and (year or customer or state or shard or night or name):
         raise UsageError("--orphans lists objects that no record names: there is nothing else to choose them by.")
     wanted: dict[str, Any] = {
-        "year": parse_id(year, "year") if year else None,
-        "customer_id": parse_id(customer, "customer") if customer else None,
+        "year": parse_year(year),
+        "customer_id": parse_id(customer, "--customer") if customer else None,
         "state": parse_state(state) if state else None,
         "night": parse_date(night, "--night") if night else None,
     }
@@ -119,7 +119,7 @@ def list_(
 )
 def show(context: Context, school: str, env: str = "", year: str = "", json: bool = False) -> None:
     """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
         record = choice.one_to_show(place, tenant_id, of_year)
         entries = len(notes.entries(place.master, tenant_id, record.year))
@@ -163,7 +163,7 @@ def find(context: Context, table: str, id: str, env: str = "", json: bool = Fals
 )
 def log(context: Context, school: str = "", env: str = "", year: str = "", act: str = "", json: bool = False) -> None:
     """Show who did what to which school, when, with counts and digests; oldest first."""
-    tenant_id, of_year = parse_id(school, "school") if school else None, parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "--school") if school else None, parse_year(year)
     with workplace(load_environment(env, read_only=True), "archive.log") as place:
         entries = notes.entries(place.master, tenant_id, of_year, act)
     if not entries and not json:

@@ -14,7 +14,7 @@ from archiver.workers.worker import work
 from errors import UsageError
 from inventory.model import Environment
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, parse_size, task
+from runbooks.front import ENV, load_environment, parse_count, parse_size, task
 
 PROCESSES, CELERY = "processes", "celery"
 HELP = {
@@ -28,7 +28,7 @@ def engine_of(
     environment: Environment, purpose: str, *, engine: str, workers: str, memory: str, identity: str
 ) -> Engine:
     """Who prepares archives, by an operator's words; UsageError where they mean nothing."""
-    number = parse_id(workers, "--workers") if workers else os.cpu_count() or 1
+    number = parse_count(workers, "--workers", 4) if workers else os.cpu_count() or 1
     each = parse_size(memory, "--memory") if memory else MEMORY
     if engine == CELERY:
         broker.queue_of(environment)

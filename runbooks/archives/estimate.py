@@ -21,9 +21,10 @@ from archiver.tenants import Exclude
 from inventory.model import Environment
 from runbooks.archives.archived import excluded_at
 from runbooks.archives.forward import belongs_elsewhere, forward
-from runbooks.archives.telling import size, to_json
+from runbooks.archives.telling import to_json
 from runbooks.engine.console import clean, say, span
-from runbooks.front import ENV, Addresses, load_environment, parse_date, parse_id, task
+from runbooks.front import ENV, Addresses, load_environment, parse_count, parse_date, task
+from runbooks.units import many, size
 
 PURPOSE = "archive.estimate"
 ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"
@@ -51,7 +52,7 @@ def estimate(
     yes_production: bool = False,
 ) -> None:
     """Estimate the biggest schools, and how long archiving and restoring takes, from statistics and earlier times."""
-    number, night = parse_id(top, "top"), parse_date(date) if date else None
+    number, night = parse_count(top, "--top", 20), parse_date(date) if date else None
     environment = load_environment(env, read_only=True)
     with workplace(environment, PURPOSE) as place:
         found, samples = sizes.read(place), rates.recorded(place.master)
@@ -88,8 +89,7 @@ def lines(noun: str, found: Estimate) -> Iterator[str]:
     for one, itself in found.biggest:
         yield _line(f"{noun} {one.tenant.id} {clean(one.tenant.name)}", itself)
     yield _line(f"all {found.everybody.tenants}, one after the other", found.everybody)
-    workers = f"{found.workers} worker{'' if found.workers == 1 else 's'}"
-    yield f"inv archive.all, with {workers}: about {_time(found.together)}."
+    yield f"inv archive.all, with {many(found.workers, 'worker')}: about {_time(found.together)}."
     yield f"Rests on {_statistics(found.analyzed_at)}, and for the times on {_samples(noun, found.rates)}."
 
 
@@ -110,10 +110,10 @@ def _statistics(analyzed_at: datetime | None) -> str:
 
 def _samples(noun: str, found: Rates) -> str:
     if found.delete is not None:
-        return f"{found.samples} records (a restore is taken to last as long as its proof)"
+        return f"{many(found.samples, 'record')} (a restore is taken to last as long as its proof)"
     return (
-        f"pretending to archive {found.samples} {noun}s just now: without the way to the store and without deleting, "
-        "which only a record tells"
+        f"pretending to archive {many(found.samples, noun)} just now: without the way to the store and without "
+        "deleting, which only a record tells"
     )
 
 

@@ -10,7 +10,8 @@ from archiver.activity.outcome import Shard
 from archiver.activity.restore import Returned
 from archiver.activity.slices import Counted, Slice
 from archiver.activity.span import Span
-from runbooks.archives.telling import counts, failure, size
+from runbooks.archives.telling import counts, failure
+from runbooks.units import many, size
 
 
 def span_line(span: Span, zone: ZoneInfo) -> str:
@@ -21,14 +22,16 @@ def span_line(span: Span, zone: ZoneInfo) -> str:
 def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
     """What became of a shard, in a line; what failed below it."""
     verb = "would go" if pretend else "archived"
-    text = f"{shard.name}: {shard.gone.total():,} rows of {shard.tenants:,} {noun}s {verb}"
-    text += f" ({shard.ownerless:,} of them of none)" if shard.ownerless else ""
-    text += f", {size(shard.size)}, {shard.seconds:.1f} s"
+    text = f"{shard.name}: nothing {verb}"
+    if rows := shard.gone.total():
+        text = f"{shard.name}: {many(rows, 'row')} of {many(shard.tenants, noun)} {verb}"
+        text += f" ({shard.ownerless:,} of them of none)" if shard.ownerless else ""
+        text += f", {size(shard.size)}, {shard.seconds:.1f} s"
     text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
     changed = _tables(shard.changed)
     text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
     text += f"; CAME LATER and is in no archive, left live: {counts(shard.appeared)}" if shard.appeared else ""
-    text += f"; {shard.held:,} {noun}s left alone: restored and not released, or half moved" if shard.held else ""
+    text += f"; {many(shard.held, noun)} left alone: restored and not released, or half moved" if shard.held else ""
     text += "; stopped here, the next run goes on" if shard.stopped else ""
     return "\n".join([text, *(failure(shard.name, error) for error in shard.errors)])
 
@@ -38,8 +41,8 @@ def summary(shards: Sequence[Shard], *, pretend: bool) -> str:
     rows, archives = sum(shard.gone.total() for shard in shards), sum(shard.archives for shard in shards)
     failed = sum(1 for shard in shards if shard.error)
     verb = "would go" if pretend else "archived"
-    text = f"{rows:,} rows {verb} in {archives:,} archives, {size(sum(shard.size for shard in shards))}"
-    return text + (f"; {failed} of {len(shards)} shards FAILED" if failed else "")
+    text = f"{many(rows, 'row')} {verb} in {many(archives, 'archive')}, {size(sum(shard.size for shard in shards))}"
+    return text + (f"; {failed} of {many(len(shards), 'shard')} FAILED" if failed else "")
 
 
 def returned_line(noun: str, month: str, returned: Returned, *, pretend: bool) -> str:
@@ -48,7 +51,7 @@ def returned_line(noun: str, month: str, returned: Returned, *, pretend: bool) -
     if returned.error:
         return failure(who, returned.error)
     verb = "verified, would be restored" if pretend else "restored"
-    text = f"{who}: {month} {verb}, {_sum(returned, 'inserted'):,} rows, {returned.seconds:.1f} s"
+    text = f"{who}: {month} {verb}, {many(_sum(returned, 'inserted'), 'row')}, {returned.seconds:.1f} s"
     there, differing = _sum(returned, "there"), _sum(returned, "differing")
     text += f"; {there:,} were live already" if there else ""
     return text + (f"; {differing:,} live rows that differ from the archive stayed" if differing else "")
@@ -58,7 +61,7 @@ def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
     """What the way back of a month came to, and what follows from it."""
     failed = sum(1 for outcome in outcomes if outcome.error)
     verb = "would be restored" if pretend else "restored"
-    text = f"{sum(_sum(outcome, 'inserted') for outcome in outcomes):,} rows {verb}"
+    text = f"{many(sum(_sum(outcome, 'inserted') for outcome in outcomes), 'row')} {verb}"
     text += f"; {failed} FAILED" if failed else ""
     alone = [outcome for outcome in outcomes if outcome.tenant_id and not outcome.error]
     return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from archiver.moving.carry import Outcome
+from archiver.moving.carry import SPLIT, Outcome
 from archiver.moving.moves import Course, Move
 from archiver.moving.offsets import Offsets
 from archiver.moving.shown import Holding
-from runbooks.archives.telling import failure, size
+from runbooks.archives.telling import failure
+from runbooks.units import many, size
 
 
 def moved_line(noun: str, outcome: Outcome) -> str:
@@ -24,10 +25,11 @@ def moved_line(noun: str, outcome: Outcome) -> str:
 def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str:
     """What a merge or a split came to."""
     if not outcomes:
-        return f"Nothing to do: no {noun} on {course.source} is to be moved to {course.target}."
+        wanted = f"came from {course.target}" if course.verb == SPLIT else "is left to be moved"
+        return f"Nothing to do: no {noun} on {course.source} {wanted}."
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
-    text = f"{len(outcomes) - failed} of {len(outcomes)} {noun}s moved from {course.source} to {course.target}: "
+    text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {course.source} to {course.target}: "
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 

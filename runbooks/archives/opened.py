@@ -29,7 +29,7 @@ from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, raw_output, say
-from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.front import ENV, load_environment, parse_count, parse_id, parse_year, task
 
 HELP = {
     "school": "the school's id",
@@ -57,7 +57,7 @@ def cat(
     header: bool = False,
 ) -> None:
     """Write a table's archived rows to standard output, as COPY text; no database is loaded."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, read_only=True)
     with _opened(environment, "archive.cat", tenant_id, of_year, identity) as archive, raw_output() as out:
         look.cat(archive, look.table_in(archive.manifest, table, database), out, header=header)
@@ -81,7 +81,7 @@ def query(
     identity: str = "",
 ) -> None:
     """Ask an archive: it is loaded into the scratch database for one SELECT, whose answer is written as CSV."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, read_only=True)
     with (
         _opened(environment, "archive.query", tenant_id, of_year, identity) as archive,
@@ -118,8 +118,8 @@ def verify(
         raise UsageError("--sample chooses among all archives: add --all.")
     if school and all:
         raise UsageError("Name a school, or --all; not both.")
-    tenant_id, of_year = None if all else parse_id(school, "school"), parse_id(year, "year") if year else None
-    number = parse_id(sample, "sample") if sample else None
+    tenant_id, of_year = None if all else parse_id(school, "school"), parse_year(year)
+    number = parse_count(sample, "--sample", 20) if sample else None
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words, options = [] if all else [school], {"sample": sample, "year": year, "identity": identity}
@@ -146,7 +146,7 @@ def drop_archive(
     yes_production: bool = False,
 ) -> None:
     """Delete an archive for good, tarball and record; only with the tarball's name typed. The log keeps what it was."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, yes_production=yes_production)
     with workplace(environment, f"archive.drop-archive {tenant_id}") as place:
         record = choice.one_to_drop(place, tenant_id, of_year)

@@ -9,6 +9,7 @@ from archiver.setup import archiver as open_archiver
 from errors import UsageError
 from runbooks.engine.console import say
 from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.units import many
 
 HELP = {
     "school": "the school's id",
@@ -35,7 +36,12 @@ def release(
         released = give_back(archiver.place.master, tenant_id)
     if tenant_id and not released:
         raise UsageError(f"School {tenant_id} is not left alone by the monthly run.")
-    say(f"{len(released)} schools released" if all else f"school {tenant_id} released: the next monthly run takes it")
+    if not released:
+        say("No school is left alone by the monthly run.")
+    elif all:
+        say(f"{many(len(released), 'school')} released: the next monthly run takes them")
+    else:
+        say(f"school {tenant_id} released: the next monthly run takes it")
 
 
 tasks = (release,)

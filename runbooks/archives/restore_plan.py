@@ -17,7 +17,7 @@ from inventory.load import load_changes
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.telling import counts, losses
 from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.front import ENV, load_environment, parse_id, parse_year, task
 
 MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
 
@@ -45,7 +45,7 @@ def plan(
     yes_production: bool = False,
 ) -> None:
     """Show what restoring a school would do: the mapping onto today's tables, what is lost, what stands in the way."""
-    tenant_id, of_year = parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words = {"year": year, "mapping": mapping, "identity": identity}

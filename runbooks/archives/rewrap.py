@@ -18,7 +18,7 @@ from errors import UsageError
 from runbooks.archives import telling
 from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.several import settle, teller
-from runbooks.front import ENV, load_environment, parse_id, task
+from runbooks.front import ENV, load_environment, parse_id, parse_year, task
 
 HELP = {
     "school": "the school's id",
@@ -45,7 +45,7 @@ def rewrap(
     """Encrypt archives to the inventory's recipients of today; what lies in the store already stays there."""
     if school and all:
         raise UsageError("Name a school, or --all; not both.")
-    tenant_id, of_year = 0 if all else parse_id(school, "school"), parse_id(year, "year") if year else None
+    tenant_id, of_year = 0 if all else parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words = () if all else (school,)

@@ -13,7 +13,8 @@ from archiver.notes import Entry
 from archiver.purging.record import Purge
 from archiver.records import Record
 from archiver.storage import Stored
-from runbooks.archives.telling import failure, size
+from runbooks.archives.telling import failure
+from runbooks.units import many, size
 
 SHOWN = 20  # keys of a table
 
@@ -118,13 +119,15 @@ def proof_summary(outcomes: Sequence[Proved]) -> str:
     failed = sum(1 for proved in outcomes if proved.error)
     if not outcomes:
         return "Nothing to do: nothing is archived."
-    return f"{len(outcomes) - failed} of {len(outcomes)} archives proved{f'; {failed} FAILED' if failed else ''}"
+    return f"{len(outcomes) - failed} of {many(len(outcomes), 'archive')} proved" + (
+        f"; {failed} FAILED" if failed else ""
+    )
 
 
 def progress_lines(noun: str, found: Progress) -> Iterator[str]:
     """How far a night is, in a screen."""
     row = "{:<10}  {:>7}  {:>13}  {:>8}"
-    yield f"night {found.night}: {found.begun:,} of {found.begun + found.waiting:,} {noun}s begun"
+    yield f"night {found.night}: {found.begun:,} of {many(found.begun + found.waiting, noun)} begun"
     yield row.format("", f"{noun}s", "rows", "size")
     yield row.format("waiting", f"{found.waiting:,}", "", "")
     for one in found.standings:

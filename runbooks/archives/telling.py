@@ -17,8 +17,7 @@ from archiver.mapping.fit import SHOWN
 from archiver.mapping.schema_mapping import WHOLE
 from archiver.restore import Restored
 from runbooks.engine.console import span
-
-UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+from runbooks.units import many, size
 
 
 def outcome_line(noun: str, outcome: Outcome, *, pretend: bool) -> str:
@@ -40,7 +39,7 @@ def archive_summary(noun: str, outcomes: Sequence[Outcome], *, pretend: bool) ->
     if not outcomes:
         return f"Nothing to do: no {noun} is left to archive."
     verb = "verified, nothing kept or deleted" if pretend else "archived"
-    text = f"{len(done)} of {_many(len(outcomes), noun)} {verb}: "
+    text = f"{len(done)} of {many(len(outcomes), noun)} {verb}: "
     text += f"{sum(outcome.rows for outcome in done):,} rows, {size(sum(outcome.size for outcome in done))}"
     return text + _failed(len(outcomes) - len(done))
 
@@ -68,7 +67,7 @@ def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -
     done = [restored for restored in outcomes if restored.error is None]
     verb = "verified, would be restored" if pretend else "restored"
     rows = sum(_sum(restored.tables, "inserted") for restored in done)
-    return f"{len(done)} of {_many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
+    return f"{len(done)} of {many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
 
 
 def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
@@ -88,7 +87,7 @@ def rewrap_summary(noun: str, outcomes: Sequence[Rewrapped]) -> str:
         return f"Nothing to do: no {noun} is archived."
     moved = sum(1 for rewrapped in outcomes if rewrapped.left)
     failed = sum(1 for rewrapped in outcomes if rewrapped.error)
-    text = f"{moved} of {len(outcomes)} archives encrypted anew, {len(outcomes) - moved - failed} were already"
+    text = f"{moved} of {many(len(outcomes), 'archive')} encrypted anew, {len(outcomes) - moved - failed} were already"
     stays = "; this tool deletes no stored object: what only the old identity opens is yours to delete" if moved else ""
     return text + stays + _failed(failed)
 
@@ -97,14 +96,14 @@ def progress_line(noun: str, total: int, done: Done) -> str:
     """How far a run over many is."""
     rate = done.rows / max(done.elapsed.total_seconds(), 1)
     return (
-        f"{done.tenants:,} of {total:,} {noun}s verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
+        f"{done.tenants:,} of {many(total, noun)} verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
         f"about {span(done.left)} left"
     )
 
 
 def audit_text(noun: str, audit: Audit) -> str:
     """What an audit found."""
-    text = f"{audit.archived} of {_many(audit.selected, noun)} archived, {audit.excluded} left out by the inventory"
+    text = f"{audit.archived} of {many(audit.selected, noun)} archived, {audit.excluded} left out by the inventory"
     if audit.unarchived:
         text += f"\nnot archived: {', '.join(map(str, audit.unarchived))}"
     if audit.left:
@@ -130,13 +129,6 @@ def failure(who: str, error: Exception) -> str:
     return f"{who}: FAILED. {error}" + (f"\n    hint: {hint}" if hint else "")
 
 
-def size(count: int) -> str:
-    """Bytes as a person reads them: 183 kB."""
-    unit = next((unit for unit in UNITS if count < 1000 * UNITS[unit]), "GB")
-    value = count / UNITS[unit]
-    return f"{value:.1f} {unit}" if value < 10 and unit != "B" else f"{value:.0f} {unit}"
-
-
 def counts(rows: Mapping[str, int]) -> str:
     """Rows by table: users 2, preferences 5."""
     return ", ".join(f"{name.split('.')[-1]} {number:,}" for name, number in rows.items())
@@ -154,7 +146,7 @@ def losses(tables: Mapping[str, Loaded]) -> str:
 def checked_lines(found: Iterable[Checked]) -> Iterator[str]:
     """What became of each kind of archive, with the fingerprints that a migration names."""
     for one in found:
-        kind, archives = one.kind, f"{len(one.archives)} archive{'' if len(one.archives) == 1 else 's'}"
+        kind, archives = one.kind, many(len(one.archives), "archive")
         way = f"{kind.fingerprint[:SHOWN]} to {one.today[:SHOWN]}, {archives} into {kind.live}"
         verdict = "DOES NOT FIT" if one.problems else "DEPENDS ON ITS ROWS" if one.doubts else "OK"
         yield f"{kind.database}: {way}: {verdict}"
@@ -168,10 +160,6 @@ def to_json(data: object) -> str:
 
 def _sum(tables: Mapping[str, object], what: str) -> int:
     return sum(getattr(loaded, what) for loaded in tables.values())
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _failed(number: int) -> str:

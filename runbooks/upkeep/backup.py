@@ -61,7 +61,9 @@ def _here(environment: Environment) -> tuple[Backups, Database]:
     """What the inventory says of backups, and the database on this host; UsageError anywhere else."""
     refuse_if_down(environment)
     if environment.backups is None:
-        raise UsageError(f"{environment.name}: no backups in the inventory.", hint="example.yaml explains them.")
+        raise UsageError(
+            f"{environment.name}: no backups in the inventory.", hint="inventory/example.yaml explains them."
+        )
     host = own_name(environment)
     for database in environment.databases.values():
         if database.host == host:

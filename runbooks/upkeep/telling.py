@@ -12,7 +12,7 @@ from archiver.upkeep.bloat import Measured
 from archiver.upkeep.feeds import Feed
 from archiver.upkeep.rewrite import UNDONE, Fate, Finding, Outcome, Upkeep
 from archiver.upkeep.strays import Stray
-from runbooks.units import size
+from runbooks.units import many, size
 
 
 def found_line(upkeep: Upkeep, found: Sequence[Finding]) -> str:
@@ -20,7 +20,7 @@ def found_line(upkeep: Upkeep, found: Sequence[Finding]) -> str:
     every = [one.measured for one in found]
     wanted = [one for one in every if upkeep.wants(one)]
     total, waste = sum(one.bytes for one in every), sum(one.waste for one in wanted)
-    return f"{_tables(len(every))}, {size(total)}; {len(wanted)} to rewrite, of which {size(waste)} are waste"
+    return f"{many(len(every), 'table')}, {size(total)}; {len(wanted)} to rewrite, of which {size(waste)} are waste"
 
 
 def would_line(upkeep: Upkeep, found: Finding) -> str:
@@ -55,7 +55,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     undone = [outcome for outcome in outcomes if outcome.fate in UNDONE]
     total = sum(outcome.measured.bytes for outcome in outcomes)
     given = sum(outcome.measured.bytes - outcome.after for outcome in rewritten)
-    text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {_tables(len(outcomes))} rewritten"
+    text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {many(len(outcomes), 'table')} rewritten"
     text += f", {len(outcomes) - len(rewritten) - len(undone)} left alone"
     return text + (f", {len(undone)} FAILED" if undone else "")
 
@@ -68,6 +68,13 @@ def feed_lines(found: Sequence[Feed]) -> Iterator[str]:
         yield "The catalog names no feeds."
 
 
+def emptied_lines(before: Sequence[Feed], after: Sequence[Feed]) -> Iterator[str]:
+    """What emptying the feeds gave back, by database; what was written meanwhile counts against it."""
+    for name in dict.fromkeys(feed.database for feed in before):
+        was, left = (sum(feed.bytes for feed in feeds if feed.database == name) for feeds in (before, after))
+        yield f"{name}: emptied, {size(max(was - left, 0))} given back"
+
+
 def feeds_json(found: Sequence[Feed]) -> str:
     """The same for a script, with all rows together."""
     return json.dumps({"rows": sum(feed.rows for feed in found), "feeds": [asdict(feed) for feed in found]})
@@ -78,8 +85,11 @@ def stray_lines(name: str, found: Sequence[Stray], quiet: timedelta) -> Iterator
     going = strays.going(found, quiet)
     for stray in found:
         line = f"{name} {stray.table}: {stray.rows:,} rows, {size(stray.bytes)}"
-        line += f", and the sequence {', '.join(stray.sequences)}" if stray.sequences else ""
-        yield line + ("; unused" if stray.table in going else f"; STAYS: {'; '.join(stray.refused(going, quiet))}")
+        kind = "sequence" if len(stray.sequences) == 1 else "sequences"
+        line += f", and the {kind} {', '.join(stray.sequences)}" if stray.sequences else ""
+        yield line + ("; unused" if stray.table in going else "; STAYS:")
+        if stray.table not in going:
+            yield from (f"    {why}" for why in stray.refused(going, quiet))
     if not found:
         yield f"{name}: no strays"
 
@@ -97,7 +107,3 @@ def _why(one: Measured) -> str:
 
 def _waste(one: Measured) -> str:
     return f"{one.share:.0%} of {size(one.bytes)} is waste"
-
-
-def _tables(count: int) -> str:
-    return "1 table" if count == 1 else f"{count} tables"

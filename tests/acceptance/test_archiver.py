@@ -62,7 +62,7 @@ def looked_at_from_outside(running: Lab, typed: Typed) -> None:
     room = classrooms[1].split("\t")[0]
     assert "school 13 of 2013: archived, s3://" in typed("archive.find", "classroom", room).out
     assert typed("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
-    assert "1 of 1 archives proved" in typed("archive.verify", "--all", "--sample=5").out
+    assert "1 of 1 archive proved" in typed("archive.verify", "--all", "--sample=5").out
     acts = [json.loads(line)["act"] for line in typed("archive.log", "--school=13", "--json").out.splitlines()]
     assert acts[-2:] == ["archive", "verify"]
     assert typed("archive.list", "--state=restoring", "--json").out == ""
@@ -228,7 +228,7 @@ REFUSED = (
     (("archive.all", TODAY, "--exclude-customers=999"), "There is no customer 999."),
     (("restore.school", "13"), "School 13 is not archived."),
     (("restore.school", "13", "--year=1999"), "School 13 is not archived for 1999."),
-    (("restore.school", "13", "--only-classroom=all"), "classroom: expected an id (a positive whole number)"),
+    (("restore.school", "13", "--only-classroom=all"), "--only-classroom: expected an id (a positive whole number)"),
     (("restore.customer", "1234"), "No school of customer 1234 is archived."),
     (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
     (("archive.rewrap", "13"), "School 13 is not archived."),
@@ -238,7 +238,7 @@ REFUSED = (
         ("restore.school", "13", "--identity=/no/such/file"),
         "Reading /no/such/file failed: No such file or directory.",
     ),
-    (("archive.estimate", "--top=0"), "top: expected an id (a positive whole number), got '0'."),
+    (("archive.estimate", "--top=0"), "--top: expected a positive whole number, got '0'."),
     (("archive.show", "13"), "School 13 is not archived."),
     (("archive.cat", "13", "students"), "School 13 is not archived."),
     (("archive.query", "13", "SELECT 1"), "School 13 is not archived."),

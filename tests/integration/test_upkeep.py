@@ -135,7 +135,7 @@ def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: Wo
     said = inv("databases.drop-strays", "--database=shard_3", *NOW)
 
     assert "reports_in_emails: 4 rows" in said.out
-    assert "1 rows were written since" in said.out
+    assert "1 row was written since" in said.out
     assert "FAILED" not in said.out
     kept = {"reports_in_emails", "emailed_rollup_reports", "rollup_reports"}
     assert relations(world, "shard_3", "r") & STRAYS == kept

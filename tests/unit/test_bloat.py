@@ -93,7 +93,7 @@ BIG = found(20 * MB, 180 * MB)
         (Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
         (
             Outcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
-            "NO ROOM, it needs 24 MB of free disk, and 9 bytes are free",
+            "NO ROOM, it needs 24 MB of free disk, and 9 B are free",
         ),
         (Outcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
         (Outcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),

@@ -152,8 +152,6 @@ def test_a_move_and_what_is_left_of_it_are_told() -> None:
 
     told = moving.moved_line("school", Outcome(tenant_id=13, seconds=0.5, move=done))
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
-    assert moving.moved_summary("school", course, []) == (
-        "Nothing to do: no school on shard_2 is to be moved to shard_1."
-    )
+    assert moving.moved_summary("school", course, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
     [left] = moving.half_moved_lines("school", [replace(done, state=State.LOADING)])
     assert left == "school 13 is half moved (loading); to end that: inv shards.merge --from=shard_2 --into=shard_1"

@@ -138,7 +138,7 @@ def test_a_wrong_reading_is_said_in_its_sentence(
             FAILS,
             "2.0 GB free on /data, needed",
         ),
-        ("/dev/sda 99 9 -5 101% /", FAILS, "0 bytes free on /"),
+        ("/dev/sda 99 9 -5 101% /", FAILS, "0 B free on /"),
         ("df: /data: no such directory", UNSEEN, "df exited 1"),
     ],
 )
