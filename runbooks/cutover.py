@@ -80,9 +80,10 @@ EVERY = tuple(dict.fromkeys(build for builds in CHECKLISTS.values() for build in
 TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
 HELP = {
     **alone.HELP,
-    "checklist": f"{' or '.join(CHECKLISTS)}; {DEFAULT} if left out, and of a night that has begun its own",
+    "checklist": f"{' or '.join(CHECKLISTS)}; {DEFAULT} if left out",
     "dry-run": "show every host, command and proof; look at nothing and do nothing",
 }
+BEGUN = {**HELP, "checklist": f"{' or '.join(CHECKLISTS)}; the night's own if left out, {DEFAULT} before it began"}
 
 
 @task(help=HELP)
@@ -121,7 +122,7 @@ def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = 
     say(redactor_for(environment).clean(rendered(plan_of(environment, day, checklist))))
 
 
-@task(help={**HELP, "follow": "show it again whenever something happens, until the run ends or Ctrl-C"})
+@task(help={**BEGUN, "follow": "show it again whenever something happens, until the run ends or Ctrl-C"})
 def status(context: Context, date: str = "", follow: bool = False, checklist: str = "", env: str = "") -> None:
     """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
@@ -130,7 +131,7 @@ def status(context: Context, date: str = "", follow: bool = False, checklist: st
     show(environment, plan_at(environment, day, checklist))
 
 
-@task(help={**HELP, "to": "the folder it is written into; the night's own, beside its journal, if left out"})
+@task(help={**BEGUN, "to": "the folder it is written into; the night's own, beside its journal, if left out"})
 def report(context: Context, date: str = "", to: str = "", checklist: str = "", env: str = "") -> None:
     """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     day = parse_date(date)
@@ -138,7 +139,7 @@ def report(context: Context, date: str = "", to: str = "", checklist: str = "", 
     watching.write_report(environment, plan_at(environment, day, checklist), to)
 
 
-@task(help={**HELP, "take-over": TAKE_OVER})
+@task(help={**BEGUN, "take-over": TAKE_OVER})
 def resume(
     context: Context,
     date: str = "",
@@ -153,7 +154,7 @@ def resume(
     night.resume(environment, plan_at(environment, day, checklist), night.cast(environment), take_over=take_over)
 
 
-@task(help={**HELP, "take-over": TAKE_OVER})
+@task(help={**BEGUN, "take-over": TAKE_OVER})
 def pay(
     context: Context,
     date: str = "",
@@ -171,7 +172,7 @@ def pay(
 
 @task(
     help={
-        **HELP,
+        **BEGUN,
         "stop": "stop what still runs, once the date is typed; without it that is only shown",
         "take-over": TAKE_OVER,
     }
@@ -192,7 +193,7 @@ def abort(
     abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
 
 
-@task(help=HELP)
+@task(help=BEGUN)
 def approve(context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False) -> None:
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
