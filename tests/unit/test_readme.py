@@ -52,10 +52,24 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(ExitCode)
 
 
-def test_every_folder_of_the_layout_is_there() -> None:
+def test_every_folder_of_the_layout_is_there_and_each_room_is_named() -> None:
     layout = README.split("## Layout")[1].split("##")[0]
 
     for path in re.findall(r"^\| `([^`]+)`", layout, re.MULTILINE):
         assert (ROOT / path).exists(), path
+    tops = {path.parent for path in ROOT.glob("[!.]*/*.py")}
+    rooms = {path.parent for top in ("runbooks", "archiver") for path in ROOT.glob(f"{top}/*/*.py")}
+    assert {room for room in tops | rooms if f"| `{room.relative_to(ROOT)}/` |" not in layout} == set()
+
+
+def test_links_lead_to_files() -> None:
     for link in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_the_glossary_is_in_order_and_has_each_word_once() -> None:
+    lines = re.findall(r"^\| (.+?) \|", README.split("## Glossary")[1], re.MULTILINE)[1:]
+
+    assert lines == sorted(lines)
+    words = [word for line in lines for word in line.split(", ")]
+    assert len(words) == len(set(words))
