@@ -43,6 +43,18 @@ class SystemClock:
         self._interrupted.set()
 
 
+class ImaginedClock(SystemClock):
+    """The time of a dry run: as if whatever it shows had taken as long as it is estimated to."""
+
+    def __init__(self, shown: Callable[[], timedelta]) -> None:
+        super().__init__()
+        self._shown = shown
+
+    def now(self) -> datetime:
+        """The moment, in UTC, at which it would be done."""
+        return super().now() + self._shown()
+
+
 def proven(verdict: Verdict) -> bool:
     """Whether there is nothing left to wait for."""
     return verdict.holds

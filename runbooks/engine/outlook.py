@@ -41,6 +41,13 @@ class Outlook:
         return tuple(_warnings(self))
 
 
+def by_estimate(plan: Plan, events: tuple[Event, ...]) -> timedelta:
+    """What the steps that are over take by their estimates."""
+    history = read_history(events)
+    over = (step for step in plan.steps if all(history.past(step.key, t.host).outcome in SETTLED for t in step.tasks))
+    return sum((step.estimate for step in over if step.estimate), timedelta())
+
+
 def outlook(plan: Plan, events: tuple[Event, ...], now: datetime) -> Outlook | None:
     """The clock of a night at a moment; none before it began."""
     history = read_history(events)

@@ -11,7 +11,7 @@ from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks.engine import preflight
 from runbooks.engine.approval import ShelfApprovals, put_approval, requested
-from runbooks.engine.clock import SystemClock
+from runbooks.engine.clock import ImaginedClock, SystemClock
 from runbooks.engine.console import DRY, Console
 from runbooks.engine.estimates import estimated, last_time
 from runbooks.engine.heralds import Called
@@ -19,6 +19,7 @@ from runbooks.engine.history import Facts, History, read_history
 from runbooks.engine.interrupt import twice_leaves
 from runbooks.engine.journal import Journal
 from runbooks.engine.lock import claimed, held
+from runbooks.engine.outlook import by_estimate
 from runbooks.engine.person import Imagined, Nobody, Operator
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Person
@@ -99,7 +100,7 @@ def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> Non
 
 def run_dry(environment: Environment, plan: Plan) -> None:
     """The night by the same runner, in a world without transport; writes no file."""
-    clock = SystemClock()
+    clock = ImaginedClock(lambda: by_estimate(plan, journal.events))
     console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
     imagined = Imagined(console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 from dataclasses import dataclass, replace
@@ -48,6 +49,19 @@ def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
     monkeypatch.setattr(logbook, "ROOT", tmp_path)
     return tmp_path
+
+
+def test_the_clock_goes_on_by_the_estimates_and_the_end_stays_where_it_is(
+    sealed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cutover.run(Context(), date="2014-08-15", dry_run=True)
+
+    shown = capsys.readouterr().out
+    assert re.search(r"2/16 .* 2:00\n", shown)
+    ends = re.findall(r"elapsed · done about (\d\d):(\d\d)", shown)
+    minutes = [60 * int(hours) + int(minutes) for hours, minutes in ends]
+    assert len(ends) == 15
+    assert (minutes[-1] - minutes[0]) % (24 * 60) <= 1
 
 
 def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
