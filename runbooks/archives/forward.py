@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archiver import encryption
 from archiver.who import operator
-from errors import CutoverError, ExitCode
+from errors import CutoverError, ExitCode, UnknownError
 from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
 from runbooks.engine.actions import DetachedJob
@@ -17,6 +17,7 @@ from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import say
 from runbooks.engine.fleet import Fleet
 from runbooks.engine.jobs import RemoteJobs
+from runbooks.engine.world import JobLost
 from runbooks.tool import tool_command
 
 LONGEST = timedelta(days=3)
@@ -52,7 +53,7 @@ def own_name(environment: Environment) -> str:
 def forward(environment: Environment, task: str, *words: str, **options: str | bool) -> int:
     """Runs a task of this tool on the debug host, detached from the link, and shows its lines; its exit code.
 
-    Raises UnknownError where its end was not seen, and LeftThere at Ctrl-C: it goes on there.
+    Raises UnknownError where its end was not seen, and LeftThere at Ctrl-C, which it outlives.
     """
     refuse_if_down(environment)
     encryption.refuse_as_word(options.get("identity", ""))
@@ -66,6 +67,8 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
         job = DetachedJob(host=host.name, command=command, timeout=LONGEST)
         jobs = RemoteJobs(fleet, SystemClock(), silence=LONGEST)  # nothing could attach to it again
         return jobs.run(job, name, say).code
+    except JobLost as error:
+        raise UnknownError(str(error), hint="What it did is settled by the same command again.") from None
     except KeyboardInterrupt:
         raise LeftThere(f"Interrupted here, which does not stop {task} on {host.name}.", hint=followed(name)) from None
     finally:

@@ -6,11 +6,24 @@ from collections.abc import Callable
 
 import pytest
 
-from errors import ExitCode
+from errors import ExitCode, UnknownError
 from inventory.load import load
 from runbooks.archives import forward as there
 from runbooks.engine.actions import DetachedJob, Reading
 from runbooks.engine.jobs import RemoteJobs
+from runbooks.engine.world import JobLost
+
+
+def test_who_waits_for_work_that_is_gone_is_told_how_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
+        raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
+
+    monkeypatch.setattr(RemoteJobs, "run", gone)
+
+    with pytest.raises(UnknownError, match=r"on debug is gone") as left:
+        there.forward(load("staging"), "shards.merge")
+
+    assert left.value.hint == "What it did is settled by the same command again."
 
 
 def test_ctrl_c_says_that_the_work_on_the_debug_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
