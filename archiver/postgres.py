@@ -117,7 +117,7 @@ def connect(connection: Mapping[str, str], *, name: str) -> Session:
         link = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name[:63])
     except psycopg2.Error as error:
         reason = " ".join(str(error).split())
-        raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint="Is the server up?") from None
+        raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint=_way_in(reason)) from None
     link.autocommit = True
     session = Session(link, where)
     pins = {**SETTINGS, **_SESSION}
@@ -301,4 +301,13 @@ def _exact_number(value: str | bytes | None, cursor: object) -> object:
 
 def _where(connection: Mapping[str, str]) -> str:
     server = connection.get("service") or f"{connection.get('host', 'localhost')}:{connection.get('port', 5432)}"
-    return f"{connection.get('dbname', '')}@{server}"
+    return f"{connection['dbname']}@{server}" if "dbname" in connection else server
+
+
+def _way_in(reason: str) -> str:
+    """What to look at, by libpq's words for why it can't connect."""
+    if "definition of service" in reason:
+        return "~/.pg_service.conf on this machine must have it."
+    if "password" in reason:
+        return "~/.pgpass on this machine must have it, for this server, database and user."
+    return "Is the server up?"

@@ -233,7 +233,8 @@ def _load_known_hosts(client: Any, path: Path) -> None:
     try:
         client.load_system_host_keys(str(path))
     except OSError as error:
-        raise UsageError(f"Reading the host keys in {path} failed: {error.strerror}.") from error
+        hint = "The inventory's ssh/known_hosts names the file; unknown hosts are refused."
+        raise UsageError(f"Reading the host keys in {path} failed: {error.strerror}.", hint=hint) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,23 @@
+"""A database that can't be reached is told with what to look at."""
+
+from __future__ import annotations
+
+import pytest
+
+from archiver.postgres import DatabaseError, connect
+
+
+def test_a_service_that_nobody_defined_is_looked_for_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVICEFILE", "/dev/null")
+
+    with pytest.raises(DatabaseError, match="Connecting to no-such-service failed: definition of service") as failed:
+        connect({"service": "no-such-service"}, name="test")
+
+    assert failed.value.hint == "~/.pg_service.conf on this machine must have it."
+
+
+def test_a_server_that_does_not_answer_may_be_down() -> None:
+    with pytest.raises(DatabaseError, match="Connecting to shop@/nowhere:5432 failed") as failed:
+        connect({"host": "/nowhere", "dbname": "shop"}, name="test")
+
+    assert failed.value.hint == "Is the server up?"
