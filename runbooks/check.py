@@ -40,6 +40,8 @@ def lines(found: Sequence[Finding]) -> Iterator[str]:
         line = f"{finding.database} {finding.table.table}: {finding.rows:,} {finding.what}: "
         line += ", ".join(finding.examples) + more
         yield line + (f"; REFUSED: {finding.refused}" if finding.refused else "")
+    if found and not refused(found):
+        yield "The archiver refuses none of these rows."
 
 
 namespace = Collection("check", integrity)

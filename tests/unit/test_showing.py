@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
+from archiver.catalog import TableName
+from archiver.integrity.finding import Finding, Kind
 from archiver.kept import Kept
 from archiver.notes import Entry
+from runbooks import check
 from runbooks.archives import showing
 
 
@@ -37,3 +42,20 @@ def test_rows_that_stayed_live_are_listed_by_their_keys_and_many_are_cut_short()
     assert line.startswith("  master.users: 1, 2, 3, ")
     assert line.endswith(" 20 and 10 more (--json has all)")
     assert list(showing.kept_lines([])) == []
+
+
+@pytest.mark.parametrize(
+    ("refused", "last"), [("", "The archiver refuses none of these rows."), ("why", "; REFUSED: why")]
+)
+def test_a_check_of_integrity_ends_with_whether_the_archiver_refuses_rows(refused: str, last: str) -> None:
+    one = Finding(
+        kind=Kind.DANGLING,
+        database="master",
+        table=TableName("master", "taggings"),
+        what="whose school is gone",
+        rows=1,
+        examples=("48",),
+        refused=refused,
+    )
+
+    assert list(check.lines([one]))[-1].endswith(last)
