@@ -109,7 +109,7 @@ def _restore(
     site = archiver.place.site(ends_in(record.shard, hops))
     try:
         if archiver.model.catalog.activity:
-            settle_tenant(Rules(model=archiver.model), site, record.tenant_id)
+            settle_tenant(archiver.place, Rules(model=archiver.model), record.tenant_id)
         path = fetch(archiver.bucket, record, work)
         with opened(path, archiver.keys) as whole:
             belongs_to(whole, record.tenant_id, record.year)
@@ -255,9 +255,11 @@ def _neighbours(site: Site, model: Model, record: Record, only: Part | None) -> 
 def _load_shard(
     incoming: Incoming, coming: Sequence[Coming], shard: Session, record: Record, live: Neighbours, act: str
 ) -> dict[str, Loaded]:
+    """Each archive that an earlier run loaded has its marker; one that the run did not know of has none."""
     marker = notes.marked(shard, record, act)
-    if marker is not None:
-        return {name: Loaded(**counts) for name, counts in marker.items()}
-    loaded = activity.added(load_database(incoming, SHARD, live), activity.load(coming))
-    notes.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
-    return loaded
+    if marker is None:
+        loaded = load_database(incoming, SHARD, live)
+        notes.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
+    else:
+        loaded = {name: Loaded(**counts) for name, counts in marker.items()}
+    return activity.added(loaded, activity.load(coming))

@@ -43,9 +43,10 @@ def _of_gone(site: Site, rules: Rules, link: Link) -> Composable:
 
 
 def _refuse_half_way(site: Site, noun: str) -> None:
-    for record in records.read_if_any(site.master, shard=site.shard, state=State.RESTORING):
+    # On whichever shard: since a merge that is not the one its record names.
+    for record in records.read_if_any(site.master, state=State.RESTORING):
         raise RefusedError(
-            f"{noun.capitalize()} {record.tenant_id} is half restored on {site.shard}: rows of no {noun} stay there.",
+            f"{noun.capitalize()} {record.tenant_id} is half restored: rows of no {noun} stay on {site.shard}.",
             hint=f"End that first: inv restore.{noun} {record.tenant_id}",
         )
     half_moved = moves.half_moved(site.master)

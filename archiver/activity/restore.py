@@ -66,7 +66,7 @@ def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard:
             site = archiver.place.site(shard)
             _refuse_if_away(kind, site, month, tenant_id)
             if not pretend:
-                settle_tenant(kind, site, tenant_id)
+                settle_tenant(archiver.place, kind, tenant_id)
             tables = _restore(archiver, kind, site, _wanted(archiver, shard, month, tenant_id), work, pretend=pretend)
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:

@@ -22,7 +22,10 @@ def settle(place: Workplace, rules: Rules, site: Site) -> None:
         months.archived(site.master, month)
 
 
-def settle_tenant(rules: Rules, site: Site, tenant_id: int) -> None:
-    """The same of one tenant alone, which the caller keeps everybody else off."""
-    for one in slices.cut_off(site.master, tenant_id, site.shard):
-        close(site, rules, one)
+def settle_tenant(place: Workplace, rules: Rules, tenant_id: int) -> None:
+    """The same of one tenant alone, which the caller keeps everybody else off.
+
+    On every shard: the one from which its rows went may be merged into another one since.
+    """
+    for one in slices.cut_off(place.master, tenant_id):
+        close(place.site(one.month.shard), rules, one)

@@ -149,10 +149,10 @@ def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
     return read(session, "s.tenant_id = %s AND s.went IS NOT NULL", (tenant_id,))
 
 
-def cut_off(session: Session, tenant_id: int, shard: str) -> tuple[Slice, ...]:
+def cut_off(session: Session, tenant_id: int) -> tuple[Slice, ...]:
     """A tenant's slices of which rows may have gone, and nobody wrote which."""
-    condition = "s.tenant_id = %s AND s.went IS NULL AND m.shard = %s AND m.state = %s"
-    return read(session, condition, (tenant_id, shard, State.DELETING.value))
+    condition = "s.tenant_id = %s AND s.went IS NULL AND m.state = %s"
+    return read(session, condition, (tenant_id, State.DELETING.value))
 
 
 def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:

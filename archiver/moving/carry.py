@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from archiver import records
 from archiver.activity.rules import Rules
-from archiver.activity.settle import settle_tenant
+from archiver.activity.settle import settle, settle_tenant
 from archiver.archive import Archiver
 from archiver.coverage import completeness
 from archiver.fence import fenced
@@ -19,9 +19,9 @@ from archiver.locks import Lock, held
 from archiver.moving import moves
 from archiver.moving.move import move
 from archiver.moving.moves import Course, Move, State
-from archiver.moving.reserve import reserved
+from archiver.moving.reserve import covered, reserved
 from archiver.moving.settle import end, withdraw
-from archiver.moving.whereabouts import Hop, regions, whereabouts
+from archiver.moving.whereabouts import Hop, whereabouts
 from archiver.tenants import Exclude, Tenant, all_but, of_ids
 from archiver.workplace import Workplace
 from errors import CutoverError, RefusedError, UsageError
@@ -57,7 +57,7 @@ def carry(
         _refuse_live(archiver, kept_off)
     completeness.prove(place)
     with held([Lock(place.master, _ALONE)]):
-        _begin(place, course)
+        _begin(archiver, course)
         outcomes = []
         for tenant in chosen(place, course):
             outcomes.append(_attempt(archiver, tenant, course, year, kept_off))
@@ -100,14 +100,20 @@ def refuse_words(course: Course, shards: Collection[str]) -> None:
         raise UsageError(f"--into: expected another shard than --from, got {course.target!r} twice.")
 
 
-def _begin(place: Workplace, course: Course) -> None:
+def _begin(archiver: Archiver, course: Course) -> None:
     """While nobody else is at work: archives of a shard that is merged come back into the other one from now on, those
-    of one that is split off into itself again."""
+    of one that is split off into itself again.
+
+    Past months that were cut off there end first: their markers lie on a shard that may be given up when it is empty.
+    """
+    place = archiver.place
     with place.alone():
         _refuse_half_way(place)
+        if archiver.model.catalog.activity:
+            settle(place, Rules(model=archiver.model), place.site(course.source))
         _refuse_merged(place, course)
         if course.verb == MERGE:
-            if not regions(place.master, course.source, course.target):
+            if not covered(place, course):
                 reserved(place, course)
             place.master.execute(_ALIAS, (course.source, course.target), doing="writing the alias")
         else:
@@ -172,7 +178,7 @@ def _settled(archiver: Archiver, tenant: Tenant, course: Course) -> Move | None:
     A past month that was cut off ends first, while its markers are on the tenant's shard.
     """
     if archiver.model.catalog.activity:
-        settle_tenant(Rules(model=archiver.model), archiver.place.site(course.source), tenant.id)
+        settle_tenant(archiver.place, Rules(model=archiver.model), tenant.id)
     for left in moves.unfinished(archiver.place.master, [tenant.id]):
         if left.half_way and left.course != course:
             moves.refuse_half_moved(archiver.place.master, archiver.model.tenant.noun, [tenant.id])

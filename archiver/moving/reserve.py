@@ -41,6 +41,12 @@ def reserved(place: Workplace, course: Course, highest: int = 0) -> Offsets:
     return tuple(sorted({*known, *new}))
 
 
+def covered(place: Workplace, course: Course) -> bool:
+    """Whether each id that the source gave out has its place in the target: archives come back there by these alone."""
+    known = regions(place.master, course.source, course.target)
+    return bool(known) and not gaps(known, _top(place, course.source))
+
+
 def uncovered(one: Half, rows: Selection, offsets: Offsets) -> int:
     """The highest number among a tenant's ids that no region holds; 0 where there is none."""
     schema, found = one.site.schemas[SHARD], [0]

@@ -110,6 +110,28 @@ def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_
     same_rows(before, oracle.snapshot(few.dsns))
 
 
+def test_an_archive_with_ids_from_after_a_split_comes_back_from_the_next_merge(few: World) -> None:
+    few.carry("merge", "shard_2", "shard_1")
+    few.carry("split", "shard_1", "shard_2")
+    [[upto, plus]] = _rows(few, "master", "SELECT upto, plus FROM archiver.regions")
+    taken = plus + max(_ids(few, "shard_2", "enrollments"))  # what another school's row is called after a merge
+    assert taken > upto
+    with sql(few, "shard_2") as cursor:
+        cursor.execute(
+            "INSERT INTO enrollments (id, classroom_id, created_at, updated_at) VALUES (%s, %s, now(), now())",
+            (taken, _classroom(few, 9)),
+        )
+        cursor.execute("SELECT setval('enrollments_id_seq', %s)", (taken,))
+    before = oracle.snapshot(few.dsns)
+    few.archive(9)
+    few.carry("merge", "shard_2", "shard_1")
+
+    few.restore(9)
+
+    few.carry("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
 def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(9)

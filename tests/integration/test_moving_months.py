@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from archiver.activity import months, reclaim
 from archiver.moving import move, moves
+from archiver.postgres import Session
 from errors import CutoverError, RefusedError
 from inventory.model import Fence
 from tests import oracle, oracle_moved
@@ -80,6 +83,59 @@ def test_a_half_moved_schools_months_wait_until_the_move_has_ended(few: World, m
 
 def broken(*words: object) -> None:
     raise CutoverError("cut off here")
+
+
+def test_a_school_half_restored_where_its_shard_lies_keeps_its_rows_from_the_monthly_run(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    few.archive(MOVING)
+    few.carry("merge", "shard_2", "shard_1")
+    with killed_at(f"restoring school {MOVING} in master"):
+        few.restore(MOVING)
+
+    with pytest.raises(RefusedError, match=f"School {MOVING} is half restored: rows of no school stay on shard_1"):
+        archive_months(few, DAY)
+    few.restore(MOVING)
+
+    restore_months(few, MONTH)  # of the others, whose turn had come
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
+
+
+def test_a_month_cut_off_before_a_merge_ends_with_it(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = oracle.snapshot(few.dsns)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(reclaim, "close", killed)
+        archive_months(few, DAY)  # shard_1 is the first
+    assert went(before, oracle.snapshot(few.dsns), "shard_1")
+    few.archive(5)
+    few.carry("merge", "shard_1", "shard_4")
+    with few.archiver() as archiver:
+        assert months.unfinished(archiver.place.master, "shard_1") == ()
+
+    few.restore(5)
+
+    same_rows(oracle_moved.after_merging(few, before, "shard_1", "shard_4"), oracle.snapshot(few.dsns))
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def killed(*words: object) -> None:
+    raise Killed
+
+
+@contextmanager
+def killed_at(doing: str) -> Iterator[None]:
+    """Kills the process before that COMMIT."""
+    commit = Session.commit
+
+    def until(session: Session, *, doing: str) -> None:
+        return killed() if doing == fatal else commit(session, doing=doing)
+
+    fatal = doing
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Session, "commit", until)
+        yield
 
 
 def went(before: Snapshot, after: Snapshot, database: str) -> bool:
