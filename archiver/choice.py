@@ -6,9 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from archiver import index, records, tenants
+from archiver.activity import months
+from archiver.activity.months import Month
 from archiver.catalog import MASTER
 from archiver.coverage.words import singular
 from archiver.moving import moves
+from archiver.purging import record as purging
+from archiver.purging.record import Purge
 from archiver.records import Record, State
 from archiver.tenants import Exclude, Tenant
 from archiver.workplace import Workplace
@@ -80,11 +84,16 @@ def night_to_restore(place: Workplace, year: int, night: date) -> tuple[Record, 
     return found
 
 
-def all_to_rewrap(place: Workplace, year: int | None) -> tuple[Record, ...]:
-    """Every record, of one year or of all, whose archive somebody may need to open again."""
-    return tuple(
+def all_to_rewrap(place: Workplace, year: int | None) -> tuple[Record | Month | Purge, ...]:
+    """Every record, of one year or of all, whose archive somebody may need to open again: tenants', past months' and
+    purges'."""
+    of_tenants = [
         record for record in records.read_if_any(place.master, year) if record.state in (*BACK, State.DELETING)
-    )
+    ]
+    of_months = [month for month in months.every(place.master) if month.state in (State.DELETING, State.ARCHIVED)]
+    of_purges = [purge for purge in purging.every(place.master) if purge.state is purging.State.PURGED]
+    rest: tuple[Month | Purge, ...] = (*of_months, *of_purges)
+    return (*of_tenants, *(one for one in rest if year in (None, one.year)))
 
 
 def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:

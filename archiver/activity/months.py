@@ -74,6 +74,12 @@ def archived(session: Session, month: Month) -> None:
         forget_empty(session, month)
 
 
+def rewrapped(session: Session, month: Month) -> Month:
+    """Writes that the object, its slices encrypted to other keys, lies where this record says, with its digests."""
+    columns = {name: getattr(month, name) for name in ("location", "size", "md5", "sha256")}
+    return advance(session, month, month.state, **columns, recipients=list(month.recipients))
+
+
 def forget_empty(session: Session, month: Month) -> None:
     """Takes the record of an archive away of which no slice is left."""
     session.execute(
@@ -94,9 +100,9 @@ def of_shard(session: Session, shard: str) -> tuple[Month, ...]:
     return read(session, "shard = %s", (shard,)) if own_tables.ready(session) else ()
 
 
-def locations(session: Session) -> set[str]:
-    """Where the archives lie; none where nothing was ever archived."""
-    return {month.location for month in read(session, "true", ())} if own_tables.ready(session) else set()
+def every(session: Session) -> tuple[Month, ...]:
+    """All archives; none where nothing was ever archived."""
+    return read(session, "true", ()) if own_tables.ready(session) else ()
 
 
 def advance(session: Session, month: Month, state: State, **columns: object) -> Month:

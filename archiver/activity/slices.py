@@ -102,6 +102,15 @@ def went(session: Session, one: Slice, rows: Mapping[str, int], stayed: Mapping[
     return read(session, "s.month_id = %s AND s.tenant_id = %s", (one.id, one.tenant_id))[0]
 
 
+def rewrapped(session: Session, one: Slice) -> None:
+    """Writes where in its archive's new object a slice lies; belongs into the transaction of the month's record."""
+    session.execute(
+        "UPDATE archiver.month_slices SET start = %s, size = %s, sha256 = %s WHERE month_id = %s AND tenant_id = %s",
+        (one.start, one.size, one.sha256, one.id, one.tenant_id),
+        doing="writing where a month's slice lies",
+    )
+
+
 def give_up(session: Session, one: Slice) -> None:
     """Takes a slice out of the record, and the record with the last of them: its rows are live."""
     session.execute(
@@ -125,6 +134,11 @@ def counted(session: Session) -> tuple[Counted, ...]:
         for month in months.read(session, "true", ())
         if (own := by_month.get(month.id, []))
     )
+
+
+def of_archive(session: Session, month: Month) -> tuple[Slice, ...]:
+    """All slices that are still in one archive."""
+    return read(session, "s.month_id = %s", (month.id,))
 
 
 def pending(session: Session, month: Month) -> tuple[Slice, ...]:

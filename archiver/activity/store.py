@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from archiver import bundle, layout, ustar
 from archiver.activity.extract import Extract
@@ -58,7 +58,19 @@ def pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
     return Packed(extract=extract, path=path, digests=file_digests(path))
 
 
-def join(packed: Sequence[Packed], path: Path, readme: str) -> list[int]:
+class Member(Protocol):
+    """What a tar takes in."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def digests(self) -> Digests:
+        """What its bytes come to."""
+
+
+def join(packed: Sequence[Member], path: Path, readme: str) -> list[int]:
     """Writes the archives as members of a plain tar; where each begins in it, in bytes."""
     starts = []
     with path.open("wb") as out:

@@ -19,6 +19,6 @@ def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
         there = sorted(bucket.objects(), key=lambda stored: stored.location)
         named = {record.location for record in records.read_if_any(place.master)}
         named |= {move.location for move in moves.unfinished(place.master)}
-        named |= months.locations(place.master)
+        named |= {month.location for month in months.every(place.master)}
     archives = [stored for stored in there if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import encryption, layout, notes, records
-from archiver.archive import Archiver, fetch, new_location
+from archiver.activity.months import Month
+from archiver.archive import Archiver, new_extraction, new_location
 from archiver.encryption import Keys
 from archiver.folders import work_folder
+from archiver.keeping.rewrap_months import rewrap_month
+from archiver.keeping.sealed import anew
+from archiver.purging import record as purging
+from archiver.purging.record import Purge
 from archiver.records import Record, State
-from archiver.storage import Digests, file_digests
-from errors import CutoverError, DamagedError, RefusedError, UsageError
+from errors import CutoverError, RefusedError, UsageError
+
+Wrapped = Record | Month | Purge  # whose archive somebody may need to open again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewrapped:
     """What became of one archive."""
 
-    record: Record  # as it is now
+    record: Wrapped  # as it is now
     seconds: float
     left: str = ""  # where the earlier object stays; empty where nothing moved
     error: CutoverError | None = None
@@ -29,7 +35,7 @@ class Rewrapped:
 Tell = Callable[[Rewrapped], None]
 
 
-def rewrap(archiver: Archiver, wanted: Sequence[Record], tell: Tell) -> list[Rewrapped]:
+def rewrap(archiver: Archiver, wanted: Sequence[Wrapped], tell: Tell) -> list[Rewrapped]:
     """Encrypts archives to today's recipients; one that fails stays as it is and is reported, the others go on.
 
     Raises UsageError where the inventory has no recipients, or an archive is encrypted and no identity was given.
@@ -39,8 +45,8 @@ def rewrap(archiver: Archiver, wanted: Sequence[Record], tell: Tell) -> list[Rew
         raise UsageError(
             "The inventory has no recipients to encrypt to.", hint="Add them:  store: {recipients: [age1…]}"
         )
-    due = [record.location for record in wanted if not _done(archiver.keys, record)]
-    encryption.refuse_if_closed(due, archiver.keys)
+    due = [record for record in wanted if not _done(archiver.keys, record)]
+    encryption.refuse_if_closed(map(_as_encrypted, due), archiver.keys)
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record))
@@ -48,21 +54,39 @@ def rewrap(archiver: Archiver, wanted: Sequence[Record], tell: Tell) -> list[Rew
     return outcomes
 
 
-def _done(keys: Keys, record: Record) -> bool:
+def _done(keys: Keys, record: Wrapped) -> bool:
     return set(record.recipients) == set(keys.recipients)
 
 
-def _attempt(archiver: Archiver, record: Record) -> Rewrapped:
+def _as_encrypted(record: Wrapped) -> str:
+    """The name by which it can be told whether an identity is wanted: of a month's object each slice is encrypted."""
+    return (
+        f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
+    )
+
+
+def _attempt(archiver: Archiver, record: Wrapped) -> Rewrapped:
     began = time.monotonic()
     try:
-        record = _still_archived(archiver, record)
+        if isinstance(record, Record):
+            record = _still_archived(archiver, record)
         if _done(archiver.keys, record):
             return Rewrapped(record=record, seconds=time.monotonic() - began)
         with work_folder(archiver.work) as work:
-            moved = _move(archiver, record, _rewrap(archiver, record, work))
+            moved = _moved(archiver, record, work)
         return Rewrapped(record=moved, seconds=time.monotonic() - began, left=record.location)
     except CutoverError as error:
         return Rewrapped(record=record, seconds=time.monotonic() - began, error=error)
+
+
+def _moved(archiver: Archiver, record: Wrapped, work: Path) -> Wrapped:
+    match record:
+        case Month():
+            return rewrap_month(archiver, record, work)
+        case Purge():
+            return _purge(archiver, record, work)
+        case Record():
+            return _school(archiver, record, work)
 
 
 def _still_archived(archiver: Archiver, record: Record) -> Record:
@@ -78,28 +102,17 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
     raise RefusedError(f"{who} is not archived for {record.year} any more.")
 
 
-def _rewrap(archiver: Archiver, record: Record, work: Path) -> Record:
-    """Fetch, open, encrypt, store, fetch back and prove; the record as it shall be."""
-    plain = work / layout.tarball(archiver.model.tenant.noun, record.year, record.tenant_id)
-    content = _open(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, plain)
-    path = encryption.encrypt(plain, archiver.keys)
-    digests = file_digests(path)
+def _school(archiver: Archiver, record: Record, work: Path) -> Record:
+    name = layout.tarball(archiver.model.tenant.noun, record.year, record.tenant_id)
     location = new_location(archiver, record.year, record.tenant_id)
-    archiver.bucket.put(archiver.bucket.key(location), path, digests)
-    stored = replace(record, location=location, recipients=archiver.keys.recipients, **asdict(digests))
-    if _open(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys, plain) != content:
-        raise DamagedError(f"{location} does not hold what {record.location} holds. The record stays as it is.")
-    return stored
+    return _move(archiver, record, anew(archiver, record, location, work / name))
 
 
-def _open(path: Path, keys: Keys, target: Path) -> Digests:
-    """Writes the plain tarball of an archive, encrypted or not; what its bytes come to."""
-    if not encryption.is_encrypted(path.name):
-        path.rename(target)
-    else:
-        with target.open("wb") as sink:
-            encryption.decrypt(path, keys, sink)
-    return file_digests(target)
+def _purge(archiver: Archiver, purge: Purge, work: Path) -> Purge:
+    """Moves its record, which tells of it for good."""
+    key = layout.purge_key(purge.year, purge.id, new_extraction(), encrypted=True)
+    stored = anew(archiver, purge, archiver.bucket.location(key), work / "purge.tar.gz")
+    return purging.rewrapped(archiver.place.master, stored)
 
 
 def _move(archiver: Archiver, record: Record, stored: Record) -> Record:

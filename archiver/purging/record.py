@@ -94,6 +94,12 @@ def restored(session: Session, purge: Purge) -> Purge:
     return _advance(session, purge, State.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
 
 
+def rewrapped(session: Session, purge: Purge) -> Purge:
+    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256")}
+    return _advance(session, purge, purge.state, **columns, recipients=list(purge.recipients))
+
+
 def every(session: Session) -> tuple[Purge, ...]:
     """All there ever were, the oldest first; none where nothing was ever archived."""
     return _read(session, "true", ()) if ready(session) else ()

@@ -10,9 +10,9 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver
+from archiver.keeping.rewrap import Wrapped
 from archiver.keeping.rewrap import rewrap as encrypt_anew
 from archiver.moving.whereabouts import shard_of
-from archiver.records import Record
 from archiver.setup import archiver as open_archiver
 from errors import UsageError
 from runbooks.archives import telling
@@ -22,7 +22,7 @@ from runbooks.front import ENV, load_environment, parse_id, parse_year, task
 
 HELP = {
     "school": "the school's id",
-    "all": "every archive, of all years unless --year says one",
+    "all": "every archive, of all years unless --year says one; also past months' and purges'",
     "year": "only this school year, such as 2013",
     "identity": IDENTITY,
     "env": ENV,
@@ -68,10 +68,10 @@ def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
         _rewrap(archiver, [record])
 
 
-def _rewrap(archiver: Archiver, records: Sequence[Record]) -> None:
+def _rewrap(archiver: Archiver, records: Sequence[Wrapped]) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
     outcomes = encrypt_anew(archiver, records, teller(len(records), partial(telling.rewrapped_line, noun), alone=alone))
-    settle(outcomes, telling.rewrap_summary(noun, outcomes), alone=alone)
+    settle(outcomes, telling.rewrap_summary(outcomes), alone=alone)
 
 
 tasks = (rewrap,)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from archiver.activity.months import Month
 from archiver.archive import Outcome
 from archiver.bulk.watch import Done
 from archiver.catalog import listed
 from archiver.coverage.completeness import Scan
 from archiver.keeping.audit import Audit
-from archiver.keeping.rewrap import Rewrapped
+from archiver.keeping.rewrap import Rewrapped, Wrapped
 from archiver.loading.load import Loaded
 from archiver.mapping.check_stored import Checked
 from archiver.mapping.fit import SHOWN
 from archiver.mapping.schema_mapping import WHOLE
+from archiver.purging.record import Purge
+from archiver.records import Record
 from archiver.restore import Restored
 from runbooks.engine.console import span
 from runbooks.units import many, size
@@ -72,19 +75,29 @@ def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -
 
 def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
     """One archive's encryption, in a line."""
-    record = rewrapped.record
+    record, who = rewrapped.record, _whose(noun, rewrapped.record)
     if rewrapped.error:
-        return failure(f"{noun} {record.tenant_id} of {record.year}", rewrapped.error)
+        return failure(who, rewrapped.error)
     if not rewrapped.left:
-        return f"{noun} {record.tenant_id} of {record.year}: encrypted to these recipients already"
-    line = f"{noun} {record.tenant_id} of {record.year}: encrypted anew, {size(record.size or 0)}, "
+        return f"{who}: encrypted to these recipients already"
+    line = f"{who}: encrypted anew, {size(record.size or 0)}, "
     return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.left}"
 
 
-def rewrap_summary(noun: str, outcomes: Sequence[Rewrapped]) -> str:
+def _whose(noun: str, record: Wrapped) -> str:
+    match record:
+        case Month():
+            return f"activity of {record.month}, {record.shard}"
+        case Purge():
+            return f"purge {record.id} of {record.year}"
+        case Record():
+            return f"{noun} {record.tenant_id} of {record.year}"
+
+
+def rewrap_summary(outcomes: Sequence[Rewrapped]) -> str:
     """What the encryption of several archives came to."""
     if not outcomes:
-        return f"Nothing to do: no {noun} is archived."
+        return "Nothing to do: nothing is archived."
     moved = sum(1 for rewrapped in outcomes if rewrapped.left)
     failed = sum(1 for rewrapped in outcomes if rewrapped.error)
     text = f"{moved} of {many(len(outcomes), 'archive')} encrypted anew, {len(outcomes) - moved - failed} were already"

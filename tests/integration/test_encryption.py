@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from itertools import cycle
 from pathlib import Path
 from random import Random
@@ -19,6 +20,8 @@ from archiver.archive import fetch
 from archiver.catalog import Part
 from archiver.encryption import Keys
 from archiver.keeping import look, proof, rewrap
+from archiver.purging import purge
+from archiver.purging.people import people
 from archiver.reclaiming import reclaim
 from archiver.records import Record, State
 from archiver.storage import Bucket
@@ -26,10 +29,13 @@ from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageErro
 from inventory.model import Depth
 from runbooks.archives import telling
 from tests import oracle
+from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
-from tests.worlds import World, same, sql
+from tests.worlds import World, raise_failure, same, sql
 
 SCHOOL = 13
+MONTHS_DAY = date(2014, 9, 5)  # July and earlier go
+OLD = datetime(2012, 1, 1, tzinfo=UTC)  # who was not seen since
 PLACES = 40
 KILLS = 4
 
@@ -277,10 +283,45 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
     assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
     assert f"the earlier object stays in the store: {plain.location}" in telling.rewrapped_line("school", moved)
     assert telling.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives encrypted anew, 1 were already" in telling.rewrap_summary("school", [moved, again])
+    assert "1 of 2 archives encrypted anew, 1 were already" in telling.rewrap_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
     holding(sealed, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
+
+
+def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
+    world: World, team: Team, other: Team
+) -> None:
+    before, first = oracle.snapshot(world.dsns), encrypting(world, team)
+    archive_months(first, MONTHS_DAY)
+    purged(first)
+    first.archive(SCHOOL)
+    with encrypting(world, other).archiver() as archiver, pytest.raises(UsageError, match="no identity was given"):
+        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None)[1:], raise_failure)
+
+    now = encrypting(world, other)
+    with holding(now, team).archiver() as archiver:
+        found = choice.all_to_rewrap(archiver.place, None)
+        outcomes = rewrap.rewrap(archiver, found, raise_failure)
+        assert all(outcome.left for outcome in outcomes)
+        again = rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+
+    said = [telling.rewrapped_line("school", outcome) for outcome in again]
+    assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
+    assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
+    assert telling.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
+    assert {"rewrap", "rewrap activity"} < {*logged(world)}
+    with holding(now, other).archiver() as archiver:
+        purge.restore(archiver, 1)
+    holding(now, other).restore(SCHOOL)
+    restore_months(holding(now, other), "2014-07")
+    same(before, oracle.snapshot(world.dsns))
+
+
+def purged(world: World) -> None:
+    with world.archiver() as archiver:
+        group = purge.group_of(archiver.place, [one.id for one in people(archiver.place, OLD) if not one.needed_by])
+        purge.purge(archiver, group, OLD, 2013)
 
 
 def test_what_cannot_be_rewrapped_is_said_and_stays(
