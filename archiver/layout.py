@@ -46,8 +46,9 @@ def month_key(month: str, shard: str, extraction: str) -> str:
 
 
 def is_archive(key: str) -> bool:
-    """Whether a key of the store is one that `object_key` or `month_key` makes; schemas and journals lie there too."""
-    return re.fullmatch(r"(\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
+    """Whether a key of the store is one that `object_key`, `month_key` or `purge_key` makes; schemas and journals lie
+    there too."""
+    return re.fullmatch(r"((purges/)?\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
 
 
 def purge_key(year: int, purge: int, extraction: str, *, encrypted: bool) -> str:

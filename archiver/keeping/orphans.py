@@ -5,6 +5,7 @@ from __future__ import annotations
 from archiver import layout, records
 from archiver.activity import months
 from archiver.moving import moves
+from archiver.purging import record as purges
 from archiver.storage import Bucket, Stored
 from archiver.workplace import Workplace
 
@@ -20,5 +21,6 @@ def orphans(bucket: Bucket, place: Workplace) -> tuple[Stored, ...]:
         named = {record.location for record in records.read_if_any(place.master)}
         named |= {move.location for move in moves.unfinished(place.master)}
         named |= {month.location for month in months.every(place.master)}
+        named |= {purge.location for purge in purges.every(place.master)}
     archives = [stored for stored in there if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

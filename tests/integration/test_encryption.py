@@ -20,6 +20,7 @@ from archiver.archive import fetch
 from archiver.catalog import Part
 from archiver.encryption import Keys
 from archiver.keeping import look, proof, rewrap
+from archiver.keeping.orphans import orphans
 from archiver.purging import purge
 from archiver.purging.people import people
 from archiver.reclaiming import reclaim
@@ -305,7 +306,9 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
         outcomes = rewrap.rewrap(archiver, found, raise_failure)
         assert all(outcome.left for outcome in outcomes)
         again = rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+        left = {orphan.location for orphan in orphans(archiver.bucket, archiver.place)}
 
+    assert left == {outcome.left for outcome in outcomes}  # what the old identity opens can be found, and deleted
     said = [telling.rewrapped_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
