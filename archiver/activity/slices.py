@@ -141,6 +141,15 @@ def of_archive(session: Session, month: Month) -> tuple[Slice, ...]:
     return read(session, "s.month_id = %s", (month.id,))
 
 
+def filled(session: Session) -> dict[int, frozenset[str]]:
+    """The members that hold rows, by the number of each archive's record; none where nothing was ever archived."""
+    if not ready(session):
+        return {}
+    query = "SELECT month_id, array_agg(DISTINCT member) FROM archiver.month_slices, jsonb_object_keys(rows) member"
+    rows = session.rows(f"{query} GROUP BY 1", doing="reading what months hold")
+    return {number: frozenset(members) for number, members in rows}
+
+
 def pending(session: Session, month: Month) -> tuple[Slice, ...]:
     """The slices of which nobody wrote what went."""
     return read(session, "s.month_id = %s AND s.went IS NULL", (month.id,))

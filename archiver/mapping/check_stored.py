@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archiver import layout, records
+from archiver.activity import months, slices
+from archiver.activity.extract import NOBODY
+from archiver.activity.months import Month
 from archiver.catalog import MASTER, SHARD, TableName
 from archiver.choice import BACK
 from archiver.mapping import fit
 from archiver.mapping.schema_mapping import SchemaMapping, compare
 from archiver.mapping.stored_schemas import StoredSchemas
-from archiver.moving.whereabouts import shards_of
+from archiver.moving.whereabouts import ends_in, shards_of, whereabouts
 from archiver.records import Record
 from archiver.schema import Schema
 from archiver.workplace import Workplace
@@ -28,56 +31,79 @@ class Kind:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """An archive, and which of its members hold rows."""
+
+    archive: Record | Month
+    filled: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checked:
     """What a look at the archives of one kind came to."""
 
     kind: Kind
     today: str  # fingerprint of the live database
-    archives: tuple[Record, ...]
+    archives: tuple[Record | Month, ...]
     problems: tuple[str, ...] = ()  # what the schemas forbid
     doubts: tuple[str, ...] = ()  # what only the rows can tell, and no migration speaks of
 
 
 def check_stored(place: Workplace, schemas: StoredSchemas, work: Path) -> list[Checked]:
-    """Maps every stored schema that a record names onto the live databases; no archive is fetched."""
+    """Maps every stored schema that a record names, of a tenant or of a month, onto the live databases; no archive is
+    fetched."""
+    found: dict[Kind, list[_Stored]] = {}
+    for kind, stored in (*_of_tenants(place), *_of_months(place)):
+        found.setdefault(kind, []).append(stored)
+    return [_check(place, kind, archives, schemas, work) for kind, archives in found.items()]
+
+
+def _of_tenants(place: Workplace) -> Iterator[tuple[Kind, _Stored]]:
     wanted = [record for record in records.read_if_any(place.master) if record.state in BACK]
-    return [_check(place, kind, archives, schemas, work) for kind, archives in _by_kind(place, wanted).items()]
-
-
-def _by_kind(place: Workplace, archives: Sequence[Record]) -> Mapping[Kind, list[Record]]:
-    found: dict[Kind, list[Record]] = {}
-    shards = shards_of(place, archives)
-    for record in archives:
+    shards = shards_of(place, wanted)
+    for record in wanted:
+        filled = frozenset(name for name, member in record.members.items() if member.rows)
         for database, fingerprint in zip((MASTER, SHARD), record.fingerprint.split("+"), strict=False):
             live = MASTER if database == MASTER else shards[record.id]
-            found.setdefault(Kind(database=database, fingerprint=fingerprint, live=live), []).append(record)
-    return found
+            kind = Kind(database=database, fingerprint=fingerprint, live=live)
+            yield kind, _Stored(archive=record, filled=filled)
 
 
-def _check(place: Workplace, kind: Kind, archives: Sequence[Record], schemas: StoredSchemas, work: Path) -> Checked:
+def _of_months(place: Workplace) -> Iterator[tuple[Kind, _Stored]]:
+    """Past months go where the archives of their shard go."""
+    known, filled = whereabouts(place.master), slices.filled(place.master)
+    for month in months.every(place.master):
+        if month.id in filled:
+            live = ends_in(month.shard, known.hops(NOBODY, month.shard, month.started_at))
+            database = MASTER if live == MASTER else SHARD
+            kind = Kind(database=database, fingerprint=month.fingerprint, live=live)
+            yield kind, _Stored(archive=month, filled=filled[month.id])
+
+
+def _check(place: Workplace, kind: Kind, stored: Sequence[_Stored], schemas: StoredSchemas, work: Path) -> Checked:
+    archives = tuple(one.archive for one in stored)
     if kind.live not in (MASTER, *place.shards):
         gone = f"{kind.live} is not in the inventory any more"
-        return Checked(kind=kind, today="", archives=tuple(archives), problems=(gone,))
+        return Checked(kind=kind, today="", archives=archives, problems=(gone,))
     live = place.schema(kind.live)
-    checked = Checked(kind=kind, today=live.fingerprint, archives=tuple(archives))
+    checked = Checked(kind=kind, today=live.fingerprint, archives=archives)
     if live.fingerprint == kind.fingerprint:
         return checked
     archived = schemas.fetch(kind.fingerprint, work)
     if archived is None:
         gone = f"the store has no {layout.schema_key(kind.fingerprint)}: the archives are from before it was kept"
         return replace(checked, problems=(gone,))
-    mapping = _map(place, kind, archives, archived)
+    mapping = _map(place, kind, stored, archived)
     doubts = [doubt.told() for table in mapping.tables for doubt in table.doubts if not doubt.answered]
     return replace(checked, problems=mapping.problems, doubts=tuple(doubts))
 
 
-def _map(place: Workplace, kind: Kind, archives: Sequence[Record], archived: Schema) -> SchemaMapping:
+def _map(place: Workplace, kind: Kind, stored: Sequence[_Stored], archived: Schema) -> SchemaMapping:
     today = fit.today(place.session(kind.live), place.schema(kind.live))
     chain = fit.migrations_between(place.migrations, kind.database, archived, today.schema)
-    filled = [name for name in archived.tables if _filled(TableName(kind.database, name), archives)]
+    filled = [
+        name
+        for name in archived.tables
+        if any(layout.member(TableName(kind.database, name)) in one.filled for one in stored)
+    ]
     return compare(kind.database, archived, today, chain, filled)
-
-
-def _filled(table: TableName, archives: Iterable[Record]) -> bool:
-    member = layout.member(table)
-    return any(member in record.members and record.members[member].rows for record in archives)

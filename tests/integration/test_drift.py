@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from runbooks.archives.restore_plan import plan_lines
 from runbooks.archives.telling import checked_lines, restored_line
 from tests import drift, oracle
 from tests.drift import DRIFTS
+from tests.months import archive_months
 from tests.worlds import NewWorld, World, same, sql
 
 DATABASES = ("master", "shard_3")  # those in which school 13 lives
@@ -113,6 +115,18 @@ def checked(world: World) -> list[Checked]:
     with world.archiver() as archiver:
         archiver.work.mkdir(exist_ok=True)
         return check_stored(archiver.place, archiver.schemas, archiver.work)
+
+
+def test_past_months_that_do_not_fit_today_are_found_without_being_fetched(new_world: NewWorld) -> None:
+    with new_world(DATABASES) as world:
+        archive_months(world, date(2014, 9, 5))
+        assert next(checked_lines(checked(world))).endswith(", 1 archive into shard_3: OK")
+
+        with sql(world, "shard_3") as cursor:
+            cursor.execute("ALTER TABLE hint_views RENAME hint_id TO hint")
+
+        [one] = checked(world)
+    assert any("hint_views" in problem for problem in one.problems)
 
 
 @pytest.mark.parametrize("kind", DRIFTS)
