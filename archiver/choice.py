@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import chain
 
 from archiver import index, records, tenants
 from archiver.activity import months
@@ -17,6 +18,8 @@ from archiver.records import Record, State
 from archiver.tenants import Exclude, Tenant
 from archiver.workplace import Workplace
 from errors import UsageError
+
+Archived = Record | Month | Purge  # whose archive somebody may need to open again
 
 BACK = (State.ARCHIVED, State.RESTORING)  # what can be restored
 AT_REST = (State.ARCHIVED, State.STORED, State.VERIFIED)  # archived, or left by an extraction that failed
@@ -84,16 +87,21 @@ def night_to_restore(place: Workplace, year: int, night: date) -> tuple[Record, 
     return found
 
 
-def all_to_rewrap(place: Workplace, year: int | None) -> tuple[Record | Month | Purge, ...]:
+def all_to_rewrap(place: Workplace, year: int | None) -> tuple[Archived, ...]:
     """Every record, of one year or of all, whose archive somebody may need to open again: tenants', past months' and
     purges'."""
     of_tenants = [
         record for record in records.read_if_any(place.master, year) if record.state in (*BACK, State.DELETING)
     ]
-    of_months = [month for month in months.every(place.master) if month.state in (State.DELETING, State.ARCHIVED)]
-    of_purges = [purge for purge in purging.every(place.master) if purge.state is purging.State.PURGED]
-    rest: tuple[Month | Purge, ...] = (*of_months, *of_purges)
-    return (*of_tenants, *(one for one in rest if year in (None, one.year)))
+    return (*of_tenants, *_beside(place, year))
+
+
+def _beside(place: Workplace, year: int | None) -> Iterator[Month | Purge]:
+    """Past months' and purges' archives, of one year or of all, that hold rows which are in no other place."""
+    of_months = (month for month in months.every(place.master) if month.state in (State.DELETING, State.ARCHIVED))
+    of_purges = (purge for purge in purging.every(place.master) if purge.state is purging.State.PURGED)
+    rest: Iterator[Month | Purge] = chain(of_months, of_purges)
+    return (one for one in rest if year in (None, one.year))
 
 
 def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:
@@ -107,9 +115,9 @@ def one_to_show(place: Workplace, tenant_id: int, year: int | None) -> Record:
     return found[0]
 
 
-def all_to_prove(place: Workplace, year: int | None) -> tuple[Record, ...]:
-    """Every archive, of one year or of all."""
-    return _only_back(records.read_if_any(place.master, year))
+def all_to_prove(place: Workplace, year: int | None) -> tuple[Archived, ...]:
+    """Every archive, of one year or of all: tenants', past months' and purges'."""
+    return (*_only_back(records.read_if_any(place.master, year)), *_beside(place, year))
 
 
 def one_to_drop(place: Workplace, tenant_id: int, year: int | None) -> Record:

@@ -131,6 +131,7 @@ CREATE TABLE IF NOT EXISTS archiver.months (
     verified_at timestamptz,
     archived_at timestamptz
 );
+ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS proved_at timestamptz;
 CREATE TABLE IF NOT EXISTS archiver.month_slices (
     month_id bigint NOT NULL REFERENCES archiver.months ON DELETE CASCADE,
     tenant_id bigint NOT NULL,
@@ -180,6 +181,7 @@ CREATE TABLE IF NOT EXISTS archiver.purges (
     restored_at timestamptz,
     restored_by text
 );
+ALTER TABLE archiver.purges ADD COLUMN IF NOT EXISTS proved_at timestamptz;
 CREATE TABLE IF NOT EXISTS archiver.moves (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id bigint NOT NULL,

@@ -36,6 +36,7 @@ class Month:
     started_at: datetime
     verified_at: datetime | None
     archived_at: datetime | None
+    proved_at: datetime | None  # when the stored object was last fetched, restored and compared
 
 
 def start(session: Session, span: Span, shard: str, location: str, fingerprint: str, keys: Sequence[str]) -> Month:
@@ -54,7 +55,7 @@ def start(session: Session, span: Span, shard: str, location: str, fingerprint: 
 
 def verified(session: Session, month: Month, seconds: float) -> Month:
     """Writes that the stored object was restored and compared."""
-    return advance(session, month, State.VERIFIED, seconds_to_restore=seconds, verified_at="now")
+    return advance(session, month, State.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now")
 
 
 def deleting(session: Session, month: Month) -> Month:
@@ -72,6 +73,11 @@ def archived(session: Session, month: Month) -> None:
         )
         advance(session, month, State.ARCHIVED, archived_at="now")
         forget_empty(session, month)
+
+
+def proved(session: Session, month: Month) -> None:
+    """Writes that an archive was proved again."""
+    advance(session, month, month.state, proved_at="now")
 
 
 def rewrapped(session: Session, month: Month) -> Month:

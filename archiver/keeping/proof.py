@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver import index, notes, records
+from archiver.activity import months, slices, store
+from archiver.activity.months import Month
+from archiver.activity.rules import rules
 from archiver.archive import Archiver, fetch
 from archiver.bundle import Archive, opened
+from archiver.choice import Archived
 from archiver.encryption import refuse_if_closed
 from archiver.folders import work_folder
+from archiver.keeping.sealed import as_encrypted
 from archiver.postgres import Session
 from archiver.proving.verify import Verified, verify
+from archiver.purging import record as purging
+from archiver.purging.record import Purge
+from archiver.purging.tables import model_of
 from archiver.records import Record
 from errors import CutoverError
 
@@ -22,26 +30,27 @@ from errors import CutoverError
 class Proved:
     """What became of one archive."""
 
-    record: Record
+    record: Archived
     seconds: float
+    rows: int = 0  # in the archive
     error: CutoverError | None = None
 
 
 Tell = Callable[[Proved], None]
 
 
-def longest_unproven(wanted: Iterable[Record], sample: int | None) -> Sequence[Record]:
+def longest_unproven(wanted: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
     """The archives in the order in which they need a proof, the one proved longest ago first; so many, or all."""
     by_proof = sorted(wanted, key=lambda record: record.proved_at or record.started_at)
     return by_proof[:sample]
 
 
-def prove(archiver: Archiver, wanted: Sequence[Record], tell: Tell) -> list[Proved]:
+def prove(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Proved]:
     """Proves each archive anew; one that fails is reported, the others go on. `tell` hears of each as it ends.
 
     Raises UsageError where one is encrypted and no identity was given.
     """
-    refuse_if_closed((record.location for record in wanted), archiver.keys)
+    refuse_if_closed(map(as_encrypted, wanted), archiver.keys)
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record))
@@ -49,24 +58,53 @@ def prove(archiver: Archiver, wanted: Sequence[Record], tell: Tell) -> list[Prov
     return outcomes
 
 
-def _attempt(archiver: Archiver, record: Record) -> Proved:
+def _attempt(archiver: Archiver, record: Archived) -> Proved:
     began = time.monotonic()
     try:
         with work_folder(archiver.work) as work:
-            _prove(archiver, record, work)
-        return Proved(record=record, seconds=time.monotonic() - began)
+            rows = _prove(archiver, record, work)
+        return Proved(record=record, rows=rows, seconds=time.monotonic() - began)
     except CutoverError as error:
         return Proved(record=record, seconds=time.monotonic() - began, error=error)
 
 
-def _prove(archiver: Archiver, record: Record, work: Path) -> None:
-    """Fetches, holds the digests against the record, restores, compares; then writes the date and the log."""
+def _prove(archiver: Archiver, record: Archived, work: Path) -> int:
+    """Fetches, holds the digests against the record, restores, compares; then writes the date. How many rows it has."""
+    match record:
+        case Month():
+            return _prove_month(archiver, record, work)
+        case Purge():
+            return _prove_purge(archiver, record, work)
+        case Record():
+            return _prove_tenant(archiver, record, work)
+
+
+def _prove_tenant(archiver: Archiver, record: Record, work: Path) -> int:
     with opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
         proof = verify(archive, record.tenant_id, record.year, archiver.ground, archiver.model)
         with archiver.place.master.transaction(doing="writing the proof"):
             records.proved(archiver.place.master, record)
             _index(archiver.place.master, record, archive)
             notes.log(archiver.place.master, "verify", record, _details(record, proof))
+        return proof.manifest.rows
+
+
+def _prove_month(archiver: Archiver, month: Month, work: Path) -> int:
+    """Every slice that is still in it."""
+    of_month = slices.of_archive(archiver.place.master, month)
+    with store.opened(store.fetch_all(archiver, month, of_month, work), archiver) as archives:
+        for one, archive in zip(of_month, archives, strict=True):
+            store.belongs_to(archive, one)
+        store.prove(archives, archiver, rules(archiver.model))
+        months.proved(archiver.place.master, month)
+        return sum(archive.manifest.rows for archive in archives)
+
+
+def _prove_purge(archiver: Archiver, purge: Purge, work: Path) -> int:
+    with opened(fetch(archiver.bucket, purge, work), archiver.keys) as archive:
+        proof = verify(archive, purge.id, purge.year, archiver.ground, model_of(archiver.model))
+        purging.proved(archiver.place.master, purge)
+        return proof.manifest.rows
 
 
 def _index(master: Session, record: Record, archive: Archive) -> None:

@@ -10,23 +10,22 @@ from pathlib import Path
 from archiver import encryption, layout, notes, records
 from archiver.activity.months import Month
 from archiver.archive import Archiver, new_extraction, new_location
+from archiver.choice import Archived
 from archiver.encryption import Keys
 from archiver.folders import work_folder
 from archiver.keeping.rewrap_months import rewrap_month
-from archiver.keeping.sealed import anew
+from archiver.keeping.sealed import anew, as_encrypted
 from archiver.purging import record as purging
 from archiver.purging.record import Purge
 from archiver.records import Record, State
 from errors import CutoverError, RefusedError, UsageError
-
-Wrapped = Record | Month | Purge  # whose archive somebody may need to open again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rewrapped:
     """What became of one archive."""
 
-    record: Wrapped  # as it is now
+    record: Archived  # as it is now
     seconds: float
     left: str = ""  # where the earlier object stays; empty where nothing moved
     error: CutoverError | None = None
@@ -35,7 +34,7 @@ class Rewrapped:
 Tell = Callable[[Rewrapped], None]
 
 
-def rewrap(archiver: Archiver, wanted: Sequence[Wrapped], tell: Tell) -> list[Rewrapped]:
+def rewrap(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Rewrapped]:
     """Encrypts archives to today's recipients; one that fails stays as it is and is reported, the others go on.
 
     Raises UsageError where the inventory has no recipients, or an archive is encrypted and no identity was given.
@@ -46,7 +45,7 @@ def rewrap(archiver: Archiver, wanted: Sequence[Wrapped], tell: Tell) -> list[Re
             "The inventory has no recipients to encrypt to.", hint="Add them:  store: {recipients: [age1…]}"
         )
     due = [record for record in wanted if not _done(archiver.keys, record)]
-    encryption.refuse_if_closed(map(_as_encrypted, due), archiver.keys)
+    encryption.refuse_if_closed(map(as_encrypted, due), archiver.keys)
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record))
@@ -54,18 +53,11 @@ def rewrap(archiver: Archiver, wanted: Sequence[Wrapped], tell: Tell) -> list[Re
     return outcomes
 
 
-def _done(keys: Keys, record: Wrapped) -> bool:
+def _done(keys: Keys, record: Archived) -> bool:
     return set(record.recipients) == set(keys.recipients)
 
 
-def _as_encrypted(record: Wrapped) -> str:
-    """The name by which it can be told whether an identity is wanted: of a month's object each slice is encrypted."""
-    return (
-        f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
-    )
-
-
-def _attempt(archiver: Archiver, record: Wrapped) -> Rewrapped:
+def _attempt(archiver: Archiver, record: Archived) -> Rewrapped:
     began = time.monotonic()
     try:
         if isinstance(record, Record):
@@ -79,7 +71,7 @@ def _attempt(archiver: Archiver, record: Wrapped) -> Rewrapped:
         return Rewrapped(record=record, seconds=time.monotonic() - began, error=error)
 
 
-def _moved(archiver: Archiver, record: Wrapped, work: Path) -> Wrapped:
+def _moved(archiver: Archiver, record: Archived, work: Path) -> Archived:
     match record:
         case Month():
             return rewrap_month(archiver, record, work)

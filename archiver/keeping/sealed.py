@@ -6,8 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
-from archiver import encryption
+from archiver import encryption, layout
+from archiver.activity.months import Month
 from archiver.archive import Archiver, fetch
+from archiver.choice import Archived
 from archiver.encryption import Keys
 from archiver.purging.record import Purge
 from archiver.records import Record
@@ -15,6 +17,13 @@ from archiver.storage import Digests, file_digests
 from errors import DamagedError
 
 Tarball = TypeVar("Tarball", Record, Purge)
+
+
+def as_encrypted(record: Archived) -> str:
+    """The name by which it can be told whether an identity is wanted: of a month's object each slice is encrypted."""
+    return (
+        f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
+    )
 
 
 def plain(path: Path, keys: Keys, target: Path) -> Digests:

@@ -49,6 +49,7 @@ class Purge:
     purged_at: datetime | None
     restored_at: datetime | None
     restored_by: str | None
+    proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
 
     @property
     def tarball(self) -> str:
@@ -81,7 +82,7 @@ def stored(session: Session, purge: Purge, location: str, manifest: Manifest, di
 
 def verified(session: Session, purge: Purge) -> Purge:
     """Writes that the stored tarball was restored and compared."""
-    return _advance(session, purge, State.VERIFIED, verified_at="now")
+    return _advance(session, purge, State.VERIFIED, verified_at="now", proved_at="now")
 
 
 def purged(session: Session, purge: Purge) -> Purge:
@@ -92,6 +93,11 @@ def purged(session: Session, purge: Purge) -> Purge:
 def restored(session: Session, purge: Purge) -> Purge:
     """Writes that they are live again; belongs into the transaction that loads them."""
     return _advance(session, purge, State.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
+
+
+def proved(session: Session, purge: Purge) -> None:
+    """Writes that an archive was proved again."""
+    _advance(session, purge, purge.state, proved_at="now")
 
 
 def rewrapped(session: Session, purge: Purge) -> Purge:

@@ -13,6 +13,7 @@ from archiver import choice, encryption
 from archiver.activity import slices
 from archiver.archive import Archiver
 from archiver.bundle import Archive
+from archiver.choice import Archived
 from archiver.keeping import look
 from archiver.keeping.drop import drop as give_up
 from archiver.keeping.drop import refuse_unless_named
@@ -185,7 +186,7 @@ def _asked(record: Record) -> str:
     return console.typed(f"  Type the tarball's name ({record.tarball}) to drop it: ")
 
 
-def _prove(archiver: Archiver, wanted: Sequence[Record], *, alone: bool) -> None:
+def _prove(archiver: Archiver, wanted: Sequence[Archived], *, alone: bool) -> None:
     line = partial(showing.proved_line, archiver.model.tenant.noun)
     outcomes = prove(archiver, wanted, teller(len(wanted), line, alone=alone))
     settle(outcomes, showing.proof_summary(outcomes), alone=alone)

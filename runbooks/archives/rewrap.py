@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 
 from archiver import choice
 from archiver.archive import Archiver
-from archiver.keeping.rewrap import Wrapped
+from archiver.choice import Archived
 from archiver.keeping.rewrap import rewrap as encrypt_anew
 from archiver.moving.whereabouts import shard_of
 from archiver.setup import archiver as open_archiver
@@ -68,7 +68,7 @@ def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
         _rewrap(archiver, [record])
 
 
-def _rewrap(archiver: Archiver, records: Sequence[Wrapped]) -> None:
+def _rewrap(archiver: Archiver, records: Sequence[Archived]) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
     outcomes = encrypt_anew(archiver, records, teller(len(records), partial(telling.rewrapped_line, noun), alone=alone))
     settle(outcomes, telling.rewrap_summary(outcomes), alone=alone)

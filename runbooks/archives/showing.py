@@ -13,7 +13,7 @@ from archiver.notes import Entry
 from archiver.purging.record import Purge
 from archiver.records import Record
 from archiver.storage import Stored
-from runbooks.archives.telling import failure
+from runbooks.archives.telling import failure, whose
 from runbooks.units import many, size
 
 SHOWN = 20  # keys of a table
@@ -107,11 +107,10 @@ def log_line(noun: str, entry: Entry) -> str:
 
 def proved_line(noun: str, proved: Proved) -> str:
     """One archive's proof, in a line."""
-    record = proved.record
+    who = whose(noun, proved.record)
     if proved.error:
-        return failure(f"{noun} {record.tenant_id} of {record.year}", proved.error)
-    what = f"proved, {record.rows:,} rows, {size(record.size or 0)}, {proved.seconds:.1f} s"
-    return f"{noun} {record.tenant_id} of {record.year}: {what}"
+        return failure(who, proved.error)
+    return f"{who}: proved, {proved.rows:,} rows, {size(proved.record.size or 0)}, {proved.seconds:.1f} s"
 
 
 def proof_summary(outcomes: Sequence[Proved]) -> str:

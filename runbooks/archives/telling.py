@@ -9,9 +9,10 @@ from archiver.activity.months import Month
 from archiver.archive import Outcome
 from archiver.bulk.watch import Done
 from archiver.catalog import listed
+from archiver.choice import Archived
 from archiver.coverage.completeness import Scan
 from archiver.keeping.audit import Audit
-from archiver.keeping.rewrap import Rewrapped, Wrapped
+from archiver.keeping.rewrap import Rewrapped
 from archiver.loading.load import Loaded
 from archiver.mapping.check_stored import Checked
 from archiver.mapping.fit import SHOWN
@@ -75,7 +76,7 @@ def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -
 
 def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
     """One archive's encryption, in a line."""
-    record, who = rewrapped.record, _whose(noun, rewrapped.record)
+    record, who = rewrapped.record, whose(noun, rewrapped.record)
     if rewrapped.error:
         return failure(who, rewrapped.error)
     if not rewrapped.left:
@@ -84,7 +85,8 @@ def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
     return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.left}"
 
 
-def _whose(noun: str, record: Wrapped) -> str:
+def whose(noun: str, record: Archived) -> str:
+    """Whose archive it is: school 13 of 2013."""
     match record:
         case Month():
             return f"activity of {record.month}, {record.shard}"

@@ -28,7 +28,7 @@ from archiver.records import Record, State
 from archiver.storage import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.model import Depth
-from runbooks.archives import telling
+from runbooks.archives import showing, telling
 from tests import oracle
 from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
@@ -315,6 +315,11 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
     assert telling.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
+        wanted = proof.longest_unproven(choice.all_to_prove(archiver.place, 2013), None)
+        proved = proof.prove(archiver, wanted, lambda _: None)
+        assert [one.error for one in proved] == [None] * len(outcomes)
+        assert "purge 1 of 2013: proved" in showing.proved_line("school", proved[-2])
+        assert proof.longest_unproven(choice.all_to_prove(archiver.place, None), 1)[0].location == wanted[0].location
         purge.restore(archiver, 1)
     holding(now, other).restore(SCHOOL)
     restore_months(holding(now, other), "2014-07")
