@@ -126,10 +126,16 @@ def _restore(
 
 
 def _months(archiver: Archiver, site: Site, record: Record, only: Part | None) -> tuple[Slice, ...]:
-    """What went of the tenant month by month, the latest first; with a part of it nothing of that comes back."""
+    """What went of the tenant month by month, the latest first, but for what lies below another of its archives; with a
+    part of it nothing of that comes back."""
     if only or not archiver.model.catalog.activity:
         return ()
-    return slices.of_tenant(site.master, record.tenant_id)
+    every = records.of_tenant(site.master, record.tenant_id)
+    return tuple(
+        one
+        for one in slices.of_tenant(site.master, record.tenant_id)
+        if (whole := activity.archived_with(one, every)) is None or whole.id == record.id
+    )
 
 
 def _bring_back(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from archiver import bundle, layout, notes
@@ -23,7 +24,7 @@ from archiver.moving.lying import renumbered
 from archiver.moving.whereabouts import Hops, ends_in, whereabouts
 from archiver.moving.whereabouts import hops_of as record_hops
 from archiver.postgres import Session
-from archiver.records import Record
+from archiver.records import Record, State
 from archiver.workplace import Site, Workplace
 from errors import RefusedError
 from inventory.migrations import Changes
@@ -93,6 +94,14 @@ def hops_of(place: Workplace, one: Slice, record: Record | None = None) -> Hops:
         return known.hops(one.tenant_id, month.shard, month.started_at, live=True)
     own = (hop for hop in known.tenants.get(one.tenant_id, ()) if month.started_at < hop.at <= record.started_at)
     return (*own, *record_hops(place, record))
+
+
+def archived_with(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
+    """The archive of its tenant that holds what a slice's rows lie below: the first that was begun after it; none where
+    that is live."""
+    gone = (State.DELETING, State.ARCHIVED, State.RESTORING)
+    later = [each for each in of_tenant if each.state in gone and each.started_at > one.month.started_at]
+    return min(later, key=attrgetter("started_at"), default=None)
 
 
 def from_elsewhere(noun: str, tenant_id: int, month: str, belongs_to: str, lives_on: str) -> RefusedError:

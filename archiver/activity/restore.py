@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver import encryption, tenants
+from archiver import encryption, records, tenants
 from archiver.activity import incoming, slices, store
 from archiver.activity.extract import NOBODY
 from archiver.activity.incoming import Coming
@@ -67,7 +67,9 @@ def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard:
             _refuse_if_away(kind, site, month, tenant_id)
             if not pretend:
                 settle_tenant(archiver.place, kind, tenant_id)
-            tables = _restore(archiver, kind, site, _wanted(archiver, shard, month, tenant_id), work, pretend=pretend)
+            wanted = _wanted(archiver, shard, month, tenant_id)
+            _refuse_below_archived(kind.model.tenant.noun, site, wanted)
+            tables = _restore(archiver, kind, site, wanted, work, pretend=pretend)
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
     except CutoverError as error:
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
@@ -84,6 +86,16 @@ def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None
         )
     if live is not None and live.shard != site.shard:
         raise incoming.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
+
+
+def _refuse_below_archived(noun: str, site: Site, wanted: Sequence[Slice]) -> None:
+    """RefusedError where the rows above are archived, though their tenant is live: these would be rows of nobody."""
+    for one in wanted:
+        if whole := incoming.archived_with(one, records.of_tenant(site.master, one.tenant_id)):
+            raise RefusedError(
+                f"Restoring {one.month.month} of {noun} {one.tenant_id} refused: what its rows lie below is archived.",
+                hint=f"inv restore.{noun} {one.tenant_id} --year={whole.year} brings it back, and its months.",
+            )
 
 
 def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:

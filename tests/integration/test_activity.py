@@ -10,7 +10,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from archiver.activity.span import month_due
+from archiver.catalog import Part
 from errors import RefusedError
+from inventory.model import Depth
 from rehearsal.seed_plan import SCHOOL
 from runbooks.activity import span_at
 from tests import oracle
@@ -110,6 +112,24 @@ def test_a_school_archived_after_its_months_comes_back_with_them(new_world: NewW
         assert of_school(world) == whole
         for month in ("2014-07", "2014-01", "2013-10"):
             restore_months(busy, month)
+        same(before, oracle.snapshot(world.dsns))
+
+
+def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) -> None:
+    with new_world(("master", SHARD)) as world, world.by_one_worker() as busy:
+        before, [room, *_] = oracle.snapshot(world.dsns), classrooms(world)
+        archive_months(busy, ALL_OVER)
+        busy.archive(SCHOOL, depth=Depth.STUDENTS)
+
+        for only in (None, Part("classroom", room)):  # nor where one classroom is back, and the others are not
+            if only:
+                busy.restore(SCHOOL, only=only)
+            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: what its rows lie below is archived"):
+                restore_months(busy, "2014-07", SCHOOL)
+        archive_months(busy, ALL_OVER)
+        busy.restore(SCHOOL)
+
+        restore_months(busy, "2014-07")
         same(before, oracle.snapshot(world.dsns))
 
 
