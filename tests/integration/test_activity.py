@@ -133,6 +133,32 @@ def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) 
         same(before, oracle.snapshot(world.dsns))
 
 
+def test_each_of_two_archives_of_a_school_brings_back_the_months_from_before_it(new_world: NewWorld) -> None:
+    with new_world(("master", SHARD)) as world, world.by_one_worker() as busy:
+        archive_months(busy, date(2013, 12, 5))
+        busy.archive(SCHOOL, depth=Depth.STUDENTS, year=2012)
+        with sql(world, "master") as master, sql(world, SHARD) as shard:
+            master.execute(ROOM, (SCHOOL,))
+            shard.execute(ENROLLMENT, master.fetchone())
+        whole = of_school(world)
+        archive_months(busy, ALL_OVER)
+        assert of_school(world) != whole
+        busy.archive(SCHOOL)
+
+        busy.restore(SCHOOL, year=2012)
+        archive_months(busy, ALL_OVER)  # what lay below the other archive would be nobody's
+        busy.restore(SCHOOL, year=2013)
+
+        assert {*whole["enrollments"]} < {*of_school(world)["enrollments"]}
+
+
+ROOM = "INSERT INTO classrooms (school_id, created_at, updated_at) VALUES (%s, now(), now()) RETURNING id"
+ENROLLMENT = (
+    "INSERT INTO enrollments (classroom_id, status, ended_at, created_at, updated_at)"
+    " VALUES (%s, 'completed', '2014-01-05', '2014-01-01', '2014-01-05')"
+)
+
+
 def of_school(world: World) -> Mapping[str, Lines]:
     """The school's rows on its shard."""
     return oracle.rows_where(world.dsns[SHARD], LEAVING_SHARD, {"classrooms": classrooms(world)})
