@@ -98,9 +98,12 @@ def keywords(address: str) -> dict[str, str]:
         raise ValueError("libpq does not understand it") from None
 
 
+_SECRET = frozenset({"password", "sslpassword", "oauth_client_secret"})  # among libpq's keywords
+
+
 def conninfo(connection: Mapping[str, str]) -> str:
-    """Libpq keywords as one word for PostgreSQL's own programs, without the password, which everybody could read."""
-    shown = {word: value for word, value in connection.items() if word != "password"}
+    """Libpq keywords as one word for PostgreSQL's own programs, without what is secret, which everybody could read."""
+    shown = {word: value for word, value in connection.items() if word not in _SECRET}
     return str(psycopg2.extensions.make_dsn(**shown))
 
 
