@@ -15,7 +15,7 @@ from rehearsal.waiting import await_condition
 
 MARK = "REHEARSAL_LAB"  # environment variable of every process of a lab: its home
 GONE_SECONDS = 10
-EXEC_SECONDS = 1
+EXEC_SECONDS = 10
 MOST_LOOKS = 20
 
 # The shell ends at once, so what it started belongs to init and not to us: no zombie, no signal of our terminal.

@@ -20,6 +20,9 @@ from runbooks.engine.actions import RemoteCommand
 from runbooks.engine.fleet import Fleet, UnreachableError
 from tests.ssh_server import Server, new_key, running
 
+# Of a link through a gateway that is gone, paramiko's own thread ends with an EOFError while it says goodbye.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
 LOOK = RemoteCommand(host="db", command="echo here")
 
 
