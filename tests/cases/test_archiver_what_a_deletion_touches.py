@@ -1,0 +1,220 @@
+"""A deletion takes just the rows that were archived: no foreign key, child table or rule takes another row along."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cases import case
+from tests.cases.products import (
+    Product,
+    archived,
+    bring_back,
+    goes_and_comes_back,
+    out_and_back,
+    run,
+    schools,
+    standing,
+)
+from tests.worlds import NewWorld
+
+CONDITIONAL = """
+CREATE TABLE notes (id integer PRIMARY KEY, kind text, body text,
+    school_id integer DEFAULT 2 REFERENCES schools ON DELETE {act});
+INSERT INTO notes (id, kind, school_id, body) VALUES
+    (1, 'public', 1, 'a'), (2, 'private', 1, 'keep me'), (3, 'public', 2, 'c');
+"""
+# A student of one school to whom a donation of another one leads.
+DONATED = """
+CREATE TABLE students (id integer PRIMARY KEY, school_id integer REFERENCES schools);
+CREATE TABLE donations (id integer PRIMARY KEY, school_id integer REFERENCES schools,
+    student_id integer REFERENCES students ON DELETE {act});
+INSERT INTO students VALUES (1, 1);
+INSERT INTO students SELECT n, 2 FROM generate_series(2, 20) n;
+INSERT INTO donations SELECT n, 2, n FROM generate_series(1, 20) n;
+ANALYZE;
+"""
+ATTEMPTS = "CREATE TABLE attempts (id integer PRIMARY KEY, school_id integer REFERENCES schools, at date);"
+CARRIED = "attempts: {group: attempt, found_by: [school_id = schools.id]}"
+ESSAYS = """
+CREATE TABLE {essays} (essay text, PRIMARY KEY (id)) INHERITS (attempts);
+INSERT INTO {essays} VALUES (1, 1, '2013-02-01', 'a whole essay'), (2, 2, '2013-02-01', 'b');
+"""
+CHILDREN = {
+    "with a column of its own": schools(
+        ATTEMPTS + ESSAYS.format(essays="essays"), CARRIED, excluded="{essays: a part of attempts}"
+    ),
+    "named by a foreign key": schools(
+        ATTEMPTS
+        + """
+        CREATE TABLE attempts_2013 (PRIMARY KEY (id)) INHERITS (attempts);
+        INSERT INTO attempts_2013 VALUES (1, 1, '2013-02-01'), (2, 2, '2013-02-01');
+        CREATE TABLE hints (id integer PRIMARY KEY, try integer REFERENCES attempts_2013 ON DELETE CASCADE, body text);
+        INSERT INTO hints VALUES (1, 1, 'keep me'), (2, 2, 'x');
+        """,
+        CARRIED,
+        excluded="{attempts_2013: a part of attempts}",
+    ),
+    "filled by a trigger that sends rows to it": schools(
+        ATTEMPTS
+        + """
+        CREATE TABLE attempts_2013 (PRIMARY KEY (id)) INHERITS (attempts);
+        INSERT INTO attempts_2013 VALUES (1, 1, '2013-02-01'), (2, 2, '2013-02-01');
+        CREATE FUNCTION route() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN INSERT INTO public.attempts_2013 VALUES (NEW.*); RETURN NULL; END $$;
+        CREATE TRIGGER route BEFORE INSERT ON attempts FOR EACH ROW EXECUTE FUNCTION route();
+        """,
+        "attempts: {group: attempt, found_by: [school_id = schools.id], triggers: {route: sends a row to its part}}",
+        excluded="{attempts_2013: a part of attempts}",
+    ),
+}
+RULED = """
+CREATE TABLE things (id integer PRIMARY KEY, school_id integer REFERENCES schools);
+CREATE TABLE audit (what integer, note text);
+INSERT INTO things VALUES (1, 1), (2, 2);
+INSERT INTO audit VALUES (1, 'keep me'), (2, 'x');
+CREATE RULE gone AS ON DELETE TO things DO ALSO {act};
+"""
+
+
+@case("archiver 01", "a link with a condition is taken to speak for the whole foreign key")
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in a set"])
+@pytest.mark.parametrize("act", ["CASCADE", "SET NULL", "SET DEFAULT"])
+def test_a_row_that_misses_the_links_condition_is_left_as_it_was(
+    new_world: NewWorld, tmp_path: Path, act: str, together: bool
+) -> None:
+    product = schools(
+        CONDITIONAL.format(act=act), "notes: {group: note, found_by: ['school_id = schools.id where kind = public']}"
+    )
+    with standing(new_world, tmp_path, product) as world:
+        out_and_back(world, 1, together=together)
+
+
+def donated(act: str) -> Product:
+    return schools(
+        DONATED.format(act=act),
+        "students: {group: student, found_by: [school_id = schools.id]}",
+        "donations: {group: donation, found_by: [school_id = schools.id, student_id = students.id]}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("act", "together"),
+    [
+        ("CASCADE", False),
+        ("SET NULL", False),
+        pytest.param("CASCADE", True, marks=case("archiver 01", "in a set, CASCADE takes another school's row along")),
+        ("SET NULL", True),
+    ],
+)
+def test_another_schools_row_that_leads_to_a_row_that_goes_is_left_as_it_was(
+    new_world: NewWorld, tmp_path: Path, act: str, together: bool
+) -> None:
+    with standing(new_world, tmp_path, donated(act)) as world:
+        staying = "SELECT * FROM donations WHERE school_id = 2 ORDER BY id"
+        before = run(world, "master", staying)
+        archived(world, 1, together=together)
+        assert run(world, "master", staying) == before
+
+
+@case("archiver 02", "a child table's rows are read and deleted through its parent, and come back into the parent")
+@pytest.mark.parametrize("product", CHILDREN.values(), ids=CHILDREN)
+def test_a_child_tables_rows_stay_or_come_back_into_it(new_world: NewWorld, tmp_path: Path, product: Product) -> None:
+    with standing(new_world, tmp_path, product) as world:
+        out_and_back(world, 1)
+
+
+@case("archiver 02", "a child table in another schema is not seen at all")
+def test_a_child_table_in_another_schema_keeps_its_rows_or_gets_them_back(new_world: NewWorld, tmp_path: Path) -> None:
+    product = schools("CREATE SCHEMA parts;" + ATTEMPTS + ESSAYS.format(essays="parts.essays"), CARRIED)
+    with standing(new_world, tmp_path, product) as world:
+        essays = "SELECT * FROM parts.essays ORDER BY id"
+        before = run(world, "master", essays)
+        if archived(world, 1):
+            bring_back(world, 1)
+        assert run(world, "master", essays) == before
+
+
+@case("archiver 03", "nothing looks at rules, which take or change rows of other tables")
+@pytest.mark.parametrize(
+    ("act", "together"),
+    [
+        ("DELETE FROM audit WHERE what = OLD.id", False),
+        ("DELETE FROM audit WHERE what = OLD.id", True),
+        ("UPDATE audit SET note = 'gone' WHERE what = OLD.id", False),
+    ],
+    ids=["deletes", "deletes, in a set", "changes"],
+)
+def test_a_rule_takes_no_row_of_another_table_along(
+    new_world: NewWorld, tmp_path: Path, act: str, together: bool
+) -> None:
+    product = schools(
+        RULED.format(act=act), "things: {group: thing, found_by: [school_id = schools.id]}", excluded="{audit: stays}"
+    )
+    with standing(new_world, tmp_path, product) as world:
+        out_and_back(world, 1, together=together)
+
+
+# People whom one link finds, through a table that joins them twice: RosarioSIS has such tables.
+JOINED_TWICE = Product(
+    tables="""
+    CREATE TABLE companies (id integer PRIMARY KEY, name text);
+    CREATE TABLE people (id integer PRIMARY KEY, name text);
+    CREATE TABLE memberships (id integer PRIMARY KEY, company_id integer REFERENCES companies,
+        person_id integer REFERENCES people);
+    CREATE INDEX ON memberships (company_id);
+    CREATE INDEX ON memberships (person_id);
+    INSERT INTO companies VALUES (1, 'one'), (2, 'two');
+    INSERT INTO people VALUES (1, 'twice in company 1'), (2, 'once');
+    INSERT INTO memberships VALUES (1, 1, 1), (2, 1, 1), (3, 2, 2);
+    """,
+    catalog="""
+tenant: {noun: company, table: companies, key: id, title: name}
+databases:
+  master:
+    companies: {group: company}
+    memberships: {group: company, found_by: [company_id = companies.id]}
+    people: {group: company, found_by: [id = memberships.person_id]}
+depths: {all: {start: companies}}
+""",
+)
+# A table without a key, found by one link whose other end is not unique.
+WITHOUT_KEY = Product(
+    tables="""
+    CREATE TABLE companies (id integer PRIMARY KEY, name text);
+    CREATE TABLE orders (id integer PRIMARY KEY, company_id integer REFERENCES companies, code text);
+    CREATE TABLE notes (order_code text, note text);
+    CREATE INDEX ON orders (company_id);
+    CREATE INDEX ON notes (order_code);
+    INSERT INTO companies VALUES (1, 'one'), (2, 'two');
+    INSERT INTO orders VALUES (1, 1, 'A'), (2, 1, 'A'), (3, 2, 'B');
+    INSERT INTO notes VALUES ('A', 'a note'), ('B', 'other');
+    """,
+    catalog="""
+tenant: {noun: company, table: companies, key: id, title: name}
+databases:
+  master:
+    companies: {group: company}
+    orders: {group: company, found_by: [company_id = companies.id]}
+    notes: {group: company, found_by: [order_code = orders.code]}
+depths: {all: {start: companies}}
+""",
+)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        pytest.param(
+            JOINED_TWICE, marks=case("sets 1", "a row is written once for each row that leads to it, and refused")
+        ),
+        pytest.param(WITHOUT_KEY, marks=case("sets 2", "a row is written once for each row that leads to it")),
+    ],
+    ids=["with a key", "without a key"],
+)
+def test_a_row_to_which_two_rows_of_one_company_lead_goes_once(
+    new_world: NewWorld, tmp_path: Path, product: Product
+) -> None:
+    with standing(new_world, tmp_path, product) as world:
+        goes_and_comes_back(world, 1, 2, together=True)
