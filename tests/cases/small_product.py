@@ -1,0 +1,118 @@
+"""A tiny product in fresh databases: a few tables beside two schools, and a catalog in a few words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from archiver.coverage import completeness
+from archiver.coverage.completeness import Findings
+from archiver.coverage.draft import draft
+from archiver.coverage.draft_text import draft_text
+from archiver.setup import read_environment
+from archiver.storage import Bucket
+from errors import CutoverError, RefusedError, UsageError
+from inventory.model import Environment, Store
+from rehearsal.postgres_server import Cluster
+from tests import oracle
+from tests.conftest import ROLE
+from tests.worlds import World, environment, same, sql
+
+COUNTER = itertools.count(1)
+SCHOOLS = "CREATE TABLE schools (id integer PRIMARY KEY, name text); INSERT INTO schools VALUES (1, 'a'), (2, 'b');"
+OF_SCHOOL = "found_by: [school_id = schools.id]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """Where products are made."""
+
+    cluster: Cluster
+    store: Store
+    folder: Path  # for their catalogs
+
+    @contextmanager
+    def product(self, script: str, catalog: str = "", *, setup: str = "") -> Iterator[World]:
+        """Schools and what the script makes, in one database of its own.
+
+        The catalog is drafted where none is given. The superuser runs the setup beforehand, in the scratch database
+        too, so that an extension lies in both.
+        """
+        name = f"small_{next(COUNTER)}"
+        with self._databases(name, f"{name}_scratch", setup=setup) as (live, scratch):
+            self.cluster.sql(f"SET ROLE {ROLE}; {SCHOOLS} {script}", dbname=name)
+            store = replace(self.store, prefix=f"tests/{name}")
+            written = environment({"master": live}, scratch, store)
+            dsns = {"master": self.cluster.dsn(dbname=name, user=ROLE)}
+            yield World(self._with_catalog(written, catalog, name), dsns)
+
+    @contextmanager
+    def _databases(self, *names: str, setup: str) -> Iterator[list[dict[str, str]]]:
+        """Makes databases, and drops them also where a test fails: all tests of faults do."""
+        try:
+            for name in names:
+                self.cluster.sql(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {ROLE}")
+                self.cluster.sql(setup or "SELECT", dbname=name)
+            yield [self.cluster.connection(dbname=name, user=ROLE) for name in names]
+        finally:
+            self.cluster.sql("".join(f"DROP DATABASE IF EXISTS {name} WITH (FORCE);\n" for name in names))
+
+    def _with_catalog(self, written: Environment, catalog: str, name: str) -> Environment:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(catalog or draft_text(draft(read_environment(written), "schools")), encoding="utf-8")
+        return replace(written, catalog=str(path))
+
+
+def catalog(*, tenant: str = "", rest: str = "", **tables: str) -> str:
+    """A catalog of schools and these tables, each with its YAML, such as `found_by: [school_id = schools.id]`."""
+    lines = "".join(f"    {name}: {{group: school, {settings}}}\n" for name, settings in tables.items())
+    return (
+        f"tenant: {{noun: school, table: schools, key: id, title: name{tenant}}}\n"
+        f"databases:\n  master:\n    schools: {{group: school}}\n{lines}"
+        f"depths: {{all: {{start: schools}}}}\n{rest}"
+    )
+
+
+def findings(world: World) -> Findings:
+    """What `inv archive.check-catalog` finds."""
+    with world.archiver() as archiver:
+        return completeness.compare(archiver.place)
+
+
+def count(world: World, rows: str) -> int:
+    """How many rows a `table WHERE …` has."""
+    with sql(world, "master") as cursor:
+        cursor.execute(f"SELECT count(*) FROM {rows}")
+        return int(cursor.fetchall()[0][0])
+
+
+def carried(world: World, going: str) -> None:
+    """School 1 goes out with these rows, given as `table WHERE …`, and comes back as it was."""
+    before = oracle.snapshot(world.dsns)
+    assert count(world, going) > 0
+    world.archive(1)
+    assert count(world, going) == 0, f"left behind: {going}"
+    world.restore(1)
+    same(before, oracle.snapshot(world.dsns))
+
+
+def carried_or_named(world: World, table: str, *, going: str = "") -> None:
+    """School 1 is carried; or it is said, before anything is read, which table forbids it."""
+    told = findings(world).problems
+    if any(table in problem for problem in told):
+        return
+    assert not told
+    before = oracle.snapshot(world.dsns)
+    try:
+        carried(world, going or f"{table} WHERE school_id = 1")
+    except (RefusedError, UsageError) as error:
+        assert table in str(error)
+        assert oracle.snapshot(world.dsns) == before
+        assert not [*Bucket(world.environment.store).keys()], "it was read, packed and stored all the same"
+    except CutoverError as error:
+        pytest.fail(f"check-catalog was content, and then: {error}")

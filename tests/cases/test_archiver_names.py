@@ -1,0 +1,99 @@
+"""What a product calls its tables and columns: odd names are carried, and a name that leads to a school is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from archiver.catalog import MASTER
+from archiver.coverage.draft import draft
+from archiver.coverage.draft_text import draft_text
+from archiver.setup import read_environment
+from errors import Problems
+from inventory.model import Store
+from rehearsal.postgres_server import Cluster
+from tests.cases import case
+from tests.cases.small_product import Ground, carried, catalog, findings
+from tests.schemas import database
+
+# A table whose names are no plain words, and its column that names schools.
+ODD_NAMES = {
+    "spaces": ("Order Details", "School ID"),
+    "accents": ("élèves", "école_id"),
+    "dollars": ("a$b", "school$id"),
+}
+# By table: what names school 1, and no foreign key says so.
+LEADS_TO_A_SCHOOL = {
+    "transfers": "CREATE TABLE transfers (id integer PRIMARY KEY, home_school_id integer);"
+    "INSERT INTO transfers VALUES (1, 1)",
+    "Enrolments": 'CREATE TABLE "Enrolments" (id integer PRIMARY KEY, "schoolId" integer);'
+    'INSERT INTO "Enrolments" VALUES (1, 1)',
+    "taggings": "CREATE TABLE taggings (id integer PRIMARY KEY, taggable_type text, taggable_id integer);"
+    "INSERT INTO taggings VALUES (1, 'Apangea::School', 1)",
+    "bundles": "CREATE TABLE bundles (id integer PRIMARY KEY, school_ids integer[]);"
+    "INSERT INTO bundles VALUES (1, '{1,2}')",
+    "remarks": "CREATE TABLE django_content_type (id integer PRIMARY KEY, app_label text, model text);"
+    "CREATE TABLE remarks (id integer PRIMARY KEY, content_type_id integer REFERENCES django_content_type,"
+    " object_id integer);"
+    "INSERT INTO django_content_type VALUES (7, 'app', 'school'); INSERT INTO remarks VALUES (1, 7, 1)",
+    "journal": "CREATE SCHEMA audit; CREATE TABLE audit.journal (id integer, school_id integer);"
+    "INSERT INTO audit.journal VALUES (1, 1)",
+    "remote_students": "RESET ROLE; CREATE EXTENSION postgres_fdw;"
+    "CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname 'x');"
+    "CREATE FOREIGN TABLE remote_students (id integer, school_id integer) SERVER s",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What is told of a database in which much leads to schools, and no foreign key says so."""
+
+    findings: str  # by archive.check-catalog, with a catalog of schools alone
+    draft: str  # by archive.catalog-draft
+
+
+@pytest.fixture
+def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
+    """Where products are made."""
+    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def told(cluster: Cluster, store_server: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Looks at such a database."""
+    ground = Ground(cluster=cluster, store=store_server, folder=tmp_path_factory.mktemp("catalogs"))
+    with ground.product(";".join(LEADS_TO_A_SCHOOL.values()), catalog()) as world:
+        drafted = draft(read_environment(world.environment), "schools")
+        yield Told(findings=repr(findings(world)), draft=draft_text(drafted))
+
+
+@case("archiver 17", "the draft writes links that the catalog's own reader refuses", raises=(Problems,))
+@pytest.mark.parametrize(("table", "column"), ODD_NAMES.values(), ids=ODD_NAMES)
+def test_a_table_with_an_odd_name_is_drafted_and_carried(ground: Ground, table: str, column: str) -> None:
+    script = f'CREATE TABLE "{table}" (id integer PRIMARY KEY, "{column}" integer REFERENCES schools);'
+    with ground.product(f'{script} INSERT INTO "{table}" VALUES (1, 1), (2, 2)') as world:
+        carried(world, f'"{table}" WHERE "{column}" = 1')
+
+
+@case("archiver 19", "only `school_id` in a table of schema public counts as a name that leads to a school")
+@pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
+def test_a_table_that_names_schools_in_another_way_is_seen_by_check_catalog(told: Told, table: str) -> None:
+    assert table in told.findings
+
+
+@case("archiver 19", "the draft leaves out a table that names schools in another way than by `school_id`")
+@pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
+def test_a_table_that_names_schools_in_another_way_is_in_the_draft(told: Told, table: str) -> None:
+    """Carried, or excluded or ignored with a reason: a person reads it there, and decides."""
+    assert table in told.draft
+
+
+@case("archiver 19", "tables in CamelCase without foreign keys, as Prisma makes them, are not seen")
+def test_tables_in_camel_case_are_seen_from_the_root() -> None:
+    live = database(School="id, name", Student="id, schoolId?")
+    drafted = draft({MASTER: live}, "School")
+
+    assert "Student" in draft_text(drafted)

@@ -1,0 +1,93 @@
+"""A part of a school, and a past month: rows that are left out because their columns read unlike what is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from archiver.catalog import Part
+from errors import RefusedError, UsageError
+from inventory.model import Store
+from rehearsal.postgres_server import Cluster
+from tests.cases import case
+from tests.cases.small_product import OF_SCHOOL, Ground, catalog, count
+from tests.months import archive_months
+from tests.worlds import sql
+
+ROOMS = """
+CREATE TABLE rooms (id integer PRIMARY KEY, school_id integer REFERENCES schools);
+INSERT INTO rooms VALUES (1, 1), (2, 1), (3, 2);
+"""
+TAGS = "CREATE TABLE tags (id integer PRIMARY KEY, room_id {});"
+# The tag of room 1 and one that belongs elsewhere, and by which link tags are found.
+LINKS = {
+    "a condition on a truth": (
+        TAGS.format("integer, live boolean") + "INSERT INTO tags VALUES (1, 1, true), (3, 3, true)",
+        "room_id = rooms.id where live = true",
+    ),
+    "a condition on padded text": (
+        TAGS.format("integer, kind char(8)") + "INSERT INTO tags VALUES (1, 1, 'Room'), (3, 3, 'Room')",
+        "room_id = rooms.id where kind = Room",
+    ),
+    "a condition with a backslash": (
+        TAGS.format("integer, kind text") + r"INSERT INTO tags VALUES (1, 1, 'a\b'), (3, 3, 'a\b')",
+        r"room_id = rooms.id where kind = a\b",
+    ),
+    "a key with decimals": (
+        TAGS.format("numeric") + "INSERT INTO tags VALUES (1, 1.0), (3, 3)",
+        "room_id = rooms.id",
+    ),
+    "a generated column": (
+        TAGS.format("integer GENERATED ALWAYS AS (twice / 2) STORED, twice integer")
+        + "INSERT INTO tags (id, twice) VALUES (1, 2), (3, 6)",
+        "room_id = rooms.id",
+    ),
+}
+VISITS = """
+CREATE TABLE visits (id integer PRIMARY KEY, school_id integer REFERENCES schools, ended date);
+INSERT INTO visits VALUES (1, 1, '2012-10-30'), (2, 1, '2012-10-31'), (3, 1, '2012-11-01');
+"""
+
+
+@pytest.fixture
+def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
+    """Where products are made."""
+    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+
+
+@case("archiver 15", "links are followed by COPY's text, so a part comes back without rows whose text reads otherwise")
+@pytest.mark.parametrize(("tags", "link"), LINKS.values(), ids=LINKS)
+def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(ground: Ground, tags: str, link: str) -> None:
+    found_by = {"rooms": OF_SCHOOL, "tags": f"found_by: ['{link}']"}
+    with ground.product(ROOMS + tags, catalog(tenant=", parts: {room: rooms}", **found_by)) as world:
+        world.archive(1)
+        try:
+            world.restore(1, only=Part("room", 1))
+        except (RefusedError, UsageError) as refusal:
+            assert "tags" in str(refusal)
+            assert count(world, "rooms WHERE school_id = 1") == 0
+        else:
+            assert count(world, "tags WHERE id = 1") == 1
+
+
+def days_left(ground: Ground, zone: str) -> list[str]:
+    """The days that are live after all up to the end of October 2012 was archived."""
+    found_by = catalog(rest="activity: {visits: {ended: ended}}\n", visits=OF_SCHOOL)
+    with ground.product(VISITS, found_by) as world:
+        archive_months(replace(world, environment=replace(world.environment, timezone=zone)), date(2012, 12, 5))
+        with sql(world, "master") as cursor:
+            cursor.execute("SELECT ended::text FROM visits ORDER BY ended")
+            return [row[0] for row in cursor.fetchall()]
+
+
+@case("archiver 18", "the month's end is written as a moment of UTC, which for a date is a day early: it stays live")
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Tokyo"])
+def test_the_last_day_of_a_month_goes_with_it_east_of_utc(ground: Ground, zone: str) -> None:
+    assert days_left(ground, zone) == ["2012-11-01"]
+
+
+def test_the_last_day_of_a_month_goes_with_it_west_of_utc(ground: Ground) -> None:
+    assert days_left(ground, "America/New_York") == ["2012-11-01"]

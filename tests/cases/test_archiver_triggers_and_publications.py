@@ -1,0 +1,104 @@
+"""Triggers, publications and other things that a database does by itself while a school is deleted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from errors import CutoverError, RefusedError, UsageError
+from inventory.model import Store
+from rehearsal.postgres_server import Cluster
+from tests import oracle
+from tests.cases import case
+from tests.cases.small_product import OF_SCHOOL, Ground, carried, carried_or_named, catalog, findings
+from tests.worlds import same, sql
+
+KEYLESS = (
+    "CREATE TABLE things (school_id integer REFERENCES schools, x integer); INSERT INTO things VALUES (1, 1), (2, 2)"
+)
+PUBLISHED = "CREATE PUBLICATION everything FOR ALL TABLES"
+PUPILS = """
+CREATE TABLE pupils (id integer PRIMARY KEY, school_id integer REFERENCES schools); INSERT INTO pupils VALUES (1, 1);
+"""
+SHY = """
+CREATE FUNCTION shy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+CREATE TRIGGER shy BEFORE DELETE ON pupils FOR EACH ROW EXECUTE FUNCTION shy();
+ALTER TABLE pupils ENABLE REPLICA TRIGGER shy;
+"""
+# A trigger that the catalog allows writes to a seat of two schools, and catches what goes wrong.
+BUMPED = """
+CREATE TABLE seats (id integer PRIMARY KEY, school_id integer, other_id integer, note text);
+CREATE TABLE things (id integer PRIMARY KEY, school_id integer REFERENCES schools);
+INSERT INTO seats VALUES (1, 1, 2, 'old'), (2, 2, 2, 'old'); INSERT INTO things VALUES (1, 1), (2, 2);
+CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    BEGIN UPDATE public.seats SET note = 'changed' WHERE id = 1; EXCEPTION WHEN unique_violation THEN NULL; END;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER bump AFTER DELETE ON things FOR EACH ROW EXECUTE FUNCTION bump();
+"""
+WORDS = "no DDL in working hours"
+FORBIDDING = f"""
+CREATE FUNCTION no_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '{WORDS}'; END $$;
+CREATE EVENT TRIGGER no_ddl ON ddl_command_start EXECUTE FUNCTION no_ddl();
+"""
+
+
+@pytest.fixture
+def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
+    """Where products are made."""
+    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+
+
+@case("archiver 20", "a published table without replica identity is refused at the deletion, when all is stored")
+def test_a_published_table_that_cannot_be_deleted_from_is_carried_or_named(ground: Ground) -> None:
+    with ground.product(KEYLESS, setup=PUBLISHED) as world:
+        carried_or_named(world, "things")
+
+
+@case("archiver 20", "PostgreSQL's words about a replica identity come without a hint")
+def test_where_a_published_table_forbids_a_deletion_the_operator_is_told_what_to_do(ground: Ground) -> None:
+    with ground.product(KEYLESS, setup=PUBLISHED) as world:
+        try:
+            carried(world, "things WHERE school_id = 1")
+        except CutoverError as error:
+            assert error.hint
+
+
+@case("archiver 21", "what a trigger writes inside BEGIN … EXCEPTION has a number of its own, and is not looked for")
+def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(ground: Ground) -> None:
+    shared = "found_by: [school_id = schools.id, other_id = schools.id]"
+    tables = catalog(seats=shared, things=OF_SCHOOL + ", triggers: {bump: only counts}")
+    with ground.product(BUMPED, tables) as world:
+        before = oracle.snapshot(world.dsns)
+        try:
+            world.archive(1)
+        except (RefusedError, UsageError) as refusal:
+            assert "seats" in str(refusal) or "bump" in str(refusal)
+            same(before, oracle.snapshot(world.dsns))
+        else:
+            with sql(world, "master") as cursor:
+                cursor.execute("SELECT note FROM seats WHERE id = 1")
+                assert cursor.fetchall() == [("old",)]
+
+
+@case("archiver 22", "a trigger that fires on replicas alone counts as one that would fire here")
+def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(ground: Ground) -> None:
+    with ground.product(PUPILS + SHY) as world:
+        assert not findings(world).problems
+        carried(world, "pupils WHERE school_id = 1")
+
+
+@case(
+    "archiver 22", "an event trigger forbids the archiver's tables, and all that is told is `raise exception (P0001)`"
+)
+def test_where_an_event_trigger_forbids_the_archivers_tables_more_is_told_than_a_code(ground: Ground) -> None:
+    """Its words, its name, or what to look at."""
+    with ground.product(PUPILS) as world:
+        ground.cluster.sql(FORBIDDING, dbname=parse_dsn(world.dsns["master"])["dbname"])
+
+        with pytest.raises(CutoverError) as caught:
+            world.archive(1)
+
+    assert WORDS in str(caught.value) or "no_ddl" in str(caught.value) or caught.value.hint
