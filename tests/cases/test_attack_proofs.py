@@ -124,7 +124,7 @@ def test_a_machine_of_the_same_name_is_not_this_one() -> None:
         pass
 
 
-@case("attack 20", "who looks from another machine of the same host name is told that nobody is at work")
+@case("attack 20", "who looks from another machine of the same host name hears that no run is at work")
 def test_whoever_looks_from_a_machine_of_the_same_name_is_told_who_is_at_work() -> None:
     shelf, ann, ben = FakeShelf(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
