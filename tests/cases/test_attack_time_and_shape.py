@@ -1,0 +1,195 @@
+"""Rows that look unchanged and are not, a clock that went back, and logs that their own writer can rewrite."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import psycopg2
+import pytest
+
+from archiver import notes
+from archiver.archive import Outcome
+from archiver.bulk import reclaim
+from archiver.own_tables import prepare
+from archiver.postgres import connect, parse_dsn
+from errors import CutoverError
+from runbooks.archives import archived
+from runbooks.engine.journal import Journal, Kind
+from runbooks.engine.shared import read_shared
+from tests.cases import case
+from tests.fakes import EVENING, FakeShelf, rehearsal
+from tests.inside import Said, inv_inside
+from tests.worlds import World, sql
+
+SOME = (5, 13)
+OLD, NEW = "as archived", "written since"
+
+
+@case("attack 21", "a column dropped and added again with a default changes every row, and all go as unchanged")
+def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(f"ALTER TABLE students ADD COLUMN note text DEFAULT '{OLD}'")
+    outcomes, empty_shard, migrated = list[Outcome](), reclaim.empty_shard, list[bool]()
+
+    def busy(*args: object) -> object:
+        if not migrated:
+            migrated.append(True)
+            with sql(world, "master") as cursor:
+                # No row is written by it: the default lies in the catalogue.
+                cursor.execute(f"ALTER TABLE students DROP COLUMN note, ADD COLUMN note text DEFAULT '{NEW}'")
+        return empty_shard(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reclaim, "empty_shard", busy)
+    world.archive_together(*SOME, tell=outcomes.append)
+
+    assert migrated
+    gone = [one.tenant_id for one in outcomes if not one.error]
+    world.restore(*gone)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT DISTINCT note FROM students")
+        assert cursor.fetchall() == [(NEW,)]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A teacher at three schools; two of them go, and she stays because of the third."""
+
+    world: World
+    user: int
+    first: int
+    second: int
+
+    def rename(self, name: str) -> None:
+        """The application writes."""
+        with sql(self.world, "master") as cursor:
+            cursor.execute("UPDATE users SET last_name = %s WHERE id = %s", (name, self.user))
+
+    @property
+    def name(self) -> str:
+        """Her live name."""
+        with sql(self.world, "master") as cursor:
+            cursor.execute("SELECT last_name FROM users WHERE id = %s", (self.user,))
+            return str(cursor.fetchall()[0][0])
+
+
+@pytest.fixture
+def shared(world: World) -> Iterator[Shared]:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT id FROM schools ORDER BY id LIMIT 3")
+        schools = [row[0] for row in cursor.fetchall()]
+        cursor.execute(
+            "INSERT INTO users (email, last_name, created_at, updated_at) VALUES ('x@y', 'Older', now(), now())"
+            " RETURNING id"
+        )
+        [[user]] = cursor.fetchall()
+        for school in schools:
+            cursor.execute("INSERT INTO school_assignments (school_id, user_id) VALUES (%s, %s)", (school, user))
+    with world.by_one_worker() as worker:
+        yield Shared(worker, user, schools[0], schools[1])
+
+
+def set_back(world: World, school: int) -> None:
+    """What now() would have written of an archive an hour earlier: no test sets a server's clock back."""
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT id FROM archiver.records WHERE tenant_id = %s", (school,))
+        [[record]] = cursor.fetchall()
+        for table, key in (("records", "id"), ("kept", "record_id")):
+            cursor.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = 'archiver'"
+                " AND table_name = %s AND column_name IN ('archived_at', 'verified_at', 'proved_at')",
+                (table,),
+            )
+            moments = ", ".join(f"{name} = {name} - interval '1 hour'" for (name,) in cursor.fetchall())
+            if moments:
+                cursor.execute(f"UPDATE archiver.{table} SET {moments} WHERE {key} = %s", (record,))
+
+
+@case("attack 23", "which of two archives is the newer one is asked of master's clock, which may have been set back")
+def test_an_older_copy_does_not_replace_a_newer_one_though_the_clock_went_back(shared: Shared) -> None:
+    shared.world.archive(shared.first)
+    shared.rename("Newer")
+    shared.world.archive(shared.second)
+    set_back(shared.world, shared.second)
+
+    shared.world.restore(shared.second)
+    shared.world.restore(shared.first)
+
+    assert shared.name == "Newer"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an entry of the log is about."""
+
+    id: int
+    tenant_id: int = 13
+    year: int = 2013
+
+
+@pytest.fixture
+def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], Said]:
+    """`inv archive.log` of a master in whose log three acts stand."""
+    written = rehearsal()
+    databases = {"master": replace(written.databases["master"], connection=parse_dsn(empty))}
+    environment = replace(written, databases=databases, overlay=None)
+    with contextlib.closing(connect(parse_dsn(empty), name="test")) as session:
+        prepare(session)
+        for number, act in enumerate(("archive", "restore", "drop"), start=1):
+            notes.log(session, act, Told(number), {"rows": number})
+    monkeypatch.setattr(archived, "load_environment", lambda *_, **__: environment)
+    return lambda: inv_inside(capsys, "archive.log", "--json")
+
+
+def test_a_log_that_is_whole_is_shown(log: Callable[[], Said]) -> None:
+    said = log()
+
+    assert (said.code, said.err, len(said.out.splitlines())) == (0, "", 3)
+
+
+@contextlib.contextmanager
+def trigger_off(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
+    """The archiver's own role, which owns the log."""
+    with psycopg2.connect(dsn) as link, link.cursor() as cursor:
+        cursor.execute("ALTER TABLE archiver.log DISABLE TRIGGER append_only")
+        yield cursor
+        cursor.execute("ALTER TABLE archiver.log ENABLE TRIGGER append_only")
+    link.close()
+
+
+@case("attack 24", "the archiver's own role takes an entry out of the log, or changes it, and the log is shown as ever")
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM archiver.log WHERE act = 'restore'",
+        "UPDATE archiver.log SET operator = 'ben' WHERE act = 'restore'",
+    ],
+)
+def test_a_log_that_was_rewritten_is_refused_or_told(log: Callable[[], Said], empty: str, statement: str) -> None:
+    try:
+        with trigger_off(empty) as cursor:
+            cursor.execute(statement)
+    except psycopg2.Error:
+        return  # it may not
+    said = log()
+
+    assert said.code != 0 or said.err
+
+
+@case("attack 24", "whoever may write the bucket turns a night's `failed` into `done`, and the next machine goes by it")
+def test_a_nights_journal_that_was_rewritten_in_the_store_is_refused() -> None:
+    folder, shelf = "nights/2014-08-15/001", FakeShelf()
+    journal = Journal(now=lambda: EVENING, operator="ann@laptop")
+    journal.append(Kind.BEGAN, run="r", digest="d")
+    journal.append(Kind.RESULT, step="backups.dump", host="db-master", outcome="failed", proof="there is none")
+    journal.append(Kind.STOPPED, reason="a step failed")
+    for event in journal.events:
+        shelf.put_new(f"{folder}/{event.number:06}", event.to_json())
+    name = f"{folder}/000002"
+    shelf.texts[name] = shelf.texts[name].replace('"failed"', '"done"')
+
+    with pytest.raises(CutoverError):
+        read_shared((), shelf, folder)
