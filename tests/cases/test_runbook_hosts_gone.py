@@ -1,0 +1,103 @@
+"""Who or what is gone: the terminal of a night, the process that conducted it, a host that the inventory named."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from errors import CutoverError
+from inventory.model import Environment
+from runbooks.cutover import payments
+from runbooks.engine.giving_up import give_up
+from runbooks.engine.journal import Kind, read_events
+from runbooks.engine.lock import Holder
+from runbooks.nights import earlier, logbook, watching
+from tests.cases import case
+from tests.cases.runbook_conducted import ASKED, conducted
+from tests.fakes import NIGHT, FakeClock, FakeShelf, Killed, Theatre, night_plan, rehearsal
+from tests.house import open_house
+from tests.unit.test_giving_up import stopped_before
+
+DATE = "2014-08-15"
+DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", what="running", since="22:00")
+
+
+@case(
+    "runbook 20", "a terminal that is closed ends the night without a word in the journal, so the webhook is not told"
+)
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_night_whose_terminal_is_closed_at_a_prompt_stops_in_the_journal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """What listens to the journal, such as the webhook, is told of whatever stands there."""
+    with conducted(tmp_path) as night:
+        night.await_line(ASKED)
+        assert night.ended_by(number)
+    assert read_events(tmp_path / "rehearsal" / DATE / "journal.jsonl")[-1].kind is Kind.STOPPED
+
+
+class Patient(FakeClock):
+    """A clock by which a test waits for ten minutes and no longer."""
+
+    def wait(self, pause: timedelta) -> None:
+        super().wait(pause)
+        if self.ticks() > 600:
+            pytest.fail("it is still followed")
+
+
+@case("runbook 20", "a run that died is followed for ever")
+@pytest.mark.parametrize("note", [DEAD.to_json(), ""], ids=["died", "let go"])
+def test_a_run_that_died_is_followed_until_that_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, note: str
+) -> None:
+    """Its process is gone and its journal has no end: it died on this machine, or let go of its lock all the same."""
+    house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
+    for place in (logbook, earlier):
+        monkeypatch.setattr(place, "shelf_of", lambda environment: shelf)
+    monkeypatch.setattr(logbook, "host", lambda: DEAD.where)
+    monkeypatch.setattr(watching, "SystemClock", Patient)
+    theatre = Theatre()
+    theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=30)
+    with pytest.raises(Killed):
+        theatre.run()
+    for event in theatre.journal.events:
+        shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
+    shelf.put_new("lock/00000001", note)
+    with suppress(CutoverError):  # or it is told so
+        watching.follow_status(house.environment, house.theatre.plan)
+
+
+def renamed() -> Environment:
+    """The rehearsal after its watcher was called watcher-2."""
+    environment = rehearsal()
+    watcher = replace(environment.hosts["watcher"], name="watcher-2")
+    hosts = {host.name: host for host in environment.hosts.values() if host.name != "watcher"}
+    return replace(environment, hosts={**hosts, "watcher-2": watcher})
+
+
+def resume(theatre: Theatre) -> None:
+    theatre.run()
+
+
+def pay(theatre: Theatre) -> None:
+    give_up(theatre.stage, payments(renamed(), NIGHT))
+
+
+@case("runbook 26", "a debt of a host that the plan no longer knows can't be paid, and the hint points to itself")
+@pytest.mark.parametrize("work", [resume, pay])
+def test_what_a_host_owes_that_the_inventory_no_longer_names_is_told_with_its_name(
+    work: Callable[[Theatre], None],
+) -> None:
+    theatre = Theatre()
+    stopped_before(theatre, "warehouse.stop-etl")
+    theatre.plan = night_plan(renamed())
+    with pytest.raises(CutoverError) as left:
+        work(theatre)
+    told = f"{left.value} {left.value.hint}".replace("watcher-2", "")
+    assert "watcher" in told  # the host; the debt itself is called System Watcher

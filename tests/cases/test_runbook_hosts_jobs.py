@@ -1,0 +1,126 @@
+"""Jobs whose host has no room for their end, and jobs that say a great deal; by the real scripts, on this machine."""
+
+from __future__ import annotations
+
+import resource
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from errors import CutoverError
+from rehearsal.waiting import await_condition
+from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.job_scripts import start_script
+from runbooks.engine.jobs import RemoteJobs
+from runbooks.engine.world import JobLost
+from tests.cases import case
+from tests.unit.test_jobs import NAME, ThisMachine
+
+SILENCE = timedelta(seconds=0.5)  # of a host, after which a job is of unknown outcome: ten minutes in a night
+ROUND_TRIPS = 60  # a host on the other side of the ocean answers a hundred short commands in ten seconds
+HUGE = 27  # million bytes of log
+LINE = 200  # characters of a line that is told in an error, and as much for the sentence around it
+
+
+class Strict(ThisMachine):
+    """Commands whose write to a full disk fails, as it does for every program, and does not kill them."""
+
+    def run(self, command: RemoteCommand) -> Reading:
+        return super().run(RemoteCommand(host=command.host, command=f"trap '' XFSZ; {command.command}"))
+
+
+@dataclass
+class Counting(ThisMachine):
+    """Commands of which a test has only so many."""
+
+    left: int = ROUND_TRIPS
+
+    def run(self, command: RemoteCommand) -> Reading:
+        self.left -= 1
+        if self.left < 0:
+            pytest.fail(f"more than {ROUND_TRIPS} round trips")
+        return super().run(command)
+
+
+def job(command: str) -> DetachedJob:
+    return DetachedJob(host="db-master", command=command, timeout=timedelta(seconds=30))
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> RemoteJobs:
+    """A host whose disk became full while a job ran there, which has ended since."""
+    ssh = Strict(tmp_path)
+    waiting = "echo begun; while [ ! -e go ]; do sleep 0.02; done"
+    ssh.run(RemoteCommand(host="db-master", command=start_script(NAME, waiting, {})))
+    pid = int((tmp_path / ".cutover/jobs" / NAME / "pid").read_text().split()[0])
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0))  # of the one that writes down how the job ended
+    (tmp_path / "go").touch()
+    jobs = RemoteJobs(ssh, SystemClock(), silence=SILENCE)
+    await_condition(lambda: _is_gone(pid), doing="Waiting for the end of a job", seconds=20)
+    return jobs
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process has ended, buried or not."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@case("runbook 31", "an exit status for which there was no room is no news for ten minutes: UNKNOWN, and not over")
+def test_a_job_whose_end_found_no_room_is_lost_at_once(full: RemoteJobs) -> None:
+    told: list[str] = []
+    try:
+        reading = full.run(job("never run"), NAME, told.append)
+    except CutoverError as error:
+        assert isinstance(error, JobLost), f"{error}: {told}"
+    else:
+        assert reading.code != 0
+
+
+@case("runbook 31", "a job whose end found no room can't be looked at or stopped")
+def test_a_job_whose_end_found_no_room_is_looked_at_and_stopped(full: RemoteJobs) -> None:
+    for ask in (full.look, full.stop):
+        try:
+            state = ask("db-master", NAME)
+        except CutoverError as error:
+            pytest.fail(str(error))
+        assert not state.running
+        assert state.line in ("", "begun")
+
+
+class Babbling(ThisMachine):
+    """A host that answers every question with a line of a log."""
+
+    def run(self, command: RemoteCommand) -> Reading:
+        return Reading(text="exited 0 " + "row after row " * 400)
+
+
+@case("runbook 31", "the log's line stands in the error in full")
+def test_an_answer_that_says_nothing_is_told_as_far_as_a_line_goes(tmp_path: Path) -> None:
+    for ask in (RemoteJobs(Babbling(tmp_path), SystemClock()).look, RemoteJobs(Babbling(tmp_path), SystemClock()).stop):
+        with pytest.raises(CutoverError, match="db-master") as told:
+            ask("db-master", NAME)
+        assert len(str(told.value)) <= 2 * LINE
+
+
+@case("runbook 28", "a log of 27 MB is fetched in 400 round trips, half a minute after the job's end")
+def test_the_end_of_a_huge_log_is_told_soon_after_the_job_has_ended(tmp_path: Path) -> None:
+    """Only the end of a log is kept, so what is far behind may be left out."""
+    line = "row after row after row, and so on to the end of it"
+    command = f"yes '{line}' | head -c {HUGE}000000; echo; echo the end"
+    reading = RemoteJobs(Counting(tmp_path), SystemClock()).run(job(command), NAME, lambda line: None)
+    assert (reading.code, reading.text.splitlines()[-1]) == (0, "the end")
+
+
+@case("runbook 28", "progress that returns to the beginning of its line is told as one line, when all is over")
+def test_progress_that_writes_over_its_own_line_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    command = "printf '10 %%\\r20 %%\\r'; printf '30 %%\\r'; echo; echo done"
+    RemoteJobs(ThisMachine(tmp_path), SystemClock()).run(job(command), NAME, told.append)
+    assert [line.strip() for line in told if line.strip()][-2:] == ["30 %", "done"]

@@ -1,0 +1,134 @@
+"""What a person writes into an inventory is taken as meant, or refused with its place, before anything is asked."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from errors import CutoverError, UsageError
+from inventory import load
+from inventory.model import Environment
+from runbooks.engine.actions import DnsLookup
+from runbooks.nights.ports import NameServer
+from tests.cases import case
+
+GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
+NIGHT = "2014-08-15: {depth: all, exclude: {schools: [21], customers: []}}"
+DEBUG = "debug: {address: debug.rehearsal, user: operator, roles: [debug]}"
+
+
+@pytest.fixture(autouse=True)
+def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Lays nothing over the inventory."""
+    monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
+
+
+def loaded(folder: Path, good: str, bad: str) -> Environment:
+    """The rehearsal's inventory with something else in one place."""
+    assert good in GOOD
+    path = folder / "written.yaml"
+    path.write_text(GOOD.replace(good, bad, 1))
+    return load.load_file(path)
+
+
+def refused(folder: Path, good: str, bad: str) -> str:
+    """What is said of it."""
+    with pytest.raises(UsageError) as caught:
+        loaded(folder, good, bad)
+    return str(caught.value)
+
+
+@case("runbook 17", "YAML 1.1 reads 021 as 17, 1:30 as 90 and 2_1 as 21, and no id is too small")
+@pytest.mark.parametrize("number", ["021", "0x15", "1:30", "2_1", "-21", "0"])
+def test_an_id_that_yaml_would_read_otherwise_than_a_person_is_a_mistake_with_its_place(
+    tmp_path: Path, number: str
+) -> None:
+    said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
+    assert "nights/2014-08-15/exclude/schools/1" in said
+
+
+@case("runbook 17", "022 is port 18, and 1:30 is port 90")
+@pytest.mark.parametrize("number", ["022", "1:30"])
+def test_a_port_that_yaml_would_read_otherwise_than_a_person_is_a_mistake_with_its_place(
+    tmp_path: Path, number: str
+) -> None:
+    said = refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {number}, user:"))
+    assert "hosts/debug/port" in said
+
+
+def test_an_id_that_is_no_number_in_yaml_is_a_mistake_with_its_place(tmp_path: Path) -> None:
+    """Proves that 09 and 0o21, which YAML 1.1 takes for text, are no danger."""
+    for number in ("09", "0o21", "21.0"):
+        said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
+        assert "nights/2014-08-15/exclude/schools/1" in said
+
+
+@case("runbook 17", "a mapping as a key is a TypeError", raises=(TypeError,))
+@pytest.mark.parametrize("template", ["{{ excluded }}", "[{{ excluded }}]"])
+def test_a_template_that_was_never_filled_in_is_a_mistake(tmp_path: Path, template: str) -> None:
+    assert "written.yaml" in refused(tmp_path, NIGHT, NIGHT.replace("[21]", template))
+
+
+@case("runbook 17", "lists within lists, a thousand deep, are a RecursionError", raises=(RecursionError,))
+def test_lists_within_lists_are_a_mistake_however_deep(tmp_path: Path) -> None:
+    assert "written.yaml" in refused(tmp_path, "tool: inv", f"tool: {'[' * 3000}{']' * 3000}")
+
+
+@case("runbook 17", "what YAML calls a merge is refused as no YAML, and the file is said to be wrong where it is right")
+def test_a_merge_is_made_or_refused_by_its_name(tmp_path: Path) -> None:
+    below = "control: {address: control.rehearsal, user: operator, roles: [control]}\n  "
+    merged = below.replace("control:", "control: &c", 1) + DEBUG.replace("user: operator", "<<: *c")
+    try:
+        debug = loaded(tmp_path, below + DEBUG, merged).hosts["debug"]
+    except UsageError as error:
+        assert "<<" in str(error)
+    else:
+        assert (debug.address, debug.user) == ("debug.rehearsal", "operator")
+
+
+@case("runbook 17", "an equals sign alone is refused as no YAML, with the name of a tag")
+def test_an_equals_sign_is_text_or_refused_with_its_place(tmp_path: Path) -> None:
+    try:
+        tool = loaded(tmp_path, "\ntool: inv", "\ntool: =").tool
+    except UsageError as error:
+        assert "tool:" in str(error)
+    else:
+        assert tool == "="
+
+
+@case("runbook 18", "an address is not looked at: a login in it, two dots or nothing break later, or are this machine")
+@pytest.mark.parametrize("address", ["chris@debug.rehearsal", "debug..rehearsal", "''"])
+def test_an_address_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, address: str) -> None:
+    said = refused(tmp_path, DEBUG, DEBUG.replace("debug.rehearsal", address))
+    assert "hosts/debug/address" in said
+
+
+@case("runbook 18", "the gateway's address is not looked at either")
+@pytest.mark.parametrize("address", ["chris@gate.rehearsal", "gate..rehearsal", "''"])
+def test_a_gateways_address_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, address: str) -> None:
+    said = refused(tmp_path, "\nhosts:", f"\nssh: {{gateway: {{address: {address}, user: chris}}}}\nhosts:")
+    assert "ssh/gateway/address" in said
+
+
+@case("runbook 18", "port 221030 is asked modulo 65536")
+@pytest.mark.parametrize("port", ["221030", "65536", "0", "-22"])
+def test_a_port_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, port: str) -> None:
+    assert "hosts/debug/port" in refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {port}, user:"))
+    assert "dns/port" in refused(tmp_path, "\nhosts:", f"\ndns: {{server: 127.0.0.1, port: {port}}}\nhosts:")
+
+
+@case("runbook 18", "a name server told by its name is a ValueError at the first look", raises=(ValueError,))
+def test_a_name_server_told_by_its_name_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """When the inventory is read, or when it is asked."""
+    with pytest.raises(CutoverError, match=r"dns/server|no-such-server\.invalid"):
+        environment = loaded(tmp_path, "\nhosts:", "\ndns: {server: no-such-server.invalid}\nhosts:")
+        NameServer(environment.dns).look_up(DnsLookup(names=("warehouse.ttm.com",)))
+
+
+def test_what_is_written_well_is_left_alone(tmp_path: Path) -> None:
+    """Proves that the mistakes above are the only ones."""
+    exact = loaded(tmp_path, NIGHT, NIGHT.replace("[21]", "[21, 1010]"))
+    assert exact.nights[date(2014, 8, 15)].exclude.schools == (21, 1010)
+    assert loaded(tmp_path, "debug.rehearsal,", '"::1", port: 65535,').hosts["debug"].port == 65535

@@ -1,0 +1,134 @@
+"""A store that hangs, is answered for by another, or has lost an event of a night."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from errors import CutoverError
+from inventory.model import Environment, Store
+from rehearsal.ports import LOOPBACK
+from runbooks.engine.journal import Event, FileJournal, Kind, read_events
+from runbooks.engine.shared import ForeignJournalError, SharedJournal, read_shared
+from runbooks.nights import logbook
+from runbooks.nights.ports import StoreShelf
+from tests import web
+from tests.cases import case
+from tests.cases.runbook_conducted import HANGS, conducted
+from tests.fakes import EVENING, FakeShelf, rehearsal
+
+DATE, FOLDER = "2014-08-15", "nights/2014-08-15/001"
+SOON = 5.0  # seconds: two are promised after a Ctrl-C, and some for a machine that is busy
+PAGES = {
+    "a page": b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Welcome to this hotel.</body></html>",
+    "nothing": b"",
+}
+
+
+@case("runbook 19", "Ctrl-C has no effect while the store hangs: what it stops is to be kept there first")
+def test_ctrl_c_ends_a_night_whose_store_hangs(tmp_path: Path) -> None:
+    """A server that takes the connection and never answers; the journal's next event is to be kept there."""
+    with socket.socket() as silent:
+        silent.bind((LOOPBACK, 0))
+        silent.listen()
+        with conducted(tmp_path, str(silent.getsockname()[1])) as night:
+            night.await_line(HANGS)
+            assert night.ended_by(signal.SIGINT, SOON)
+
+
+@contextmanager
+def answered_by_another(folder: Path, page: bytes) -> Iterator[Store]:
+    """A store before which something answers all there is with 200 and a page."""
+
+    class Handler(web.Quiet, BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.close_connection = True
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+
+        do_PUT = do_GET  # noqa: N815 - the library's name
+
+    credentials = folder / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = key\naws_secret_access_key = a secret of the tests\n")
+    with web.serving(Handler) as endpoint:
+        yield Store(bucket="b", prefix="p", endpoint=endpoint, credentials=str(credentials))
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries again at once: the pauses of seconds are the library's affair."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+
+
+@case("runbook 35", "any 200 counts as kept")
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_an_event_is_not_kept_because_something_said_200(tmp_path: Path, page: bytes) -> None:
+    with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match=FOLDER):
+        StoreShelf(store).put_new(f"{FOLDER}/000001", "an event")
+
+
+@case("runbook 35", "any 200 counts as an empty list")
+@pytest.mark.parametrize("page", [PAGES["a page"].partition(b">")[2], PAGES["nothing"]], ids=["a page", "nothing"])
+def test_a_page_is_no_list_of_a_store(tmp_path: Path, page: bytes) -> None:
+    with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match="nights"):
+        StoreShelf(store).names("nights/")
+
+
+def written(path: Path) -> tuple[Event, ...]:
+    """A night of three events in a file of this machine."""
+    journal = FileJournal(path, now=lambda: EVENING, operator="kim@desk")
+    for kind in (Kind.BEGAN, Kind.STOPPED, Kind.RESUMED):
+        journal.append(kind, run="r", digest="d")
+    return journal.events
+
+
+@case("runbook 35", "where a page is the list of nights, status says that a night has not begun")
+def test_a_night_has_begun_although_the_store_is_answered_for_by_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(logbook, "refuse_if_down", lambda environment: None)
+    page = PAGES["a page"].partition(b">")[2]
+    with answered_by_another(tmp_path, page) as store:
+        environment: Environment = replace(rehearsal(), state=str(tmp_path), store=store)
+        known = written(logbook.Files(environment, DATE).journal)
+        assert logbook.events_of(environment, DATE) == known
+
+
+@case(
+    "runbook 35",
+    "a file that has what the store lost is refused, on its own machine too",
+    raises=(ForeignJournalError,),
+)
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_what_the_store_lost_of_a_night_is_put_back_from_a_file_that_has_it(tmp_path: Path, lost: int) -> None:
+    path, shelf = tmp_path / "journal.jsonl", FakeShelf()
+    events = written(path)
+    shelf.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != lost}
+    journal = SharedJournal(path, shelf, FOLDER, now=lambda: EVENING, operator="kim@desk")
+
+    assert journal.events == events
+    journal.append(Kind.ENDED)
+    assert read_shared((), shelf, FOLDER) == read_events(path) == journal.events
+
+
+@case("runbook 35", "a machine that has no file is told of the hole, and of no way on")
+def test_a_hole_that_nothing_fills_is_told_with_a_way_on(tmp_path: Path) -> None:
+    shelf = FakeShelf()
+    events = written(tmp_path / "journal.jsonl")
+    shelf.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != 2}
+    with pytest.raises(CutoverError) as told:
+        read_shared((), shelf, FOLDER)
+    assert told.value.hint
