@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from archiver.storage import Bucket
 from errors import CutoverError
 from rehearsal.seed_plan import SCHOOL
 from tests.worlds import World, sql
@@ -79,20 +78,6 @@ def classrooms(world: World, school: int = SCHOOL) -> str:
     return ", ".join(
         str(row[0]) for row in rows(world, "master", f"SELECT id FROM classrooms WHERE school_id = {school}")
     )
-
-
-def named_objects(world: World, school: int = SCHOOL) -> list[str]:
-    """The addresses that master's records of a school name."""
-    return [
-        row[0] for row in rows(world, "master", f"SELECT location FROM archiver.records WHERE tenant_id = {school}")
-    ]
-
-
-def there(world: World, location: str) -> str | None:
-    """The SHA-256 of a stored object; none where nothing lies there."""
-    bucket = Bucket(world.environment.store)
-    key = bucket.key(location)
-    return bucket.sha256(key) if list(bucket.objects(key)) else None
 
 
 def quietly(act: Callable[[], object]) -> CutoverError | None:
