@@ -1,0 +1,99 @@
+"""What the attacks have in common: moments at which others act, processes that die, and rows counted at psql."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from errors import CutoverError
+from rehearsal.seed_plan import SCHOOL
+from tests.worlds import World, sql
+
+HERE = "shard_3"  # of the school that all attacks are about
+DATABASES = ("master", HERE)  # a world that is large enough for it, and quickly made
+FEW = (SCHOOL, 61)  # so few of their shard that rows are deleted, and no table is emptied and filled
+
+
+class Died(BaseException):
+    """The process is gone: nothing that only a living one does comes after it."""
+
+
+def dies(*words: object, **named: object) -> None:
+    """Stands where the process ends."""
+    raise Died
+
+
+@contextmanager
+def until_it_dies() -> Iterator[None]:
+    """Runs what must not live to its end."""
+    try:
+        yield
+    except Died:
+        return
+    raise RuntimeError("it lived to its end")
+
+
+def before(patch: pytest.MonkeyPatch, where: ModuleType, name: str, act: Callable[[], object]) -> None:
+    """Lets something happen just before a function is called for the first time."""
+    original, acts = getattr(where, name), [act]
+
+    def wrapped(*words: Any, **named: Any) -> Any:
+        if acts:
+            acts.pop()()
+        return original(*words, **named)
+
+    patch.setattr(where, name, wrapped)
+
+
+def given(holds: object, what: str) -> None:
+    """Stops a test whose attack did not come about: that is no sign of the fault."""
+    if not holds:
+        raise RuntimeError(f"expected before the attack: {what}")
+
+
+def run(world: World, database: str, statements: str) -> None:
+    """Does what a colleague does at psql."""
+    with sql(world, database) as cursor:
+        cursor.execute(statements)
+
+
+def rows(world: World, database: str, query: str) -> list[tuple[Any, ...]]:
+    """What psql shows."""
+    with sql(world, database) as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+def count(world: World, database: str, what: str) -> int:
+    """How many rows there are, such as `students WHERE grade = 0`."""
+    return int(rows(world, database, f"SELECT count(*) FROM {what}")[0][0])
+
+
+def classrooms(world: World, school: int = SCHOOL) -> str:
+    """The ids of a school's classrooms, for an IN."""
+    return ", ".join(
+        str(row[0]) for row in rows(world, "master", f"SELECT id FROM classrooms WHERE school_id = {school}")
+    )
+
+
+def quietly(act: Callable[[], object]) -> CutoverError | None:
+    """The error with which the tool ends an act; none where it is done."""
+    try:
+        act()
+    except CutoverError as error:
+        return error
+    return None
+
+
+def together(world: World, *schools: int) -> dict[int, str]:
+    """Archives schools in sets: what is said of those that are left alone."""
+    told: dict[int, str] = {}
+    with suppress(CutoverError):
+        world.archive_together(
+            *schools, tell=lambda one: told.update({one.tenant_id: str(one.error)}) if one.error else None
+        )
+    return told

@@ -1,0 +1,235 @@
+"""Databases that fall back behind what they had confirmed, or are other servers by now: no row is lost by it.
+
+Master's fall is made at psql: what the lost transactions had written there is set back to what stood before, while the
+shards keep theirs. That is what a standby that lagged, a crash under `synchronous_commit = off` and a restore to an
+earlier moment leave; a second server would say the same, at a higher price. Where row versions are the matter there is
+a second server: a younger one on which a database is restored from a logical dump, and whose transaction ids are
+behind.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from archiver.activity import reclaim as by_month
+from archiver.bulk import reclaim, whole
+from archiver.moving import move
+from archiver.reclaiming import reclaim as alone
+from errors import RefusedError, UsageError
+from inventory.model import Fence
+from rehearsal.postgres_server import Cluster
+from rehearsal.seed_plan import SCHOOL
+from tests.cases import case
+from tests.cases.attack_servers import moved, reach, younger
+from tests.cases.attack_world import (
+    DATABASES,
+    FEW,
+    HERE,
+    before,
+    classrooms,
+    count,
+    dies,
+    given,
+    quietly,
+    rows,
+    run,
+    together,
+    until_it_dies,
+)
+from tests.months import archive_months, restore_months
+from tests.worlds import NewWorld, World
+
+THERE = "shard_1"
+DAY, MONTH = date(2014, 3, 5), "2014-01"
+# What of a record a master still holds that has lost `deleting`, or the record's beginning.
+FALLS = {
+    "to the proof": "UPDATE archiver.records SET state = 'verified' WHERE state = 'deleting'",
+    "behind the record": "DELETE FROM archiver.records",
+}
+
+
+def refused(error: Exception | None) -> bool:
+    """Whether the tool told that it will not, with nothing touched."""
+    return isinstance(error, RefusedError | UsageError)
+
+
+def enrollments(world: World, shard: str = HERE) -> int:
+    """How many of the school lie on a shard."""
+    return count(world, shard, f"enrollments WHERE classroom_id IN ({classrooms(world)})")
+
+
+@case("attack 03", "a move that master forgot is taken back although the source is empty: the only copy goes")
+def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
+    new_world: NewWorld, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Target, master and source have committed; then master falls back behind its own commit."""
+    with new_world((*DATABASES, THERE)) as bare:
+        run(bare, "master", f"UPDATE schools SET shard = '{THERE}' WHERE id <> {SCHOOL}")
+        fence = Fence(close=f"touch {tmp_path}/{{id}}", open=f"rm -f {tmp_path}/{{id}}")
+        world = replace(bare, environment=replace(bare.environment, fence=fence))
+        whole_school = enrollments(world)
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(move, "end", dies)
+            world.carry("merge", HERE, THERE)
+        given((enrollments(world), enrollments(world, THERE)) == (0, whole_school), "a school that has moved")
+        cluster.sql(
+            f"UPDATE schools SET shard = '{HERE}' WHERE id = {SCHOOL};"
+            "UPDATE archiver.moves SET state = 'loading', switched_at = NULL;"
+            "ALTER TABLE archiver.log DISABLE TRIGGER USER; DELETE FROM archiver.log;"
+            "ALTER TABLE archiver.log ENABLE TRIGGER USER",
+            dbname=world.environment.databases["master"].connection["dbname"],
+        )
+        named = rows(world, "master", "SELECT location FROM archiver.moves")
+
+        quietly(lambda: world.carry("merge", HERE, THERE))
+
+        assert enrollments(world) + enrollments(world, THERE) == whole_school
+        assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.moves"))
+
+
+@case("attack 04", "a deletion of which master lost the state is forgotten: an empty shard is archived over it")
+@pytest.mark.parametrize("fall", FALLS)
+def test_a_deletion_that_only_the_shard_knows_is_ended_or_refused(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, fall: str
+) -> None:
+    with new_world(DATABASES) as world:
+        whole_school = enrollments(world)
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(alone, "_commit_master", dies)
+            world.archive(SCHOOL)
+        run(world, "master", FALLS[fall])
+        given(enrollments(world) == 0 and count(world, HERE, "archiver.markers"), "an emptied shard")
+
+        if not refused(quietly(lambda: world.archive(SCHOOL))):
+            world.restore(SCHOOL)
+            assert enrollments(world) == whole_school
+
+
+@case("attack 04", "of a run over many, too, a deletion is forgotten of which master lost the record")
+def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_world(DATABASES) as world:
+        whole_school = enrollments(world)
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(whole, "_empty_master", dies)
+            world.archive_together(*FEW)
+        run(world, "master", FALLS["behind the record"])
+        given(enrollments(world) == 0 and count(world, HERE, "archiver.markers"), "an emptied shard")
+
+        if not refused(quietly(lambda: world.archive_together(*FEW))):
+            world.restore(SCHOOL)
+            assert enrollments(world) == whole_school
+
+
+@case("attack 04", "a run over many of which master lost `deleting` tells of every school twice: as done and as failed")
+def test_a_set_of_deletions_of_which_master_lost_the_state_is_told_once(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_world(DATABASES) as world:
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(whole, "_empty_master", dies)
+            world.archive_together(*FEW)
+        run(world, "master", FALLS["to the proof"])
+
+        told = Counter[int]()
+        quietly(lambda: world.archive_together(*FEW, tell=lambda one: told.update([one.tenant_id])))
+
+        assert max(told.values(), default=1) == 1, told
+
+
+@case("attack 04", "a month of which master lost the record is forgotten: its rows lie in an object that nothing names")
+def test_a_month_that_only_the_shard_knows_is_ended_or_refused(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_world(DATABASES) as world:
+        attempts = count(world, HERE, "attempts")
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(by_month, "close", dies)
+            archive_months(world, DAY)
+        run(world, "master", "DELETE FROM archiver.months")
+        given(count(world, HERE, "attempts") < attempts and count(world, HERE, "archiver.markers"), "rows that went")
+
+        if not refused(quietly(lambda: archive_months(world, DAY))):
+            restore_months(world, MONTH)
+            assert count(world, HERE, "attempts") == attempts
+
+
+@case("attack 04", "a session commits as the database says: where that is `off`, what was confirmed may be lost")
+@pytest.mark.parametrize("database", DATABASES)
+def test_every_session_waits_until_its_commits_are_written(new_world: NewWorld, database: str) -> None:
+    with new_world(DATABASES) as world:
+        name = world.environment.databases[database].connection["dbname"]
+        run(world, database, f"ALTER DATABASE {name} SET synchronous_commit = off")
+        given(rows(world, database, "SHOW synchronous_commit") == [("off",)], "a database that does not wait")
+        with world.archiver() as archiver:
+            [found] = archiver.place.session(database).row("SHOW synchronous_commit")
+        assert found != "off"
+
+
+@pytest.fixture(scope="module")
+def other(cluster: Cluster) -> Iterator[Cluster]:
+    """A younger server."""
+    with younger(cluster) as other:
+        yield other
+
+
+def transaction(world: World, database: str) -> int:
+    """The next transaction id of a database's server."""
+    return int(rows(world, database, "SELECT pg_current_xact_id()::text")[0][0])
+
+
+@case("attack 05", "row versions are trusted on whatever server: rows changed since the proof go as unchanged")
+def test_rows_that_changed_on_a_server_in_the_place_of_their_own_are_not_taken_for_unchanged(
+    new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run ends after its proofs; the shard is restored elsewhere, written to, and gets as far as the snapshot."""
+    with new_world(DATABASES) as world:
+        reach(world.dsns[HERE], 2000)
+        with monkeypatch.context() as patch, until_it_dies():
+            before(patch, reclaim, "empty_shard", dies)
+            world.archive_together(*FEW)
+        now = moved(world, HERE, other)
+        written = f"enrollments WHERE status = 'written since' AND classroom_id IN ({classrooms(now)})"
+        run(now, HERE, f"UPDATE enrollments SET status = 'written since' WHERE classroom_id IN ({classrooms(now)})")
+        many = count(now, HERE, written)
+        given(transaction(now, HERE) < transaction(world, HERE) and many, "rows with row versions before the proof's")
+        reach(now.dsns[HERE], transaction(world, HERE))
+
+        together(now, *FEW)
+
+        if not count(now, "master", f"schools WHERE id = {SCHOOL}"):
+            now.restore(SCHOOL)
+        assert count(now, HERE, written) == many
+
+
+@case("attack 05", "a deletion that is resumed trusts row versions, too, even where the server has not come so far")
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_resumed_deletion_does_not_take_rows_for_unchanged_on_another_server(
+    new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch, reached: bool
+) -> None:
+    """The shard is emptied; master is restored elsewhere, and written to, before its half of the deletion."""
+    with new_world(DATABASES) as world:
+        reach(world.dsns["master"], 2000)
+        with monkeypatch.context() as patch, until_it_dies():
+            patch.setattr(whole, "_empty_master", dies)
+            world.archive_together(*FEW)
+        now = moved(world, "master", other)
+        run(now, "master", f"UPDATE classrooms SET name = 'written since' WHERE school_id = {SCHOOL}")
+        written = f"classrooms WHERE name = 'written since' AND school_id = {SCHOOL}"
+        many = count(now, "master", written)
+        given(transaction(now, "master") < transaction(world, "master") and many, "row versions before the proof's")
+        if reached:
+            reach(now.dsns["master"], transaction(world, "master"))
+
+        quietly(lambda: now.archive(SCHOOL))
+
+        if not count(now, "master", f"schools WHERE id = {SCHOOL}"):
+            now.restore(SCHOOL)
+        assert count(now, "master", written) == many

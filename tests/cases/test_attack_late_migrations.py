@@ -1,0 +1,158 @@
+"""A migration that comes after the look at the catalogue: no row that is in no archive goes, or changes, with others.
+
+The migrations are a colleague's at psql, each just before the deletion; the archiver is the real one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from archiver import choice
+from archiver.archive import Outcome, archive
+from archiver.bulk import reclaim
+from archiver.moving import carry as carrying
+from archiver.purging import purge
+from archiver.records import Order
+from archiver.tenants import Exclude
+from inventory.model import Depth, Fence
+from rehearsal.seed_plan import SCHOOL
+from tests.cases import case
+from tests.cases.attack_world import DATABASES, FEW, HERE, before, count, given, quietly, rows, run, together
+from tests.integration.test_purge import purged
+from tests.months import Meanwhile, archive_months
+from tests.worlds import YEAR, NewWorld, World, raise_failure
+
+# The tables that migrations make, a row for each of a carried table, which then goes or changes with it.
+CASCADE = """
+CREATE TABLE added (id bigserial PRIMARY KEY, {key} bigint REFERENCES {table} ON DELETE CASCADE, body text);
+INSERT INTO added ({key}, body) SELECT id, 'a teacher wrote this' FROM {table}
+"""
+SET_NULL = CASCADE.replace("CASCADE", "SET NULL")
+SET_DEFAULT = CASCADE.replace("CASCADE", "SET DEFAULT")
+ELSEWHERE = "CREATE SCHEMA crm; SET LOCAL search_path = crm, public;" + CASCADE
+TRIGGER = """
+CREATE TABLE added (id bigserial PRIMARY KEY, {key} bigint, body text);
+INSERT INTO added ({key}, body) SELECT id, 'a teacher wrote this' FROM {table};
+CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN DELETE FROM public.added WHERE {key} = OLD.id; RETURN OLD; END $$;
+CREATE TRIGGER tidy AFTER DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION tidy()
+"""
+KINDS = {
+    "CASCADE": CASCADE,
+    "SET NULL": SET_NULL,
+    "SET DEFAULT": SET_DEFAULT,
+    "another schema": ELSEWHERE,
+    "a trigger": TRIGGER,
+}
+OF = {"master": {"table": "students", "key": "student_id"}, HERE: {"table": "attempts", "key": "attempt_id"}}
+
+
+class Migration:
+    """A migration of one database, and the rows that it made."""
+
+    def __init__(self, world: World, database: str, kind: str = "CASCADE") -> None:
+        self._world, self._database = world, database
+        self._statements = KINDS[kind].format(**OF[HERE if database != "master" else database])
+        self._made: list[tuple[object, ...]] = []
+
+    def __call__(self) -> None:
+        run(self._world, self._database, self._statements)
+        self._made = self._rows()
+        given(self._made, "rows in the new table")
+
+    def assert_untouched(self) -> None:
+        """No archive holds them: each is as it was."""
+        given(self._made, "a migration")
+        now = self._rows()
+        assert len(now) == len(self._made), f"{len(self._made) - len(now)} rows that are in no archive are gone"
+        assert now == self._made, "rows that are in no archive were changed"
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        [[table]] = rows(self._world, self._database, "SELECT coalesce(to_regclass('crm.added'), to_regclass('added'))")
+        return rows(self._world, self._database, f"SELECT * FROM {table} ORDER BY id")
+
+
+@case("attack 01", "schools one by one: what a migration adds between two of them goes with the second")
+@pytest.mark.parametrize(
+    ("database", "kind"), [(HERE, kind) for kind in KINDS] + [("master", kind) for kind in ("CASCADE", "SET NULL")]
+)
+def test_what_a_migration_adds_between_two_schools_stays_as_it_is(
+    new_world: NewWorld, database: str, kind: str
+) -> None:
+    with new_world(DATABASES) as world:
+        migration = Migration(world, database, kind)
+        told: list[Outcome] = []
+
+        def tell(outcome: Outcome) -> None:
+            raise_failure(outcome) if not told else None
+            told.append(outcome)
+            migration() if len(told) == 1 else None
+
+        with world.archiver() as archiver, archiver.place.alone():
+            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+            wanted = [one for one in everybody if one.id in FEW]
+            quietly(lambda: archive(archiver, wanted, Order(year=YEAR, depth=Depth.ALL), tell))
+        migration.assert_untouched()
+
+
+@case("attack 01", "a run over many: what a migration adds after its first look goes with the schools")
+@pytest.mark.parametrize(("moment", "database"), [("empty_shard", HERE), ("empty_master", "master")])
+@pytest.mark.parametrize("kind", ["CASCADE", "SET NULL"])
+def test_what_a_migration_adds_while_a_run_over_many_prepares_stays_as_it_is(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, moment: str, database: str, kind: str
+) -> None:
+    with new_world(DATABASES) as world:
+        migration = Migration(world, database, kind)
+        before(monkeypatch, reclaim, moment, migration)
+        together(world, *FEW)
+        migration.assert_untouched()
+
+
+@case("attack 01", "past months, beside a live product: what a deployment adds goes with them")
+@pytest.mark.parametrize("kind", ["CASCADE", "SET NULL", "a trigger"])
+def test_what_a_deployment_adds_while_past_months_go_stays_as_it_is(new_world: NewWorld, kind: str) -> None:
+    with new_world(DATABASES) as world:
+        migration = Migration(world, HERE, kind)
+        quietly(lambda: archive_months(world, date(2014, 3, 5), throttle=Meanwhile(act=migration)))
+        migration.assert_untouched()
+
+
+@case("attack 01", "a merge: what a migration adds to the source while it runs goes with the schools that move")
+@pytest.mark.parametrize("kind", ["CASCADE", "SET NULL"])
+def test_what_a_migration_adds_while_shards_are_merged_stays_as_it_is(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    with new_world((*DATABASES, "shard_1")) as world:
+        run(world, "master", f"UPDATE schools SET shard = 'shard_1' WHERE id <> {SCHOOL}")
+        fence = Fence(close=f"touch {tmp_path}/{{id}}", open=f"rm -f {tmp_path}/{{id}}")
+        migration = Migration(world, HERE, kind)
+        before(monkeypatch, carrying, "move", migration)
+        fenced = replace(world, environment=replace(world.environment, fence=fence))
+        quietly(lambda: fenced.carry("merge", HERE, "shard_1"))
+        migration.assert_untouched()
+
+
+@case("attack 01", "a purge: what a trigger takes that came after the look goes with the people of old")
+def test_what_a_trigger_takes_when_people_of_old_are_purged_stays_as_it_is(
+    new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def migrate() -> None:
+        run(
+            world,
+            "master",
+            "CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN DELETE FROM public.customer_settings; RETURN OLD; END $$;"
+            "CREATE TRIGGER tidy AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION tidy()",
+        )
+
+    with new_world(DATABASES) as world:
+        settings = count(world, "master", "customer_settings")
+        given(settings, "settings of customers")
+        before(monkeypatch, purge, "purge", migrate)
+        with world.archiver() as archiver:
+            quietly(lambda: purged(archiver))
+        assert count(world, "master", "customer_settings") == settings

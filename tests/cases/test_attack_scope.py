@@ -1,0 +1,111 @@
+"""The scope of a night (how deep, and who is left out) from the person who types the date to the step that acts.
+
+The debug host's own inventory, which decides in the end, is out of reach here: what is judged is what is sent to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from errors import RefusedError, UsageError
+from inventory.model import Depth, Environment, Exclusion, Night
+from runbooks.engine.actions import DetachedJob, Reading
+from runbooks.engine.approval import PAUSE, put_approval, requested
+from runbooks.engine.runner import StepFailed
+from tests.cases import case
+from tests.fakes import NIGHT, FakeClock, Theatre, night_plan, rehearsal
+
+STEP = "archiving.run"
+
+
+def tonight(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
+    """The rehearsal, whose night has this scope, and is approved by a second person."""
+    environment = rehearsal()
+    night = Night(depth=depth, exclude=Exclusion(schools=schools, customers=customers))
+    return replace(environment, second_person=True, nights={**environment.nights, NIGHT: night})
+
+
+CAREFUL = tonight(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
+OTHERS = {
+    "another depth": tonight(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
+    "a school more": tonight(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
+    "a customer more": tonight(Depth.STUDENTS, schools=(21, 22, 23)),
+}
+
+
+@case("attack 08", "depth and exclusions are no part of a plan's lines, and so of its digest and of what changed")
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_plan_of_another_scope_is_another_plan(other: str) -> None:
+    before, now = night_plan(CAREFUL), night_plan(OTHERS[other])
+    assert now.digest != before.digest
+    assert now.changed_from(before.lines)
+
+
+@case("attack 08", "after a resume another scope is carried out than the date was typed for and approved")
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_night_that_goes_on_with_another_scope_asks_both_people_again(other: str) -> None:
+    theatre = Theatre(plan=night_plan(CAREFUL))
+    heard, [command] = approving(theatre), commands(theatre)
+    theatre.production.broken[command] = Reading  # it does nothing, once
+    with pytest.raises(StepFailed):
+        theatre.run()
+    if (typed(theatre), len(heard)) != (1, 1) or theatre.production.archived:
+        raise RuntimeError("expected a night that stopped at step 8, with the date typed and approved")
+
+    theatre.production.broken.clear()
+    theatre.plan = night_plan(OTHERS[other])
+    try:
+        theatre.run()
+    except (RefusedError, UsageError):
+        assert not theatre.production.archived
+    else:
+        assert (typed(theatre), len(heard)) == (2, 2)
+
+
+@case("attack 09", "step 8's command says neither depth nor exclusions: the debug host's inventory decides")
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_sent_to_archive_tells_the_scope(other: str) -> None:
+    sent = commands(Theatre(plan=night_plan(CAREFUL)))
+    assert len(sent) == 1
+    assert commands(Theatre(plan=night_plan(OTHERS[other]))) != sent
+
+
+@case("attack 09", "step 8's check asks the debug host of the scope that its own inventory has")
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_sent_to_audit_tells_the_scope(other: str) -> None:
+    def audit(environment: Environment) -> list[str]:
+        [task] = night_plan(environment).step(STEP).tasks
+        return [str(look) for check in task.checks for look in check.looks]
+
+    assert audit(CAREFUL) != audit(OTHERS[other])
+
+
+def commands(theatre: Theatre) -> list[str]:
+    """What step 8 sends to the debug host, as production knows it."""
+    actions = [task.action for task in theatre.plan.step(STEP).tasks]
+    return [f"{action.host}: {action.command}" for action in actions if isinstance(action, DetachedJob)]
+
+
+def approving(theatre: Theatre) -> list[str]:
+    """Lets a colleague approve whenever the night waits for one, each time another; who has done so."""
+    heard: list[str] = []
+
+    def colleagues(pause: timedelta) -> None:
+        FakeClock.wait(theatre.clock, pause)
+        request = requested(theatre.journal.events)
+        if pause == PAUSE and request:
+            heard.append(f"colleague{len(heard) + 1}@desk")
+            put_approval(theatre.shelf, request, heard[-1])
+        if len(heard) > 9:
+            raise RuntimeError("the night waits although colleagues approve")
+
+    theatre.clock.wait = colleagues  # type: ignore[method-assign]
+    return heard
+
+
+def typed(theatre: Theatre) -> int:
+    """How often the date was typed."""
+    return sum(bool(event.data.get("confirmed")) for event in theatre.journal.events)
