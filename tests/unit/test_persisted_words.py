@@ -33,6 +33,7 @@ from archiver.moving.carry import MERGE, SPLIT
 from archiver.moving.moves import State as MoveState
 from archiver.notes import Entry
 from archiver.purging.record import State as PurgeState
+from archiver.reclaiming import marker
 from archiver.records import State
 from archiver.rows import RowFile
 from archiver.schema import Schema
@@ -345,6 +346,12 @@ def test_progress_is_told_in_these_words() -> None:
 
 def test_a_part_that_came_back_is_noted_in_these_words() -> None:
     assert (Part("classroom", 42).to_json(), str(Part("classroom", 42))) == ({"classroom": 42}, "classroom 42")
+
+
+def test_a_row_that_stayed_in_a_shard_is_noted_beside_its_marker_in_these_words() -> None:
+    written = json.loads("""[{"table": "shard.visits", "key": "(12)", "digest": "79ad"}]""")
+
+    assert [asdict(row) for row in marker.staying(written)] == written
 
 
 # What stands between a key of YAML and the next, where "?" is a key that none may have.
