@@ -19,7 +19,6 @@ from inventory.load import ROOT
 from inventory.model import Database
 from inventory.platforms import Aws
 from platforms.backup import newest
-from runbooks.alone import key_of
 from runbooks.cutover import EVERY, SIXTEEN, TWELVE, payments
 from runbooks.engine.actions import (
     DetachedJob,
@@ -71,9 +70,9 @@ def test_the_keys_of_both_checklists_are_these_in_this_order() -> None:
 
 
 def test_what_builds_a_step_is_known_by_the_same_key() -> None:
-    assert [key_of(build) for build in SIXTEEN] == OF_2014.split()
-    assert [key_of(build) for build in TWELVE] == OF_2013.split()
-    assert {key_of(build) for build in EVERY} == {*OF_2014.split(), *OF_2013.split()}
+    assert [build.key for build in SIXTEEN] == OF_2014.split()
+    assert [build.key for build in TWELVE] == OF_2013.split()
+    assert {build.key for build in EVERY} == {*OF_2014.split(), *OF_2013.split()}
     assert BUILT_HERE == ("archiving.run", "feeds.truncate")
 
 
