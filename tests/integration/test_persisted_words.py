@@ -56,6 +56,7 @@ records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, sh
  verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots
 regions: source, target, above, upto, plus
 units: run, number, unit, takes, worker, taken_at, ended, ended_at
+version: one, number, tool, at
 """
 
 
