@@ -17,9 +17,8 @@ from archiver.rows import RowFile, Rows, Spool
 from archiver.schema import Column, Table, column_list, identifier
 from archiver.selection import Key, Selection, Values, condition, row_order, snapshot_xmin, whole
 from archiver.tenants import Tenant
+from archiver.who import TOOL_VERSION
 from archiver.workplace import Site
-
-TOOL_VERSION = "0.1.0"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,31 +1,73 @@
-"""The archiver's own tables, in schema `archiver` of every database: outside the catalog, and outside every archive."""
+"""The archiver's own tables, in schema `archiver` of every database: outside the catalog, and outside every archive.
+
+`own_schema.sql` makes them, migration by migration; `archiver.version` says which was the last. What a newer version of
+this tool made is refused: to read it by other columns' meaning would be to lose archives.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from archiver.postgres import SQL, Literal, Session
+from archiver.postgres import Session
+from archiver.who import TOOL_VERSION
+from errors import RefusedError
+
+_HEAD = re.compile(r"^-- migration (\d+): (.+)$", re.MULTILINE)
+_LOOKING, _MAKING = "looking for the archiver's tables", "making the archiver's tables"
 
 
-def prepare(session: Session) -> None:
+@dataclass(frozen=True)
+class Migration:
+    """What leads from the tables of one number to those of the next."""
+
+    number: int
+    name: str
+    statements: str
+
+
+def migrations_in(text: str) -> tuple[Migration, ...]:
+    """The migrations of a file; ValueError where their numbers are not 1, 2, 3 and so on, or statements have none."""
+    before, *parts = _HEAD.split(text)
+    heads = zip(parts[0::3], parts[1::3], parts[2::3], strict=True)
+    found = tuple(Migration(int(number), name, statements) for number, name, statements in heads)
+    if not found or [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        numbers = ", ".join(str(migration.number) for migration in found)
+        raise ValueError(f"expected migrations numbered 1, 2, 3 and so on, got {numbers or 'none'}")
+    if any(line and not line.startswith("--") for line in before.splitlines()):
+        raise ValueError("statements stand before the first migration")
+    return found
+
+
+MIGRATIONS = migrations_in(Path(__file__).with_name("own_schema.sql").read_text(encoding="utf-8"))
+
+
+def prepare(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Makes the schema `archiver` where it is missing, and brings an older one up to date; the same in master and on
-    every shard."""
-    if _version(session) != _VERSION:
-        with session.transaction(doing="making the archiver's tables"):
-            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))")
-            session.execute(_TABLES, doing="making the archiver's tables")
-            session.execute(SQL("COMMENT ON SCHEMA archiver IS {}").format(Literal(_VERSION)))
+    every shard. RefusedError as `refuse_newer`."""
+    for migration in migrations[_number(session, migrations) :]:
+        _migrate(session, migration, migrations)
 
 
 def ready(session: Session) -> bool:
-    """Whether there is anything to read; tables that an older version of this tool made are brought up to date."""
-    row = session.row("SELECT to_regclass('archiver.records') IS NOT NULL", doing="looking for the archiver's tables")
-    if row[0]:
+    """Whether there is anything to read; tables that an older version of this tool made are brought up to date.
+
+    RefusedError as `refuse_newer`.
+    """
+    number = _number(session, MIGRATIONS)
+    if number == 0 and not _is_there(session, "records"):
+        return False
+    if number < len(MIGRATIONS):
         prepare(session)
-    return bool(row[0])
+    return True
+
+
+def refuse_newer(session: Session) -> None:
+    """RefusedError where a newer version of this tool made the tables, or they do not say which did."""
+    _number(session, MIGRATIONS)
 
 
 def read(session: Session, table: str, kind: type, rest: str, args: Sequence[object]) -> list[dict[str, Any]]:
@@ -36,199 +78,44 @@ def read(session: Session, table: str, kind: type, rest: str, args: Sequence[obj
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _version(session: Session) -> str | None:
-    """Which statements made the tables that are there."""
-    query = "SELECT obj_description(to_regnamespace('archiver'), 'pg_namespace')"
-    row = session.row(query, doing="looking for the archiver's tables")
-    return str(row[0]) if row[0] else None
+def _migrate(session: Session, migration: Migration, migrations: Sequence[Migration]) -> None:
+    with session.transaction(doing=_MAKING):
+        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))", doing=_MAKING)
+        if _number(session, migrations) < migration.number:  # else somebody was quicker
+            session.execute(migration.statements, doing=_MAKING)
+            session.execute(_WRITE, (migration.number, TOOL_VERSION), doing=_MAKING)
 
 
-# Each statement may run again, over tables of any earlier version.
-_TABLES = """
-CREATE SCHEMA IF NOT EXISTS archiver;
-CREATE TABLE IF NOT EXISTS archiver.records (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id bigint NOT NULL,
-    tenant_name text NOT NULL,
-    customer_id bigint,
-    customer_name text,
-    year integer NOT NULL,
-    night date,
-    shard text NOT NULL,
-    depth text NOT NULL,
-    state text NOT NULL,
-    location text NOT NULL,
-    fingerprint text NOT NULL DEFAULT '',
-    size bigint,
-    md5 text,
-    sha256 text,
-    members jsonb NOT NULL DEFAULT '{}',
-    kept jsonb NOT NULL DEFAULT '{}',
-    seconds_to_extract double precision,
-    seconds_to_restore double precision,
-    operator text NOT NULL,
-    host text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    verified_at timestamptz,
-    archived_at timestamptz,
-    UNIQUE (tenant_id, year)
-);
-ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS recipients text[] NOT NULL DEFAULT '{}';
-ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS proved_at timestamptz;
-UPDATE archiver.records SET proved_at = verified_at WHERE proved_at IS NULL AND verified_at IS NOT NULL;
-ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS partial jsonb NOT NULL DEFAULT '[]';
-ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS seconds_to_delete double precision;
-ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS snapshots jsonb NOT NULL DEFAULT '{}';
-CREATE TABLE IF NOT EXISTS archiver.markers (
-    record_id bigint NOT NULL,
-    act text NOT NULL,
-    content jsonb NOT NULL,
-    at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (record_id, act)
-);
-ALTER TABLE archiver.markers ADD COLUMN IF NOT EXISTS started_at timestamptz NOT NULL DEFAULT 'epoch';
-ALTER TABLE archiver.markers DROP CONSTRAINT IF EXISTS markers_pkey,
-    ADD CONSTRAINT markers_pkey PRIMARY KEY (record_id, act, started_at);
-CREATE TABLE IF NOT EXISTS archiver.gone (
-    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
-    table_name text NOT NULL,
-    ids bigint[] NOT NULL,
-    PRIMARY KEY (record_id, table_name)
-);
-CREATE TABLE IF NOT EXISTS archiver.kept (
-    record_id bigint NOT NULL,
-    table_name text NOT NULL,
-    key text NOT NULL,
-    digest text NOT NULL,
-    archived_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (table_name, key, record_id)
-);
-CREATE INDEX IF NOT EXISTS kept_by_record ON archiver.kept (record_id);
-CREATE TABLE IF NOT EXISTS archiver.ids (
-    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
-    table_name text NOT NULL,
-    ids bigint[] NOT NULL,
-    PRIMARY KEY (record_id, table_name)
-);
-CREATE INDEX IF NOT EXISTS ids_by_id ON archiver.ids USING gin (ids);
-CREATE TABLE IF NOT EXISTS archiver.months (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    month text NOT NULL,
-    year integer NOT NULL,
-    before timestamptz NOT NULL,
-    shard text NOT NULL,
-    state text NOT NULL,
-    location text NOT NULL,
-    fingerprint text NOT NULL,
-    recipients text[] NOT NULL,
-    size bigint,
-    md5 text,
-    sha256 text,
-    seconds_to_restore double precision,
-    operator text NOT NULL,
-    host text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    verified_at timestamptz,
-    archived_at timestamptz
-);
-ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS proved_at timestamptz;
-CREATE TABLE IF NOT EXISTS archiver.month_slices (
-    month_id bigint NOT NULL REFERENCES archiver.months ON DELETE CASCADE,
-    tenant_id bigint NOT NULL,
-    start bigint NOT NULL,
-    size bigint NOT NULL,
-    sha256 text NOT NULL,
-    rows jsonb NOT NULL,
-    went jsonb,
-    stayed jsonb,
-    PRIMARY KEY (month_id, tenant_id)
-);
-CREATE INDEX IF NOT EXISTS month_slices_by_tenant ON archiver.month_slices (tenant_id);
-CREATE TABLE IF NOT EXISTS archiver.held (
-    tenant_id bigint PRIMARY KEY,
-    operator text NOT NULL,
-    host text NOT NULL,
-    since timestamptz NOT NULL DEFAULT now()
-);
-CREATE TABLE IF NOT EXISTS archiver.units (
-    run text NOT NULL,
-    number integer NOT NULL,
-    unit jsonb NOT NULL,
-    takes integer NOT NULL DEFAULT 0,
-    worker text,
-    taken_at timestamptz,
-    ended jsonb,
-    ended_at timestamptz,
-    PRIMARY KEY (run, number)
-);
-CREATE TABLE IF NOT EXISTS archiver.purges (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    year integer NOT NULL,
-    before timestamptz NOT NULL,
-    ids bigint[] NOT NULL,
-    state text NOT NULL,
-    location text NOT NULL DEFAULT '',
-    size bigint,
-    md5 text,
-    sha256 text,
-    recipients text[] NOT NULL,
-    members jsonb NOT NULL DEFAULT '{}',
-    operator text NOT NULL,
-    host text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    verified_at timestamptz,
-    purged_at timestamptz,
-    restored_at timestamptz,
-    restored_by text
-);
-ALTER TABLE archiver.purges ADD COLUMN IF NOT EXISTS proved_at timestamptz;
-CREATE TABLE IF NOT EXISTS archiver.moves (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant_id bigint NOT NULL,
-    year integer NOT NULL,
-    verb text NOT NULL,
-    source text NOT NULL,
-    target text NOT NULL,
-    offsets jsonb NOT NULL DEFAULT '[]',
-    state text NOT NULL,
-    location text NOT NULL,
-    size bigint,
-    sha256 text,
-    members jsonb NOT NULL DEFAULT '{}',
-    operator text NOT NULL,
-    host text NOT NULL,
-    started_at timestamptz NOT NULL DEFAULT now(),
-    switched_at timestamptz
-);
-CREATE INDEX IF NOT EXISTS moves_by_tenant ON archiver.moves (tenant_id);
-CREATE TABLE IF NOT EXISTS archiver.regions (
-    source text NOT NULL,
-    target text NOT NULL,
-    above bigint NOT NULL,
-    upto bigint NOT NULL,
-    plus bigint NOT NULL,
-    PRIMARY KEY (source, target, above)
-);
-CREATE TABLE IF NOT EXISTS archiver.aliases (
-    shard text PRIMARY KEY,
-    lies_in text NOT NULL,
-    since timestamptz NOT NULL
-);
-CREATE TABLE IF NOT EXISTS archiver.log (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at timestamptz NOT NULL DEFAULT now(),
-    operator text NOT NULL,
-    host text NOT NULL,
-    act text NOT NULL,
-    tenant_id bigint NOT NULL,
-    year integer NOT NULL,
-    record_id bigint NOT NULL,
-    details jsonb NOT NULL
-);
-CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'archiver.log is append-only'; END $$;
-DROP TRIGGER IF EXISTS append_only ON archiver.log;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
-    FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
+def _number(session: Session, migrations: Sequence[Migration]) -> int:
+    """The number of the last migration that ran; 0 where there is none: no tables, or those of before the numbers."""
+    if not _is_there(session, "version"):
+        return 0
+    rows = session.rows("SELECT to_jsonb(v) FROM archiver.version v", doing=_LOOKING)
+    said: dict[str, Any] = rows[0][0] if len(rows) == 1 else {}
+    number = said.get("number")
+    if not isinstance(number, int) or number < 1:
+        raise RefusedError(
+            f"Opening the archiver's tables on {session.where} refused: archiver.version does not say their number.",
+            hint="It has one row, with the number of the last migration. Was it changed by hand?",
+        )
+    if number > len(migrations):
+        raise RefusedError(
+            f"Opening the archiver's tables on {session.where} refused: they have number {number}, made by version "
+            f"{said.get('tool')} of this tool; this one, {TOOL_VERSION}, knows numbers up to {len(migrations)}.",
+            hint="Use that version of the tool, or a newer one.",
+        )
+    return number
+
+
+def _is_there(session: Session, table: str) -> bool:
+    # Not to_regclass: in a transaction that waited for the lock it still answers as before the other's COMMIT.
+    return session.row(_THERE, (table,), doing=_LOOKING) is not None
+
+
+_THERE = """
+SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'archiver' AND relname = %s
 """
-_VERSION = f"tables {hashlib.sha256(_TABLES.encode()).hexdigest()[:12]}"
+_WRITE = """
+INSERT INTO archiver.version (number, tool, at) VALUES (%s, %s, now())
+ON CONFLICT (one) DO UPDATE SET number = excluded.number, tool = excluded.tool, at = excluded.at
+"""

@@ -13,7 +13,7 @@ from archiver.archive import Archiver
 from archiver.catalog import MASTER, SHARD, resolve
 from archiver.coverage.live import Live, read_live
 from archiver.mapping.stored_schemas import StoredSchemas
-from archiver.own_tables import prepare
+from archiver.own_tables import prepare, refuse_newer
 from archiver.postgres import Session, connect
 from archiver.proving.ground import Ground
 from archiver.storage import Bucket
@@ -38,12 +38,21 @@ def read_database(connection: Mapping[str, str]) -> Live:
 
 @contextmanager
 def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
-    """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`."""
+    """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`.
+
+    A database whose archiver's tables a newer version of this tool made is refused as it is opened, with RefusedError.
+    """
     refuse_if_down(environment)
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
 
     def open_database(database: str) -> Session:
-        return connect(environment.databases[database].connection, name=name)
+        session = connect(environment.databases[database].connection, name=name)
+        try:
+            refuse_newer(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     place = Workplace(
         open=open_database,
@@ -65,8 +74,9 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     """
     keys = encryption.keys(environment.store.recipients, identity)
     with workplace(environment, purpose) as place:
-        for database in (MASTER, *place.shards):
-            prepare(place.session(database))
+        # Each is opened, and refused where it must be, before the first is brought up to date.
+        for opened in [place.session(database) for database in (MASTER, *place.shards)]:
+            prepare(opened)
         with scratch(environment, purpose) as session:
             bucket = Bucket(environment.store)
             yield Archiver(

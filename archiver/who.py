@@ -1,10 +1,12 @@
-"""Who works here, and where: for records, the log, and what others see at work."""
+"""Who works here, by which version of this tool, and where: for records, the log, and what others see at work."""
 
 from __future__ import annotations
 
 import getpass
 import os
 import socket
+
+TOOL_VERSION = "0.1.0"
 
 
 def operator() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date as Date  # noqa: N812 - tasks have an option called date
 from functools import partial
@@ -22,7 +22,6 @@ from runbooks.engine.markdown import rendered
 from runbooks.engine.plan import Plan, numbered, paying, validated
 from runbooks.engine.redactor import redactor_for
 from runbooks.engine.stage import Stage
-from runbooks.engine.step import Step
 from runbooks.front import Addresses, load_environment, parse_date, task
 from runbooks.nights import abandon, logbook, night, watching
 from runbooks.nights.rehearsed import rehearsed
@@ -40,9 +39,9 @@ from runbooks.steps import (
     warehouse,
     watcher,
 )
-from runbooks.tonight import Tonight, inventory_mistakes
+from runbooks.tonight import Build, Tonight, inventory_mistakes
 
-SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
+SIXTEEN: tuple[Build, ...] = (
     maintenance.on,
     watcher.stop,
     warehouse.stop_etl,
@@ -60,7 +59,7 @@ SIXTEEN: tuple[Callable[[Tonight], Step], ...] = (
     maintenance.off,
     warehouse.rebuild,
 )
-TWELVE: tuple[Callable[[Tonight], Step], ...] = (  # of 2013; whom to leave out stands in the inventory before
+TWELVE: tuple[Build, ...] = (  # of 2013; whom to leave out stands in the inventory before
     maintenance.on,
     backups.dump,
     retirement.rename,
@@ -74,7 +73,7 @@ TWELVE: tuple[Callable[[Tonight], Step], ...] = (  # of 2013; whom to leave out 
     retirement.spin_down,
     maintenance.off,
 )
-CHECKLISTS: Mapping[str, tuple[Callable[[Tonight], Step], ...]] = {"2014": SIXTEEN, "2013": TWELVE}
+CHECKLISTS: Mapping[str, tuple[Build, ...]] = {"2014": SIXTEEN, "2013": TWELVE}
 DEFAULT = "2014"
 EVERY = tuple(dict.fromkeys(build for builds in CHECKLISTS.values() for build in builds))
 TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
@@ -221,7 +220,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
     encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
     steps = numbered(build(tonight) for build in builds)
     if mistakes := list(
-        inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {*map(alone.key_of, EVERY)})
+        inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {build.key for build in EVERY})
     ):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
@@ -250,7 +249,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
     )
 
 
-def builds_of(checklist: str) -> tuple[Callable[[Tonight], Step], ...]:
+def builds_of(checklist: str) -> tuple[Build, ...]:
     """What builds the steps of a checklist; UsageError for an unknown one."""
     if checklist not in CHECKLISTS:
         raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
@@ -291,7 +290,7 @@ def perform_alone(key: str, date: str, checklist: str, env: str, yes_production:
     """One step of the night; UsageError where its checklist does not have it."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production)
-    having = next(name for name, builds in CHECKLISTS.items() if key in map(alone.key_of, builds))
+    having = next(name for name, builds in CHECKLISTS.items() if key in {build.key for build in builds})
     plan = plan_at(environment, day, checklist, having)
     if key not in {step.key for step in plan.steps}:
         raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")

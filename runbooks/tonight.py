@@ -115,6 +115,28 @@ class Tonight:
         return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
 
 
+@dataclass(frozen=True)
+class Build:
+    """What makes a step for a night; journals, inventories and `inv` know the step by its key."""
+
+    key: str
+    make: Callable[[Tonight, str], Step]
+
+    def __call__(self, tonight: Tonight) -> Step:
+        """The step, under its key."""
+        return self.make(tonight, self.key)
+
+    @property
+    def summary(self) -> str:
+        """What the step does, in a sentence."""
+        return (self.make.__doc__ or "").strip()
+
+
+def builds(key: str) -> Callable[[Callable[[Tonight, str], Step]], Build]:
+    """Writes a step's key down, once, at the function that makes the step."""
+    return lambda make: Build(key, make)
+
+
 def command(host: Host, text: str, lasts: timedelta) -> Command:
     """The action that runs a command on a host, detached where it may take long."""
     if lasts > SOON:

@@ -13,10 +13,16 @@ from archiver.workers.units import Ended, Unit
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
 from inventory.model import Depth
 
-KINDS = {
-    kind.__name__: kind
-    for kind in (CutoverError, UsageError, RefusedError, DamagedError, UnknownError, LockedError, AbortedError)
+KINDS: Mapping[str, type[CutoverError]] = {  # workers of other versions know them by these words
+    "CutoverError": CutoverError,
+    "UsageError": UsageError,
+    "RefusedError": RefusedError,
+    "DamagedError": DamagedError,
+    "UnknownError": UnknownError,
+    "LockedError": LockedError,
+    "AbortedError": AbortedError,
 }
+_WORDS = {kind: word for word, kind in KINDS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +77,8 @@ def _outcome_to_json(one: Outcome) -> dict[str, Any]:
 def _error_to_json(error: CutoverError | None) -> dict[str, str] | None:
     if error is None:
         return None
-    kind = next(parent.__name__ for parent in type(error).__mro__ if parent.__name__ in KINDS)
-    return {"kind": kind, "message": str(error), "hint": error.hint}
+    word = next(_WORDS[parent] for parent in type(error).__mro__ if parent in _WORDS)
+    return {"kind": word, "message": str(error), "hint": error.hint}
 
 
 def _error(plain: Mapping[str, str] | None) -> CutoverError | None:

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from errors import CutoverError
+from errors import CutoverError, RefusedError
 from runbooks.engine.redactor import Redactor
 
 
@@ -33,6 +33,10 @@ class Kind(Enum):
 
 
 OVER = (Kind.STOPPED, Kind.ENDED)  # after these nobody is at work
+
+
+class NewerJournalError(RefusedError):
+    """A newer version of this tool wrote the journal: what it means by it is not known here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +58,23 @@ class Event:
 
     @classmethod
     def from_json(cls, line: str) -> Event:
-        """The event of one line; ValueError or KeyError where it is none."""
+        """The event of one line; ValueError, KeyError or TypeError where it is none.
+
+        Raises NewerJournalError where it is of a kind that this version does not know.
+        """
         raw = json.loads(line)
-        return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": Kind(raw["kind"])})
+        return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": _kind(raw)})
+
+
+def _kind(raw: Mapping[str, Any]) -> Kind:
+    try:
+        return Kind(raw["kind"])
+    except ValueError:
+        raise NewerJournalError(
+            f"Reading the night's journal refused: its event {raw['number']}, of {raw['operator']}, is of the kind "
+            f"{raw['kind']!r}, which this version does not know. A newer version of this tool wrote it.",
+            hint="Use that version of the tool for this night.",
+        ) from None
 
 
 class Journal:
@@ -131,7 +149,7 @@ class FileJournal(Journal):
 def read_events(path: Path) -> tuple[Event, ...]:
     """The events of a journal's file; none where there is no file. A torn last line was never an event.
 
-    Raises CutoverError where the file is damaged.
+    Raises CutoverError where the file is damaged, NewerJournalError where a newer version of this tool wrote it.
     """
     if not path.exists():
         return ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -65,9 +66,10 @@ class SharedJournal(FileJournal):
         self._unsure = None
 
     def _ousted(self, number: int) -> OustedError:
-        text = self._shelf.get(_name(self._folder, number))
-        other = Event.from_json(text) if text else None
-        who = f"{other.operator} since {other.at:%Y-%m-%d %H:%M:%S %Z}" if other else "somebody"
+        text, who = self._shelf.get(_name(self._folder, number)), "somebody"
+        with suppress(CutoverError):  # who it is may go on with a version whose words are not known here
+            other = _event(text)
+            who = f"{other.operator} since {other.at:%Y-%m-%d %H:%M:%S %Z}"
         return OustedError(
             f"This run was taken over: {who} goes on with the night, and nothing more is done from here.",
             hint="What was begun goes on at its hosts. See inv cutover.status.",
@@ -89,7 +91,8 @@ def next_folder(shelf: Shelf, date: str) -> str:
 def read_shared(here: Sequence[Event], shelf: Shelf, folder: str) -> tuple[Event, ...]:
     """The events on the shelf; those that this machine has in a file are not fetched again.
 
-    Raises ForeignJournalError where the file holds other events than the shelf.
+    Raises ForeignJournalError where the file holds other events than the shelf, NewerJournalError where a newer version
+    of this tool wrote some of these.
     """
     names = shelf.names(f"{folder}/") if folder else []
     if here and (len(names) < len(here) or shelf.get(names[len(here) - 1]) != here[-1].to_json()):

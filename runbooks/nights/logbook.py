@@ -15,7 +15,7 @@ from errors import CutoverError, LockedError
 from inventory.load import ROOT, refuse_if_down
 from inventory.model import Environment
 from runbooks.engine.console import say
-from runbooks.engine.journal import Event, read_events
+from runbooks.engine.journal import Event, NewerJournalError, read_events
 from runbooks.engine.lock import Holder, born, claimant, holder
 from runbooks.engine.ports import Clock, Shelf
 from runbooks.engine.redactor import redactor_for
@@ -74,11 +74,14 @@ def open_journal(environment: Environment, date: str, shelf: Shelf, clock: Clock
 def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
     """The night's journal so far, for whoever only reads it; empty where it has not begun.
 
-    It is the store's; where that can't be read, what this machine has of it.
+    It is the store's; where that can't be read, what this machine has of it. Raises NewerJournalError where a newer
+    version of this tool wrote either.
     """
     path = Files(environment, date).journal
     try:
         return newer(shelf_of(environment), date, read_events(path))
+    except NewerJournalError:
+        raise
     except CutoverError as error:
         say(f"! What other machines know of this night can't be seen: {error}")
         return read_events(path)

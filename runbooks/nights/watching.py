@@ -12,7 +12,7 @@ from inventory.model import Environment
 from runbooks.engine.clock import SystemClock
 from runbooks.engine.console import Console, say
 from runbooks.engine.estimates import estimated, last_time
-from runbooks.engine.journal import OVER, Event
+from runbooks.engine.journal import OVER, Event, NewerJournalError
 from runbooks.engine.plan import Plan
 from runbooks.engine.ports import Clock
 from runbooks.engine.redactor import redactor_for
@@ -64,6 +64,8 @@ def follow(
         shown = len(events)
         try:
             events = look(events)
+        except NewerJournalError:
+            raise
         except CutoverError as error:
             warn(f"{error} Looking again.")
         if len(events) != shown:

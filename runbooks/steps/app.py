@@ -10,12 +10,12 @@ from runbooks.engine.actions import Reading, RemoteCommand
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import Unreadable, moment, record
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 
-def point(tonight: Tonight) -> Step:
+@builds("app.point")
+def point(tonight: Tonight, key: str) -> Step:
     """Point Apangea to the new warehouse, by its environment variable."""
-    key = "app.point"
     host = tonight.environment.only(Role.CONTROL)
     return Step(
         key=key,
@@ -27,9 +27,9 @@ def point(tonight: Tonight) -> Step:
     )
 
 
-def restart(tonight: Tonight) -> Step:
+@builds("app.restart")
+def restart(tonight: Tonight, key: str) -> Step:
     """Restart the app, where the change of its variable has not done so already."""
-    key = "app.restart"
     host = tonight.environment.only(Role.CONTROL)
     return Step(
         key=key,

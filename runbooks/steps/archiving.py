@@ -12,7 +12,7 @@ from runbooks.engine.history import Facts
 from runbooks.engine.readings import record, records
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 from runbooks.tool import tool_command
 
 LONGEST = timedelta(hours=60)
@@ -24,9 +24,9 @@ DEPTHS = {
 }
 
 
-def run(tonight: Tonight) -> Step:
+@builds("archiving.run")
+def run(tonight: Tonight, key: str) -> Step:
     """Run archiving script on the debug host: the point of no return."""
-    key = "archiving.run"
     host = tonight.environment.only(Role.DEBUG)
     archive = tool_command(
         tonight.environment,

@@ -11,16 +11,16 @@ from runbooks.engine.history import Facts
 from runbooks.engine.markdown import minutes
 from runbooks.engine.readings import moment, not_before, record, word
 from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, command
+from runbooks.tonight import Tonight, builds, command
 from runbooks.tool import tool_command
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)
 
 
-def disable(tonight: Tonight) -> Step:
+@builds("backups.disable")
+def disable(tonight: Tonight, key: str) -> Step:
     """Disable auto-backup on every database server."""
-    key = "backups.disable"
     tasks = [
         tonight.task(key, host, checks=(schedule_is(tonight, host, DISABLED),), owes=_debt(host))
         for host in tonight.database_hosts
@@ -35,9 +35,9 @@ def disable(tonight: Tonight) -> Step:
     )
 
 
-def dump(tonight: Tonight) -> Step:
+@builds("backups.dump")
+def dump(tonight: Tonight, key: str) -> Step:
     """DB backup on every database server."""
-    key = "backups.dump"
     return Step(
         key=key,
         title="DB backup",
@@ -50,9 +50,9 @@ def dump(tonight: Tonight) -> Step:
     )
 
 
-def transfer(tonight: Tonight) -> Step:
+@builds("backups.transfer")
+def transfer(tonight: Tonight, key: str) -> Step:
     """Transfer DB backup of every database server."""
-    key = "backups.transfer"
     return Step(
         key=key,
         title="Transfer DB backup",
@@ -64,9 +64,9 @@ def transfer(tonight: Tonight) -> Step:
     )
 
 
-def enable(tonight: Tonight) -> Step:
+@builds("backups.enable")
+def enable(tonight: Tonight, key: str) -> Step:
     """Enable auto-backup on every database server."""
-    key = "backups.enable"
     tasks = [
         tonight.task(key, host, checks=(schedule_is(tonight, host, ENABLED),), pays=_debt(host))
         for host in tonight.database_hosts

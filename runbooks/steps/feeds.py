@@ -10,7 +10,7 @@ from runbooks.engine.history import Facts
 from runbooks.engine.readings import record
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.maintenance import ON, answers
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 from runbooks.tool import tool_command
 
 TASK = "databases.truncate-feeds"
@@ -18,9 +18,9 @@ LONGEST = timedelta(hours=1)
 PATIENCE = timedelta(minutes=5)  # to count what is left
 
 
-def truncate(tonight: Tonight) -> Step:
+@builds("feeds.truncate")
+def truncate(tonight: Tonight, key: str) -> Step:
     """Truncate the feeds, while nobody uses the product."""
-    key = "feeds.truncate"
     environment, host = tonight.environment, tonight.environment.only(Role.DEBUG)
     word = environment.name if environment.production else ""
     command = tool_command(environment, TASK, confirm=word, yes_production=environment.production)

@@ -9,15 +9,15 @@ from runbooks.engine.actions import HttpGet, Reading
 from runbooks.engine.history import Facts
 from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.archiving import none_half_way
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 DEBT = Debt(what="maintenance mode", where="the app")
 ON, OFF = 503, 200
 
 
-def on(tonight: Tonight) -> Step:
+@builds("maintenance.on")
+def on(tonight: Tonight, key: str) -> Step:
     """Apangea maintenance mode on."""
-    key = "maintenance.on"
     host = tonight.environment.only(Role.CONTROL)
     return Step(
         key=key,
@@ -31,9 +31,9 @@ def on(tonight: Tonight) -> Step:
     )
 
 
-def off(tonight: Tonight) -> Step:
+@builds("maintenance.off")
+def off(tonight: Tonight, key: str) -> Step:
     """Apangea maintenance mode off."""
-    key = "maintenance.off"
     host = tonight.environment.only(Role.CONTROL)
     return Step(
         key=key,

@@ -8,7 +8,7 @@ from inventory.model import Host
 from runbooks.engine.actions import Reading, SqlQuery
 from runbooks.engine.history import Facts
 from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 from runbooks.units import size
 
 STANDBYS = """
@@ -19,9 +19,9 @@ SELECT application_name, coalesce(client_addr::text, 'local'), state,
 """
 
 
-def terminate(tonight: Tonight) -> Step:
+@builds("replicas.terminate")
+def terminate(tonight: Tonight, key: str) -> Step:
     """Terminate slaves of every database server."""
-    key = "replicas.terminate"
     tasks = [
         tonight.task(key, host, checks=(none_left(tonight, host),), owes=_debt(host)) for host in tonight.database_hosts
     ]
@@ -35,9 +35,9 @@ def terminate(tonight: Tonight) -> Step:
     )
 
 
-def activate(tonight: Tonight) -> Step:
+@builds("replicas.activate")
+def activate(tonight: Tonight, key: str) -> Step:
     """Activate slaves of every database server."""
-    key = "replicas.activate"
     lasts = timedelta(hours=12)
     tasks = [
         tonight.task(key, host, checks=(streams(tonight, host),), lasts=lasts, pays=_debt(host))

@@ -10,14 +10,15 @@ from runbooks.engine.readings import Unreadable
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.app import uses_new
 from runbooks.steps.warehouse import DEBT, DISABLED, etl_is
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 LONGEST_WORD = 200  # characters of a probe's answer
 
 
-def rename(tonight: Tonight) -> Step:
+@builds("retirement.rename")
+def rename(tonight: Tonight, key: str) -> Step:
     """Rename the old warehouse after its years."""
-    key, wanted = "retirement.rename", tonight.handover.old_name.replace("{years}", tonight.years)
+    wanted = tonight.handover.old_name.replace("{years}", tonight.years)
     check = says(tonight, tonight.handover.probes.name, "the old warehouse is called", wanted)
     return Step(
         key=key,
@@ -28,9 +29,9 @@ def rename(tonight: Tonight) -> Step:
     )
 
 
-def stop_etl(tonight: Tonight) -> Step:
+@builds("retirement.stop-etl")
+def stop_etl(tonight: Tonight, key: str) -> Step:
     """Turn the ETL's dynos to 0."""
-    key = "retirement.stop-etl"
     checks = (
         says(tonight, tonight.handover.probes.dynos, "the number of ETL dynos is", "0"),
         *(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses),
@@ -46,9 +47,9 @@ def stop_etl(tonight: Tonight) -> Step:
     )
 
 
-def spin_down(tonight: Tonight) -> Step:
+@builds("retirement.spin-down")
+def spin_down(tonight: Tonight, key: str) -> Step:
     """Spin down the old warehouse to something smaller, once the app uses it no more."""
-    key = "retirement.spin-down"
     check = says(tonight, tonight.handover.probes.size, "the old warehouse's size is", tonight.handover.size)
     task = tonight.task(
         key, tonight.old_warehouse, checks=(check,), needs=(uses_new(tonight),), lasts=timedelta(hours=2)

@@ -11,16 +11,16 @@ from runbooks.engine.actions import Action, Reading, RemoteCommand, SnapshotList
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import moment, not_before, record
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 LONGEST = timedelta(hours=6)
 _Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, what EC2 says of it
 TITLE = "a completed snapshot is younger than the vacuum"
 
 
-def create(tonight: Tonight) -> Step:
+@builds("snapshots.create")
+def create(tonight: Tonight, key: str) -> Step:
     """Binary snapshot of every database server."""
-    key = "snapshots.create"
     tasks = [
         tonight.task(key, host, checks=(taken(tonight, host),), lasts=LONGEST, action=by_api(tonight, host))
         for host in tonight.database_hosts

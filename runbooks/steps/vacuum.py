@@ -9,7 +9,7 @@ from runbooks.engine.actions import Reading, SqlQuery
 from runbooks.engine.history import Facts
 from runbooks.engine.markdown import minutes
 from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds, unseen
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 from runbooks.units import size
 
 SIZE = "SELECT pg_database_size(current_database())"
@@ -32,9 +32,9 @@ SELECT me.sees_all, other.pid, other.usename, other.application_name, extract(ep
 """
 
 
-def full(tonight: Tonight) -> Step:
+@builds("vacuum.full")
+def full(tonight: Tonight, key: str) -> Step:
     """Vacuum full on every database server."""
-    key = "vacuum.full"
     lasts = timedelta(hours=12)
     tasks = [
         tonight.task(

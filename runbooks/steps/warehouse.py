@@ -10,16 +10,16 @@ from runbooks.engine.actions import Action, DnsLookup, MoveNames, Reading, Remot
 from runbooks.engine.history import Facts, History
 from runbooks.engine.readings import Unreadable, moment, not_before, record, word
 from runbooks.engine.step import Check, Debt, Mark, Outcome, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
 IN_SYNC_WITHIN = timedelta(minutes=10)  # it is a minute, as a rule
 ENABLED, DISABLED = "enabled", "disabled"
 
 
-def stop_etl(tonight: Tonight) -> Step:
+@builds("warehouse.stop-etl")
+def stop_etl(tonight: Tonight, key: str) -> Step:
     """Kill data warehouse ETL."""
-    key = "warehouse.stop-etl"
     host = tonight.environment.only(Role.CONTROL)
     checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses)
     return Step(
@@ -32,9 +32,9 @@ def stop_etl(tonight: Tonight) -> Step:
     )
 
 
-def cut_over(tonight: Tonight) -> Step:
+@builds("warehouse.cut-over")
+def cut_over(tonight: Tonight, key: str) -> Step:
     """Data warehouse cut over."""
-    key = "warehouse.cut-over"
     return Step(
         key=key,
         title="Data warehouse cut over",
@@ -78,9 +78,9 @@ def targets(tonight: Tonight) -> dict[str, str]:
     return {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
 
 
-def rebuild(tonight: Tonight) -> Step:
+@builds("warehouse.rebuild")
+def rebuild(tonight: Tonight, key: str) -> Step:
     """Data warehouse rebuild."""
-    key = "warehouse.rebuild"
     checks = (rebuilt(tonight), *_etl_only_on(tonight, tonight.new_warehouse))
     return Step(
         key=key,
@@ -92,9 +92,9 @@ def rebuild(tonight: Tonight) -> Step:
     )
 
 
-def start_etl(tonight: Tonight) -> Step:
+@builds("warehouse.start-etl")
+def start_etl(tonight: Tonight, key: str) -> Step:
     """Enable the ETL on the old warehouse again: how a night pays that is given up before the cut over."""
-    key = "warehouse.start-etl"
     return Step(
         key=key,
         title="Enable data warehouse ETL again",

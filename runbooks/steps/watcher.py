@@ -9,14 +9,14 @@ from runbooks.engine.actions import Reading, RemoteCommand
 from runbooks.engine.history import Facts
 from runbooks.engine.readings import word
 from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.tonight import Tonight, builds
 
 RUNNING, STOPPED = "running", "stopped"
 
 
-def stop(tonight: Tonight) -> Step:
+@builds("watcher.stop")
+def stop(tonight: Tonight, key: str) -> Step:
     """Kill System Watcher."""
-    key = "watcher.stop"
     tasks = [
         tonight.task(key, host, checks=(is_now(tonight, host, STOPPED),), owes=_debt(host)) for host in _hosts(tonight)
     ]
@@ -30,9 +30,9 @@ def stop(tonight: Tonight) -> Step:
     )
 
 
-def start(tonight: Tonight) -> Step:
+@builds("watcher.start")
+def start(tonight: Tonight, key: str) -> Step:
     """Enable System Watcher."""
-    key = "watcher.start"
     tasks = [
         tonight.task(key, host, checks=(is_now(tonight, host, RUNNING),), pays=_debt(host)) for host in _hosts(tonight)
     ]

@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from errors import CutoverError
+from runbooks import cutover
+from runbooks.engine.clock import SystemClock
 from runbooks.engine.history import Chronicle, read_history
-from runbooks.engine.journal import FileJournal, Journal, Kind, read_events
+from runbooks.engine.journal import FileJournal, Journal, Kind, NewerJournalError, read_events
+from runbooks.engine.shared import OustedError, SharedJournal
 from runbooks.engine.step import Outcome
+from runbooks.nights import logbook, watching
+from tests.fakes import NIGHT, FakeShelf, unreachable
+from tests.house import open_house
 
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
 
@@ -80,6 +87,75 @@ def test_a_damaged_journal_is_refused(tmp_path: Path, line: str) -> None:
     path.write_text(f"{line}\n{path.read_text()}")
     with pytest.raises(CutoverError, match="is damaged"):
         read_events(path)
+
+
+NEWER = (
+    '{"number": 2, "at": "2014-08-15T22:00:00+00:00", "kind": "paused", "operator": "kim@desk", "step": "", "host": "",'
+    ' "data": {"for": "tea"}}'
+)
+SAID = (
+    "Reading the night's journal refused: its event 2, of kim@desk, is of the kind 'paused', which this version does "
+    "not know. A newer version of this tool wrote it."
+)
+
+
+def test_a_kind_that_only_a_newer_version_knows_is_refused_in_a_sentence_and_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    on_disk(path).append(Kind.BEGAN, run="r", digest="d")
+    path.write_text(f'{path.read_text()}{NEWER}\n{{"number": 3, "at": ')  # torn, too: that would be cut off
+    before = path.read_bytes()
+
+    for read in (read_events, on_disk):
+        with pytest.raises(NewerJournalError) as refused:
+            read(path)
+        assert (str(refused.value), refused.value.hint) == (SAID, "Use that version of the tool for this night.")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["on this machine", "in the store"])
+def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """Its journal, the store's copy and the world stay as they are; what is a newer version's is no damage."""
+    house = open_house(monkeypatch, tmp_path)
+    house.run_until("watcher: system-watcher stop", unreachable)
+    path, shelf = logbook.Files(house.environment, "2014-08-15").journal, logbook.shelf_of(house.environment)
+    number = len(house.events) + 1
+    newer = NEWER.replace('"number": 2', f'"number": {number}')
+    shelf.put_new(f"nights/2014-08-15/001/{number:06}", newer)
+    if where == "on this machine":
+        path.write_text(f"{path.read_text()}{newer}\n")
+
+    def kept() -> tuple[bytes, list[tuple[str, str | None]], list[str]]:
+        texts = [(name, shelf.get(name)) for name in shelf.names("nights/")]
+        return path.read_bytes(), texts, list(house.theatre.production.acts)
+
+    def status() -> None:
+        watching.show_status(house.environment, house.theatre.plan)
+
+    def follow() -> None:
+        look = partial(logbook.newer, shelf, "2014-08-15")
+        watching.follow(look, lambda events, shown: None, SystemClock(), pytest.fail)
+
+    def find_plan() -> None:  # what each command on a night that has begun does first
+        cutover.plan_at(house.environment, NIGHT, "")
+
+    before = kept()
+    for act in (status, follow, find_plan, house.resume, house.run, house.pay, house.approve):
+        with pytest.raises(NewerJournalError, match="is of the kind 'paused', which this version does not know"):
+            act()
+    assert isinstance(house.abort(), NewerJournalError)
+    assert kept() == before
+
+
+def test_whoever_is_ousted_by_a_newer_version_hears_so_and_stops(tmp_path: Path) -> None:
+    shelf = FakeShelf()
+    journal = SharedJournal(tmp_path / "journal.jsonl", shelf, "nights/d/001", now=lambda: NOW, operator="chris@laptop")
+    journal.append(Kind.BEGAN, run="r", digest="d")
+    shelf.put_new("nights/d/001/000002", NEWER)
+
+    with pytest.raises(OustedError, match="somebody goes on with the night"):
+        journal.append(Kind.ENDED)
 
 
 def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from errors import ExitCode, Problems, UsageError
 from inventory.load import load, names
 from inventory.model import Environment, Exclusion, Queue
-from runbooks.alone import key_of
 from runbooks.cutover import SIXTEEN, plan_of
 from runbooks.engine.actions import DetachedJob, HttpGet, RemoteCommand
 from runbooks.engine.markdown import minutes, rendered
@@ -56,7 +55,7 @@ def test_the_sixteen_steps_stand_in_the_missions_order() -> None:
     plan = night_plan()
     assert [step.key for step in plan.steps] == KEYS
     assert [step.number for step in plan.steps] == list(range(1, 17))
-    assert [key_of(build) for build in SIXTEEN] == KEYS
+    assert [build.key for build in SIXTEEN] == KEYS
 
 
 @pytest.mark.parametrize("name", names())

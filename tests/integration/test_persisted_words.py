@@ -1,0 +1,316 @@
+"""Every word that PostgreSQL keeps for the archiver, as it is written today; no line here asks the archiver for it.
+
+One world lives through all there is: archived alone and together, restored in parts, month by month, moved, purged.
+The words stand in texts and are derived from nothing: see tests/unit/test_persisted_words.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg2
+import pytest
+
+from archiver import choice, own_tables, records
+from archiver.activity import slices
+from archiver.catalog import Part
+from archiver.keeping import drop, proof, rewrap
+from archiver.moving.carry import Outcome, carry
+from archiver.moving.moves import Course
+from archiver.postgres import DatabaseError, connect
+from archiver.purging import purge
+from archiver.purging.people import people
+from archiver.records import Order
+from archiver.storage import Bucket
+from archiver.workers import board
+from archiver.workers.units import Ended, Unit
+from archiver.workers.wire import Job
+from inventory.model import Depth
+from runbooks.users import ids_of
+from tests.integration.test_encryption import Team, encrypting
+from tests.months import archive_months, restore_months
+from tests.worlds import SHARDS, YEAR, NewWorld, World, raise_failure, sql
+
+COLUMNS = """
+aliases: shard, lies_in, since
+gone: record_id, table_name, ids
+held: tenant_id, operator, host, since
+ids: record_id, table_name, ids
+kept: record_id, table_name, key, digest, archived_at
+log: id, at, operator, host, act, tenant_id, year, record_id, details
+markers: record_id, act, content, at, started_at
+month_slices: month_id, tenant_id, start, size, sha256, rows, went, stayed
+months: id, month, year, before, shard, state, location, fingerprint, recipients, size, md5, sha256,
+ seconds_to_restore, operator, host, started_at, verified_at, archived_at, proved_at
+moves: id, tenant_id, year, verb, source, target, offsets, state, location, size, sha256, members, operator, host,
+ started_at, switched_at
+purges: id, year, before, ids, state, location, size, md5, sha256, recipients, members, operator, host, started_at,
+ verified_at, purged_at, restored_at, restored_by, proved_at
+records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, shard, depth, state, location,
+ fingerprint, size, md5, sha256, members, kept, seconds_to_extract, seconds_to_restore, operator, host, started_at,
+ verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots
+regions: source, target, above, upto, plus
+units: run, number, unit, takes, worker, taken_at, ended, ended_at
+version: one, number, tool, at
+"""
+
+
+def test_the_archivers_tables_and_columns_are_called_so(empty: str) -> None:
+    with closing(connect(psycopg2.extensions.parse_dsn(empty), name="test")) as session:
+        own_tables.prepare(session)
+        rows = session.rows(
+            "SELECT table_name, string_agg(column_name, ', ' ORDER BY ordinal_position)"
+            " FROM information_schema.columns WHERE table_schema = 'archiver' GROUP BY table_name ORDER BY table_name"
+        )
+
+    expected = [line.split(": ") for line in COLUMNS.replace("\n ", " ").strip().splitlines()]
+    assert [list(row) for row in rows] == expected
+
+
+HELD = """
+SELECT coalesce(array_agg(DISTINCT (l.classid::bigint << 32) | l.objid::bigint), '{}')
+  FROM pg_locks l JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+ WHERE l.locktype = 'advisory' AND l.granted
+"""
+
+
+def locked(world: World, database: str, *names: str) -> bool:
+    """Whether these advisory locks are held in a database, and no others."""
+    with sql(world, database) as cursor:
+        cursor.execute(HELD)
+        [held] = cursor.fetchone() or ()
+        cursor.execute("SELECT array_agg(hashtextextended(n, 0)) FROM unnest(%s::text[]) n", (list(names),))
+        [wanted] = cursor.fetchone() or ()
+    return set(held) == set(wanted or ())
+
+
+def test_what_keeps_others_off_is_called_so(world: World) -> None:
+    unit = Unit(shard="shard_3", tenant_ids=(25,), order=Order(year=YEAR, depth=Depth("all")))
+    with world.archiver() as ours, world.archiver() as worker:
+        place, master = ours.place, ours.place.master
+        assert locked(world, "master")
+        with place.keeping("school", 13, "shard_3"):
+            assert locked(world, "master", "cutover", "cutover school 13")
+            assert locked(world, "shard_3", "cutover", "cutover school 13")
+        with place.monthly("shard_3"):
+            assert locked(world, "master", "cutover")
+            assert locked(world, "shard_3", "cutover", "cutover activity")
+        with place.alone(), board.living(master, "1f3a"):
+            assert locked(world, "shard_1", "cutover")
+            board.post(master, "1f3a", [Job(unit=unit, memory=1)])
+            with board.taken(worker.place.master, "1f3a", 1):
+                assert locked(world, "master", "cutover", "cutover run 1f3a", "cutover workers", "cutover unit 1f3a 1")
+                [seen] = board.look(master, "1f3a", [1])
+                assert seen.held
+                board.end(worker.place.master, "1f3a", 1, Ended(unit=unit))
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT run, number, takes, unit, ended FROM archiver.units")
+        assert cursor.fetchall() == [
+            (
+                *("1f3a", 1, 1),
+                {
+                    "shard": "shard_3",
+                    "tenant_ids": [25],
+                    "memory": 1,
+                    "order": {"year": 2013, "depth": "all", "night": None, "pretend": False, "until": None},
+                },
+                {"outcomes": [], "error": None},
+            )
+        ]
+
+
+def test_who_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
+    connection = psycopg2.extensions.parse_dsn(empty)
+    with closing(connect(connection, name="one")) as one, closing(connect(connection, name="other")) as other:
+        one.rows("SELECT pg_advisory_lock(hashtextextended('cutover prepare', 0))")
+        other.execute("SET lock_timeout TO '50ms'")
+        with pytest.raises(DatabaseError, match="lock timeout"):
+            own_tables.prepare(other)
+
+
+OLD = datetime(2012, 1, 1, tzinfo=UTC)  # who was not seen since is purged
+MONTHS_DAY = date(2014, 9, 5)  # July and earlier go
+
+
+@pytest.fixture(scope="module")
+def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world in which everything has happened once."""
+    team = Team(tmp_path_factory.mktemp("keys"), "team")
+    with new_world(template=alike) as world:
+        sealed = replace(encrypting(world, team), identity=str(team.file))
+        with world.archiver() as archiver:
+            purge.purge(archiver, purge.group_of(archiver.place, ids_of(people(archiver.place, OLD))), OLD, 2013)
+        archive_months(world, MONTHS_DAY)
+        rewrap_all(sealed)
+        restore_months(sealed, *a_month(world))
+        world.archive(13)
+        sealed.rewrap(13)
+        sealed.restore(13, only=a_classroom(world))
+        with sealed.archiver() as archiver:
+            proof.prove(archiver, [choice.one_to_restore(archiver.place, 13, None)], lambda outcome: None)
+        sealed.restore(13)
+        world.archive_together(17, 29)
+        with world.archiver() as archiver:
+            drop.drop(archiver, choice.one_to_restore(archiver.place, 17, None))
+        merge(world)
+        yield world
+
+
+def rewrap_all(sealed: World) -> None:
+    """Encrypts what is archived."""
+    with sealed.archiver() as archiver:
+        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+
+
+def a_month(world: World) -> tuple[str, int]:
+    """A month, and a school of which rows went with it, that is left alone from here on."""
+    query = "SELECT m.month, s.tenant_id FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"
+    [month, school], *_ = rows(world, "master", f"{query} WHERE s.tenant_id NOT IN (0, 5, 13, 17, 29) ORDER BY 1 DESC")
+    return str(month), int(school)
+
+
+def a_classroom(world: World) -> Part:
+    """One that school 13 had before it went."""
+    query = "SELECT ids[1] FROM archiver.ids i JOIN archiver.records r ON r.id = i.record_id"
+    return Part("classroom", one(world, "master", f"{query} WHERE r.tenant_id = 13 AND table_name = 'classrooms'"))
+
+
+def merge(world: World) -> None:
+    """Carries the one school of a shard into another, and looks meanwhile at what keeps another merge off."""
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE shard = 'shard_1' AND id <> 5")
+    alone = []
+
+    def tell(outcome: Outcome) -> None:
+        raise_failure(outcome)
+        alone.append(locked(world, "master", "cutover shards"))
+
+    with world.archiver() as archiver:
+        carry(archiver, Course(verb="merge", source="shard_1", target="shard_2"), YEAR, tell, kept_off=lambda: True)
+    assert alone == [True]
+
+
+def one(world: World, database: str, query: str) -> Any:
+    """The one value of a query."""
+    [row] = rows(world, database, query)
+    return row[0]
+
+
+def rows(world: World, database: str, query: str) -> list[tuple[Any, ...]]:
+    with sql(world, database) as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+KEYS_OF = "SELECT DISTINCT jsonb_object_keys({}) FROM archiver.{} WHERE {}"
+
+
+def keys(world: World, database: str, column: str, table: str, where: str = "true") -> set[str]:
+    """The keys that objects in a column have."""
+    return {row[0] for row in rows(world, database, KEYS_OF.format(column, table, where))}
+
+
+ACTS = """
+archive: deleted kept sha256
+archive activity: month shard deleted kept sha256
+drop: state location rows size md5 sha256 kept
+move: from to rows sha256
+restore: tables lost sha256
+restore activity: month rows sha256
+restore part: part tables lost sha256
+rewrap: from to recipients sha256
+rewrap activity: month from to recipients sha256
+verify: rows size sha256
+"""
+
+
+def test_the_log_tells_of_these_acts_in_these_words(lived: World) -> None:
+    acts = [row[0] for row in rows(lived, "master", 'SELECT DISTINCT act COLLATE "C" FROM archiver.log ORDER BY 1')]
+    told = {act: keys(lived, "master", "details", "log", f"act = '{act}'") for act in acts}
+
+    assert told == {act: set(words.split()) for act, words in (line.split(": ") for line in ACTS.strip().splitlines())}
+    counts = keys(lived, "master", "value", "log, jsonb_each(details -> 'tables')", "act LIKE 'restore%'")
+    assert counts == {"inserted", "there", "replaced", "differing"}
+
+
+def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) -> None:
+    """A deletion that was cut off between shard and master is ended by them, by whichever version."""
+    found = dict[str, set[str]]()
+    for shard in SHARDS:
+        for act, content in rows(lived, shard, "SELECT act, content FROM archiver.markers"):
+            found.setdefault(re.sub(r"\d+", "7", act), set()).update(
+                *([content] if "went" in act or act == "deleted" else content.values())
+            )
+
+    assert found == {
+        "deleted": {"found", "gone", "deleted", "staying"},
+        "restored": {"inserted", "there", "replaced", "differing", "lost"},
+        "restored classroom 7": {"inserted", "there", "replaced", "differing", "lost"},
+        "slice 7 restored": {"inserted", "there", "replaced", "differing", "lost"},
+        "slice 7 went": {"went", "stayed"},
+    }
+
+
+def test_columns_that_hold_objects_hold_them_in_these_words(lived: World) -> None:
+    member = {"rows", "bytes", "sha256"}
+    for table in ("records", "purges", "moves"):
+        assert keys(lived, "master", "value", f"{table}, jsonb_each(members)") == member
+    assert keys(lived, "master", "snapshots", "records") == {"master", "shard"}
+    assert {name.split("/")[0] for name in keys(lived, "master", "members", "records")} == {"master", "shard"}
+    assert {name.rpartition(".")[2] for name in keys(lived, "master", "rows", "month_slices")} == {"copy"}
+    assert {name.rpartition(".")[2] for name in keys(lived, "master", "went", "month_slices")} == {"copy"}
+    [[moved]] = rows(lived, "master", "SELECT offsets FROM archiver.moves")
+    regions = rows(lived, "master", "SELECT above, upto, plus FROM archiver.regions ORDER BY above")
+    assert moved == [list(region) for region in regions] != []
+
+
+def test_rows_of_the_ledger_are_in_these_states(lived: World) -> None:
+    for table, state in {"records": "archived", "months": "archived", "purges": "purged", "moves": "moved"}.items():
+        assert rows(lived, "master", f"SELECT DISTINCT state FROM archiver.{table}") == [(state,)]
+    assert rows(lived, "master", "SELECT DISTINCT depth FROM archiver.records") == [("all",)]
+    assert rows(lived, "master", "SELECT verb, source, target FROM archiver.moves") == [("merge", "shard_1", "shard_2")]
+    assert rows(lived, "master", "SELECT shard, lies_in FROM archiver.aliases") == [("shard_1", "shard_2")]
+
+
+RECORD = """
+id tenant_id tenant_name customer_id customer_name year night shard depth state location fingerprint size md5 sha256
+recipients members snapshots kept partial seconds_to_extract seconds_to_restore seconds_to_delete operator host
+started_at verified_at archived_at proved_at
+"""
+MONTH = """
+id month year before shard state location fingerprint recipients size md5 sha256 seconds_to_restore operator host
+started_at verified_at archived_at proved_at tenants rows
+"""
+
+
+def test_records_are_told_in_these_words(lived: World) -> None:
+    with lived.archiver() as archiver:
+        master = archiver.place.master
+        [record] = records.of_tenant(master, 29)
+        told, [month, *_] = record.to_json(), slices.counted(master)
+
+    assert " ".join(told) == " ".join(RECORD.split())
+    assert " ".join(month.to_json()) == " ".join(MONTH.split())
+    assert set(next(iter(told["members"].values()))) == {"rows", "bytes", "sha256"}
+
+
+PLACES = r"""
+20\d\d/\d+/\d{8}T\d{6}-[0-9a-f]{8}/20\d\d_school_\d+\.tar\.gz(\.age)?
+activity/20\d\d-\d\d/shard_\d/\d{8}T\d{6}-[0-9a-f]{8}/20\d\d-\d\d_shard_\d\.tar
+purges/20\d\d/\d+/\d{8}T\d{6}-[0-9a-f]{8}/20\d\d_purge_\d+\.tar\.gz(\.age)?
+schemas/[0-9a-f]{64}\.json
+"""
+
+
+def test_objects_lie_in_the_store_under_these_keys(lived: World) -> None:
+    """Between them they are all there is, and of each there is one."""
+    found = set(Bucket(lived.environment.store).keys())
+    by_pattern = [{key for key in found if re.fullmatch(pattern, key)} for pattern in PLACES.split()]
+
+    assert all(by_pattern)
+    assert set().union(*by_pattern) == found

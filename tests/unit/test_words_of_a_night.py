@@ -1,0 +1,374 @@
+"""Every word of a night that outlives a process, as it is written today: in journals, on the shelf, on hosts.
+
+The words stand here as they stand there, in texts, and are derived from nothing: see test_persisted_words.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from inventory.load import ROOT
+from inventory.model import Database
+from inventory.platforms import Aws
+from platforms.backup import newest
+from runbooks.cutover import EVERY, SIXTEEN, TWELVE, payments
+from runbooks.engine.actions import (
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    MoveNames,
+    RemoteCommand,
+    SnapshotList,
+    SnapshotTrial,
+    SqlQuery,
+    StoreTrial,
+    TakeSnapshots,
+    ZoneRecords,
+)
+from runbooks.engine.approval import put_approval, requested
+from runbooks.engine.clock import SystemClock
+from runbooks.engine.giving_up import give_up
+from runbooks.engine.heralds import POINT, WAITING
+from runbooks.engine.jobs import RemoteJobs, job_name
+from runbooks.engine.journal import Event, Kind
+from runbooks.engine.lock import Holder, claimed
+from runbooks.engine.plan import Plan, numbered
+from runbooks.engine.ports import Choice
+from runbooks.engine.shared import SharedJournal, current_folder, next_folder
+from runbooks.engine.step import Check, HostTask, Mark, Outcome, Step, holds
+from runbooks.nights import earlier, logbook
+from runbooks.tonight import BUILT_HERE
+from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, plan_of_2013, rehearsal
+from tests.unit.test_giving_up import stopped_before
+from tests.unit.test_jobs import ThisMachine
+
+NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
+OF_2014 = """\
+maintenance.on watcher.stop warehouse.stop-etl backups.disable backups.dump backups.transfer replicas.terminate
+archiving.run vacuum.full snapshots.create replicas.activate warehouse.cut-over backups.enable watcher.start
+maintenance.off warehouse.rebuild
+"""
+OF_2013 = """\
+maintenance.on backups.dump retirement.rename retirement.stop-etl archiving.run feeds.truncate vacuum.full
+warehouse.rebuild app.point app.restart retirement.spin-down maintenance.off
+"""
+PAYMENTS = "replicas.activate backups.enable watcher.start warehouse.start-etl maintenance.off"
+
+
+def test_the_keys_of_both_checklists_are_these_in_this_order() -> None:
+    assert [step.key for step in night_plan().steps] == OF_2014.split()
+    assert [step.key for step in plan_of_2013().steps] == OF_2013.split()
+    assert [night_plan().checklist, plan_of_2013().checklist] == ["2014", "2013"]
+
+
+def test_what_builds_a_step_is_known_by_the_same_key() -> None:
+    assert [build.key for build in SIXTEEN] == OF_2014.split()
+    assert [build.key for build in TWELVE] == OF_2013.split()
+    assert {build.key for build in EVERY} == {*OF_2014.split(), *OF_2013.split()}
+    assert BUILT_HERE == ("archiving.run", "feeds.truncate")
+
+
+def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
+    theatre = Theatre()
+    stopped_before(theatre, "archiving.run")
+
+    assert [step.key for step in payments(rehearsal(), NIGHT)(theatre.stage).steps] == PAYMENTS.split()
+
+
+@pytest.mark.parametrize(
+    ("plan", "owed"),
+    [
+        (
+            night_plan(),
+            """
+            maintenance.on owes: maintenance mode (the app)
+            watcher.stop owes: System Watcher (watcher)
+            warehouse.stop-etl owes: ETL (the warehouse)
+            backups.disable owes: auto-backup (db-master)
+            replicas.terminate owes: standby (db-master)
+            replicas.activate pays: standby (db-master)
+            backups.enable pays: auto-backup (db-master)
+            watcher.start pays: System Watcher (watcher)
+            maintenance.off pays: maintenance mode (the app)
+            warehouse.rebuild pays: ETL (the warehouse)
+            """,
+        ),
+        (
+            plan_of_2013(),
+            """
+            maintenance.on owes: maintenance mode (the app)
+            retirement.stop-etl owes: ETL (the warehouse)
+            warehouse.rebuild pays: ETL (the warehouse)
+            maintenance.off pays: maintenance mode (the app)
+            """,
+        ),
+    ],
+    ids=["2014", "2013"],
+)
+def test_debts_are_told_in_these_words(plan: Plan, owed: str) -> None:
+    """By them a journal's debts are found paid."""
+    told = [
+        f"{step.key} {what}: {debt.what} ({debt.where})"
+        for step in plan.steps
+        for what, debt in (("owes", step.tasks[0].owes), ("pays", step.tasks[0].pays))
+        if debt
+    ]
+
+    assert told == [line.strip() for line in owed.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Kind, "began, resumed, intent, reading, answer, result, abandoned, stopped, ended"),
+        (Outcome, "pending, running, done, failed, skipped, unknown"),
+        (Choice, "done, retry, by hand, skip, abort"),
+        (Mark, "AUTOMATE, MANUAL"),
+    ],
+)
+def test_what_happened_and_was_answered_is_told_in_these_words(kind: type[Enum], words: str) -> None:
+    assert ", ".join(member.value for member in kind) == words
+
+
+EVENT = (
+    '{"number": 4, "at": "2014-08-15T21:00:01+00:00", "kind": "intent", "operator": "chris@laptop", '
+    '"step": "watcher.stop", "host": "watcher", "data": {"what": "by hand", "owes": null}}'
+)
+
+
+def test_an_event_is_read_and_written_as_this_line() -> None:
+    assert Event.from_json(EVENT).to_json() == EVENT
+
+
+def fields_by_kind(events: Iterable[Event]) -> dict[str, set[str]]:
+    """What events of each kind say, by the words that stand in a journal."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for line in (json.loads(event.to_json()) for event in events):
+        found[line["kind"]] |= set(line["data"])
+    return dict(found)
+
+
+FIELDS = {
+    "began": "run checklist digest plan title steps",
+    "resumed": "digest plan",
+    "intent": "what owes",
+    "reading": "rows",
+    "answer": "answer confirmed statements approved",
+    "result": "outcome proof figures owes pays over",
+    "stopped": "reason code",
+    "ended": "",
+}
+
+
+def test_events_of_each_kind_hold_these_fields() -> None:
+    """A night that was stopped, goes on by another plan, and is approved by a second person."""
+    environment = replace(rehearsal(), second_person=True)
+    theatre = Theatre(plan=night_plan(environment))
+    stopped_before(theatre, "backups.dump")
+    commands = {**environment.commands, "maintenance.off": "ttmscalr maintenance:off -f rehearsal --now"}
+    theatre.plan = night_plan(replace(environment, commands=commands))
+    theatre.shelf.put_new(f"approvals/{theatre.stage.history().run}/kim_desk", '{"operator": "kim@desk"}')
+    theatre.run()
+
+    assert fields_by_kind(theatre.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
+
+
+def test_a_night_that_is_given_up_says_so_without_more() -> None:
+    theatre = Theatre()
+    stopped_before(theatre, "archiving.run")
+    give_up(theatre.stage, payments(rehearsal(), NIGHT))
+
+    assert fields_by_kind(theatre.journal.events)["abandoned"] == set()
+
+
+def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
+    theatre = Theatre()
+    theatre.run()
+    lines = [json.loads(event.to_json()) for event in theatre.journal.events]
+    figures = {line["step"]: set(line["data"]["figures"]) for line in lines if line["data"].get("figures")}
+    debts = {word for line in lines for name in ("owes", "pays") for word in line["data"].get(name) or ()}
+
+    assert figures == {
+        "backups.dump": {"sha256"},
+        "archiving.run": {"selected", "excluded", "rows", "size"},
+        "vacuum.full": {"before", "after"},
+        "snapshots.create": {"snapshot"},
+    }
+    assert debts == {"what", "where"}
+
+
+def test_whoever_is_at_work_stands_on_the_shelf_in_these_words() -> None:
+    written = (
+        '{"who": "chris", "where": "laptop", "pid": 4711, "born": "monday 1", "what": "running", "since": "22:00"}'
+    )
+    shelf = FakeShelf()
+    with claimed(shelf, Holder(**json.loads(written)), take_over=""):
+        assert shelf.texts == {"lock/00000001": written}
+
+    assert shelf.texts == {"lock/00000001": written, "lock/00000002": ""}
+
+
+def test_a_nights_events_lie_on_the_shelf_under_these_names(tmp_path: Path) -> None:
+    shelf = FakeShelf()
+    folder = next_folder(shelf, "2014-08-15")
+    journal = SharedJournal(tmp_path / "journal.jsonl", shelf, folder, now=lambda: NOW, operator="chris@laptop")
+    journal.append(Kind("began"), run="r", digest="d")
+    journal.append(Kind("ended"))
+
+    assert list(shelf.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
+    assert current_folder(shelf, "2014-08-15") == "nights/2014-08-15/001"
+    assert next_folder(shelf, "2014-08-15") == "nights/2014-08-15/002"
+
+
+def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
+    events = [
+        '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
+        ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}',
+        '{"number": 2, "at": "2014-08-15T21:00:02+00:00", "kind": "answer", "operator": "chris@laptop",'
+        ' "step": "archiving.run", "host": "", "data": {"confirmed": true, "statements": ["All."]}}',
+    ]
+    request, shelf = requested(map(Event.from_json, events)), FakeShelf()
+    assert request is not None
+    put_approval(shelf, request, "kim@desk")
+
+    assert shelf.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
+
+
+def test_files_of_a_night_are_called_so() -> None:
+    environment = replace(rehearsal(), environment="production", state=".cutover", overlay=None)
+    files = logbook.Files(environment, "2014-08-15")
+
+    assert [files.journal, files.lock] == [
+        ROOT / ".cutover/production/2014-08-15/journal.jsonl",
+        ROOT / ".cutover/production/lock",
+    ]
+
+
+def test_an_earlier_journal_is_kept_and_set_aside_under_these_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier, "ROOT", tmp_path)
+    environment = replace(rehearsal(), state=str(tmp_path / "lab"))
+    files = logbook.Files(environment, "2014-08-15")
+    files.journal.parent.mkdir(parents=True)
+    files.journal.write_text(
+        '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
+        ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}\n'
+    )
+    earlier.keep(environment, "2014-08-15")
+    files.set_aside()
+
+    [kept] = (tmp_path / ".cutover").rglob("*.jsonl")
+    assert kept == tmp_path / ".cutover/rehearsal/2014-08-15/journal-rehearsal-2014-08-15-1f3a.jsonl"
+    [aside] = (tmp_path / "lab").rglob("*.jsonl")
+    assert aside.match("lab/rehearsal/2014-08-15/journal-2*T*.jsonl")
+
+
+def test_a_jobs_folder_on_its_host_has_these_files(tmp_path: Path) -> None:
+    ssh = ThisMachine(tmp_path)
+    name = job_name("rehearsal-2014-08-15-1f3a", "vacuum.full", "db-master", 1)
+    job = DetachedJob(host="db-master", command="echo one; exit 7", timeout=timedelta(seconds=20))
+    RemoteJobs(ssh, SystemClock()).run(job, name, lambda line: None)
+
+    assert name == "rehearsal-2014-08-15-1f3a.vacuum.full.db-master.1"
+    folder = tmp_path / ".cutover/jobs/rehearsal-2014-08-15-1f3a.vacuum.full.db-master.1"
+    assert sorted(path.name for path in folder.iterdir()) == ["command", "exit", "log", "pid", "runner"]
+    assert [(folder / file).read_text() for file in ("command", "exit", "log")] == [
+        "echo one; exit 7\n",
+        "7\n",
+        "one\n",
+    ]
+    assert len((folder / "pid").read_text().split()) == 2
+
+
+ACTIONS = {
+    RemoteCommand(host="a", command="x"): "on a: x",
+    DetachedJob(host="a", command="x", timeout=timedelta()): "on a, detached: x",
+    SqlQuery(database="master", name="size", statement="SELECT 1"): "SQL on master: size",
+    HttpGet(url="http://x/"): "GET http://x/",
+    DnsLookup(names=("x", "y")): "DNS: x, y",
+    StoreTrial(folder="f"): "store: write into f and read back",
+    SnapshotList(instance="i-0"): "EC2: snapshots of the volumes of i-0",
+    SnapshotTrial(instance="i-0"): "EC2: would it take snapshots of i-0?",
+    ZoneRecords(zone="Z1", names=("x",)): "Route 53: x in zone Z1",
+}
+
+
+def test_actions_are_described_in_the_plan_of_a_journal_as_ever() -> None:
+    """Other words for the same act would have a person agree to a plan that has not changed."""
+    assert {str(action): text for action, text in ACTIONS.items()} == {text: text for text in ACTIONS.values()}
+    taking = TakeSnapshots(host="a", instance="i-0", tags={}, timeout=timedelta())
+    moving = MoveNames(host="a", zone="Z1", targets={"x": "y"}, ttl=60, timeout=timedelta())
+    assert str(taking) == "EC2: take snapshots of every volume of i-0"
+    assert str(moving) == "Route 53: in zone Z1 upsert CNAME x to y (TTL 60 s)"
+
+
+def test_a_plan_is_described_and_digested_as_ever() -> None:
+    check = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda readings, facts: holds("yes"))
+    by_command = HostTask(host="a", checks=(check,), action=RemoteCommand(host="a", command="x"), needs=(check,))
+    by_hand = HostTask(host="b", checks=(check,), instructions="Push the button.")
+    step = Step(key="lift.stop", title="Stop it", mark=Mark.MANUAL, tasks=(by_command, by_hand))
+    plan = Plan(
+        title="P",
+        environment="e",
+        date="2014-08-15",
+        resume="inv go-on",
+        approve="inv approve",
+        steps=numbered([step]),
+        invariants=(check,),
+    )
+
+    assert plan.lines == [
+        "lift.stop Stop it",
+        "a: on a: x",
+        "needs it answers (GET http://x/)",
+        "it answers (GET http://x/)",
+        "b: Push the button.",
+        "it answers (GET http://x/)",
+        "it answers (GET http://x/)",
+        "inv approve",
+    ]
+    assert plan.digest == "e74974324f46"
+
+
+def test_a_webhook_hears_of_what_is_no_event_under_these_words() -> None:
+    assert [WAITING, POINT] == ["waiting", "point of no return"]
+
+
+def test_snapshots_carry_these_tags() -> None:
+    instances = {f"db-{name}": f"i-{name}" for name in ("master", "shard-1", "shard-2", "shard-3", "shard-4")}
+    plan = night_plan(replace(rehearsal(), aws=Aws(instances=instances)))
+    taking = plan.step("snapshots.create").tasks[0].action
+
+    assert isinstance(taking, TakeSnapshots)
+    assert taking.tags == {
+        "Name": "db-master",
+        "environment": "rehearsal",
+        "night": "2014-08-15",
+        "database": "master",
+    }
+
+
+def test_a_backup_is_read_in_these_words(tmp_path: Path) -> None:
+    folder = tmp_path / "master/20140815T221500.000000Z"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data/base").write_text("b")
+    (folder / "backup.json").write_text(
+        '{"way": "dump", "database": "master", "as_of": "2014-08-15T22:15:00+00:00",'
+        ' "files": [{"path": "data/base", "size": 1, "sha256": "79ad"}], "empty": ["data/none"]}'
+    )
+    found = newest(Database(name="master", host="db-master", backup_directory=str(tmp_path)))
+    assert found is not None
+    told = found.to_json()
+
+    assert [(file.path, file.size, file.sha256) for file in found.files] == [("data/base", 1, "79ad")]
+    assert list(told) == ["path", "sha256", "finished_at", "verified"]
+    assert (told["path"], told["finished_at"]) == (str(folder), "2014-08-15T22:15:00+00:00")
