@@ -34,9 +34,8 @@ def load(cluster: Cluster, role: str) -> None:
     """Makes a template of each state's databases."""
     with tarfile.open(DUMPS) as tar:
         scripts = {entry.name: judge.content(tar, entry).decode() for entry in tar}
-    names = {
-        script: f"left_{script.removesuffix('.sql').replace('/', '_')}" for script in scripts
-    }  # as `new_world` makes them up
+    # As `new_world` makes them up of a template's name.
+    names = {script: f"left_{script.removesuffix('.sql').replace('/', '_')}" for script in scripts}
     cluster.sql("".join(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {role};\n" for name in names.values()))
     for script, name in names.items():
         words = ("-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", cluster.dsn(dbname=name, user=role))
