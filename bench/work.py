@@ -16,20 +16,22 @@ from functools import partial
 from multiprocessing import get_context
 from statistics import median
 
-from archiver import choice, records, setup
-from archiver.archive import Archiver, Outcome, chosen, new_location, opened
-from archiver.archive import pack as make_tarball
-from archiver.bulk import passes
-from archiver.bulk.whole import archive_many
-from archiver.catalog import MASTER
-from archiver.extract import extract as extract_one
-from archiver.folders import work_folder
-from archiver.postgres import Session
-from archiver.proving.verify import verify
-from archiver.records import Order
-from archiver.tenants import Exclude
-from archiver.workers.celery import Celery
-from archiver.workers.engines import Engine, Processes
+from archiver.catalog.model import MASTER
+from archiver.extract import many
+from archiver.extract.one import extract as extract_one
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record, resolve
+from archiver.records.archive_record import Order
+from archiver.runs import setup
+from archiver.runs.archive import chosen
+from archiver.runs.archive_many import archive_many
+from archiver.runs.celery import Celery
+from archiver.runs.context import Archiver, Outcome, new_location, opened
+from archiver.runs.context import pack as make_tarball
+from archiver.runs.engines import Engine, Processes
+from archiver.verify.verify import verify
 from bench.ground import NIGHT
 from bench.queue import workers
 from bench.year.size import SHARDS
@@ -75,11 +77,11 @@ def pack(environment: Environment, words: Sequence[str]) -> Figures:
 def _pack(environment: Environment, shard: str) -> Figures:
     packing, rows = 0.0, 0
     with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
-        everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+        everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
         tenants, site = [tenant for tenant in everybody if tenant.shard == shard], archiver.place.site(shard)
         began = time.monotonic()
         with (work / "rows").open("w+b") as file:
-            for extract in passes.extract(site, archiver.model, tenants, YEAR, file, ROWS):
+            for extract in many.extract(site, archiver.model, tenants, YEAR, file, ROWS):
                 started = time.monotonic()
                 rows += make_tarball(archiver, extract, work).extract.manifest.rows
                 packing += time.monotonic() - started
@@ -102,7 +104,7 @@ def celery(environment: Environment, words: Sequence[str]) -> Figures:
 def _year(environment: Environment, engine: Engine) -> Figures:
     left_out = environment.night(DAY).exclude
     with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
-        tenants = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
+        tenants = resolve.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
         reclaiming = Reclaiming(archiver.place.open(MASTER))
         outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told, engine)
         _refuse(outcomes)
@@ -125,14 +127,16 @@ def _one(archiver: Archiver, tenant_id: int) -> float:
         work_folder(archiver.work) as work,
     ):
         began, master = time.monotonic(), archiver.place.master
-        record = records.start(master, tenant, ORDER, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients)
+        record = archive_record.start(
+            master, tenant, ORDER, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients
+        )
         found = extract_one(archiver.place.site(tenant.shard), archiver.model, tenant, YEAR, work)
         packed = make_tarball(archiver, found, work)
         archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-        record = records.stored(master, record, packed.extract.manifest, packed.digests, found.seconds)
+        record = archive_record.stored(master, record, packed.extract.manifest, packed.digests, found.seconds)
         with opened(archiver, work, record) as stored:
             proof = verify(stored, tenant.id, YEAR, archiver.ground, archiver.model)
-        records.verified(master, record, proof.seconds)
+        archive_record.verified(master, record, proof.seconds)
         return time.monotonic() - began
 
 

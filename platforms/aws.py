@@ -18,7 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from archiver.storage import aws_client
+from archiver.store.bucket import aws_client
 from errors import CutoverError, UnknownError
 from inventory.platforms import Aws
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from archiver.storage import Bucket, Digests, file_digests
+from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import DamagedError
 from inventory.model import Backups
 from platforms.backup import Backup, File

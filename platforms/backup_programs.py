@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.postgres import conninfo
+from archiver.postgres.session import conninfo
 from errors import CutoverError, UsageError
 from inventory.model import Backups, Way
 

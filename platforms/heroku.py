@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from archiver.postgres import keywords
+from archiver.postgres.session import keywords
 from errors import Problems
 from inventory.model import Database, Environment
 from platforms.heroku_api import Wait, config_vars, token_for

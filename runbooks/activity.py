@@ -13,30 +13,21 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.activity import slices
-from archiver.activity.archive import archive_activity
-from archiver.activity.restore import restore_month
-from archiver.activity.span import Span, end_of, month_due, parse_month
-from archiver.activity.throttle import Throttle
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
+from archiver.delete.throttle import Throttle
+from archiver.records import slice_record
+from archiver.records.cutoff import Span, end_of, month_due, parse_month
+from archiver.runs.monthly import archive_activity
+from archiver.runs.monthly_restore import restore_month
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import workplace
 from errors import AbortedError
 from inventory.model import Environment
-from runbooks.archives import months_told as told
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.several import settle
-from runbooks.archives.telling import to_json
-from runbooks.engine.console import say
-from runbooks.front import (
-    ENV,
-    load_environment,
-    parse_count,
-    parse_date,
-    parse_id,
-    parse_size,
-    parse_span,
-    task,
-)
+from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
+from runbooks.cli.outcomes import settle
+from runbooks.cli.task import ENV, load_environment, parse_count, parse_date, parse_id, parse_size, parse_span, task
+from runbooks.cli.text import months as told
+from runbooks.cli.text.archives import to_json
+from runbooks.engine.live.console import say
 
 HELP = {
     "env": ENV,
@@ -114,7 +105,7 @@ def list_(context: Context, month: str = "", env: str = "", json: bool = False) 
     """List the archives of activity: month, shard, schools, rows, size and where each lies."""
     wanted = str(parse_month(month)) if month else None
     with workplace(load_environment(env, read_only=True), "activity.list") as place:
-        found = [one for one in slices.counted(place.master) if wanted in (None, one.month.month)]
+        found = [one for one in slice_record.counted(place.master) if wanted in (None, one.month.month)]
     for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
         say(text)
     if not found and not json:

@@ -11,24 +11,28 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.archive import Archiver, archive, chosen
-from archiver.bulk.watch import Done
-from archiver.bulk.whole import archive_many
-from archiver.records import Order
-from archiver.setup import archiver as open_archiver
-from archiver.tenants import Exclude, Tenant
-from archiver.workers.engines import IN_TURN, Engine
+from archiver.postgres.tenants import Exclude, Tenant
+from archiver.records import resolve
+from archiver.records.archive_record import Order
+from archiver.runs.archive import archive, chosen
+from archiver.runs.archive_many import archive_many
+from archiver.runs.context import Archiver
+from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.progress import Done
+from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
 from inventory.load import read_lines
 from inventory.model import Depth, Environment
-from runbooks.archives import archived, catalog, engines, estimate, opened, release, rewrap, telling
-from runbooks.archives.archived import excluded_at
-from runbooks.archives.engines import engine_of
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.several import settle, teller
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from runbooks.archives import catalog, contents, estimate, reencrypt, release
+from runbooks.archives import lists as archives_lists
+from runbooks.archives import workers as archives_workers
+from runbooks.archives.lists import excluded_at
+from runbooks.archives.workers import engine_of
+from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
+from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, task
+from runbooks.cli.text import archives
+from runbooks.engine.live.console import say
 
 HELP = {
     "env": ENV,
@@ -36,7 +40,7 @@ HELP = {
     "depth": "all, or students: school and staff stay live",
     "pretend": "archive up to the verification; store, delete and record nothing",
     "identity": f"only where a deletion that was cut off must put rows back: {IDENTITY}",
-    **engines.HELP,
+    **archives_workers.HELP,
     "here": "do it on this machine, not on the debug host",
     "yes-production": "say it where the environment is production",
 }
@@ -96,7 +100,7 @@ def customer(
     purpose = f"archive.customer {customer_id}"
     by = engine_of(environment, purpose, **who)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, by)
+        _archive(archiver, resolve.customers_to_archive(archiver.place, customer_id, order.year), order, by)
 
 
 @task(
@@ -135,8 +139,8 @@ def all_(
     order = replace(order, until=moment(environment, until) if until else None)
     what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
     who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
-    left_out = choice.joined(
-        choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
+    left_out = resolve.joined(
+        resolve.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
     )
     if belongs_elsewhere(environment, here=here):
@@ -145,8 +149,8 @@ def all_(
     purpose = f"archive.all {night}"
     by = engine_of(environment, purpose, **who)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        left_out = choice.joined(left_out, excluded_at(environment, night))
-        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, by)
+        left_out = resolve.joined(left_out, excluded_at(environment, night))
+        _archive(archiver, resolve.all_to_archive(archiver.place, order.year, left_out), order, by)
 
 
 def moment(environment: Environment, text: str) -> datetime.datetime:
@@ -181,12 +185,12 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine: Engine = IN_TURN) -> None:
     noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
-    tell = teller(len(tenants), partial(telling.outcome_line, noun, pretend=pretend), alone=alone)
+    tell = teller(len(tenants), partial(archives.outcome_line, noun, pretend=pretend), alone=alone)
     if alone:
         outcomes = archive(archiver, tenants, order, tell)
     else:
         outcomes = archive_many(archiver, tenants, order, tell, say, engine, _progress(noun, len(tenants)))
-    settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
+    settle(outcomes, archives.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
 def _year(environment: Environment, date: str) -> int:
@@ -199,7 +203,7 @@ def _ids(text: str, noun: str) -> frozenset[int]:
 
 
 def _progress(noun: str, total: int) -> Callable[[Done], None]:
-    return lambda done: say(telling.progress_line(noun, total, done))
+    return lambda done: say(archives.progress_line(noun, total, done))
 
 
 def _list(ids: Iterable[int]) -> str:
@@ -207,6 +211,6 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for more in (archived, opened, rewrap, catalog, estimate, engines, release):
+for more in (archives_lists, contents, reencrypt, catalog, estimate, archives_workers, release):
     for one in more.tasks:
         namespace.add_task(one)

@@ -8,13 +8,13 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.integrity.check import look
-from archiver.integrity.finding import Finding, refused
-from archiver.setup import workplace
+from archiver.checks.integrity import look
+from archiver.checks.integrity_finding import Finding, refused
+from archiver.runs.setup import workplace
 from errors import ExitCode
-from runbooks.archives.telling import to_json
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, task
+from runbooks.cli.task import ENV, load_environment, task
+from runbooks.cli.text.archives import to_json
+from runbooks.engine.live.console import say
 
 
 @task(help={"env": ENV, "json": "one line of JSON"})

@@ -10,21 +10,22 @@ from functools import partial
 from invoke.collection import Collection
 from invoke.context import Context
 
-from archiver import encryption
+from archiver.format import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
 from platforms import heroku
-from runbooks import alone
-from runbooks.engine.console import say
-from runbooks.engine.giving_up import Payments
-from runbooks.engine.history import read_history
-from runbooks.engine.markdown import rendered
-from runbooks.engine.plan import Plan, numbered, paying, validated
-from runbooks.engine.redactor import redactor_for
-from runbooks.engine.stage import Stage
-from runbooks.front import Addresses, load_environment, parse_date, task
-from runbooks.nights import abandon, logbook, night, watching
-from runbooks.nights.rehearsed import rehearsed
+from runbooks.cli.task import Addresses, load_environment, parse_date, task
+from runbooks.engine.live.console import say
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.plan import Plan, numbered, paying, validated
+from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.reporting.plan_markdown import rendered
+from runbooks.engine.run.abandon import Payments
+from runbooks.engine.run.context import Stage
+from runbooks.night import abandon, files
+from runbooks.night import run as night_run
+from runbooks.night import status as night_status
+from runbooks.night.rehearsal import rehearsed
 from runbooks.preflight.subjects import subjects
 from runbooks.steps import (
     app,
@@ -35,11 +36,12 @@ from runbooks.steps import (
     replicas,
     retirement,
     snapshots,
+    tasks,
     vacuum,
     warehouse,
     watcher,
 )
-from runbooks.tonight import Build, Tonight, inventory_mistakes
+from runbooks.steps.context import Build, Tonight, inventory_mistakes
 
 SIXTEEN: tuple[Build, ...] = (
     maintenance.on,
@@ -78,7 +80,7 @@ DEFAULT = "2014"
 EVERY = tuple(dict.fromkeys(build for builds in CHECKLISTS.values() for build in builds))
 TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
 HELP = {
-    **alone.HELP,
+    **tasks.HELP,
     "checklist": f"{' or '.join(CHECKLISTS)}; {DEFAULT} if left out",
     "dry-run": "show every host, command and proof; look at nothing and do nothing",
 }
@@ -100,9 +102,9 @@ def run(
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run, addresses=addresses)
     plan = plan_of(environment, day, checklist)
     if dry_run:
-        night.run_dry(environment, plan)
+        night_run.run_dry(environment, plan)
     else:
-        night.run(environment, plan, night.cast(environment))
+        night_run.run(environment, plan, night_run.cast(environment))
 
 
 @task(help=HELP)
@@ -110,7 +112,7 @@ def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: s
     """Look at everything that must hold before a night, and tell every problem at once; run does so too."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    night.look_before(environment, plan_of(environment, day, checklist), night.cast(environment))
+    night_run.look_before(environment, plan_of(environment, day, checklist), night_run.cast(environment))
 
 
 @task(help=HELP)
@@ -126,7 +128,7 @@ def status(context: Context, date: str = "", follow: bool = False, checklist: st
     """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    show = watching.follow_status if follow else watching.show_status
+    show = night_status.follow_status if follow else night_status.show_status
     show(environment, plan_at(environment, day, checklist))
 
 
@@ -135,7 +137,7 @@ def report(context: Context, date: str = "", to: str = "", checklist: str = "", 
     """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    watching.write_report(environment, plan_at(environment, day, checklist), to)
+    night_status.write_report(environment, plan_at(environment, day, checklist), to)
 
 
 @task(help={**BEGUN, "take-over": TAKE_OVER})
@@ -150,7 +152,9 @@ def resume(
     """Go on with a night that stopped, also from another machine; what is done is not done again."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    night.resume(environment, plan_at(environment, day, checklist), night.cast(environment), take_over=take_over)
+    night_run.resume(
+        environment, plan_at(environment, day, checklist), night_run.cast(environment), take_over=take_over
+    )
 
 
 @task(help={**BEGUN, "take-over": TAKE_OVER})
@@ -165,7 +169,7 @@ def pay(
     """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    cast, owed = night.cast(environment), payments(environment, day)
+    cast, owed = night_run.cast(environment), payments(environment, day)
     abandon.pay(environment, plan_at(environment, day, checklist), cast, owed, take_over=take_over)
 
 
@@ -188,7 +192,7 @@ def abort(
     """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    plan, cast = plan_at(environment, day, checklist), night.cast(environment)
+    plan, cast = plan_at(environment, day, checklist), night_run.cast(environment)
     abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
 
 
@@ -197,7 +201,7 @@ def approve(context: Context, date: str = "", checklist: str = "", env: str = ""
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
-    night.approve(environment, plan_at(environment, day, checklist), night.cast(environment))
+    night_run.approve(environment, plan_at(environment, day, checklist), night_run.cast(environment))
 
 
 def plan_at(environment: Environment, day: Date, checklist: str, default: str = DEFAULT) -> Plan:
@@ -206,7 +210,7 @@ def plan_at(environment: Environment, day: Date, checklist: str, default: str = 
     Raises UsageError where another is asked for, and Problems as `plan_of` does.
     """
     plan = plan_of(environment, day, checklist or default)
-    began = read_history(logbook.events_of(environment, plan.date)).checklist
+    began = read_history(files.events_of(environment, plan.date)).checklist
     if checklist and began not in ("", checklist):
         hint = f"Leave --checklist out, or say --checklist={began}."
         raise UsageError(f"The night of {day} goes by the checklist of {began}, not of {checklist}.", hint=hint)
@@ -294,8 +298,8 @@ def perform_alone(key: str, date: str, checklist: str, env: str, yes_production:
     plan = plan_at(environment, day, checklist, having)
     if key not in {step.key for step in plan.steps}:
         raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")
-    night.run_alone(environment, plan, night.cast(environment), key)
+    night_run.run_alone(environment, plan, night_run.cast(environment), key)
 
 
 namespace = Collection("cutover", run, preflight, plan, status, report, resume, pay, abort, approve)
-areas = alone.collections(EVERY, perform_alone)
+areas = tasks.collections(EVERY, perform_alone)

@@ -9,21 +9,22 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.setup import upkeep_sessions, workplace
-from archiver.upkeep import feeds, rewrite, strays
-from archiver.upkeep.feeds import Feed
-from archiver.upkeep.rewrite import UNDONE, Finding, Outcome, Upkeep
-from archiver.upkeep.strays import Stray
-from archiver.workplace import Workplace, alone_in
+from archiver.postgres.databases import Workplace, alone_in
+from archiver.runs.setup import upkeep_sessions, workplace
+from archiver.vacuum import feeds, rewrite, strays
+from archiver.vacuum.feeds import Feed
+from archiver.vacuum.rewrite import UNDONE, Finding, Outcome, Upkeep
+from archiver.vacuum.strays import Stray
 from errors import CutoverError, ExitCode, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
-from runbooks.engine.console import clean, say
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, load_environment, parse_span, task
-from runbooks.units import many, size
-from runbooks.upkeep import backup, telling
-from runbooks.upkeep.confirm import CONFIRM, confirmed
+from runbooks.cli.confirm import CONFIRM, confirmed
+from runbooks.cli.formatting import many, size
+from runbooks.cli.task import ENV, load_environment, parse_span, task
+from runbooks.cli.text import upkeep as text_upkeep
+from runbooks.engine.live.console import clean, say
+from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.upkeep import backup
 from runbooks.upkeep.free_disk import free_disk
 
 HELP = {
@@ -80,7 +81,7 @@ def truncate_feeds(
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
     with workplace(environment, "databases.truncate-feeds") as place:
         found = feeds.look(place)
-        say(telling.feeds_json(found) if json else "\n".join(telling.feed_lines(found)))
+        say(text_upkeep.feeds_json(found) if json else "\n".join(text_upkeep.feed_lines(found)))
         if not dry_run:
             confirmed(environment, confirm, "empty these tables")
             _truncate(place, found)
@@ -92,7 +93,7 @@ def _truncate(place: Workplace, found: Sequence[Feed]) -> None:
         if of_database:
             with alone_in(place.session(name)):
                 feeds.truncate(place.session(name), of_database)
-    for line in telling.emptied_lines(found, feeds.look(place)):
+    for line in text_upkeep.emptied_lines(found, feeds.look(place)):
         say(line)
 
 
@@ -122,7 +123,7 @@ def drop_strays(
         kinds = {name: kind for name, kind in place.databases() if name in wanted}
         found = {name: strays.look(place.session(name), catalog, kind) for name, kind in kinds.items()}
         for name, those in found.items():
-            say("\n".join(telling.stray_lines(name, those, still)))
+            say("\n".join(text_upkeep.stray_lines(name, those, still)))
         if not dry_run and any(found.values()):
             confirmed(environment, confirm, "drop what is not in use")
             left = [_drop(place, name, those, still) for name, those in found.items() if those]
@@ -154,14 +155,14 @@ def _vacuum(environment: Environment, database: Database, *, every: bool, dry_ru
     ):
         upkeep = Upkeep(session=session, watcher=watcher, free=free, every=every)
         found = rewrite.look(upkeep)
-        say(f"{database.name}: {telling.found_line(upkeep, found)}")
+        say(f"{database.name}: {text_upkeep.found_line(upkeep, found)}")
         work = _shown if dry_run else _done
         return work(upkeep, found, database.name)
 
 
 def _shown(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
     for one in found:
-        say(clean(f"{name} {telling.would_line(upkeep, one)}"))
+        say(clean(f"{name} {text_upkeep.would_line(upkeep, one)}"))
     free = upkeep.free()
     if free is not None:
         say(f"{name}: {size(free)} of its disk are free")
@@ -172,9 +173,9 @@ def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
     outcomes = []
     with alone_in(upkeep.session):
         for outcome in rewrite.vacuum(upkeep, found, lambda line: say(clean(f"{name} {line}"))):
-            say(clean(f"{name} {telling.outcome_line(outcome)}"))
+            say(clean(f"{name} {text_upkeep.outcome_line(outcome)}"))
             outcomes.append(outcome)
-    say(f"{name}: {telling.summary(outcomes)}")
+    say(f"{name}: {text_upkeep.summary(outcomes)}")
     return outcomes
 
 

@@ -17,11 +17,11 @@ from rehearsal import lab
 from rehearsal.layout import chosen_home
 from rehearsal.status import Status
 from runbooks import cutover
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.console import say
-from runbooks.engine.fleet import Fleet
-from runbooks.front import load_environment, parse_date, task
-from runbooks.nights import logbook
+from runbooks.cli.task import load_environment, parse_date, task
+from runbooks.engine.live.console import say
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import RemoteCommand
+from runbooks.night import files
 
 ENVIRONMENT = "rehearsal"
 MOST_SCHOOLS = 100_000
@@ -98,7 +98,7 @@ def run(
     day = parse_date(date) if date else first_night(environment, checklist)
     cutover.plan_of(environment, day, checklist)
     count = parse_schools(schools)
-    logbook.refuse_if_at_work(environment)
+    files.refuse_if_at_work(environment)
     lab.down(home)
     lab.up(home, schools=count)
     try:

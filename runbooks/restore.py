@@ -9,20 +9,20 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.archive import Archiver
-from archiver.catalog import Part
-from archiver.moving.whereabouts import shard_of
-from archiver.records import Record
-from archiver.restore import restore
-from archiver.setup import archiver as open_archiver
+from archiver.catalog.model import Part
+from archiver.records import resolve
+from archiver.records.archive_record import Record
+from archiver.records.placement import shard_of
+from archiver.runs.context import Archiver
+from archiver.runs.restore import restore
+from archiver.runs.setup import archiver as open_archiver
 from inventory.load import load_changes
 from inventory.migrations import Changes
-from runbooks.archives import telling
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
 from runbooks.archives.restore_plan import MAPPING, plan
-from runbooks.archives.several import settle, teller
-from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_year, task
+from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
+from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, parse_year, task
+from runbooks.cli.text import archives
 
 HELP = {
     "env": ENV,
@@ -65,7 +65,7 @@ def school(
         raise Exit(code=forward(environment, "restore.school", school, **words, pretend=pretend))
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
-        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
+        record = resolve.one_to_restore(archiver.place, tenant_id, of_year)
         with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
             _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
@@ -92,7 +92,7 @@ def customer(
         open_archiver(environment, f"restore.customer {customer_id}", identity=identity) as archiver,
         archiver.place.alone(),
     ):
-        _restore(archiver, choice.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
+        _restore(archiver, resolve.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
 
 
 @task(name="all", help={**HELP, "date": "the night that archived them, YYYY-MM-DD"})
@@ -111,7 +111,7 @@ def all_(
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend, identity=identity))
     with open_archiver(environment, f"restore.all {night}", identity=identity) as archiver, archiver.place.alone():
-        found = choice.night_to_restore(archiver.place, environment.school_year(night), night)
+        found = resolve.night_to_restore(archiver.place, environment.school_year(night), night)
         _restore(archiver, found, pretend=pretend)
 
 
@@ -124,9 +124,9 @@ def _restore(
     only: Part | None = None,
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
-    tell = teller(len(records), partial(telling.restored_line, noun, pretend=pretend), alone=alone)
+    tell = teller(len(records), partial(archives.restored_line, noun, pretend=pretend), alone=alone)
     outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last, only=only)
-    settle(outcomes, telling.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
+    settle(outcomes, archives.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
 namespace = Collection("restore", school, customer, all_, plan)

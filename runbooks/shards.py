@@ -9,21 +9,21 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.moving import moves
-from archiver.moving.carry import MERGE, SPLIT, carry, chosen, refuse_words
-from archiver.moving.moves import Course
-from archiver.moving.shown import holdings
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
+from archiver.records import move_record
+from archiver.records.move_record import Course
+from archiver.reshard.merge_split import MERGE, SPLIT, carry, chosen, refuse_words
+from archiver.reshard.shard_sizes import holdings
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import workplace
 from errors import ExitCode
 from inventory.model import Environment
-from runbooks.archives import moving
-from runbooks.archives.forward import belongs_elsewhere, forward
-from runbooks.archives.several import settle, teller
-from runbooks.engine.actions import HttpGet
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, task
-from runbooks.nights.ports import Web
+from runbooks.cli.debug_host import belongs_elsewhere, forward
+from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.task import ENV, load_environment, task
+from runbooks.cli.text import shards
+from runbooks.engine.live.console import say
+from runbooks.engine.model.actions import HttpGet
+from runbooks.night.live_ports import Web
 from runbooks.steps import maintenance
 
 HELP = {
@@ -55,11 +55,11 @@ def split(
 def show(context: Context, env: str = "") -> None:
     """Show what lies on each shard: schools, rows and bytes; which were merged, and what is half moved."""
     with workplace(load_environment(env, read_only=True), "shards.show") as place:
-        noun, left = place.model.tenant.noun, moves.half_moved(place.master)
-        for line in moving.holding_lines(noun, holdings(place)):
+        noun, left = place.model.tenant.noun, move_record.half_moved(place.master)
+        for line in shards.holding_lines(noun, holdings(place)):
             say(line)
     if left:
-        raise Exit("\n".join(moving.half_moved_lines(noun, left)), code=ExitCode.FAILED)
+        raise Exit("\n".join(shards.half_moved_lines(noun, left)), code=ExitCode.FAILED)
     say(f"No {noun} is half moved.")
 
 
@@ -72,11 +72,11 @@ def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> Non
     year = environment.school_year(datetime.now(environment.zone).date())
     with open_archiver(environment, f"shards.{course.verb} {course.source} {course.target}") as archiver:
         noun = archiver.model.tenant.noun
-        tell = teller(len(chosen(archiver.place, course)), partial(moving.moved_line, noun), alone=False)
+        tell = teller(len(chosen(archiver.place, course)), partial(shards.moved_line, noun), alone=False)
         outcomes = carry(archiver, course, year, tell, kept_off=partial(_in_maintenance, environment))
     if course.verb == MERGE:
         say(f"Archives of {course.source} come back into {course.target} from now on.")
-    settle(outcomes, moving.moved_summary(noun, course, outcomes), alone=False)
+    settle(outcomes, shards.moved_summary(noun, course, outcomes), alone=False)
 
 
 def _in_maintenance(environment: Environment) -> bool:

@@ -9,20 +9,21 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.loading.load import Loaded
-from archiver.purging import purge, record
-from archiver.purging.people import Person, people
-from archiver.purging.purge import Purged
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
+from archiver.load.load import Loaded
+from archiver.records import purge_record
+from archiver.runs import purge
+from archiver.runs.purge import Purged
+from archiver.runs.purge_candidates import Person, people
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import workplace
 from inventory.model import Environment
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.showing import purge_line
-from runbooks.archives.telling import counts
-from runbooks.engine.console import clean, say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.units import size
-from runbooks.upkeep.confirm import CONFIRM, confirmed
+from runbooks.cli.confirm import CONFIRM, confirmed
+from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
+from runbooks.cli.formatting import size
+from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, task
+from runbooks.cli.text.archives import counts
+from runbooks.cli.text.records import purge_line
+from runbooks.engine.live.console import clean, say
 
 PURGE = "users.purge-legacy"
 ACT = "purge these people"
@@ -93,7 +94,7 @@ def restore_legacy(
 def purges(context: Context, env: str = "") -> None:
     """List the purges: who went when, where they lie, and which came back."""
     with workplace(load_environment(env, read_only=True), "users.purges") as place:
-        found = record.every(place.master)
+        found = purge_record.every(place.master)
     say("\n".join(map(purge_line, found)) or "Nobody was ever purged.")
 
 

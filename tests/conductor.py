@@ -21,8 +21,8 @@ from pathlib import Path
 from errors import CutoverError
 from inventory.load import load
 from runbooks.cutover import rehearse
-from runbooks.engine.journal import Event, FileJournal
-from runbooks.engine.shared import SharedJournal
+from runbooks.engine.live.store_journal import SharedJournal
+from runbooks.engine.model.journal import Event, FileJournal
 
 WHEN = ("before", "between", "after")
 GO_ON, TAKE_OVER, AT = "go-on", "take-over", "at="

@@ -15,7 +15,9 @@ from errors import CutoverError
 from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from runbooks.cutover import plan_of
-from runbooks.engine.actions import (
+from runbooks.engine.live.approval import ShelfApprovals
+from runbooks.engine.live.executors import LiveWorld
+from runbooks.engine.model.actions import (
     AmazonCall,
     AmazonLook,
     DetachedJob,
@@ -28,15 +30,14 @@ from runbooks.engine.actions import (
     SqlQuery,
     TakeSnapshots,
 )
-from runbooks.engine.approval import ShelfApprovals
-from runbooks.engine.journal import Event, Journal, Kind
-from runbooks.engine.outlook import Outlook
-from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Amazon, Choice, Dns, JobState
-from runbooks.engine.runner import Runner
-from runbooks.engine.stage import Stage
-from runbooks.engine.step import Debt, HostTask, Outcome, Step
-from runbooks.engine.world import LiveWorld
+from runbooks.engine.model.forecast import Outlook
+from runbooks.engine.model.journal import Event, Journal, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.ports import Amazon, Choice, Dns, JobState
+from runbooks.engine.model.step import Debt, HostTask, Step
+from runbooks.engine.run.context import Stage
+from runbooks.engine.run.runner import Runner
 
 NIGHT, NIGHT_2013 = date(2014, 8, 15), date(2013, 8, 16)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)

@@ -20,8 +20,8 @@ from rehearsal import blueprint, lab, layout, postgres_server
 from rehearsal.blueprint import Blueprint
 from rehearsal.endpoints import Endpoints
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import Reading, RemoteCommand
 
 
 @dataclass(frozen=True)

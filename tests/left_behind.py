@@ -13,8 +13,8 @@ from pathlib import Path
 
 from inventory.model import Fence, Store
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.ports import Tell
+from runbooks.engine.model.actions import DetachedJob, Reading
+from runbooks.engine.model.ports import Tell
 from tests.fakes import FakeJobs, Killed, Theatre
 from tests.oracle import Snapshot
 from tests.torture import judge

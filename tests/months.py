@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-from archiver.activity.archive import archive_activity
-from archiver.activity.outcome import Shard
-from archiver.activity.restore import Returned, restore_month
-from archiver.activity.throttle import Throttle
-from archiver.postgres import Session
+from archiver.delete.throttle import Throttle
+from archiver.postgres.session import Session
+from archiver.runs.month_result import Shard
+from archiver.runs.monthly import archive_activity
+from archiver.runs.monthly_restore import Returned, restore_month
 from runbooks.activity import span_at
 from tests.worlds import World
 

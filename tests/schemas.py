@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from archiver.coverage.live import Live, Reference
-from archiver.schema import Column, Table
+from archiver.completeness.live import Live, Reference
+from archiver.postgres.schema import Column, Table
 
 ON_DELETE = {"cascade": "c", "null": "n"}
 COLUMN = re.compile(r"(\w+)( \w+)?(\?)?(?: -> (\w+)(?: (\w+))?)?")

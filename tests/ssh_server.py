@@ -17,7 +17,7 @@ import asyncssh
 
 from inventory.model import Host, Role, Ssh
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.fleet import Fleet
+from runbooks.engine.live.ssh import Fleet
 
 
 @dataclass(frozen=True)

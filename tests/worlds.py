@@ -9,21 +9,22 @@ from datetime import date, datetime
 
 import psycopg2
 
-from archiver import choice, setup
-from archiver.archive import Archiver, Outcome, archive, chosen
-from archiver.bulk.whole import archive_many, goes_in_sets
-from archiver.catalog import Part
-from archiver.keeping.rewrap import Rewrapped, rewrap
-from archiver.loading import restore_plan
-from archiver.loading.restore_plan import Plan
-from archiver.moving.carry import Outcome as Carried
-from archiver.moving.carry import carry
-from archiver.moving.moves import Course
-from archiver.moving.whereabouts import shard_of
-from archiver.records import Order
-from archiver.restore import Restored, restore
-from archiver.tenants import Exclude
-from archiver.workers.engines import IN_TURN, Engine
+from archiver.catalog.model import Part
+from archiver.postgres.tenants import Exclude
+from archiver.records import resolve
+from archiver.records.archive_record import Order
+from archiver.records.move_record import Course
+from archiver.records.placement import shard_of
+from archiver.reshard.merge_split import Outcome as Carried
+from archiver.reshard.merge_split import carry
+from archiver.runs import restore_plan, setup
+from archiver.runs.archive import archive, chosen
+from archiver.runs.archive_many import archive_many, goes_in_sets
+from archiver.runs.context import Archiver, Outcome
+from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.reencrypt import Rewrapped, rewrap
+from archiver.runs.restore import Restored, restore
+from archiver.runs.restore_plan import Plan
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store
@@ -95,7 +96,7 @@ class World:
         """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
         order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
         with self.archiver() as archiver, archiver.place.alone():
-            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+            everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
             wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
             return archive_many(archiver, wanted, order, tell or raise_failure, way, engine)
 
@@ -111,7 +112,7 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = choice.one_to_restore(archiver.place, tenant_id, year)
+                record = resolve.one_to_restore(archiver.place, tenant_id, year)
                 with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
                     outcomes += restore(
                         archiver, [record], pretend=pretend, tell=raise_failure, last=mapping, only=only
@@ -123,7 +124,7 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = choice.one_to_restore(archiver.place, tenant_id, None)
+                record = resolve.one_to_restore(archiver.place, tenant_id, None)
                 with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
                     outcomes += rewrap(archiver, [record], raise_failure)
         return outcomes
@@ -137,7 +138,7 @@ class World:
     def plan(self, tenant_id: int, mapping: Changes | None = None) -> Plan:
         """What `inv restore.plan` shows."""
         with self.archiver() as archiver:
-            return restore_plan.plan(archiver, choice.one_to_restore(archiver.place, tenant_id, None), mapping)
+            return restore_plan.plan(archiver, resolve.one_to_restore(archiver.place, tenant_id, None), mapping)
 
 
 NewWorld = Callable[..., AbstractContextManager[World]]  # of some databases: tests/conftest.py

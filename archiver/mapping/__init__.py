@@ -1,1 +1,1 @@
-"""An archived schema onto today's."""
+"""An archived schema onto today's. Pure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from archiver.schema import NAMESPACE
+from archiver.postgres.schema import NAMESPACE
 
 Types = Mapping[str, str]  # a schema's own types: name and DDL
 _ENUM = re.compile(r"CREATE TYPE .+? AS ENUM \((.*)\)", re.DOTALL)

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archiver.catalog import TableName
-from archiver.mapping.doubts import Doubt, doubts_of, typed
-from archiver.mapping.migrated import Migrated, migrate
-from archiver.postgres import Composable
-from archiver.schema import Column, Schema, Table
+from archiver.catalog.model import TableName
+from archiver.mapping.migrate import Migrated, migrate
+from archiver.mapping.row_checks import Doubt, doubts_of, typed
+from archiver.postgres.schema import Column, Schema, Table
+from archiver.postgres.session import Composable
 from inventory.migrations import Changes
 
 WHOLE = "*"  # in place of a column: whole rows are lost

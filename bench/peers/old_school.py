@@ -13,8 +13,8 @@ from hashlib import md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from archiver.postgres import SQL, Identifier, Literal, Session, connect
-from archiver.storage import Bucket, file_digests
+from archiver.postgres.session import SQL, Identifier, Literal, Session, connect
+from archiver.store.bucket import Bucket, file_digests
 from bench.peers.old_tables import DELETE_MASTER, ENROLLMENT, OF_CLASSROOM, OF_SCHOOL, OF_STUDENT
 from bench.peers.paths import PATHS
 from inventory.load import load

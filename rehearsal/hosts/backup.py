@@ -17,7 +17,7 @@ from rehearsal.postgres_programs import Programs
 from rehearsal.postgres_server import base_backup
 
 if TYPE_CHECKING:
-    from archiver.storage import Bucket
+    from archiver.store.bucket import Bucket
 
 BASE, WAL, MANIFEST = "base.tar", "pg_wal.tar", "backup_manifest"
 LOOKS_INTO_TAR = 18  # the first version whose pg_verifybackup does
@@ -52,7 +52,7 @@ def status(here: Here, words: Sequence[str]) -> str:
 
 def transfer(here: Here, words: Sequence[str]) -> str:
     """Copies the newest backup to the store, with its SHA-256; once is enough."""
-    from archiver.storage import file_digests  # boto3 takes long to import, and only the store needs it
+    from archiver.store.bucket import file_digests  # boto3 takes long to import, and only the store needs it
 
     alone(words)
     backup = newest(_folder(here))
@@ -106,7 +106,7 @@ def _sha256(path: Path) -> str:
 
 
 def _bucket(here: Here) -> Bucket:
-    from archiver.storage import Bucket  # see transfer
+    from archiver.store.bucket import Bucket  # see transfer
     from inventory.model import Store
 
     lab = here.lab

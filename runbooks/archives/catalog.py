@@ -5,20 +5,20 @@ from __future__ import annotations
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.catalog import MASTER
-from archiver.coverage import completeness
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.folders import work_folder
-from archiver.mapping.check_stored import check_stored as check_stored_schemas
-from archiver.mapping.stored_schemas import StoredSchemas
-from archiver.postgres import parse_dsn
-from archiver.setup import read_database, read_environment, spool_folder, workplace
-from archiver.storage import Bucket
+from archiver.catalog.model import MASTER
+from archiver.checks.stored_schemas import check_stored as check_stored_schemas
+from archiver.completeness import completeness
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import parse_dsn
+from archiver.runs.setup import read_database, read_environment, spool_folder, workplace
+from archiver.store.bucket import Bucket
+from archiver.store.schemas import StoredSchemas
 from errors import ExitCode, UsageError
-from runbooks.archives import telling
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, task
+from runbooks.cli.task import ENV, load_environment, task
+from runbooks.cli.text import archives
+from runbooks.engine.live.console import say
 
 
 @task(name="check-catalog", help={"env": ENV})
@@ -27,7 +27,7 @@ def check_catalog(context: Context, env: str = "") -> None:
     with workplace(load_environment(env, read_only=True), "archive.check-catalog") as place:
         found = completeness.compare(place)
         for scan in found.scans:
-            say(telling.scan_line(place.model.tenant.noun, scan))
+            say(archives.scan_line(place.model.tenant.noun, scan))
         completeness.refuse(found)
         say(f"The catalog knows all that can point at a {place.model.tenant.noun}'s rows.")
 
@@ -56,7 +56,7 @@ def check_stored(context: Context, env: str = "") -> None:
     environment = load_environment(env, read_only=True)
     with workplace(environment, "archive.check-stored") as place, work_folder(spool_folder()) as work:
         found = check_stored_schemas(place, StoredSchemas(Bucket(environment.store)), work)
-    for line in telling.checked_lines(found):
+    for line in archives.checked_lines(found):
         say(line)
     if any(checked.problems or checked.doubts for checked in found):
         raise Exit(code=ExitCode.FAILED)

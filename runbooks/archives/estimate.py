@@ -9,22 +9,22 @@ from datetime import datetime, timedelta
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.bulk.whole import goes_in_sets
-from archiver.estimating import rates, sizes
-from archiver.estimating.estimate import Estimate, Expected
-from archiver.estimating.estimate import estimate as work_out
-from archiver.estimating.rates import Rates, Sample
-from archiver.estimating.sizes import Size
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
-from archiver.tenants import Exclude
+from archiver.estimate import rates, sizes
+from archiver.estimate.estimate import Estimate, Expected
+from archiver.estimate.estimate import estimate as work_out
+from archiver.estimate.rates import Rates, Sample
+from archiver.estimate.sizes import Size
+from archiver.postgres.tenants import Exclude
+from archiver.runs.archive_many import goes_in_sets
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import workplace
 from inventory.model import Environment
-from runbooks.archives.archived import excluded_at
-from runbooks.archives.forward import belongs_elsewhere, forward
-from runbooks.archives.telling import to_json
-from runbooks.engine.console import clean, say, span
-from runbooks.front import ENV, Addresses, load_environment, parse_count, parse_date, task
-from runbooks.units import many, size
+from runbooks.archives.lists import excluded_at
+from runbooks.cli.debug_host import belongs_elsewhere, forward
+from runbooks.cli.formatting import many, size
+from runbooks.cli.task import ENV, Addresses, load_environment, parse_count, parse_date, task
+from runbooks.cli.text.archives import to_json
+from runbooks.engine.live.console import clean, say, span
 
 PURPOSE = "archive.estimate"
 ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from invoke.context import Context
 
-from archiver.activity.held import release as give_back
-from archiver.setup import archiver as open_archiver
+from archiver.records.holds import release as give_back
+from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, task
-from runbooks.units import many
+from runbooks.cli.formatting import many
+from runbooks.cli.task import ENV, load_environment, parse_id, task
+from runbooks.engine.live.console import say
 
 HELP = {
     "school": "the school's id",

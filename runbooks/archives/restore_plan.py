@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.loading.restore_plan import Found, Plan
-from archiver.loading.restore_plan import plan as look_ahead
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
-from archiver.setup import archiver as open_archiver
+from archiver.records import resolve
+from archiver.runs.restore_plan import Found, Plan
+from archiver.runs.restore_plan import plan as look_ahead
+from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
 from inventory.load import load_changes
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.telling import counts, losses
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, parse_year, task
+from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
+from runbooks.cli.task import ENV, load_environment, parse_id, parse_year, task
+from runbooks.cli.text.archives import counts, losses
+from runbooks.engine.live.console import say
 
 MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
 
@@ -52,7 +52,7 @@ def plan(
         raise Exit(code=forward(environment, "restore.plan", school, **words))
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.plan {tenant_id}", identity=identity) as archiver:
-        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
+        record = resolve.one_to_restore(archiver.place, tenant_id, of_year)
         found = look_ahead(archiver, record, last)
     for line in plan_lines("school", found):
         say(line)

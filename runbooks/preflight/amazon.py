@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.actions import MoveNames, Reading, SnapshotTrial, TakeSnapshots, ZoneRecords
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import MoveNames, Reading, SnapshotTrial, TakeSnapshots, ZoneRecords
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
 
 
 def subjects(steps: Sequence[Step]) -> Iterator[Subject]:

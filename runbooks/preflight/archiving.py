@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from inventory.model import Host
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable, complaint, record
-from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
-from runbooks.tonight import Tonight
-from runbooks.tool import tool_command
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable, complaint, record
+from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.engine.reporting.plan_markdown import minutes
+from runbooks.steps.context import Tonight
 
 PATIENCE = timedelta(minutes=5)
 ARCHIVING, OPEN_AGAIN = "archiving.run", "maintenance.off"  # steps

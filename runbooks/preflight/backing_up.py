@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inventory.model import Host
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import complaint, record
-from runbooks.engine.step import Check, Verdict, fails, holds
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import complaint, record
+from runbooks.engine.model.step import Check, Verdict, fails, holds
 from runbooks.steps.backups import probes
-from runbooks.tonight import Tonight
+from runbooks.steps.context import Tonight
 
 
 def ready(tonight: Tonight, host: Host) -> Iterator[Precondition]:

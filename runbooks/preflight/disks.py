@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from inventory.model import Database, Host
-from runbooks.disk import df, mounts
-from runbooks.engine.actions import Look, Reading, RemoteCommand, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.step import Check, Truth, Verdict, fails, holds, unseen
-from runbooks.tonight import Tonight
-from runbooks.units import size
+from runbooks.cli.formatting import size
+from runbooks.engine.model.actions import Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.model.df import df, mounts
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds, unseen
+from runbooks.steps.context import Tonight
 
 # VACUUM FULL writes a table and its indexes anew before the old ones go; a base backup holds every database.
 SIZES = """

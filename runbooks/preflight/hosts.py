@@ -6,12 +6,12 @@ import shlex
 from datetime import timedelta
 
 from inventory.model import Host
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable, complaint
-from runbooks.engine.step import Check, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable, complaint
+from runbooks.engine.model.step import Check, Verdict, fails, holds
+from runbooks.steps.context import Tonight
 
 PATIENCE = timedelta(seconds=20)
 APART = timedelta(seconds=30)  # what clocks may differ: proofs compare a host's moments with ours

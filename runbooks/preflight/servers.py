@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from inventory.model import Database, Host
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Truth, Verdict, fails, holds
+from runbooks.cli.formatting import size
+from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds
 from runbooks.steps import replicas, vacuum
-from runbooks.tonight import Tonight
-from runbooks.units import size
+from runbooks.steps.context import Tonight
 
 IDENTITY = """
 SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.actions import DnsLookup, Reading, StoreTrial
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.engine.model.actions import DnsLookup, Reading, StoreTrial
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.steps.context import Tonight
 from runbooks.steps.maintenance import OFF, answers
 from runbooks.steps.warehouse import addresses, shown
-from runbooks.tonight import Tonight
 
 FOLDER = "preflight"  # in the store
 HANDOVER = ("retirement", "app")  # areas of steps

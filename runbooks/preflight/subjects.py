@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from inventory.model import Host, Role
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Step
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Step
 from runbooks.preflight import amazon, archiving, backing_up, disks, hosts, servers, services
-from runbooks.tonight import Tonight
+from runbooks.steps.context import Tonight
 
 
 def subjects(tonight: Tonight, steps: Sequence[Step]) -> tuple[Subject, ...]:

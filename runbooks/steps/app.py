@@ -6,11 +6,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 from inventory.model import Role
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import Unreadable, moment, record
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import Unreadable, moment, record
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 
 
 @builds("app.point")

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Depth, Role
-from runbooks.archives.engines import CELERY
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import record, records
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.archives.workers import CELERY
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import record, records
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
-from runbooks.tonight import Tonight, builds
-from runbooks.tool import tool_command
+from runbooks.steps.context import Tonight, builds
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)

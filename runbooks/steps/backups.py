@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.readings import moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds, command
-from runbooks.tool import tool_command
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import Action, Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import moment, not_before, record, word
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
+from runbooks.engine.reporting.plan_markdown import minutes
+from runbooks.steps.context import Tonight, builds, command
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)

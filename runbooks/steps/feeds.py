@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from inventory.model import Role
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import record
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import record
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 from runbooks.steps.maintenance import ON, answers
-from runbooks.tonight import Tonight, builds
-from runbooks.tool import tool_command
 
 TASK = "databases.truncate-feeds"
 LONGEST = timedelta(hours=1)

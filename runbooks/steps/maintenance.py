@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from inventory.model import Role
-from runbooks.engine.actions import HttpGet, Reading
-from runbooks.engine.history import Facts
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import HttpGet, Reading
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.archiving import none_half_way
-from runbooks.tonight import Tonight, builds
+from runbooks.steps.context import Tonight, builds
 
 DEBT = Debt(what="maintenance mode", where="the app")
 ON, OFF = 503, 200

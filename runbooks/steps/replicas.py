@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from inventory.model import Host
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
-from runbooks.units import size
+from runbooks.cli.formatting import size
+from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 
 STANDBYS = """
 SELECT application_name, coalesce(client_addr::text, 'local'), state,

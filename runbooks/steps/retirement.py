@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.app import uses_new
+from runbooks.steps.context import Tonight, builds
 from runbooks.steps.warehouse import DEBT, DISABLED, etl_is
-from runbooks.tonight import Tonight, builds
 
 LONGEST_WORD = 200  # characters of a probe's answer
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, Reading, RemoteCommand, SnapshotList, TakeSnapshots
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import moment, not_before, record
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Action, Reading, RemoteCommand, SnapshotList, TakeSnapshots
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import moment, not_before, record
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 
 LONGEST = timedelta(hours=6)
 _Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, what EC2 says of it

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds, unseen
-from runbooks.tonight import Tonight, builds
-from runbooks.units import size
+from runbooks.cli.formatting import size
+from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
+from runbooks.engine.reporting.plan_markdown import minutes
+from runbooks.steps.context import Tonight, builds
 
 SIZE = "SELECT pg_database_size(current_database())"
 # Counting what was analysed is all that statistics tell of VACUUM FULL before PostgreSQL 19.

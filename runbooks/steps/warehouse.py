@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, DnsLookup, MoveNames, Reading, RemoteCommand
-from runbooks.engine.history import Facts, History
-from runbooks.engine.readings import Unreadable, moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, Mark, Outcome, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Action, DnsLookup, MoveNames, Reading, RemoteCommand
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
 IN_SYNC_WITHIN = timedelta(minutes=10)  # it is a minute, as a rule

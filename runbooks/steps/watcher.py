@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import word
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import word
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import Tonight, builds
 
 RUNNING, STOPPED = "running", "stopped"
 

@@ -11,10 +11,10 @@ from inventory.load import refuse_if_down
 from inventory.model import Backups, Database, Environment
 from platforms.backup import newest, take
 from platforms.backup_copy import newest_stored, send
-from runbooks.archives.forward import own_name
-from runbooks.engine.console import say
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, Addresses, load_environment, task
+from runbooks.cli.debug_host import own_name
+from runbooks.cli.task import ENV, Addresses, load_environment, task
+from runbooks.engine.live.console import say
+from runbooks.engine.live.interrupt import twice_leaves
 
 HELP = {
     "env": ENV,

@@ -6,14 +6,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from archiver.upkeep.rewrite import Free
+from archiver.vacuum.rewrite import Free
 from errors import CutoverError
 from inventory.model import Database, Environment
-from runbooks.archives.forward import own_name
-from runbooks.disk import df, mounts
-from runbooks.engine.actions import SOON, Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet
-from runbooks.engine.readings import Unreadable
+from runbooks.cli.debug_host import own_name
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import SOON, Reading, RemoteCommand
+from runbooks.engine.model.df import df, mounts
+from runbooks.engine.model.probe_output import Unreadable
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.nights.report.account import Account
-from runbooks.nights.report.page import page
+from runbooks.night.report.html import page
+from runbooks.night.report.model import Account
 from tests.fakes import SERVERS
 from tests.reports import NASTY, at_work, whole
 

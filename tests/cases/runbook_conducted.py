@@ -21,13 +21,13 @@ from invoke.program import Program
 from inventory.load import ROOT
 from inventory.model import Store
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.ports import Choice
-from runbooks.engine.step import HostTask, Step
-from runbooks.front import task
-from runbooks.nights import earlier, logbook
-from runbooks.nights.ports import StoreShelf
+from runbooks.cli.task import task
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import HostTask, Step
+from runbooks.night import earlier_nights, files
+from runbooks.night.live_ports import StoreShelf
 from tests.fakes import FakePerson, FakeShelf
-from tests.house import open_house
+from tests.operated_night import open_house
 
 ASKED, HANGS = "the prompt is shown", "the store hangs"
 PATIENCE = 60  # seconds for a process that is to say something
@@ -114,8 +114,8 @@ def conduct(context: Context) -> None:
     home, *port = sys.argv[1:]
     patch, shelf = pytest.MonkeyPatch(), Moving()
     house = open_house(patch, Path(home))
-    patch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    patch.setattr(earlier, "shelf_of", lambda environment: shelf)
+    patch.setattr(files, "shelf_of", lambda environment: shelf)
+    patch.setattr(earlier_nights, "shelf_of", lambda environment: shelf)
     person = Waiting(house.theatre.ssh)
     person.shelf = shelf
     if port:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.coverage.completeness import Findings
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
-from archiver.storage import Bucket
+from archiver.completeness import completeness
+from archiver.completeness.completeness import Findings
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
+from archiver.store.bucket import Bucket
 from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Environment, Store
 from rehearsal.postgres_server import Cluster

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from archiver import records
-from archiver.archive import fetch
+from archiver.records import archive_record
+from archiver.runs.context import fetch
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests import oracle
@@ -88,7 +88,7 @@ def test_psql_shows_what_the_tool_archived_in_an_empty_database(
 
 def unpack(world: World, folder: Path) -> None:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 1)
+        [record] = archive_record.of_tenant(archiver.place.master, 1)
         tarball = fetch(archiver.bucket, record, folder)
     subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from archiver.catalog import MASTER
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
+from archiver.catalog.model import MASTER
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
 from errors import Problems
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster

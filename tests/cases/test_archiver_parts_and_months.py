@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.catalog import Part
+from archiver.catalog.model import Part
 from errors import RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster

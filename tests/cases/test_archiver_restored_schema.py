@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.loading.restore_plan import Plan
-from archiver.mapping.check_stored import check_stored
+from archiver.checks.stored_schemas import check_stored
+from archiver.runs.restore_plan import Plan
 from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster

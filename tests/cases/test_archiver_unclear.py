@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver.postgres import DatabaseError, connect, parse_dsn
-from archiver.storage import Bucket, StorageError
+from archiver.postgres.session import DatabaseError, connect, parse_dsn
+from archiver.store.bucket import Bucket, StorageError
 from errors import RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster

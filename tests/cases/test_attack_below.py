@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from archiver import setup
-from archiver.bulk import reclaim
-from archiver.coverage import completeness
-from archiver.upkeep import feeds
+from archiver.completeness import completeness
+from archiver.delete import many
+from archiver.runs import setup
+from archiver.vacuum import feeds
 from inventory.load import FOLDER, load_catalog
 from rehearsal.ports import LOOPBACK
 from rehearsal.postgres_server import Cluster
@@ -95,7 +95,7 @@ def test_rows_of_a_foreign_table_that_changed_since_their_proof_stay(
         lay_below(world, cluster, empty, below)
         far = count(world, below.database, below.name)
         change = f"UPDATE {below.name} SET {below.change}"
-        before(monkeypatch, reclaim, "empty_shard", lambda: run(world, below.database, change))
+        before(monkeypatch, many, "empty_shard", lambda: run(world, below.database, change))
 
         together(world, *FEW)
 

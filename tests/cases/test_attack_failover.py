@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.activity import reclaim as by_month
-from archiver.bulk import reclaim, whole
-from archiver.moving import move
-from archiver.reclaiming import reclaim as alone
+from archiver.delete import batches as by_month
+from archiver.delete import many as delete_many
+from archiver.delete import one as alone
+from archiver.reshard import move
+from archiver.runs import archive_many
 from errors import RefusedError, UsageError
 from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
@@ -118,7 +119,7 @@ def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
     with new_world(DATABASES) as world:
         whole_school = enrollments(world)
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         run(world, "master", FALLS["behind the record"])
         given(enrollments(world) == 0 and count(world, HERE, "archiver.markers"), "an emptied shard")
@@ -134,7 +135,7 @@ def test_a_set_of_deletions_of_which_master_lost_the_state_is_told_once(
 ) -> None:
     with new_world(DATABASES) as world:
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         run(world, "master", FALLS["to the proof"])
 
@@ -193,7 +194,7 @@ def test_rows_that_changed_on_a_server_in_the_place_of_their_own_are_not_taken_f
     with new_world(DATABASES) as world:
         reach(world.dsns[HERE], 2000)
         with monkeypatch.context() as patch, until_it_dies():
-            before(patch, reclaim, "empty_shard", dies)
+            before(patch, delete_many, "empty_shard", dies)
             world.archive_together(*FEW)
         now = moved(world, HERE, other)
         written = f"enrollments WHERE status = 'written since' AND classroom_id IN ({classrooms(now)})"
@@ -218,7 +219,7 @@ def test_a_resumed_deletion_does_not_take_rows_for_unchanged_on_another_server(
     with new_world(DATABASES) as world:
         reach(world.dsns["master"], 2000)
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         now = moved(world, "master", other)
         run(now, "master", f"UPDATE classrooms SET name = 'written since' WHERE school_id = {SCHOOL}")

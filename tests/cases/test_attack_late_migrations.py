@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from archiver import choice
-from archiver.archive import Outcome, archive
-from archiver.bulk import reclaim
-from archiver.moving import carry as carrying
-from archiver.purging import purge
-from archiver.records import Order
-from archiver.tenants import Exclude
+from archiver.delete import many
+from archiver.postgres.tenants import Exclude
+from archiver.records import resolve
+from archiver.records.archive_record import Order
+from archiver.reshard import merge_split as carrying
+from archiver.runs import purge
+from archiver.runs.archive import archive
+from archiver.runs.context import Outcome
 from inventory.model import Depth, Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
@@ -93,7 +94,7 @@ def test_what_a_migration_adds_between_two_schools_stays_as_it_is(
             migration() if len(told) == 1 else None
 
         with world.archiver() as archiver, archiver.place.alone():
-            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
+            everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
             wanted = [one for one in everybody if one.id in FEW]
             quietly(lambda: archive(archiver, wanted, Order(year=YEAR, depth=Depth.ALL), tell))
         migration.assert_untouched()
@@ -107,7 +108,7 @@ def test_what_a_migration_adds_while_a_run_over_many_prepares_stays_as_it_is(
 ) -> None:
     with new_world(DATABASES) as world:
         migration = Migration(world, database, kind)
-        before(monkeypatch, reclaim, moment, migration)
+        before(monkeypatch, many, moment, migration)
         together(world, *FEW)
         migration.assert_untouched()
 

@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from archiver import archive as archiving
-from archiver.bulk import reclaim
-from archiver.storage import Bucket, file_digests
+from archiver.delete import many
+from archiver.runs import archive as archiving
+from archiver.store.bucket import Bucket, file_digests
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
 from tests.cases.attack_world import (
@@ -65,8 +65,8 @@ def assert_kept(world: World) -> None:
 
 WAYS: dict[str, tuple[ModuleType, str, Callable[[World], object]]] = {
     "alone": (archiving, "delete_tenant", lambda world: quietly(lambda: world.archive(SCHOOL))),
-    "in a set": (reclaim, "empty_shard", lambda world: together(world, *FEW)),
-    "in a set, master's half": (reclaim, "empty_master", lambda world: together(world, *FEW)),
+    "in a set": (many, "empty_shard", lambda world: together(world, *FEW)),
+    "in a set, master's half": (many, "empty_master", lambda world: together(world, *FEW)),
 }
 
 
@@ -92,7 +92,7 @@ def test_a_school_whose_object_went_between_two_runs_stays(
 ) -> None:
     with new_world(DATABASES) as world:
         with monkeypatch.context() as patch, until_it_dies():
-            before(patch, reclaim, "empty_shard", dies)
+            before(patch, many, "empty_shard", dies)
             world.archive_together(*FEW)
         harm(world, fate, RECORD, tmp_path)
         together(world, *FEW)

@@ -14,13 +14,13 @@ from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from inventory.platforms import Aws
 from runbooks.cutover import plan_of
-from runbooks.engine import preflight
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.lock import Holder, claimant, claimed
-from runbooks.engine.plan import Plan
-from runbooks.engine.readings import Unreadable
+from runbooks.engine.live.lock import Holder, claimant, claimed
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.run import preflight
 from tests.cases import case
 from tests.fakes import EVENING, SERVERS, FakeShelf, Theatre, night_plan, rehearsal
 

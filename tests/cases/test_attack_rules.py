@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from archiver.coverage import completeness
+from archiver.completeness import completeness
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
 from tests.cases.attack_world import DATABASES, FEW, count, given, quietly, rows, run, together

@@ -12,9 +12,9 @@ import pytest
 
 from errors import RefusedError, UsageError
 from inventory.model import Depth, Environment, Exclusion, Night
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.approval import PAUSE, put_approval, requested
-from runbooks.engine.runner import StepFailed
+from runbooks.engine.live.approval import PAUSE, put_approval, requested
+from runbooks.engine.model.actions import DetachedJob, Reading
+from runbooks.engine.run.runner import StepFailed
 from tests.cases import case
 from tests.fakes import NIGHT, FakeClock, Theatre, night_plan, rehearsal
 

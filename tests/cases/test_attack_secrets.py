@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.folders import work_folder
-from archiver.postgres import DatabaseError, Session, connect, parse_dsn
-from archiver.setup import spool_folder
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import DatabaseError, Session, connect, parse_dsn
+from archiver.runs.setup import spool_folder
 from errors import CutoverError
-from runbooks.engine.redactor import redactor_for
+from runbooks.engine.model.redactor import redactor_for
 from tests.cases import case
 
 EMAIL = "jane.roe@example.org"

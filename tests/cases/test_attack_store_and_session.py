@@ -13,16 +13,16 @@ import psycopg2
 import pytest
 from psycopg2.extras import LogicalReplicationConnection
 
-from archiver import records
-from archiver.storage import _client
+from archiver.records import archive_record
+from archiver.store.bucket import _client
 from errors import CutoverError, LockedError
 from rehearsal import postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import SqlQuery
-from runbooks.engine.history import Facts, History
-from runbooks.nights.ports import Databases
+from runbooks.engine.model.actions import SqlQuery
+from runbooks.engine.model.history import Facts, History
+from runbooks.night.live_ports import Databases
 from runbooks.preflight import services
 from tests.cases import case
 from tests.cases.attack2_pooler import pooled
@@ -86,7 +86,7 @@ def test_a_run_deletes_nothing_while_its_store_overwrites(world: World) -> None:
 
 def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
     """Archives a school, and has another run take it when the first is about to delete it."""
-    deleting = records.deleting
+    deleting = archive_record.deleting
 
     with world.archiver() as one, world.archiver() as two, ExitStack() as held:
 
@@ -94,7 +94,7 @@ def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
             held.enter_context(two.place.keeping("school", SCHOOL, "shard_3"))
             return deleting(*args)
 
-        patch.setattr(records, "deleting", taken)
+        patch.setattr(archive_record, "deleting", taken)
         replace(world, worker=one).archive(SCHOOL)
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import psycopg2
 import pytest
 
-from archiver import notes
-from archiver.archive import Outcome
-from archiver.bulk import reclaim
-from archiver.own_tables import prepare
-from archiver.postgres import connect, parse_dsn
+from archiver.delete import many
+from archiver.postgres.own_schema import prepare
+from archiver.postgres.session import connect, parse_dsn
+from archiver.records import log_and_markers
+from archiver.runs.context import Outcome
 from errors import CutoverError
-from runbooks.archives import archived
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.shared import read_shared
+from runbooks.archives import lists
+from runbooks.engine.live.store_journal import read_shared
+from runbooks.engine.model.journal import Journal, Kind
 from tests.cases import case
 from tests.fakes import EVENING, FakeShelf, rehearsal
 from tests.inside import Said, inv_inside
@@ -33,7 +33,7 @@ def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
 ) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE students ADD COLUMN note text DEFAULT '{OLD}'")
-    outcomes, empty_shard, migrated = list[Outcome](), reclaim.empty_shard, list[bool]()
+    outcomes, empty_shard, migrated = list[Outcome](), many.empty_shard, list[bool]()
 
     def busy(*args: object) -> object:
         if not migrated:
@@ -43,7 +43,7 @@ def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
                 cursor.execute(f"ALTER TABLE students DROP COLUMN note, ADD COLUMN note text DEFAULT '{NEW}'")
         return empty_shard(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reclaim, "empty_shard", busy)
+    monkeypatch.setattr(many, "empty_shard", busy)
     world.archive_together(*SOME, tell=outcomes.append)
 
     assert migrated
@@ -139,8 +139,8 @@ def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     with contextlib.closing(connect(parse_dsn(empty), name="test")) as session:
         prepare(session)
         for number, act in enumerate(("archive", "restore", "drop"), start=1):
-            notes.log(session, act, Told(number), {"rows": number})
-    monkeypatch.setattr(archived, "load_environment", lambda *_, **__: environment)
+            log_and_markers.log(session, act, Told(number), {"rows": number})
+    monkeypatch.setattr(lists, "load_environment", lambda *_, **__: environment)
     return lambda: inv_inside(capsys, "archive.log", "--json")
 
 

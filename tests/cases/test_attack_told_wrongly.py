@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from archiver.archive import Outcome
-from archiver.bulk import reclaim
-from archiver.coverage import completeness
-from archiver.keeping.audit import Audit, audit
-from archiver.storage import Bucket, _client
-from archiver.tenants import Exclude
+from archiver.checks.audit import Audit, audit
+from archiver.completeness import completeness
+from archiver.delete import many
+from archiver.postgres.tenants import Exclude
+from archiver.runs.context import Outcome
+from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
-from runbooks.archives import opened
+from runbooks.archives import contents
 from tests.cases import case
 from tests.inside import Said, inv_inside
 from tests.worlds import NIGHT, YEAR, NewWorld, World, school_ids, sql
@@ -61,7 +61,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
             cursor.execute(ATTEMPTS, (rooms,))
             attempts = [row[0] for row in cursor.fetchall()]
         assert len(attempts) == LATE["hint_views"]
-        empty_master = reclaim.empty_master
+        empty_master = many.empty_master
 
         def busy(*args: object) -> object:
             with sql(world, SHARD) as cursor:
@@ -69,7 +69,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
                 cursor.execute(HINTS, (attempts,))
             return empty_master(*args)  # type: ignore[arg-type]
 
-        patch.setattr(reclaim, "empty_master", busy)
+        patch.setattr(many, "empty_master", busy)
         world.archive_together(*SOME, tell=outcomes.append)
         with world.archiver() as archiver:
             found = audit(archiver.place, YEAR, NIGHT, Exclude())
@@ -97,7 +97,7 @@ def test_the_audit_of_a_night_tells_late_rows_of_a_shards_rows_that_are_gone(lat
 def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
     """Archives the school, drops the archive for good, and tells what was said."""
     world.archive(SCHOOL)
-    patch.setattr(opened, "load_environment", lambda *_, **__: world.environment)
+    patch.setattr(contents, "load_environment", lambda *_, **__: world.environment)
     tarball = f"{YEAR}_school_{SCHOOL}.tar.gz"
     said = inv_inside(capsys, "archive.drop-archive", str(SCHOOL), f"--tarball={tarball}", "--here")
     assert said.code == 0, said

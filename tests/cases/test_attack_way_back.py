@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.postgres import DatabaseError
+from archiver.completeness import completeness
+from archiver.postgres.session import DatabaseError
 from errors import CutoverError
 from inventory.load import FOLDER
 from rehearsal.seed_plan import SCHOOL

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from errors import RefusedError
-from runbooks.engine.actions import Reading
-from runbooks.engine.console import span
-from runbooks.nights import night
+from runbooks.engine.live.console import span
+from runbooks.engine.model.actions import Reading
+from runbooks.night import run
 from tests.cases import case
 from tests.fakes import FakeClock
-from tests.house import House, open_house
+from tests.operated_night import House, open_house
 
 LATE = timedelta(minutes=10)  # what a laptop's clock is behind
 
@@ -36,7 +36,7 @@ def pay(house: House) -> None:
 
 
 def alone(house: House) -> None:
-    night.run_alone(house.environment, house.theatre.plan, house.cast, "backups.transfer")
+    run.run_alone(house.environment, house.theatre.plan, house.cast, "backups.transfer")
 
 
 @case("runbook 34", "resume, pay and a step alone look at no clock: ten minutes apart are not noticed")

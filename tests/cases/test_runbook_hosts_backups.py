@@ -15,11 +15,11 @@ from platforms.backup import take
 from rehearsal import postgres_programs, postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Truth
-from runbooks.nights.ports import Databases
+from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Truth
+from runbooks.night.live_ports import Databases
 from tests.cases import case
 from tests.fakes import EVENING, night_plan, rehearsal
 from tests.unit.test_proofs import SHA, at, check_of, facts, judged, printed

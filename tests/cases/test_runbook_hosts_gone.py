@@ -14,15 +14,15 @@ import pytest
 from errors import CutoverError
 from inventory.model import Environment
 from runbooks.cutover import payments
-from runbooks.engine.giving_up import give_up
-from runbooks.engine.journal import Kind, read_events
-from runbooks.engine.lock import Holder
-from runbooks.nights import earlier, logbook, watching
+from runbooks.engine.live.lock import Holder
+from runbooks.engine.model.journal import Kind, read_events
+from runbooks.engine.run.abandon import give_up
+from runbooks.night import earlier_nights, files, status
 from tests.cases import case
 from tests.cases.runbook_conducted import ASKED, conducted
 from tests.fakes import NIGHT, FakeClock, FakeShelf, Killed, Theatre, night_plan, rehearsal
-from tests.house import open_house
-from tests.unit.test_giving_up import stopped_before
+from tests.operated_night import open_house
+from tests.unit.test_abandon import stopped_before
 
 DATE = "2014-08-15"
 DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", what="running", since="22:00")
@@ -58,10 +58,10 @@ def test_a_run_that_died_is_followed_until_that_is_seen(
 ) -> None:
     """Its process is gone and its journal has no end: it died on this machine, or let go of its lock all the same."""
     house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
-    for place in (logbook, earlier):
+    for place in (files, earlier_nights):
         monkeypatch.setattr(place, "shelf_of", lambda environment: shelf)
-    monkeypatch.setattr(logbook, "host", lambda: DEAD.where)
-    monkeypatch.setattr(watching, "SystemClock", Patient)
+    monkeypatch.setattr(files, "host", lambda: DEAD.where)
+    monkeypatch.setattr(status, "SystemClock", Patient)
     theatre = Theatre()
     theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=30)
     with pytest.raises(Killed):
@@ -70,7 +70,7 @@ def test_a_run_that_died_is_followed_until_that_is_seen(
         shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
     shelf.put_new("lock/00000001", note)
     with suppress(CutoverError):  # or it is told so
-        watching.follow_status(house.environment, house.theatre.plan)
+        status.follow_status(house.environment, house.theatre.plan)
 
 
 def renamed() -> Environment:

@@ -11,11 +11,11 @@ import pytest
 
 from errors import CutoverError
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.job_scripts import start_script
-from runbooks.engine.jobs import RemoteJobs
-from runbooks.engine.world import JobLost
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import start_script
+from runbooks.engine.live.jobs import RemoteJobs
+from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
 from tests.cases import case
 from tests.unit.test_jobs import NAME, ThisMachine
 

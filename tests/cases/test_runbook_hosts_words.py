@@ -14,11 +14,11 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from archiver.postgres import DatabaseError, connect
+from archiver.postgres.session import DatabaseError, connect
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
 from tests.cases import case
 from tests.ssh_server import Server, running
 

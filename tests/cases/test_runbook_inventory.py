@@ -10,8 +10,8 @@ import pytest
 from errors import CutoverError, UsageError
 from inventory import load
 from inventory.model import Environment
-from runbooks.engine.actions import DnsLookup
-from runbooks.nights.ports import NameServer
+from runbooks.engine.model.actions import DnsLookup
+from runbooks.night.live_ports import NameServer
 from tests.cases import case
 
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from archiver.who import operator
+from archiver.postgres.operator import operator
 from errors import CutoverError, LockedError
 from inventory.model import Environment
-from runbooks.engine.journal import FileJournal, Kind, read_events
-from runbooks.engine.lock import Holder, claimant, claimed, held, holder
-from runbooks.nights import logbook
+from runbooks.engine.live.lock import Holder, claimant, claimed, held, holder
+from runbooks.engine.model.journal import FileJournal, Kind, read_events
+from runbooks.night import files as night_files
 from tests.cases import case
 from tests.fakes import EVENING, FakeShelf
-from tests.house import open_house
+from tests.operated_night import open_house
 
 DATE = "2014-08-15"
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the variables that may hold a login
@@ -131,8 +131,8 @@ def test_a_night_whose_folder_cannot_be_made_is_told_in_a_sentence(
 def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment, FakeShelf]:
     """An environment whose night a colleague runs on this machine, who alone may open what lies in its folder."""
     shelf, environment = FakeShelf(), open_house(monkeypatch, tmp_path).environment
-    monkeypatch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    files = logbook.Files(environment, DATE)
+    monkeypatch.setattr(night_files, "shelf_of", lambda environment: shelf)
+    files = night_files.Files(environment, DATE)
     for event in journal(files.journal, Kind.BEGAN, Kind.INTENT).events:
         shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
     files.lock.write_text(KIM.to_json())
@@ -152,7 +152,7 @@ def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(begun: t
     """Files of another login are played, for root may open them all."""
     environment, _ = begun
     try:
-        events = logbook.events_of(environment, DATE)
+        events = night_files.events_of(environment, DATE)
     except CutoverError as error:
         assert "journal" in str(error)
     else:
@@ -164,7 +164,7 @@ def test_who_is_at_work_is_told_although_the_lock_belongs_to_a_colleague(begun: 
     """By what the store says, where the file can't be opened."""
     environment, shelf = begun
     shelf.put_new("lock/00000001", KIM.to_json())
-    assert logbook.at_work(environment)
+    assert night_files.at_work(environment)
 
 
 @case("runbook 33", "a uid without a name, as in a container, is a KeyError", raises=(KeyError,))

@@ -15,10 +15,10 @@ import pytest
 from errors import CutoverError
 from inventory.model import Environment, Store
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.journal import Event, FileJournal, Kind, read_events
-from runbooks.engine.shared import ForeignJournalError, SharedJournal, read_shared
-from runbooks.nights import logbook
-from runbooks.nights.ports import StoreShelf
+from runbooks.engine.live.store_journal import ForeignJournalError, SharedJournal, read_shared
+from runbooks.engine.model.journal import Event, FileJournal, Kind, read_events
+from runbooks.night import files
+from runbooks.night.live_ports import StoreShelf
 from tests import web
 from tests.cases import case
 from tests.cases.runbook_conducted import HANGS, conducted
@@ -99,12 +99,12 @@ def written(path: Path) -> tuple[Event, ...]:
 def test_a_night_has_begun_although_the_store_is_answered_for_by_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(logbook, "refuse_if_down", lambda environment: None)
+    monkeypatch.setattr(files, "refuse_if_down", lambda environment: None)
     page = PAGES["a page"].partition(b">")[2]
     with answered_by_another(tmp_path, page) as store:
         environment: Environment = replace(rehearsal(), state=str(tmp_path), store=store)
-        known = written(logbook.Files(environment, DATE).journal)
-        assert logbook.events_of(environment, DATE) == known
+        known = written(files.Files(environment, DATE).journal)
+        assert files.events_of(environment, DATE) == known
 
 
 @case(

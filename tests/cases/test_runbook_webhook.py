@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from runbooks.nights.webhook import Webhook
+from runbooks.night.webhook import Webhook
 from tests import web
 from tests.cases import case
 from tests.webhooks import serving

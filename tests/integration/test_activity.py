@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from archiver.activity.span import month_due
-from archiver.catalog import Part
+from archiver.catalog.model import Part
+from archiver.records.cutoff import month_due
 from errors import RefusedError
 from inventory.model import Depth
 from rehearsal.seed_plan import SCHOOL

@@ -12,9 +12,9 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class, named like a function)
 from pyrage import x25519
 
-from archiver.activity.held import release
-from archiver.activity.throttle import Throttle, lag
-from archiver.postgres import Session
+from archiver.delete.throttle import Throttle, lag
+from archiver.postgres.session import Session
+from archiver.records.holds import release
 from errors import DamagedError, RefusedError, UsageError
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle

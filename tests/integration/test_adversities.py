@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver import records
-from archiver.coverage import completeness
-from archiver.postgres import DatabaseError
-from archiver.reclaiming import reclaim
-from archiver.records import State
+from archiver.completeness import completeness
+from archiver.delete import one
+from archiver.postgres.session import DatabaseError
+from archiver.records import archive_record
+from archiver.records.archive_record import State
 from errors import CutoverError, Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -26,14 +26,14 @@ def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: D
         raise CutoverError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reclaim, "_commit_master", killed)
+        patched.setattr(one, "_commit_master", killed)
         with pytest.raises(CutoverError, match="killed"):
             world.archive(school, depth=depth)
 
 
 def state(world: World, school: int) -> State:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.place.master, school)
         return record.state
 
 
@@ -136,7 +136,7 @@ def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world
     before = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
         world.archive(13)
-        [record] = records.of_tenant(archiver.place.master, 13)
+        [record] = archive_record.of_tenant(archiver.place.master, 13)
     world.restore(13)
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE archiver.records ALTER COLUMN id RESTART WITH {record.id}")
@@ -151,8 +151,8 @@ def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world
 def test_a_restore_that_was_killed_before_any_commit_and_cannot_begin_again_is_archived_again(world: World) -> None:
     world.archive(13)
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
-        records.restoring(archiver.place.master, record)
+        [record] = archive_record.of_tenant(archiver.place.master, 13)
+        archive_record.restoring(archiver.place.master, record)
         archiver.bucket.delete(archiver.bucket.key(record.location))
 
     with pytest.raises(CutoverError, match=r"failed: (404|NoSuchKey)"):
@@ -194,9 +194,9 @@ def test_a_column_that_came_after_the_extraction_stops_the_deletion(
             cursor.execute("UPDATE students SET note = 'in no archive'")
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
+    deleting = archive_record.deleting
     with monkeypatch.context() as patched:
-        patched.setattr(records, "deleting", busy)
+        patched.setattr(archive_record, "deleting", busy)
         with pytest.raises(RefusedError, match=r"a table on .* has another shape than when its rows were archived"):
             world.archive(13)
 

@@ -12,13 +12,13 @@ import pytest
 from errors import RefusedError, UnknownError
 from inventory.model import Environment
 from inventory.platforms import Aws
-from runbooks.engine import preflight
-from runbooks.engine.actions import DnsLookup, Reading, TakeSnapshots
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.ports import Choice
-from runbooks.engine.runner import StepFailed
-from runbooks.nights.amazon import AmazonApi
-from runbooks.nights.ports import live_world
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.model.actions import DnsLookup, Reading, TakeSnapshots
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.run import preflight
+from runbooks.engine.run.runner import StepFailed
+from runbooks.night.amazon import AmazonApi
+from runbooks.night.live_ports import live_world
 from tests import aws
 from tests.aws import FakeAmazon, refusal, saying
 from tests.fakes import SERVERS, FakeClock, Theatre, night_plan, rehearsal

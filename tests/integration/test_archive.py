@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import choice, notes, records
-from archiver.archive import archive
-from archiver.keeping import audit
-from archiver.postgres import Session
-from archiver.reclaiming import reclaim
-from archiver.records import Order, State
-from archiver.storage import Bucket
-from archiver.tenants import Exclude
+from archiver.checks import audit
+from archiver.delete import one
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record, log_and_markers, resolve
+from archiver.records.archive_record import Order, State
+from archiver.runs.archive import archive
+from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.model import Depth
 from tests import oracle
@@ -30,7 +30,7 @@ PLAIN = 13
 def test_the_record_holds_what_was_asked_for(world: World) -> None:
     [outcome] = world.archive(PLAIN)
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, PLAIN)
+        [record] = archive_record.of_tenant(archiver.place.master, PLAIN)
         found = archiver.bucket.get(archiver.bucket.key(record.location), archiver.work / "copy")
 
     assert outcome.reclaimed is not None
@@ -55,7 +55,7 @@ def test_pretend_leaves_no_trace(world: World) -> None:
     assert outcome.rows
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        assert records.of_tenant(archiver.place.master, PLAIN) == ()
+        assert archive_record.of_tenant(archiver.place.master, PLAIN) == ()
         assert list(archiver.bucket.keys()) == []
 
 
@@ -95,7 +95,7 @@ def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path
 
 def fetched(world: World, school: int, folder: Path) -> tuple[Path, str]:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.place.master, school)
         path = folder / "archive.tar.gz"
         archiver.bucket.get(archiver.bucket.key(record.location), path)
         return path, record.shard
@@ -160,8 +160,8 @@ def test_what_changed_since_the_extraction_is_not_deleted(
             assert cursor.rowcount
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
-    monkeypatch.setattr(records, "deleting", busy)
+    deleting = archive_record.deleting
+    monkeypatch.setattr(archive_record, "deleting", busy)
     with pytest.raises(RefusedError, match=r"rows changed since they were archived: master\.\w+ \(\d+ rows archived"):
         world.archive(13)
 
@@ -178,8 +178,8 @@ def test_a_row_that_was_touched_but_says_the_same_is_deleted(world: World, monke
             cursor.execute("UPDATE classrooms SET name = name WHERE school_id = 13")
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
-    monkeypatch.setattr(records, "deleting", busy)
+    deleting = archive_record.deleting
+    monkeypatch.setattr(archive_record, "deleting", busy)
 
     world.archive(13)
 
@@ -195,12 +195,12 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_commit_master", killed)
+    monkeypatch.setattr(one, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
+        [record] = archive_record.of_tenant(archiver.place.master, 13)
     assert record.state is State.DELETING
 
     world.archive(13)
@@ -215,7 +215,7 @@ def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_pu
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_commit_master", killed)
+    monkeypatch.setattr(one, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()
@@ -257,7 +257,7 @@ def test_two_archives_at_once_leave_no_shared_row_behind(world: World) -> None:
 
 def test_a_second_worker_is_told_who_has_the_school(world: World) -> None:
     with world.archiver("archive.school 13") as first:
-        tenant = choice.one_to_archive(first.place, 13, YEAR)
+        tenant = resolve.one_to_archive(first.place, 13, YEAR)
         with (
             first.place.keeping("school", 13, tenant.shard),
             pytest.raises(LockedError, match=r"archive\.school 13 by .*@.* pid \d+ is at work there since"),
@@ -307,7 +307,7 @@ def test_a_damaged_tarball_is_refused_and_nothing_is_touched(world: World, damag
 
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
+        [record] = archive_record.of_tenant(archiver.place.master, 13)
     assert record.state is State.ARCHIVED
 
 
@@ -347,16 +347,16 @@ def test_an_exclusion_of_nobody_is_refused(world: World) -> None:
             (Exclude(customers=frozenset({999999})), "There is no customer 999999"),
         ):
             with pytest.raises(UsageError, match=words):
-                choice.all_to_archive(archiver.place, YEAR, left_out)
+                resolve.all_to_archive(archiver.place, YEAR, left_out)
 
 
 def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> None:
     with world.archiver() as archiver, archiver.place.alone():
-        chosen = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset({13})))
+        chosen = resolve.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset({13})))
         archive(archiver, chosen, Order(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
         clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         whole = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
-        [gone, *_] = notes.gone_keys(archiver.place.master, YEAR, "classrooms").items()
+        [gone, *_] = log_and_markers.gone_keys(archiver.place.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",

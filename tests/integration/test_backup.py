@@ -16,8 +16,8 @@ import boto3
 import botocore.session
 import pytest
 
-from archiver.storage import Bucket, file_digests
-from archiver.storage_parts import PART
+from archiver.store.bucket import Bucket, file_digests
+from archiver.store.multipart import PART
 from errors import CutoverError, DamagedError, LockedError
 from inventory.model import Backups, Database, Store, Way
 from platforms.backup import Backup, home_of, newest, take

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from archiver.archive import Archiver
-from archiver.bulk.prepare import prepare
-from archiver.keeping.progress import progress
-from archiver.postgres import DatabaseError
-from archiver.records import Order
-from archiver.tenants import Exclude
-from archiver.workers import board, worker
-from archiver.workers.board import TRIES
-from archiver.workers.engines import MEMORY
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.checks.night_progress import progress
+from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Exclude
+from archiver.records.archive_record import Order
+from archiver.runs import board, worker
+from archiver.runs.board import TRIES
+from archiver.runs.context import Archiver
+from archiver.runs.engines import MEMORY
+from archiver.runs.prepare import prepare
+from archiver.runs.units import Ended, Unit
+from archiver.runs.wire import Job
 from errors import LockedError, RefusedError
 from inventory.model import Depth
 from tests.worlds import NIGHT, YEAR, World, sql

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from archiver.workers import broker
-from archiver.workers.celery import SILENCES, Celery
+from archiver.runs import broker
+from archiver.runs.celery import SILENCES, Celery
 from errors import CutoverError
 from inventory.load import ROOT
 from inventory.model import Queue

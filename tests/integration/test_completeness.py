@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.coverage.live import Size, read_live
+from archiver.completeness import completeness
+from archiver.completeness.live import Size, read_live
 from errors import Problems
-from runbooks.archives import telling
+from runbooks.cli.text import archives
 from tests import oracle
 from tests.worlds import World, sql
 
@@ -117,7 +117,7 @@ def test_a_missing_index_is_told_with_what_each_school_costs(world: World) -> No
 
     [scan] = [scan for scan in found.scans if scan.table.table == "school_file_imports"]
     assert (scan.size.rows, scan.size.bytes) == (rows, size)
-    assert telling.scan_line("school", scan) == (
+    assert archives.scan_line("school", scan) == (
         f"warning: master.school_file_imports.school_id has no index: scans {rows:,} rows "
         f"({size / 1000:.0f} kB) for each school"
     )

@@ -11,11 +11,11 @@ import pytest
 from invoke.context import Context
 from psycopg2.extensions import parse_dsn
 
-from archiver.catalog import resolve
-from archiver.coverage import completeness
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
+from archiver.catalog.model import resolve
+from archiver.completeness import completeness
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
 from inventory.load import load_catalog
 from inventory.model import Store
 from runbooks.archives.catalog import catalog_draft

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from archiver.loading.restore_plan import Plan
-from archiver.mapping.check_stored import Checked, check_stored
-from archiver.restore import Restored
+from archiver.checks.stored_schemas import Checked, check_stored
+from archiver.runs.restore import Restored
+from archiver.runs.restore_plan import Plan
 from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges
 from runbooks.archives.restore_plan import plan_lines
-from runbooks.archives.telling import checked_lines, restored_line
+from runbooks.cli.text.archives import checked_lines, restored_line
 from tests import drift, oracle
 from tests.drift import DRIFTS
 from tests.months import archive_months

@@ -15,20 +15,20 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import choice, encryption, records
-from archiver.archive import fetch
-from archiver.catalog import Part
-from archiver.encryption import Keys
-from archiver.keeping import look, proof, rewrap
-from archiver.keeping.orphans import orphans
-from archiver.purging import purge
-from archiver.purging.people import people
-from archiver.reclaiming import reclaim
-from archiver.records import Record, State
-from archiver.storage import Bucket
+from archiver.catalog.model import Part
+from archiver.checks.unreferenced import orphans
+from archiver.delete import one as delete_one
+from archiver.format import encryption
+from archiver.format.encryption import Keys
+from archiver.records import archive_record, resolve
+from archiver.records.archive_record import Record, State
+from archiver.runs import inspect, purge, reencrypt, reverify
+from archiver.runs.context import fetch
+from archiver.runs.purge_candidates import people
+from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.model import Depth
-from runbooks.archives import showing, telling
+from runbooks.cli.text import archives, records
 from tests import oracle
 from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
@@ -84,7 +84,7 @@ def holding(world: World, team: Team) -> World:
 
 def recorded(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.place.master, school)
         return record
 
 
@@ -186,7 +186,7 @@ def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         raise CutoverError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reclaim, "_commit_master", killed)
+        patched.setattr(delete_one, "_commit_master", killed)
         with pytest.raises(CutoverError, match="killed"):
             world.archive(SCHOOL)
 
@@ -282,9 +282,9 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
 
     assert recorded(world).location.endswith(".tar.gz.age")
     assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
-    assert f"the earlier object stays in the store: {plain.location}" in telling.rewrapped_line("school", moved)
-    assert telling.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives encrypted anew, 1 were already" in telling.rewrap_summary([moved, again])
+    assert f"the earlier object stays in the store: {plain.location}" in archives.rewrapped_line("school", moved)
+    assert archives.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
+    assert "1 of 2 archives encrypted anew, 1 were already" in archives.rewrap_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
     holding(sealed, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -298,28 +298,30 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
     purged(first)
     first.archive(SCHOOL)
     with encrypting(world, other).archiver() as archiver, pytest.raises(UsageError, match="no identity was given"):
-        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None)[1:], raise_failure)
+        reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None)[1:], raise_failure)
 
     now = encrypting(world, other)
     with holding(now, team).archiver() as archiver:
-        found = choice.all_to_rewrap(archiver.place, None)
-        outcomes = rewrap.rewrap(archiver, found, raise_failure)
+        found = resolve.all_to_rewrap(archiver.place, None)
+        outcomes = reencrypt.rewrap(archiver, found, raise_failure)
         assert all(outcome.left for outcome in outcomes)
-        again = rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+        again = reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None), raise_failure)
         left = {orphan.location for orphan in orphans(archiver.bucket, archiver.place)}
 
     assert left == {outcome.left for outcome in outcomes}  # what the old identity opens can be found, and deleted
-    said = [telling.rewrapped_line("school", outcome) for outcome in again]
+    said = [archives.rewrapped_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
-    assert telling.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
+    assert archives.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
-        wanted = proof.longest_unproven(choice.all_to_prove(archiver.place, 2013), None)
-        proved = proof.prove(archiver, wanted, lambda _: None)
+        wanted = reverify.longest_unproven(resolve.all_to_prove(archiver.place, 2013), None)
+        proved = reverify.prove(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
-        assert "purge 1 of 2013: proved" in showing.proved_line("school", proved[-2])
-        assert proof.longest_unproven(choice.all_to_prove(archiver.place, None), 1)[0].location == wanted[0].location
+        assert "purge 1 of 2013: proved" in records.proved_line("school", proved[-2])
+        assert (
+            reverify.longest_unproven(resolve.all_to_prove(archiver.place, None), 1)[0].location == wanted[0].location
+        )
         purge.restore(archiver, 1)
     holding(now, other).restore(SCHOOL)
     restore_months(holding(now, other), "2014-07")
@@ -338,8 +340,8 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
     sealed = encrypting(world, team)
     cut_off(sealed, monkeypatch)
     with holding(encrypting(world, other), team).archiver() as archiver:
-        found = choice.all_to_rewrap(archiver.place, None)
-        [outcome] = rewrap.rewrap(archiver, found, lambda _: None)
+        found = resolve.all_to_rewrap(archiver.place, None)
+        [outcome] = reencrypt.rewrap(archiver, found, lambda _: None)
     assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
 
     sealed.archive(SCHOOL)
@@ -399,12 +401,12 @@ def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
     record, bucket = recorded(closed), Bucket(closed.environment.store)
 
     with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
-        proof.prove(archiver, [record], lambda _: None)
+        reverify.prove(archiver, [record], lambda _: None)
     with holding(closed, team).archiver() as archiver:
-        [proved] = proof.prove(archiver, [record], lambda _: None)
-        with look.fetched(bucket, record, archiver.keys, tmp_path) as archive:
+        [proved] = reverify.prove(archiver, [record], lambda _: None)
+        with inspect.fetched(bucket, record, archiver.keys, tmp_path) as archive:
             out = io.BytesIO()
-            look.cat(archive, look.table_in(archive.manifest, "schools"), out)
+            inspect.cat(archive, inspect.table_in(archive.manifest, "schools"), out)
 
     assert proved.error is None
     assert out.getvalue().startswith(f"{SCHOOL}\t".encode())

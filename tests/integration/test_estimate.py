@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from archiver.estimating import rates, sizes
-from archiver.estimating.estimate import Estimate, estimate
-from archiver.estimating.sizes import Sizes
+from archiver.estimate import rates, sizes
+from archiver.estimate.estimate import Estimate, estimate
+from archiver.estimate.sizes import Sizes
 from errors import RefusedError
 from inventory.load import load_catalog
 from runbooks.archives.estimate import lines

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.reclaiming import decide, sharing
+from archiver.delete import decide, shared_rows
 from errors import CutoverError, RefusedError, UnknownError, UsageError
 from inventory.model import Fence
 from tests import oracle
@@ -37,7 +37,7 @@ def test_an_application_that_heeds_the_fence_writes_no_late_row(
                 cursor.execute("INSERT INTO taggings (taggable_type, taggable_id, tag_id) VALUES ('School', 13, 1)")
         return gone
 
-    deletable = sharing.deletable
+    deletable = shared_rows.deletable
     monkeypatch.setattr(decide, "deletable", busy)
 
     [outcome] = (world if late else fenced(world, closed)).archive(13, night=None)

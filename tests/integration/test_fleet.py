@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from errors import UnknownError, UsageError
-from runbooks.engine import fleet as fleet_module
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
+from runbooks.engine.live import ssh as fleet_module
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import Reading, RemoteCommand
 from tests.ssh_server import Server, new_key, running
 
 MB = 1024 * 1024

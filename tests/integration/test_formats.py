@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from archiver.storage import Bucket, file_digests
+from archiver.store.bucket import Bucket, file_digests
 from tests.oracle import SETTINGS
 from tests.worlds import NewWorld, World, sql
 

@@ -16,8 +16,8 @@ from errors import UnknownError
 from inventory.model import Gateway
 from rehearsal.ports import LOOPBACK
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
 from tests.ssh_server import Server, new_key, running
 
 # Of a link through a gateway that is gone, paramiko's own thread ends with an EOFError while it says goodbye.

@@ -9,9 +9,9 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.integrity.check import look
-from archiver.integrity.finding import Finding
-from archiver.setup import workplace
+from archiver.checks.integrity import look
+from archiver.checks.integrity_finding import Finding
+from archiver.runs.setup import workplace
 from errors import ExitCode
 from runbooks import check
 from tests.worlds import SHARDS, World, sql

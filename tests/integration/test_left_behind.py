@@ -17,25 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from archiver import choice
-from archiver.catalog import Part
-from archiver.keeping import proof
-from archiver.purging import purge
-from archiver.storage import Bucket, file_digests
+from archiver.catalog.model import Part
+from archiver.records import resolve
+from archiver.runs import purge, reverify
+from archiver.store.bucket import Bucket, file_digests
 from errors import AbortedError, LockedError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from runbooks.activity import span_at
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Tell
-from runbooks.engine.step import Outcome
-from runbooks.nights import abandon, logbook, night, watching
-from runbooks.nights.ports import StoreShelf
+from runbooks.engine.model.actions import DetachedJob, Reading
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Tell
+from runbooks.night import abandon, files, status
+from runbooks.night import run as night_run
+from runbooks.night.live_ports import StoreShelf
 from tests import oracle, oracle_moved
 from tests.conftest import ROLE
 from tests.fakes import FakeJobs, FakeShelf, night_plan, rehearsal
-from tests.house import House, open_house
 from tests.integration.test_purge import purged
 from tests.left_behind import (
     DATABASES,
@@ -53,6 +52,7 @@ from tests.left_behind import (
     told,
 )
 from tests.months import archive_months, restore_months
+from tests.operated_night import House, open_house
 from tests.oracle import Snapshot
 from tests.oracle_months import expected_after_month
 from tests.torture import judge
@@ -157,7 +157,7 @@ def test_a_months_rows_come_back_to_a_school_that_stayed_live(left: Left, finish
 def test_everything_archived_is_proved_anew_and_comes_back_and_each_row_is_as_it_was(left: Left) -> None:
     with left.open("finished") as world, with_identity(world).by_one_worker() as busy:
         with busy.archiver() as archiver:
-            proved = proof.prove(archiver, choice.all_to_prove(archiver.place, None), lambda one: None)
+            proved = reverify.prove(archiver, resolve.all_to_prove(archiver.place, None), lambda one: None)
             assert [one.error for one in proved] == [None] * 11  # eight of schools, two of months, a purge
             assert purge.restore(archiver, 1)["master.users"].inserted == 3
         busy.restore(13, 17, 37, 41, 45, 49)
@@ -304,8 +304,8 @@ def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
     """The machine of that night with its journal, and the production as the first seven steps leave it."""
     house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
     shelf.texts.update(shelf_of_that_night())
-    monkeypatch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    journal = logbook.Files(house.environment, DATE).journal
+    monkeypatch.setattr(files, "shelf_of", lambda environment: shelf)
+    journal = files.Files(house.environment, DATE).journal
     journal.parent.mkdir(parents=True)
     shutil.copy(HOME / "night/journal.jsonl", journal)
     killed_at_step_8(house.theatre)
@@ -320,7 +320,7 @@ def test_any_machine_reads_of_the_store_where_the_night_stands(
         assert StoreShelf(left.store).put_new(name, text)
     environment = replace(rehearsal(), state=str(tmp_path), overlay=None, store=left.store)
 
-    watching.show_status(environment, night_plan(environment))
+    status.show_status(environment, night_plan(environment))
 
     said = capsys.readouterr().out
     assert "Cutover of 2014-08-15 in rehearsal: 7 of 16 steps" in said
@@ -375,7 +375,7 @@ def assert_ends(house: House) -> None:
     with pytest.raises(LockedError, match="ann on laptop"):
         house.resume()
 
-    night.resume(house.environment, house.theatre.plan, house.cast, take_over=True)
+    night_run.resume(house.environment, house.theatre.plan, house.cast, take_over=True)
 
     assert house.outcome(ARCHIVING, "debug") is Outcome.DONE
     assert (house.events[-1].kind, house.debts) == (Kind.ENDED, [])

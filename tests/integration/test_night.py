@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from errors import ExitCode
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Kind
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
 from tests.conductor import GO_ON, TAKE_OVER
 from tests.conftest import Counted
 from tests.fakes import SERVERS, night_plan

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from archiver import records
-from archiver.catalog import Part
-from archiver.keeping import audit
-from archiver.postgres import Session
-from archiver.records import Record, State
-from archiver.tenants import Exclude
+from archiver.catalog.model import Part
+from archiver.checks import audit
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record
+from archiver.records.archive_record import Record, State
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -51,7 +51,7 @@ def room(world: World, classroom: int) -> Room:
 
 def record_of(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.place.master, school)
     return record
 
 

@@ -16,20 +16,18 @@ from typing import Any
 import psycopg2
 import pytest
 
-from archiver import choice, own_tables, records
-from archiver.activity import slices
-from archiver.catalog import Part
-from archiver.keeping import drop, proof, rewrap
-from archiver.moving.carry import Outcome, carry
-from archiver.moving.moves import Course
-from archiver.postgres import DatabaseError, connect
-from archiver.purging import purge
-from archiver.purging.people import people
-from archiver.records import Order
-from archiver.storage import Bucket
-from archiver.workers import board
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.catalog.model import Part
+from archiver.postgres import own_schema
+from archiver.postgres.session import DatabaseError, connect
+from archiver.records import archive_record, resolve, slice_record
+from archiver.records.archive_record import Order
+from archiver.records.move_record import Course
+from archiver.reshard.merge_split import Outcome, carry
+from archiver.runs import board, drop, purge, reencrypt, reverify
+from archiver.runs.purge_candidates import people
+from archiver.runs.units import Ended, Unit
+from archiver.runs.wire import Job
+from archiver.store.bucket import Bucket
 from inventory.model import Depth
 from runbooks.users import ids_of
 from tests.integration.test_encryption import Team, encrypting
@@ -62,7 +60,7 @@ version: one, number, tool, at
 
 def test_the_archivers_tables_and_columns_are_called_so(empty: str) -> None:
     with closing(connect(psycopg2.extensions.parse_dsn(empty), name="test")) as session:
-        own_tables.prepare(session)
+        own_schema.prepare(session)
         rows = session.rows(
             "SELECT table_name, string_agg(column_name, ', ' ORDER BY ordinal_position)"
             " FROM information_schema.columns WHERE table_schema = 'archiver' GROUP BY table_name ORDER BY table_name"
@@ -130,7 +128,7 @@ def test_who_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
         one.rows("SELECT pg_advisory_lock(hashtextextended('cutover prepare', 0))")
         other.execute("SET lock_timeout TO '50ms'")
         with pytest.raises(DatabaseError, match="lock timeout"):
-            own_tables.prepare(other)
+            own_schema.prepare(other)
 
 
 OLD = datetime(2012, 1, 1, tzinfo=UTC)  # who was not seen since is purged
@@ -152,11 +150,11 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
         sealed.rewrap(13)
         sealed.restore(13, only=a_classroom(world))
         with sealed.archiver() as archiver:
-            proof.prove(archiver, [choice.one_to_restore(archiver.place, 13, None)], lambda outcome: None)
+            reverify.prove(archiver, [resolve.one_to_restore(archiver.place, 13, None)], lambda outcome: None)
         sealed.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
-            drop.drop(archiver, choice.one_to_restore(archiver.place, 17, None))
+            drop.drop(archiver, resolve.one_to_restore(archiver.place, 17, None))
         merge(world)
         yield world
 
@@ -164,7 +162,7 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
 def rewrap_all(sealed: World) -> None:
     """Encrypts what is archived."""
     with sealed.archiver() as archiver:
-        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+        reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None), raise_failure)
 
 
 def a_month(world: World) -> tuple[str, int]:
@@ -291,8 +289,8 @@ started_at verified_at archived_at proved_at tenants rows
 def test_records_are_told_in_these_words(lived: World) -> None:
     with lived.archiver() as archiver:
         master = archiver.place.master
-        [record] = records.of_tenant(master, 29)
-        told, [month, *_] = record.to_json(), slices.counted(master)
+        [record] = archive_record.of_tenant(master, 29)
+        told, [month, *_] = record.to_json(), slice_record.counted(master)
 
     assert " ".join(told) == " ".join(RECORD.split())
     assert " ".join(month.to_json()) == " ".join(MONTH.split())

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from archiver import setup
-from archiver.archive import Archiver
-from archiver.postgres import Session
-from archiver.purging import purge, record
-from archiver.purging.people import people
-from archiver.purging.purge import Purged
-from archiver.purging.record import Purge, State
-from archiver.storage import Bucket, Digests, file_digests
+from archiver.postgres.session import Session
+from archiver.records import purge_record
+from archiver.records.purge_record import Purge, State
+from archiver.runs import purge, setup
+from archiver.runs.context import Archiver
+from archiver.runs.purge import Purged
+from archiver.runs.purge_candidates import people
+from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from runbooks import users
-from runbooks.archives import archived
+from runbooks.archives import lists
 from runbooks.users import ids_of
 from tests import oracle
 from tests.inside import Said, inv_inside
@@ -58,7 +58,7 @@ def purged(archiver: Archiver) -> Purged:
 
 def records(world: World) -> list[Purge]:
     with setup.workplace(world.environment, "test") as place:
-        return list(record.every(place.master))
+        return list(purge_record.every(place.master))
 
 
 @pytest.fixture
@@ -134,13 +134,13 @@ def test_who_was_seen_since_stays(rich: World) -> None:
 
 def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
     """Lets something happen when the archive is proven and nothing is deleted."""
-    verified = record.verified
+    verified = purge_record.verified
 
     def then(session: Session, one: Purge) -> Purge:
         happens()
         return verified(session, one)
 
-    monkeypatch.setattr(record, "verified", then)
+    monkeypatch.setattr(purge_record, "verified", then)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_an_encrypted_purge_comes_back_with_an_identity(rich: World, tmp_path: P
 @pytest.fixture
 def inv(rich: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` on this machine where these are the databases."""
-    for tasks in (users, archived):
+    for tasks in (users, lists):
         monkeypatch.setattr(tasks, "load_environment", lambda *args, **kwargs: rich.environment)
     return lambda *words: inv_inside(capsys, *words)
 

@@ -31,13 +31,13 @@ from rehearsal.layout import Layout
 from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
 from runbooks import cutover
-from runbooks.engine.actions import Command, RemoteCommand
-from runbooks.engine.fleet import Fleet
-from runbooks.engine.history import Facts, History
-from runbooks.engine.plan import Plan
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.step import Check, Mark, Step
-from runbooks.nights import logbook
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import Command, RemoteCommand
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.step import Check, Mark, Step
+from runbooks.night import files as night_files
 from runbooks.upkeep.free_disk import free_disk
 from tests.labs import Lab, just_now, runs, started, started_from
 
@@ -422,7 +422,7 @@ def test_a_night_is_refused_by_each_wrong_host_key_and_server_before_its_first_s
         assert [problem for problem in problems if problem.startswith(f"  - {subject}") and reason in problem]
     assert refused.value.exit_code is ExitCode.FAILED
     assert "1/16" not in capsys.readouterr().out
-    assert logbook.events_of(environment, str(day)) == ()
+    assert night_files.events_of(environment, str(day)) == ()
 
 
 def with_faults(running: Lab, known_hosts: Path) -> Environment:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from archiver.reclaiming import decide, sharing
+from archiver.delete import decide, shared_rows
 from inventory.model import Depth
 from tests import oracle
 from tests.worlds import World, same, sql
@@ -177,7 +177,7 @@ def test_a_row_that_appears_after_the_proof_stays_live_and_is_reported(
             cursor.execute(statement)
         return gone
 
-    deletable = sharing.deletable
+    deletable = shared_rows.deletable
     monkeypatch.setattr(decide, "deletable", busy)
 
     [outcome] = world.archive(13)

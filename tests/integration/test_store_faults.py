@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver import bundle
-from archiver.rows import Spool
-from archiver.storage import Bucket
+from archiver.format import bundle
+from archiver.format.rows import Spool
+from archiver.store.bucket import Bucket
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK, free_ports
 from tests import oracle

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.setup import workplace
-from archiver.upkeep import strays
+from archiver.completeness import completeness
+from archiver.runs.setup import workplace
+from archiver.vacuum import strays
 from errors import ExitCode, RefusedError
 from runbooks import databases
 from tests import oracle

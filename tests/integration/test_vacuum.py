@@ -14,10 +14,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Link  # noqa: N812
 
-from archiver.postgres import connect, parse_dsn
-from archiver.upkeep import rewrite, watched
-from archiver.upkeep.measure import SAMPLED, held, measure, tables
-from archiver.upkeep.rewrite import Fate, Outcome, Upkeep
+from archiver.postgres.session import connect, parse_dsn
+from archiver.vacuum import cancellable, rewrite
+from archiver.vacuum.measure import SAMPLED, held, measure, tables
+from archiver.vacuum.rewrite import Fate, Outcome, Upkeep
 from errors import ExitCode
 from inventory.load import ROOT
 from inventory.model import Environment
@@ -251,7 +251,7 @@ def test_an_index_alone_can_be_bloated(empty: str) -> None:
 
 
 def test_how_far_a_rewrite_is_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "NEWS_EVERY", 0.002)
+    monkeypatch.setattr(cancellable, "NEWS_EVERY", 0.002)
     told: list[str] = []
     with closing(psycopg2.connect(empty)) as link, upkeep(empty, every=True) as work:
         link.autocommit = True

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 (a class, named like a function)
 
-from archiver.archive import Archiver
+from archiver.runs.context import Archiver
 from tests.oracle import SETTINGS
 from tests.properties.product import MASTER, SHARD, Product, Row, Table
 from tests.properties.written import catalog, foreign_keys, quoted, script

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver import setup
-from archiver.integrity.check import look
+from archiver.checks.integrity import look
+from archiver.runs import setup
 from tests.properties.cases import GROUND, try_products
 from tests.properties.ground import build
 from tests.properties.pinned import PINNED

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from archiver.archive import Outcome
+from archiver.runs.context import Outcome
 from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot

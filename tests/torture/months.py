@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from archiver.activity.held import release
+from archiver.records.holds import release
 from inventory.model import Depth
 from runbooks.activity import span_at
 from tests import oracle

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 
 import psycopg2
 
-from archiver.activity.span import month_due
-from archiver.activity.throttle import Throttle
+from archiver.delete.throttle import Throttle
+from archiver.records.cutoff import month_due
 from errors import CutoverError
 from inventory.model import Depth
 from rehearsal.waiting import await_condition

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from archiver.activity.due import Due, due
-from archiver.activity.rules import Rules, mistakes, rules
-from archiver.activity.span import MonthName, end_of, month_due, parse_month
-from archiver.activity.throttle import Throttle
-from archiver.catalog import Model, TableName, resolve
-from archiver.selection import Rows
+from archiver.catalog.activity_rules import Rules, mistakes, rules
+from archiver.catalog.model import Model, TableName, resolve
+from archiver.delete.throttle import Throttle
+from archiver.extract.due import Due, due
+from archiver.postgres.selection import Rows
+from archiver.records.cutoff import MonthName, end_of, month_due, parse_month
 from errors import UsageError
 from inventory.catalog import Activity
 from inventory.load import load_catalog

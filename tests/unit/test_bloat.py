@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.postgres import DatabaseError
-from archiver.upkeep.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
-from archiver.upkeep.rewrite import Fate, Free, Outcome
+from archiver.postgres.session import DatabaseError
+from archiver.vacuum.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
+from archiver.vacuum.rewrite import Fate, Free, Outcome
 from inventory.model import Database, Environment, Ssh
-from runbooks.upkeep import telling
+from runbooks.cli.text import upkeep
 from runbooks.upkeep.free_disk import free_disk
 from tests.fakes import rehearsal
 
@@ -100,7 +100,7 @@ BIG = found(20 * MB, 180 * MB)
     ],
 )
 def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None:
-    assert telling.outcome_line(outcome) == f"public.attempts: {line}"
+    assert upkeep.outcome_line(outcome) == f"public.attempts: {line}"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None
 )
 def test_why_a_table_is_left_alone_is_said(table: Table, why: str) -> None:
     outcome = Outcome(measured=unmeasured(table, Held()), fate=Fate.KEPT)
-    assert telling.outcome_line(outcome) == f"public.attempts: left alone, {why}"
+    assert upkeep.outcome_line(outcome) == f"public.attempts: left alone, {why}"
 
 
 def test_a_database_is_summed_up() -> None:
@@ -124,8 +124,8 @@ def test_a_database_is_summed_up() -> None:
         Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
         Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
     ]
-    assert telling.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
-    assert telling.summary([*done, Outcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
+    assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
+    assert upkeep.summary([*done, Outcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
 
 
 def at_home(tmp_path: Path) -> Environment:

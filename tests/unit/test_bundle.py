@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver import bundle, layout
-from archiver.encryption import Keys
-from archiver.manifest import Manifest, Member
-from archiver.rows import RowFile
-from archiver.schema import Column, ForeignKey, Schema, Table
+from archiver.format import bundle, layout
+from archiver.format.encryption import Keys
+from archiver.format.manifest import Manifest, Member
+from archiver.format.rows import RowFile
+from archiver.postgres.schema import Column, ForeignKey, Schema, Table
 from errors import DamagedError
 
 ROWS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from archiver.catalog import Link, TableName, resolve
+from archiver.catalog.model import Link, TableName, resolve
 from errors import Problems, UsageError
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from inventory.load import load_catalog

@@ -11,16 +11,16 @@ from errors import ExitCode, UsageError
 from inventory.load import load
 from runbooks import cutover
 from runbooks.cutover import payments, plan_at, plan_of
-from runbooks.engine.actions import Reading
-from runbooks.engine.debts import owed
-from runbooks.engine.giving_up import give_up
-from runbooks.engine.journal import Event
-from runbooks.engine.markdown import rendered
-from runbooks.engine.preflight import examine
-from runbooks.engine.runner import StepFailed
-from runbooks.nights import logbook
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.debts import owed
+from runbooks.engine.model.journal import Event
+from runbooks.engine.reporting.plan_markdown import rendered
+from runbooks.engine.run.abandon import give_up
+from runbooks.engine.run.preflight import examine
+from runbooks.engine.run.runner import StepFailed
+from runbooks.night import files
 from tests.fakes import NIGHT, NIGHT_2013, Theatre, plan_of_2013, rehearsal
-from tests.unit.test_giving_up import stopped_before
+from tests.unit.test_abandon import stopped_before
 
 KEYS = [
     "maintenance.on",
@@ -113,7 +113,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> tuple[Event, ...]:
     """A night that began by the checklist of 2013, as every machine sees it."""
     theatre = Theatre(plan=plan_of_2013())
     theatre.stage.begin()
-    monkeypatch.setattr(logbook, "events_of", lambda environment, date: theatre.journal.events)
+    monkeypatch.setattr(files, "events_of", lambda environment, date: theatre.journal.events)
     return theatre.journal.events
 
 
@@ -136,7 +136,7 @@ def test_a_step_alone_is_of_the_nights_checklist(begun: tuple[Event, ...], monke
 
 
 def test_a_night_that_has_not_begun_goes_by_2014(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logbook, "events_of", lambda environment, date: ())
+    monkeypatch.setattr(files, "events_of", lambda environment, date: ())
 
     assert plan_at(rehearsal(), NIGHT, "").checklist == "2014"
     assert plan_at(rehearsal(), NIGHT_2013, "2013").checklist == "2013"

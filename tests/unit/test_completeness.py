@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from archiver.catalog import resolve
-from archiver.coverage.completeness import held_against
+from archiver.catalog.model import resolve
+from archiver.completeness.completeness import held_against
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from tests.schemas import database
 

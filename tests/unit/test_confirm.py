@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from errors import AbortedError, UsageError
-from runbooks.engine.console import Console
-from runbooks.upkeep.confirm import confirmed
+from runbooks.cli.confirm import confirmed
+from runbooks.engine.live.console import Console
 from tests.fakes import rehearsal
 
 REAL = replace(rehearsal(), environment="real", production=True)

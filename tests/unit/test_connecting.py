@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archiver.postgres import DatabaseError, connect
+from archiver.postgres.session import DatabaseError, connect
 
 
 def test_a_service_that_nobody_defined_is_looked_for_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:

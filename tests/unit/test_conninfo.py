@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archiver.postgres import conninfo
+from archiver.postgres.session import conninfo
 
 
 def test_no_secret_is_among_a_programs_words() -> None:

@@ -12,10 +12,11 @@ from datetime import timedelta
 import pytest
 
 from errors import AbortedError
-from runbooks.engine.console import Console, clean, span
-from runbooks.engine.person import Operator
-from runbooks.engine.ports import Choice
-from runbooks.engine.step import Debt, Outcome
+from runbooks.engine.live.console import Console, clean, span
+from runbooks.engine.live.operators import Operator
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import Debt
 from tests.fakes import FakeClock, Theatre, night_plan
 
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runbooks.engine.debts import as_data, detailed, owed, summed
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.step import Debt, Outcome
+from runbooks.engine.model.debts import as_data, detailed, owed, summed
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.step import Debt
 
 WATCHER = Debt(what="System Watcher", where="watcher")
 BACKUPS = [Debt(what="auto-backup", where=host) for host in ("db-1", "db-2")]

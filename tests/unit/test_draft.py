@@ -8,11 +8,11 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.catalog import resolve
-from archiver.coverage.completeness import held_against
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.coverage.live import Live
+from archiver.catalog.model import resolve
+from archiver.completeness.completeness import held_against
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.completeness.live import Live
 from errors import ExitCode, UsageError
 from inventory.catalog import Catalog
 from inventory.load import load_catalog

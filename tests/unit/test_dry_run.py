@@ -16,11 +16,12 @@ from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
 from inventory.platforms import Aws
-from runbooks import cutover, front
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.step import Check, holds
-from runbooks.engine.world import DryWorld, NoDryForm
-from runbooks.nights import logbook
+from runbooks import cutover
+from runbooks.cli import task as cli_task
+from runbooks.engine.live.executors import DryWorld, NoDryForm
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.step import Check, holds
+from runbooks.night import files
 from tests.fakes import EVENING, SERVERS, night_plan, rehearsal
 
 
@@ -47,7 +48,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for holder, name in ways_out:
         monkeypatch.setattr(holder, name, forbidden)
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(logbook, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -93,7 +94,7 @@ def test_what_amazon_would_do_is_shown_and_amazon_not_asked(
 ) -> None:
     instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
     environment = replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))
-    monkeypatch.setattr(front, "load", lambda name: environment)
+    monkeypatch.setattr(cli_task, "load", lambda name: environment)
 
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 

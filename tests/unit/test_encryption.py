@@ -11,12 +11,12 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import bundle, encryption
-from archiver.encryption import Keys
+from archiver.format import bundle, encryption
+from archiver.format.encryption import Keys
 from errors import CutoverError, DamagedError, ExitCode, UsageError
 from inventory.load import FOLDER, load_file
 from runbooks import cutover
-from runbooks.archives.forward import forward
+from runbooks.cli.debug_host import forward
 from tests.unit.test_bundle import ROWS, packed
 
 ANN, BOB = x25519.Identity.generate(), x25519.Identity.generate()

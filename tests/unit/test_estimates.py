@@ -9,14 +9,14 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from runbooks.engine.console import Console
-from runbooks.engine.estimates import Earlier, estimated, last_time, times
-from runbooks.engine.journal import Event, Kind
-from runbooks.engine.outlook import Outlook, outlook
-from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Choice
-from runbooks.engine.step import Outcome
-from runbooks.engine.stretches import stretches, worked
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.forecast import Outlook, outlook
+from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.work_intervals import stretches, worked
+from runbooks.engine.reporting.estimates import Earlier, estimated, last_time, times
 from tests.fakes import EVENING, NIGHT, FakeClock, Killed, Theatre, night_plan, rehearsal
 
 Story = Sequence[tuple[int, Kind, str, str]]  # minute, kind, host, outcome

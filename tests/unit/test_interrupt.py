@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from inventory.load import ROOT
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Kind, read_events
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Kind, read_events
+from runbooks.engine.model.outcome import Outcome
 
 # In step 9 two hosts are at work, and three wait. One of the two can be let go of, the other never answers.
 PATIENCE = 60  # seconds for a process that is to say something
@@ -25,13 +25,13 @@ from dataclasses import replace
 from pathlib import Path
 from invoke.collection import Collection
 from invoke.program import Program
-from runbooks.nights import night
-from runbooks.engine.clock import Interrupted
-from runbooks.engine.console import Console
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.engine.journal import FileJournal, Kind
-from runbooks.engine.runner import Runner
-from runbooks.front import task
+from runbooks.night import run as night
+from runbooks.engine.live.clock import Interrupted
+from runbooks.engine.live.console import Console
+from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.engine.model.journal import FileJournal, Kind
+from runbooks.engine.run.runner import Runner
+from runbooks.cli.task import task
 from tests.fakes import FakeClock, FakeJobs, Theatre
 
 class Clock(FakeClock):

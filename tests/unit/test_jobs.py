@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from errors import CutoverError, UnknownError
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.job_scripts import CHUNK, news_script, start_script
-from runbooks.engine.jobs import News, RemoteJobs, job_name, read_news
-from runbooks.engine.ports import JobState
-from runbooks.engine.world import JobLost
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import CHUNK, news_script, start_script
+from runbooks.engine.live.jobs import News, RemoteJobs, job_name, read_news
+from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.ports import JobState
 
 NAME = "run.vacuum.full.db-master.1"
 

@@ -12,14 +12,15 @@ import pytest
 
 from errors import CutoverError
 from runbooks import cutover
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.history import Chronicle, read_history
-from runbooks.engine.journal import FileJournal, Journal, Kind, NewerJournalError, read_events
-from runbooks.engine.shared import OustedError, SharedJournal
-from runbooks.engine.step import Outcome
-from runbooks.nights import logbook, watching
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.store_journal import OustedError, SharedJournal
+from runbooks.engine.model.history import Chronicle, read_history
+from runbooks.engine.model.journal import FileJournal, Journal, Kind, NewerJournalError, read_events
+from runbooks.engine.model.outcome import Outcome
+from runbooks.night import files
+from runbooks.night import status as night_status
 from tests.fakes import NIGHT, FakeShelf, unreachable
-from tests.house import open_house
+from tests.operated_night import open_house
 
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
 
@@ -119,7 +120,7 @@ def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_
     """Its journal, the store's copy and the world stay as they are; what is a newer version's is no damage."""
     house = open_house(monkeypatch, tmp_path)
     house.run_until("watcher: system-watcher stop", unreachable)
-    path, shelf = logbook.Files(house.environment, "2014-08-15").journal, logbook.shelf_of(house.environment)
+    path, shelf = files.Files(house.environment, "2014-08-15").journal, files.shelf_of(house.environment)
     number = len(house.events) + 1
     newer = NEWER.replace('"number": 2', f'"number": {number}')
     shelf.put_new(f"nights/2014-08-15/001/{number:06}", newer)
@@ -131,11 +132,11 @@ def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_
         return path.read_bytes(), texts, list(house.theatre.production.acts)
 
     def status() -> None:
-        watching.show_status(house.environment, house.theatre.plan)
+        night_status.show_status(house.environment, house.theatre.plan)
 
     def follow() -> None:
-        look = partial(logbook.newer, shelf, "2014-08-15")
-        watching.follow(look, lambda events, shown: None, SystemClock(), pytest.fail)
+        look = partial(files.newer, shelf, "2014-08-15")
+        night_status.follow(look, lambda events, shown: None, SystemClock(), pytest.fail)
 
     def find_plan() -> None:  # what each command on a night that has begun does first
         cutover.plan_at(house.environment, NIGHT, "")

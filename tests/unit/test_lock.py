@@ -13,17 +13,18 @@ import pytest
 
 from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.console import Console
-from runbooks.engine.lock import Holder, born, claimant, claimed, held, holder
-from runbooks.nights import logbook, night
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.console import Console
+from runbooks.engine.live.lock import Holder, born, claimant, claimed, held, holder
+from runbooks.night import files as night_files
+from runbooks.night import run
 from tests.fakes import FakeShelf, Theatre, rehearsal
 
 ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="running the night", since="22:00")
 HOLDER = """
 import sys, time
 from pathlib import Path
-from runbooks.engine.lock import Holder, held
+from runbooks.engine.live.lock import Holder, held
 with held(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
     print("held", flush=True)
     time.sleep(60)
@@ -113,12 +114,12 @@ def test_of_two_who_see_a_free_environment_at_once_one_gets_it() -> None:
 
 def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
     environment = replace(rehearsal(), state=str(tmp_path))
-    logbook.refuse_if_at_work(environment)
+    night_files.refuse_if_at_work(environment)
     with (
         held(tmp_path / "rehearsal" / "lock", ABOUT),
         pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
     ):
-        logbook.refuse_if_at_work(environment)
+        night_files.refuse_if_at_work(environment)
 
 
 def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
@@ -126,14 +127,14 @@ def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
     environment, theatre, clock = replace(rehearsal(), state=str(tmp_path)), Theatre(), SystemClock()
-    cast = night.Cast(clock, Console(clock=clock), theatre.person)
+    cast = run.Cast(clock, Console(clock=clock), theatre.person)
     with pytest.raises(UsageError, match="The rehearsal is not up"):
-        night.run(environment, theatre.plan, cast)
+        run.run(environment, theatre.plan, cast)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_journal_is_set_aside_and_kept(tmp_path: Path) -> None:
-    files = logbook.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
+    files = night_files.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
     files.set_aside()  # there is none
     files.journal.parent.mkdir(parents=True)
     files.journal.write_text("an earlier night")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from archiver.catalog import TableName
+from archiver.catalog.model import TableName
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping, Today, compare
-from archiver.schema import Column, Schema, Table
+from archiver.postgres.schema import Column, Schema, Table
 from inventory.migrations import Changes, Migration, TableChanges
 
 ROLES = "CREATE TYPE public.role AS ENUM ('teacher', 'head''s aide')"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archiver.own_tables import MIGRATIONS, Migration, migrations_in
+from archiver.postgres.own_schema import MIGRATIONS, Migration, migrations_in
 
 TWO = """\
 -- What this is.

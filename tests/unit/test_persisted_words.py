@@ -19,28 +19,28 @@ from typing import Any
 
 import pytest
 
-from archiver import bundle, layout
-from archiver.catalog import Part, TableName
-from archiver.encryption import Keys
-from archiver.estimating.estimate import Estimate, Expected
-from archiver.estimating.rates import Rate, Rates
-from archiver.integrity.finding import Finding
-from archiver.integrity.finding import Kind as Doubt
-from archiver.keeping.audit import Audit
-from archiver.keeping.progress import Progress, Standing
-from archiver.manifest import Manifest
-from archiver.moving.carry import MERGE, SPLIT
-from archiver.moving.moves import State as MoveState
-from archiver.notes import Entry
-from archiver.purging.record import State as PurgeState
-from archiver.reclaiming import marker
-from archiver.records import State
-from archiver.rows import RowFile
-from archiver.schema import Schema
-from archiver.storage import Bucket, Stored
-from archiver.upkeep.feeds import Feed
-from archiver.workers import broker, wire
-from archiver.workers.units import Ended, Unit
+from archiver.catalog.model import Part, TableName
+from archiver.checks.audit import Audit
+from archiver.checks.integrity_finding import Finding
+from archiver.checks.integrity_finding import Kind as Doubt
+from archiver.checks.night_progress import Progress, Standing
+from archiver.delete import marker
+from archiver.estimate.estimate import Estimate, Expected
+from archiver.estimate.rates import Rate, Rates
+from archiver.format import bundle, layout
+from archiver.format.encryption import Keys
+from archiver.format.manifest import Manifest
+from archiver.format.rows import RowFile
+from archiver.postgres.schema import Schema
+from archiver.records.archive_record import State
+from archiver.records.log_and_markers import Entry
+from archiver.records.move_record import State as MoveState
+from archiver.records.purge_record import State as PurgeState
+from archiver.reshard.merge_split import MERGE, SPLIT
+from archiver.runs import broker, wire
+from archiver.runs.units import Ended, Unit
+from archiver.store.bucket import Bucket, Stored
+from archiver.vacuum.feeds import Feed
 from errors import (
     AbortedError,
     CutoverError,

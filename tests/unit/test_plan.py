@@ -11,10 +11,10 @@ from errors import ExitCode, Problems, UsageError
 from inventory.load import load, names
 from inventory.model import Environment, Exclusion, Queue
 from runbooks.cutover import SIXTEEN, plan_of
-from runbooks.engine.actions import DetachedJob, HttpGet, RemoteCommand
-from runbooks.engine.markdown import minutes, rendered
-from runbooks.engine.plan import Plan, numbered, validated
-from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, holds
+from runbooks.engine.model.actions import DetachedJob, HttpGet, RemoteCommand
+from runbooks.engine.model.plan import Plan, numbered, validated
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, holds
+from runbooks.engine.reporting.plan_markdown import minutes, rendered
 from tests.fakes import NIGHT, SERVERS, night_plan, rehearsal
 
 KEYS = [

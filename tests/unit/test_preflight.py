@@ -11,14 +11,14 @@ import pytest
 
 from errors import ExitCode, RefusedError
 from inventory.model import Environment
-from runbooks.engine import preflight
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, History
-from runbooks.engine.journal import Kind
-from runbooks.engine.preconditions import Finding, Precondition, all_night
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.runner import StepFailed
-from runbooks.engine.step import Truth, fails, unseen
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.preconditions import Finding, Precondition, all_night
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Truth, fails, unseen
+from runbooks.engine.run import preflight
+from runbooks.engine.run.runner import StepFailed
 from tests.fakes import EVENING, NIGHT, Theatre, night_plan, rehearsal, unreachable
 
 HOLDS, FAILS, UNSEEN = Truth.HOLDS, Truth.FAILS, Truth.UNSEEN

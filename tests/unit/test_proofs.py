@@ -11,11 +11,11 @@ import pytest
 from inventory.model import Environment
 from inventory.platforms import Aws
 from platforms.ec2 import Row
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Check, Truth, Verdict
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Check, Truth, Verdict
 from tests.fakes import EVENING, NIGHT, night_plan, rehearsal
 
 HOLDS, FAILS, UNSEEN = Truth.HOLDS, Truth.FAILS, Truth.UNSEEN

@@ -10,9 +10,9 @@ import pytest
 
 from inventory.model import Database, Environment
 from runbooks.cutover import plan_of
-from runbooks.engine.actions import Command
+from runbooks.engine.model.actions import Command
 from runbooks.steps.archiving import run as archiving
-from runbooks.tonight import Tonight
+from runbooks.steps.context import Tonight
 from tests.fakes import NIGHT, rehearsal
 
 SAY = "printf '<%s>'"  # each word of its own

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError
-from runbooks.engine.console import Console
-from runbooks.engine.estimates import LastTime
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Choice
-from runbooks.engine.redactor import redactor_for
-from runbooks.engine.step import Outcome
-from runbooks.nights import logbook, summary
-from runbooks.nights.followers import followed
-from runbooks.nights.report.account import Account
-from runbooks.nights.report.page import page
-from runbooks.nights.report.paper import paper
-from runbooks.nights.report.writing import LiveReport, Reporter
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.reporting.estimates import LastTime
+from runbooks.night import files, summary
+from runbooks.night.listeners import followed
+from runbooks.night.report.files import LiveReport, Reporter
+from runbooks.night.report.html import page
+from runbooks.night.report.markdown import paper
+from runbooks.night.report.model import Account
 from tests.fakes import SERVERS, Killed, Theatre, night_plan, rehearsal
 from tests.reports import NASTY, at_work, told, whole
 
@@ -169,7 +169,7 @@ def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
 def test_the_report_follows_a_night_and_is_whole_when_its_run_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logbook, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     environment, theatre, paper = replace(rehearsal(), state="state"), Theatre(), io.StringIO()
     console = Console(clock=theatre.clock, file=paper)
     with followed(environment, theatre.plan, theatre.journal, LastTime(), console):

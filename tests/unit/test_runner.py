@@ -12,13 +12,13 @@ import pytest
 from errors import AbortedError, ExitCode, RefusedError, UnknownError, UsageError
 from inventory.platforms import Aws
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import Reading
-from runbooks.engine.debts import DebtLeft, owed
-from runbooks.engine.journal import Kind
-from runbooks.engine.person import Nobody
-from runbooks.engine.ports import Choice
-from runbooks.engine.runner import InvariantBroken, Runner, StepFailed
-from runbooks.engine.world import JobLost
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.operators import Nobody
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.debts import DebtLeft, owed
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.run.runner import InvariantBroken, Runner, StepFailed
 from tests.conftest import Counted
 from tests.fakes import SERVERS, VACUUM, FakeScreen, Killed, Theatre, night_plan, rehearsal, unreachable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from archiver.schema import Column, ForeignKey, Schema, Table, load_order
+from archiver.postgres.schema import Column, ForeignKey, Schema, Table, load_order
 
 
 def schema(**named: tuple[str, ...]) -> Schema:

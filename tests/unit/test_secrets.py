@@ -11,13 +11,13 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from inventory.model import Environment
-from runbooks.engine.actions import Reading
-from runbooks.engine.console import Console
-from runbooks.engine.ports import Choice
-from runbooks.engine.redactor import MASK, Redactor, redactor_for
-from runbooks.engine.step import HostTask, Step
-from runbooks.front import task
-from runbooks.nights import logbook, night
+from runbooks.cli.task import task
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.redactor import MASK, Redactor, redactor_for
+from runbooks.engine.model.step import HostTask, Step
+from runbooks.night import files, run
 from tests.fakes import FakePerson, FakeShelf, FakeSsh, Theatre, night_plan, rehearsal
 
 IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")
@@ -88,15 +88,15 @@ def test_a_night_with_passwords_and_keys_tells_none_of_them(
         monkeypatch.setenv(name, secret)
     environment, shelf = replace(leaking(), state=str(tmp_path), overlay=None), FakeShelf()
     plan, secrets = night_plan(environment), (*IN_COMMANDS, *IN_VARIABLES.values())
-    theatre, console = Theatre(plan=plan), night.cast(environment).console
-    cast = night.Cast(theatre.clock, console, Telling(theatre.ssh, console))  # type: ignore[arg-type]
-    monkeypatch.setattr(night, "live_world", lambda *_: nullcontext(theatre.world))
-    monkeypatch.setattr(logbook, "shelf_of", lambda _: shelf)
+    theatre, console = Theatre(plan=plan), run.cast(environment).console
+    cast = run.Cast(theatre.clock, console, Telling(theatre.ssh, console))  # type: ignore[arg-type]
+    monkeypatch.setattr(run, "live_world", lambda *_: nullcontext(theatre.world))
+    monkeypatch.setattr(files, "shelf_of", lambda _: shelf)
 
     @task
     def conduct(context: Context) -> None:
         """Conducts the night."""
-        (night.resume if shelf.names("nights/") else night.run)(environment, plan, cast)
+        (run.resume if shelf.names("nights/") else run.run)(environment, plan, cast)
 
     # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
     quoting = f"no access with {' or '.join(secrets)}"

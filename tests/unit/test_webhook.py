@@ -10,13 +10,13 @@ from dataclasses import replace
 import pytest
 
 from inventory.model import Environment, Webhook
-from runbooks.engine import beside
-from runbooks.engine.actions import Reading
-from runbooks.engine.heralds import Announcer, Called
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Choice
-from runbooks.engine.runner import StepFailed
-from runbooks.nights import webhook
+from runbooks.engine.live import background
+from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.reporting.notifications import Announcer, Called
+from runbooks.engine.run.runner import StepFailed
+from runbooks.night import webhook
 from tests.fakes import SERVERS, Theatre, rehearsal
 from tests.webhooks import Inbox, serving
 
@@ -88,7 +88,7 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "PATIENCE", 0.2)
-    monkeypatch.setattr(beside, "LAST_WORDS", 1.0)
+    monkeypatch.setattr(background, "LAST_WORDS", 1.0)
     with serving() as gone:
         pass
     for url, badly in ((inbox.url, {"hangs": True}), (gone.url, {}), (inbox.url, {"hangs": False, "status": 503})):
@@ -117,7 +117,7 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
 
 
 def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "LAST_WORDS", 0.01)
+    monkeypatch.setattr(background, "LAST_WORDS", 0.01)
     goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
 
     def work(items: Sequence[int]) -> None:
@@ -125,7 +125,7 @@ def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.Mon
         goes_on.wait(10)
         done.extend(items)
 
-    with beside.beside("test", work) as take:
+    with background.beside("test", work) as take:
         take(1)
         assert begun.wait(10)
         take(2)

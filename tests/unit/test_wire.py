@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from archiver.archive import Outcome
-from archiver.postgres import DatabaseError
-from archiver.records import Order
-from archiver.workers import wire
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.postgres.session import DatabaseError
+from archiver.records.archive_record import Order
+from archiver.runs import wire
+from archiver.runs.context import Outcome
+from archiver.runs.units import Ended, Unit
+from archiver.runs.wire import Job
 from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
 from inventory.model import Depth
 

@@ -20,7 +20,12 @@ from inventory.model import Database
 from inventory.platforms import Aws
 from platforms.backup import newest
 from runbooks.cutover import EVERY, SIXTEEN, TWELVE, payments
-from runbooks.engine.actions import (
+from runbooks.engine.live.approval import put_approval, requested
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.jobs import RemoteJobs, job_name
+from runbooks.engine.live.lock import Holder, claimed
+from runbooks.engine.live.store_journal import SharedJournal, current_folder, next_folder
+from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
@@ -33,21 +38,18 @@ from runbooks.engine.actions import (
     TakeSnapshots,
     ZoneRecords,
 )
-from runbooks.engine.approval import put_approval, requested
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.giving_up import give_up
-from runbooks.engine.heralds import POINT, WAITING
-from runbooks.engine.jobs import RemoteJobs, job_name
-from runbooks.engine.journal import Event, Kind
-from runbooks.engine.lock import Holder, claimed
-from runbooks.engine.plan import Plan, numbered
-from runbooks.engine.ports import Choice
-from runbooks.engine.shared import SharedJournal, current_folder, next_folder
-from runbooks.engine.step import Check, HostTask, Mark, Outcome, Step, holds
-from runbooks.nights import earlier, logbook
-from runbooks.tonight import BUILT_HERE
+from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan, numbered
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import Check, HostTask, Mark, Step, holds
+from runbooks.engine.reporting.notifications import POINT, WAITING
+from runbooks.engine.run.abandon import give_up
+from runbooks.night import earlier_nights
+from runbooks.night import files as night_files
+from runbooks.steps.context import BUILT_HERE
 from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, plan_of_2013, rehearsal
-from tests.unit.test_giving_up import stopped_before
+from tests.unit.test_abandon import stopped_before
 from tests.unit.test_jobs import ThisMachine
 
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
@@ -244,7 +246,7 @@ def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
 
 def test_files_of_a_night_are_called_so() -> None:
     environment = replace(rehearsal(), environment="production", state=".cutover", overlay=None)
-    files = logbook.Files(environment, "2014-08-15")
+    files = night_files.Files(environment, "2014-08-15")
 
     assert [files.journal, files.lock] == [
         ROOT / ".cutover/production/2014-08-15/journal.jsonl",
@@ -255,15 +257,15 @@ def test_files_of_a_night_are_called_so() -> None:
 def test_an_earlier_journal_is_kept_and_set_aside_under_these_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(earlier, "ROOT", tmp_path)
+    monkeypatch.setattr(earlier_nights, "ROOT", tmp_path)
     environment = replace(rehearsal(), state=str(tmp_path / "lab"))
-    files = logbook.Files(environment, "2014-08-15")
+    files = night_files.Files(environment, "2014-08-15")
     files.journal.parent.mkdir(parents=True)
     files.journal.write_text(
         '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
         ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}\n'
     )
-    earlier.keep(environment, "2014-08-15")
+    earlier_nights.keep(environment, "2014-08-15")
     files.set_aside()
 
     [kept] = (tmp_path / ".cutover").rglob("*.jsonl")

@@ -1,0 +1,52 @@
+"""What may be doubtful in live rows, and what was found of it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from archiver.catalog.model import TableName
+
+
+class Kind(Enum):
+    """What is doubtful in a row."""
+
+    SEVERAL_WAYS = "several ways"  # found by several tables: a user who administers and teaches
+    SEVERAL_TENANTS = "several tenants"  # belongs to more than one tenant
+    SEVERAL_OWNERS = "several owners"  # names more than one owner: a donation of a school and a student
+    DANGLING = "dangling"  # names a row that is gone
+    DANGLING_ACROSS = "dangling across"  # names a row of the other database that is gone
+    WRONG_SHARD = "wrong shard"  # lies on another shard than its tenant's
+    UNKNOWN_SHARD = "unknown shard"  # a tenant on a shard that the inventory does not have
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Rows of one table that are doubtful for one reason."""
+
+    kind: Kind
+    database: str  # by the inventory's name; of several shards together: shard
+    table: TableName
+    what: str  # what is doubtful, behind the number of rows: "name a school that is gone"
+    rows: int
+    examples: tuple[str, ...]  # some of their keys
+    refused: str = ""  # why the archiver refuses such rows; empty: it archives them all the same
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "kind": self.kind.value,
+            "database": self.database,
+            "table": self.table.table,
+            "what": self.what,
+            "rows": self.rows,
+            "examples": list(self.examples),
+            "refused": self.refused or None,
+        }
+
+
+def refused(findings: Sequence[Finding]) -> list[Finding]:
+    """Those that the archiver refuses."""
+    return [finding for finding in findings if finding.refused]

@@ -1,0 +1,85 @@
+"""How far the archiving of a night is, as the records in master say it: whoever does it, wherever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from archiver.postgres import tenants
+from archiver.postgres.databases import Workplace
+from archiver.postgres.locks import at_work
+from archiver.postgres.own_schema import ready
+from archiver.postgres.tenants import Exclude
+from archiver.records.archive_record import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """The tenants whose records are in one state."""
+
+    state: State
+    tenants: int
+    rows: int  # in their archives
+    size: int  # bytes of their tarballs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What a night's records say at one moment."""
+
+    night: date
+    waiting: int  # tenants that the night wants and that nobody has begun
+    standings: Sequence[Standing]  # in the order of a tenant's life; only states that occur
+    verified: int  # tenants whose archives are proved, and also those gone since
+    began: datetime | None  # when the first was begun; none: none was
+    last: datetime | None  # when the last one's archive was proved
+    at_work: Sequence[str]  # who, and since when
+
+    @property
+    def begun(self) -> int:
+        """Tenants that have a record."""
+        return sum(standing.tenants for standing in self.standings)
+
+    @property
+    def per_minute(self) -> float | None:
+        """Archives that were proved in a minute; None before the first was."""
+        if self.began is None or self.last is None:
+            return None
+        minutes = (self.last - self.began).total_seconds() / 60
+        return self.verified / minutes if minutes > 0 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: states by their values, times in ISO format."""
+        plain = {**asdict(self), "standings": [{**asdict(one), "state": one.state.value} for one in self.standings]}
+        times = {key: value.isoformat() for key, value in plain.items() if isinstance(value, date)}
+        return {**plain, **times, "per_minute": self.per_minute}
+
+
+def progress(place: Workplace, year: int, night: date, exclude: Exclude) -> Progress:
+    """Reads how far a night is; `exclude` is who it leaves alone."""
+    master = place.master
+    wanted = {tenant.id for tenant in tenants.all_but(master, place.model.tenant, exclude)}
+    there = ready(master)
+    begun = master.rows(_BEGUN, (night, year), doing="reading the records") if there else []
+    rows = master.rows(_STANDINGS, (night,), doing="reading the records") if there else []
+    by_state = {State(row[0]): Standing(state=State(row[0]), tenants=row[1], rows=row[2], size=row[3]) for row in rows}
+    return Progress(
+        night=night,
+        waiting=len(wanted - {row[0] for row in begun}),
+        standings=[by_state[state] for state in State if state in by_state],
+        verified=sum(row[4] for row in rows),
+        began=min((row[5] for row in rows), default=None),
+        last=max((row[6] for row in rows if row[6]), default=None),
+        at_work=at_work(master),
+    )
+
+
+_BEGUN = "SELECT tenant_id FROM archiver.records WHERE night = %s OR (year = %s AND state = 'archived')"
+_STANDINGS = """
+SELECT state, count(*), coalesce(sum(own.rows), 0)::bigint, coalesce(sum(size), 0)::bigint,
+       count(verified_at), min(started_at), max(verified_at)
+  FROM archiver.records, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
+ WHERE night = %s GROUP BY state
+"""

@@ -1,0 +1,109 @@
+"""Whether today's tables, with the migrations that are written, still take every archive: from schemas alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from archiver.catalog.model import MASTER, SHARD, TableName
+from archiver.extract.month import NOBODY
+from archiver.format import layout
+from archiver.load import fit
+from archiver.mapping.schema_mapping import SchemaMapping, compare
+from archiver.postgres.databases import Workplace
+from archiver.postgres.schema import Schema
+from archiver.records import archive_record, month_record, slice_record
+from archiver.records.archive_record import Record
+from archiver.records.month_record import Month
+from archiver.records.placement import ends_in, shards_of, whereabouts
+from archiver.records.resolve import BACK
+from archiver.store.schemas import StoredSchemas
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The archives of one fingerprint that go into one live database."""
+
+    database: str  # master or shard
+    fingerprint: str
+    live: str  # the live database's inventory name
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """An archive, and which of its members hold rows."""
+
+    archive: Record | Month
+    filled: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a look at the archives of one kind came to."""
+
+    kind: Kind
+    today: str  # fingerprint of the live database
+    archives: tuple[Record | Month, ...]
+    problems: tuple[str, ...] = ()  # what the schemas forbid
+    doubts: tuple[str, ...] = ()  # what only the rows can tell, and no migration speaks of
+
+
+def check_stored(place: Workplace, schemas: StoredSchemas, work: Path) -> list[Checked]:
+    """Maps every stored schema that a record names, of a tenant or of a month, onto the live databases; no archive is
+    fetched."""
+    found: dict[Kind, list[_Stored]] = {}
+    for kind, stored in (*_of_tenants(place), *_of_months(place)):
+        found.setdefault(kind, []).append(stored)
+    return [_check(place, kind, archives, schemas, work) for kind, archives in found.items()]
+
+
+def _of_tenants(place: Workplace) -> Iterator[tuple[Kind, _Stored]]:
+    wanted = [record for record in archive_record.read_if_any(place.master) if record.state in BACK]
+    shards = shards_of(place, wanted)
+    for record in wanted:
+        filled = frozenset(name for name, member in record.members.items() if member.rows)
+        for database, fingerprint in zip((MASTER, SHARD), record.fingerprint.split("+"), strict=False):
+            live = MASTER if database == MASTER else shards[record.id]
+            kind = Kind(database=database, fingerprint=fingerprint, live=live)
+            yield kind, _Stored(archive=record, filled=filled)
+
+
+def _of_months(place: Workplace) -> Iterator[tuple[Kind, _Stored]]:
+    """Past months go where the archives of their shard go."""
+    known, filled = whereabouts(place.master), slice_record.filled(place.master)
+    for month in month_record.every(place.master):
+        if month.id in filled:
+            live = ends_in(month.shard, known.hops(NOBODY, month.shard, month.started_at))
+            database = MASTER if live == MASTER else SHARD
+            kind = Kind(database=database, fingerprint=month.fingerprint, live=live)
+            yield kind, _Stored(archive=month, filled=filled[month.id])
+
+
+def _check(place: Workplace, kind: Kind, stored: Sequence[_Stored], schemas: StoredSchemas, work: Path) -> Checked:
+    archives = tuple(one.archive for one in stored)
+    if kind.live not in (MASTER, *place.shards):
+        gone = f"{kind.live} is not in the inventory any more"
+        return Checked(kind=kind, today="", archives=archives, problems=(gone,))
+    live = place.schema(kind.live)
+    checked = Checked(kind=kind, today=live.fingerprint, archives=archives)
+    if live.fingerprint == kind.fingerprint:
+        return checked
+    archived = schemas.fetch(kind.fingerprint, work)
+    if archived is None:
+        gone = f"the store has no {layout.schema_key(kind.fingerprint)}: the archives are from before it was kept"
+        return replace(checked, problems=(gone,))
+    mapping = _map(place, kind, stored, archived)
+    doubts = [doubt.told() for table in mapping.tables for doubt in table.doubts if not doubt.answered]
+    return replace(checked, problems=mapping.problems, doubts=tuple(doubts))
+
+
+def _map(place: Workplace, kind: Kind, stored: Sequence[_Stored], archived: Schema) -> SchemaMapping:
+    today = fit.today(place.session(kind.live), place.schema(kind.live))
+    chain = fit.migrations_between(place.migrations, kind.database, archived, today.schema)
+    filled = [
+        name
+        for name in archived.tables
+        if any(layout.member(TableName(kind.database, name)) in one.filled for one in stored)
+    ]
+    return compare(kind.database, archived, today, chain, filled)

@@ -1,0 +1,225 @@
+"""Before anything is deleted: does the catalog know every live table and column that can point at a tenant's rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, listed
+from archiver.catalog.naming import singular, table_of_class
+from archiver.completeness.activity import unfit
+from archiver.completeness.live import Live, Reference, Size, read_live
+from archiver.completeness.stale_entries import Lives, absent
+from archiver.postgres.databases import Workplace
+from errors import Problems
+
+ACTS = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}  # what a foreign key does on its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """A link without an index, and the table that each archive therefore reads to its end."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    size: Size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a comparison of catalog and live databases came to."""
+
+    problems: tuple[str, ...]  # nothing may be deleted while there is one
+    scans: tuple[Scan, ...]  # it will be slow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """Columns that can point at a carried table, of which the catalog says nothing."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    points_at: TableName
+    value: str | None = None  # of a polymorphic pair: the type that does; then the column is that of the type
+
+    def __str__(self) -> str:
+        if self.value is not None:
+            return f"{self.table}.{self.columns[0]} = {self.value} is {self.points_at}"
+        return f"{self.table}.{listed(self.columns)} can point at {self.points_at}"
+
+
+def prove(place: Workplace) -> None:
+    """Raises Problems with everything that the catalog does not know, each with the line to add."""
+    refuse(compare(place))
+
+
+def refuse(found: Findings) -> None:
+    """Raises Problems where there are any."""
+    if found.problems:
+        raise Problems(
+            "The catalog of tables does not know all that can point at a tenant's rows; nothing is deleted:",
+            found.problems,
+            hint="inv archive.check-catalog shows the same.",
+        )
+
+
+def compare(place: Workplace) -> Findings:
+    """Holds the catalog against the live catalogue of every database."""
+    lives: dict[str, dict[str, Live]] = {MASTER: _read(place, MASTER, (MASTER,))}
+    if place.model.tenant.shard:
+        lives[SHARD] = _read(place, SHARD, place.shards)
+    return held_against(place.model, lives)
+
+
+def held_against(model: Model, lives: Lives) -> Findings:
+    """The same of what was read from each database."""
+    problems = [*absent(model, lives), *unfit(model, lives)]
+    scans: list[Scan] = []
+    for kind, databases in lives.items():
+        for live in databases.values():
+            problems += (_line(model, pointer) for pointer in unexplained(model, kind, live))
+            problems += _leaving(model, kind, live)
+            problems += _unknown_triggers(model, kind, live)
+            scans += _scans(model, kind, live)
+    # Shards differ in size: the largest tells what a link without index may cost.
+    largest = {(scan.table, scan.columns): scan for scan in sorted(scans, key=lambda scan: scan.size.bytes)}
+    return Findings(problems=tuple(dict.fromkeys(problems)), scans=tuple(largest.values()))
+
+
+def _read(place: Workplace, kind: str, names: Iterable[str]) -> dict[str, Live]:
+    unread = place.model.catalog.excluded.get(kind, {})
+    return {name: read_live(place.session(name), unread=unread) for name in names}
+
+
+def unexplained(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    """Foreign keys, columns by their names, and types of polymorphic pairs that the catalog says nothing of."""
+    for pointer in (*_by_key(model, kind, live), *_by_name(model, kind, live), *_by_type(model, kind, live)):
+        written = model.written(pointer.table)
+        if written is not None:
+            names = pointer.columns if pointer.value is None else (f"{pointer.columns[0]} = {pointer.value}",)
+            if not any(name in written.ignored for name in names):
+                yield pointer
+        elif not model.catalog.stays_live(kind, pointer.table.table):
+            yield pointer
+
+
+def vocabulary(model: Model) -> dict[str, TableName]:
+    """Column names that mean a carried table's key: `school_id`, and what the catalog's own links call it."""
+    words = {f"{singular(table.table)}_id": table for table in model.tables}
+    for link in (*model.links, *model.needs):
+        if len(link.columns) > 1:
+            continue
+        [column], [parent_column] = link.columns, link.parent_columns
+        if link.where is None and column.endswith("_id"):
+            words.setdefault(column, link.parent)
+        if parent_column.endswith("_id"):
+            words.setdefault(parent_column, link.child)
+    return words
+
+
+def _by_key(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    for key in live.references:
+        target = TableName(kind, key.target)
+        if key.table in live.tables and target in model.tables and not _spoken_of(model, kind, key):
+            yield Pointer(table=TableName(kind, key.table), columns=key.columns, points_at=target)
+
+
+def _by_name(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    words, linked = vocabulary(model), _linked_columns(model)
+    keyed = {(key.table, *key.columns) for key in live.references}  # a key says itself where its column leads
+    for table, shape in live.tables.items():
+        for column in shape.columns:
+            points_at = words.get(column.name)
+            if points_at and (table, column.name) not in keyed and (kind, table, column.name) not in linked:
+                yield Pointer(table=TableName(kind, table), columns=(column.name,), points_at=points_at)
+
+
+def _by_type(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+    stems = {singular(table.table): table for table in model.tables}
+    typed = {(link.child, link.where) for link in (*model.links, *model.needs)}
+    for (table, column), values in live.types.items():
+        for value in values:
+            points_at, child = stems.get(table_of_class(value)), TableName(kind, table)
+            if points_at and (child, (column, value)) not in typed:
+                yield Pointer(table=child, columns=(column,), points_at=points_at, value=value)
+
+
+def _spoken_of(model: Model, kind: str, key: Reference) -> bool:
+    """Whether a link or a need joins just the columns that a foreign key joins, whichever side it is written from."""
+    table, target = TableName(kind, key.table), TableName(kind, key.target)
+    there = {*zip(key.columns, key.target_columns, strict=True)}
+    back = {*zip(key.target_columns, key.columns, strict=True)}
+    return any(
+        (link.child, link.parent, _pairs(link)) in ((table, target, there), (target, table, back))
+        for link in (*model.links, *model.needs)
+    )
+
+
+def _pairs(link: Link) -> set[tuple[str, str]]:
+    return {*zip(link.columns, link.parent_columns, strict=True)}
+
+
+def _linked_columns(model: Model) -> set[tuple[str, str, str]]:
+    """Columns that a link or a need speaks of, on either side."""
+    links = (*model.links, *model.needs)
+    return {(link.child.database, link.child.table, column) for link in links for column in link.columns} | {
+        (link.parent.database, link.parent.table, column) for link in links for column in link.parent_columns
+    }
+
+
+def _line(model: Model, pointer: Pointer) -> str:
+    table, column = pointer.table, pointer.columns[0]
+    path = f"databases/{table.database}/{table.table}"
+    if model.written(table) is None:
+        return (
+            f"{pointer}, and the catalog does not know the table. "
+            f"Carry it, or add to excluded/{table.database}: {{{table.table}: <why it stays live>}}"
+        )
+    if pointer.value is None:
+        return f"{pointer}. Add to {path}: found_by, or ignored: {{{column}: <why it leads nowhere>}}"
+    condition = f"{column} = {pointer.value}"
+    return f"{pointer}. Add to {path}: found_by … where {condition}, or ignored: {{{condition}: <why>}}"
+
+
+def _leaving(model: Model, kind: str, live: Live) -> Iterator[str]:
+    """A deletion must touch no row that is in no archive, and must not be forbidden by one."""
+    for key in live.references:
+        carried, spoken_of = TableName(kind, key.table) in model.tables, _spoken_of(model, kind, key)
+        if TableName(kind, key.target) not in model.tables or (carried and spoken_of):
+            continue
+        if key.on_delete in ACTS:
+            yield (
+                f"{kind}.{key.table}: the foreign key {key.name} {ACTS[key.on_delete]} rows there when rows of "
+                f"{key.target} are deleted. {'Add found_by' if carried else 'Carry the table'}, "
+                "or make the key NO ACTION"
+            )
+        elif not carried and not spoken_of:
+            yield (
+                f"{kind}.{key.table}: the foreign key {key.name} forbids to delete rows of {key.target} that it names. "
+                f"Add to databases/{kind}/{key.target}: needed_by, or carry the table"
+            )
+
+
+def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
+    """What a trigger does to other rows when a tenant's go or come is in no archive."""
+    for (table, trigger), fires in live.triggers.items():
+        written = model.written(TableName(kind, table))
+        if fires and written is not None and trigger not in {**written.triggers, **written.quiet}:
+            yield (
+                f"{kind}.{table}: the trigger {trigger} would fire. "
+                f"Add to databases/{kind}/{table}: triggers: {{{trigger}: <why it does no harm>}}, "
+                f"or quiet: {{{trigger}: <why it must not>}}"
+            )
+
+
+def _scans(model: Model, kind: str, live: Live) -> Iterator[Scan]:
+    for link in model.links:
+        leads = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
+        for table, columns, leading in (
+            (link.child, link.columns, [*link.columns, *leads]),
+            (link.parent, link.parent_columns, link.parent_columns),
+        ):
+            if table.database == kind and not any((table.table, name) in live.indexed for name in leading):
+                size = live.sizes.get(table.table)
+                if size is not None:
+                    yield Scan(table=table, columns=columns, size=size)

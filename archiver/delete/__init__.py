@@ -1,0 +1,1 @@
+"""Which rows to delete, the proof that they are archived, and their deletion."""

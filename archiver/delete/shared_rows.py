@@ -1,0 +1,113 @@
+"""Which of a tenant's rows may go, and which stay because a live row outside needs them; pure but for one look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from archiver.catalog.model import Link, Model, TableName
+from archiver.postgres.selection import Key, Rows, Selection, Values
+from inventory.model import Depth
+
+Live = Callable[[Link, set[Key]], set[Key]]  # of these keys of a link, which a live row outside the tenant names
+Row = tuple[Any, ...]
+
+
+def deletable(
+    model: Model, depth: Depth, selection: Selection, live: Live, went: Values | None = None
+) -> Mapping[TableName, Rows]:
+    """The rows that go: found below the depth's start by a row that goes, and needed by no row that stays.
+
+    `went` are keys of links whose parents went in an earlier transaction.
+    """
+    start, first = model.start(depth), selection.found[model.root]
+    if start != model.root:  # a row to start from may be another tenant's as well
+        first = _gone(model, model.root, set(model.tables), first, selection, live, went or {})[start]
+    return _gone(model, start, model.below(depth), first, selection, live, went or {})
+
+
+def _gone(
+    model: Model,
+    start: TableName,
+    below: Collection[TableName],
+    first: Rows,
+    selection: Selection,
+    live: Live,
+    went: Values,
+) -> Mapping[TableName, Rows]:
+    """The first rows, which go in any case, and those that go with them from the tables below."""
+    gone: dict[TableName, Rows] = {}
+    for table in model.tables:
+        if table == start:
+            gone[table] = first
+        elif table in below:
+            gone[table] = _only(selection.found[table], _going(model, table, selection, gone, live, went))
+        else:
+            gone[table] = _only(selection.found[table], [])
+    return gone
+
+
+def _going(
+    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], live: Live, went: Values
+) -> Sequence[Row]:
+    rows = selection.found[table]
+    going = _reached(model, rows, table, {**gone, table: rows}, went)
+    for link in model.needed_by(table):
+        going = _without(rows, going, link, partial(live, link))
+    going = _unneeded(model, table, selection, gone, going)
+    if any(link.within for link in model.needed_by(table)):
+        going = _settled(model, table, selection, gone, going, went)
+    return going
+
+
+def _settled(
+    model: Model,
+    table: TableName,
+    selection: Selection,
+    gone: Mapping[TableName, Rows],
+    going: Sequence[Row],
+    went: Values,
+) -> Sequence[Row]:
+    """Where rows of a table lead to others of it: until each that goes is reached and needed by such rows only."""
+    while True:
+        rows = _only(selection.found[table], going)
+        left = _reached(model, rows, table, {**gone, table: rows}, went)
+        left = _unneeded(model, table, selection, {**gone, table: _only(rows, left)}, left)
+        if len(left) == len(going):
+            return left
+        going = left
+
+
+def _reached(model: Model, rows: Rows, table: TableName, gone: Mapping[TableName, Rows], went: Values) -> Sequence[Row]:
+    """The rows that a row which goes leads to."""
+    keys = [
+        (rows.key_in(link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
+        for link in model.found_by(table)
+    ]
+    return [row for row in rows.rows if any(key_of(row) in parents for key_of, parents in keys)]
+
+
+def _unneeded(
+    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], going: Sequence[Row]
+) -> Sequence[Row]:
+    """Those that none of the tenant's own rows needs which stays."""
+    rows = selection.found[table]
+    for link in model.needed_by(table):
+        if link.parent in gone:
+            found, goes = selection.found[link.parent], set(gone[link.parent].rows)
+            stay = set(_only(found, [row for row in found.rows if row not in goes]).values(link.parent_columns))
+            going = _without(rows, going, link, stay.intersection)
+    return going
+
+
+def _without(rows: Rows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]) -> Sequence[Row]:
+    """Those of them whose key in a link nobody needs."""
+    key_of, keys = rows.key_in(link), _only(rows, going).named(link)
+    staying = needed(keys) if keys else set()
+    return [row for row in going if key_of(row) not in staying] if staying else going
+
+
+def _only(rows: Rows, chosen: Sequence[Row]) -> Rows:
+    return replace(rows, rows=chosen)

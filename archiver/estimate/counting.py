@@ -1,0 +1,66 @@
+"""Counts rows by tenant where that is cheap: in tables that name the tenant, or a row of such a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from archiver.catalog.model import MASTER, Link, Model, TableName
+from archiver.estimate.table_sizes import At
+from archiver.postgres.databases import Workplace
+from archiver.postgres.schema import identifier
+from archiver.postgres.selection import narrowed
+from archiver.postgres.session import SQL, Identifier
+
+Owners = Mapping[Any, int]  # tenant by key of a row
+
+
+def count(place: Workplace) -> dict[At, Counter[int]]:
+    """Rows by tenant, of tables that are found in one way only; one GROUP BY each."""
+    model, counted = place.model, dict[At, Counter[int]]()
+    owners: dict[TableName, Owners] = {}
+    for table in model.tables:
+        link = _only_link(model, table)
+        if link is None or link.parent not in (model.root, *owners):
+            continue
+        for name in (MASTER,) if table.database == MASTER else place.shards:
+            counted[At(name, table)] = _by_tenant(_grouped(place, name, link), owners.get(link.parent))
+        if link.parent == model.root and _names_of(model, place, table):
+            owners[table] = _owners(place, link, table)
+    return counted
+
+
+def _only_link(model: Model, table: TableName) -> Link | None:
+    links = model.found_by(table)
+    return links[0] if len(links) == 1 and len(links[0].columns) == 1 else None
+
+
+def _names_of(model: Model, place: Workplace, table: TableName) -> bool:
+    """Whether rows of other tables are found by this one's key, and by nothing else."""
+    key = place.schema(MASTER).tables[table.table].primary_key
+    children = [link for link in model.links if link.parent == table]
+    return any(link.parent_columns == key and _only_link(model, link.child) == link for link in children)
+
+
+def _grouped(place: Workplace, name: str, link: Link) -> list[tuple[Any, int]]:
+    query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
+        Identifier(*link.columns), identifier(link.child.table), narrowed(SQL("true"), link)
+    )
+    rows: list[tuple[Any, int]] = place.session(name).rows(query, doing=f"counting the rows of {link.child}")
+    return rows
+
+
+def _owners(place: Workplace, link: Link, table: TableName) -> Owners:
+    key = place.schema(MASTER).tables[table.table].primary_key
+    query = SQL("SELECT {}, {} FROM {}").format(Identifier(*key), Identifier(*link.columns), identifier(table.table))
+    return dict(place.master.rows(query, doing=f"reading whose the rows of {table} are"))
+
+
+def _by_tenant(grouped: list[tuple[Any, int]], owners: Owners | None) -> Counter[int]:
+    counted: Counter[int] = Counter()
+    for key, rows in grouped:
+        owner = key if owners is None else owners.get(key)
+        if owner is not None:
+            counted[owner] += rows
+    return counted

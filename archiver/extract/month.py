@@ -1,0 +1,118 @@
+"""A tenant's due activity out of the live databases into spool files, and that of no tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from archiver.catalog.activity_rules import Rules, condition_of
+from archiver.catalog.model import TableName
+from archiver.extract.due import Due, due
+from archiver.extract.one import highest, manifest_of
+from archiver.extract.orphan_rows import ownerless
+from archiver.format import layout
+from archiver.format.manifest import Manifest, Member
+from archiver.format.rows import RowFile, Spool
+from archiver.format.rows import Rows as Bytes
+from archiver.postgres.databases import Site
+from archiver.postgres.schema import Table, column_list, identifier
+from archiver.postgres.selection import Key, Rows, among, array, select
+from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session, Sink
+from archiver.postgres.tenants import Tenant
+from archiver.records.cutoff import Span
+
+NOBODY = 0  # in place of a tenant's id: rows whose parents are gone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract:
+    """One tenant's due rows in spool files, as of one moment per database."""
+
+    tenant: Tenant
+    due: Due
+    manifest: Manifest
+    rows: Mapping[str, Bytes]  # by member
+
+
+def nobody(site: Site) -> Tenant:
+    """Who the rows are of that are no tenant's."""
+    return Tenant(id=NOBODY, name="", shard=site.shard, customer_id=None, customer_name=None)
+
+
+def extract(site: Site, rules: Rules, tenant: Tenant, span: Span, work: Path) -> tuple[Due, Extract | None]:
+    """Reads a tenant's due rows in a snapshot of its own, where there are any; `work` must be empty."""
+    with ExitStack() as snapshots:
+        for session in site.sessions.values():
+            snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
+        found = ownerless(site, rules) if tenant.id == NOBODY else select(site, rules.reach, tenant.id).found
+        found_due = due(rules, found, _ended(site, rules, found, span))
+        return found_due, _spooled(site, rules, tenant, span, found_due, work) if found_due.total else None
+
+
+def _ended(site: Site, rules: Rules, found: Mapping[TableName, Rows], span: Span) -> dict[TableName, set[Key]]:
+    """The identities of the rows that ended in the span, of the tables that say so themselves."""
+    return {table: _identities(site, rules, table, found[table], span) for table in rules.ended}
+
+
+def _identities(site: Site, rules: Rules, table: TableName, rows: Rows, span: Span) -> set[Key]:
+    if not rows.rows:
+        return set()
+    rule, shape = rules.ended[table], site.schemas[table.database].tables[table.table]
+    # Sessions are in UTC: so read, the text is right for columns with and without a time zone.
+    conditions = [
+        among(shape, rows.identity, rows.identities()),
+        SQL("{} < {}").format(Identifier(rule.ended), Literal(f"{span.before:%Y-%m-%d %H:%M:%S}")),
+    ]
+    if where := condition_of(rule):
+        conditions.append(SQL("{} = {}").format(Identifier(where[0]), Literal(where[1])))
+    query = SQL("SELECT {} FROM {} WHERE {}").format(
+        SQL(", ").join(map(Identifier, rows.identity)), identifier(table.table), SQL(" AND ").join(conditions)
+    )
+    ended = site.sessions[table.database].keys(query, doing=f"looking which rows of {table} ended")
+    return {row if len(row) > 1 else row[0] for row in ended}
+
+
+def _spooled(site: Site, rules: Rules, tenant: Tenant, span: Span, found: Due, work: Path) -> Extract:
+    tables = rules.model.of(rules.database)
+    files = {table: work / f"{number}.copy" for number, table in enumerate(tables)}
+    members = {layout.member(table): _copied(site, found, table, path) for table, path in files.items()}
+    schema = {rules.database: site.schemas[rules.database]}
+    manifest = manifest_of(site, rules.model, tenant, span.year, members, highest(site, files))
+    return Extract(
+        tenant=tenant,
+        due=found,
+        manifest=replace(manifest, schemas=schema, month=str(span.month)),
+        rows={layout.member(table): RowFile(path) for table, path in files.items()},
+    )
+
+
+def _copied(site: Site, found: Due, table: TableName, path: Path) -> Member:
+    spool, rows = Spool(path), found.rows.get(table)
+    if rows is None or not rows.rows:
+        return spool.finish(0)
+    shape = site.schemas[table.database].tables[table.table]
+    return spool.finish(copy_in_order(site.sessions[table.database], table, shape, rows, spool))
+
+
+def copy_in_order(session: Session, table: TableName, shape: Table, rows: Rows, sink: Sink) -> int:
+    """Copies rows out in the order in which they stand here, not by their key; how many there were."""
+    query = SQL("SELECT {} FROM {} t JOIN unnest({}) WITH ORDINALITY w ({}, place) ON {} ORDER BY w.place").format(
+        column_list(shape, "t"),
+        identifier(table.table),
+        SQL(", ").join(_arrays(shape, rows)),
+        SQL(", ").join(Identifier(f"key {place}") for place in range(len(rows.identity))),
+        SQL(" AND ").join(
+            SQL("t.{} = w.{}").format(Identifier(name), Identifier(f"key {place}"))
+            for place, name in enumerate(rows.identity)
+        ),
+    )
+    return session.copy_out(query, sink, doing=f"copying {table} out")
+
+
+def _arrays(shape: Table, rows: Rows) -> list[Composable]:
+    keys = rows.identities()
+    if len(rows.identity) == 1:
+        return [array(shape, rows.identity[0], keys)]
+    return [array(shape, name, [key[place] for key in keys]) for place, name in enumerate(rows.identity)]

@@ -1,0 +1,152 @@
+"""A tenant's rows out of the live databases into spool files: the ids found so far find the rows of the next table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.model import Link, Model, TableName
+from archiver.format import layout
+from archiver.format.manifest import Manifest, Member
+from archiver.format.rows import RowFile, Rows, Spool
+from archiver.postgres.databases import Site
+from archiver.postgres.operator import TOOL_VERSION
+from archiver.postgres.schema import Column, Table, column_list, identifier
+from archiver.postgres.selection import Key, Selection, Values, condition, row_order, snapshot_xmin, whole
+from archiver.postgres.session import SETTINGS, SQL, Identifier
+from archiver.postgres.tenants import Tenant
+from archiver.records.id_index import WHOLE_NUMBERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract:
+    """One tenant's rows in spool files, as of one moment per database."""
+
+    tenant: Tenant
+    year: int
+    manifest: Manifest
+    rows: Mapping[str, Rows]  # by member
+    snapshots: Mapping[str, str]  # database: xmin of the snapshot the rows were read in
+    seconds: float
+
+
+def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
+    """Reads a tenant in a snapshot of its own; `work` must be empty."""
+    began = time.monotonic()
+    files = {table: work / f"{number}.copy" for number, table in enumerate(model.tables)}
+    members: dict[str, Member] = {}
+    values: dict[Link, list[Key]] = {}
+    with ExitStack() as snapshots:
+        for session in site.sessions.values():
+            snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
+        xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
+        for table, path in files.items():
+            members[layout.member(table)] = _spooled(site, model, table, values, tenant.id, path)
+            for link in model.links:
+                if link.parent == table and not link.within:
+                    values[link] = _keys(site, model, link, values, tenant.id, path)
+    return Extract(
+        tenant=tenant,
+        year=year,
+        manifest=manifest_of(site, model, tenant, year, members, highest(site, files)),
+        rows={layout.member(table): RowFile(path) for table, path in files.items()},
+        snapshots=xmins,
+        seconds=time.monotonic() - began,
+    )
+
+
+def spooled(site: Site, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path) -> Member:
+    """Copies a table's selected rows into a file, in an order that is the same each time."""
+    return _spooled(site, model, table, selection.values, tenant_id, path)
+
+
+def _spooled(site: Site, model: Model, table: TableName, values: Values, tenant_id: int, path: Path) -> Member:
+    shape = site.schemas[table.database].tables[table.table]
+    query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+        column_list(shape),
+        identifier(table.table),
+        condition(model, site.schemas[table.database], table, tenant_id, values),
+        row_order(shape),
+    )
+    spool = Spool(path)
+    rows = site.sessions[table.database].copy_out(query, spool, doing=f"copying {table} out")
+    return spool.finish(rows)
+
+
+def _keys(site: Site, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
+    """The values by which a link leads on from the rows of a file: whole numbers are read there, else the table is."""
+    table, shape = link.parent, site.schemas[link.parent.database].tables[link.parent.table]
+    if {column.name for column in _numbered(shape)}.issuperset(link.parent_columns):
+        return [key for key in dict.fromkeys(_numbers(path, shape, link.parent_columns)) if whole(key)]
+    query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
+        SQL(", ").join(map(Identifier, link.parent_columns)),
+        identifier(table.table),
+        condition(model, site.schemas[table.database], table, tenant_id, values),
+    )
+    rows = site.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
+    return [key for key in (row if len(row) > 1 else row[0] for row in rows) if whole(key)]
+
+
+def _numbered(shape: Table) -> Iterator[Column]:
+    """The columns whose text in a file is a whole number."""
+    return (column for column in shape.copied if column.type in WHOLE_NUMBERS)
+
+
+def _numbers(path: Path, shape: Table, columns: Sequence[str]) -> Iterator[Key]:
+    """What the rows of a file hold in columns of whole numbers, in their order; None for NULL."""
+    names = [column.name for column in shape.copied]
+    places = [names.index(name) for name in columns]
+    with path.open("rb") as file:
+        if len(places) == 1:
+            [place] = places
+            for line in file:
+                yield _number(line.split(b"\t", place + 1)[place])
+        else:
+            for line in file:
+                cells = line.split(b"\t")
+                yield tuple(_number(cells[place]) for place in places)
+
+
+def _number(cell: bytes) -> int | None:
+    return None if cell.startswith(b"\\N") else int(cell)
+
+
+def highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
+    """The highest number of each table that a sequence numbers: below it nothing may be given out again."""
+    found: dict[str, int] = {}
+    for table, path in files.items():
+        shape = site.schemas[table.database].tables[table.table]
+        for column in _numbered(shape):
+            if column.sequence:
+                numbers = [number for number in _numbers(path, shape, [column.name]) if number is not None]
+                found |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
+    return found
+
+
+def manifest_of(
+    site: Site,
+    model: Model,
+    tenant: Tenant,
+    year: int,
+    members: Mapping[str, Member],
+    highest: Mapping[str, int],
+) -> Manifest:
+    """What the archive of a tenant's rows says of itself, but for its texts."""
+    return Manifest(
+        noun=model.tenant.noun,
+        tenant_id=tenant.id,
+        tenant_name=tenant.name,
+        customer_id=tenant.customer_id,
+        customer_name=tenant.customer_name,
+        shard=site.shard,
+        year=year,
+        tool_version=TOOL_VERSION,
+        server_versions={database: session.server_version for database, session in site.sessions.items()},
+        settings=SETTINGS,
+        schemas=site.schemas,
+        members=members,
+        highest=highest,
+    )

@@ -1,0 +1,1 @@
+"""What an archive is: manifest, layout, tar, COPY text, encryption."""

@@ -1,0 +1,72 @@
+"""Unique keys that other live rows have taken since a tenant was archived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from archiver.catalog.model import TableName
+from archiver.load.row_labels import id_text, shortened
+from archiver.load.staged import Staged
+from archiver.postgres.schema import NAMESPACE
+from archiver.postgres.session import SQL, Composable, Identifier, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A unique index in which other live rows have the values of archived ones; never the values themselves."""
+
+    table: TableName
+    index: str
+    rows: tuple[tuple[str, str], ...]  # key of the archived row, key of the live one
+
+    def __str__(self) -> str:
+        pairs = [f"archived {archived} by live {live}" for archived, live in self.rows]
+        return f"{self.table}: the unique index {self.index} is taken: {shortened(pairs)}"
+
+
+def taken(session: Session, staged: Mapping[str, Staged]) -> list[Taken]:
+    """Every unique index that forbids to insert what is missing, of one database's staged tables."""
+    found = []
+    indexes = session.rows(_UNIQUE, (NAMESPACE, list(staged)), doing="reading the unique indexes")
+    for table, index, keys, predicate, columns in indexes:
+        one = staged[table]
+        if one.came.issuperset(columns):
+            rows = session.rows(_sharing(one, keys, predicate or "true"), doing=f"looking for taken keys in {table}")
+            if rows:
+                found.append(Taken(table=one.table, index=index, rows=tuple(rows)))
+    return found
+
+
+def _sharing(one: Staged, keys: Sequence[str], predicate: str) -> Composable:
+    """Pairs of a missing row and another live one that have the same values in an index."""
+    own = id_text(one.shape, one.shape.primary_key, "r")
+    side = SQL("SELECT {} AS own, {} FROM {} r WHERE {}")
+    values = SQL(", ").join(SQL("{} AS {}").format(SQL(key), Identifier(f"k{n}")) for n, key in enumerate(keys))
+    alike = SQL(" AND ").join(SQL("s.{0} = l.{0}").format(Identifier(f"k{n}")) for n in range(len(keys)))
+    return SQL("SELECT s.own, l.own FROM ({}) s JOIN ({}) l ON {} ORDER BY s.own, l.own").format(
+        side.format(own, values, SQL("({})").format(one.missing), SQL(predicate)),
+        side.format(own, values, one.live, SQL(predicate)),
+        alike,
+    )
+
+
+# Columns of an index: those it lists, and those its expressions and its condition speak of.
+_UNIQUE = """
+SELECT c.relname, x.relname,
+       (SELECT array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)
+          FROM generate_series(1, i.indnkeyatts) k),
+       pg_catalog.pg_get_expr(i.indpred, i.indrelid, true),
+       ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = i.indrelid AND a.attnum > 0
+                AND (a.attnum = ANY(i.indkey)
+                     OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                                 WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                                   AND d.refobjid = i.indrelid AND d.refobjsubid = a.attnum)))
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+  JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = %s AND c.relname = ANY(%s) AND i.indisunique AND i.indisvalid
+ ORDER BY c.relname, x.relname
+"""

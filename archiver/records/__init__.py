@@ -1,0 +1,1 @@
+"""The ledger in schema `archiver`: archives, markers, log, retained rows, ids and holds."""

@@ -1,0 +1,270 @@
+"""The extraction record and the log: what was archived, where it lies, and who did what. In schema `archiver`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+from archiver.catalog.model import Part
+from archiver.format import layout
+from archiver.format.manifest import Manifest, Member
+from archiver.postgres.operator import host, operator
+from archiver.postgres.own_schema import read, ready
+from archiver.postgres.session import SQL, Identifier, Session
+from archiver.postgres.tenants import Tenant
+from archiver.store.bucket import Digests
+from errors import RefusedError
+from inventory.model import Depth
+
+
+class State(Enum):
+    """A tenant's life; each is written before the act it names."""
+
+    EXTRACTING = "extracting"  # rows are being read; nothing is stored
+    STORED = "stored"  # the tarball lies in the store
+    VERIFIED = "verified"  # it was fetched, restored and compared
+    DELETING = "deleting"  # the live rows are going
+    ARCHIVED = "archived"  # they are gone
+    RESTORING = "restoring"  # they are coming back; done, the record is deleted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be done with a set of tenants."""
+
+    year: int
+    depth: Depth
+    night: date | None = None
+    pretend: bool = False  # up to the verification, from the local file; nothing is stored, deleted or recorded
+    until: datetime | None = None  # when it must be over: in time before that nothing new is begun; none: no such time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What master knows of one tenant's archive of one year."""
+
+    id: int
+    tenant_id: int
+    tenant_name: str
+    customer_id: int | None
+    customer_name: str | None
+    year: int
+    night: date | None  # of the run over all tenants that archived it; none: archived by itself
+    shard: str
+    depth: Depth
+    state: State
+    location: str  # s3://bucket/key
+    fingerprint: str  # of the schema it came from
+    size: int | None  # bytes of the tarball
+    md5: str | None
+    sha256: str | None
+    recipients: tuple[str, ...]  # age public keys that the tarball is encrypted to; none: it is not encrypted
+    members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
+    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which a run over many read the rows; else empty
+    kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
+    partial: tuple[Part, ...]  # parts that are live again; the rest is only in the archive
+    seconds_to_extract: float | None
+    seconds_to_restore: float | None  # into the scratch database
+    seconds_to_delete: float | None  # with its proof; none where a run that was cut off began it
+    operator: str
+    host: str
+    started_at: datetime
+    verified_at: datetime | None
+    archived_at: datetime | None
+    proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
+
+    @property
+    def tarball(self) -> str:
+        """The tarball's name: `2013_school_13.tar.gz`."""
+        return layout.file_name(self.location)
+
+    @property
+    def rows(self) -> int:
+        """Rows in the archive."""
+        return sum(member.rows for member in self.members.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: enums by their values, times in ISO format."""
+        partial = [part.to_json() for part in self.partial]
+        plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value, "partial": partial}
+        return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
+
+
+def start(session: Session, tenant: Tenant, order: Order, location: str, recipients: Sequence[str]) -> Record:
+    """Writes that an extraction begins, in place of one that came to nothing: the caller has seen that nothing went."""
+    with session.transaction(doing="writing the record"):
+        session.execute(
+            "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
+            (tenant.id, order.year, UNDONE),
+        )
+        row = session.row(
+            "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
+            " depth, state, location, recipients, operator, host)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " RETURNING id",
+            (
+                *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, order.year, order.night),
+                *(tenant.shard, order.depth.value, State.EXTRACTING.value, location, list(recipients)),
+                *(operator(), host()),
+            ),
+        )
+    return by_id(session, row[0])
+
+
+UNDONE = (State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value, State.DELETING.value)
+
+
+def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
+    """Writes that the tarball lies in the store."""
+    return _advance(
+        session,
+        record,
+        State.STORED,
+        size=digests.size,
+        md5=digests.md5,
+        sha256=digests.sha256,
+        fingerprint=manifest.fingerprint,
+        members=json.dumps({name: vars(member) for name, member in manifest.members.items()}),
+        seconds_to_extract=seconds,
+    )
+
+
+def verified(session: Session, record: Record, seconds: float) -> Record:
+    """Writes that the stored tarball was restored and compared."""
+    return _advance(session, record, State.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now")
+
+
+def proved(session: Session, record: Record) -> None:
+    """Writes that an archive was proved again; RefusedError where its record is gone meanwhile."""
+    query = "UPDATE archiver.records SET proved_at = now() WHERE id = %s"
+    if not session.execute(query, (record.id,), doing="writing the date of the proof"):
+        raise RefusedError(f"The record of {record.tarball} is gone: it was restored or dropped meanwhile.")
+
+
+def deleting(session: Session, record: Record) -> Record:
+    """Writes that the deletion begins."""
+    return _advance(session, record, State.DELETING)
+
+
+def restoring(session: Session, record: Record) -> Record:
+    """Writes that the way back begins."""
+    return _advance(session, record, State.RESTORING)
+
+
+def step_back(session: Session, record: Record, state: State) -> None:
+    """Writes that the act which the record's state names did not happen; nothing, where its end was written since."""
+    session.execute(
+        "UPDATE archiver.records SET state = %s WHERE id = %s AND state = %s",
+        (state.value, record.id, record.state.value),
+        doing=f"writing the record's state {state.value}",
+    )
+
+
+def archived(session: Session, record: Record, kept: Mapping[str, int], seconds: float | None) -> Record:
+    """Writes that the live rows are gone; belongs into the transaction that deletes them."""
+    return _advance(
+        session, record, State.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
+    )
+
+
+def part_restored(session: Session, record: Record, part: Part) -> Record:
+    """Writes that a part is live again and the rest archived as before; belongs into the transaction that loads it."""
+    partial = [one.to_json() for one in dict.fromkeys((*record.partial, part))]
+    return _advance(session, record, State.ARCHIVED, partial=json.dumps(partial))
+
+
+def rewrapped(session: Session, record: Record) -> Record:
+    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    return _advance(
+        session,
+        record,
+        record.state,
+        location=record.location,
+        size=record.size,
+        md5=record.md5,
+        sha256=record.sha256,
+        recipients=list(record.recipients),
+    )
+
+
+def remove(session: Session, record: Record) -> None:
+    """Deletes the record; belongs into the transaction that loads the rows, or into the one that logs the drop."""
+    session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
+
+
+def by_id(session: Session, record_id: int) -> Record:
+    """The record of that id, which is there."""
+    return _read(session, "id = %s", (record_id,))[0]
+
+
+def of_tenant(session: Session, tenant_id: int, year: int | None = None) -> tuple[Record, ...]:
+    """A tenant's records, of one year or of all, the latest year first."""
+    return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
+
+
+def of_tenants(session: Session, tenant_ids: Sequence[int]) -> tuple[Record, ...]:
+    """All records of these tenants, the latest year first."""
+    return _read(session, "tenant_id = ANY(%s)", (list(tenant_ids),))
+
+
+def of_year(session: Session, year: int) -> tuple[Record, ...]:
+    """Every record of a year."""
+    return _read(session, "year = %s", (year,))
+
+
+def of_ids(session: Session, ids: Sequence[int]) -> tuple[Record, ...]:
+    """The records of these ids, as far as they are there."""
+    return _read(session, "id = ANY(%s)", (list(ids),))
+
+
+def read_if_any(
+    session: Session,
+    year: int | None = None,
+    customer_id: int | None = None,
+    tenant_id: int | None = None,
+    *,
+    shard: str | None = None,
+    night: date | None = None,
+    state: State | None = None,
+    name: str = "",
+) -> tuple[Record, ...]:
+    """The records that match what is given; none where nothing was ever archived and the table is not there.
+
+    `name` is a part of the tenant's name, in any case.
+    """
+    if not ready(session):
+        return ()
+    wanted = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id, "shard": shard, "night": night}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    if state:
+        given["state"] = state.value
+    condition = " AND ".join([*(f"{column} = %s" for column in given), "strpos(lower(tenant_name), lower(%s)) > 0"])
+    return _read(session, condition, (*given.values(), name))
+
+
+def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:
+    wanted = {"state": state.value, **columns}
+    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    session.execute(
+        SQL("UPDATE archiver.records SET {} WHERE id = %s").format(settings),
+        (*wanted.values(), record.id),
+        doing=f"writing the record's state {state.value}",
+    )
+    return by_id(session, record.id)
+
+
+def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Record, ...]:
+    rows = read(session, "records", Record, f"WHERE {condition} ORDER BY year DESC, tenant_id", args)
+    return tuple(map(_record, rows))
+
+
+def _record(row: dict[str, Any]) -> Record:
+    members = {name: Member(**member) for name, member in row["members"].items()}
+    enums = {"state": State(row["state"]), "depth": Depth(row["depth"])}
+    partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
+    recipients = tuple(row["recipients"])
+    return Record(**{**row, **enums, "members": members, "partial": partial, "recipients": recipients})

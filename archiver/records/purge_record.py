@@ -1,0 +1,140 @@
+"""The record of a purge, in master: who went, where their archive lies, whether they came back. It stays for good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from archiver.format.manifest import Manifest, Member
+from archiver.postgres.operator import host, operator
+from archiver.postgres.own_schema import ready
+from archiver.postgres.session import SQL, Identifier, Session
+from archiver.store.bucket import Digests
+from inventory.catalog import Catalog
+
+
+class State(Enum):
+    """A purge's life; the last two are written in the transaction in which the rows go or come."""
+
+    EXTRACTING = "extracting"  # rows are being read; nothing is stored
+    STORED = "stored"  # the tarball lies in the store, and a run that ended here deleted nothing
+    VERIFIED = "verified"  # it was fetched, restored and compared; still nothing is deleted
+    PURGED = "purged"  # the live rows are gone
+    RESTORED = "restored"  # they are live again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purge:
+    """What master knows of one purge."""
+
+    id: int
+    year: int
+    before: datetime
+    ids: tuple[int, ...]  # of the people who go
+    state: State
+    location: str  # s3://bucket/key
+    size: int | None  # bytes of the tarball
+    md5: str | None
+    sha256: str | None
+    recipients: tuple[str, ...]
+    members: Mapping[str, Member]
+    operator: str
+    host: str
+    started_at: datetime
+    verified_at: datetime | None
+    purged_at: datetime | None
+    restored_at: datetime | None
+    restored_by: str | None
+    proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
+
+    @property
+    def tarball(self) -> str:
+        """The tarball's name: `2013_purge_7.tar.gz`."""
+        return self.location.rsplit("/", 1)[-1]
+
+    @property
+    def rows(self) -> int:
+        """Rows in the archive."""
+        return sum(member.rows for member in self.members.values())
+
+
+def start(session: Session, year: int, before: datetime, ids: Sequence[int], recipients: Sequence[str]) -> Purge:
+    """Writes that a purge begins."""
+    row = session.row(
+        "INSERT INTO archiver.purges (year, before, ids, state, recipients, operator, host)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+        (year, before, list(ids), State.EXTRACTING.value, list(recipients), operator(), host()),
+        doing="writing the record of a purge",
+    )
+    [purge] = _read(session, "id = %s", (row[0],))
+    return purge
+
+
+def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: Digests) -> Purge:
+    """Writes where the tarball lies."""
+    members = json.dumps({name: vars(member) for name, member in manifest.members.items()})
+    return _advance(session, purge, State.STORED, location=location, members=members, **vars(digests))
+
+
+def verified(session: Session, purge: Purge) -> Purge:
+    """Writes that the stored tarball was restored and compared."""
+    return _advance(session, purge, State.VERIFIED, verified_at="now", proved_at="now")
+
+
+def purged(session: Session, purge: Purge) -> Purge:
+    """Writes that the rows are gone; belongs into the transaction that deletes them."""
+    return _advance(session, purge, State.PURGED, purged_at="now")
+
+
+def restored(session: Session, purge: Purge) -> Purge:
+    """Writes that they are live again; belongs into the transaction that loads them."""
+    return _advance(session, purge, State.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
+
+
+def proved(session: Session, purge: Purge) -> None:
+    """Writes that an archive was proved again."""
+    _advance(session, purge, purge.state, proved_at="now")
+
+
+def rewrapped(session: Session, purge: Purge) -> Purge:
+    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256")}
+    return _advance(session, purge, purge.state, **columns, recipients=list(purge.recipients))
+
+
+def every(session: Session) -> tuple[Purge, ...]:
+    """All there ever were, the oldest first; none where nothing was ever archived."""
+    return _read(session, "true", ()) if ready(session) else ()
+
+
+def holding(session: Session, catalog: Catalog, table: str, person: int) -> tuple[Purge, ...]:
+    """The purges in whose archive somebody is who is live no more; `table` says of what table the id is."""
+    if catalog.legacy is None or table != catalog.legacy.table:
+        return ()
+    return tuple(one for one in every(session) if one.state is State.PURGED and person in one.ids)
+
+
+def _advance(session: Session, purge: Purge, state: State, **columns: object) -> Purge:
+    wanted = {"state": state.value, **columns}
+    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    query = SQL("UPDATE archiver.purges SET {} WHERE id = %s").format(settings)
+    session.execute(query, (*wanted.values(), purge.id), doing=f"writing that a purge is {state.value}")
+    [purge] = _read(session, "id = %s", (purge.id,))
+    return purge
+
+
+def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Purge, ...]:
+    names = [field.name for field in fields(Purge)]
+    query = f"SELECT {', '.join(names)} FROM archiver.purges WHERE {condition} ORDER BY id"  # noqa: S608 - this file's own words
+    rows = session.rows(query, args, doing="reading the purges")
+    return tuple(_purge(dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _purge(row: dict[str, Any]) -> Purge:
+    members = {name: Member(**member) for name, member in row["members"].items()}
+    lists = {name: tuple(row[name]) for name in ("ids", "recipients")}
+    return Purge(**{**row, **lists, "state": State(row["state"]), "members": members})

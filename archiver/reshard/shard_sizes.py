@@ -1,0 +1,45 @@
+"""What lies on each shard: tenants, rows and bytes, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from archiver.catalog.model import SHARD
+from archiver.completeness.live import sizes
+from archiver.postgres.databases import Workplace
+from archiver.postgres.tenants import Exclude, all_but
+from archiver.records.placement import whereabouts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """One shard."""
+
+    name: str
+    tenants: int
+    rows: int | None  # by PostgreSQL's statistics; none: a table was never analyzed
+    bytes: int  # without indexes
+    merged_into: str | None  # where its archives come back; none: here
+
+
+def holdings(place: Workplace) -> list[Holding]:
+    """Every shard of the inventory; no table of a shard is read for it."""
+    live = Counter(tenant.shard for tenant in all_but(place.master, place.model.tenant, Exclude()))
+    aliases = whereabouts(place.master).aliases
+    return [
+        _holding(place, name, live[name], aliases[name].target if name in aliases else None) for name in place.shards
+    ]
+
+
+def _holding(place: Workplace, name: str, tenants: int, merged_into: str | None) -> Holding:
+    found = sizes(place.session(name))
+    tables = [found[table.table] for table in place.model.of(SHARD)]
+    counted = [size.rows for size in tables if size.rows is not None]
+    return Holding(
+        name=name,
+        tenants=tenants,
+        rows=sum(counted) if len(counted) == len(tables) else None,
+        bytes=sum(size.bytes for size in tables),
+        merged_into=merged_into,
+    )

@@ -1,0 +1,52 @@
+"""The end of an archive: its object is deleted, then its record; the log keeps what it was."""
+
+from __future__ import annotations
+
+from archiver.records import archive_record, log_and_markers, retained_rows
+from archiver.records.archive_record import Record
+from archiver.runs.context import Archiver
+from errors import RefusedError, UsageError
+
+
+def refuse_unless_named(record: Record, tarball: str) -> None:
+    """UsageError unless what was typed is the tarball's name."""
+    if tarball != record.tarball:
+        said = f"got {tarball!r}" if tarball else "got nothing"
+        raise UsageError(
+            f"Nothing was dropped: expected the tarball's name, {record.tarball}, {said}.",
+            hint="Where no terminal can ask for it: --tarball=…",
+        )
+
+
+def drop(archiver: Archiver, record: Record) -> None:
+    """Deletes the object, then the record and its index of ids together with a log entry.
+
+    The caller holds the tenant's lock, and has had the tarball's name typed. Cut off in between, the same call ends it.
+    """
+    master = archiver.place.master
+    _still_there(archiver, record)
+    archiver.bucket.delete(archiver.bucket.key(record.location))
+    with master.transaction(doing=f"dropping {record.tarball}"):
+        archive_record.remove(master, record)
+        retained_rows.drop(master, record)
+        retained_rows.forget(master)
+        log_and_markers.log(master, "drop", record, _details(record))
+
+
+def _still_there(archiver: Archiver, record: Record) -> None:
+    """Looks again, now under the lock."""
+    now = archive_record.of_ids(archiver.place.master, [record.id])
+    if not now or (now[0].state, now[0].location) != (record.state, record.location):
+        raise RefusedError(f"The record of {record.tarball} changed meanwhile; nothing was dropped.")
+
+
+def _details(record: Record) -> dict[str, object]:
+    return {
+        "state": record.state.value,
+        "location": record.location,
+        "rows": record.rows,
+        "size": record.size,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "kept": dict(record.kept),
+    }

@@ -1,0 +1,205 @@
+"""Past months' activity out of the live shards: extract, pack, store, verify, delete, shard by shard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.activity_rules import Rules, rules
+from archiver.catalog.model import MASTER
+from archiver.completeness import completeness
+from archiver.delete import batches
+from archiver.delete.settle_month import settle
+from archiver.delete.throttle import Throttle, lag
+from archiver.extract.due import Due
+from archiver.extract.month import NOBODY, extract, nobody
+from archiver.format import layout
+from archiver.format.bundle import Archive
+from archiver.format.spool_folder import work_folder
+from archiver.postgres import tenants
+from archiver.postgres.databases import Site
+from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Exclude, Tenant
+from archiver.records import month_record, move_record, slice_record
+from archiver.records.cutoff import Span
+from archiver.records.holds import held
+from archiver.records.month_record import Month
+from archiver.records.slice_record import Slice
+from archiver.runs import month_object
+from archiver.runs.context import Archiver, new_extraction
+from archiver.runs.month_object import Packed
+from archiver.runs.month_result import Shard
+from archiver.store.bucket import file_digests
+from errors import CutoverError, LockedError, RefusedError, UnknownError
+
+ROWS, SLICES = 200_000, 500  # of one archive, about: so much is proved and deleted before the next is begun
+Tell = Callable[[Shard], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What all functions of a run need."""
+
+    archiver: Archiver
+    rules: Rules
+    span: Span
+    throttle: Throttle
+    pretend: bool
+
+
+def archive_activity(
+    archiver: Archiver, span: Span, throttle: Throttle, tell: Tell, *, pretend: bool = False
+) -> list[Shard]:
+    """Archives what ended in the span, shard by shard; a shard that fails is reported, the others go on.
+
+    Raises UsageError, with nothing touched, where the catalog has no activity or does not know all that can point at
+    rows. `tell` hears of each shard as it ends. What is left when the run is to stop is taken by the next run.
+    """
+    run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
+    completeness.prove(archiver.place)
+    names, shards = archiver.place.shards if archiver.model.tenant.shard else (MASTER,), []
+    if throttle.max_lag is not None:
+        for name in names:
+            lag(archiver.place.session(name))  # whether it can be seen at all
+    for name in names:
+        if throttle.over:
+            break
+        shards.append(_shard(run, name))
+        tell(shards[-1])
+    return shards
+
+
+def _shard(run: _Run, name: str) -> Shard:
+    began, shard = time.monotonic(), Shard(name=name)
+    try:
+        with run.archiver.place.monthly(name):
+            site = run.archiver.place.site(name)
+            if not run.pretend:
+                settle(run.archiver.place, run.rules, site)
+            _all_of_it(run, site, shard)
+    except UnknownError:
+        raise
+    except CutoverError as error:
+        run.archiver.place.forget_schemas()  # a migration may be what went wrong
+        shard.errors.append(error)
+    shard.seconds, shard.stopped = time.monotonic() - began, run.throttle.over
+    return shard
+
+
+def _all_of_it(run: _Run, site: Site, shard: Shard) -> None:
+    """One archive after the other, until no tenant has a row that is due."""
+    act, waiting = _pretend if run.pretend else _archive, iter(_wanted(run, site, shard))
+    run.throttle.wait(site.sessions[run.rules.database])
+    while not run.throttle.over:
+        with work_folder(run.archiver.work) as work:
+            packed = list(_some(run, site, shard, waiting, work))
+            if not packed or run.throttle.over:
+                return
+            act(run, site, shard, packed, work)
+
+
+def _wanted(run: _Run, site: Site, shard: Shard) -> list[Tenant]:
+    """Who lives there and is not left alone; nobody's rows come last, when most of the others' have gone."""
+    alone, everybody = held(site.master), tenants.all_but(site.master, run.archiver.model.tenant, Exclude())
+    here = [tenant for tenant in everybody if tenant.shard == shard.name]
+    half_moved = {move.tenant_id for move in move_record.half_moved(site.master)}
+    wanted = [tenant for tenant in here if tenant.id not in alone and tenant.id not in half_moved]
+    shard.held = len(here) - len(wanted)
+    return [*wanted, nobody(site)]
+
+
+def _some(run: _Run, site: Site, shard: Shard, waiting: Iterator[Tenant], work: Path) -> Iterator[Packed]:
+    """The slices of one archive: of tenants in turn, until their rows are enough."""
+    rows = number = 0
+    for tenant in waiting:
+        folder = work / f"slice-{tenant.id}"
+        folder.mkdir()
+        try:
+            found, extracted = extract(site, run.rules, tenant, run.span, folder)
+        except CutoverError as error:
+            if tenant.id != NOBODY or (isinstance(error, DatabaseError) and error.lost):
+                raise
+            shard.errors.append(error)
+            continue
+        shard.held_back.update(found.held_back)
+        if extracted:
+            yield month_object.pack(run.archiver, extracted, folder)
+            rows, number = rows + found.total, number + 1
+        if rows >= ROWS or number >= SLICES or run.throttle.over:
+            return
+
+
+def _pretend(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work: Path) -> None:
+    """Verifies from the local files, and counts what would go."""
+    with month_object.opened([one.path for one in packed], run.archiver) as archives:
+        month_object.prove(archives, run.archiver, run.rules)
+    for one in packed:
+        shard.count(one.extract.tenant.id, one.rows, {})
+    shard.archives, shard.size = shard.archives + 1, shard.size + sum(one.digests.size for one in packed)
+
+
+def _archive(run: _Run, site: Site, shard: Shard, packed: Sequence[Packed], work: Path) -> None:
+    """The same list as a school's: store, fetch what was stored, verify, delete, record."""
+    month, places = _store(run, site, packed, work)
+    paths = month_object.fetch_all(run.archiver, month, places, work)
+    with month_object.opened(paths, run.archiver) as archives:
+        month = month_record.verified(site.master, month, month_object.prove(archives, run.archiver, run.rules))
+        month = month_record.deleting(site.master, month)
+        for place, archive, own in zip(places, archives, packed, strict=True):
+            if not run.throttle.over:
+                _delete(run, site, shard, place, own.extract.due, archive)
+    month_record.archived(site.master, month)
+    shard.archives, shard.size = shard.archives + 1, shard.size + (month.size or 0)
+
+
+def _store(run: _Run, site: Site, packed: Sequence[Packed], work: Path) -> tuple[Month, list[Slice]]:
+    archiver, month = run.archiver, str(run.span.month)
+    key = layout.month_key(month, site.shard, new_extraction())
+    schema = site.schemas[run.rules.database]
+    record = month_record.start(
+        site.master, run.span, site.shard, archiver.bucket.location(key), schema.fingerprint, archiver.keys.recipients
+    )
+    path = work / key.rsplit("/", 1)[-1]
+    starts = month_object.join(packed, path, month_object.readme(archiver.model.tenant.noun, month, site.shard))
+    digests = file_digests(path)
+    archiver.bucket.put(key, path, digests)
+    archiver.schemas.keep([schema], work)
+    path.unlink()
+    places = [one.slice_of(record, start) for one, start in zip(packed, starts, strict=True)]
+    return slice_record.stored(site.master, record, digests, places), places
+
+
+def _delete(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:
+    """Deletes a slice's rows while nobody else is at the tenant; where somebody is, they stay for the next run."""
+    month_object.belongs_to(archive, one)
+    try:
+        with run.archiver.place.keeping(run.archiver.model.tenant.noun, one.tenant_id, site.shard):
+            if _still_there(run, site, one) and slice_record.is_pending(site.master, one):
+                _reclaim(run, site, shard, one, found, archive)
+    except LockedError as error:
+        shard.errors.append(error)
+
+
+def _still_there(run: _Run, site: Site, one: Slice) -> bool:
+    """Whether the tenant still lives on the shard, and is not left alone."""
+    live = tenants.tenant(site.master, run.archiver.model.tenant, one.tenant_id)
+    alone = one.tenant_id in held(site.master) or move_record.half_moved(site.master, [one.tenant_id])
+    return not alone and (live is None or live.shard == site.shard)
+
+
+def _reclaim(run: _Run, site: Site, shard: Shard, one: Slice, found: Due, archive: Archive) -> None:
+    progress = batches.Progress()
+    try:
+        batches.reclaim(site, run.rules, one, found, archive, run.throttle, progress)
+    except DatabaseError as error:
+        if error.lost:
+            raise
+        shard.errors.append(error)
+    except RefusedError:
+        batches.close(site, run.rules, one)
+        raise
+    batches.close(site, run.rules, one)
+    shard.count(one.tenant_id, progress.went, {name: len(keys) for name, keys in progress.stayed.items()})
+    shard.appeared.update(progress.appeared)

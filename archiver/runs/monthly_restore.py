@@ -1,0 +1,136 @@
+"""A month back into the live shards, of one tenant or of all, each as a whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.activity_rules import Rules, rules
+from archiver.delete.settle_month import settle_tenant
+from archiver.extract.month import NOBODY
+from archiver.format import encryption
+from archiver.format.spool_folder import work_folder
+from archiver.load.load import Loaded
+from archiver.postgres import tenants
+from archiver.postgres.databases import Site
+from archiver.postgres.triggers import quiet
+from archiver.records import archive_record, move_record, slice_record
+from archiver.records.placement import ends_in
+from archiver.records.slice_record import Slice
+from archiver.runs import month_object, monthly_slices
+from archiver.runs.context import Archiver
+from archiver.runs.monthly_slices import Coming
+from archiver.runs.restore_order import refuse_without_parents
+from errors import CutoverError, RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """What became of one tenant's month."""
+
+    tenant_id: int  # 0: rows of nobody
+    seconds: float
+    tables: Mapping[str, Loaded]  # pretended: what would be loaded
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Returned], None]
+
+
+def restore_month(
+    archiver: Archiver, month: str, tenant_id: int | None, tell: Tell, *, pretend: bool = False
+) -> list[Returned]:
+    """Brings a month back; a tenant that fails stays as it is and is reported, the others go on.
+
+    Raises UsageError, with nothing touched, where nothing of the month is archived, or it is encrypted and there is no
+    identity. What came back is left alone by monthly runs until it is released.
+    """
+    kind, noun = rules(archiver.model), archiver.model.tenant.noun
+    wanted = slice_record.of_month(archiver.place.master, month, tenant_id)
+    if not wanted:
+        whose = f" of {noun} {tenant_id}" if tenant_id is not None else ""
+        raise UsageError(f"No activity of {month}{whose} is archived.", hint="inv activity.list shows what is.")
+    encryption.refuse_if_closed((one.name(noun) for one in wanted), archiver.keys)
+    outcomes = []
+    for who, shard in dict.fromkeys((one.tenant_id, _lies_in(archiver, one)) for one in wanted):
+        outcomes.append(_attempt(archiver, kind, month, who, shard, pretend=pretend))
+        tell(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
+    began, noun = time.monotonic(), archiver.model.tenant.noun
+    try:
+        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
+            site = archiver.place.site(shard)
+            _refuse_if_away(kind, site, month, tenant_id)
+            if not pretend:
+                settle_tenant(archiver.place, kind, tenant_id)
+            wanted = _wanted(archiver, shard, month, tenant_id)
+            _refuse_below_archived(kind.model.tenant.noun, site, wanted)
+            tables = _restore(archiver, kind, site, wanted, work, pretend=pretend)
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
+    except CutoverError as error:
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
+
+
+def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None:
+    """RefusedError where a tenant is not live on the shard to which its month belongs, or half moved."""
+    move_record.refuse_half_moved(site.master, kind.model.tenant.noun, [tenant_id])
+    noun, live = kind.model.tenant.noun, tenants.tenant(site.master, kind.model.tenant, tenant_id)
+    if tenant_id != NOBODY and live is None:
+        raise RefusedError(
+            f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
+            hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
+        )
+    if live is not None and live.shard != site.shard:
+        raise monthly_slices.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
+
+
+def _refuse_below_archived(noun: str, site: Site, wanted: Sequence[Slice]) -> None:
+    """RefusedError where the rows above are archived, though their tenant is live: these would be rows of nobody."""
+    for one in wanted:
+        if whole := monthly_slices.archived_with(one, archive_record.of_tenant(site.master, one.tenant_id)):
+            raise RefusedError(
+                f"Restoring {one.month.month} of {noun} {one.tenant_id} refused: what its rows lie below is archived.",
+                hint=f"inv restore.{noun} {one.tenant_id} --year={whole.year} brings it back, and its months.",
+            )
+
+
+def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:
+    """A tenant's slices of the month that belong to a shard, now under the lock."""
+    of_month = (one for one in slice_record.of_tenant(archiver.place.master, tenant_id) if one.month.month == month)
+    return [one for one in of_month if _lies_in(archiver, one) == shard]
+
+
+def _lies_in(archiver: Archiver, one: Slice) -> str:
+    """The shard in which a live tenant's slice belongs today."""
+    return ends_in(one.month.shard, monthly_slices.hops_of(archiver.place, one))
+
+
+def _restore(
+    archiver: Archiver, kind: Rules, site: Site, wanted: Sequence[Slice], work: Path, *, pretend: bool
+) -> dict[str, Loaded]:
+    with monthly_slices.opened(archiver, site, wanted, work) as coming:
+        if pretend:
+            archives = [each.incoming.archive for each in coming]
+            for archive in archives:  # between two of them tables may have changed
+                month_object.prove([archive], archiver, kind)
+            return monthly_slices.would_come(archives)
+        return _load(kind, site, coming)
+
+
+def _load(kind: Rules, site: Site, coming: Sequence[Coming]) -> dict[str, Loaded]:
+    """Loads the shard, with markers by which a rerun skips it, then ends the record in master."""
+    session, what = site.sessions[kind.database], f"restoring activity on {site.shard}"
+    tables: dict[str, Loaded] = {}
+    with session.transaction(doing=what), quiet(session, kind.model, kind.database):
+        for each in coming:
+            refuse_without_parents(kind, each)
+            tables = monthly_slices.added(tables, monthly_slices.load([each]))
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    with site.master.transaction(doing=what):
+        monthly_slices.end(site.master, [each.one for each in coming], coming[0].one.tenant_id if coming else NOBODY)
+    return tables

@@ -1,0 +1,50 @@
+"""Who may go: people of old whom nobody saw for long, and of them those whom a live row still names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from archiver.postgres.databases import Workplace
+from archiver.postgres.schema import identifier
+from archiver.postgres.session import SQL, Composable, Identifier, Literal
+from archiver.runs.purge_references import needed_by
+from archiver.runs.purge_tables import legacy_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody of old, and what of the product still names them."""
+
+    id: int
+    title: str
+    role: str
+    seen: datetime
+    needed_by: tuple[str, ...] = ()  # a table's column, with its rows; empty: nobody would miss them
+
+
+def people(place: Workplace, before: datetime) -> list[Person]:
+    """Everybody of the legacy roles who was last seen before a moment, and by what they are needed still."""
+    legacy = legacy_of(place.model.catalog)
+    query = SQL(
+        "SELECT {key}, coalesce({title}::text, ''), {role}::text, {seen} FROM {table}"
+        " WHERE {role}::text = ANY({roles}) AND {seen} < {before} ORDER BY {key}"
+    ).format(
+        key=Identifier(legacy.key),
+        title=Identifier(legacy.title),
+        role=Identifier(legacy.role),
+        seen=SQL("coalesce({})").format(SQL(", ").join(map(_moment, legacy.seen))),
+        table=identifier(legacy.table),
+        roles=Literal(list(legacy.roles)),
+        before=Literal(before),
+    )
+    rows = place.master.rows(query, doing=f"looking for {legacy.table} of old")
+    needed = needed_by(place, [row[0] for row in rows])
+    return [
+        Person(id=row[0], title=row[1], role=row[2], seen=row[3], needed_by=tuple(needed.get(row[0], ())))
+        for row in rows
+    ]
+
+
+def _moment(column: str) -> Composable:
+    return SQL("{}::timestamptz").format(Identifier(column))

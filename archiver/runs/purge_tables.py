@@ -1,0 +1,57 @@
+"""The tables of people of old, as a catalog of its own in which all who go at once are one tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, resolve
+from archiver.postgres.databases import Site, Workplace
+from archiver.postgres.schema import read_schema
+from errors import UsageError
+from inventory.catalog import Catalog, DepthRule, Legacy, Tenant
+from inventory.model import Depth
+
+NOUN = "purge"
+
+
+def legacy_of(catalog: Catalog) -> Legacy:
+    """What the catalog says of such people; UsageError where it says nothing."""
+    if catalog.legacy is None:
+        raise UsageError("The catalog of tables says of nobody that they are of old.", hint="Add `legacy` to it.")
+    return catalog.legacy
+
+
+def model_of(model: Model) -> Model:
+    """The tables of such people as a catalog of its own: theirs, and those that are found by nothing but it."""
+    catalog, legacy = model.catalog, legacy_of(model.catalog)
+    root = TableName(MASTER, legacy.table)
+    below = [table for table in model.of(MASTER) if _is_below(model.found_by(table), root, legacy)]
+    written = {table.table: model.written(table) for table in (root, *below)}
+    tables = {name: replace(table, needed_by=()) for name, table in written.items() if table}
+    tables[legacy.table] = replace(tables[legacy.table], found_by=())
+    return resolve(
+        Catalog(
+            tenant=Tenant(noun=NOUN, table=legacy.table, key=legacy.key, title=legacy.title),
+            databases={MASTER: tables},
+            depths={Depth.ALL.value: DepthRule(start=legacy.table)},
+            excluded={SHARD: catalog.excluded.get(SHARD, {})},
+            strays={SHARD: catalog.strays.get(SHARD, ())},
+        )
+    )
+
+
+def _is_below(links: Sequence[Link], root: TableName, legacy: Legacy) -> bool:
+    return [(link.parent, link.parent_columns, link.where) for link in links] == [(root, (legacy.key,), None)]
+
+
+def site_of(place: Workplace, model: Model) -> Site:
+    """Where these people live: master alone."""
+    schema = read_schema(place.master, [table.table for table in model.tables])
+    return Site(
+        sessions={MASTER: place.master},
+        schemas={MASTER: schema},
+        shard=MASTER,
+        other_shards=(),
+        migrations=place.migrations,
+    )

@@ -1,0 +1,118 @@
+"""Archives encrypted to today's recipients: a new object each, proved equal before the record moves to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.format import encryption, layout
+from archiver.format.encryption import Keys
+from archiver.format.spool_folder import work_folder
+from archiver.records import archive_record, log_and_markers
+from archiver.records import purge_record as purging
+from archiver.records.archive_record import Record, State
+from archiver.records.month_record import Month
+from archiver.records.purge_record import Purge
+from archiver.records.resolve import Archived
+from archiver.runs.context import Archiver, new_extraction, new_location
+from archiver.runs.reencrypt_month import rewrap_month
+from archiver.runs.tarballs import anew, as_encrypted
+from errors import CutoverError, RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewrapped:
+    """What became of one archive."""
+
+    record: Archived  # as it is now
+    seconds: float
+    left: str = ""  # where the earlier object stays; empty where nothing moved
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Rewrapped], None]
+
+
+def rewrap(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Rewrapped]:
+    """Encrypts archives to today's recipients; one that fails stays as it is and is reported, the others go on.
+
+    Raises UsageError where the inventory has no recipients, or an archive is encrypted and no identity was given.
+    The caller holds the locks. `tell` hears of each archive as it ends.
+    """
+    if not archiver.keys.recipients:
+        raise UsageError(
+            "The inventory has no recipients to encrypt to.", hint="Add them:  store: {recipients: [age1…]}"
+        )
+    due = [record for record in wanted if not _done(archiver.keys, record)]
+    encryption.refuse_if_closed(map(as_encrypted, due), archiver.keys)
+    outcomes = []
+    for record in wanted:
+        outcomes.append(_attempt(archiver, record))
+        tell(outcomes[-1])
+    return outcomes
+
+
+def _done(keys: Keys, record: Archived) -> bool:
+    return set(record.recipients) == set(keys.recipients)
+
+
+def _attempt(archiver: Archiver, record: Archived) -> Rewrapped:
+    began = time.monotonic()
+    try:
+        if isinstance(record, Record):
+            record = _still_archived(archiver, record)
+        if _done(archiver.keys, record):
+            return Rewrapped(record=record, seconds=time.monotonic() - began)
+        with work_folder(archiver.work) as work:
+            moved = _moved(archiver, record, work)
+        return Rewrapped(record=moved, seconds=time.monotonic() - began, left=record.location)
+    except CutoverError as error:
+        return Rewrapped(record=record, seconds=time.monotonic() - began, error=error)
+
+
+def _moved(archiver: Archiver, record: Archived, work: Path) -> Archived:
+    match record:
+        case Month():
+            return rewrap_month(archiver, record, work)
+        case Purge():
+            return _purge(archiver, record, work)
+        case Record():
+            return _school(archiver, record, work)
+
+
+def _still_archived(archiver: Archiver, record: Record) -> Record:
+    """Reads the record again, now under the lock."""
+    who = f"{archiver.model.tenant.noun.capitalize()} {record.tenant_id}"
+    for now in archive_record.of_tenant(archiver.place.master, record.tenant_id, record.year):
+        if now.state is State.ARCHIVED:
+            return now
+        raise RefusedError(
+            f"{who} is {now.state.value} for {now.year}, by a run that was cut off.",
+            hint="End that first: run the command that was cut off again.",
+        )
+    raise RefusedError(f"{who} is not archived for {record.year} any more.")
+
+
+def _school(archiver: Archiver, record: Record, work: Path) -> Record:
+    name = layout.tarball(archiver.model.tenant.noun, record.year, record.tenant_id)
+    location = new_location(archiver, record.year, record.tenant_id)
+    return _move(archiver, record, anew(archiver, record, location, work / name))
+
+
+def _purge(archiver: Archiver, purge: Purge, work: Path) -> Purge:
+    """Moves its record, which tells of it for good."""
+    key = layout.purge_key(purge.year, purge.id, new_extraction(), encrypted=True)
+    stored = anew(archiver, purge, archiver.bucket.location(key), work / "purge.tar.gz")
+    return purging.rewrapped(archiver.place.master, stored)
+
+
+def _move(archiver: Archiver, record: Record, stored: Record) -> Record:
+    """Moves the record to the new object, together with the log."""
+    master = archiver.place.master
+    with master.transaction(doing=f"moving the record of {archiver.model.tenant.noun} {record.tenant_id}"):
+        moved = archive_record.rewrapped(master, stored)
+        details = {"from": record.location, "to": moved.location, "recipients": moved.recipients}
+        log_and_markers.log(master, "rewrap", moved, {**details, "sha256": moved.sha256})
+    return moved

@@ -1,0 +1,117 @@
+"""Archives proved again, long after they were made: fetched, restored into the scratch database, compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.activity_rules import rules
+from archiver.format.bundle import Archive, opened
+from archiver.format.encryption import refuse_if_closed
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import Session
+from archiver.records import archive_record, id_index, log_and_markers, month_record, slice_record
+from archiver.records import purge_record as purging
+from archiver.records.archive_record import Record
+from archiver.records.month_record import Month
+from archiver.records.purge_record import Purge
+from archiver.records.resolve import Archived
+from archiver.runs import month_object
+from archiver.runs.context import Archiver, fetch
+from archiver.runs.purge_tables import model_of
+from archiver.runs.tarballs import as_encrypted
+from archiver.verify.verify import Verified, verify
+from errors import CutoverError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proved:
+    """What became of one archive."""
+
+    record: Archived
+    seconds: float
+    rows: int = 0  # in the archive
+    error: CutoverError | None = None
+
+
+Tell = Callable[[Proved], None]
+
+
+def longest_unproven(wanted: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
+    """The archives in the order in which they need a proof, the one proved longest ago first; so many, or all."""
+    by_proof = sorted(wanted, key=lambda record: record.proved_at or record.started_at)
+    return by_proof[:sample]
+
+
+def prove(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Proved]:
+    """Proves each archive anew; one that fails is reported, the others go on. `tell` hears of each as it ends.
+
+    Raises UsageError where one is encrypted and no identity was given.
+    """
+    refuse_if_closed(map(as_encrypted, wanted), archiver.keys)
+    outcomes = []
+    for record in wanted:
+        outcomes.append(_attempt(archiver, record))
+        tell(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, record: Archived) -> Proved:
+    began = time.monotonic()
+    try:
+        with work_folder(archiver.work) as work:
+            rows = _prove(archiver, record, work)
+        return Proved(record=record, rows=rows, seconds=time.monotonic() - began)
+    except CutoverError as error:
+        return Proved(record=record, seconds=time.monotonic() - began, error=error)
+
+
+def _prove(archiver: Archiver, record: Archived, work: Path) -> int:
+    """Fetches, holds the digests against the record, restores, compares; then writes the date. How many rows it has."""
+    match record:
+        case Month():
+            return _prove_month(archiver, record, work)
+        case Purge():
+            return _prove_purge(archiver, record, work)
+        case Record():
+            return _prove_tenant(archiver, record, work)
+
+
+def _prove_tenant(archiver: Archiver, record: Record, work: Path) -> int:
+    with opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
+        proof = verify(archive, record.tenant_id, record.year, archiver.ground, archiver.model)
+        with archiver.place.master.transaction(doing="writing the proof"):
+            archive_record.proved(archiver.place.master, record)
+            _index(archiver.place.master, record, archive)
+            log_and_markers.log(archiver.place.master, "verify", record, _details(record, proof))
+        return proof.manifest.rows
+
+
+def _prove_month(archiver: Archiver, month: Month, work: Path) -> int:
+    """Every slice that is still in it."""
+    of_month = slice_record.of_archive(archiver.place.master, month)
+    with month_object.opened(month_object.fetch_all(archiver, month, of_month, work), archiver) as archives:
+        for one, archive in zip(of_month, archives, strict=True):
+            month_object.belongs_to(archive, one)
+        month_object.prove(archives, archiver, rules(archiver.model))
+        month_record.proved(archiver.place.master, month)
+        return sum(archive.manifest.rows for archive in archives)
+
+
+def _prove_purge(archiver: Archiver, purge: Purge, work: Path) -> int:
+    with opened(fetch(archiver.bucket, purge, work), archiver.keys) as archive:
+        proof = verify(archive, purge.id, purge.year, archiver.ground, model_of(archiver.model))
+        purging.proved(archiver.place.master, purge)
+        return proof.manifest.rows
+
+
+def _index(master: Session, record: Record, archive: Archive) -> None:
+    """Writes the ids of an archive that an older version of this tool made."""
+    if record.id in {one.id for one in id_index.missing(master)}:
+        id_index.write(master, record, id_index.ids_in(archive))
+
+
+def _details(record: Record, proof: Verified) -> dict[str, object]:
+    return {"rows": proof.manifest.rows, "size": record.size, "sha256": record.sha256}

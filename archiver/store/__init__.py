@@ -1,0 +1,1 @@
+"""The door to boto3: objects, multipart uploads, and the schemas beside the archives."""

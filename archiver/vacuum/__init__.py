@@ -1,0 +1,1 @@
+"""Space given back: bloat measured, tables rewritten, stray tables and feeds dropped."""

@@ -1,0 +1,1 @@
+"""What every task shares: how it is declared, where it runs, and how results are shown."""

@@ -1,0 +1,1 @@
+"""What the archiver's results say to a person."""

@@ -1,0 +1,176 @@
+"""What the archiver's outcomes look like in a terminal; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from archiver.catalog.model import listed
+from archiver.checks.audit import Audit
+from archiver.checks.stored_schemas import Checked
+from archiver.completeness.completeness import Scan
+from archiver.load.fit import SHOWN
+from archiver.load.load import Loaded
+from archiver.mapping.schema_mapping import WHOLE
+from archiver.records.archive_record import Record
+from archiver.records.month_record import Month
+from archiver.records.purge_record import Purge
+from archiver.records.resolve import Archived
+from archiver.runs.context import Outcome
+from archiver.runs.progress import Done
+from archiver.runs.reencrypt import Rewrapped
+from archiver.runs.restore import Restored
+from runbooks.cli.formatting import many, size
+from runbooks.engine.live.console import span
+
+
+def outcome_line(noun: str, outcome: Outcome, *, pretend: bool) -> str:
+    """One tenant's archiving, in a line."""
+    if outcome.error:
+        return failure(f"{noun} {outcome.tenant_id}", outcome.error)
+    done = "verified, nothing kept or deleted" if pretend else "archived"
+    line = f"{noun} {outcome.tenant_id}: {done}, {outcome.rows:,} rows, {size(outcome.size)}, {outcome.seconds:.1f} s"
+    if outcome.reclaimed is None:
+        return line
+    kept, appeared = outcome.reclaimed.kept, outcome.reclaimed.appeared
+    line += f"; left live: {counts(kept)}" if kept else ""
+    return line + (f"; CAME LATER and is in no archive, left live: {counts(appeared)}" if appeared else "")
+
+
+def archive_summary(noun: str, outcomes: Sequence[Outcome], *, pretend: bool) -> str:
+    """What a run over several tenants came to."""
+    done = [outcome for outcome in outcomes if outcome.error is None]
+    if not outcomes:
+        return f"Nothing to do: no {noun} is left to archive."
+    verb = "verified, nothing kept or deleted" if pretend else "archived"
+    text = f"{len(done)} of {many(len(outcomes), noun)} {verb}: "
+    text += f"{sum(outcome.rows for outcome in done):,} rows, {size(sum(outcome.size for outcome in done))}"
+    return text + _failed(len(outcomes) - len(done))
+
+
+def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
+    """One tenant's way back, in a line."""
+    record = restored.record
+    if restored.error:
+        return failure(f"{noun} {record.tenant_id}", restored.error)
+    tables = restored.tables
+    words = "verified, would be restored" if pretend else "restored"
+    inserted, there = _sum(tables, "inserted"), _sum(tables, "there")
+    differing = {name: loaded.differing for name, loaded in tables.items() if loaded.differing}
+    part = f"{restored.only} " if restored.only else ""
+    line = f"{noun} {record.tenant_id} of {record.year}: {part}{words}, {inserted:,} rows, {restored.seconds:.1f} s"
+    line += f"; {there:,} were live already" if there else ""
+    replaced = {name: loaded.replaced for name, loaded in tables.items() if loaded.replaced}
+    line += f"; newer copies took the place of an older archive's: {counts(replaced)}" if replaced else ""
+    line += f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else ""
+    return line + (f"; LOST, today's tables have no place for it: {losses(tables)}" if losses(tables) else "")
+
+
+def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -> str:
+    """What the way back of several tenants came to."""
+    done = [restored for restored in outcomes if restored.error is None]
+    verb = "verified, would be restored" if pretend else "restored"
+    rows = sum(_sum(restored.tables, "inserted") for restored in done)
+    return f"{len(done)} of {many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
+
+
+def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
+    """One archive's encryption, in a line."""
+    record, who = rewrapped.record, whose(noun, rewrapped.record)
+    if rewrapped.error:
+        return failure(who, rewrapped.error)
+    if not rewrapped.left:
+        return f"{who}: encrypted to these recipients already"
+    line = f"{who}: encrypted anew, {size(record.size or 0)}, "
+    return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.left}"
+
+
+def whose(noun: str, record: Archived) -> str:
+    """Whose archive it is: school 13 of 2013."""
+    match record:
+        case Month():
+            return f"activity of {record.month}, {record.shard}"
+        case Purge():
+            return f"purge {record.id} of {record.year}"
+        case Record():
+            return f"{noun} {record.tenant_id} of {record.year}"
+
+
+def rewrap_summary(outcomes: Sequence[Rewrapped]) -> str:
+    """What the encryption of several archives came to."""
+    if not outcomes:
+        return "Nothing to do: nothing is archived."
+    moved = sum(1 for rewrapped in outcomes if rewrapped.left)
+    failed = sum(1 for rewrapped in outcomes if rewrapped.error)
+    text = f"{moved} of {many(len(outcomes), 'archive')} encrypted anew, {len(outcomes) - moved - failed} were already"
+    stays = "; this tool deletes no stored object: what only the old identity opens is yours to delete" if moved else ""
+    return text + stays + _failed(failed)
+
+
+def progress_line(noun: str, total: int, done: Done) -> str:
+    """How far a run over many is."""
+    rate = done.rows / max(done.elapsed.total_seconds(), 1)
+    return (
+        f"{done.tenants:,} of {many(total, noun)} verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
+        f"about {span(done.left)} left"
+    )
+
+
+def audit_text(noun: str, audit: Audit) -> str:
+    """What an audit found."""
+    text = f"{audit.archived} of {many(audit.selected, noun)} archived, {audit.excluded} left out by the inventory"
+    if audit.unarchived:
+        text += f"\nnot archived: {', '.join(map(str, audit.unarchived))}"
+    if audit.left:
+        text += f"\nlive rows left: {', '.join(f'{noun} {one}: {rows}' for one, rows in audit.left.items())}"
+    return text + ("" if audit.unarchived or audit.left else "; none of their rows is left")
+
+
+def scan_line(noun: str, scan: Scan) -> str:
+    """What a missing index costs."""
+    rows = "all its rows" if scan.size.rows is None else f"{scan.size.rows:,} rows"
+    column = f"{scan.table}.{listed(scan.columns)}"
+    return f"warning: {column} has no index: scans {rows} ({size(scan.size.bytes)}) for each {noun}"
+
+
+def failure(who: str, error: Exception) -> str:
+    """A failure, and its hint below."""
+    hint = getattr(error, "hint", "")
+    return f"{who}: FAILED. {error}" + (f"\n    hint: {hint}" if hint else "")
+
+
+def counts(rows: Mapping[str, int]) -> str:
+    """Rows by table: users 2, preferences 5."""
+    return ", ".join(f"{name.split('.')[-1]} {number:,}" for name, number in rows.items())
+
+
+def losses(tables: Mapping[str, Loaded]) -> str:
+    """What is lost on the way into today's tables: users.fax in 12 rows, taggings with all 5 rows."""
+    return ", ".join(
+        f"{name.split('.')[-1]} with all {rows:,} rows" if column == WHOLE else f"{name}.{column} in {rows:,} rows"
+        for name, loaded in tables.items()
+        for column, rows in loaded.lost.items()
+    )
+
+
+def checked_lines(found: Iterable[Checked]) -> Iterator[str]:
+    """What became of each kind of archive, with the fingerprints that a migration names."""
+    for one in found:
+        kind, archives = one.kind, many(len(one.archives), "archive")
+        way = f"{kind.fingerprint[:SHOWN]} to {one.today[:SHOWN]}, {archives} into {kind.live}"
+        verdict = "DOES NOT FIT" if one.problems else "DEPENDS ON ITS ROWS" if one.doubts else "OK"
+        yield f"{kind.database}: {way}: {verdict}"
+        yield from (f"  {line}" for line in (*one.problems, *one.doubts))
+
+
+def to_json(data: object) -> str:
+    """One line of JSON."""
+    return json.dumps(data, ensure_ascii=False)
+
+
+def _sum(tables: Mapping[str, object], what: str) -> int:
+    return sum(getattr(loaded, what) for loaded in tables.values())
+
+
+def _failed(number: int) -> str:
+    return f"; {number} FAILED" if number else ""

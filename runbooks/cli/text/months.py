@@ -1,0 +1,99 @@
+"""What past months look like in a terminal; pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from zoneinfo import ZoneInfo
+
+from archiver.records.cutoff import Span
+from archiver.records.slice_record import Counted, Slice
+from archiver.runs.month_result import Shard
+from archiver.runs.monthly_restore import Returned
+from runbooks.cli.formatting import many, size
+from runbooks.cli.text.archives import counts, failure
+
+
+def span_line(span: Span, zone: ZoneInfo) -> str:
+    """Up to when."""
+    return f"activity that ended by the end of {span.month}: before {span.before.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
+    """What became of a shard, in a line; what failed below it."""
+    verb = "would go" if pretend else "archived"
+    text = f"{shard.name}: nothing {verb}"
+    if rows := shard.gone.total():
+        text = f"{shard.name}: {many(rows, 'row')} of {many(shard.tenants, noun)} {verb}"
+        text += f" ({shard.ownerless:,} of them of none)" if shard.ownerless else ""
+        text += f", {size(shard.size)}, {shard.seconds:.1f} s"
+    text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
+    changed = _tables(shard.changed)
+    text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
+    text += f"; CAME LATER and is in no archive, left live: {counts(shard.appeared)}" if shard.appeared else ""
+    text += f"; {many(shard.held, noun)} left alone: restored and not released, or half moved" if shard.held else ""
+    text += "; stopped here, the next run goes on" if shard.stopped else ""
+    return "\n".join([text, *(failure(shard.name, error) for error in shard.errors)])
+
+
+def summary(shards: Sequence[Shard], *, pretend: bool) -> str:
+    """What a run came to."""
+    rows, archives = sum(shard.gone.total() for shard in shards), sum(shard.archives for shard in shards)
+    failed = sum(1 for shard in shards if shard.error)
+    verb = "would go" if pretend else "archived"
+    text = f"{many(rows, 'row')} {verb} in {many(archives, 'archive')}, {size(sum(shard.size for shard in shards))}"
+    return text + (f"; {failed} of {many(len(shards), 'shard')} FAILED" if failed else "")
+
+
+def returned_line(noun: str, month: str, returned: Returned, *, pretend: bool) -> str:
+    """One tenant's month, in a line."""
+    who = f"{noun} {returned.tenant_id}" if returned.tenant_id else f"rows of no {noun}"
+    if returned.error:
+        return failure(who, returned.error)
+    verb = "verified, would be restored" if pretend else "restored"
+    text = f"{who}: {month} {verb}, {many(_sum(returned, 'inserted'), 'row')}, {returned.seconds:.1f} s"
+    there, differing = _sum(returned, "there"), _sum(returned, "differing")
+    text += f"; {there:,} were live already" if there else ""
+    return text + (f"; {differing:,} live rows that differ from the archive stayed" if differing else "")
+
+
+def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
+    """What the way back of a month came to, and what follows from it."""
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    verb = "would be restored" if pretend else "restored"
+    text = f"{many(sum(_sum(outcome, 'inserted') for outcome in outcomes), 'row')} {verb}"
+    text += f"; {failed} FAILED" if failed else ""
+    alone = [outcome for outcome in outcomes if outcome.tenant_id and not outcome.error]
+    return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")
+
+
+def list_lines(found: Sequence[Counted]) -> Iterator[str]:
+    """A table of the archives; none where there is none."""
+    if not found:
+        return
+    row = "{:<7}  {:<10}  {:<10}  {:>7}  {:>11}  {:>7}  {:<16}  {}"
+    yield row.format("month", "shard", "state", "slices", "rows", "size", "archived", "where")
+    for one in found:
+        month = one.month
+        when = f"{month.archived_at:%Y-%m-%d %H:%M}" if month.archived_at else "-"
+        yield row.format(
+            *(month.month, month.shard, month.state.value, one.tenants, f"{one.rows:,}", size(month.size or 0)),
+            *(when, month.location),
+        )
+
+
+def slice_lines(slices: Sequence[Slice]) -> Iterator[str]:
+    """The months of one tenant, which come back with it."""
+    if slices:
+        yield "archived before, month by month, and restored with it:"
+    for one in slices:
+        yield f"  {one.month.month}: {one.gone:,} rows, {size(one.size)}, in {one.month.location}"
+
+
+def _tables(members: Mapping[str, int]) -> Counter[str]:
+    """Rows by table, where there are any."""
+    return +Counter({name.removesuffix(".copy").replace("/", "."): rows for name, rows in members.items()})
+
+
+def _sum(returned: Returned, what: str) -> int:
+    return sum(getattr(loaded, what) for loaded in returned.tables.values())

@@ -1,0 +1,54 @@
+"""What shards and moves between them look like in a terminal; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from archiver.records.id_offsets import Offsets
+from archiver.records.move_record import Course, Move
+from archiver.reshard.merge_split import SPLIT, Outcome
+from archiver.reshard.shard_sizes import Holding
+from runbooks.cli.formatting import many, size
+from runbooks.cli.text.archives import failure
+
+
+def moved_line(noun: str, outcome: Outcome) -> str:
+    """One tenant's move, in a line."""
+    who, move = f"{noun} {outcome.tenant_id}", outcome.move
+    if outcome.error:
+        return failure(who, outcome.error)
+    assert move is not None
+    rows = sum(move.rows.values())
+    return f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+
+
+def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str:
+    """What a merge or a split came to."""
+    if not outcomes:
+        wanted = f"came from {course.target}" if course.verb == SPLIT else "is left to be moved"
+        return f"Nothing to do: no {noun} on {course.source} {wanted}."
+    failed = sum(1 for outcome in outcomes if outcome.error)
+    rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
+    text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {course.source} to {course.target}: "
+    return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
+
+
+def holding_lines(noun: str, holdings: Iterable[Holding]) -> Iterator[str]:
+    """What lies where."""
+    row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
+    yield row.format("shard", f"{noun}s", "rows at last ANALYZE", "size", "").rstrip()
+    for one in holdings:
+        rows = "?" if one.rows is None else f"{one.rows:,}"
+        note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
+        yield row.format(one.name, f"{one.tenants:,}", rows, size(one.bytes), note).rstrip()
+
+
+def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
+    """What was left half-way."""
+    for move in half_moved:
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.course.command}"
+
+
+def _ids(offsets: Offsets) -> str:
+    changes = sorted({region.plus for region in offsets if region.plus})
+    return f"ids {' or '.join(f'{plus:+,}' for plus in changes)}" if changes else "ids as they were"

@@ -1,0 +1,157 @@
+"""The worlds a run can be in: the live one, made of ports, and the dry one, which has no transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.model.actions import (
+    Action,
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    Look,
+    MoveNames,
+    Reading,
+    RemoteCommand,
+    SnapshotList,
+    SnapshotTrial,
+    SqlQuery,
+    StoreTrial,
+    TakeSnapshots,
+    ZoneRecords,
+)
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, Shelf, Sql, Ssh, Tell
+from runbooks.engine.model.probe_output import Unreadable, complaint
+from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
+
+
+class JobLost(UnknownError):
+    """A job is no longer there and left no exit status."""
+
+
+class ActFailed(CutoverError):
+    """An act was begun and has failed, and nothing of it goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveWorld:
+    """Looks and acts through ports."""
+
+    ssh: Ssh
+    jobs: Jobs
+    sql: Sql
+    http: Http
+    dns: Dns
+    shelf: Shelf
+    amazon: Amazon
+    clock: Clock
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """Whether a check holds; a look that fails is a verdict too."""
+        try:
+            return check.judge(tuple(self.read(look) for look in check.looks), facts)
+        except (CutoverError, Unreadable) as error:
+            return unseen(f"could not tell: {error}")
+
+    def read(self, look: Look) -> Reading:
+        """What a look sees."""
+        match look:
+            case RemoteCommand():
+                return self.ssh.run(look)
+            case SqlQuery():
+                return self.sql.query(look)
+            case HttpGet():
+                return self.http.get(look)
+            case DnsLookup():
+                return self.dns.look_up(look)
+            case StoreTrial():
+                return _tried(self.shelf, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
+            case SnapshotList() | SnapshotTrial() | ZoneRecords():
+                return self.amazon.look(look)
+
+    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+        """Performs an action, and tells apart what failed and what nobody knows."""
+        try:
+            reading = self._perform(action, name, tell)
+        except UnknownError as error:
+            return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
+        except CutoverError as error:  # else not begun now; something of that name may have been before
+            return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
+        if reading.code != 0:
+            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
+        return Acted(outcome=Outcome.DONE)
+
+    def _perform(self, action: Action, name: str, tell: Tell) -> Reading:
+        match action:
+            case RemoteCommand():
+                return self.ssh.run(action)
+            case DetachedJob():
+                return self.jobs.run(action, name, tell)
+            case TakeSnapshots() | MoveNames():
+                return self.amazon.perform(action, name, tell)
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """What became of a detached job."""
+        return self.jobs.look(host, name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """Stops a detached job for good."""
+        return self.jobs.stop(host, name)
+
+    def interrupt(self) -> None:
+        """Ends waits and drops connections, so that nobody hangs on them."""
+        self.clock.interrupt()
+        self.ssh.close()
+
+
+class NoDryForm(CutoverError):
+    """An effect that a dry run can't show; so it must not run at all."""
+
+
+class DryWorld:
+    """Shows every effect and has nothing to perform one with."""
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """As expected: a dry run sees nothing."""
+        shown = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
+        return holds(str(shown)) if expected else fails("not looked at in a dry run")
+
+    def read(self, look: Look) -> Reading:
+        """Nothing."""
+        _dry(look)
+        return Reading()
+
+    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+        """Nothing."""
+        if not isinstance(action, Action):
+            raise _no_dry_form(action)
+        return Acted(outcome=Outcome.DONE)
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """No job was begun."""
+        raise _no_dry_form(name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """No job was begun."""
+        raise _no_dry_form(name)
+
+    def interrupt(self) -> None:
+        """Nothing is waited for."""
+
+
+def _tried(shelf: Shelf, name: str) -> Reading:
+    shelf.put_new(name, name)
+    return Reading(code=0 if shelf.get(name) == name else 1, text=name)
+
+
+def _dry(look: Look) -> Look:
+    if not isinstance(look, Look):
+        raise _no_dry_form(look)
+    return look
+
+
+def _no_dry_form(effect: object) -> NoDryForm:
+    return NoDryForm(f"{type(effect).__name__} has no dry form, so a dry run can't go on.")

@@ -1,0 +1,153 @@
+"""Long commands, run on their host apart from the connection: state lies in files there.
+
+A job's folder is `~/.cutover/jobs/<name>`: `command`, `pid` (with the process's start time), `log`, `exit`. The name is
+the same whenever the same attempt is meant, so that starting it again attaches to it. `pid` is made by a hard link,
+which only one starter can win: the command never runs twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
+from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.ports import Clock, JobState, Ssh, Tell
+
+FIRST_PAUSE = timedelta(milliseconds=200)
+LONGEST_PAUSE = timedelta(seconds=3)
+RUNNING = "running"
+SILENCE = timedelta(minutes=10)
+SILENT = "silent"  # no news of a job came through
+TAIL = 2000  # characters of log kept for the result
+
+
+def job_name(run: str, step: str, host: str, attempt: int) -> str:
+    """The name of one attempt of a step on a host in a run."""
+    return re.sub(r"[^\w.-]", "_", f"{run}.{step}.{host}.{attempt}", flags=re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What a job's folder says."""
+
+    state: str  # running, exited, lost, absent or silent
+    code: int = 0  # exit status
+    size: int = 0  # bytes of log fetched
+    text: str = ""  # those bytes
+
+    @property
+    def more(self) -> bool:
+        """Whether there is more of the log than was fetched."""
+        return self.size == CHUNK
+
+    @property
+    def last(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state not in (RUNNING, SILENT) and not self.more
+
+
+@dataclass(frozen=True)
+class RemoteJobs:
+    """Jobs over the ssh port."""
+
+    ssh: Ssh
+    clock: Clock
+    exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
+    silence: timedelta = SILENCE  # so long without news, and nobody knows a job's outcome
+
+    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+        """Starts the job, or attaches to the one of that name, and follows it to its end."""
+        started = self.ssh.run(RemoteCommand(host=job.host, command=start_script(name, job.command, self.exports)))
+        if started.code != 0:
+            raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
+        return self._follow(job, name, tell)
+
+    def look(self, host: str, name: str) -> JobState:
+        """What became of a job; CutoverError where its host can't tell."""
+        return self._asked(host, look_script(name))
+
+    def stop(self, host: str, name: str) -> JobState:
+        """Stops a job with all its processes, for good, and says what became of it. CutoverError as `look`."""
+        return self._asked(host, stop_script(name))
+
+    def _asked(self, host: str, script: str) -> JobState:
+        said = self.ssh.run(RemoteCommand(host=host, command=script))
+        try:
+            return read_state(said.text)
+        except ValueError:
+            why = said.error.strip() or said.text.strip() or "no reason given"
+            raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
+
+    def _follow(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+        log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
+        end = heard + job.timeout.total_seconds()
+        while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
+            news = self._news(job.host, name, log.offset, tell)
+            heard = heard if news.state == SILENT else self.clock.ticks()
+            log.add(news)
+            if news.last:
+                return _ending(job, name, news, log)
+            if not news.more:
+                pause = FIRST_PAUSE if news.size else min(pause * 1.3, LONGEST_PAUSE)
+                self.clock.wait(pause)
+        raise self._unknown(job, name, late=self.clock.ticks() >= end)
+
+    def _news(self, host: str, name: str, offset: int, tell: Tell) -> News:
+        """What is new; a lost link is no news, and is tried again."""
+        try:
+            reading = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
+            return read_news(reading.text)
+        except (CutoverError, ValueError) as error:
+            tell(f"no news from {host}, trying again: {error}")
+            return News(state=SILENT)
+
+    def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
+        why = f"it has not ended within {job.timeout}" if late else f"there was no news of it for {self.silence}"
+        hint = f"It may go on there; its log is ~/.cutover/jobs/{name}/log."
+        return UnknownError(f"Nobody knows the outcome of the job {name} on {job.host}: {why}.", hint=hint)
+
+
+def read_news(text: str) -> News:
+    """The news a script printed: a line `state code size`, then the bytes of the log. ValueError where it is none."""
+    head, _, body = text.partition("\n")
+    state, code, size = head.split()
+    return News(state=state, code=int(code), size=int(size), text=body)
+
+
+def read_state(text: str) -> JobState:
+    """What a script printed: a line `state code pid`, then a line of the log. ValueError where it is none."""
+    head, _, line = text.partition("\n")
+    state, code, pid = head.split()
+    return JobState(state=state, code=int(code), pid=int(pid), line=line.strip())
+
+
+class _Log:
+    """What was fetched of a log: told line by line, its end kept."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._rest = ""  # of a line that is not whole yet
+        self.offset = 0  # bytes
+        self.tail = ""
+
+    def add(self, news: News) -> None:
+        """Takes the next piece."""
+        self.offset += news.size
+        self.tail = (self.tail + news.text)[-TAIL:]
+        *lines, self._rest = (self._rest + news.text).split("\n")
+        if news.last and self._rest:
+            lines.append(self._rest)
+        for line in lines:
+            if line.strip():
+                self._tell(line)
+
+
+def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> Reading:
+    if news.state != "exited":
+        raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
+    return Reading(code=news.code, text=log.tail)

@@ -1,0 +1,1 @@
+"""Values and protocols of the engine: step, plan, journal, history, debts, ports."""

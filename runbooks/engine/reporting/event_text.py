@@ -1,0 +1,49 @@
+"""What an event of the journal says, in one sentence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.plan import Plan
+
+
+def sentence(plan: Plan, event: Event) -> str:
+    """An event, such as `step 4, Disable auto-backup, db-shard-2: done, auto-backup is disabled`."""
+    said = _SAY[event.kind](event)
+    where = place(plan, event)
+    return f"{where}: {said}" if where else said
+
+
+def place(plan: Plan, event: Event) -> str:
+    """Step and host of an event; empty where it is the whole night's."""
+    if not event.step:
+        return ""
+    titles = {step.key: f"step {step.number}, {step.title}" for step in plan.steps}
+    step = titles.get(event.step, event.step)  # a plan that changed may not have it any more
+    return f"{step}, {event.host}" if event.host else step
+
+
+def _answer(event: Event) -> str:
+    if "confirmed" in event.data:
+        return "typed the date" if event.data["confirmed"] else "did not type the date"
+    if "approved" in event.data:
+        return f"approved by {event.data['approved']}"
+    return f"answered {event.data.get('answer')}"
+
+
+def _resume(event: Event) -> str:
+    return "the night goes on, with a plan that changed" if "plan" in event.data else "the night goes on"
+
+
+_SAY: Mapping[Kind, Callable[[Event], str]] = {
+    Kind.BEGAN: lambda event: "the night begins",
+    Kind.RESUMED: _resume,
+    Kind.INTENT: lambda event: f"begun, {event.data['what']}",
+    Kind.READING: lambda event: "looked at, before anything is done",
+    Kind.ANSWER: _answer,
+    Kind.RESULT: lambda event: f"{event.data['outcome']}, {event.data['proof']}",
+    Kind.STOPPED: lambda event: f"the night stops. {event.data['reason']}",
+    Kind.ABANDONED: lambda event: "the night is given up",
+    Kind.ENDED: lambda event: "the night ends",
+}

@@ -1,0 +1,64 @@
+"""What a night has come to, as rows for a table: the closing summary and the status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from runbooks.engine.model.history import History, Past
+from runbooks.engine.model.outcome import SETTLED, Outcome
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.step import Step
+
+# The worst outcome of a step's hosts stands for the step.
+_WORST_FIRST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDING, Outcome.SKIPPED, Outcome.DONE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """One step of a night so far."""
+
+    step: Step
+    outcome: Outcome
+    spent: timedelta | None  # from its first beginning to its last end
+    proofs: tuple[str, ...]  # `host: proof`, or one for all hosts where they agree
+
+
+def reported(plan: Plan, history: History, *, at_work: bool = False) -> list[StepReport]:
+    """Every step; an intent without a result is unknown unless somebody is at work."""
+    return [
+        _step(step, [history.past(step.key, task.host) for task in step.tasks], at_work=at_work) for step in plan.steps
+    ]
+
+
+def standing(past: Past, *, at_work: bool) -> Outcome:
+    """What a step on a host has come to; an intent without a result is unknown unless somebody is at work."""
+    left_open = past.outcome is Outcome.RUNNING and not at_work
+    return Outcome.UNKNOWN if left_open else past.outcome
+
+
+def done_so_far(reports: Sequence[StepReport]) -> int:
+    """How many steps are settled."""
+    return sum(1 for report in reports if report.outcome in SETTLED)
+
+
+def _step(step: Step, pasts: Sequence[Past], *, at_work: bool) -> StepReport:
+    outcomes = {standing(past, at_work=at_work) for past in pasts}
+    worst = next(outcome for outcome in _WORST_FIRST if outcome in outcomes)
+    hosts = [task.host for task in step.tasks]
+    proofs = _proofs([(host, past.proof) for host, past in zip(hosts, pasts, strict=True) if past.proof])
+    return StepReport(step=step, outcome=worst, spent=_spent(pasts), proofs=proofs)
+
+
+def _proofs(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    proofs = {proof for _, proof in said}
+    if len(said) > 1 and len(proofs) == 1:
+        return (f"{len(said)} hosts: {said[0][1]}",)
+    return tuple(f"{host}: {proof}" if len(said) > 1 else proof for host, proof in said)
+
+
+def _spent(pasts: Sequence[Past]) -> timedelta | None:
+    began = [past.began for past in pasts if past.began]
+    ended = [past.ended for past in pasts if past.ended]
+    return max(ended) - min(began) if began and ended else None

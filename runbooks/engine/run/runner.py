@@ -1,0 +1,209 @@
+"""Runs a plan: step by step, every result in the journal, and stops rather than guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from errors import CutoverError, ExitCode, UnknownError
+from runbooks.engine.live.clock import await_proof
+from runbooks.engine.model.debts import DebtLeft, summed
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import SETTLED, Outcome
+from runbooks.engine.model.ports import Board, Choice
+from runbooks.engine.model.step import Check, HostTask, Step, Truth, Verdict
+from runbooks.engine.run.context import Stage
+from runbooks.engine.run.fanout import fan_out
+from runbooks.engine.run.host_step import Attempt
+from runbooks.engine.run.point_of_no_return import pass_point
+
+T = TypeVar("T")
+BLINK = timedelta(seconds=20)  # how long an invariant may be out of sight
+STALE = 15.0  # seconds after which a look is worth repeating before a person is asked
+
+
+class StepFailed(CutoverError):
+    """A step's proof does not hold, and nobody decided what to do about it."""
+
+
+class InvariantBroken(CutoverError):
+    """What must hold at all times does not."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Carries out the steps of a stage's plan."""
+
+    stage: Stage
+
+    def run(self) -> None:
+        """All that is not done, in order. Raises where the night must stop, and DebtLeft where something is owed."""
+        with self.told():
+            for step in self.stage.plan.steps:  # what nobody knows is settled before anything else begins
+                self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
+            for step in self.stage.plan.steps:
+                self.perform(step, self._left(step, *_OPEN))
+            self.refuse_debts()
+            self.stage.journal.append(Kind.ENDED)
+
+    def run_alone(self, step: Step) -> None:
+        """One step, whatever the journal says of it: the world decides whether there is anything to do."""
+        with self.told():
+            self.perform(step, step.tasks)
+
+    def _left(self, step: Step, *outcomes: Outcome) -> list[HostTask]:
+        history = self.stage.history()
+        return [task for task in step.tasks if history.past(step.key, task.host).outcome in outcomes]
+
+    def settle(self) -> None:
+        """Looks at what nobody knows, and acts on nothing. UnknownError where it can't be seen either."""
+        for step in self.stage.plan.steps:
+            attempts = [self._attempt(step, task) for task in self._left(step, Outcome.RUNNING, Outcome.UNKNOWN)]
+            self._together(step, attempts, Attempt.settle)
+            if any(attempt.past.doubtful for attempt in attempts):
+                raise self._stopped(step)
+
+    def perform(self, step: Step, tasks: Sequence[HostTask]) -> None:
+        """A step on some of its hosts, whatever the journal says of it: the world decides."""
+        if not tasks:
+            return
+        self.stage.screen.begin(step, len(self.stage.plan.steps), self.stage.elapsed())
+        self._watch(step, "before")
+        attempts = self._not_yet_so(step, [self._attempt(step, task) for task in tasks])
+        looked = self.stage.clock.ticks()
+        if attempts and step.point_of_no_return:
+            pass_point(self.stage, step)
+        self._together(step, [attempt for attempt in attempts if _may_act(attempt)], Attempt.by_command)
+        for attempt in attempts:
+            if attempt.task.action is None and not self._came_about(attempt, looked):
+                self._by_person(attempt)
+            self._rescue(attempt)
+        self._watch(step, "after")
+        self.stage.screen.owed(self.stage.debts())
+        self.stage.screen.clock(self.stage.outlook())
+
+    def _attempt(self, step: Step, task: HostTask) -> Attempt:
+        return Attempt(stage=self.stage, step=step, task=task)
+
+    def _not_yet_so(self, step: Step, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Looks first: what is as wanted already is not done twice."""
+        there = self._together(step, attempts, Attempt.already)
+        return [attempt for attempt, so in zip(attempts, there, strict=True) if not so]
+
+    def _together(self, step: Step, attempts: Sequence[Attempt], do: Callable[[Attempt, Board], T]) -> list[T]:
+        """Whatever touches the world does so in a thread, which Ctrl-C can leave behind."""
+        if not attempts:
+            return []
+        with self.stage.screen.board(step, [attempt.task for attempt in attempts]) as board:
+            work = [lambda attempt=attempt: do(attempt, board) for attempt in attempts]
+            limit = min(step.limit, self.stage.hands)
+            return fan_out(work, limit=limit, on_interrupt=self.stage.world.interrupt)
+
+    def _came_about(self, attempt: Attempt, looked: float) -> bool:
+        """Whether it is so by now: a person may do several hosts in one go, and is asked host by host."""
+        stale = self.stage.clock.ticks() - looked > STALE
+        return stale and self._together(attempt.step, [attempt], Attempt.already) == [True]
+
+    def _by_person(self, attempt: Attempt) -> None:
+        if attempt.task.looks_first and self._together(attempt.step, [attempt], Attempt.ready) == [False]:
+            return
+        if attempt.ask() is Choice.SKIP:
+            self._skip(attempt)
+        else:
+            self._together(attempt.step, [attempt], Attempt.by_hand)
+
+    def _skip(self, attempt: Attempt) -> None:
+        reason = self.stage.person.reason(attempt.step, attempt.task)
+        self._together(attempt.step, [attempt], lambda skipped, board: skipped.skip(board, reason))
+        self.stage.screen.still_off(self.stage.debts())
+
+    def _rescue(self, attempt: Attempt) -> None:
+        while attempt.past.outcome not in SETTLED:
+            choice = attempt.choose()
+            if choice is None:
+                raise self._stopped(attempt.step)
+            if choice is Choice.BY_HAND:
+                self._by_person(attempt)
+            elif choice is Choice.SKIP:
+                self._skip(attempt)
+            else:
+                again = Attempt.by_command if attempt.task.action else Attempt.by_hand
+                self._together(attempt.step, [attempt], again)
+
+    def _stopped(self, step: Step) -> CutoverError:
+        """One error that names every host that is not done."""
+        wrong = {task.host: self.stage.past(step, task) for task in step.tasks}
+        lines = [
+            f"  - {host}: {past.outcome.value}: {past.proof}" for host, past in wrong.items() if _is_wrong(past.outcome)
+        ]
+        failed = any(past.outcome is Outcome.FAILED for past in wrong.values())
+        kind, word = (StepFailed, "failed") if failed else (UnknownError, "has an unknown outcome")
+        head = f"Step {step.number} of {len(self.stage.plan.steps)}, {step.title}, {word}; the night stops here:"
+        return kind("\n".join([head, *lines]), hint=f"Put it right, then {self.stage.plan.go_on}")
+
+    def _watch(self, step: Step, when: str) -> None:
+        for check in self.stage.plan.invariants:
+            verdict = self._invariant(check)
+            where = f"{when} step {step.number}, {step.title}"
+            if verdict.truth is Truth.FAILS:
+                message = f"{check.title}: this does not hold {where}; the night stops here. {verdict.proof}"
+                raise InvariantBroken(message, hint=f"Put it right, then {self.stage.plan.go_on}")
+            if verdict.truth is Truth.UNSEEN:
+                raise UnknownError(
+                    f"{check.title}: {where} nobody can tell. {verdict.proof}", hint=self.stage.plan.go_on
+                )
+
+    def _invariant(self, check: Check) -> Verdict:
+        verdict = self._seen(check, timedelta())
+        if verdict.truth is Truth.UNSEEN:
+            self.stage.screen.warn(f"{check.title}: {verdict.proof} Looking again for {BLINK.total_seconds():.0f} s.")
+            verdict = self._seen(check, BLINK)
+        return verdict
+
+    def _seen(self, check: Check, patience: timedelta) -> Verdict:
+        def look() -> Verdict:
+            return self.stage.world.look(check, self.stage.facts(), expected=True)
+
+        def seen(verdict: Verdict) -> bool:
+            return verdict.truth is not Truth.UNSEEN
+
+        def wait() -> Verdict:
+            return await_proof(look, self.stage.clock, patience, lambda line: None, enough=seen)
+
+        return fan_out([wait], limit=1, on_interrupt=self.stage.world.interrupt)[0]
+
+    def refuse_debts(self) -> None:
+        """DebtLeft where something is owed still."""
+        debts = self.stage.debts()
+        if debts:
+            message = f"Every step is through, and this is not proven to be on again: {summed(debts)}."
+            hint = f"{self.stage.plan.pay} switches it on."
+            raise DebtLeft(message, hint=hint)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Leaves the reason in the journal where the run stops."""
+        try:
+            yield
+        except CutoverError as error:
+            self.stage.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
+            raise
+        except KeyboardInterrupt:
+            self.stage.journal.append(Kind.STOPPED, reason="interrupted", code=int(ExitCode.INTERRUPTED))
+            raise
+
+
+_OPEN = tuple(outcome for outcome in Outcome if outcome not in SETTLED)
+
+
+def _is_wrong(outcome: Outcome) -> bool:
+    return outcome in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.RUNNING)
+
+
+def _may_act(attempt: Attempt) -> bool:
+    """What can be attached to, and may still run, is; nothing else that may have taken effect runs again unasked."""
+    past, action = attempt.past, attempt.task.action
+    return action is not None and (not past.doubtful or (action.attaches and not past.over))

@@ -1,0 +1,95 @@
+"""Amazon as a night asks it: an act is begun once, followed to its end, and never left without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from errors import CutoverError, UnknownError
+from inventory.platforms import Aws
+from platforms import ec2, route53
+from platforms.progress import Progress, State
+from runbooks.engine.live.clock import await_proof
+from runbooks.engine.live.executors import ActFailed
+from runbooks.engine.model.actions import (
+    AmazonCall,
+    AmazonLook,
+    MoveNames,
+    Reading,
+    SnapshotList,
+    SnapshotTrial,
+    TakeSnapshots,
+    ZoneRecords,
+)
+from runbooks.engine.model.ports import Clock, Tell
+from runbooks.engine.model.step import Truth, Verdict, fails, holds, unseen
+from runbooks.engine.reporting.plan_markdown import minutes
+
+SILENCE = timedelta(minutes=10)  # so long without an answer, and nobody knows how it ends
+VERDICTS = {State.DONE: holds, State.FAILED: fails, State.GOING: unseen}
+Ask = Callable[[], Progress]
+
+
+@dataclass(frozen=True)
+class AmazonApi:
+    """EC2 and Route 53 as the inventory reaches them."""
+
+    aws: Aws
+    clock: Clock
+
+    def perform(self, call: AmazonCall, name: str, tell: Tell) -> Reading:
+        """Does it, or goes on with what was begun under that name, and follows it to its end."""
+        return self._followed(call, self._begun(call, name), tell)
+
+    def look(self, look: AmazonLook) -> Reading:
+        """What Amazon says."""
+        match look:
+            case SnapshotList():
+                return Reading(rows=ec2.listed(self.aws, look.instance))
+            case SnapshotTrial():
+                ec2.would_take(self.aws, look.instance)
+                return Reading(rows=tuple((volume,) for volume in ec2.volumes_of(self.aws, look.instance)))
+            case ZoneRecords():
+                rows = route53.records(self.aws, look.zone, look.names)
+                return Reading(text=route53.zone_name(self.aws, look.zone), rows=rows)
+
+    def _begun(self, call: AmazonCall, name: str) -> Ask:
+        match call:
+            case TakeSnapshots():
+                return partial(ec2.progress, self.aws, ec2.take(self.aws, call.instance, name, call.tags))
+            case MoveNames():
+                return partial(route53.progress, self.aws, route53.move(self.aws, call.zone, call.targets, call.ttl))
+
+    def _followed(self, call: AmazonCall, ask: Ask, tell: Tell) -> Reading:
+        seen = await_proof(_Attentive(ask, self.clock), self.clock, call.timeout, tell, enough=_over)
+        if seen.truth is Truth.FAILS:
+            raise ActFailed(f"{call} failed: {seen.proof}.")
+        if seen.truth is Truth.UNSEEN:
+            why = f"not over within {minutes(call.timeout)} ({seen.proof})"
+            raise UnknownError(f"Nobody knows the outcome of {call}: {why}.", hint="It may go on there.")
+        return Reading(text=seen.proof)
+
+
+class _Attentive:
+    """Asks how far it is; an answer that fails is no news, and too long without news is too long."""
+
+    def __init__(self, ask: Ask, clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._heard = clock.ticks()
+
+    def __call__(self) -> Verdict:
+        try:
+            progress = self._ask()
+        except CutoverError as error:
+            if self._clock.ticks() - self._heard > SILENCE.total_seconds():
+                raise UnknownError(f"No news for {minutes(SILENCE)}, so nobody knows how it ends. {error}") from error
+            return unseen(f"no news, trying again: {error}")
+        self._heard = self._clock.ticks()
+        return VERDICTS[progress.state](progress.sentence)
+
+
+def _over(verdict: Verdict) -> bool:
+    return verdict.truth is not Truth.UNSEEN

@@ -1,0 +1,77 @@
+"""Earlier nights, from which the times of this one are estimated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from errors import CutoverError
+from inventory.load import ROOT
+from inventory.model import Environment
+from runbooks.engine.live.store_journal import NIGHTS, current_folder, read_shared
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Event, read_events
+from runbooks.engine.reporting.estimates import Earlier
+from runbooks.night.files import Files, shelf_of
+
+REHEARSAL = "rehearsal"
+KEPT = 5  # rehearsals, the newest
+FETCHED = 2  # nights, the newest, where this machine has seen none
+
+
+def earlier_nights(environment: Environment, before: datetime) -> list[Earlier]:
+    """The nights of an environment that began before a moment, the oldest first; without any, those of the rehearsal.
+
+    They are this machine's; where it has seen none, the store's.
+    """
+    homes = {Files(environment, "").home, _kept(environment.name)}
+    own = _began_before(before, _on_disk(homes)) or _began_before(before, _in_store(environment))
+    if own or environment.name == REHEARSAL:
+        return [Earlier(name=_date(events), events=events) for events in own]
+    rehearsed = _began_before(before, _on_disk([_kept(REHEARSAL)]))
+    return [Earlier(name=_date(events), events=events, rehearsal=True) for events in rehearsed]
+
+
+def keep(environment: Environment, date: str) -> None:
+    """Keeps the journal of a night in a lab, which takes everything else with it when it goes."""
+    path = Files(environment, date).journal
+    folder = _kept(environment.name) / date
+    if environment.overlay is None or path.parent == folder:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    run = read_history(read_events(path)).run
+    shutil.copyfile(path, folder / f"journal-{run}.jsonl")
+    for old in sorted(folder.glob("journal-*.jsonl"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _kept(name: str) -> Path:
+    return ROOT / ".cutover" / name
+
+
+def _on_disk(homes: Iterable[Path]) -> Iterator[tuple[Event, ...]]:
+    for home in homes:
+        for path in home.glob("*/journal*.jsonl"):
+            with suppress(CutoverError):  # a damaged journal tells no times, and stops nothing
+                yield read_events(path)
+
+
+def _in_store(environment: Environment) -> Iterator[tuple[Event, ...]]:
+    with suppress(CutoverError):  # as planned, then
+        shelf = shelf_of(environment)
+        dates = sorted({name.removeprefix(NIGHTS).split("/")[0] for name in shelf.names(NIGHTS)})
+        for date in dates[-FETCHED:]:
+            yield read_shared((), shelf, current_folder(shelf, date))
+
+
+def _began_before(moment: datetime, nights: Iterable[tuple[Event, ...]]) -> list[tuple[Event, ...]]:
+    """Each run once, the oldest first."""
+    runs = {read_history(events).run: events for events in nights if events and events[0].at < moment}
+    return sorted(runs.values(), key=lambda events: events[0].at)
+
+
+def _date(events: tuple[Event, ...]) -> str:
+    return f"{events[0].at:%Y-%m-%d}"

@@ -1,0 +1,60 @@
+"""The person of a rehearsal: does by hand what the instructions say, so that a night runs unattended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from errors import CutoverError
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.actions import RemoteCommand
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Choice, Ssh
+from runbooks.engine.model.probe_output import complaint
+from runbooks.engine.model.step import HostTask, Step
+
+PATIENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Played:
+    """Types every `$` line on its host, as it stands."""
+
+    ssh: Ssh
+    console: Console
+    present: bool = True
+
+    def perform(self, step: Step, task: HostTask, note: str) -> Choice:
+        """Types the lines; CutoverError where one of them fails."""
+        self.console.instruct(task.host, task.by_hand)
+        for line in task.by_hand:
+            if line.startswith("$ "):
+                self._type(RemoteCommand(host=task.host, command=line.removeprefix("$ "), timeout=PATIENCE))
+        return Choice.DONE
+
+    def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
+        """Types the word."""
+        self.console.warn(f"Point of no return: {step.title}.")
+        for statement in (*statements, f"The played person types {word}."):
+            self.console.say(f"    {statement}")
+        return True
+
+    def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
+        """Runs again what an earlier run broke off and nothing proves; a rehearsal that fails stops."""
+        return Choice.RETRY if outcome is Outcome.RUNNING else None
+
+    def reason(self, step: Step, task: HostTask) -> str:
+        """Nothing is skipped in a rehearsal."""
+        return "the played person skips nothing"
+
+    def agree(self, statements: Sequence[str], question: str) -> bool:
+        """A rehearsal is gone on with as it is now."""
+        for statement in (*statements, f"{question} The played person says yes."):
+            self.console.say(f"    {statement}")
+        return True
+
+    def _type(self, command: RemoteCommand) -> None:
+        reading = self.ssh.run(command)
+        if reading.code != 0:
+            raise CutoverError(f"By hand {complaint(str(command), reading)}.", hint="The rehearsal stops here.")

@@ -1,0 +1,51 @@
+"""The words and times that page and Markdown have in common. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from runbooks.engine.model.forecast import Outlook, time_of_day
+from runbooks.engine.reporting.plan_markdown import minutes
+from runbooks.night.report.model import Account, StepAccount
+
+
+def span(time: timedelta) -> str:
+    """A time as a person says it, in seconds where it is short: 42 s, 12 min, 2 h 30 min."""
+    seconds = time.total_seconds()
+    return f"{seconds:.0f} s" if seconds < 99.5 else minutes(time)
+
+
+def clock(seen: Outlook) -> tuple[tuple[str, str], ...]:
+    """The night's times, each with its name."""
+    times: list[tuple[str, datetime | None]] = [("began", seen.began)]
+    if seen.ended:
+        return (("began", f"{seen.began:%H:%M}"), ("done", at(seen.ended, seen.began)), ("took", span(seen.elapsed)))
+    times += [("done about", seen.done_by), ("window ends", seen.window_end), ("turn back by", seen.turn_back_by)]
+    told = tuple((name, at(moment, seen.now)) for name, moment in times if moment)
+    return (told[0], ("elapsed", span(seen.elapsed)), *told[1:])
+
+
+def at(moment: datetime, now: datetime) -> str:
+    """A time on the clock."""
+    return time_of_day(moment, now)
+
+
+def compared(step: StepAccount, account: Account) -> Iterator[tuple[str, str]]:
+    """A step's time beside its estimate and what it took last time, each with its name."""
+    if step.spent is not None:
+        yield "took", span(step.spent)
+    if step.step.estimate:
+        yield "estimate", f"{span(step.step.estimate)}, {step.step.basis}"
+    if step.last is not None:
+        yield "last time", f"{span(step.last)} on {account.last_night}"
+
+
+def titled(step: StepAccount) -> str:
+    """A step's number and title."""
+    return f"{step.step.number}. {step.step.title}"
+
+
+def zone_name(account: Account) -> str:
+    """The name of the time zone that all times are in."""
+    return f"{account.outlook.began:%Z}"

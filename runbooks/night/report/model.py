@@ -1,0 +1,143 @@
+"""The account of a night: everything that page and Markdown tell, drawn from the journal once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runbooks.engine.model.debts import detailed, owed
+from runbooks.engine.model.forecast import Outlook, outlook
+from runbooks.engine.model.history import History, Past, read_history
+from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.step import Mark, Step
+from runbooks.engine.model.work_intervals import Stretch, stretches, worked
+from runbooks.engine.reporting.estimates import LastTime
+from runbooks.engine.reporting.event_text import sentence
+from runbooks.engine.reporting.step_report import StepReport, reported, standing
+
+PEOPLE = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
+NO_LAST_TIME = LastTime()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostAccount:
+    """A step on one host."""
+
+    host: str
+    outcome: Outcome
+    proof: str
+    operator: str
+    stretches: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepAccount:
+    """One step of the night, with what it was held against."""
+
+    step: Step
+    outcome: Outcome
+    spent: timedelta | None  # at work, without pauses; none: nobody had to do anything
+    last: timedelta | None  # what it took last time
+    hosts: tuple[HostAccount, ...]
+
+    @property
+    def manual(self) -> bool:
+        """Whether a person did it."""
+        return self.step.shown_mark is Mark.MANUAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """What somebody did or answered."""
+
+    at: datetime
+    operator: str
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A night as it stands."""
+
+    plan: Plan
+    run: str
+    outlook: Outlook
+    state: str  # running, stopped, given up, done, or: nobody is at work
+    steps: tuple[StepAccount, ...]
+    deeds: tuple[Deed, ...]
+    debts: tuple[str, ...]  # a line for each kind that is still switched off
+    figures: tuple[str, ...]  # what is counted in the end
+    last_night: str  # the date of what `last` was; empty where there was none
+
+    @property
+    def settled(self) -> int:
+        """How many steps are through."""
+        return sum(1 for step in self.steps if step.outcome in (Outcome.DONE, Outcome.SKIPPED))
+
+    @property
+    def costs(self) -> tuple[StepAccount, ...]:
+        """The MANUAL steps that took time, the dearest first."""
+        manual = [step for step in self.steps if step.manual and step.spent]
+        return tuple(sorted(manual, key=lambda step: step.spent or timedelta(), reverse=True))
+
+
+def account(
+    plan: Plan,
+    events: tuple[Event, ...],
+    now: datetime,
+    *,
+    at_work: bool,
+    last: LastTime = NO_LAST_TIME,
+    figures: Iterable[str] = (),
+) -> Account:
+    """The account of a night that has begun, as it stands now."""
+    history, seen, every = read_history(events), outlook(plan, events, now), stretches(events)
+    assert seen is not None, "the night has begun"
+    steps = [_step(told, history, every, last, now, at_work) for told in reported(plan, history, at_work=at_work)]
+    return Account(
+        plan=plan,
+        run=history.run,
+        outlook=seen,
+        state="given up" if history.abandoned else _state(events[-1], at_work=at_work),
+        steps=tuple(steps),
+        deeds=tuple(_deed(plan, event) for event in events if event.kind in PEOPLE),
+        debts=detailed(owed(events)),
+        figures=tuple(figures),
+        last_night=last.name,
+    )
+
+
+def _state(last: Event, *, at_work: bool) -> str:
+    if last.kind is Kind.ENDED:
+        return "done"
+    if last.kind is Kind.STOPPED:
+        return "stopped"
+    return "running" if at_work else "nobody is at work"
+
+
+def _step(
+    told: StepReport, history: History, every: Sequence[Stretch], last: LastTime, now: datetime, at_work: bool
+) -> StepAccount:
+    step = told.step
+    mine = [stretch for stretch in every if stretch.step == step.key]
+    hosts = [_host(task.host, history.past(step.key, task.host), mine, at_work) for task in step.tasks]
+    return StepAccount(
+        step=step,
+        outcome=told.outcome,
+        spent=worked(mine, step.key, now) if mine else None,
+        last=last.times.get(step.key),
+        hosts=tuple(hosts),
+    )
+
+
+def _host(host: str, past: Past, mine: Sequence[Stretch], at_work: bool) -> HostAccount:
+    there = tuple(stretch for stretch in mine if stretch.host == host)
+    outcome = standing(past, at_work=at_work)
+    return HostAccount(host=host, outcome=outcome, proof=past.proof, operator=past.operator, stretches=there)
+
+
+def _deed(plan: Plan, event: Event) -> Deed:
+    return Deed(at=event.at.astimezone(plan.zone), operator=event.operator, what=sentence(plan, event))

@@ -1,0 +1,70 @@
+"""The timeline of the page: each step and host, and when it was at work. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from runbooks.engine.model.work_intervals import Stretch
+from runbooks.night.report.elements import Markup, element
+from runbooks.night.report.formatting import span, titled, zone_name
+from runbooks.night.report.model import Account, HostAccount, StepAccount
+
+TICKS = 5  # times along the axis
+SHORTEST = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the whole width stands for."""
+
+    began: datetime
+    ended: datetime
+
+    def percent(self, moment: datetime) -> float:
+        """Where a moment stands, from 0 to 100."""
+        return 100 * ((moment - self.began) / (self.ended - self.began))
+
+    @property
+    def ticks(self) -> list[str]:
+        """The times along the axis."""
+        every = (self.ended - self.began) / (TICKS - 1)
+        return [f"{self.began + every * number:%H:%M}" for number in range(TICKS)]
+
+
+def timeline(account: Account) -> Markup:
+    """The section with a lane for each step and host that was at work."""
+    scale = _scale(account)
+    ticks = element("div", *(element("span", tick) for tick in scale.ticks), class_="ticks")
+    axis = element("div", element("span", zone_name(account), class_="host dim small"), ticks, class_="axis")
+    rows = [row for step in account.steps for row in _rows(step, scale)]
+    return element("section", element("h2", "Timeline"), axis, *rows, class_="timeline")
+
+
+def _scale(account: Account) -> Scale:
+    """From the beginning until now while it runs, else until the last work."""
+    seen = account.outlook
+    every = [stretch for step in account.steps for host in step.hosts for stretch in host.stretches]
+    ends = [stretch.ended for stretch in every if stretch.ended]
+    end = seen.now if account.state == "running" else max([seen.ended or seen.began, *ends])
+    return Scale(seen.began, max(end.astimezone(seen.began.tzinfo), seen.began + SHORTEST))
+
+
+def _rows(step: StepAccount, scale: Scale) -> list[Markup]:
+    lanes = [_lane(host, scale) for host in step.hosts if host.stretches]
+    return [element("h3", titled(step)), *lanes] if lanes else []
+
+
+def _lane(host: HostAccount, scale: Scale) -> Markup:
+    bars = [_bar(stretch, scale) for stretch in host.stretches]
+    name = element("span", host.host, class_="host", title=host.host)
+    return element("div", name, element("div", *bars, class_="track"), class_="lane")
+
+
+def _bar(stretch: Stretch, scale: Scale) -> Markup:
+    ended = stretch.ended or scale.ended
+    left, right = (min(max(scale.percent(moment), 0.0), 100.0) for moment in (stretch.began, ended))
+    zone = scale.began.tzinfo
+    told = f"{stretch.began.astimezone(zone):%H:%M:%S}, {span(ended - stretch.began)}, {stretch.outcome.value}"
+    where = f"left:{left:.2f}%;width:{right - left:.2f}%"
+    return element("div", class_=f"bar {stretch.outcome.value}", style=where, title=told)

@@ -1,0 +1,240 @@
+"""The ways to conduct a night: fresh, resumed, one step alone, or dry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from errors import AbortedError, UsageError
+from inventory.load import refuse_if_down
+from inventory.model import Environment
+from runbooks.engine.live.approval import ShelfApprovals, put_approval, requested
+from runbooks.engine.live.clock import ImaginedClock, SystemClock
+from runbooks.engine.live.console import DRY, Console
+from runbooks.engine.live.executors import DryWorld
+from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.engine.live.lock import claimed, held
+from runbooks.engine.live.operators import Imagined, Nobody, Operator
+from runbooks.engine.model.forecast import by_estimate
+from runbooks.engine.model.history import Facts, History, read_history
+from runbooks.engine.model.journal import Journal
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.ports import Person
+from runbooks.engine.model.preconditions import Finding, all_night
+from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.model.step import Step
+from runbooks.engine.reporting.estimates import estimated, last_time
+from runbooks.engine.reporting.notifications import Called
+from runbooks.engine.run import preflight
+from runbooks.engine.run.context import Stage
+from runbooks.engine.run.runner import Runner
+from runbooks.night import files, summary
+from runbooks.night.earlier_nights import earlier_nights, keep
+from runbooks.night.listeners import followed
+from runbooks.night.live_ports import live_world
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who is on stage: the clock, the console and the person who answers."""
+
+    clock: SystemClock
+    console: Console
+    person: Person
+
+
+def cast(environment: Environment) -> Cast:
+    """The operator at this terminal, or nobody where there is none; the screen shows no secret of the environment."""
+    clock = SystemClock()
+    console = Console(clock=clock, redactor=redactor_for(environment))
+    return Cast(clock, console, Operator(console) if console.interactive else Nobody())
+
+
+def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = False) -> None:
+    """The whole night, on a fresh journal; `afresh` sets an earlier one aside, and so does a night given up.
+
+    Raises UsageError where the night began before, or nobody is there to answer; RefusedError where preflight finds a
+    problem.
+    """
+    _refuse_unattended(plan.asks, cast.person)
+    afresh = afresh or _was_abandoned(environment, plan)
+    with on_stage(environment, plan, cast, "running", afresh=afresh) as stage:
+        if stage.journal.events:
+            raise UsageError(f"{plan.title} began before.", hint=plan.go_on)
+        preflight.require(stage, plan.preflight)
+        stage.begin()
+        conduct(stage, cast.console, Runner.run)
+        summary.show_closing(cast.console, stage.plan, stage.journal.events)
+
+
+def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool = False) -> None:
+    """What is left of the night; UsageError where it has not begun, or nobody is there to answer.
+
+    RefusedError where a host or a server is not the right one.
+
+    `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
+    """
+    _refuse_unattended(plan.asks, cast.person)
+    with on_stage(environment, plan, cast, "resuming", take_over=take_over) as stage:
+        refuse_unbegun(stage)
+        _refuse_abandoned(stage)
+        preflight.require(stage, all_night(plan.preflight))
+        stage.go_on()
+        conduct(stage, cast.console, Runner.run)
+        summary.show_closing(cast.console, stage.plan, stage.journal.events)
+
+
+def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> None:
+    """One step, in the night's journal, which it begins where there is none."""
+    step = plan.step(key)
+    _refuse_unattended([asking for asking in plan.asks if asking == step], cast.person)
+    with on_stage(environment, plan, cast, key) as stage:
+        if stage.journal.events:
+            _refuse_abandoned(stage)
+            stage.go_on()
+        else:
+            stage.begin()
+        conduct(stage, cast.console, lambda runner: runner.run_alone(step))
+
+
+def run_dry(environment: Environment, plan: Plan) -> None:
+    """The night by the same runner, in a world without transport; writes no file."""
+    clock = ImaginedClock(lambda: by_estimate(plan, journal.events))
+    console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
+    journal = Journal(now=clock.now, operator="dry run")
+    imagined = Imagined(console)
+    stage = Stage(
+        plan=plan,
+        world=DryWorld(),
+        journal=journal,
+        clock=clock,
+        person=imagined,
+        screen=console,
+        approvals=imagined,
+        hands=1,
+    )
+    console.opening(f"DRY RUN of {plan.title}", plan.notes)
+    console.say("\nPreflight would look at:", style="bold")
+    for finding in preflight.examine(plan.preflight, stage.world, stage.facts):
+        console.say(f"  {finding}")
+    console.say("\nAnd before they act, these steps would look at:", style="bold")
+    for line in _needs(plan):
+        console.say(f"  {line}")
+    stage.begin()
+    Runner(stage).run()
+    console.say("\nThis was a dry run: nothing was looked at and nothing was done.", style="bold")
+
+
+def look_before(environment: Environment, plan: Plan, cast: Cast) -> None:
+    """Everything that must hold before the night, shown; RefusedError with every problem where there is one."""
+    refuse_if_down(environment)
+
+    def facts() -> Facts:
+        return Facts(now=cast.clock.now(), history=History())
+
+    with redactor_for(environment).errors(), live_world(environment, cast.clock) as world:
+        findings = preflight.examine(plan.preflight, world, facts)
+        cast.console.opening(plan.title, plan.notes)
+        cast.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
+        preflight.refuse(plan, findings)
+    cast.console.say(preflight.summed_up(findings))
+
+
+def approve(environment: Environment, plan: Plan, cast: Cast) -> None:
+    """The operator's approval of a point of no return that waits for a second person.
+
+    Raises UsageError where none waits or nobody is there, RefusedError for who typed the date, AbortedError.
+    """
+    shelf, me = files.shelf_of(environment), files.me()
+    request = requested(files.events_of(environment, plan.date))
+    if request is None:
+        raise UsageError(f"{plan.title} waits for nobody's approval.", hint="inv cutover.status shows where it stands.")
+    request.refuse_typist(me)
+    if not cast.person.present:
+        raise UsageError("Approving asks a person, and there is no terminal.", hint="Run it in a terminal.")
+    said = (f"{request.typist} typed the date at {request.at:%Y-%m-%d %H:%M:%S} UTC.", *request.statements)
+    if not cast.person.confirm(plan.step(request.step), said, plan.date):
+        raise AbortedError("Not approved.", hint="The run waits on.")
+    put_approval(shelf, request, me)
+    cast.console.say(f"Approved by {me}.", style="green")
+
+
+@contextmanager
+def on_stage(
+    environment: Environment, plan: Plan, cast: Cast, what: str, *, afresh: bool = False, take_over: bool = False
+) -> Iterator[Stage]:
+    """Everything a live run needs, with the environment's lock held."""
+    shelf, me = files.shelf_of(environment), files.myself(f"{what} {plan.title}")
+    lock, go_on = files.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
+    with (
+        twice_leaves(),
+        redactor_for(environment).errors(),
+        held(lock, me),
+        claimed(shelf, me, take_over=go_on, ousting=take_over) as ousted,
+    ):
+        if ousted:
+            cast.console.warn(f"Taken over from {ousted}.")
+        journal = files.open_journal(environment, plan.date, shelf, cast.clock, afresh=afresh)
+        nights = earlier_nights(environment, journal.events[0].at if journal.events else cast.clock.now())
+        plan = estimated(plan, nights)
+        with (
+            live_world(environment, cast.clock) as world,
+            followed(environment, plan, journal, last_time(nights), cast.console) as herald,
+        ):
+            yield Stage(
+                plan=plan,
+                world=world,
+                journal=journal,
+                clock=cast.clock,
+                person=Called(cast.person, plan, herald),
+                screen=cast.console,
+                approvals=ShelfApprovals(shelf, cast.clock),
+            )
+        keep(environment, plan.date)
+
+
+def refuse_unbegun(stage: Stage) -> None:
+    """UsageError where the night has not begun."""
+    if not stage.journal.events:
+        raise UsageError(f"{stage.plan.title} has not begun.", hint="inv cutover.run begins it.")
+
+
+def _refuse_abandoned(stage: Stage) -> None:
+    """What was proven for a night that was given up is not so any more."""
+    if who := stage.history().abandoned:
+        hint = f"{stage.plan.pay} switches on what it owes; inv cutover.run begins it anew."
+        raise UsageError(f"{stage.plan.title} was given up ({who}), and is not gone on with.", hint=hint)
+
+
+def _was_abandoned(environment: Environment, plan: Plan) -> bool:
+    refuse_if_down(environment)
+    return bool(read_history(files.events_of(environment, plan.date)).abandoned)
+
+
+def _needs(plan: Plan) -> Iterator[str]:
+    for step in plan.steps:
+        yield from (f"{step.title}, {task.host}: {check}" for task in step.tasks for check in task.needs)
+
+
+def _row(finding: Finding) -> tuple[str, str, str]:
+    mark = "✗" if finding.stops else "!" if finding.warns else "✓"
+    return mark, finding.subject, str(finding).removeprefix(f"{finding.subject}: ")
+
+
+def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:
+    if asking and not person.present:
+        keys = ", ".join(step.key for step in asking)
+        raise UsageError(f"These steps ask a person, and there is no terminal: {keys}.", hint="Run it in a terminal.")
+
+
+def conduct(stage: Stage, console: Console, work: Callable[[Runner], None]) -> None:
+    """Runs, and says what is still switched off, however it ends."""
+    console.opening(stage.plan.title, (*stage.plan.notes, f"plan {stage.plan.digest}, run {stage.history().run}"))
+    try:
+        work(Runner(stage))
+    except KeyboardInterrupt:
+        stage.screen.warn(f"Interrupted. A command that was begun goes on at its host. {stage.way_on()}")
+        raise
+    finally:
+        stage.screen.still_off(stage.debts())

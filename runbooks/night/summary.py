@@ -1,0 +1,101 @@
+"""What an operator reads at the end of a night, or in the middle of it: steps, times, proofs, figures, debt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from runbooks.cli.formatting import size
+from runbooks.engine.live.console import Console, span
+from runbooks.engine.model.debts import owed, summed
+from runbooks.engine.model.forecast import outlook
+from runbooks.engine.model.history import History, read_history
+from runbooks.engine.model.journal import Event
+from runbooks.engine.model.outcome import SETTLED
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.reporting.event_text import sentence
+from runbooks.engine.reporting.plan_markdown import minutes
+from runbooks.engine.reporting.step_report import StepReport, done_so_far, reported
+
+COLUMNS = ("#", "step", "outcome", "time", "proof")
+PROGRESS = ("#", "step", "outcome", "hosts", "time", "estimate")
+LATEST = 3  # events that are shown below a night at work
+
+
+def show_closing(console: Console, plan: Plan, events: Sequence[Event]) -> None:
+    """The closing summary of a night that is done."""
+    history = read_history(events)
+    console.say(f"\n{plan.title}: done in {span(_length(history))}.", style="bold green")
+    _show_steps(console, reported(plan, history))
+    for line in figures(plan, history):
+        console.say(f"  {line}")
+    console.say(f"  debt: {summed(owed(events))}", style="bold")
+
+
+def show_status(console: Console, plan: Plan, events: tuple[Event, ...], *, at_work: str, now: datetime) -> None:
+    """Where a night stands."""
+    history = read_history(events)
+    reports = reported(plan, history, at_work=bool(at_work))
+    console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
+    console.say(f"  at work: {at_work or 'nobody'}")
+    if history.abandoned:
+        console.say(f"  given up: {history.abandoned}")
+    console.clock(outlook(plan, events, now))
+    _show_steps(console, reports)
+    for line in figures(plan, history):
+        console.say(f"  {line}")
+    console.still_off(owed(events))
+
+
+def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: datetime) -> None:
+    """A night at work on one screen: a line a step, the clock, the debt, and what happened last."""
+    history = read_history(events)
+    reports = reported(plan, history, at_work=True)
+    console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
+    console.table(PROGRESS, [_progress(report, history) for report in reports], numbers=("#", "time"))
+    console.clock(outlook(plan, events, now))
+    console.owed(owed(events))
+    show_news(console, plan, events[-LATEST:])
+
+
+def show_news(console: Console, plan: Plan, events: Iterable[Event]) -> None:
+    """What happened, a line an event."""
+    for event in events:
+        console.say(f"  {event.at.astimezone(plan.zone):%H:%M:%S}  {sentence(plan, event)} ({event.operator})")
+
+
+def _progress(report: StepReport, history: History) -> tuple[str, ...]:
+    step = report.step
+    done = sum(1 for task in step.tasks if history.past(step.key, task.host).outcome in SETTLED)
+    spent = span(report.spent) if report.spent is not None else ""
+    estimate = f"{minutes(step.estimate)}, {step.basis}" if step.estimate else ""
+    return str(step.number), step.title, report.outcome.value, f"{done}/{len(step.tasks)}", spent, estimate
+
+
+def _show_steps(console: Console, reports: Iterable[StepReport]) -> None:
+    console.table(COLUMNS, [_row(report) for report in reports], numbers=("#", "time"))
+
+
+def _row(report: StepReport) -> tuple[str, ...]:
+    step = report.step
+    spent = span(report.spent) if report.spent is not None else ""
+    return str(step.number), step.title, report.outcome.value, spent, "\n".join(report.proofs)
+
+
+def figures(plan: Plan, history: History) -> Iterator[str]:
+    """Schools, rows and bytes, as far as the steps have told them."""
+    for task in plan.step("archiving.run").tasks:
+        figures = history.past("archiving.run", task.host).figures
+        if figures:
+            yield f"schools: {figures['selected']} archived, {figures['excluded']} left out"
+            yield f"rows: {figures['rows']:,} in archives of {size(figures['size'])}"
+    sizes = [history.past("vacuum.full", task.host).figures for task in plan.step("vacuum.full").tasks]
+    known = [figures for figures in sizes if figures.get("before") is not None]
+    if known and len(known) == len(sizes):
+        before, after = (sum(figures[key] for figures in known) for key in ("before", "after"))
+        yield f"databases: {size(before)} → {size(after)}"
+    yield from (f"{warning}" for warning in plan.step("backups.dump").warning)
+
+
+def _length(history: History) -> timedelta:
+    return history.ended - history.began if history.began and history.ended else timedelta()

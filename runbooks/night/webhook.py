@@ -1,0 +1,83 @@
+"""The webhook: news of a night for a chat or a pager, sent beside the night."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+from inventory.model import Environment
+from runbooks.engine.live.background import beside
+from runbooks.engine.model.ports import Herald
+from runbooks.engine.reporting.notifications import Silence
+
+PATIENCE = 5.0  # seconds for an answer
+News = Mapping[str, str]
+
+
+class Webhook:
+    """Posts JSON; warns once where nobody takes it."""
+
+    def __init__(self, url: str, warn: Callable[[str], None]) -> None:
+        self._url = url
+        self._warn = warn
+        self._warned = False
+
+    def post(self, every: Sequence[News]) -> None:
+        """Posts the news, one after the other."""
+        for news in every:
+            try:
+                self._send(json.dumps(news, ensure_ascii=False).encode())
+            except (OSError, ValueError, HTTPException) as error:
+                self._fail(error)
+
+    def _send(self, body: bytes) -> None:
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json; charset=utf-8"})
+        with urllib.request.urlopen(request, timeout=PATIENCE):
+            pass
+
+    def _fail(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            # The URL may be a secret: only its host is told, and no library's words, which may hold it.
+            kind = type(getattr(error, "reason", None) or error).__name__
+            host = urlsplit(self._url).hostname
+            self._warn(f"Telling the webhook at {host} failed ({kind}). The night goes on; this is said once.")
+
+
+@dataclass(frozen=True)
+class Posting:
+    """A herald whose words are posted."""
+
+    take: Callable[[News], None]
+    about: News  # what stands in every post
+
+    def tell(self, event: str, text: str, step: str = "") -> None:
+        """Hands the words over."""
+        self.take({"text": text, "event": event, **self.about, "step": step})
+
+
+@contextmanager
+def herald_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Herald]:
+    """The environment's webhook while the block runs; silence where it has none."""
+    url = _url(environment, warn)
+    if not url:
+        yield Silence()
+        return
+    with beside("webhook", Webhook(url, warn).post) as take:
+        yield Posting(take, {"night": date, "environment": environment.name})
+
+
+def _url(environment: Environment, warn: Callable[[str], None]) -> str:
+    webhook = environment.webhook
+    if webhook is None:
+        return ""
+    url = webhook.url or os.environ.get(webhook.variable or "", "")
+    if not url:
+        warn(f"No webhook is told of this night: {webhook.variable} is not set.")
+    return url

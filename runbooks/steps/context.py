@@ -1,0 +1,185 @@
+"""What the steps of a night are made from: an environment on a date. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from errors import UsageError
+from inventory.model import Database, Environment, Handover, Host, Night, Role
+from runbooks.engine.model.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+BUILT_HERE = ("archiving.run", "feeds.truncate")  # steps whose command is this tool itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tonight:
+    """An environment on the date of a night."""
+
+    environment: Environment
+    date: date
+
+    @property
+    def night(self) -> Night:
+        """What the inventory says of this night."""
+        return self.environment.night(self.date)
+
+    @property
+    def year(self) -> int:
+        """The school year that is archived, by the year it began."""
+        return self.environment.school_year(self.date)
+
+    @property
+    def years(self) -> str:
+        """The same as people say it: 2012-2013."""
+        return f"{self.year}-{self.year + 1}"
+
+    @property
+    def warehouses(self) -> tuple[Host, ...]:
+        """The hosts of both warehouses."""
+        return self.environment.with_role(Role.WAREHOUSE)
+
+    @property
+    def old_warehouse(self) -> Host:
+        """The host of the warehouse that goes."""
+        return self.environment.hosts[self.environment.warehouse.old]
+
+    @property
+    def new_warehouse(self) -> Host:
+        """The host of the warehouse that comes."""
+        return self.environment.hosts[self.environment.warehouse.new]
+
+    @property
+    def handover(self) -> Handover:
+        """What the checklist of 2013 wants; UsageError where the inventory does not say it."""
+        found = self.environment.handover
+        if found is None:
+            hint = "inventory/example.yaml explains it."
+            raise UsageError(f"{self.environment.name}: no handover in the inventory, by which 2013 goes.", hint=hint)
+        return found
+
+    @property
+    def database_hosts(self) -> tuple[Host, ...]:
+        """The servers of the product's databases."""
+        return self.environment.with_role(Role.DATABASE)
+
+    def task(
+        self,
+        key: str,
+        host: Host,
+        *,
+        checks: tuple[Check, ...],
+        lasts: timedelta = SOON,
+        action: Action | None = None,
+        needs: tuple[Check, ...] = (),
+        before: Look | None = None,
+        owes: Debt | None = None,
+        pays: Debt | None = None,
+    ) -> HostTask:
+        """What a step is on a host: the inventory's command or instructions, and what proves it.
+
+        `lasts` is how long the command may take: one that may take longer than a minute runs detached.
+        """
+        template = self.environment.commands.get(key)
+        if template is not None and action is None:
+            action = command(host, self._filled(template, host, shlex.quote), lasts)
+        instructions = self._instructions(self.environment.instructions.get(key, ""), host)
+        return HostTask(
+            host=host.name,
+            checks=checks,
+            action=action,
+            instructions=instructions,
+            needs=needs,
+            before=before,
+            owes=owes,
+            pays=pays,
+        )
+
+    def _instructions(self, text: str, host: Host) -> str:
+        """What a person reads; the lines that are typed on a host have their values quoted, like any command."""
+        lines = text.splitlines(keepends=True)
+        return "".join(self._filled(line, host, shlex.quote if line.startswith("$ ") else str) for line in lines)
+
+    def _filled(self, text: str, host: Host, quote: Callable[[str], str]) -> str:
+        values = self.placeholders(host)
+        return PLACEHOLDER.sub(lambda found: quote(values[found[1]]) if found[1] in values else found[0], text)
+
+    def placeholders(self, host: Host) -> Mapping[str, str]:
+        """What may stand in braces in a command or an instruction for this host."""
+        general = {"date": self.date.isoformat(), "year": str(self.year), "years": self.years, "host": host.name}
+        return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
+
+
+@dataclass(frozen=True)
+class Build:
+    """What makes a step for a night; journals, inventories and `inv` know the step by its key."""
+
+    key: str
+    make: Callable[[Tonight, str], Step]
+
+    def __call__(self, tonight: Tonight) -> Step:
+        """The step, under its key."""
+        return self.make(tonight, self.key)
+
+    @property
+    def summary(self) -> str:
+        """What the step does, in a sentence."""
+        return (self.make.__doc__ or "").strip()
+
+
+def builds(key: str) -> Callable[[Callable[[Tonight, str], Step]], Build]:
+    """Writes a step's key down, once, at the function that makes the step."""
+    return lambda make: Build(key, make)
+
+
+def command(host: Host, text: str, lasts: timedelta) -> Command:
+    """The action that runs a command on a host, detached where it may take long."""
+    if lasts > SOON:
+        return DetachedJob(host=host.name, command=text, timeout=lasts)
+    return RemoteCommand(host=host.name, command=text)
+
+
+def inventory_mistakes(tonight: Tonight, steps: Iterable[Step], others: Collection[str]) -> Iterator[str]:
+    """What the inventory's commands and instructions lack or have too much for these steps, each with its path.
+
+    `others` are the keys of steps that other checklists have.
+    """
+    known = {step.key: step for step in steps}
+    environment = tonight.environment
+    for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
+        for key, text in texts.items():
+            if key not in known and key not in others:
+                yield f"{part}/{key}: expected one of {', '.join(sorted({*known, *others}))}, got an unknown key"
+            elif key in BUILT_HERE:
+                yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
+            elif key in known:
+                yield from _unknown_placeholders(tonight, f"{part}/{key}", text, known[key])
+    for step in known.values():
+        if step.mark is Mark.AUTOMATE and not step.automatic:
+            yield f"commands/{step.key}: expected the command of a step marked AUTOMATE, got nothing"
+        if not step.automatic and step.mark is Mark.MANUAL and step.key not in environment.instructions:
+            yield f"instructions/{step.key}: expected what a person does, got nothing"
+
+
+def _unknown_placeholders(tonight: Tonight, path: str, text: str, step: Step) -> Iterator[str]:
+    for name in sorted(set(PLACEHOLDER.findall(text))):
+        for task in step.tasks:
+            values = tonight.placeholders(tonight.environment.hosts[task.host])
+            if name not in values:
+                why = "; its database's connection says no dbname" if name == "dbname" else ""
+                yield f"{path}: expected one of {_braced(values)} for {task.host}, got {{{name}}}{why}"
+
+
+def _of_database(database: Database) -> dict[str, str]:
+    # A service file or a config var names the database too: the one on the machine that holds it, the other only later.
+    name = None if database.config_var else database.connection.get("dbname")
+    return {"database": database.name} | ({"dbname": name} if name else {})
+
+
+def _braced(names: Iterable[str]) -> str:
+    return " ".join(f"{{{name}}}" for name in names)
