@@ -18,17 +18,17 @@ from statistics import median
 
 from archiver.catalog.model import MASTER
 from archiver.extract import many
-from archiver.extract.one import extract as extract_one
+from archiver.extract.one import extract_one as extract_one
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, resolve
-from archiver.records.archive_record import Order
+from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import setup
 from archiver.runs.archive import chosen
 from archiver.runs.archive_many import archive_many
 from archiver.runs.celery import Celery
-from archiver.runs.context import Archiver, Outcome, new_location, opened
+from archiver.runs.context import ArchiveOutcome, Archiver, new_location, opened
 from archiver.runs.context import pack as make_tarball
 from archiver.runs.engines import Engine, Processes
 from archiver.verify.verify import verify
@@ -43,7 +43,7 @@ Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 ROWS = 1 << 26  # bytes of rows in memory, as of a run with the default --memory
 YEAR, DAY = 2013, date.fromisoformat(NIGHT)
-ORDER = Order(year=YEAR, depth=Depth.ALL, night=DAY)
+ORDER = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=DAY)
 
 
 @dataclass
@@ -77,11 +77,11 @@ def pack(environment: Environment, words: Sequence[str]) -> Figures:
 def _pack(environment: Environment, shard: str) -> Figures:
     packing, rows = 0.0, 0
     with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
-        everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
-        tenants, site = [tenant for tenant in everybody if tenant.shard == shard], archiver.place.site(shard)
+        everybody = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+        tenants, site = [tenant for tenant in everybody if tenant.shard == shard], archiver.databases.placement(shard)
         began = time.monotonic()
         with (work / "rows").open("w+b") as file:
-            for extract in many.extract(site, archiver.model, tenants, YEAR, file, ROWS):
+            for extract in many.extract_many(site, archiver.model, tenants, YEAR, file, ROWS):
                 started = time.monotonic()
                 rows += make_tarball(archiver, extract, work).extract.manifest.rows
                 packing += time.monotonic() - started
@@ -103,9 +103,9 @@ def celery(environment: Environment, words: Sequence[str]) -> Figures:
 
 def _year(environment: Environment, engine: Engine) -> Figures:
     left_out = environment.night(DAY).exclude
-    with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
-        tenants = resolve.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
-        reclaiming = Reclaiming(archiver.place.open(MASTER))
+    with setup.archiver(environment, "bench") as archiver, archiver.databases.exclusive_lock():
+        tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset(left_out.schools)))
+        reclaiming = Reclaiming(archiver.databases.open(MASTER))
         outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told, engine)
         _refuse(outcomes)
         rows = sum(outcome.rows for outcome in outcomes)
@@ -123,24 +123,24 @@ def _one(archiver: Archiver, tenant_id: int) -> float:
     """What archiving one school does before it deletes."""
     tenant = chosen(archiver, tenant_id, YEAR)
     with (
-        archiver.place.keeping("school", tenant.id, tenant.shard),
+        archiver.databases.tenant_lock("school", tenant.id, tenant.shard),
         work_folder(archiver.work) as work,
     ):
-        began, master = time.monotonic(), archiver.place.master
+        began, master = time.monotonic(), archiver.databases.master
         record = archive_record.start(
             master, tenant, ORDER, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients
         )
-        found = extract_one(archiver.place.site(tenant.shard), archiver.model, tenant, YEAR, work)
+        found = extract_one(archiver.databases.placement(tenant.shard), archiver.model, tenant, YEAR, work)
         packed = make_tarball(archiver, found, work)
         archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
         record = archive_record.stored(master, record, packed.extract.manifest, packed.digests, found.seconds)
         with opened(archiver, work, record) as stored:
-            proof = verify(stored, tenant.id, YEAR, archiver.ground, archiver.model)
+            proof = verify(stored, tenant.id, YEAR, archiver.scratch, archiver.model)
         archive_record.verified(master, record, proof.seconds)
         return time.monotonic() - began
 
 
-def _refuse(outcomes: Sequence[Outcome]) -> None:
+def _refuse(outcomes: Sequence[ArchiveOutcome]) -> None:
     """A bench of work that failed would measure nothing."""
     found = [outcome.error for outcome in outcomes if outcome.error]
     if found:

@@ -20,7 +20,7 @@ from platforms.backup_programs import TAKE, VERIFY, Programs
 LIST, DATA = "backup.json", "data"  # what lies in a backup's folder
 NAMES = "[0-9]*T[0-9]*.[0-9]*Z"  # how a backup is called: the moment, in UTC
 PART = ".part"  # what an unfinished one is called, behind its name
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Backup:
         }
 
 
-def take(backups: Backups, database: Database, tell: Tell) -> Backup:
+def take(backups: Backups, database: Database, tell: OnLine) -> Backup:
     """Takes a backup into the database's backup_directory, verifies it, and only then gives it its name.
 
     Raises LockedError where another is being taken there, CutoverError where a program fails.

@@ -12,12 +12,12 @@ from errors import DamagedError
 from inventory.model import Backups
 from platforms.backup import Backup, File
 
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 JSON = ".json"  # what a list is called, behind its backup's name
 EVERY = 100  # files, so many between two lines
 
 
-def send(backup: Backup, backups: Backups, tell: Tell) -> str:
+def send(backup: Backup, backups: Backups, tell: OnLine) -> str:
     """Stores every file that is not stored yet, then the list; where the list lies.
 
     Raises DamagedError where a file is not what was verified, StorageError where the store fails.

@@ -19,7 +19,7 @@ from archiver.records.cutoff import Span, end_of, month_due, parse_month
 from archiver.runs.monthly import archive_activity
 from archiver.runs.monthly_restore import restore_month
 from archiver.runs.setup import archiver as open_archiver
-from archiver.runs.setup import workplace
+from archiver.runs.setup import databases_of
 from errors import AbortedError
 from inventory.model import Environment
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
@@ -104,8 +104,8 @@ def restore(
 def list_(context: Context, month: str = "", env: str = "", json: bool = False) -> None:
     """List the archives of activity: month, shard, schools, rows, size and where each lies."""
     wanted = str(parse_month(month)) if month else None
-    with workplace(load_environment(env, read_only=True), "activity.list") as place:
-        found = [one for one in slice_record.counted(place.master) if wanted in (None, one.month.month)]
+    with databases_of(load_environment(env, read_only=True), "activity.list") as databases:
+        found = [one for one in slice_record.counted(databases.master) if wanted in (None, one.month.month)]
     for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
         say(text)
     if not found and not json:

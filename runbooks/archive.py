@@ -13,12 +13,12 @@ from invoke.exceptions import Exit
 
 from archiver.postgres.tenants import Exclude, Tenant
 from archiver.records import resolve
-from archiver.records.archive_record import Order
+from archiver.records.archive_record import ArchiveRequest
 from archiver.runs.archive import archive, chosen
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
 from archiver.runs.engines import IN_TURN, Engine
-from archiver.runs.progress import Done
+from archiver.runs.progress import RunProgress
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
 from inventory.load import read_lines
@@ -29,7 +29,7 @@ from runbooks.archives import workers as archives_workers
 from runbooks.archives.lists import excluded_at
 from runbooks.archives.workers import engine_of
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, task
 from runbooks.cli.text import archives
 from runbooks.engine.live.console import say
@@ -61,7 +61,7 @@ def school(
     """Archive one school: extract, pack, store, verify by restoring, delete, record."""
     tenant_id = parse_id(school, "school")
     environment = load_environment(env, yes_production=yes_production)
-    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
+    request = ArchiveRequest(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
     if belongs_elsewhere(environment, here=here):
         raise Exit(
             code=forward(
@@ -69,9 +69,9 @@ def school(
             )
         )
     with open_archiver(environment, f"archive.school {tenant_id}", identity=identity) as archiver:
-        tenant = chosen(archiver, tenant_id, order.year)
-        with archiver.place.keeping("school", tenant.id, tenant.shard):
-            _archive(archiver, [tenant], order)
+        tenant = chosen(archiver, tenant_id, request.year)
+        with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+            _archive(archiver, [tenant], request)
 
 
 @task(positional=["customer"], help={"customer": "the customer's id", **HELP})
@@ -92,15 +92,15 @@ def customer(
     """Archive every school of a customer that is not archived yet."""
     customer_id = parse_id(customer, "customer")
     environment = load_environment(env, yes_production=yes_production)
-    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
+    request = ArchiveRequest(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
     what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
     who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "archive.customer", customer, **what, **who))
     purpose = f"archive.customer {customer_id}"
     by = engine_of(environment, purpose, **who)
-    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        _archive(archiver, resolve.customers_to_archive(archiver.place, customer_id, order.year), order, by)
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
+        _archive(archiver, resolve.customers_to_archive(archiver.databases, customer_id, request.year), request, by)
 
 
 @task(
@@ -148,9 +148,9 @@ def all_(
         raise Exit(code=forward(environment, "archive.all", **what, **who, until=until, **lists))
     purpose = f"archive.all {night}"
     by = engine_of(environment, purpose, **who)
-    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
         left_out = resolve.joined(left_out, excluded_at(environment, night))
-        _archive(archiver, resolve.all_to_archive(archiver.place, order.year, left_out), order, by)
+        _archive(archiver, resolve.all_to_archive(archiver.databases, order.year, left_out), order, by)
 
 
 def moment(environment: Environment, text: str) -> datetime.datetime:
@@ -172,7 +172,7 @@ def parse_depth(text: str) -> Depth:
         raise UsageError(f"--depth: expected all or students, got {text!r}.") from None
 
 
-def order_of_night(environment: Environment, night: datetime.date, depth: str, *, pretend: bool) -> Order:
+def order_of_night(environment: Environment, night: datetime.date, depth: str, *, pretend: bool) -> ArchiveRequest:
     """What a night does; its depth is the inventory's, or that of the option where the inventory has no such night."""
     wanted = parse_depth(depth) if depth else None
     if night in environment.nights or wanted is None:
@@ -180,16 +180,16 @@ def order_of_night(environment: Environment, night: datetime.date, depth: str, *
         if wanted not in (None, written):
             raise UsageError(f"--depth={depth}: the inventory says {written.value} for the night {night}.")
         wanted = written
-    return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
+    return ArchiveRequest(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
 
 
-def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine: Engine = IN_TURN) -> None:
-    noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
-    tell = teller(len(tenants), partial(archives.outcome_line, noun, pretend=pretend), alone=alone)
+def _archive(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest, engine: Engine = IN_TURN) -> None:
+    noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, request.pretend
+    tell = result_printer(len(tenants), partial(archives.outcome_line, noun, pretend=pretend), alone=alone)
     if alone:
-        outcomes = archive(archiver, tenants, order, tell)
+        outcomes = archive(archiver, tenants, request, tell)
     else:
-        outcomes = archive_many(archiver, tenants, order, tell, say, engine, _progress(noun, len(tenants)))
+        outcomes = archive_many(archiver, tenants, request, tell, say, engine, _progress(noun, len(tenants)))
     settle(outcomes, archives.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
@@ -202,7 +202,7 @@ def _ids(text: str, noun: str) -> frozenset[int]:
     return frozenset(parse_id(part.strip(), noun) for part in text.split(",")) if text else frozenset()
 
 
-def _progress(noun: str, total: int) -> Callable[[Done], None]:
+def _progress(noun: str, total: int) -> Callable[[RunProgress], None]:
     return lambda done: say(archives.progress_line(noun, total, done))
 
 

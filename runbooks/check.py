@@ -8,9 +8,9 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.checks.integrity import look
-from archiver.checks.integrity_finding import Finding, refused
-from archiver.runs.setup import workplace
+from archiver.checks.integrity import check_integrity
+from archiver.checks.integrity_finding import IntegrityFinding, refused
+from archiver.runs.setup import databases_of
 from errors import ExitCode
 from runbooks.cli.task import ENV, load_environment, task
 from runbooks.cli.text.archives import to_json
@@ -20,8 +20,8 @@ from runbooks.engine.live.console import say
 @task(help={"env": ENV, "json": "one line of JSON"})
 def integrity(context: Context, env: str = "", json: bool = False) -> None:
     """Count rows that are shared, doubtful or lost, with some of their keys; fails where the archiver refuses some."""
-    with workplace(load_environment(env, read_only=True), "check.integrity") as place:
-        found = look(place)
+    with databases_of(load_environment(env, read_only=True), "check.integrity") as databases:
+        found = check_integrity(databases)
     wrong = refused(found)
     if json:
         say(to_json({"findings": [finding.to_json() for finding in found], "refused": len(wrong)}))
@@ -31,7 +31,7 @@ def integrity(context: Context, env: str = "", json: bool = False) -> None:
         raise Exit(code=ExitCode.FAILED)
 
 
-def lines(found: Sequence[Finding]) -> Iterator[str]:
+def lines(found: Sequence[IntegrityFinding]) -> Iterator[str]:
     """The findings, a line each, those last that the archiver refuses."""
     if not found:
         yield "Nothing is shared, doubtful or lost."

@@ -20,8 +20,8 @@ from runbooks.engine.model.history import read_history
 from runbooks.engine.model.plan import Plan, numbered, paying, validated
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.reporting.plan_markdown import rendered
-from runbooks.engine.run.abandon import Payments
-from runbooks.engine.run.context import Stage
+from runbooks.engine.run.abandon import BackOutSteps
+from runbooks.engine.run.context import RunContext
 from runbooks.night import abandon, files
 from runbooks.night import run as night_run
 from runbooks.night import status as night_status
@@ -41,7 +41,7 @@ from runbooks.steps import (
     warehouse,
     watcher,
 )
-from runbooks.steps.context import Build, Tonight, inventory_mistakes
+from runbooks.steps.context import Build, NightContext, inventory_mistakes
 
 SIXTEEN: tuple[Build, ...] = (
     maintenance.on,
@@ -104,7 +104,7 @@ def run(
     if dry_run:
         night_run.run_dry(environment, plan)
     else:
-        night_run.run(environment, plan, night_run.cast(environment))
+        night_run.run(environment, plan, night_run.terminal_of(environment))
 
 
 @task(help=HELP)
@@ -112,7 +112,7 @@ def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: s
     """Look at everything that must hold before a night, and tell every problem at once; run does so too."""
     day = parse_date(date)
     environment = load_environment(env, read_only=True)
-    night_run.look_before(environment, plan_of(environment, day, checklist), night_run.cast(environment))
+    night_run.look_before(environment, plan_of(environment, day, checklist), night_run.terminal_of(environment))
 
 
 @task(help=HELP)
@@ -153,12 +153,12 @@ def resume(
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
     night_run.resume(
-        environment, plan_at(environment, day, checklist), night_run.cast(environment), take_over=take_over
+        environment, plan_at(environment, day, checklist), night_run.terminal_of(environment), take_over=take_over
     )
 
 
 @task(help={**BEGUN, "take-over": TAKE_OVER})
-def pay(
+def back_out(
     context: Context,
     date: str = "",
     checklist: str = "",
@@ -169,8 +169,8 @@ def pay(
     """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    cast, owed = night_run.cast(environment), payments(environment, day)
-    abandon.pay(environment, plan_at(environment, day, checklist), cast, owed, take_over=take_over)
+    terminal, owed = night_run.terminal_of(environment), back_out_steps(environment, day)
+    abandon.back_out(environment, plan_at(environment, day, checklist), terminal, owed, take_over=take_over)
 
 
 @task(
@@ -192,8 +192,8 @@ def abort(
     """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    plan, cast = plan_at(environment, day, checklist), night_run.cast(environment)
-    abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
+    plan, terminal = plan_at(environment, day, checklist), night_run.terminal_of(environment)
+    abandon.abort(environment, plan, terminal, stop=stop, take_over=take_over)
 
 
 @task(help=BEGUN)
@@ -201,7 +201,7 @@ def approve(context: Context, date: str = "", checklist: str = "", env: str = ""
     """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
     day = parse_date(date)
     environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
-    night_run.approve(environment, plan_at(environment, day, checklist), night_run.cast(environment))
+    night_run.approve(environment, plan_at(environment, day, checklist), night_run.terminal_of(environment))
 
 
 def plan_at(environment: Environment, day: Date, checklist: str, default: str = DEFAULT) -> Plan:
@@ -220,11 +220,11 @@ def plan_at(environment: Environment, day: Date, checklist: str, default: str = 
 def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Plan:
     """The night's plan; UsageError for an unknown checklist, Problems with everything that is wrong with the plan."""
     builds = builds_of(checklist)
-    tonight = Tonight(environment=environment, date=day)
+    night_context = NightContext(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
-    steps = numbered(build(tonight) for build in builds)
+    steps = numbered(build(night_context) for build in builds)
     if mistakes := list(
-        inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {build.key for build in EVERY})
+        inventory_mistakes(night_context, (*steps, warehouse.start_etl(night_context)), {build.key for build in EVERY})
     ):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
@@ -235,18 +235,18 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             environment=environment.name,
             date=day.isoformat(),
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
-            pay=f"inv cutover.pay --date={day} --env={environment.name}",
+            back_out=f"inv cutover.back-out --date={day} --env={environment.name}",
             approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
             notes=(
-                archiving.scope(tonight),
-                *backups.loss(tonight),
+                archiving.scope(night_context),
+                *backups.loss(night_context),
                 *heroku.sources(environment),
                 *warehouse.left_to_a_person(steps),
                 *how_to_type(environment),
             ),
             steps=steps,
-            preflight=subjects(tonight, steps),
-            invariants=(warehouse.at_most_one_etl(tonight),),
+            preflight=subjects(night_context, steps),
+            invariants=(warehouse.at_most_one_etl(night_context),),
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )
@@ -260,15 +260,15 @@ def builds_of(checklist: str) -> tuple[Build, ...]:
     return CHECKLISTS[checklist]
 
 
-def payments(environment: Environment, day: Date) -> Payments:
+def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
     """What switches on whatever a night owes, maintenance mode last; the ETL on the warehouse that is in use."""
-    tonight = Tonight(environment=environment, date=day)
+    night_context = NightContext(environment=environment, date=day)
 
-    def plan(stage: Stage) -> Plan:
-        etl = warehouse.rebuild if warehouse.moved(tonight, stage.history()) else warehouse.start_etl
+    def plan(run_context: RunContext) -> Plan:
+        etl = warehouse.rebuild if warehouse.moved(night_context, run_context.history()) else warehouse.start_etl
         builds = (replicas.activate, backups.enable, watcher.start, etl, maintenance.off)
-        steps = numbered(paying((build(tonight) for build in builds), stage.debts()))
-        return replace(stage.plan, title=f"What {stage.plan.title} owes", steps=steps)
+        steps = numbered(paying((build(night_context) for build in builds), run_context.debts()))
+        return replace(run_context.plan, title=f"What {run_context.plan.title} owes", steps=steps)
 
     return plan
 
@@ -298,8 +298,8 @@ def perform_alone(key: str, date: str, checklist: str, env: str, yes_production:
     plan = plan_at(environment, day, checklist, having)
     if key not in {step.key for step in plan.steps}:
         raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")
-    night_run.run_alone(environment, plan, night_run.cast(environment), key)
+    night_run.run_alone(environment, plan, night_run.terminal_of(environment), key)
 
 
-namespace = Collection("cutover", run, preflight, plan, status, report, resume, pay, abort, approve)
+namespace = Collection("cutover", run, preflight, plan, status, report, resume, back_out, abort, approve)
 areas = tasks.collections(EVERY, perform_alone)

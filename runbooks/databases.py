@@ -9,11 +9,11 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.postgres.databases import Workplace, alone_in
-from archiver.runs.setup import upkeep_sessions, workplace
+from archiver.postgres.databases import Databases, exclusive_lock_in
+from archiver.runs.setup import databases_of, upkeep_sessions
 from archiver.vacuum import feeds, rewrite, strays
 from archiver.vacuum.feeds import Feed
-from archiver.vacuum.rewrite import UNDONE, Finding, Outcome, Upkeep
+from archiver.vacuum.rewrite import UNDONE, BloatFinding, RewriteOutcome, Upkeep
 from archiver.vacuum.strays import Stray
 from errors import CutoverError, ExitCode, UsageError
 from inventory.load import refuse_if_down
@@ -79,21 +79,21 @@ def truncate_feeds(
     if json and not dry_run:
         raise UsageError("--json shows what is there: add --dry-run.")
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
-    with workplace(environment, "databases.truncate-feeds") as place:
-        found = feeds.look(place)
+    with databases_of(environment, "databases.truncate-feeds") as databases:
+        found = feeds.look(databases)
         say(text_upkeep.feeds_json(found) if json else "\n".join(text_upkeep.feed_lines(found)))
         if not dry_run:
             confirmed(environment, confirm, "empty these tables")
-            _truncate(place, found)
+            _truncate(databases, found)
 
 
-def _truncate(place: Workplace, found: Sequence[Feed]) -> None:
-    for name, _ in place.databases():
+def _truncate(databases: Databases, found: Sequence[Feed]) -> None:
+    for name, _ in databases.names_and_kinds():
         of_database = [feed for feed in found if feed.database == name]
         if of_database:
-            with alone_in(place.session(name)):
-                feeds.truncate(place.session(name), of_database)
-    for line in text_upkeep.emptied_lines(found, feeds.look(place)):
+            with exclusive_lock_in(databases.session(name)):
+                feeds.truncate(databases.session(name), of_database)
+    for line in text_upkeep.emptied_lines(found, feeds.look(databases)):
         say(line)
 
 
@@ -118,23 +118,23 @@ def drop_strays(
     still = parse_span(quiet, "--quiet")
     environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
     wanted = {one.name for one in _chosen(environment, database)}
-    with workplace(environment, "databases.drop-strays") as place:
-        catalog = place.model.catalog
-        kinds = {name: kind for name, kind in place.databases() if name in wanted}
-        found = {name: strays.look(place.session(name), catalog, kind) for name, kind in kinds.items()}
+    with databases_of(environment, "databases.drop-strays") as databases:
+        catalog = databases.model.catalog
+        kinds = {name: kind for name, kind in databases.names_and_kinds() if name in wanted}
+        found = {name: strays.look(databases.session(name), catalog, kind) for name, kind in kinds.items()}
         for name, those in found.items():
             say("\n".join(text_upkeep.stray_lines(name, those, still)))
         if not dry_run and any(found.values()):
             confirmed(environment, confirm, "drop what is not in use")
-            left = [_drop(place, name, those, still) for name, those in found.items() if those]
+            left = [_drop(databases, name, those, still) for name, those in found.items() if those]
             if any(left):
                 raise CutoverError(f"{many(sum(left), 'stray')} not dropped.", hint=STAYING)
 
 
-def _drop(place: Workplace, name: str, found: Sequence[Stray], quiet: timedelta) -> int:
+def _drop(databases: Databases, name: str, found: Sequence[Stray], quiet: timedelta) -> int:
     """Drops what may go of a database; how many tables stay."""
-    session, dropped = place.session(name), 0
-    with alone_in(session):
+    session, dropped = databases.session(name), 0
+    with exclusive_lock_in(session):
         for stray, error in strays.drop_unused(session, found, quiet):
             say(clean(f"{name} {stray.table}: " + (f"FAILED, {error}" if error else "dropped")))
             dropped += not error
@@ -148,7 +148,7 @@ def _chosen(environment: Environment, name: str) -> list[Database]:
     return [environment.databases[name]] if name else list(environment.databases.values())
 
 
-def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[Outcome]:
+def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[RewriteOutcome]:
     with (
         free_disk(environment, database, say) as free,
         upkeep_sessions(environment, database, "databases.vacuum") as (session, watcher),
@@ -160,7 +160,7 @@ def _vacuum(environment: Environment, database: Database, *, every: bool, dry_ru
         return work(upkeep, found, database.name)
 
 
-def _shown(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
+def _shown(upkeep: Upkeep, found: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
     for one in found:
         say(clean(f"{name} {text_upkeep.would_line(upkeep, one)}"))
     free = upkeep.free()
@@ -169,9 +169,9 @@ def _shown(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]
     return []
 
 
-def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
+def _done(upkeep: Upkeep, found: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
     outcomes = []
-    with alone_in(upkeep.session):
+    with exclusive_lock_in(upkeep.session):
         for outcome in rewrite.vacuum(upkeep, found, lambda line: say(clean(f"{name} {line}"))):
             say(clean(f"{name} {text_upkeep.outcome_line(outcome)}"))
             outcomes.append(outcome)

@@ -20,7 +20,7 @@ from inventory.load import load_changes
 from inventory.migrations import Changes
 from runbooks.archives.restore_plan import MAPPING, plan
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, parse_year, task
 from runbooks.cli.text import archives
 
@@ -65,8 +65,8 @@ def school(
         raise Exit(code=forward(environment, "restore.school", school, **words, pretend=pretend))
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
-        record = resolve.one_to_restore(archiver.place, tenant_id, of_year)
-        with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
+        record = resolve.one_to_restore(archiver.databases, tenant_id, of_year)
+        with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
             _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
 
@@ -90,9 +90,9 @@ def customer(
         )
     with (
         open_archiver(environment, f"restore.customer {customer_id}", identity=identity) as archiver,
-        archiver.place.alone(),
+        archiver.databases.exclusive_lock(),
     ):
-        _restore(archiver, resolve.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
+        _restore(archiver, resolve.customers_to_restore(archiver.databases, customer_id, of_year), pretend=pretend)
 
 
 @task(name="all", help={**HELP, "date": "the night that archived them, YYYY-MM-DD"})
@@ -110,8 +110,11 @@ def all_(
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend, identity=identity))
-    with open_archiver(environment, f"restore.all {night}", identity=identity) as archiver, archiver.place.alone():
-        found = resolve.night_to_restore(archiver.place, environment.school_year(night), night)
+    with (
+        open_archiver(environment, f"restore.all {night}", identity=identity) as archiver,
+        archiver.databases.exclusive_lock(),
+    ):
+        found = resolve.night_to_restore(archiver.databases, environment.school_year(night), night)
         _restore(archiver, found, pretend=pretend)
 
 
@@ -124,8 +127,8 @@ def _restore(
     only: Part | None = None,
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
-    tell = teller(len(records), partial(archives.restored_line, noun, pretend=pretend), alone=alone)
-    outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last, only=only)
+    tell = result_printer(len(records), partial(archives.restored_line, noun, pretend=pretend), alone=alone)
+    outcomes = restore(archiver, records, pretend=pretend, on_result=tell, mapping=last, only=only)
     settle(outcomes, archives.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 

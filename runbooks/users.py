@@ -13,9 +13,9 @@ from archiver.load.load import Loaded
 from archiver.records import purge_record
 from archiver.runs import purge
 from archiver.runs.purge import Purged
-from archiver.runs.purge_candidates import Person, people
+from archiver.runs.purge_candidates import LegacyUser, legacy_users
 from archiver.runs.setup import archiver as open_archiver
-from archiver.runs.setup import workplace
+from archiver.runs.setup import databases_of
 from inventory.model import Environment
 from runbooks.cli.confirm import CONFIRM, confirmed
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
@@ -55,11 +55,11 @@ def purge_legacy(
         raise Exit(code=_forwarded(environment, before, confirm, dry_run=dry_run))
     moment = datetime.combine(day, time(), environment.zone)
     if dry_run:
-        with workplace(environment, PURGE) as place:
-            _show(purge.group_of(place, ids_of(found := people(place, moment))), found)
+        with databases_of(environment, PURGE) as databases:
+            _show(purge.group_of(databases, ids_of(found := legacy_users(databases, moment))), found)
         return
-    with open_archiver(environment, PURGE) as archiver, archiver.place.alone():
-        group = purge.group_of(archiver.place, ids_of(found := people(archiver.place, moment)))
+    with open_archiver(environment, PURGE) as archiver, archiver.databases.exclusive_lock():
+        group = purge.group_of(archiver.databases, ids_of(found := legacy_users(archiver.databases, moment)))
         _show(group, found)
         if group.ids:
             confirmed(environment, confirm, ACT)
@@ -86,33 +86,36 @@ def restore_legacy(
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "users.restore-legacy", number, identity=identity))
-    with open_archiver(environment, "users.restore-legacy", identity=identity) as archiver, archiver.place.alone():
+    with (
+        open_archiver(environment, "users.restore-legacy", identity=identity) as archiver,
+        archiver.databases.exclusive_lock(),
+    ):
         say(restored_line(wanted, purge.restore(archiver, wanted)))
 
 
 @task(help=HELP)
 def purges(context: Context, env: str = "") -> None:
     """List the purges: who went when, where they lie, and which came back."""
-    with workplace(load_environment(env, read_only=True), "users.purges") as place:
-        found = purge_record.every(place.master)
+    with databases_of(load_environment(env, read_only=True), "users.purges") as databases:
+        found = purge_record.every(databases.master)
     say("\n".join(map(purge_line, found)) or "Nobody was ever purged.")
 
 
-def ids_of(found: Sequence[Person]) -> list[int]:
+def ids_of(found: Sequence[LegacyUser]) -> list[int]:
     """Those whom nobody would miss."""
-    return [person.id for person in found if not person.needed_by]
+    return [person.id for person in found if not person.referenced_by]
 
 
-def _show(group: purge.Group, found: Sequence[Person]) -> None:
+def _show(group: purge.LegacyGroup, found: Sequence[LegacyUser]) -> None:
     for line in found_lines(group, found):
         say(clean(line))
 
 
-def found_lines(group: purge.Group, found: Sequence[Person]) -> Iterator[str]:
+def found_lines(group: purge.LegacyGroup, found: Sequence[LegacyUser]) -> Iterator[str]:
     """Who goes and who stays, and how much that is."""
     for person in found:
         line = f"{person.role} {person.id} ({person.title or 'no name'}), last seen {person.seen:%Y-%m-%d}"
-        yield line + (f"; STAYS, named by {', '.join(person.needed_by)}" if person.needed_by else "")
+        yield line + (f"; STAYS, named by {', '.join(person.referenced_by)}" if person.referenced_by else "")
     sizes = purge.sizes(group)
     if not found:
         yield "Nobody to purge: no super user and no admin of old was last seen before that day."

@@ -21,7 +21,7 @@ from rehearsal.blueprint import Blueprint
 from rehearsal.endpoints import Endpoints
 from rehearsal.postgres_server import Cluster
 from runbooks.engine.live.ssh import Fleet
-from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Lab:
     environment: Environment
     fleet: Fleet
 
-    def type(self, host: str, command: str) -> Reading:
+    def type(self, host: str, command: str) -> ProbeOutput:
         """What a person would see who types this there."""
         return self.fleet.run(RemoteCommand(host=host, command=command))
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from inventory.model import Fence, Store
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.model.actions import DetachedJob, Reading
-from runbooks.engine.model.ports import Tell
-from tests.fakes import FakeJobs, Killed, Theatre
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
+from runbooks.engine.model.ports import OnLine
+from tests.fakes import FakeJobs, FakeNight, Killed
 from tests.oracle import Snapshot
 from tests.torture import judge
 from tests.worlds import NewWorld, World
@@ -72,7 +72,7 @@ def told() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 class DyingAtStep8(FakeJobs):
     """Jobs on a machine that dies once the archiving has begun at its host."""
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
         """Runs every other job."""
         if "archive.all" in job.command:
             self.at_work.add(job.host)
@@ -80,11 +80,11 @@ class DyingAtStep8(FakeJobs):
         return super().run(job, name, tell)
 
 
-def killed_at_step_8(theatre: Theatre) -> Theatre:
+def killed_at_step_8(fake_night: FakeNight) -> FakeNight:
     """A theatre whose conductor died there; the job goes on."""
-    theatre.jobs = DyingAtStep8(theatre.production)
+    fake_night.jobs = DyingAtStep8(fake_night.production)
     try:
-        theatre.run()
+        fake_night.run()
     except Killed:
-        return theatre
+        return fake_night
     raise AssertionError("the night went past step 8")

@@ -27,7 +27,7 @@ from runbooks.engine.model.journal import Event, Kind, read_events
 from runbooks.engine.model.outcome import Outcome
 from tests import relay
 from tests.conductor import AT, GO_ON, STATE, moments
-from tests.fakes import Theatre, night_plan, rehearsal
+from tests.fakes import FakeNight, night_plan, rehearsal
 from tests.relay import Relay
 
 CONNECT_TIMEOUT = 3  # seconds
@@ -216,9 +216,9 @@ def _is_result(event: Event, step: str, host: str) -> bool:
 def all_moments() -> list[str]:
     """Before and after every event of such a night, in their order."""
     environment = rehearsal()
-    theatre = Theatre(plan=night_plan(replace(environment, commands={**environment.commands, **COMMANDS})))
-    theatre.run()
-    return moments(theatre.journal.events)
+    fake_night = FakeNight(plan=night_plan(replace(environment, commands={**environment.commands, **COMMANDS})))
+    fake_night.run()
+    return moments(fake_night.journal.events)
 
 
 def _lay_over(layout: Layout, relays: Mapping[str, Relay], ports: Mapping[str, int]) -> None:

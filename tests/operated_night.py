@@ -12,34 +12,34 @@ import pytest
 
 from errors import CutoverError
 from inventory.model import Environment
-from runbooks.cutover import payments
+from runbooks.cutover import back_out_steps
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.executors import LiveWorld
-from runbooks.engine.model.actions import Reading
+from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, read_events
 from runbooks.engine.model.outcome import Outcome
 from runbooks.night import abandon, files
 from runbooks.night import run as night_run
-from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, rehearsal
+from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, rehearsal
 
 
 @dataclass
-class House:
+class OperatedNight:
     """The ways to conduct a night, in a theatre: what an operator's commands call."""
 
-    theatre: Theatre
+    fake_night: FakeNight
     environment: Environment
     typed: str = "2014-08-15"
 
     @property
-    def cast(self) -> night_run.Cast:
+    def terminal(self) -> night_run.Terminal:
         """The theatre's person at a console that shows nothing."""
         self.out = io.StringIO()
-        clock = self.theatre.clock
+        clock = self.fake_night.clock
         console = Console(clock=clock, file=self.out, read=lambda prompt: self.typed)
-        return night_run.Cast(clock, console, self.theatre.person)  # type: ignore[arg-type]
+        return night_run.Terminal(clock, console, self.fake_night.person)  # type: ignore[arg-type]
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -50,45 +50,45 @@ class House:
         return [str(debt) for debt in owed(self.events)]
 
     def outcome(self, step: str, host: str) -> Outcome:
-        return read_history(self.events).past(step, host).outcome
+        return read_history(self.events).task_state(step, host).outcome
 
     def run(self) -> None:
-        night_run.run(self.environment, self.theatre.plan, self.cast)
+        night_run.run(self.environment, self.fake_night.plan, self.terminal)
 
     def resume(self) -> None:
-        night_run.resume(self.environment, self.theatre.plan, self.cast)
+        night_run.resume(self.environment, self.fake_night.plan, self.terminal)
 
     def pay(self) -> None:
-        abandon.pay(self.environment, self.theatre.plan, self.cast, payments(self.environment, NIGHT))
+        abandon.back_out(self.environment, self.fake_night.plan, self.terminal, back_out_steps(self.environment, NIGHT))
 
     def abort(self, *, stop: bool = False) -> CutoverError:
         """What it always raises."""
         with pytest.raises(CutoverError) as raised:
-            abandon.abort(self.environment, self.theatre.plan, self.cast, stop=stop)
+            abandon.abort(self.environment, self.fake_night.plan, self.terminal, stop=stop)
         return raised.value
 
-    def run_until(self, command: str, spoilt: Callable[[], Reading]) -> CutoverError:
+    def run_until(self, command: str, spoilt: Callable[[], ProbeOutput]) -> CutoverError:
         """The night, which stops because of a command that goes wrong."""
-        self.theatre.production.broken[command] = spoilt
+        self.fake_night.production.broken[command] = spoilt
         with pytest.raises(CutoverError) as raised:
             self.run()
-        self.theatre.production.broken.clear()
+        self.fake_night.production.broken.clear()
         return raised.value
 
     def approve(self) -> None:
-        night_run.approve(self.environment, self.theatre.plan, self.cast)
+        night_run.approve(self.environment, self.fake_night.plan, self.terminal)
 
 
-def open_house(monkeypatch: pytest.MonkeyPatch, home: Path, *, second_person: bool = False) -> House:
+def operated_night(monkeypatch: pytest.MonkeyPatch, home: Path, *, second_person: bool = False) -> OperatedNight:
     """A house whose files lie in a folder of the test, with ports and shelf in memory."""
     environment = replace(rehearsal(), state=str(home), overlay=None, second_person=second_person)
-    theatre, shelf = Theatre(plan=night_plan(environment)), FakeShelf()
+    fake_night, object_store = FakeNight(plan=night_plan(environment)), FakeObjectStore()
 
     @contextmanager
-    def in_memory(*live: object) -> Iterator[LiveWorld]:
-        yield theatre.world
+    def in_memory(*live: object) -> Iterator[LiveExecutor]:
+        yield fake_night.executor
 
     monkeypatch.setenv("CUTOVER_OPERATOR", "chris")
-    monkeypatch.setattr(files, "shelf_of", lambda environment: shelf)
-    monkeypatch.setattr(night_run, "live_world", in_memory)
-    return House(theatre, environment)
+    monkeypatch.setattr(files, "object_store_of", lambda environment: object_store)
+    monkeypatch.setattr(night_run, "live_executor", in_memory)
+    return OperatedNight(fake_night, environment)

@@ -12,19 +12,19 @@ import psycopg2
 from archiver.catalog.model import Part
 from archiver.postgres.tenants import Exclude
 from archiver.records import resolve
-from archiver.records.archive_record import Order
-from archiver.records.move_record import Course
+from archiver.records.archive_record import ArchiveRequest
+from archiver.records.move_record import Route
 from archiver.records.placement import shard_of
-from archiver.reshard.merge_split import Outcome as Carried
-from archiver.reshard.merge_split import carry
+from archiver.reshard.merge_split import MoveOutcome as Carried
+from archiver.reshard.merge_split import move_all
 from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, chosen
 from archiver.runs.archive_many import archive_many, goes_in_sets
-from archiver.runs.context import Archiver, Outcome
+from archiver.runs.context import ArchiveOutcome, Archiver
 from archiver.runs.engines import IN_TURN, Engine
-from archiver.runs.reencrypt import Rewrapped, rewrap
+from archiver.runs.reencrypt import Reencrypted, reencrypt
 from archiver.runs.restore import Restored, restore
-from archiver.runs.restore_plan import Plan
+from archiver.runs.restore_plan import RestorePlan
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store
@@ -67,21 +67,21 @@ class World:
         pretend: bool = False,
         year: int = YEAR,
         night: date | None = NIGHT,
-    ) -> list[Outcome]:
+    ) -> list[ArchiveOutcome]:
         """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
-        order = Order(year=year, depth=depth, night=night, pretend=pretend)
+        request = ArchiveRequest(year=year, depth=depth, night=night, pretend=pretend)
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
                 tenant = chosen(archiver, tenant_id, year)
-                with archiver.place.keeping("school", tenant.id, tenant.shard):
-                    outcomes += archive(archiver, [tenant], order, raise_failure)
+                with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+                    outcomes += archive(archiver, [tenant], request, raise_failure)
         return outcomes
 
     def goes_in_sets(self, depth: Depth) -> bool:
         """Whether the catalog lets tenants be deleted in sets."""
         with self.archiver() as archiver:
-            return goes_in_sets(archiver.place, depth)
+            return goes_in_sets(archiver.databases, depth)
 
     def archive_together(
         self,
@@ -89,16 +89,16 @@ class World:
         depth: Depth = Depth.ALL,
         pretend: bool = False,
         way: Callable[[str], None] = lambda told: None,
-        tell: Callable[[Outcome], None] | None = None,
+        tell: Callable[[ArchiveOutcome], None] | None = None,
         engine: Engine = IN_TURN,
         until: datetime | None = None,
-    ) -> list[Outcome]:
+    ) -> list[ArchiveOutcome]:
         """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
-        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
-        with self.archiver() as archiver, archiver.place.alone():
-            everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
+        request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
+        with self.archiver() as archiver, archiver.databases.exclusive_lock():
+            everybody = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
             wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
-            return archive_many(archiver, wanted, order, tell or raise_failure, way, engine)
+            return archive_many(archiver, wanted, request, tell or raise_failure, way, engine)
 
     def restore(
         self,
@@ -112,33 +112,33 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = resolve.one_to_restore(archiver.place, tenant_id, year)
-                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
+                record = resolve.one_to_restore(archiver.databases, tenant_id, year)
+                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
                     outcomes += restore(
-                        archiver, [record], pretend=pretend, tell=raise_failure, last=mapping, only=only
+                        archiver, [record], pretend=pretend, on_result=raise_failure, mapping=mapping, only=only
                     )
         return outcomes
 
-    def rewrap(self, *tenant_ids: int) -> list[Rewrapped]:
-        """Encrypts these schools' archives to the environment's recipients, as `inv archive.rewrap` does."""
+    def reencrypt(self, *tenant_ids: int) -> list[Reencrypted]:
+        """Encrypts these schools' archives to the environment's recipients, as `inv archive.reencrypt` does."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = resolve.one_to_restore(archiver.place, tenant_id, None)
-                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
-                    outcomes += rewrap(archiver, [record], raise_failure)
+                record = resolve.one_to_restore(archiver.databases, tenant_id, None)
+                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+                    outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
 
-    def carry(self, verb: str, source: str, target: str) -> list[Carried]:
+    def move_all(self, verb: str, source: str, target: str) -> list[Carried]:
         """Merges a shard into another one, or splits it off again, as `inv shards.…` does; raises what failed."""
-        course = Course(verb=verb, source=source, target=target)
+        route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
-            return carry(archiver, course, YEAR, raise_failure)
+            return move_all(archiver, route, YEAR, raise_failure)
 
-    def plan(self, tenant_id: int, mapping: Changes | None = None) -> Plan:
+    def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
         """What `inv restore.plan` shows."""
         with self.archiver() as archiver:
-            return restore_plan.plan(archiver, resolve.one_to_restore(archiver.place, tenant_id, None), mapping)
+            return restore_plan.plan(archiver, resolve.one_to_restore(archiver.databases, tenant_id, None), mapping)
 
 
 NewWorld = Callable[..., AbstractContextManager[World]]  # of some databases: tests/conftest.py
@@ -164,7 +164,7 @@ def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
     assert found == expected, oracle.difference(expected, found)
 
 
-def raise_failure(outcome: Outcome | Restored | Rewrapped | Carried) -> None:
+def raise_failure(outcome: ArchiveOutcome | Restored | Reencrypted | Carried) -> None:
     """A `tell` that lets no failure pass."""
     if outcome.error:
         raise outcome.error

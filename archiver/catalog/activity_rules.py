@@ -98,7 +98,7 @@ def mistakes(model: Model) -> Iterator[str]:
         links = model.found_by(table)
         if len(links) != 1 or links[0].within:
             yield f"activity: expected tables that are found by one link, and {table.table} is found by {len(links)}"
-    for need in model.needs:
+    for need in model.external_links:
         if need.child in found.tables:
             yield f"activity: expected tables that nobody else needs, and {need.parent} needs {need.child.table}"
 
@@ -129,5 +129,5 @@ def _below(found: Rules, table: TableName) -> frozenset[TableName]:
 
 def _narrowed(model: Model, tables: set[TableName], links: list[Link]) -> Model:
     return replace(
-        model, tables=tuple(table for table in model.tables if table in tables), links=tuple(links), needs=()
+        model, tables=tuple(table for table in model.tables if table in tables), links=tuple(links), external_links=()
     )

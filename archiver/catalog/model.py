@@ -83,7 +83,7 @@ class Model:
     catalog: Catalog  # as written
     tables: tuple[TableName, ...]
     links: tuple[Link, ...]  # by which rows are found
-    needs: tuple[Link, ...]  # by which rows elsewhere keep one alive; the parent is who needs it
+    external_links: tuple[Link, ...]  # by which rows elsewhere keep one alive; the parent is who needs it
     depths: Mapping[Depth, DepthRule]  # `all`, and where the catalog has it, `students`
     root: TableName
 
@@ -105,7 +105,7 @@ class Model:
         """What the catalog says of a table; None where it is not carried."""
         return self.catalog.databases.get(table.database, {}).get(table.table)
 
-    def quiet(self, table: TableName) -> tuple[str, ...]:
+    def triggers_to_disable(self, table: TableName) -> tuple[str, ...]:
         """The user triggers of a table that are off while rows go or come."""
         written = self.written(table)
         return tuple(written.quiet) if written else ()
@@ -114,9 +114,9 @@ class Model:
         """The links by which a table's rows are found."""
         return self._found_by.get(table, ())
 
-    def needed_by(self, table: TableName) -> tuple[Link, ...]:
+    def referenced_by(self, table: TableName) -> tuple[Link, ...]:
         """Every link by which a row elsewhere may need one of this table's."""
-        return (*self.found_by(table), *(need for need in self.needs if need.child == table))
+        return (*self.found_by(table), *(need for need in self.external_links if need.child == table))
 
     def of(self, database: str) -> tuple[TableName, ...]:
         """The tables of one database, parents first."""
@@ -124,14 +124,14 @@ class Model:
 
     def columns(self, table: TableName) -> tuple[str, ...]:
         """The columns whose values link this table with others, in a fixed order."""
-        links = (*self.links, *self.needs)
+        links = (*self.links, *self.external_links)
         child = {column for link in links if link.child == table for column in link.columns}
         parent = {column for link in links if link.parent == table for column in link.parent_columns}
         return tuple(sorted(child | parent))
 
     def conditions(self, table: TableName) -> tuple[Where, ...]:
         """What a row must hold for some links to lead to it, in a fixed order."""
-        return tuple(dict.fromkeys(link.where for link in self.needed_by(table) if link.where))
+        return tuple(dict.fromkeys(link.where for link in self.referenced_by(table) if link.where))
 
     def rule(self, depth: Depth) -> DepthRule:
         """How deep a depth deletes; UsageError where the catalog has no such depth."""
@@ -187,7 +187,9 @@ def resolve(catalog: Catalog) -> Model:
     if mistakes:
         raise Problems("The catalog of tables has mistakes:", mistakes)
     depths = {Depth(name): rule for name, rule in catalog.depths.items()}
-    return Model(catalog=catalog, tables=order, links=tuple(links), needs=tuple(needs), depths=depths, root=root)
+    return Model(
+        catalog=catalog, tables=order, links=tuple(links), external_links=tuple(needs), depths=depths, root=root
+    )
 
 
 def _links(child: TableName, written: Iterable[str], key: str, mistakes: list[str]) -> Iterable[Link]:

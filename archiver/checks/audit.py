@@ -9,13 +9,13 @@ from datetime import date
 
 from archiver.catalog.model import MASTER, Link, TableName
 from archiver.postgres import tenants
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import among, narrowed
 from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, log_and_markers
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,65 +31,69 @@ class Audit:
     size: int  # bytes of the tarballs
 
 
-def audit(place: Workplace, year: int, night: date, exclude: Exclude) -> Audit:
+def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Audit:
     """Holds the records of a night against what is live; tenants of the year's earlier nights need nothing more."""
-    of_year = archive_record.of_year(place.master, year)
-    earlier = [record for record in of_year if record.state is State.ARCHIVED]
-    half_way = {record.tenant_id for record in of_year if record.state in (State.DELETING, State.RESTORING)}
+    of_year = archive_record.of_year(databases.master, year)
+    earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
+    half_way = {
+        record.tenant_id for record in of_year if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING)
+    }
     done = [record for record in earlier if record.night == night]
     ids = {record.tenant_id for record in earlier}
-    table = place.model.tenant
-    wanted = tenants.all_but(place.master, table, exclude)
-    everybody = tenants.all_but(place.master, table, Exclude())
+    table = databases.model.tenant
+    wanted = tenants.all_but(databases.master, table, exclude)
+    everybody = tenants.all_but(databases.master, table, Exclude())
     unarchived = tuple(sorted({tenant.id for tenant in wanted if tenant.id not in ids} | half_way))
     return Audit(
         selected=len(done) + len(unarchived),
         archived=len(done),
         excluded=len(everybody) - len(wanted),
         unarchived=unarchived,
-        left=_left(place, year, earlier),
+        left=_left(databases, year, earlier),
         rows=sum(record.rows for record in done),
         size=sum(record.size or 0 for record in done),
     )
 
 
-def _left(place: Workplace, year: int, done: Iterable[Record]) -> dict[int, int]:
+def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, int]:
     """Live rows that name a deleted row, beyond those kept because another tenant shares them."""
     left: Counter[int] = Counter()
     kept = {record.tenant_id: record.kept for record in done}
-    for table in place.model.tables:
+    for table in databases.model.tables:
         found: Counter[int] = Counter()
-        for link in _followed(place, table):
-            found |= _naming(place, link, log_and_markers.gone_keys(place.master, year, link.parent.table))
+        for link in _followed(databases, table):
+            found |= _naming(databases, link, log_and_markers.deleted_keys(databases.master, year, link.parent.table))
         for tenant_id, rows in found.items():
             left[tenant_id] += max(0, rows - kept[tenant_id].get(str(table), 0))
     return {tenant_id: rows for tenant_id, rows in sorted(left.items()) if rows}
 
 
-def _followed(place: Workplace, table: TableName) -> list[Link]:
+def _followed(databases: Databases, table: TableName) -> list[Link]:
     """The links to rows of master whose keys were noted when they were deleted."""
-    tables = place.schema(MASTER).tables
+    tables = databases.schema(MASTER).tables
     return [
         link
-        for link in place.model.found_by(table)
+        for link in databases.model.found_by(table)
         if link.parent.database == MASTER
         and tables[link.parent.table].primary_key == link.parent_columns == link.parent_columns[:1]
     ]
 
 
-def _naming(place: Workplace, link: Link, gone: dict[int, list[int]]) -> Counter[int]:
+def _naming(databases: Databases, link: Link, gone: dict[int, list[int]]) -> Counter[int]:
     """How many live rows name a deleted row, by tenant."""
     owner = {key: tenant_id for tenant_id, keys in gone.items() for key in keys}
-    names = [MASTER] if link.child.database == MASTER else list(place.shards)
+    names = [MASTER] if link.child.database == MASTER else list(databases.shards)
     found: Counter[int] = Counter()
     for name in names if owner else []:
-        for key, rows in _count(place.session(name), place, name, link, owner):
+        for key, rows in _count(databases.session(name), databases, name, link, owner):
             found[owner[key]] += rows
     return found
 
 
-def _count(session: Session, place: Workplace, name: str, link: Link, owner: dict[int, int]) -> list[tuple[int, int]]:
-    shape = place.schema(name).tables[link.child.table]
+def _count(
+    session: Session, databases: Databases, name: str, link: Link, owner: dict[int, int]
+) -> list[tuple[int, int]]:
+    shape = databases.schema(name).tables[link.child.table]
     query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
         Identifier(*link.columns),
         identifier(link.child.table),

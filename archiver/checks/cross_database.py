@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archiver.catalog.model import SHARD, Model, TableName
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Table, identifier
 from archiver.postgres.selection import key_type
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
@@ -16,30 +16,30 @@ ON, ROWS, EXAMPLE = "on shard", "how many rows", "one of them"  # beside a table
 
 
 @dataclass(frozen=True)
-class Brought:
+class Transferred:
     """Tables of the shards as far as links across databases need them: each set of values once a shard, counted."""
 
     columns: Mapping[TableName, tuple[str, ...]]
     places: dict[TableName, Composable] = field(default_factory=dict)
 
-    def prepare(self, place: Workplace) -> None:
+    def prepare(self, databases: Databases) -> None:
         """Makes the tables, empty; before the transaction that may not make any."""
         for number, (table, columns) in enumerate(self.columns.items()):
             self.places[table] = Identifier("pg_temp", f"brought {number}")
-            shape = place.schema(place.shards[0]).tables[table.table]
+            shape = databases.schema(databases.shards[0]).tables[table.table]
             own = [SQL("{} {}").format(Identifier(name), SQL(key_type(shape, name))) for name in columns]
             query = SQL("CREATE TEMP TABLE {} ({} text, {} bigint, {} text, {})").format(
                 self.places[table], *map(Identifier, (ON, ROWS, EXAMPLE)), SQL(", ").join(own)
             )
-            place.master.execute(query, doing=f"making a table for keys of {table}")
+            databases.master.execute(query, doing=f"making a table for keys of {table}")
 
-    def fill(self, place: Workplace) -> None:
+    def fill(self, databases: Databases) -> None:
         """Brings the shards' values, in the transactions that are open."""
         for table, columns in self.columns.items():
-            for shard in place.shards:
-                shape = place.schema(shard).tables[table.table]
-                values = _values(shard, table, columns, in_order(table, shape, place.model))
-                self._carry(place.session(shard), place.master, table, values)
+            for shard in databases.shards:
+                shape = databases.schema(shard).tables[table.table]
+                values = _values(shard, table, columns, in_order(table, shape, databases.model))
+                self._carry(databases.session(shard), databases.master, table, values)
 
     def _carry(self, there: Session, here: Session, table: TableName, query: Composable) -> None:
         columns = (ON, ROWS, EXAMPLE, *self.columns[table])
@@ -50,15 +50,15 @@ class Brought:
             here.copy_in(target, values, doing=f"bringing the keys of {table}")
 
 
-def brought(model: Model) -> Brought:
+def transferred(model: Model) -> Transferred:
     """What links across databases need of the shards' tables."""
     wanted: dict[TableName, list[str]] = {}
-    for link in (*model.links, *model.needs):
+    for link in (*model.links, *model.external_links):
         if link.child.database != link.parent.database:
             child = link.child.database == SHARD
             table, columns = (link.child, link.columns) if child else (link.parent, link.parent_columns)
             wanted.setdefault(table, []).extend(columns)
-    return Brought({table: tuple(dict.fromkeys(columns)) for table, columns in wanted.items()})
+    return Transferred({table: tuple(dict.fromkeys(columns)) for table, columns in wanted.items()})
 
 
 def _values(shard: str, table: TableName, columns: tuple[str, ...], names: Composable) -> Composable:

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
-from archiver.checks.cross_database import EXAMPLE, ON, ROWS, Brought, brought, in_order
-from archiver.checks.integrity_finding import Finding, Kind
-from archiver.checks.paths import Chain, Naming, chains, keyed, namings, owners, sharable, ways_in
-from archiver.postgres.databases import Workplace
+from archiver.checks.cross_database import EXAMPLE, ON, ROWS, Transferred, in_order, transferred
+from archiver.checks.integrity_finding import IntegrityFinding, IntegrityKind
+from archiver.checks.paths import Chain, ReferencePath, chains, keyed, owners, reference_paths, sharable, ways_in
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Schema, Table, identifier, read_schema
 from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
@@ -23,17 +23,17 @@ NO_SUCH_SHARD = "the inventory does not have it"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class IntegrityCheck:
     """All that a look through the rows needs."""
 
-    place: Workplace
+    databases: Databases
     schemas: Mapping[str, Schema]  # of master and of a shard, with the tables that only need rows of the model's
-    brought: Brought
+    transferred: Transferred
 
     @property
     def model(self) -> Model:
         """The catalog's model."""
-        return self.place.model
+        return self.databases.model
 
     def shape(self, table: TableName) -> Table:
         """A table's shape."""
@@ -41,12 +41,12 @@ class Look:
 
     def source(self, table: TableName, here: str) -> Composable:
         """A table for FROM, asked in master or in a shard: itself, or what was brought of it."""
-        return identifier(table.table) if table.database == here else self.brought.places[table]
+        return identifier(table.table) if table.database == here else self.transferred.places[table]
 
 
-def look(place: Workplace) -> list[Finding]:
+def check_integrity(databases: Databases) -> list[IntegrityFinding]:
     """Everything doubtful in master and on the shards, of each kind and table the number and some keys."""
-    with _snapshots(place) as looking:
+    with _snapshots(databases) as looking:
         return [
             *_several_ways(looking),
             *_several_tenants(looking),
@@ -57,39 +57,39 @@ def look(place: Workplace) -> list[Finding]:
 
 
 @contextmanager
-def _snapshots(place: Workplace) -> Iterator[Look]:
-    names = (MASTER, *place.shards)
-    keys = brought(place.model)
-    looking = Look(place=place, schemas=_schemas(place), brought=keys)
-    keys.prepare(place)
+def _snapshots(databases: Databases) -> Iterator[IntegrityCheck]:
+    names = (MASTER, *databases.shards)
+    keys = transferred(databases.model)
+    looking = IntegrityCheck(databases=databases, schemas=_schemas(databases), transferred=keys)
+    keys.prepare(databases)
     with ExitStack() as snapshots:
         for name in names:
-            snapshots.enter_context(place.session(name).rolled_back("REPEATABLE READ READ ONLY"))
+            snapshots.enter_context(databases.session(name).rolled_back("REPEATABLE READ READ ONLY"))
         for name in names:
-            place.session(name).row("SELECT 1", doing="taking a snapshot")
-        keys.fill(place)
+            databases.session(name).row("SELECT 1", doing="taking a snapshot")
+        keys.fill(databases)
         yield looking
 
 
-def _schemas(place: Workplace) -> dict[str, Schema]:
-    databases = {MASTER: MASTER, **({SHARD: place.shards[0]} if place.model.tenant.shard else {})}
-    wanted = {*place.model.tables, *(need.parent for need in place.model.needs)}
+def _schemas(databases: Databases) -> dict[str, Schema]:
+    names = {MASTER: MASTER, **({SHARD: databases.shards[0]} if databases.model.tenant.shard else {})}
+    wanted = {*databases.model.tables, *(need.parent for need in databases.model.external_links)}
     return {
-        kind: read_schema(place.session(name), [table.table for table in wanted if table.database == kind])
-        for kind, name in databases.items()
+        kind: read_schema(databases.session(name), [table.table for table in wanted if table.database == kind])
+        for kind, name in names.items()
     }
 
 
-def _several_ways(looking: Look) -> Iterator[Finding]:
+def _several_ways(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
     for table in looking.model.tables:
         links = ways_in(looking.model, table)
         if links:
             names = ", ".join(link.parent.table for link in links)
             query = _by_several(looking, table, links)
-            yield from _asked(looking, Kind.SEVERAL_WAYS, table, query, f"in several of {names}")
+            yield from _asked(looking, IntegrityKind.SEVERAL_WAYS, table, query, f"in several of {names}")
 
 
-def _by_several(looking: Look, table: TableName, links: Sequence[Link]) -> Composable:
+def _by_several(looking: IntegrityCheck, table: TableName, links: Sequence[Link]) -> Composable:
     led = (
         SQL("EXISTS (SELECT 1 FROM {} p WHERE {})").format(identifier(link.parent.table), _met(link, "c", "p"))
         for link in links
@@ -97,16 +97,16 @@ def _by_several(looking: Look, table: TableName, links: Sequence[Link]) -> Compo
     return _where_several(looking.source(table, table.database), led)
 
 
-def _several_tenants(looking: Look) -> Iterator[Finding]:
+def _several_tenants(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
     """Of master's tables; what lies on a shard belongs to whom its rows in master belong."""
     noun = looking.model.tenant.noun
     for table in sharable(looking.model, looking.schemas):
         if table.database == MASTER:
             query = _of_several(looking, table)
-            yield from _asked(looking, Kind.SEVERAL_TENANTS, table, query, f"in more than one {noun}")
+            yield from _asked(looking, IntegrityKind.SEVERAL_TENANTS, table, query, f"in more than one {noun}")
 
 
-def _of_several(looking: Look, table: TableName) -> Composable:
+def _of_several(looking: IntegrityCheck, table: TableName) -> Composable:
     identity = identity_of(looking.shape(table))
     listed = SQL(", ").join(Identifier(name) for name in identity)
     key = Identifier(looking.model.tenant.key)
@@ -122,7 +122,7 @@ def _of_several(looking: Look, table: TableName) -> Composable:
     return SQL("{} c WHERE ({}) IN ({})").format(looking.source(table, MASTER), listed, several)
 
 
-def _up(looking: Look, chain: Chain) -> Composable:
+def _up(looking: IntegrityCheck, chain: Chain) -> Composable:
     """FROM …: the rows of a chain's first table as `c`, up to their tenants as `t`; asked in master."""
     aliases = ["c", *(f"up {number}" for number in range(1, len(chain))), "t"]
     joins = [
@@ -134,13 +134,13 @@ def _up(looking: Look, chain: Chain) -> Composable:
     return SQL("{} c{}").format(looking.source(chain[0].child, MASTER), SQL("").join(joins))
 
 
-def _several_owners(looking: Look) -> Iterator[Finding]:
+def _several_owners(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
     for table in looking.model.tables:
         links = owners(looking.model, table)
         if len(links) > 1:
             named = (narrowed(_whole(columns), link, "c") for columns, link in links.items())
             query = _where_several(looking.source(table, table.database), named)
-            yield from _asked(looking, Kind.SEVERAL_OWNERS, table, query, "with more than one owner")
+            yield from _asked(looking, IntegrityKind.SEVERAL_OWNERS, table, query, "with more than one owner")
 
 
 def _where_several(source: Composable, conditions: Iterator[Composable]) -> Composable:
@@ -148,8 +148,8 @@ def _where_several(source: Composable, conditions: Iterator[Composable]) -> Comp
     return SQL("{} c WHERE {} > 1").format(source, count)
 
 
-def _orphans(looking: Look) -> Iterator[Finding]:
-    for naming in namings(looking.model, looking.schemas):
+def _orphans(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
+    for naming in reference_paths(looking.model, looking.schemas):
         here = MASTER if naming.across else naming.table.database
         query = SQL("{} c WHERE {} AND NOT EXISTS (SELECT 1 FROM {} p WHERE {})").format(
             looking.source(naming.table, here),
@@ -158,31 +158,31 @@ def _orphans(looking: Look) -> Iterator[Finding]:
             matched(_as_link(naming), "c", "p"),
         )
         what = f"whose {', '.join(naming.columns)} names a row of {naming.named} that is gone"
-        kind = Kind.DANGLING_ACROSS if naming.across else Kind.DANGLING
+        kind = IntegrityKind.DANGLING_ACROSS if naming.across else IntegrityKind.DANGLING
         refused = UNRESTORABLE if keyed(naming, looking.schemas[naming.table.database]) else ""
         yield from _asked(looking, kind, naming.table, query, what, refused=refused, here=here)
 
 
-def _as_link(naming: Naming) -> Link:
+def _as_link(naming: ReferencePath) -> Link:
     return Link(naming.table, naming.columns, naming.named, naming.named_columns, naming.where)
 
 
-def _on_wrong_shards(looking: Look) -> Iterator[Finding]:
+def _on_wrong_shards(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
     """Rows that no archive of their tenant would find."""
     tenant, model = looking.model.tenant, looking.model
     if tenant.shard is None:
         return
-    known, shard = Literal(list(looking.place.shards)), Identifier(tenant.shard)
+    known, shard = Literal(list(looking.databases.shards)), Identifier(tenant.shard)
     lost = SQL("{} c WHERE coalesce(c.{} <> ALL({}), true)").format(looking.source(model.root, MASTER), shard, known)
     what = "on a shard that the inventory does not have"
-    yield from _asked(looking, Kind.UNKNOWN_SHARD, model.root, lost, what, refused=NO_SUCH_SHARD)
-    for table in looking.brought.places:
+    yield from _asked(looking, IntegrityKind.UNKNOWN_SHARD, model.root, lost, what, refused=NO_SUCH_SHARD)
+    for table in looking.transferred.places:
         for chain in chains(model, table):
             query = SQL("{} WHERE t.{shard} <> c.{} AND t.{shard} = ANY({})").format(
                 _up(looking, chain), Identifier(ON), known, shard=shard
             )
             what = f"on another shard than their {tenant.noun}"
-            yield from _asked(looking, Kind.WRONG_SHARD, table, query, what, refused=LEFT_BEHIND, here=MASTER)
+            yield from _asked(looking, IntegrityKind.WRONG_SHARD, table, query, what, refused=LEFT_BEHIND, here=MASTER)
 
 
 def _met(link: Link, child: str, parent: str) -> Composable:
@@ -194,16 +194,23 @@ def _whole(columns: Sequence[str]) -> Composable:
 
 
 def _asked(
-    looking: Look, kind: Kind, table: TableName, query: Composable, what: str, *, refused: str = "", here: str = ""
-) -> Iterator[Finding]:
+    looking: IntegrityCheck,
+    kind: IntegrityKind,
+    table: TableName,
+    query: Composable,
+    what: str,
+    *,
+    refused: str = "",
+    here: str = "",
+) -> Iterator[IntegrityFinding]:
     """A finding for each database in which there are such rows; `query` is a FROM … WHERE with the rows as `c`, and
     `here` where it is asked, if not in the table's own database."""
     here = here or table.database
-    for name in [MASTER] if here == MASTER else looking.place.shards:
-        session = looking.place.session(name)
+    for name in [MASTER] if here == MASTER else looking.databases.shards:
+        session = looking.databases.session(name)
         rows, examples = _counted(session, looking, table, query, here)
         if rows:
-            yield Finding(
+            yield IntegrityFinding(
                 kind=kind,
                 database=table.database if here == MASTER else name,
                 table=table,
@@ -214,7 +221,9 @@ def _asked(
             )
 
 
-def _counted(session: Session, looking: Look, table: TableName, query: Composable, here: str) -> tuple[int, list[str]]:
+def _counted(
+    session: Session, looking: IntegrityCheck, table: TableName, query: Composable, here: str
+) -> tuple[int, list[str]]:
     if table.database == here:
         count: Composable = SQL("count(*)")
         names = in_order(table, looking.shape(table), looking.model)

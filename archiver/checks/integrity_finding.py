@@ -10,7 +10,7 @@ from typing import Any
 from archiver.catalog.model import TableName
 
 
-class Kind(Enum):
+class IntegrityKind(Enum):
     """What is doubtful in a row."""
 
     SEVERAL_WAYS = "several ways"  # found by several tables: a user who administers and teaches
@@ -23,10 +23,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class IntegrityFinding:
     """Rows of one table that are doubtful for one reason."""
 
-    kind: Kind
+    kind: IntegrityKind
     database: str  # by the inventory's name; of several shards together: shard
     table: TableName
     what: str  # what is doubtful, behind the number of rows: "name a school that is gone"
@@ -47,6 +47,6 @@ class Finding:
         }
 
 
-def refused(findings: Sequence[Finding]) -> list[Finding]:
+def refused(findings: Sequence[IntegrityFinding]) -> list[IntegrityFinding]:
     """Those that the archiver refuses."""
     return [finding for finding in findings if finding.refused]

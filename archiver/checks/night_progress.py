@@ -8,25 +8,25 @@ from datetime import date, datetime
 from typing import Any
 
 from archiver.postgres import tenants
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.locks import at_work
 from archiver.postgres.own_schema import ready
 from archiver.postgres.tenants import Exclude
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """The tenants whose records are in one state."""
 
-    state: State
+    state: ArchiveState
     tenants: int
     rows: int  # in their archives
     size: int  # bytes of their tarballs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class NightProgress:
     """What a night's records say at one moment."""
 
     night: date
@@ -57,18 +57,21 @@ class Progress:
         return {**plain, **times, "per_minute": self.per_minute}
 
 
-def progress(place: Workplace, year: int, night: date, exclude: Exclude) -> Progress:
+def progress(databases: Databases, year: int, night: date, exclude: Exclude) -> NightProgress:
     """Reads how far a night is; `exclude` is who it leaves alone."""
-    master = place.master
-    wanted = {tenant.id for tenant in tenants.all_but(master, place.model.tenant, exclude)}
+    master = databases.master
+    wanted = {tenant.id for tenant in tenants.all_but(master, databases.model.tenant, exclude)}
     there = ready(master)
     begun = master.rows(_BEGUN, (night, year), doing="reading the records") if there else []
     rows = master.rows(_STANDINGS, (night,), doing="reading the records") if there else []
-    by_state = {State(row[0]): Standing(state=State(row[0]), tenants=row[1], rows=row[2], size=row[3]) for row in rows}
-    return Progress(
+    by_state = {
+        ArchiveState(row[0]): Standing(state=ArchiveState(row[0]), tenants=row[1], rows=row[2], size=row[3])
+        for row in rows
+    }
+    return NightProgress(
         night=night,
         waiting=len(wanted - {row[0] for row in begun}),
-        standings=[by_state[state] for state in State if state in by_state],
+        standings=[by_state[state] for state in ArchiveState if state in by_state],
         verified=sum(row[4] for row in rows),
         began=min((row[5] for row in rows), default=None),
         last=max((row[6] for row in rows if row[6]), default=None),

@@ -12,7 +12,7 @@ Chain = tuple[Link, ...]  # from a table up to the tenants'
 
 
 @dataclass(frozen=True)
-class Naming:
+class ReferencePath:
     """Rows of one table name a row of another by its primary key."""
 
     table: TableName
@@ -27,18 +27,18 @@ class Naming:
         return self.table.database != self.named.database
 
 
-def namings(model: Model, schemas: Mapping[str, Schema]) -> list[Naming]:
+def reference_paths(model: Model, schemas: Mapping[str, Schema]) -> list[ReferencePath]:
     """Every way in which the catalog says that rows name others, each once, whichever side it is written from."""
-    found = (_naming(link, schemas) for link in (*model.links, *model.needs))
+    found = (_naming(link, schemas) for link in (*model.links, *model.external_links))
     return list(dict.fromkeys(naming for naming in found if naming))
 
 
-def _naming(link: Link, schemas: Mapping[str, Schema]) -> Naming | None:
+def _naming(link: Link, schemas: Mapping[str, Schema]) -> ReferencePath | None:
     child, parent = (_shape(table, schemas) for table in (link.child, link.parent))
     if parent and parent.primary_key == link.parent_columns:
-        return Naming(link.child, link.columns, link.parent, link.parent_columns, link.where)
+        return ReferencePath(link.child, link.columns, link.parent, link.parent_columns, link.where)
     if child and child.primary_key == link.columns and link.where is None:
-        return Naming(link.parent, link.parent_columns, link.child, link.columns)
+        return ReferencePath(link.parent, link.parent_columns, link.child, link.columns)
     return None
 
 
@@ -46,7 +46,7 @@ def _shape(table: TableName, schemas: Mapping[str, Schema]) -> Table | None:
     return schemas[table.database].tables.get(table.table)
 
 
-def keyed(naming: Naming, schema: Schema) -> bool:
+def keyed(naming: ReferencePath, schema: Schema) -> bool:
     """Whether a foreign key says the same."""
     pairs = {*zip(naming.columns, naming.named_columns, strict=True)}
     return naming.where is None and any(

@@ -12,7 +12,7 @@ from archiver.postgres.schema import Table
 MOMENTS = ("timestamp", "date")  # what the type of a column begins with that can say when
 
 
-def unfit(model: Model, lives: Lives) -> Iterator[str]:
+def activity_mistakes(model: Model, lives: Lives) -> Iterator[str]:
     """Every problem, with its path; in columns where a database has the table at all."""
     wrong = list(mistakes(model))
     if wrong:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, listed
 from archiver.catalog.naming import singular, table_of_class
-from archiver.completeness.activity import unfit
-from archiver.completeness.live import Live, Reference, Size, read_live
+from archiver.completeness.activity import activity_mistakes
+from archiver.completeness.live import LiveCatalogue, LiveForeignKey, LiveTableSize, read_live
 from archiver.completeness.stale_entries import Lives, absent
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from errors import Problems
 
 ACTS = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}  # what a foreign key does on its own
@@ -22,7 +22,7 @@ class Scan:
 
     table: TableName
     columns: tuple[str, ...]
-    size: Size
+    size: LiveTableSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,9 @@ class Pointer:
         return f"{self.table}.{listed(self.columns)} can point at {self.points_at}"
 
 
-def prove(place: Workplace) -> None:
+def prove_complete(databases: Databases) -> None:
     """Raises Problems with everything that the catalog does not know, each with the line to add."""
-    refuse(compare(place))
+    refuse(compare(databases))
 
 
 def refuse(found: Findings) -> None:
@@ -63,17 +63,17 @@ def refuse(found: Findings) -> None:
         )
 
 
-def compare(place: Workplace) -> Findings:
+def compare(databases: Databases) -> Findings:
     """Holds the catalog against the live catalogue of every database."""
-    lives: dict[str, dict[str, Live]] = {MASTER: _read(place, MASTER, (MASTER,))}
-    if place.model.tenant.shard:
-        lives[SHARD] = _read(place, SHARD, place.shards)
-    return held_against(place.model, lives)
+    lives: dict[str, dict[str, LiveCatalogue]] = {MASTER: _read(databases, MASTER, (MASTER,))}
+    if databases.model.tenant.shard:
+        lives[SHARD] = _read(databases, SHARD, databases.shards)
+    return held_against(databases.model, lives)
 
 
 def held_against(model: Model, lives: Lives) -> Findings:
     """The same of what was read from each database."""
-    problems = [*absent(model, lives), *unfit(model, lives)]
+    problems = [*absent(model, lives), *activity_mistakes(model, lives)]
     scans: list[Scan] = []
     for kind, databases in lives.items():
         for live in databases.values():
@@ -86,12 +86,12 @@ def held_against(model: Model, lives: Lives) -> Findings:
     return Findings(problems=tuple(dict.fromkeys(problems)), scans=tuple(largest.values()))
 
 
-def _read(place: Workplace, kind: str, names: Iterable[str]) -> dict[str, Live]:
-    unread = place.model.catalog.excluded.get(kind, {})
-    return {name: read_live(place.session(name), unread=unread) for name in names}
+def _read(databases: Databases, kind: str, names: Iterable[str]) -> dict[str, LiveCatalogue]:
+    unread = databases.model.catalog.excluded.get(kind, {})
+    return {name: read_live(databases.session(name), unread=unread) for name in names}
 
 
-def unexplained(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+def unexplained(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     """Foreign keys, columns by their names, and types of polymorphic pairs that the catalog says nothing of."""
     for pointer in (*_by_key(model, kind, live), *_by_name(model, kind, live), *_by_type(model, kind, live)):
         written = model.written(pointer.table)
@@ -106,7 +106,7 @@ def unexplained(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
 def vocabulary(model: Model) -> dict[str, TableName]:
     """Column names that mean a carried table's key: `school_id`, and what the catalog's own links call it."""
     words = {f"{singular(table.table)}_id": table for table in model.tables}
-    for link in (*model.links, *model.needs):
+    for link in (*model.links, *model.external_links):
         if len(link.columns) > 1:
             continue
         [column], [parent_column] = link.columns, link.parent_columns
@@ -117,14 +117,14 @@ def vocabulary(model: Model) -> dict[str, TableName]:
     return words
 
 
-def _by_key(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+def _by_key(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     for key in live.references:
         target = TableName(kind, key.target)
         if key.table in live.tables and target in model.tables and not _spoken_of(model, kind, key):
             yield Pointer(table=TableName(kind, key.table), columns=key.columns, points_at=target)
 
 
-def _by_name(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+def _by_name(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     words, linked = vocabulary(model), _linked_columns(model)
     keyed = {(key.table, *key.columns) for key in live.references}  # a key says itself where its column leads
     for table, shape in live.tables.items():
@@ -134,9 +134,9 @@ def _by_name(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
                 yield Pointer(table=TableName(kind, table), columns=(column.name,), points_at=points_at)
 
 
-def _by_type(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
+def _by_type(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     stems = {singular(table.table): table for table in model.tables}
-    typed = {(link.child, link.where) for link in (*model.links, *model.needs)}
+    typed = {(link.child, link.where) for link in (*model.links, *model.external_links)}
     for (table, column), values in live.types.items():
         for value in values:
             points_at, child = stems.get(table_of_class(value)), TableName(kind, table)
@@ -144,14 +144,14 @@ def _by_type(model: Model, kind: str, live: Live) -> Iterator[Pointer]:
                 yield Pointer(table=child, columns=(column,), points_at=points_at, value=value)
 
 
-def _spoken_of(model: Model, kind: str, key: Reference) -> bool:
+def _spoken_of(model: Model, kind: str, key: LiveForeignKey) -> bool:
     """Whether a link or a need joins just the columns that a foreign key joins, whichever side it is written from."""
     table, target = TableName(kind, key.table), TableName(kind, key.target)
     there = {*zip(key.columns, key.target_columns, strict=True)}
     back = {*zip(key.target_columns, key.columns, strict=True)}
     return any(
         (link.child, link.parent, _pairs(link)) in ((table, target, there), (target, table, back))
-        for link in (*model.links, *model.needs)
+        for link in (*model.links, *model.external_links)
     )
 
 
@@ -161,7 +161,7 @@ def _pairs(link: Link) -> set[tuple[str, str]]:
 
 def _linked_columns(model: Model) -> set[tuple[str, str, str]]:
     """Columns that a link or a need speaks of, on either side."""
-    links = (*model.links, *model.needs)
+    links = (*model.links, *model.external_links)
     return {(link.child.database, link.child.table, column) for link in links for column in link.columns} | {
         (link.parent.database, link.parent.table, column) for link in links for column in link.parent_columns
     }
@@ -181,7 +181,7 @@ def _line(model: Model, pointer: Pointer) -> str:
     return f"{pointer}. Add to {path}: found_by … where {condition}, or ignored: {{{condition}: <why>}}"
 
 
-def _leaving(model: Model, kind: str, live: Live) -> Iterator[str]:
+def _leaving(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     """A deletion must touch no row that is in no archive, and must not be forbidden by one."""
     for key in live.references:
         carried, spoken_of = TableName(kind, key.table) in model.tables, _spoken_of(model, kind, key)
@@ -200,7 +200,7 @@ def _leaving(model: Model, kind: str, live: Live) -> Iterator[str]:
             )
 
 
-def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
+def _unknown_triggers(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     """What a trigger does to other rows when a tenant's go or come is in no archive."""
     for (table, trigger), fires in live.triggers.items():
         written = model.written(TableName(kind, table))
@@ -212,7 +212,7 @@ def _unknown_triggers(model: Model, kind: str, live: Live) -> Iterator[str]:
             )
 
 
-def _scans(model: Model, kind: str, live: Live) -> Iterator[Scan]:
+def _scans(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Scan]:
     for link in model.links:
         leads = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
         for table, columns, leading in (

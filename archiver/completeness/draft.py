@@ -11,7 +11,7 @@ from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, listed
 from archiver.catalog.naming import singular
 from archiver.completeness.completeness import Pointer, unexplained
 from archiver.completeness.edges import Edge, edges
-from archiver.completeness.live import Live
+from archiver.completeness.live import LiveCatalogue
 from errors import UsageError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
@@ -29,7 +29,7 @@ class Draft:
     ways: Mapping[TableName, Sequence[Link]]  # by which rows of excluded tables would be found
 
 
-def draft(lives: Mapping[str, Live], root: str) -> Draft:
+def draft(lives: Mapping[str, LiveCatalogue], root: str) -> Draft:
     """Drafts a catalog for the tenants that a table of master lists.
 
     Carried are that table and all from which edges lead to it, over any number of others. UsageError where there is no
@@ -50,7 +50,7 @@ def draft(lives: Mapping[str, Live], root: str) -> Draft:
     return Draft(catalog=_explained(catalog, lives, ways), found=found, ways=ways)
 
 
-def _tenant(lives: Mapping[str, Live], root: str) -> Tenant:
+def _tenant(lives: Mapping[str, LiveCatalogue], root: str) -> Tenant:
     tables = lives[MASTER].tables
     if root not in tables:
         near = get_close_matches(root, tables) or sorted(tables)[:5]
@@ -118,7 +118,9 @@ def _found(order: Sequence[TableName], inside: Sequence[Edge]) -> dict[TableName
     return {table: [edge for edge in (*along, *turned, *below) if edge.link.child == table] for table in order}
 
 
-def _databases(lives: Mapping[str, Live], found: Mapping[TableName, Sequence[Edge]]) -> dict[str, dict[str, Table]]:
+def _databases(
+    lives: Mapping[str, LiveCatalogue], found: Mapping[TableName, Sequence[Edge]]
+) -> dict[str, dict[str, Table]]:
     groups = _groups(found)
     return {
         kind: {
@@ -152,7 +154,9 @@ def _ways(carried: Sequence[TableName], every: Iterable[Edge]) -> dict[TableName
     return dict(sorted(ways.items()))
 
 
-def _explained(catalog: Catalog, lives: Mapping[str, Live], ways: Mapping[TableName, Sequence[Link]]) -> Catalog:
+def _explained(
+    catalog: Catalog, lives: Mapping[str, LiveCatalogue], ways: Mapping[TableName, Sequence[Link]]
+) -> Catalog:
     """The catalog with a reason for all that could point at a tenant's rows and is not followed."""
     excluded: Reasons = {kind: {} for kind in lives}
     databases = {kind: dict(tables) for kind, tables in catalog.databases.items()}
@@ -181,7 +185,7 @@ def _reason(pointer: Pointer, model: Model) -> str:
     return f"{listed(pointer.columns)} looks like a key of {pointer.points_at.table}; no foreign key says so"
 
 
-def _types(live: Live) -> Iterator[tuple[str, str, str]]:
+def _types(live: LiveCatalogue) -> Iterator[tuple[str, str, str]]:
     """Each table, type column and value of a polymorphic pair."""
     for (name, column), values in live.types.items():
         yield from ((name, column, value) for value in values)

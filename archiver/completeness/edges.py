@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, Link, TableName
 from archiver.catalog.naming import singular, table_of_class
-from archiver.completeness.live import Live
+from archiver.completeness.live import LiveCatalogue
 from archiver.postgres.schema import Table
 
 ALIKE = {"smallint": "integer", "bigint": "integer", "character varying": "text"}  # types whose values compare
@@ -24,7 +24,7 @@ class Edge:
     by_name: bool = False  # no foreign key says so
 
 
-def edges(lives: Mapping[str, Live]) -> list[Edge]:
+def edges(lives: Mapping[str, LiveCatalogue]) -> list[Edge]:
     """Every edge in these databases, by master or shard; a shard's tables may name master's."""
     found: dict[Link, Edge] = {}
     for kind in lives:
@@ -33,14 +33,14 @@ def edges(lives: Mapping[str, Live]) -> list[Edge]:
     return list(found.values())
 
 
-def _by_key(kind: str, live: Live) -> Iterator[Edge]:
+def _by_key(kind: str, live: LiveCatalogue) -> Iterator[Edge]:
     for key in live.references:
         if key.table in live.tables:
             link = Link(TableName(kind, key.table), key.columns, TableName(kind, key.target), key.target_columns)
             yield Edge(link=link, yields=any(_may_be_null(live.tables[key.table], name) for name in key.columns))
 
 
-def _by_name(kind: str, lives: Mapping[str, Live]) -> Iterator[Edge]:
+def _by_name(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
     live, words = lives[kind], {**_words(MASTER, lives[MASTER]), **_words(kind, lives[kind])}
     keyed = {(key.table, column) for key in live.references for column in key.columns}
     for name, table in live.tables.items():
@@ -55,7 +55,7 @@ def _by_name(kind: str, lives: Mapping[str, Live]) -> Iterator[Edge]:
                 yield Edge(link=link, yields=not column.not_null, by_name=True)
 
 
-def _by_type(kind: str, lives: Mapping[str, Live]) -> Iterator[Edge]:
+def _by_type(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
     stems = {
         singular(name): (TableName(database, name), table.primary_key[0])
         for database in dict.fromkeys((MASTER, kind))
@@ -71,7 +71,7 @@ def _by_type(kind: str, lives: Mapping[str, Live]) -> Iterator[Edge]:
                     yield Edge(link=Link(TableName(kind, name), (id_column,), parent, (key,), (column, value)))
 
 
-def _words(kind: str, live: Live) -> dict[str, Key]:
+def _words(kind: str, live: LiveCatalogue) -> dict[str, Key]:
     """What columns call a table's key: `school_id`, or as the foreign keys of this database do where they agree."""
     words = {
         f"{singular(name)}_id": (TableName(kind, name), table.primary_key[0])

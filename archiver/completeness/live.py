@@ -11,7 +11,7 @@ from archiver.postgres.session import SQL, Identifier, Session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reference:
+class LiveForeignKey:
     """A foreign key that leads to one of the product's tables, wherever it stands."""
 
     name: str
@@ -23,7 +23,7 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class LiveTableSize:
     """How large a table is, all its partitions together."""
 
     rows: int | None  # as last estimated; none: never analyzed
@@ -32,18 +32,18 @@ class Size:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Live:
+class LiveCatalogue:
     """A database's own catalogue; a partition counts as its whole table."""
 
     tables: Mapping[str, Table]
-    references: tuple[Reference, ...] = ()
+    references: tuple[LiveForeignKey, ...] = ()
     types: Mapping[tuple[str, str], tuple[str, ...]]  # the values of a polymorphic pair's column, by table and column
     indexed: frozenset[tuple[str, str]] = frozenset()  # table and the column that leads an index
     triggers: Mapping[tuple[str, str], bool]  # table and trigger: whether it fires
-    sizes: Mapping[str, Size]
+    sizes: Mapping[str, LiveTableSize]
 
 
-def read_live(session: Session, *, unread: Collection[str] = ()) -> Live:
+def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogue:
     """Reads a catalogue in a fixed number of queries, and the live types of each polymorphic pair.
 
     The types in the tables `unread` are left alone.
@@ -52,7 +52,7 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> Live:
     tables = read_schema(session, names).tables
     references = session.rows(_REFERENCES, (NAMESPACE, NAMESPACE), doing="reading the foreign keys")
     triggers = session.rows(_TRIGGERS, (NAMESPACE,), doing="reading the triggers")
-    return Live(
+    return LiveCatalogue(
         tables=tables,
         references=tuple(_reference(*row) for row in references),
         types={pair: _distinct(session, *pair) for pair in _pairs(tables) if pair[0] not in unread},
@@ -62,16 +62,16 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> Live:
     )
 
 
-def sizes(session: Session) -> dict[str, Size]:
+def sizes(session: Session) -> dict[str, LiveTableSize]:
     """How large each of a database's tables is, by PostgreSQL's statistics: no table is read for it."""
     rows = session.rows(_SIZES, (NAMESPACE,), doing="reading the sizes")
-    return {name: Size(rows=count, bytes=size, analyzed_at=when) for name, count, size, when in rows}
+    return {name: LiveTableSize(rows=count, bytes=size, analyzed_at=when) for name, count, size, when in rows}
 
 
 def _reference(
     name: str, table: str, columns: list[str], target: str, target_columns: list[str], on_delete: str
-) -> Reference:
-    return Reference(
+) -> LiveForeignKey:
+    return LiveForeignKey(
         name=name,
         table=table,
         columns=tuple(columns),

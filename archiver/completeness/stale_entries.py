@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, Model, TableName
-from archiver.completeness.live import Live
+from archiver.completeness.live import LiveCatalogue
 
-Lives = Mapping[str, Mapping[str, Live]]  # master or shard, then the inventory's name
+Lives = Mapping[str, Mapping[str, LiveCatalogue]]  # master or shard, then the inventory's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Claim:
     column: str | None = None
     everywhere: bool = True  # in every database of its kind; else one is enough
 
-    def holds(self, live: Live) -> bool:
+    def holds(self, live: LiveCatalogue) -> bool:
         """Whether a database has it; a column of a table that is not there is the table's claim to tell."""
         table = live.tables.get(self.table.table)
         if self.column is None or table is None:
@@ -57,7 +57,7 @@ def _tenant(model: Model) -> Iterator[Claim]:
 def _links(model: Model) -> Iterator[Claim]:
     for table in model.tables:
         yield Claim(path=f"databases/{table.database}/{table.table}", table=table)
-    for key, links in (("found_by", model.links), ("needed_by", model.needs)):
+    for key, links in (("found_by", model.links), ("needed_by", model.external_links)):
         for link in links:
             path = f"databases/{link.child.database}/{link.child.table}/{key}"
             if link.parent not in model.tables:

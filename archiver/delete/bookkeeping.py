@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archiver.catalog.model import MASTER, TableName
-from archiver.delete.deletion_set import Going
+from archiver.delete.deletion_set import DeletionSet
 from archiver.postgres.schema import TENANT
 from archiver.postgres.selection import identity_of
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
@@ -17,13 +17,13 @@ _RUN = SQL("pg_temp.run")  # tenant, record and place in the run
 
 
 @dataclass(frozen=True)
-class Notes:
+class Bookkeeping:
     """Of each tenant: which rows of master go with it, and which stay.
 
     A row of several tenants that goes with them all goes with the last of them, as if they were archived one by one.
     """
 
-    going: Going
+    deletion_set: DeletionSet
     session: Session
     _with_last: dict[TableName, Composable] = field(default_factory=dict)
 
@@ -34,18 +34,18 @@ class Notes:
 
     def write(self) -> None:
         """Writes the index of ids, the keys that go, and the rows that stay beside their copy in an archive."""
-        indexed = id_index.indexed(self.going.maps.site.schemas[MASTER])
-        for table in self.going.model.of(MASTER):
+        indexed = id_index.indexed(self.deletion_set.row_sets.placement.schemas[MASTER])
+        for table in self.deletion_set.model.of(MASTER):
             if table.table in indexed:
-                self._write_ids("ids", table, self.going.maps.source(table))
+                self._write_ids("ids", table, self.deletion_set.row_sets.source(table))
                 self._write_ids("gone", table, self._mine(table))
-            if not self.going.entire(table) and self.going.maps.shape(table).primary_key:
+            if not self.deletion_set.all_rows_go(table) and self.deletion_set.row_sets.shape(table).primary_key:
                 self._write_kept(table)
 
     def _mine(self, table: TableName) -> Composable:
         """FROM …: the rows that go, as `c`, and the tenant with which each goes, as `m`."""
-        source = self.going.maps.source(table)
-        if self.going.entire(table):
+        source = self.deletion_set.row_sets.source(table)
+        if self.deletion_set.all_rows_go(table):
             return source
         last, same = self._last_of(table)
         return SQL("{} JOIN {} l ON {}").format(source, last, same)
@@ -53,15 +53,15 @@ class Notes:
     def _last_of(self, table: TableName) -> tuple[Composable, Composable]:
         """Where it says with whom the row `c` goes, or the row `m` that it belongs to, as `l`; and by what it is found
         there."""
-        if self.going.follows(table):
-            [link] = self.going.model.found_by(table)
+        if self.deletion_set.goes_with_parent(table):
+            [link] = self.deletion_set.model.found_by(table)
             return self._last(link.parent), self._same(link.parent, "m")
         return self._last(table), self._same(table, "c")
 
     def _last(self, table: TableName) -> Composable:
         if table not in self._with_last:
             place = Identifier("pg_temp", f"last {len(self._with_last)}")
-            identity = identity_of(self.going.maps.shape(table))
+            identity = identity_of(self.deletion_set.row_sets.shape(table))
             query = SQL(
                 "CREATE TEMP TABLE {place} ON COMMIT DROP AS SELECT DISTINCT ON ({columns}) m.{tenant}, {named}"
                 " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} WHERE {goes} ORDER BY {columns}, r.place DESC"
@@ -72,9 +72,9 @@ class Notes:
                     SQL("c.{} AS {}").format(Identifier(name), Identifier(f"identity {name}")) for name in identity
                 ),
                 tenant=Identifier(TENANT),
-                source=self.going.maps.source(table),
+                source=self.deletion_set.row_sets.source(table),
                 run=_RUN,
-                goes=self.going.row(table, "c"),
+                goes=self.deletion_set.row(table, "c"),
             )
             self.session.execute(query, doing=f"deciding with whom the rows of {table} go")
             self._with_last[table] = place
@@ -84,12 +84,12 @@ class Notes:
         tenant = SQL("l.{tenant} = m.{tenant}").format(tenant=Identifier(TENANT))
         identity = (
             SQL("{} = {}").format(Identifier(row, name), Identifier("l", f"identity {name}"))
-            for name in identity_of(self.going.maps.shape(table))
+            for name in identity_of(self.deletion_set.row_sets.shape(table))
         )
         return SQL(" AND ").join((tenant, *identity))
 
     def _write_ids(self, target: str, table: TableName, source: Composable) -> None:
-        [key] = self.going.maps.shape(table).primary_key
+        [key] = self.deletion_set.row_sets.shape(table).primary_key
         query = SQL(
             "INSERT INTO archiver.{target} (record_id, table_name, ids) SELECT r.record_id, {name}, array_agg(c.{key})"
             " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} GROUP BY 1 ON CONFLICT DO NOTHING"
@@ -104,7 +104,7 @@ class Notes:
         self.session.execute(query, doing=f"noting the ids of {table}")
 
     def _write_kept(self, table: TableName) -> None:
-        shape, (last, same) = self.going.maps.shape(table), self._last_of(table)
+        shape, (last, same) = self.deletion_set.row_sets.shape(table), self._last_of(table)
         query = SQL(
             "INSERT INTO archiver.kept (record_id, table_name, key, digest) SELECT r.record_id, {name}, {key}, {digest}"
             " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant}"
@@ -113,7 +113,7 @@ class Notes:
             name=Literal(str(table)),
             key=retained_rows.key_text(shape, "c"),
             digest=retained_rows.digest(shape, "c"),
-            source=self.going.maps.source(table),
+            source=self.deletion_set.row_sets.source(table),
             run=_RUN,
             last=last,
             tenant=Identifier(TENANT),
@@ -122,9 +122,9 @@ class Notes:
         self.session.execute(query, doing=f"noting the rows of {table} that stay")
 
 
-def notes(going: Going, records: Sequence[Record]) -> Notes:
+def bookkeeping_of(deletion_set: DeletionSet, records: Sequence[Record]) -> Bookkeeping:
     """Begins to note, of the tenants in this order."""
-    session = going.maps.site.sessions[MASTER]
+    session = deletion_set.row_sets.placement.sessions[MASTER]
     query = SQL(
         "CREATE TEMP TABLE {run} ON COMMIT DROP AS SELECT w.*"
         " FROM unnest({tenants}::bigint[], {records}::bigint[]) WITH ORDINALITY w ({tenant}, record_id, place)"
@@ -137,10 +137,10 @@ def notes(going: Going, records: Sequence[Record]) -> Notes:
     session.execute(query, doing="listing the tenants")
     # The index of ids is brought up to date when it is next looked after, not id by id.
     session.execute("SET LOCAL gin_pending_list_limit TO '1GB'", doing="preparing the index of ids")
-    return Notes(going, session)
+    return Bookkeeping(deletion_set, session)
 
 
-def left(record: Record, deleted: Mapping[str, int]) -> dict[str, int]:
+def retained(record: Record, deleted: Mapping[str, int]) -> dict[str, int]:
     """The rows of an archive that stay live, by table, where there are any."""
     archived = {name.removesuffix(".copy").replace("/", "."): member.rows for name, member in record.members.items()}
     return {table: rows for table, all_of_them in archived.items() if (rows := all_of_them - deleted.get(table, 0))}

@@ -5,36 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archiver.catalog.model import Model, TableName
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier, load_order
-from archiver.postgres.selection import Rows, Selection, among
+from archiver.postgres.selection import SelectedRows, Selection, among
 from archiver.postgres.session import SQL
-from archiver.postgres.triggers import quiet
+from archiver.postgres.triggers import triggers_disabled
 from errors import RefusedError
 
 
-def delete(site: Site, model: Model, database: str, gone: Mapping[TableName, Rows]) -> None:
+def delete(placement: Placement, model: Model, database: str, gone: Mapping[TableName, SelectedRows]) -> None:
     """Deletes what names another row before what it names; whatever forbids it says so before a commit."""
-    with quiet(site.sessions[database], model, database):
-        _delete(site, database, gone)
+    with triggers_disabled(placement.sessions[database], model, database):
+        _delete(placement, database, gone)
 
 
-def _delete(site: Site, database: str, gone: Mapping[TableName, Rows]) -> None:
-    session, schema = site.sessions[database], site.schemas[database]
+def _delete(placement: Placement, database: str, gone: Mapping[TableName, SelectedRows]) -> None:
+    session, schema = placement.sessions[database], placement.schemas[database]
     for group in reversed(load_order(schema)):
         rows = {TableName(database, name): gone[TableName(database, name)] for name in group}
-        _delete_together(site, database, {table: found for table, found in rows.items() if found.rows})
+        _delete_together(placement, database, {table: found for table, found in rows.items() if found.rows})
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
 
 
-def prove_staying(site: Site, database: str, selection: Selection, gone: Mapping[TableName, Rows]) -> None:
+def prove_staying(
+    placement: Placement, database: str, selection: Selection, gone: Mapping[TableName, SelectedRows]
+) -> None:
     """After a deletion: RefusedError where a foreign key or a trigger took a row that stays with it, or changed it."""
-    session, touched = site.sessions[database], []
+    session, touched = placement.sessions[database], []
     for table, found in selection.found.items():
         going = set(gone[table].rows)
         staying = [key for row, key in zip(found.rows, found.identities(), strict=True) if row not in going]
         if table.database == database and staying:
-            shape = site.schemas[database].tables[table.table]
+            shape = placement.schemas[database].tables[table.table]
             # What this transaction wrote has its number; locking a row leaves the number as it was.
             query = SQL("SELECT count(*) FROM {} WHERE {} AND xmin <> pg_current_xact_id()::xid").format(
                 identifier(table.table), among(shape, found.identity, staying)
@@ -50,11 +52,11 @@ def prove_staying(site: Site, database: str, selection: Selection, gone: Mapping
         )
 
 
-def _delete_together(site: Site, database: str, rows: Mapping[TableName, Rows]) -> None:
+def _delete_together(placement: Placement, database: str, rows: Mapping[TableName, SelectedRows]) -> None:
     """One statement, which looks at foreign keys when it ends: tables may name each other in a circle."""
     if not rows:
         return
-    session, shapes = site.sessions[database], site.schemas[database].tables
+    session, shapes = placement.sessions[database], placement.schemas[database].tables
     delete_, tables = SQL("DELETE FROM {} WHERE {}"), ", ".join(table.table for table in rows)
     deletes = [
         delete_.format(identifier(table.table), among(shapes[table.table], found.identity, found.identities()))

@@ -10,7 +10,7 @@ from archiver.postgres.session import SQL, Session
 from errors import RefusedError
 
 
-def remove(session: Session, schema: Schema, going: Mapping[str, int], goes: Goes) -> None:
+def delete_set(session: Session, schema: Schema, going: Mapping[str, int], goes: Goes) -> None:
     """Deletes what names another row before what it names; RefusedError unless just as many rows go as were proved."""
     delete = SQL("DELETE FROM {} c WHERE {}")
     for group in reversed(load_order(schema)):

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections import Counter
 
 from archiver.catalog.model import Link, Model
-from archiver.delete.decide import Decided
-from archiver.delete.referenced import named_outside
-from archiver.postgres.databases import Site
+from archiver.delete.decide import DeletionDecision
+from archiver.delete.referenced import externally_referenced
+from archiver.postgres.databases import Placement
 from archiver.postgres.selection import select
 from archiver.records.archive_record import Record
 
 
-def appeared(site: Site, model: Model, record: Record, decided: Decided) -> dict[str, int]:
+def appeared(placement: Placement, model: Model, record: Record, decided: DeletionDecision) -> dict[str, int]:
     """How many there are, by table: the tenant's own, and those outside it that name a row of which it was thought
     that nobody else needs it."""
-    now = select(site, model, record.tenant_id, known=decided.selection.values)
+    now = select(placement, model, record.tenant_id, known=decided.selection.values)
     more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.found.items()})
-    for link in (*model.links, *model.needs):
-        keys = decided.gone[link.child].named(link)
-        if keys and not _leads_to_one(site, link):
-            more[str(link.parent)] += len(named_outside(site, record, now, link, keys))
+    for link in (*model.links, *model.external_links):
+        keys = decided.to_delete[link.child].named(link)
+        if keys and not _leads_to_one(placement, link):
+            more[str(link.parent)] += len(externally_referenced(placement, record, now, link, keys))
     return {table: rows for table, rows in more.items() if rows > 0}
 
 
-def _leads_to_one(site: Site, link: Link) -> bool:
+def _leads_to_one(placement: Placement, link: Link) -> bool:
     """Whether the link names its parent by key: that row went as well."""
-    parent = site.schemas[link.parent.database].tables.get(link.parent.table)
+    parent = placement.schemas[link.parent.database].tables.get(link.parent.table)
     return parent is not None and parent.primary_key == link.parent_columns

@@ -7,33 +7,33 @@ from dataclasses import asdict
 from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model
-from archiver.delete.decide import Decided
+from archiver.delete.decide import DeletionDecision
 from archiver.delete.interrupted import typed
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.selection import Values
-from archiver.records.retained_rows import Kept
+from archiver.records.retained_rows import RetainedRow
 
 
-def content(model: Model, decided: Decided) -> dict[str, Any]:
+def content(model: Model, decided: DeletionDecision) -> dict[str, Any]:
     """What went from the shard, what stays there, and the keys by which master's rows are found through it."""
-    found, gone = decided.selection.found, decided.gone
+    found, gone = decided.selection.found, decided.to_delete
     return {
         "found": {str(link): found[link.parent].values(link.parent_columns) for link in crossing(model)},
         "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in crossing(model)},
         "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
-        "staying": [asdict(row) for row in decided.staying[SHARD]],
+        "staying": [asdict(row) for row in decided.retained[SHARD]],
     }
 
 
-def keys(site: Site, model: Model, noted: Mapping[str, list[Any]]) -> Values:
+def keys(placement: Placement, model: Model, noted: Mapping[str, list[Any]]) -> Values:
     """The keys of crossing links as a marker's JSON holds them, each again of its column's type."""
     links = {str(link): link for link in crossing(model)}
-    return {links[name]: typed(site, links[name], values) for name, values in noted.items()}
+    return {links[name]: typed(placement, links[name], values) for name, values in noted.items()}
 
 
-def staying(noted: Iterable[Mapping[str, str]]) -> list[Kept]:
+def staying(noted: Iterable[Mapping[str, str]]) -> list[RetainedRow]:
     """The rows that stayed in the shard."""
-    return [Kept(**row) for row in noted]
+    return [RetainedRow(**row) for row in noted]
 
 
 def crossing(model: Model) -> list[Link]:

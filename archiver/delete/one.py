@@ -10,20 +10,20 @@ from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.delete import marker
-from archiver.delete.decide import Decided, decide
+from archiver.delete.decide import DeletionDecision, decide
 from archiver.delete.delete import delete, prove_staying
 from archiver.delete.late_rows import appeared
 from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.load.fit import fitting
-from archiver.load.load import Incoming, Neighbours, load_database
-from archiver.postgres.databases import Site
-from archiver.postgres.selection import Lock, Rows, select
+from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
+from archiver.postgres.databases import Placement
+from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
-from archiver.postgres.triggers import quiet
+from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, id_index, log_and_markers, retained_rows
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from archiver.verify.verify import Verified
 from errors import CutoverError
 
@@ -31,7 +31,7 @@ DELETED = "deleted"  # the marker's act
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reclaimed:
+class Deletion:
     """What a deletion did; deleted and kept together are the manifest's rows."""
 
     record: Record
@@ -41,7 +41,7 @@ class Reclaimed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proven:
+class VerifiedTenant:
     """A tenant whose stored archive was restored and compared; without the proof nothing is deleted."""
 
     record: Record
@@ -49,107 +49,109 @@ class Proven:
     snapshots: Mapping[str, str]  # database: xmin of the snapshot in which the rows were read
 
 
-def delete_tenant(site: Site, model: Model, proven: Proven, work: Path, stored: Stored) -> Reclaimed:
+def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, work: Path, stored: Stored) -> Deletion:
     """Deletes a tenant's rows, or none: RefusedError names the tables that changed since the extraction.
 
     Every row is locked and proved in both databases, then deleted in the shard, then in master with the record.
     """
-    record = archive_record.deleting(site.master, proven.record)
+    record = archive_record.deleting(placement.master, proven.record)
     try:
-        return _prove_and_delete(site, model, record, proven, work, stored)
+        return _prove_and_delete(placement, model, record, proven, work, stored)
     except CutoverError:
-        _step_back(site, record)
+        _step_back(placement, record)
         raise
 
 
-def _step_back(site: Site, record: Record) -> None:
+def _step_back(placement: Placement, record: Record) -> None:
     """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if log_and_markers.marked(site.apart, record, DELETED) is None:
-            archive_record.step_back(site.master, record, State.VERIFIED)
+        if log_and_markers.marked(placement.shard_session, record, DELETED) is None:
+            archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
 def _prove_and_delete(
-    site: Site, model: Model, record: Record, proven: Proven, work: Path, stored: Stored
-) -> Reclaimed:
+    placement: Placement, model: Model, record: Record, proven: VerifiedTenant, work: Path, stored: Stored
+) -> Deletion:
     began = time.monotonic()
-    with _both_open(site):
-        selection = select(site, model, record.tenant_id, lock=Lock(since=proven.snapshots))
-        prove_unchanged(site, model, record, selection, model.tables, work, stored)
-        prove_shape(site)
-        decided = decide(site, model, record, selection)
-        for database in reversed(site.sessions):
-            delete(site, model, database, decided.gone)
-            prove_staying(site, database, selection, decided.gone)
-        if site.apart:
-            _commit_shard(site.apart, model, record, decided)
-        return _commit_master(site, model, record, decided, time.monotonic() - began)
+    with _both_open(placement):
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
+        prove_unchanged(placement, model, record, selection, model.tables, work, stored)
+        prove_shape(placement)
+        decided = decide(placement, model, record, selection)
+        for database in reversed(placement.sessions):
+            delete(placement, model, database, decided.to_delete)
+            prove_staying(placement, database, selection, decided.to_delete)
+        if placement.shard_session:
+            _commit_shard(placement.shard_session, model, record, decided)
+        return _commit_master(placement, model, record, decided, time.monotonic() - began)
 
 
-def resume(site: Site, model: Model, record: Record, work: Path, stored: Stored) -> Reclaimed | None:
+def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
     """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
-    noted = log_and_markers.marked(site.apart, record, DELETED)
+    noted = log_and_markers.marked(placement.shard_session, record, DELETED)
     if noted is None:
         return None
-    found, went = (marker.keys(site, model, noted[name]) for name in ("found", "gone"))
-    with _both_open(site):
-        selection = select(site, model, record.tenant_id, lock=Lock(since=record.snapshots), known=found)
-        prove_unchanged(site, model, record, selection, model.of(MASTER), work, stored)
-        prove_shape(site)
-        decided = decide(site, model, record, selection, went)
-        delete(site, model, MASTER, decided.gone)
-        prove_staying(site, MASTER, selection, decided.gone)
-        return _commit_master(site, model, record, decided, None)
+    found, went = (marker.keys(placement, model, noted[name]) for name in ("found", "gone"))
+    with _both_open(placement):
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), known=found)
+        prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
+        prove_shape(placement)
+        decided = decide(placement, model, record, selection, went)
+        delete(placement, model, MASTER, decided.to_delete)
+        prove_staying(placement, MASTER, selection, decided.to_delete)
+        return _commit_master(placement, model, record, decided, None)
 
 
-def put_back(site: Site, model: Model, record: Record, archive: Archive) -> None:
+def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
     """Undoes the emptying of the shard: in one transaction its rows come back and the marker goes."""
-    shard = site.sessions[SHARD]
-    incoming = Incoming(site=site, model=model, archive=archive, mappings=fitting(site, archive))
+    shard = placement.sessions[SHARD]
+    incoming = IncomingArchive(placement=placement, model=model, archive=archive, mappings=fitting(placement, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        with quiet(shard, model, SHARD):
-            load_database(incoming, SHARD, Neighbours(kept=record.kept, everywhere=True))
+        with triggers_disabled(shard, model, SHARD):
+            load_database(incoming, SHARD, LiveNeighbors(kept=record.kept, everywhere=True))
             shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         log_and_markers.unmark(shard, record, DELETED)
-    archive_record.step_back(site.master, record, State.VERIFIED)
+    archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
 @contextmanager
-def _both_open(site: Site) -> Iterator[None]:
+def _both_open(placement: Placement) -> Iterator[None]:
     """A transaction in each database of a site; whatever is still open at the end is rolled back."""
     with ExitStack() as transactions:
-        for session in site.sessions.values():
+        for session in placement.sessions.values():
             transactions.enter_context(session.rolled_back())
         yield
 
 
-def _commit_shard(shard: Session, model: Model, record: Record, decided: Decided) -> None:
+def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
     """Commits the shard's deletion, with a marker that says so and holds all that master's half needs."""
     log_and_markers.mark(shard, record, DELETED, marker.content(model, decided))
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
-def _commit_master(site: Site, model: Model, record: Record, decided: Decided, seconds: float | None) -> Reclaimed:
+def _commit_master(
+    placement: Placement, model: Model, record: Record, decided: DeletionDecision, seconds: float | None
+) -> Deletion:
     """Commits master's deletion, together with the record's last state and the log."""
-    master, gone = site.master, decided.gone
-    noted = log_and_markers.marked(site.apart, record, DELETED) or {"deleted": {}}
+    master, gone = placement.master, decided.to_delete
+    noted = log_and_markers.marked(placement.shard_session, record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **noted["deleted"]}
     left = {
         str(table): rows
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    log_and_markers.remember_gone(master, record, _keys(gone))
+    log_and_markers.remember_deleted(master, record, _keys(gone))
     id_index.write(master, record, _keys(decided.selection.found))
-    retained_rows.remember(master, record, [*decided.staying[MASTER], *marker.staying(noted.get("staying", ()))])
+    retained_rows.remember(master, record, [*decided.retained[MASTER], *marker.staying(noted.get("staying", ()))])
     record = archive_record.archived(master, record, left, seconds)
     log_and_markers.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
-    late = appeared(site, model, record, decided)
-    return Reclaimed(record=record, deleted=deleted, kept=left, appeared=late)
+    late = appeared(placement, model, record, decided)
+    return Deletion(record=record, deleted=deleted, kept=left, appeared=late)
 
 
-def _keys(found: Mapping[TableName, Rows]) -> dict[str, list[int]]:
+def _keys(found: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:
     """The whole-number keys of rows of master, by table."""
     return {
         table.table: [row[0] for row in rows.rows]

@@ -12,11 +12,11 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
-from archiver.records.archive_record import Order, Record, State
+from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class StoredTarball:
     """A tenant's tarball that lies in the store."""
 
     record: Record
@@ -24,26 +24,30 @@ class Stored:
     seconds: float  # to extract, pack and store
 
 
-def ready(master: Session, tenant_ids: Sequence[int], order: Order) -> list[Record]:
+def ready(master: Session, tenant_ids: Sequence[int], request: ArchiveRequest) -> list[Record]:
     """The records of what was verified already, now or by a run of this night that was cut off; the proof at the
     delete tells what changed since."""
-    return [record for record in archive_record.of_tenants(master, tenant_ids) if _ready(record, order)]
+    return [record for record in archive_record.of_tenants(master, tenant_ids) if _ready(record, request)]
 
 
-def _ready(record: Record, order: Order) -> bool:
-    same = (record.year, record.night, record.depth) == (order.year, order.night, order.depth)
-    return same and record.state is State.VERIFIED and bool(record.snapshots)
+def _ready(record: Record, request: ArchiveRequest) -> bool:
+    same = (record.year, record.night, record.depth) == (request.year, request.night, request.depth)
+    return same and record.state is ArchiveState.VERIFIED and bool(record.snapshots)
 
 
 def start(
-    master: Session, tenants: Sequence[Tenant], order: Order, locations: Sequence[str], recipients: Sequence[str]
+    master: Session,
+    tenants: Sequence[Tenant],
+    request: ArchiveRequest,
+    locations: Sequence[str],
+    recipients: Sequence[str],
 ) -> dict[int, Record]:
     """Writes that extractions begin, in place of those that came to nothing; by tenant."""
     ids = [tenant.id for tenant in tenants]
     with master.transaction(doing="writing the records"):
         master.execute(
             "DELETE FROM archiver.records WHERE tenant_id = ANY(%s) AND year = %s AND state = ANY(%s)",
-            (ids, order.year, list(archive_record.UNDONE)),
+            (ids, request.year, list(archive_record.UNDONE)),
         )
         rows = master.rows(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, shard, location,"
@@ -51,7 +55,7 @@ def start(
             " SELECT w.*, %s, %s::date, %s, %s, %s, %s, %s"
             " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[]) w RETURNING id",
             (
-                *(order.year, order.night, order.depth.value, State.EXTRACTING.value, list(recipients)),
+                *(request.year, request.night, request.depth.value, ArchiveState.EXTRACTING.value, list(recipients)),
                 *(operator(), host(), ids),
                 *(
                     [getattr(one, name) for one in tenants]
@@ -67,7 +71,7 @@ def start(
 _OF_TENANT = ("name", "customer_id", "customer_name", "shard")
 
 
-def stored(master: Session, wanted: Sequence[Stored]) -> None:
+def stored(master: Session, wanted: Sequence[StoredTarball]) -> None:
     """Writes that the tarballs lie in the store."""
     columns: dict[str, tuple[str, list[Any]]] = {
         "size": ("bigint", [one.packed.digests.size for one in wanted]),
@@ -78,7 +82,7 @@ def stored(master: Session, wanted: Sequence[Stored]) -> None:
         "snapshots": ("jsonb", [_json(one.packed.extract.snapshots) for one in wanted]),
         "seconds_to_extract": ("double precision", [one.seconds for one in wanted]),
     }
-    _advance(master, [one.record for one in wanted], State.STORED, columns)
+    _advance(master, [one.record for one in wanted], ArchiveState.STORED, columns)
 
 
 def verified(master: Session, wanted: Mapping[int, float]) -> None:
@@ -88,11 +92,11 @@ def verified(master: Session, wanted: Mapping[int, float]) -> None:
         " SET state = %s, seconds_to_restore = w.seconds, verified_at = now(), proved_at = now()"
         " FROM unnest(%s::bigint[], %s::double precision[]) w (id, seconds) WHERE r.id = w.id"
     )
-    args = (State.VERIFIED.value, list(wanted), list(wanted.values()))
+    args = (ArchiveState.VERIFIED.value, list(wanted), list(wanted.values()))
     master.execute(query, args, doing="writing the records' state verified")
 
 
-def move(master: Session, wanted: Sequence[Record], state: State) -> None:
+def move(master: Session, wanted: Sequence[Record], state: ArchiveState) -> None:
     """Writes one state for all of them."""
     query = "UPDATE archiver.records SET state = %s WHERE id = ANY(%s)"
     master.execute(
@@ -103,7 +107,7 @@ def move(master: Session, wanted: Sequence[Record], state: State) -> None:
 def step_back(master: Session, wanted: Sequence[Record]) -> None:
     """Writes that deletions did not happen: verified as before; nothing, where their end was written since."""
     query = "UPDATE archiver.records SET state = %s WHERE id = ANY(%s) AND state = %s"
-    args = (State.VERIFIED.value, [record.id for record in wanted], State.DELETING.value)
+    args = (ArchiveState.VERIFIED.value, [record.id for record in wanted], ArchiveState.DELETING.value)
     master.execute(query, args, doing="writing the records' state verified")
 
 
@@ -113,12 +117,12 @@ def archived(master: Session, wanted: Sequence[Record], kept: Sequence[Mapping[s
         "UPDATE archiver.records r SET state = %s, kept = w.kept, seconds_to_delete = %s, archived_at = now()"
         " FROM unnest(%s::bigint[], %s::jsonb[]) w (id, kept) WHERE r.id = w.id"
     )
-    args = (State.ARCHIVED.value, seconds, [record.id for record in wanted], [_json(one) for one in kept])
+    args = (ArchiveState.ARCHIVED.value, seconds, [record.id for record in wanted], [_json(one) for one in kept])
     master.execute(query, args, doing="writing the records' state archived")
 
 
 def _advance(
-    master: Session, wanted: Sequence[Record], state: State, columns: Mapping[str, tuple[str, list[Any]]]
+    master: Session, wanted: Sequence[Record], state: ArchiveState, columns: Mapping[str, tuple[str, list[Any]]]
 ) -> None:
     query = (  # its words are this file's own
         f"UPDATE archiver.records r SET state = %s, {', '.join(f'{name} = w.{name}' for name in columns)}"  # noqa: S608

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from archiver.catalog.model import Link, Model, TableName
-from archiver.postgres.selection import Key, Rows, Selection, Values
+from archiver.postgres.selection import Key, SelectedRows, Selection, Values
 from inventory.model import Depth
 
 Live = Callable[[Link, set[Key]], set[Key]]  # of these keys of a link, which a live row outside the tenant names
@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 
 def deletable(
     model: Model, depth: Depth, selection: Selection, live: Live, went: Values | None = None
-) -> Mapping[TableName, Rows]:
+) -> Mapping[TableName, SelectedRows]:
     """The rows that go: found below the depth's start by a row that goes, and needed by no row that stays.
 
     `went` are keys of links whose parents went in an earlier transaction.
@@ -32,13 +32,13 @@ def _gone(
     model: Model,
     start: TableName,
     below: Collection[TableName],
-    first: Rows,
+    first: SelectedRows,
     selection: Selection,
     live: Live,
     went: Values,
-) -> Mapping[TableName, Rows]:
+) -> Mapping[TableName, SelectedRows]:
     """The first rows, which go in any case, and those that go with them from the tables below."""
-    gone: dict[TableName, Rows] = {}
+    gone: dict[TableName, SelectedRows] = {}
     for table in model.tables:
         if table == start:
             gone[table] = first
@@ -50,14 +50,19 @@ def _gone(
 
 
 def _going(
-    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], live: Live, went: Values
+    model: Model,
+    table: TableName,
+    selection: Selection,
+    gone: Mapping[TableName, SelectedRows],
+    live: Live,
+    went: Values,
 ) -> Sequence[Row]:
     rows = selection.found[table]
     going = _reached(model, rows, table, {**gone, table: rows}, went)
-    for link in model.needed_by(table):
+    for link in model.referenced_by(table):
         going = _without(rows, going, link, partial(live, link))
     going = _unneeded(model, table, selection, gone, going)
-    if any(link.within for link in model.needed_by(table)):
+    if any(link.within for link in model.referenced_by(table)):
         going = _settled(model, table, selection, gone, going, went)
     return going
 
@@ -66,7 +71,7 @@ def _settled(
     model: Model,
     table: TableName,
     selection: Selection,
-    gone: Mapping[TableName, Rows],
+    gone: Mapping[TableName, SelectedRows],
     going: Sequence[Row],
     went: Values,
 ) -> Sequence[Row]:
@@ -80,7 +85,9 @@ def _settled(
         going = left
 
 
-def _reached(model: Model, rows: Rows, table: TableName, gone: Mapping[TableName, Rows], went: Values) -> Sequence[Row]:
+def _reached(
+    model: Model, rows: SelectedRows, table: TableName, gone: Mapping[TableName, SelectedRows], went: Values
+) -> Sequence[Row]:
     """The rows that a row which goes leads to."""
     keys = [
         (rows.key_in(link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
@@ -90,11 +97,11 @@ def _reached(model: Model, rows: Rows, table: TableName, gone: Mapping[TableName
 
 
 def _unneeded(
-    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, Rows], going: Sequence[Row]
+    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, SelectedRows], going: Sequence[Row]
 ) -> Sequence[Row]:
     """Those that none of the tenant's own rows needs which stays."""
     rows = selection.found[table]
-    for link in model.needed_by(table):
+    for link in model.referenced_by(table):
         if link.parent in gone:
             found, goes = selection.found[link.parent], set(gone[link.parent].rows)
             stay = set(_only(found, [row for row in found.rows if row not in goes]).values(link.parent_columns))
@@ -102,12 +109,14 @@ def _unneeded(
     return going
 
 
-def _without(rows: Rows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]) -> Sequence[Row]:
+def _without(
+    rows: SelectedRows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]
+) -> Sequence[Row]:
     """Those of them whose key in a link nobody needs."""
     key_of, keys = rows.key_in(link), _only(rows, going).named(link)
     staying = needed(keys) if keys else set()
     return [row for row in going if key_of(row) not in staying] if staying else going
 
 
-def _only(rows: Rows, chosen: Sequence[Row]) -> Rows:
+def _only(rows: SelectedRows, chosen: Sequence[Row]) -> SelectedRows:
     return replace(rows, rows=chosen)

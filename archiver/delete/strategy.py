@@ -13,29 +13,29 @@ MOST = 0.5  # of the rows: from here on it is cheaper to write what stays than t
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class JoinedTables:
     """Tables that foreign keys join: emptied together, or not at all."""
 
     tables: tuple[str, ...]
-    going: int  # rows
+    to_delete: int  # rows
     rows: int  # in all, as the server estimates
     obstacles: tuple[str, ...]  # why they can't be emptied
 
     @property
     def emptied(self) -> bool:
         """Whether the tables are emptied and filled again."""
-        return not self.obstacles and self.going >= MOST * self.rows
+        return not self.obstacles and self.to_delete >= MOST * self.rows
 
     @property
     def reason(self) -> str:
         """What is done, and why."""
-        share = f"{self.going:,} of about {self.rows:,} rows go"
+        share = f"{self.to_delete:,} of about {self.rows:,} rows go"
         if self.emptied:
             return f"{share}: emptied, and filled with what stays"
         return f"{share}: deleted one by one{f' ({self.obstacles[0]})' if self.obstacles else ''}"
 
 
-def groups(session: Session, schema: Schema, going: Mapping[str, int]) -> list[Group]:
+def groups(session: Session, schema: Schema, going: Mapping[str, int]) -> list[JoinedTables]:
     """The tables of which rows go, by what joins them."""
     joined = _joined(schema)
     counts = dict(session.rows(_ROWS, (NAMESPACE, list(going)), doing="reading how many rows there are"))
@@ -54,10 +54,10 @@ def groups(session: Session, schema: Schema, going: Mapping[str, int]) -> list[G
 
 def _group(
     tables: Sequence[str], going: Mapping[str, int], counts: Mapping[str, int], obstacles: Mapping[str, list[str]]
-) -> Group:
-    return Group(
+) -> JoinedTables:
+    return JoinedTables(
         tables=tuple(tables),
-        going=sum(going[name] for name in tables),
+        to_delete=sum(going[name] for name in tables),
         rows=sum(max(counts[name], going[name]) for name in tables),
         obstacles=tuple(obstacle for name in tables for obstacle in obstacles.get(name, ())),
     )

@@ -34,7 +34,7 @@ class Throttle:
         """Whether the run has lasted as long as it may."""
         return self.seconds is not None and time.monotonic() - self.began >= self.seconds
 
-    def gone(self, rows: int) -> None:
+    def deleted(self, rows: int) -> None:
         """Notes that so many rows went just now."""
         if self.rate:
             self._free = max(self._free, time.monotonic()) + rows / self.rate

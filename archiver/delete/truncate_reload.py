@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from archiver.postgres.schema import NAMESPACE, Schema, column_list, identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
-from archiver.postgres.triggers import all_quiet
+from archiver.postgres.triggers import all_triggers_disabled
 from errors import RefusedError
 
 Goes = Callable[[str, str], Composable]  # a table and an alias: whether the row goes
 # A table: one before it with whose rows its own stay, and the condition, of `c` and `p`, by which they find each other.
-Leader = Callable[[str], tuple[str, Composable] | None]
+DecidingLink = Callable[[str], tuple[str, Composable] | None]
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class _ForeignKey:
     comment: str | None
 
 
-def refill(
+def truncate_reload(
     session: Session,
     schema: Schema,
     tables: Sequence[str],
     goes: Goes,
     stay: Mapping[str, int] | None = None,
-    leader: Leader = lambda table: None,
+    leader: DecidingLink = lambda table: None,
 ) -> None:
     """Leaves in the tables just the rows that do not go; the caller holds them locked.
 
@@ -50,7 +50,7 @@ def refill(
                 f"Emptying {table} on {session.where} refused: {rows} rows would stay, {stay[table]} should.",
                 hint="Somebody deleted rows there since they were archived.",
             )
-    with _without_foreign_keys(session, tables), all_quiet(session, tables):
+    with _without_foreign_keys(session, tables), all_triggers_disabled(session, tables):
         session.execute(
             SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"emptying {', '.join(tables)}"
         )

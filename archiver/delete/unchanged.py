@@ -11,7 +11,7 @@ from archiver.extract.one import spooled
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.format.manifest import Member
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import read_schema
 from archiver.postgres.selection import Selection
 from archiver.records.archive_record import Record
@@ -21,7 +21,7 @@ Stored = Callable[[Record], AbstractContextManager[Archive]]  # fetches a record
 
 
 def prove_unchanged(
-    site: Site,
+    placement: Placement,
     model: Model,
     record: Record,
     selection: Selection,
@@ -36,7 +36,7 @@ def prove_unchanged(
         if len(rows.rows) == wanted.rows and not rows.changed:
             continue
         path = work / "now.copy"
-        now = spooled(site, model, table, selection, record.tenant_id, path)
+        now = spooled(placement, model, table, selection, record.tenant_id, path)
         if not same_content(record, table, now, path, stored):
             changed.append(difference(table, wanted.rows, now.rows))
     if changed:
@@ -67,10 +67,10 @@ def refusal(model: Model, record: Record, changed: list[str]) -> RefusedError:
     )
 
 
-def prove_shape(site: Site) -> None:
+def prove_shape(placement: Placement) -> None:
     """RefusedError where the tables do not have the shape any more in which their rows were archived."""
-    for database, session in site.sessions.items():
-        if read_schema(session, site.schemas[database].tables) != site.schemas[database]:
+    for database, session in placement.sessions.items():
+        if read_schema(session, placement.schemas[database].tables) != placement.schemas[database]:
             raise RefusedError(
                 f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
                 hint="Somebody migrates there. Run the same command again when that is over.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archiver.catalog.model import TableName
 from archiver.delete.unchanged import Stored, difference, refusal, same_content
-from archiver.extract.row_sets import Maps
+from archiver.extract.row_sets import RowSets
 from archiver.format import layout
 from archiver.format.rows import Spool
 from archiver.postgres.schema import TENANT, column_list, identifier
@@ -19,9 +19,9 @@ from errors import CutoverError
 Counts = Mapping[TableName, Mapping[int, tuple[int, int]]]
 
 
-def counted(maps: Maps, tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
+def counted(row_sets: RowSets, tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
     """Counts the tenants' rows, one pass a table."""
-    return {table: _counted(maps, table, wanted) for table in tables}
+    return {table: _counted(row_sets, table, wanted) for table in tables}
 
 
 def unwritten(session: Session, tables: Sequence[TableName], wanted: Sequence[Record]) -> dict[TableName, int] | None:
@@ -51,12 +51,12 @@ def archived(tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
     }
 
 
-def _counted(maps: Maps, table: TableName, wanted: Sequence[Record]) -> dict[int, tuple[int, int]]:
-    session = maps.site.sessions[table.database]
+def _counted(row_sets: RowSets, table: TableName, wanted: Sequence[Record]) -> dict[int, tuple[int, int]]:
+    session = row_sets.placement.sessions[table.database]
     since = _oldest(session, {record.snapshots.get(table.database, "") for record in wanted})
     written = SQL("age(c.xmin) <= age({}::xid)").format(Literal(since)) if since else SQL("true")
     query = SQL("SELECT m.{tenant}, count(*), count(*) FILTER (WHERE {written}) FROM {source} GROUP BY 1").format(
-        tenant=Identifier(TENANT), written=written, source=maps.source(table)
+        tenant=Identifier(TENANT), written=written, source=row_sets.source(table)
     )
     return {row[0]: (row[1], row[2]) for row in session.rows(query, doing=f"proving the rows of {table}")}
 
@@ -73,7 +73,7 @@ def _oldest(session: Session, snapshots: set[str]) -> str | None:
 
 
 def changed(
-    maps: Maps,
+    row_sets: RowSets,
     now: Counts,
     wanted: Sequence[Record],
     work: Path,
@@ -87,32 +87,34 @@ def changed(
                 difference(table, record.members[layout.member(table)].rows, of_table.get(record.tenant_id, (0, 0))[0])
                 for table, of_table in now.items()
                 if not _same(
-                    maps,
+                    row_sets,
                     table,
                     of_table.get(record.tenant_id, (0, 0)),
                     record,
-                    work / f"{maps.site.shard}.copy",
+                    work / f"{row_sets.placement.shard}.copy",
                     stored,
                 )
             ]
             if differ:
-                raise refusal(maps.model, record, differ)
+                raise refusal(row_sets.model, record, differ)
         except CutoverError as error:
             failed[record.tenant_id] = error
     return failed
 
 
-def _same(maps: Maps, table: TableName, found: tuple[int, int], record: Record, path: Path, stored: Stored) -> bool:
+def _same(
+    row_sets: RowSets, table: TableName, found: tuple[int, int], record: Record, path: Path, stored: Stored
+) -> bool:
     rows, written = found
     if rows != record.members[layout.member(table)].rows:
         return False
-    return not written or _same_content(maps, table, record, path, stored)
+    return not written or _same_content(row_sets, table, record, path, stored)
 
 
-def _same_content(maps: Maps, table: TableName, record: Record, path: Path, stored: Stored) -> bool:
+def _same_content(row_sets: RowSets, table: TableName, record: Record, path: Path, stored: Stored) -> bool:
     query = SQL("SELECT {} FROM {} WHERE m.{} = {}").format(
-        column_list(maps.shape(table), "c"), maps.source(table), Identifier(TENANT), Literal(record.tenant_id)
+        column_list(row_sets.shape(table), "c"), row_sets.source(table), Identifier(TENANT), Literal(record.tenant_id)
     )
     spool = Spool(path)
-    rows = maps.site.sessions[table.database].copy_out(query, spool, doing=f"comparing {table}")
+    rows = row_sets.placement.sessions[table.database].copy_out(query, spool, doing=f"comparing {table}")
     return same_content(record, table, spool.finish(rows), path, stored)

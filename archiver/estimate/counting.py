@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from archiver.catalog.model import MASTER, Link, Model, TableName
-from archiver.estimate.table_sizes import At
-from archiver.postgres.databases import Workplace
+from archiver.estimate.table_sizes import TableIn
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import narrowed
 from archiver.postgres.session import SQL, Identifier
@@ -16,18 +16,18 @@ from archiver.postgres.session import SQL, Identifier
 Owners = Mapping[Any, int]  # tenant by key of a row
 
 
-def count(place: Workplace) -> dict[At, Counter[int]]:
+def count(databases: Databases) -> dict[TableIn, Counter[int]]:
     """Rows by tenant, of tables that are found in one way only; one GROUP BY each."""
-    model, counted = place.model, dict[At, Counter[int]]()
+    model, counted = databases.model, dict[TableIn, Counter[int]]()
     owners: dict[TableName, Owners] = {}
     for table in model.tables:
         link = _only_link(model, table)
         if link is None or link.parent not in (model.root, *owners):
             continue
-        for name in (MASTER,) if table.database == MASTER else place.shards:
-            counted[At(name, table)] = _by_tenant(_grouped(place, name, link), owners.get(link.parent))
-        if link.parent == model.root and _names_of(model, place, table):
-            owners[table] = _owners(place, link, table)
+        for name in (MASTER,) if table.database == MASTER else databases.shards:
+            counted[TableIn(name, table)] = _by_tenant(_grouped(databases, name, link), owners.get(link.parent))
+        if link.parent == model.root and _names_of(model, databases, table):
+            owners[table] = _owners(databases, link, table)
     return counted
 
 
@@ -36,25 +36,25 @@ def _only_link(model: Model, table: TableName) -> Link | None:
     return links[0] if len(links) == 1 and len(links[0].columns) == 1 else None
 
 
-def _names_of(model: Model, place: Workplace, table: TableName) -> bool:
+def _names_of(model: Model, databases: Databases, table: TableName) -> bool:
     """Whether rows of other tables are found by this one's key, and by nothing else."""
-    key = place.schema(MASTER).tables[table.table].primary_key
+    key = databases.schema(MASTER).tables[table.table].primary_key
     children = [link for link in model.links if link.parent == table]
     return any(link.parent_columns == key and _only_link(model, link.child) == link for link in children)
 
 
-def _grouped(place: Workplace, name: str, link: Link) -> list[tuple[Any, int]]:
+def _grouped(databases: Databases, name: str, link: Link) -> list[tuple[Any, int]]:
     query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
         Identifier(*link.columns), identifier(link.child.table), narrowed(SQL("true"), link)
     )
-    rows: list[tuple[Any, int]] = place.session(name).rows(query, doing=f"counting the rows of {link.child}")
+    rows: list[tuple[Any, int]] = databases.session(name).rows(query, doing=f"counting the rows of {link.child}")
     return rows
 
 
-def _owners(place: Workplace, link: Link, table: TableName) -> Owners:
-    key = place.schema(MASTER).tables[table.table].primary_key
+def _owners(databases: Databases, link: Link, table: TableName) -> Owners:
+    key = databases.schema(MASTER).tables[table.table].primary_key
     query = SQL("SELECT {}, {} FROM {}").format(Identifier(*key), Identifier(*link.columns), identifier(table.table))
-    return dict(place.master.rows(query, doing=f"reading whose the rows of {table} are"))
+    return dict(databases.master.rows(query, doing=f"reading whose the rows of {table} are"))
 
 
 def _by_tenant(grouped: list[tuple[Any, int]], owners: Owners | None) -> Counter[int]:

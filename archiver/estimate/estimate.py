@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from archiver.estimate.rates import Rates
-from archiver.estimate.sizes import Size
-from archiver.runs.eta import Pace
+from archiver.estimate.sizes import TenantSize
+from archiver.runs.eta import Eta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Estimate:
     everybody: Expected
     together: float  # seconds, where they are archived in one run
     workers: int  # of that run
-    biggest: tuple[tuple[Size, Expected], ...]
+    biggest: tuple[tuple[TenantSize, Expected], ...]
     rates: Rates
     analyzed_at: datetime | None  # when the oldest of the statistics were made
 
@@ -51,14 +51,14 @@ class Estimate:
 
 
 def estimate(
-    sizes: Sequence[Size], rates: Rates, top: int, analyzed_at: datetime | None, *, workers: int, in_sets: bool
+    sizes: Sequence[TenantSize], rates: Rates, top: int, analyzed_at: datetime | None, *, workers: int, in_sets: bool
 ) -> Estimate:
     """What archiving these tenants comes to, the biggest first; `top` of them also one by one.
 
     `in_sets` says whether a run over many archives them in sets, with so many workers; else it takes one by one.
     """
     everybody = _expected(sizes, rates)
-    pace = Pace(rows=everybody.rows, workers=workers)
+    pace = Eta(rows=everybody.rows, workers=workers)
     return Estimate(
         everybody=everybody,
         together=pace.left(timedelta(), 0).total_seconds() if in_sets else everybody.archive,
@@ -69,7 +69,7 @@ def estimate(
     )
 
 
-def _expected(sizes: Sequence[Size], rates: Rates) -> Expected:
+def _expected(sizes: Sequence[TenantSize], rates: Rates) -> Expected:
     tenants, rows = len(sizes), sum(size.rows for size in sizes)
     verify = rates.verify.seconds(tenants, rows)
     return Expected(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 
-from archiver.estimate.sizes import Size
+from archiver.estimate.sizes import TenantSize
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
@@ -20,7 +20,7 @@ MEASURED = (0.5, 0.9)  # a tenant in the middle, and one of which nine in ten ar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class ArchiveSample:
     """One tenant that was archived, or pretended; times in seconds."""
 
     rows: int
@@ -55,7 +55,7 @@ class Rates:
     samples: int  # on which they rest
 
 
-def rates(samples: Sequence[Sample]) -> Rates:
+def rates(samples: Sequence[ArchiveSample]) -> Rates:
     """The rates at which these samples went."""
     deletions = [(sample.rows, sample.delete) for sample in samples if sample.delete is not None]
     rows = sum(sample.rows for sample in samples)
@@ -79,17 +79,17 @@ def fitted(points: Sequence[tuple[int, float]]) -> Rate:
     return Rate(tenant=0, row=sum(seconds) / max(sum(rows), 1))
 
 
-def recorded(master: Session) -> list[Sample]:
+def recorded(master: Session) -> list[ArchiveSample]:
     """What earlier archives took; one that was cut off and ended later says nothing."""
     found = (_of_record(record) for record in archive_record.read_if_any(master))
     return [sample for sample in found if sample is not None]
 
 
-def _of_record(record: Record) -> Sample | None:
+def _of_record(record: Record) -> ArchiveSample | None:
     extract, verify, delete = record.seconds_to_extract, record.seconds_to_restore, record.seconds_to_delete
     if record.archived_at is None or extract is None or verify is None or delete is None:
         return None
-    return Sample(
+    return ArchiveSample(
         rows=record.rows,
         size=record.size or 0,
         # A run over many begins and ends with all of them: what one took are its parts.
@@ -102,18 +102,18 @@ def _of_record(record: Record) -> Sample | None:
     )
 
 
-def measure(archiver: Archiver, sizes: Sequence[Size], year: int) -> list[Sample]:
+def measure(archiver: Archiver, sizes: Sequence[TenantSize], year: int) -> list[ArchiveSample]:
     """Pretends to archive a tenant of middle size and a big one, each under its lock; nothing is kept or deleted."""
     by_rows = sorted(sizes, key=lambda size: size.rows)
     places = sorted({int(len(by_rows) * part) for part in MEASURED}) if by_rows else []
     return [_pretended(archiver, by_rows[place].tenant, year) for place in places]
 
 
-def _pretended(archiver: Archiver, tenant: Tenant, year: int) -> Sample:
-    place, began = archiver.place, time.monotonic()
-    with place.keeping(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
-        packed, proof = pretended(archiver, place.site(tenant.shard), tenant, year, work)
-        return Sample(
+def _pretended(archiver: Archiver, tenant: Tenant, year: int) -> ArchiveSample:
+    databases, began = archiver.databases, time.monotonic()
+    with databases.tenant_lock(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
+        packed, proof = pretended(archiver, databases.placement(tenant.shard), tenant, year, work)
+        return ArchiveSample(
             rows=proof.manifest.rows,
             size=packed.digests.size,
             archive=time.monotonic() - began,

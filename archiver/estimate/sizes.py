@@ -8,16 +8,16 @@ from datetime import datetime
 
 from archiver.catalog.model import MASTER, Model, TableName
 from archiver.estimate import counting, table_sizes
-from archiver.estimate.table_sizes import At, Held
+from archiver.estimate.table_sizes import TableIn, TableSize
 from archiver.postgres import tenants
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude, Tenant
 
 Rows = Mapping[int, float]  # by tenant
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class TenantSize:
     """What a tenant holds, about."""
 
     tenant: Tenant
@@ -29,15 +29,15 @@ class Size:
 class Sizes:
     """Every live tenant, the biggest first."""
 
-    tenants: tuple[Size, ...]
+    tenants: tuple[TenantSize, ...]
     analyzed_at: datetime | None  # when the oldest of the statistics were made; none: nobody knows
 
 
-def read(place: Workplace) -> Sizes:
+def read(databases: Databases) -> Sizes:
     """Reads statistics and counts: a statement for each database, and for each table near the tenant."""
-    held = table_sizes.read(place)
-    everybody = tenants.all_but(place.master, place.model.tenant, Exclude())
-    found = shared_out(place.model, everybody, held, counting.count(place))
+    held = table_sizes.read(databases)
+    everybody = tenants.all_but(databases.master, databases.model.tenant, Exclude())
+    found = shared_out(databases.model, everybody, held, counting.count(databases))
     times = [table.analyzed_at for table in held.values() if table.rows]
     return Sizes(
         tenants=tuple(sorted(found, key=lambda size: size.rows, reverse=True)),
@@ -46,8 +46,11 @@ def read(place: Workplace) -> Sizes:
 
 
 def shared_out(
-    model: Model, everybody: Sequence[Tenant], held: Mapping[At, Held], counted: Mapping[At, Mapping[int, int]]
-) -> list[Size]:
+    model: Model,
+    everybody: Sequence[Tenant],
+    held: Mapping[TableIn, TableSize],
+    counted: Mapping[TableIn, Mapping[int, int]],
+) -> list[TenantSize]:
     """Gives each tenant its part of every table; pure.
 
     Rows that were not counted are given out as those are that they are found by.
@@ -64,7 +67,7 @@ def shared_out(
             for tenant_id, size in _bytes(found, held[at]):
                 bytes_[tenant_id] += size
     return [
-        Size(tenant=tenant, rows=sum(part.get(tenant.id, 0) for part in rows.values()), bytes=bytes_[tenant.id])
+        TenantSize(tenant=tenant, rows=sum(part.get(tenant.id, 0) for part in rows.values()), bytes=bytes_[tenant.id])
         for tenant in everybody
     ]
 
@@ -79,7 +82,7 @@ def _in_proportion(here: Iterable[int], rows: int, parents: Sequence[Rows]) -> d
     return {tenant_id: rows * weight / whole for tenant_id, weight in weights.items()}
 
 
-def _bytes(found: Rows, held: Held) -> Iterable[tuple[int, float]]:
+def _bytes(found: Rows, held: TableSize) -> Iterable[tuple[int, float]]:
     """A table's bytes by tenant; statistics may be older than the rows."""
     whole = max(held.rows, sum(found.values())) or 1
     return ((tenant_id, held.bytes * rows / whole) for tenant_id, rows in found.items())

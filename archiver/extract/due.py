@@ -9,7 +9,7 @@ from itertools import count
 
 from archiver.catalog.activity_rules import Rules
 from archiver.catalog.model import Link, TableName
-from archiver.postgres.selection import Key, Rows
+from archiver.postgres.selection import Key, SelectedRows
 
 Row = tuple[object, ...]
 Ended = Mapping[TableName, Collection[Key]]  # identities of the rows that ended in the span
@@ -19,7 +19,7 @@ Ended = Mapping[TableName, Collection[Key]]  # identities of the rows that ended
 class Due:
     """The rows that go. A tree is a row with all that goes below it: it goes whole, or stays whole."""
 
-    rows: Mapping[TableName, Rows]  # tree by tree
+    rows: Mapping[TableName, SelectedRows]  # tree by tree
     trees: Mapping[TableName, Sequence[int]]  # of each row, the number of its tree
     held_back: Mapping[str, int]  # rows by table that ended, and stay because of rows below them
 
@@ -44,7 +44,7 @@ class Due:
             yield batch
 
 
-def due(rules: Rules, found: Mapping[TableName, Rows], ended: Ended) -> Due:
+def due(rules: Rules, found: Mapping[TableName, SelectedRows], ended: Ended) -> Due:
     """A row is due that ended, with all of its own; with it goes what its table takes.
 
     A row stays, whatever it says itself, while a row below it has not ended or stays.
@@ -62,7 +62,7 @@ def due(rules: Rules, found: Mapping[TableName, Rows], ended: Ended) -> Due:
     )
 
 
-def _stuck(rules: Rules, found: Mapping[TableName, Rows], ended: Ended) -> dict[TableName, set[Key]]:
+def _stuck(rules: Rules, found: Mapping[TableName, SelectedRows], ended: Ended) -> dict[TableName, set[Key]]:
     """The rows that cannot go: not ended, or with such a row somewhere below."""
     stuck: dict[TableName, set[Key]] = {}
     for table in reversed(rules.tables):
@@ -78,7 +78,7 @@ def _stuck(rules: Rules, found: Mapping[TableName, Rows], ended: Ended) -> dict[
     return stuck
 
 
-def _named(found: Mapping[TableName, Rows], link: Link, stuck: Mapping[TableName, set[Key]]) -> set[Key]:
+def _named(found: Mapping[TableName, SelectedRows], link: Link, stuck: Mapping[TableName, set[Key]]) -> set[Key]:
     """The keys of parents above rows that are stuck."""
     rows = found[link.child]
     identity = rows.key_of(rows.identity)
@@ -91,7 +91,7 @@ class _Growing:
     """Trees, grown from parents to what is below them."""
 
     rules: Rules
-    found: Mapping[TableName, Rows]
+    found: Mapping[TableName, SelectedRows]
     trees: dict[TableName, dict[Row, int]] = field(default_factory=dict)
     _next: Iterator[int] = field(default_factory=count)
 
@@ -116,7 +116,7 @@ class _Growing:
             parents[link] = {key_of(row): tree for row, tree in self.trees[link.parent].items()}
         return parents
 
-    def sorted_rows(self, table: TableName) -> Rows:
+    def sorted_rows(self, table: TableName) -> SelectedRows:
         """A table's rows that go, tree by tree."""
         trees = self.trees[table]
         return replace(self.found[table], rows=sorted(trees, key=trees.__getitem__))

@@ -10,18 +10,18 @@ from typing import IO
 from archiver.catalog.model import Model, TableName
 from archiver.extract import row_sets
 from archiver.extract.one import Extract, manifest_of
-from archiver.extract.row_sets import Maps
+from archiver.extract.row_sets import RowSets
 from archiver.format import layout, rows
 from archiver.format.rows import Pieces, Sorter
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import TENANT, column_list, identifier
 from archiver.postgres.selection import snapshot_xmin
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 
 
-def extract(
-    site: Site, model: Model, tenants: Sequence[Tenant], year: int, file: IO[bytes], memory: int
+def extract_many(
+    placement: Placement, model: Model, tenants: Sequence[Tenant], year: int, file: IO[bytes], memory: int
 ) -> Iterator[Extract]:
     """Reads all of the tenants in one snapshot a database, then gives them one by one; their rows lie in the file.
 
@@ -29,33 +29,33 @@ def extract(
     """
     began = time.monotonic()
     with ExitStack() as snapshots:
-        for session in site.sessions.values():
+        for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ"))
-        xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
-        found = row_sets.make(site, model, [tenant.id for tenant in tenants])
+        xmins = {database: snapshot_xmin(session) for database, session in placement.sessions.items()}
+        found = row_sets.make(placement, model, [tenant.id for tenant in tenants])
         sorters = {table: _sorted(found, table, file, memory) for table in model.tables}
-        highest = _highest(site, model)
+        highest = _highest(placement, model)
     seconds = (time.monotonic() - began) / len(tenants)
     for tenant in tenants:
         own = {layout.member(table): sorter.rows(tenant.id) for table, sorter in sorters.items()}
-        yield _extract(site, model, tenant, year, own, highest, xmins, seconds)
+        yield _extract(placement, model, tenant, year, own, highest, xmins, seconds)
 
 
-def _sorted(found: Maps, table: TableName, file: IO[bytes], memory: int) -> Sorter:
+def _sorted(found: RowSets, table: TableName, file: IO[bytes], memory: int) -> Sorter:
     sorter = Sorter(file, memory)
     query = SQL("SELECT m.{}, {} FROM {}").format(
         Identifier(TENANT), column_list(found.shape(table), "c"), found.source(table)
     )
-    found.site.sessions[table.database].copy_out(query, sorter, doing=f"copying {table} out")
+    found.placement.sessions[table.database].copy_out(query, sorter, doing=f"copying {table} out")
     sorter.flush()
     return sorter
 
 
-def _highest(site: Site, model: Model) -> dict[TableName, dict[str, int]]:
+def _highest(placement: Placement, model: Model) -> dict[TableName, dict[str, int]]:
     """The highest number that a sequence gave out in each table, whoever has it: each tenant's would cost a pass."""
     highest: dict[TableName, dict[str, int]] = {}
     for table in model.tables:
-        shape, session = site.schemas[table.database].tables[table.table], site.sessions[table.database]
+        shape, session = placement.schemas[table.database].tables[table.table], placement.sessions[table.database]
         numbered = [column.name for column in shape.columns if column.sequence]
         if numbered:
             columns = SQL(", ").join(SQL("max({})").format(Identifier(name)) for name in numbered)
@@ -68,7 +68,7 @@ def _highest(site: Site, model: Model) -> dict[TableName, dict[str, int]]:
 
 
 def _extract(
-    site: Site,
+    placement: Placement,
     model: Model,
     tenant: Tenant,
     year: int,
@@ -87,7 +87,7 @@ def _extract(
     return Extract(
         tenant=tenant,
         year=year,
-        manifest=manifest_of(site, model, tenant, year, members, above),
+        manifest=manifest_of(placement, model, tenant, year, members, above),
         rows=own,
         snapshots=xmins,
         seconds=seconds,

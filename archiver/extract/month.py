@@ -11,23 +11,23 @@ from archiver.catalog.activity_rules import Rules, condition_of
 from archiver.catalog.model import TableName
 from archiver.extract.due import Due, due
 from archiver.extract.one import highest, manifest_of
-from archiver.extract.orphan_rows import ownerless
+from archiver.extract.orphan_rows import orphan_rows
 from archiver.format import layout
 from archiver.format.manifest import Manifest, Member
+from archiver.format.rows import CopyRows as Bytes
 from archiver.format.rows import RowFile, Spool
-from archiver.format.rows import Rows as Bytes
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Table, column_list, identifier
-from archiver.postgres.selection import Key, Rows, among, array, select
+from archiver.postgres.selection import Key, SelectedRows, among, array, select
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session, Sink
 from archiver.postgres.tenants import Tenant
 from archiver.records.cutoff import Span
 
-NOBODY = 0  # in place of a tenant's id: rows whose parents are gone
+NO_TENANT = 0  # in place of a tenant's id: rows whose parents are gone
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract:
+class MonthExtract:
     """One tenant's due rows in spool files, as of one moment per database."""
 
     tenant: Tenant
@@ -36,30 +36,36 @@ class Extract:
     rows: Mapping[str, Bytes]  # by member
 
 
-def nobody(site: Site) -> Tenant:
+def no_tenant(placement: Placement) -> Tenant:
     """Who the rows are of that are no tenant's."""
-    return Tenant(id=NOBODY, name="", shard=site.shard, customer_id=None, customer_name=None)
+    return Tenant(id=NO_TENANT, name="", shard=placement.shard, customer_id=None, customer_name=None)
 
 
-def extract(site: Site, rules: Rules, tenant: Tenant, span: Span, work: Path) -> tuple[Due, Extract | None]:
+def extract_month(
+    placement: Placement, rules: Rules, tenant: Tenant, span: Span, work: Path
+) -> tuple[Due, MonthExtract | None]:
     """Reads a tenant's due rows in a snapshot of its own, where there are any; `work` must be empty."""
     with ExitStack() as snapshots:
-        for session in site.sessions.values():
+        for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
-        found = ownerless(site, rules) if tenant.id == NOBODY else select(site, rules.reach, tenant.id).found
-        found_due = due(rules, found, _ended(site, rules, found, span))
-        return found_due, _spooled(site, rules, tenant, span, found_due, work) if found_due.total else None
+        found = (
+            orphan_rows(placement, rules) if tenant.id == NO_TENANT else select(placement, rules.reach, tenant.id).found
+        )
+        found_due = due(rules, found, _ended(placement, rules, found, span))
+        return found_due, _spooled(placement, rules, tenant, span, found_due, work) if found_due.total else None
 
 
-def _ended(site: Site, rules: Rules, found: Mapping[TableName, Rows], span: Span) -> dict[TableName, set[Key]]:
+def _ended(
+    placement: Placement, rules: Rules, found: Mapping[TableName, SelectedRows], span: Span
+) -> dict[TableName, set[Key]]:
     """The identities of the rows that ended in the span, of the tables that say so themselves."""
-    return {table: _identities(site, rules, table, found[table], span) for table in rules.ended}
+    return {table: _identities(placement, rules, table, found[table], span) for table in rules.ended}
 
 
-def _identities(site: Site, rules: Rules, table: TableName, rows: Rows, span: Span) -> set[Key]:
+def _identities(placement: Placement, rules: Rules, table: TableName, rows: SelectedRows, span: Span) -> set[Key]:
     if not rows.rows:
         return set()
-    rule, shape = rules.ended[table], site.schemas[table.database].tables[table.table]
+    rule, shape = rules.ended[table], placement.schemas[table.database].tables[table.table]
     # Sessions are in UTC: so read, the text is right for columns with and without a time zone.
     conditions = [
         among(shape, rows.identity, rows.identities()),
@@ -70,17 +76,17 @@ def _identities(site: Site, rules: Rules, table: TableName, rows: Rows, span: Sp
     query = SQL("SELECT {} FROM {} WHERE {}").format(
         SQL(", ").join(map(Identifier, rows.identity)), identifier(table.table), SQL(" AND ").join(conditions)
     )
-    ended = site.sessions[table.database].keys(query, doing=f"looking which rows of {table} ended")
+    ended = placement.sessions[table.database].keys(query, doing=f"looking which rows of {table} ended")
     return {row if len(row) > 1 else row[0] for row in ended}
 
 
-def _spooled(site: Site, rules: Rules, tenant: Tenant, span: Span, found: Due, work: Path) -> Extract:
+def _spooled(placement: Placement, rules: Rules, tenant: Tenant, span: Span, found: Due, work: Path) -> MonthExtract:
     tables = rules.model.of(rules.database)
     files = {table: work / f"{number}.copy" for number, table in enumerate(tables)}
-    members = {layout.member(table): _copied(site, found, table, path) for table, path in files.items()}
-    schema = {rules.database: site.schemas[rules.database]}
-    manifest = manifest_of(site, rules.model, tenant, span.year, members, highest(site, files))
-    return Extract(
+    members = {layout.member(table): _copied(placement, found, table, path) for table, path in files.items()}
+    schema = {rules.database: placement.schemas[rules.database]}
+    manifest = manifest_of(placement, rules.model, tenant, span.year, members, highest(placement, files))
+    return MonthExtract(
         tenant=tenant,
         due=found,
         manifest=replace(manifest, schemas=schema, month=str(span.month)),
@@ -88,15 +94,15 @@ def _spooled(site: Site, rules: Rules, tenant: Tenant, span: Span, found: Due, w
     )
 
 
-def _copied(site: Site, found: Due, table: TableName, path: Path) -> Member:
+def _copied(placement: Placement, found: Due, table: TableName, path: Path) -> Member:
     spool, rows = Spool(path), found.rows.get(table)
     if rows is None or not rows.rows:
         return spool.finish(0)
-    shape = site.schemas[table.database].tables[table.table]
-    return spool.finish(copy_in_order(site.sessions[table.database], table, shape, rows, spool))
+    shape = placement.schemas[table.database].tables[table.table]
+    return spool.finish(copy_in_order(placement.sessions[table.database], table, shape, rows, spool))
 
 
-def copy_in_order(session: Session, table: TableName, shape: Table, rows: Rows, sink: Sink) -> int:
+def copy_in_order(session: Session, table: TableName, shape: Table, rows: SelectedRows, sink: Sink) -> int:
     """Copies rows out in the order in which they stand here, not by their key; how many there were."""
     query = SQL("SELECT {} FROM {} t JOIN unnest({}) WITH ORDINALITY w ({}, place) ON {} ORDER BY w.place").format(
         column_list(shape, "t"),
@@ -111,7 +117,7 @@ def copy_in_order(session: Session, table: TableName, shape: Table, rows: Rows, 
     return session.copy_out(query, sink, doing=f"copying {table} out")
 
 
-def _arrays(shape: Table, rows: Rows) -> list[Composable]:
+def _arrays(shape: Table, rows: SelectedRows) -> list[Composable]:
     keys = rows.identities()
     if len(rows.identity) == 1:
         return [array(shape, rows.identity[0], keys)]

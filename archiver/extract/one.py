@@ -11,11 +11,11 @@ from pathlib import Path
 from archiver.catalog.model import Link, Model, TableName
 from archiver.format import layout
 from archiver.format.manifest import Manifest, Member
-from archiver.format.rows import RowFile, Rows, Spool
-from archiver.postgres.databases import Site
+from archiver.format.rows import CopyRows, RowFile, Spool
+from archiver.postgres.databases import Placement
 from archiver.postgres.operator import TOOL_VERSION
 from archiver.postgres.schema import Column, Table, column_list, identifier
-from archiver.postgres.selection import Key, Selection, Values, condition, row_order, snapshot_xmin, whole
+from archiver.postgres.selection import Key, Selection, Values, condition, is_complete_key, row_order, snapshot_xmin
 from archiver.postgres.session import SETTINGS, SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.records.id_index import WHOLE_NUMBERS
@@ -28,66 +28,70 @@ class Extract:
     tenant: Tenant
     year: int
     manifest: Manifest
-    rows: Mapping[str, Rows]  # by member
+    rows: Mapping[str, CopyRows]  # by member
     snapshots: Mapping[str, str]  # database: xmin of the snapshot the rows were read in
     seconds: float
 
 
-def extract(site: Site, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
+def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
     """Reads a tenant in a snapshot of its own; `work` must be empty."""
     began = time.monotonic()
     files = {table: work / f"{number}.copy" for number, table in enumerate(model.tables)}
     members: dict[str, Member] = {}
     values: dict[Link, list[Key]] = {}
     with ExitStack() as snapshots:
-        for session in site.sessions.values():
+        for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
-        xmins = {database: snapshot_xmin(session) for database, session in site.sessions.items()}
+        xmins = {database: snapshot_xmin(session) for database, session in placement.sessions.items()}
         for table, path in files.items():
-            members[layout.member(table)] = _spooled(site, model, table, values, tenant.id, path)
+            members[layout.member(table)] = _spooled(placement, model, table, values, tenant.id, path)
             for link in model.links:
                 if link.parent == table and not link.within:
-                    values[link] = _keys(site, model, link, values, tenant.id, path)
+                    values[link] = _keys(placement, model, link, values, tenant.id, path)
     return Extract(
         tenant=tenant,
         year=year,
-        manifest=manifest_of(site, model, tenant, year, members, highest(site, files)),
+        manifest=manifest_of(placement, model, tenant, year, members, highest(placement, files)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots=xmins,
         seconds=time.monotonic() - began,
     )
 
 
-def spooled(site: Site, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path) -> Member:
+def spooled(
+    placement: Placement, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path
+) -> Member:
     """Copies a table's selected rows into a file, in an order that is the same each time."""
-    return _spooled(site, model, table, selection.values, tenant_id, path)
+    return _spooled(placement, model, table, selection.values, tenant_id, path)
 
 
-def _spooled(site: Site, model: Model, table: TableName, values: Values, tenant_id: int, path: Path) -> Member:
-    shape = site.schemas[table.database].tables[table.table]
+def _spooled(
+    placement: Placement, model: Model, table: TableName, values: Values, tenant_id: int, path: Path
+) -> Member:
+    shape = placement.schemas[table.database].tables[table.table]
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
         column_list(shape),
         identifier(table.table),
-        condition(model, site.schemas[table.database], table, tenant_id, values),
+        condition(model, placement.schemas[table.database], table, tenant_id, values),
         row_order(shape),
     )
     spool = Spool(path)
-    rows = site.sessions[table.database].copy_out(query, spool, doing=f"copying {table} out")
+    rows = placement.sessions[table.database].copy_out(query, spool, doing=f"copying {table} out")
     return spool.finish(rows)
 
 
-def _keys(site: Site, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
+def _keys(placement: Placement, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
     """The values by which a link leads on from the rows of a file: whole numbers are read there, else the table is."""
-    table, shape = link.parent, site.schemas[link.parent.database].tables[link.parent.table]
+    table, shape = link.parent, placement.schemas[link.parent.database].tables[link.parent.table]
     if {column.name for column in _numbered(shape)}.issuperset(link.parent_columns):
-        return [key for key in dict.fromkeys(_numbers(path, shape, link.parent_columns)) if whole(key)]
+        return [key for key in dict.fromkeys(_numbers(path, shape, link.parent_columns)) if is_complete_key(key)]
     query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
         SQL(", ").join(map(Identifier, link.parent_columns)),
         identifier(table.table),
-        condition(model, site.schemas[table.database], table, tenant_id, values),
+        condition(model, placement.schemas[table.database], table, tenant_id, values),
     )
-    rows = site.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
-    return [key for key in (row if len(row) > 1 else row[0] for row in rows) if whole(key)]
+    rows = placement.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
+    return [key for key in (row if len(row) > 1 else row[0] for row in rows) if is_complete_key(key)]
 
 
 def _numbered(shape: Table) -> Iterator[Column]:
@@ -114,11 +118,11 @@ def _number(cell: bytes) -> int | None:
     return None if cell.startswith(b"\\N") else int(cell)
 
 
-def highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
+def highest(placement: Placement, files: Mapping[TableName, Path]) -> dict[str, int]:
     """The highest number of each table that a sequence numbers: below it nothing may be given out again."""
     found: dict[str, int] = {}
     for table, path in files.items():
-        shape = site.schemas[table.database].tables[table.table]
+        shape = placement.schemas[table.database].tables[table.table]
         for column in _numbered(shape):
             if column.sequence:
                 numbers = [number for number in _numbers(path, shape, [column.name]) if number is not None]
@@ -127,7 +131,7 @@ def highest(site: Site, files: Mapping[TableName, Path]) -> dict[str, int]:
 
 
 def manifest_of(
-    site: Site,
+    placement: Placement,
     model: Model,
     tenant: Tenant,
     year: int,
@@ -141,12 +145,12 @@ def manifest_of(
         tenant_name=tenant.name,
         customer_id=tenant.customer_id,
         customer_name=tenant.customer_name,
-        shard=site.shard,
+        shard=placement.shard,
         year=year,
         tool_version=TOOL_VERSION,
-        server_versions={database: session.server_version for database, session in site.sessions.items()},
+        server_versions={database: session.server_version for database, session in placement.sessions.items()},
         settings=SETTINGS,
-        schemas=site.schemas,
+        schemas=placement.schemas,
         members=members,
         highest=highest,
     )

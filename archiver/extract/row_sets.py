@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import TENANT, Table, identifier
 from archiver.postgres.selection import KEYLESS, Key, array, identity_of, key_type, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
@@ -22,26 +22,26 @@ _PASSES = "SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off; 
 
 
 @dataclass(frozen=True)
-class Maps:
+class RowSets:
     """The maps of a set of tenants, each made when it is first asked for, for as long as the site's transactions."""
 
-    site: Site
+    placement: Placement
     model: Model
     tenant_ids: Collection[int] = ()
     known: Mapping[Link, Known] = field(default_factory=dict)  # instead of a map in the other database
     _own: dict[TableName, Composable] = field(default_factory=dict)
-    _brought: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
+    _transferred: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
     _left_out: set[int] = field(default_factory=set)
 
     def shape(self, table: TableName) -> Table:
         """A table's shape."""
-        return self.site.schemas[table.database].tables[table.table]
+        return self.placement.schemas[table.database].tables[table.table]
 
     def of(self, table: TableName) -> Composable:
         """A table's own map; those of its parents come before it."""
         if table not in self._own:
             query, place = self._query(table), Identifier("pg_temp", f"rows {len(self._own)}")
-            self.site.sessions[table.database].execute(
+            self.placement.sessions[table.database].execute(
                 SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, query),
                 doing=f"finding the rows of {table}",
             )
@@ -50,7 +50,7 @@ class Maps:
 
     def source(self, table: TableName) -> Composable:
         """FROM …: each of the tenants' rows as `c`, once for each tenant of it, which `m` names."""
-        if self.straight(table):
+        if self.single_parent(table):
             [link] = self.model.found_by(table)
             return _joined(link, self.parents(link))
         own = SQL("{table} c JOIN {map} m ON {same}")
@@ -64,13 +64,13 @@ class Maps:
         self._left_out.update(tenant_ids)
         for database, place in self._places():
             query = SQL("DELETE FROM {} WHERE {} = ANY({})")
-            self.site.sessions[database].execute(
+            self.placement.sessions[database].execute(
                 query.format(place, Identifier(TENANT), Literal(list(tenant_ids))), doing="leaving tenants out"
             )
 
     def _places(self) -> Iterator[tuple[str, Composable]]:
         yield from ((table.database, place) for table, place in self._own.items())
-        for (parent, _), place in self._brought.items():
+        for (parent, _), place in self._transferred.items():
             yield SHARD if parent.database == MASTER else MASTER, place
 
     def _same_row(self, table: TableName) -> Composable:
@@ -78,16 +78,16 @@ class Maps:
             return SQL("c.{} = m.{}").format(Identifier(self.model.tenant.key), Identifier(TENANT))
         names = identity_of(self.shape(table))
         return SQL(" AND ").join(
-            SQL("{} = {}").format(Identifier("c", name), Identifier("m", held(name))) for name in names
+            SQL("{} = {}").format(Identifier("c", name), Identifier("m", column_alias(name))) for name in names
         )
 
     def parents(self, link: Link) -> Composable:
         """The map of a link's parents, in the database of its child."""
         if link.child.database == link.parent.database:
             return self.of(link.parent)
-        if (link.parent, link.parent_columns) not in self._brought:
-            self._bring(link)
-        return self._brought[link.parent, link.parent_columns]
+        if (link.parent, link.parent_columns) not in self._transferred:
+            self._transfer(link)
+        return self._transferred[link.parent, link.parent_columns]
 
     def _query(self, table: TableName) -> Composable:
         wanted = self._wanted(table)
@@ -101,12 +101,12 @@ class Maps:
             )
         links = self.model.found_by(table)
         near = [self._near(link, wanted) for link in links if not link.within]
-        if self.straight(table):
+        if self.single_parent(table):
             return near[0]
         within = [link for link in links if link.within]
         return _below(table, near, within, wanted) if within else SQL(" UNION ").join(near)
 
-    def straight(self, table: TableName) -> bool:
+    def single_parent(self, table: TableName) -> bool:
         """Whether a row is found by just one parent: then it is nobody else's than the parent is."""
         links = self.model.found_by(table)
         return (
@@ -123,22 +123,22 @@ class Maps:
     def _wanted(self, table: TableName) -> list[str]:
         """The columns by which a row is known, and those by which it leads to others."""
         shape = self.shape(table)
-        identity = shape.primary_key if self.straight(table) else identity_of(shape)
+        identity = shape.primary_key if self.single_parent(table) else identity_of(shape)
         leading = (name for link in self.model.links if link.parent == table for name in link.parent_columns)
         return list(dict.fromkeys((*identity, *leading)))
 
-    def _bring(self, link: Link) -> None:
+    def _transfer(self, link: Link) -> None:
         """Carries a map over to the other database: tenants, and the values of a link."""
-        here, shape = self.site.sessions[link.child.database], self.shape(link.child)
-        place = keys_table(here, f"brought {len(self._brought)}", link, shape)
+        here, shape = self.placement.sessions[link.child.database], self.shape(link.child)
+        place = keys_table(here, f"brought {len(self._transferred)}", link, shape)
         if link in self.known:
             fill(here, place, link, shape, [pair for pair in self.known[link] if pair[0] not in self._left_out])
         else:
-            self._carry(link, here, place)
-        self._brought[link.parent, link.parent_columns] = place
+            self._copy_values(link, here, place)
+        self._transferred[link.parent, link.parent_columns] = place
 
-    def _carry(self, link: Link, here: Session, place: Composable) -> None:
-        there, columns = self.site.sessions[link.parent.database], (TENANT, *link.parent_columns)
+    def _copy_values(self, link: Link, here: Session, place: Composable) -> None:
+        there, columns = self.placement.sessions[link.parent.database], (TENANT, *link.parent_columns)
         listed = SQL(", ").join(map(Identifier, columns))
         with tempfile.TemporaryFile() as keys:
             query = SQL("SELECT DISTINCT {} FROM {}").format(listed, self.of(link.parent))
@@ -148,20 +148,24 @@ class Maps:
             here.copy_in(target, keys, doing=f"bringing the keys of {link.parent}")
 
 
-def make(site: Site, model: Model, tenant_ids: Collection[int], known: Mapping[Link, Known] | None = None) -> Maps:
+def make(
+    placement: Placement, model: Model, tenant_ids: Collection[int], known: Mapping[Link, Known] | None = None
+) -> RowSets:
     """The maps of tenants in a site's databases, in transactions that the caller has opened and that may write."""
-    for session in site.sessions.values():
+    for session in placement.sessions.values():
         session.execute(_PASSES, doing="preparing the passes")
-    return Maps(site, model, tenant_ids, known or {})
+    return RowSets(placement, model, tenant_ids, known or {})
 
 
-def held(column: str) -> str:
+def column_alias(column: str) -> str:
     """What a map calls a column: the name of a row's place is no table's to use."""
     return f"row {column}" if column in KEYLESS else column
 
 
 def _columns(names: Sequence[str], alias: str) -> Composable:
-    return SQL(", ").join(SQL("{} AS {}").format(Identifier(alias, name), Identifier(held(name))) for name in names)
+    return SQL(", ").join(
+        SQL("{} AS {}").format(Identifier(alias, name), Identifier(column_alias(name))) for name in names
+    )
 
 
 def _joined(link: Link, parents: Composable) -> Composable:

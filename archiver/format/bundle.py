@@ -16,14 +16,14 @@ from isal import igzip, igzip_lib
 from archiver.format import encryption, layout, tar_headers
 from archiver.format.encryption import Keys
 from archiver.format.manifest import Manifest, Member
-from archiver.format.rows import JOIN, Rows
+from archiver.format.rows import JOIN, CopyRows
 from errors import DamagedError
 
 NotGzip: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub takes the class for an instance
 IN_MEMORY = 32 << 20  # bytes of an opened archive above which it goes to an unnamed file
 
 
-def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> None:
+def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, CopyRows]) -> None:
     """Writes the archive, members sorted by name; equal content gives equal bytes."""
     with path.open("wb") as out:
         gz = igzip.IGzipFile(filename="", fileobj=out, mode="wb", compresslevel=1, mtime=0)
@@ -32,18 +32,18 @@ def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> N
                 gz.write(data)
 
 
-def pack(manifest: Manifest, rows: Mapping[str, Rows], keys: Keys, work: Path) -> tuple[Manifest, Path]:
+def pack(manifest: Manifest, rows: Mapping[str, CopyRows], keys: Keys, work: Path) -> tuple[Manifest, Path]:
     """Packs rows, by member, into an archive in the work folder, encrypted where there are recipients.
 
     Returns the manifest as it stands in the archive, and where that lies.
     """
-    manifest, texts = layout.sealed(manifest)
+    manifest, texts = layout.with_digests(manifest)
     path = work / layout.tarball_of(manifest)
     write(path, texts, rows)
     return manifest, encryption.encrypt(path, keys) if keys.recipients else path
 
 
-def _tar(texts: Mapping[str, bytes], rows: Mapping[str, Rows]) -> Iterator[bytes]:
+def _tar(texts: Mapping[str, bytes], rows: Mapping[str, CopyRows]) -> Iterator[bytes]:
     for name in sorted([*texts, *rows]):
         size = len(texts[name]) if name in texts else rows[name].size
         yield tar_headers.header(name, size)

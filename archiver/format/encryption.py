@@ -92,7 +92,7 @@ def refuse_as_word(identity: str | bool) -> None:
     if str(identity).upper().startswith(_SECRET):
         raise UsageError(
             "--identity expects a file, and got an identity.",
-            hint="Others may have read it on the command line: rotate it (inv archive.rewrap).",
+            hint="Others may have read it on the command line: rotate it (inv archive.reencrypt).",
         )
 
 

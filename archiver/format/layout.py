@@ -71,7 +71,7 @@ def table_of(name: str) -> TableName:
     return TableName(*name.removesuffix(".copy").split("/"))
 
 
-def sealed(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:
+def with_digests(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:
     """The manifest with its texts' digests, and all members that are not rows, by name."""
     schemas = tuple(manifest.schemas.items())
     texts = {

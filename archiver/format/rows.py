@@ -17,7 +17,7 @@ _OBJECT = 96  # bytes that a row costs in memory beside its own: the object, its
 _NOTHING = array("Q")
 
 
-class Rows(Protocol):
+class CopyRows(Protocol):
     """Rows that can be read as often as wanted."""
 
     @property

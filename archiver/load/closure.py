@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from archiver.catalog.model import TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
-from archiver.load.links import Hop, Where
+from archiver.load.links import LinkStep, Where
 
 Lines = dict[int, bytes]  # a table's rows as they lie in the archive, by their number there
 Key = tuple[bytes, ...]  # what columns hold, as COPY text: equal values are equal texts
 NULL = rb"\N"
 
 
-class Reach:
+class Closure:
     """An archive's rows, and where they lead."""
 
     def __init__(self, archive: Archive) -> None:
@@ -38,7 +38,7 @@ class Reach:
         """The rows of a table that hold a key."""
         return {number: line for number, line in self._lines(table) if self.key_of(table, columns, line) == key}
 
-    def follow(self, found: Mapping[TableName, Lines], hops: Sequence[Hop]) -> dict[TableName, Lines]:
+    def follow(self, found: Mapping[TableName, Lines], hops: Sequence[LinkStep]) -> dict[TableName, Lines]:
         """These rows, and all that is reached from them by these hops, however far."""
         reached: dict[TableName, Lines] = {table: dict(found.get(table, {})) for table in self._places}
         ahead = dict(found)
@@ -49,18 +49,18 @@ class Reach:
                 reached[table] |= new
         return reached
 
-    def _keys(self, hop: Hop, lines: Lines) -> set[Key]:
+    def _keys(self, hop: LinkStep, lines: Lines) -> set[Key]:
         """What these rows hold where a hop begins; a key with a NULL in it leads nowhere."""
         rows = (line for line in lines.values() if self._holds(hop.source, hop.source_where, line))
         return {key for line in rows if NULL not in (key := self.key_of(hop.source, hop.columns, line))}
 
-    def _next(self, table: TableName, keyed: Mapping[Hop, set[Key]], known: Lines) -> Lines:
+    def _next(self, table: TableName, keyed: Mapping[LinkStep, set[Key]], known: Lines) -> Lines:
         """The rows of a table that one of these hops leads to and that are not known yet."""
         hops = [(hop, keys) for hop, keys in keyed.items() if hop.target == table]
         lines = self._lines(table) if hops else ()
         return {number: line for number, line in lines if number not in known and self._led_to(line, hops)}
 
-    def _led_to(self, line: bytes, hops: Iterable[tuple[Hop, set[Key]]]) -> bool:
+    def _led_to(self, line: bytes, hops: Iterable[tuple[LinkStep, set[Key]]]) -> bool:
         return any(
             self.key_of(hop.target, hop.target_columns, line) in keys
             and self._holds(hop.target, hop.target_where, line)

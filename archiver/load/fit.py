@@ -9,8 +9,8 @@ from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.format.manifest import Manifest
 from archiver.load.staging import misfits
-from archiver.mapping.schema_mapping import SchemaMapping, TableMapping, Today, compare
-from archiver.postgres.databases import Site
+from archiver.mapping.schema_mapping import LiveSchema, SchemaMapping, TableMapping, compare
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import NAMESPACE, Schema
 from archiver.postgres.session import SQL, Session
 from errors import Problems, RefusedError
@@ -20,28 +20,28 @@ Mappings = Mapping[str, SchemaMapping]  # by database
 SHOWN = 12  # digits of a fingerprint that a person needs
 
 
-def fitting(site: Site, archive: Archive, last: Changes | None = None) -> Mappings:
+def fitting(placement: Placement, archive: Archive, last: Changes | None = None) -> Mappings:
     """The mapping of each database, by the migrations and by `last`, a person's own for this archive.
 
     Raises Problems with everything that forbids it, RefusedError where ids would be given out twice.
     """
     manifest = archive.manifest
-    mappings = mapped(site, manifest, last)
-    refuse(manifest, problems_of(mappings) or rows_that_do_not_fit(site, mappings, archive))
-    for refusal in sequences_too_low(site, mappings, manifest):
+    mappings = mapped(placement, manifest, last)
+    refuse(manifest, problems_of(mappings) or rows_that_do_not_fit(placement, mappings, archive))
+    for refusal in sequences_too_low(placement, mappings, manifest):
         raise refusal
     return mappings
 
 
-def mapped(site: Site, manifest: Manifest, last: Changes | None = None) -> Mappings:
+def mapped(placement: Placement, manifest: Manifest, last: Changes | None = None) -> Mappings:
     """The mapping of each database, whatever its problems."""
     filled = {name for name, member in manifest.members.items() if member.rows}
     return {
         database: compare(
             database,
             archived,
-            today(site.sessions[database], site.schemas[database]),
-            migrations_between(site.migrations, database, archived, site.schemas[database], last),
+            today(placement.sessions[database], placement.schemas[database]),
+            migrations_between(placement.migrations, database, archived, placement.schemas[database], last),
             [table for table in archived.tables if layout.member(TableName(database, table)) in filled],
         )
         for database, archived in manifest.schemas.items()
@@ -56,10 +56,10 @@ def migrations_between(
     return (*found, last) if last is not None and last.database == database else found
 
 
-def today(session: Session, schema: Schema) -> Today:
+def today(session: Session, schema: Schema) -> LiveSchema:
     """A live database as rows come into it."""
     rows = session.rows(_DEFAULTS, (NAMESPACE,), doing="reading the defaults")
-    return Today(schema=schema, defaults=frozenset((row[0], row[1]) for row in rows))
+    return LiveSchema(schema=schema, defaults=frozenset((row[0], row[1]) for row in rows))
 
 
 def problems_of(mappings: Mappings) -> list[str]:
@@ -67,11 +67,11 @@ def problems_of(mappings: Mappings) -> list[str]:
     return [problem for mapping in mappings.values() for problem in mapping.problems]
 
 
-def rows_that_do_not_fit(site: Site, mappings: Mappings, archive: Archive) -> list[str]:
+def rows_that_do_not_fit(placement: Placement, mappings: Mappings, archive: Archive) -> list[str]:
     """What the rows forbid: they are looked at in transactions that are rolled back."""
     found: list[str] = []
     for database, mapping in mappings.items():
-        session, doubtful = site.sessions[database], [table for table in mapping.tables if table.doubts]
+        session, doubtful = placement.sessions[database], [table for table in mapping.tables if table.doubts]
         for table in doubtful:
             with session.rolled_back():
                 found += misfits(session, table, archive)
@@ -94,12 +94,12 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
         )
 
 
-def sequences_too_low(site: Site, mappings: Mappings, manifest: Manifest) -> Iterator[RefusedError]:
+def sequences_too_low(placement: Placement, mappings: Mappings, manifest: Manifest) -> Iterator[RefusedError]:
     """Each sequence that would give an archived id out a second time, under its name of today."""
     for database, mapping in mappings.items():
         for sequence, highest in _numbered(mapping.tables, manifest):
             query = SQL("SELECT last_value FROM {}").format(SQL(sequence))
-            last = site.sessions[database].row(query, doing=f"reading {sequence}")[0]
+            last = placement.sessions[database].row(query, doing=f"reading {sequence}")[0]
             if last < highest:
                 stands = f"The sequence {sequence} stands at {last}, below the archived id {highest}"
                 yield RefusedError(

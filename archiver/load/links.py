@@ -14,7 +14,7 @@ Where = tuple[str, str] | None  # a column that must hold a value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hop:
+class LinkStep:
     """A row of `source` leads to the rows of `target` whose columns hold the same."""
 
     source: TableName
@@ -25,18 +25,18 @@ class Hop:
     target_where: Where = None
 
 
-def below(links: Iterable[Link]) -> list[Hop]:
+def below(links: Iterable[Link]) -> list[LinkStep]:
     """From each row to those that are found by it."""
     return [_down(link) for link in links]
 
 
-def named(links: Iterable[Link], schemas: Mapping[str, Schema]) -> list[Hop]:
+def named(links: Iterable[Link], schemas: Mapping[str, Schema]) -> list[LinkStep]:
     """From each row to those that it names by their key, in a link or a foreign key."""
     return [*_named_by_links(links, schemas), *_named_by_foreign_keys(schemas)]
 
 
-def _down(link: Link) -> Hop:
-    return Hop(
+def _down(link: Link) -> LinkStep:
+    return LinkStep(
         source=link.parent,
         columns=link.parent_columns,
         target=link.child,
@@ -45,8 +45,8 @@ def _down(link: Link) -> Hop:
     )
 
 
-def _up(link: Link) -> Hop:
-    return Hop(
+def _up(link: Link) -> LinkStep:
+    return LinkStep(
         source=link.child,
         columns=link.columns,
         target=link.parent,
@@ -55,7 +55,7 @@ def _up(link: Link) -> Hop:
     )
 
 
-def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Iterator[Hop]:
+def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
     for link in links:
         if link.parent_columns == _key(schemas, link.parent):
             yield _up(link)
@@ -63,12 +63,12 @@ def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Ite
             yield _down(link)
 
 
-def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[Hop]:
+def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
     for database, schema in schemas.items():
         for name, table in schema.tables.items():
             for key in table.foreign_keys:
                 if key.target in schema.tables:
-                    yield Hop(
+                    yield LinkStep(
                         source=TableName(database, name),
                         columns=key.columns,
                         target=TableName(database, key.target),

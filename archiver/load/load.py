@@ -13,10 +13,10 @@ from archiver.load.fit import Mappings
 from archiver.load.staged import Staged
 from archiver.load.staging import copies, differing, missing, stage
 from archiver.mapping.schema_mapping import WHOLE, TableMapping
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema, Table, column_list, identifier, load_order
 from archiver.postgres.session import SQL, Identifier, Literal, Session
-from archiver.records.retained_rows import Kept, digest, key_text
+from archiver.records.retained_rows import RetainedRow, digest, key_text
 from errors import RefusedError
 
 
@@ -25,7 +25,7 @@ class Loaded:
     """What happened to a table's archived rows on their way back."""
 
     inserted: int = 0
-    there: int = 0  # already live and equal
+    already_live: int = 0  # already live and equal
     replaced: int = 0  # live as an older archive held it: the newer copy took its place
     differing: int = 0  # already live with other content: the live row stayed
     # Archived column that today's table lacks, or `*` for whole rows: in how many rows something was lost.
@@ -35,7 +35,7 @@ class Loaded:
         """Of both together."""
         return Loaded(
             inserted=self.inserted + other.inserted,
-            there=self.there + other.there,
+            already_live=self.already_live + other.already_live,
             replaced=self.replaced + other.replaced,
             differing=self.differing + other.differing,
             lost=Counter(self.lost) + Counter(other.lost),
@@ -43,22 +43,22 @@ class Loaded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours:
+class LiveNeighbors:
     """What is known of live rows beside which an archive is loaded."""
 
     kept: Collection[str]  # archived tables of which the deletion left rows live
     # Which of these came unchanged out of an older archive.
-    older: Callable[[Collection[Kept]], Collection[Kept]] = lambda rows: ()
+    older: Callable[[Collection[RetainedRow]], Collection[RetainedRow]] = lambda rows: ()
     # Told what a migration made of an archived table's rows.
-    mapped: Callable[[TableName, Collection[Kept]], object] = lambda table, rows: None
+    mapped: Callable[[TableName, Collection[RetainedRow]], object] = lambda table, rows: None
     everywhere: bool = False  # rows of any table may be live
 
 
 @dataclass(frozen=True, kw_only=True)
-class Incoming:
+class IncomingArchive:
     """An archive on its way into its databases."""
 
-    site: Site
+    placement: Placement
     model: Model
     archive: Archive
     mappings: Mappings
@@ -70,12 +70,12 @@ def load(session: Session, shape: Table, source: TableName, target: str, archive
     return session.copy_in(columns, archive.open(layout.member(source)), doing=f"loading {source}")
 
 
-def load_database(incoming: Incoming, database: str, live: Neighbours) -> dict[str, Loaded]:
+def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors) -> dict[str, Loaded]:
     """Loads all tables of one database, what a foreign key names before what names it; in the caller's transaction."""
-    site, mapping = incoming.site, incoming.mappings[database]
-    session, shared = site.sessions[database], sharable(incoming.model, site.schemas)
+    placement, mapping = incoming.placement, incoming.mappings[database]
+    session, shared = placement.sessions[database], sharable(incoming.model, placement.schemas)
     loaded = lost_tables(incoming, database)
-    for group in load_order(site.schemas[database]):
+    for group in load_order(placement.schemas[database]):
         tables = [mapping.by_target[name] for name in group if name in mapping.by_target]
         if len(tables) > 1 or any(_beside_live(table, shared, live) for table in tables):
             loaded |= _beside(session, incoming, tables, live)
@@ -84,13 +84,13 @@ def load_database(incoming: Incoming, database: str, live: Neighbours) -> dict[s
     return loaded
 
 
-def lost_tables(incoming: Incoming, database: str) -> dict[str, Loaded]:
+def lost_tables(incoming: IncomingArchive, database: str) -> dict[str, Loaded]:
     """The archived tables of which no row comes back, because a migration says so."""
     lost = incoming.mappings[database].lost
     return {str(table): Loaded(lost={WHOLE: _rows(incoming.archive, table)}) for table in lost}
 
 
-def _beside_live(table: TableMapping, shared: Collection[TableName], live: Neighbours) -> bool:
+def _beside_live(table: TableMapping, shared: Collection[TableName], live: LiveNeighbors) -> bool:
     """Whether the rows must be compared with live ones, or change on their way."""
     return live.everywhere or not table.plain or table.target in shared or str(table.source) in live.kept
 
@@ -118,7 +118,7 @@ def _straight(session: Session, table: TableMapping, archive: Archive) -> Loaded
 
 
 def _beside(
-    session: Session, incoming: Incoming, tables: Sequence[TableMapping], live: Neighbours
+    session: Session, incoming: IncomingArchive, tables: Sequence[TableMapping], live: LiveNeighbors
 ) -> dict[str, Loaded]:
     """Loads tables beside their live rows: missing rows are inserted, live ones are compared.
 
@@ -139,7 +139,7 @@ def _beside(
     return {
         str(one.table): Loaded(
             inserted=came,
-            there=one.rows - came - len(rows),
+            already_live=one.rows - came - len(rows),
             replaced=new,
             differing=len(rows) - new,
             lost=one.lost,
@@ -174,7 +174,7 @@ def _keep(session: Session, one: Staged) -> None:
     session.rows(one.there, doing=f"looking at the live rows of {one.table}")
 
 
-def _replace(session: Session, one: Staged, older: Collection[Kept]) -> int:
+def _replace(session: Session, one: Staged, older: Collection[RetainedRow]) -> int:
     """Puts the archive's copies in the place of these live rows, where they still are as they were seen."""
     fixed = one.shape.primary_key
     columns = [column.name for column in one.shape.copied if column.name not in fixed and not column.identity]

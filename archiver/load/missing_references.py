@@ -15,7 +15,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Session
 
 
 @dataclass(frozen=True)
-class Reference:
+class RowReference:
     """Columns of a table that name a row of another one in the same database."""
 
     table: TableName
@@ -29,28 +29,30 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gone:
+class MissingReference:
     """Rows that archived ones refer to, and that are neither live nor in the archive."""
 
-    reference: Reference
+    reference: RowReference
     keys: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.reference}: no {self.reference.target} {shortened(self.keys)}"
 
 
-def gone(session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model) -> list[Gone]:
+def missing_references(
+    session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model
+) -> list[MissingReference]:
     """Every reference of missing rows that leads nowhere, by foreign key or by name, within one database."""
     found = []
     for reference in _references(session, staged, schema, model):
         query = _leading_nowhere(reference, staged)
         rows = session.rows(query, doing=f"following {reference}")
         if rows:
-            found.append(Gone(reference=reference, keys=tuple(row[0] for row in rows)))
+            found.append(MissingReference(reference=reference, keys=tuple(row[0] for row in rows)))
     return found
 
 
-def _references(session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model) -> Iterator[Reference]:
+def _references(session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model) -> Iterator[RowReference]:
     keys = {row[0]: (row[1], row[2]) for row in session.rows(_KEYS, (NAMESPACE,), doing="reading the primary keys")}
     for name, one in staged.items():
         enforced = list(_enforced(one, schema.tables[name]))
@@ -60,13 +62,13 @@ def _references(session: Session, staged: Mapping[str, Staged], schema: Schema, 
         for column in one.shape.columns:
             target = words.get(column.name, "") if column.name not in said else ""
             if target in keys and _alike(keys[target][1], column.type):
-                yield Reference(one.table, (column.name,), target, (keys[target][0],), enforced=False)
+                yield RowReference(one.table, (column.name,), target, (keys[target][0],), enforced=False)
 
 
-def _enforced(one: Staged, live: Table) -> Iterator[Reference]:
+def _enforced(one: Staged, live: Table) -> Iterator[RowReference]:
     for key in live.foreign_keys:
         if one.came.issuperset(key.columns):
-            yield Reference(one.table, key.columns, key.target, key.target_columns, enforced=True)
+            yield RowReference(one.table, key.columns, key.target, key.target_columns, enforced=True)
 
 
 def _words(table: TableName, model: Model, keys: Mapping[str, tuple[str, str]]) -> dict[str, str]:
@@ -85,7 +87,7 @@ def _alike(one: str, other: str) -> bool:
     return one == other or (one in whole and other in whole)
 
 
-def _leading_nowhere(reference: Reference, staged: Mapping[str, Staged]) -> Composable:
+def _leading_nowhere(reference: RowReference, staged: Mapping[str, Staged]) -> Composable:
     one, pairs = staged[reference.table.table], zip(reference.columns, reference.target_columns, strict=True)
     match = SQL(" AND ").join(SQL("t.{} = s.{}").format(Identifier(two), Identifier(first)) for first, two in pairs)
     absent = SQL("NOT EXISTS (SELECT 1 FROM {} t WHERE {})")

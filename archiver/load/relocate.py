@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from archiver.catalog.model import MASTER, SHARD, Model
 from archiver.load.fit import Mappings
-from archiver.mapping.id_columns import numbered
+from archiver.mapping.id_columns import id_columns
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.postgres.schema import Schema
 from archiver.postgres.session import SQL, Composable, Literal
 from archiver.records.id_offsets import Offsets
-from archiver.records.placement import Hops
+from archiver.records.placement import Relocations
 
 
-def elsewhere(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], hops: Hops) -> Mappings:
+def relocated(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], hops: Relocations) -> Mappings:
     """The mappings of an archive whose rows went these ways; as they are, where there are none."""
     if not hops or model.tenant.shard is None:
         return mappings
@@ -31,7 +31,7 @@ def renumbered(mapping: SchemaMapping, model: Model, schema: Schema, hops: Seque
     """A shard's mapping with every id as it is after these ways."""
     if not any(region.plus for offsets in hops for region in offsets):
         return mapping
-    columns = numbered(model, schema)
+    columns = id_columns(model, schema)
     return _replaced(
         mapping,
         {

@@ -13,7 +13,7 @@ from archiver.mapping.migrate import ARCHIVED
 from archiver.mapping.schema_mapping import TableMapping
 from archiver.postgres.schema import column_list, identifier
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Session
-from archiver.records.retained_rows import Kept
+from archiver.records.retained_rows import RetainedRow
 from errors import UsageError
 
 _WORDS = ("22", "23", "42")  # SQLSTATE classes of what an expression in a migration can do wrong
@@ -39,22 +39,22 @@ def misfits(session: Session, mapping: TableMapping, archive: Archive) -> list[s
         counts = (SQL("count(*) FILTER (WHERE {})").format(doubt.misfit) for doubt in mapping.doubts)
         query = SQL("SELECT {} FROM ({}) r").format(SQL(", ").join(counts), mapping.rows)
         found = session.row(query, doing=f"looking at the rows of {mapping.source}")
-    return [doubt.told(rows) for doubt, rows in zip(mapping.doubts, found, strict=True) if rows]
+    return [doubt.sentence(rows) for doubt, rows in zip(mapping.doubts, found, strict=True) if rows]
 
 
-def differing(session: Session, one: Staged) -> list[Kept]:
+def differing(session: Session, one: Staged) -> list[RetainedRow]:
     """The live rows that say something else than their copies in the archive."""
     return _noted(session, one, one.differing)
 
 
-def copies(session: Session, one: Staged) -> list[Kept]:
+def copies(session: Session, one: Staged) -> list[RetainedRow]:
     """The archive's copies, as a live row would say the same today."""
     return _noted(session, one, one.copies)
 
 
-def _noted(session: Session, one: Staged, query: Composable) -> list[Kept]:
+def _noted(session: Session, one: Staged, query: Composable) -> list[RetainedRow]:
     rows = session.rows(query, doing=f"comparing {one.table}") if one.shape.primary_key else []
-    return [Kept(table=str(one.table), key=key, digest=text) for key, text in rows]
+    return [RetainedRow(table=str(one.table), key=key, digest=text) for key, text in rows]
 
 
 def missing(session: Session, one: Staged) -> int:

@@ -13,14 +13,14 @@ from archiver.format.bundle import Archive
 from archiver.format.encryption import Keys
 from archiver.format.manifest import Member
 from archiver.format.rows import RowFile, Spool
-from archiver.load.closure import Lines, Reach
+from archiver.load.closure import Closure, Lines
 from archiver.load.fit import Mappings
 from archiver.load.links import archived_columns, archived_links, below, named
 from errors import UsageError
 
 
 @contextmanager
-def wanted(archive: Archive, model: Model, mappings: Mappings, only: Part | None, work: Path) -> Iterator[Archive]:
+def subset_of(archive: Archive, model: Model, mappings: Mappings, only: Part | None, work: Path) -> Iterator[Archive]:
     """The whole archive, or of a part the smaller one, which lies in the work folder: the part's own row, all that is
     found below it, and whatever those rows name, up to the tenant's row, without what else belongs to that.
 
@@ -43,20 +43,20 @@ def smaller(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> It
 def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> Path:
     files = {layout.member(table): work / f"part-{number}.copy" for number, table in enumerate(rows)}
     members = {layout.member(table): _spooled(rows[table], files[layout.member(table)]) for table in rows}
-    _, texts = layout.sealed(replace(archive.manifest, members=members))
+    _, texts = layout.with_digests(replace(archive.manifest, members=members))
     path = work / "part.tar.gz"
     bundle.write(path, texts, {name: RowFile(file) for name, file in files.items()})
     return path
 
 
 def _rows(archive: Archive, model: Model, mappings: Mappings, part: Part) -> Mapping[TableName, Lines]:
-    found, links, reach = _own(archive, model, mappings, part), archived_links(model.links, mappings), Reach(archive)
+    found, links, reach = _own(archive, model, mappings, part), archived_links(model.links, mappings), Closure(archive)
     return reach.follow(reach.follow(found, below(links)), named(links, archive.manifest.schemas))
 
 
 def _own(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
     """The part's own row."""
-    called, reach = archived_columns(mappings, model.holds(part), ()), Reach(archive)
+    called, reach = archived_columns(mappings, model.holds(part), ()), Closure(archive)
     table = called[0] if called else None
     own = reach.holding(table, reach.key(table), (str(part.id).encode(),)) if table else {}
     if table is None or not own:

@@ -13,7 +13,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class UniqueConflict:
     """A unique index in which other live rows have the values of archived ones; never the values themselves."""
 
     table: TableName
@@ -25,7 +25,7 @@ class Taken:
         return f"{self.table}: the unique index {self.index} is taken: {shortened(pairs)}"
 
 
-def taken(session: Session, staged: Mapping[str, Staged]) -> list[Taken]:
+def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[UniqueConflict]:
     """Every unique index that forbids to insert what is missing, of one database's staged tables."""
     found = []
     indexes = session.rows(_UNIQUE, (NAMESPACE, list(staged)), doing="reading the unique indexes")
@@ -34,7 +34,7 @@ def taken(session: Session, staged: Mapping[str, Staged]) -> list[Taken]:
         if one.came.issuperset(columns):
             rows = session.rows(_sharing(one, keys, predicate or "true"), doing=f"looking for taken keys in {table}")
             if rows:
-                found.append(Taken(table=one.table, index=index, rows=tuple(rows)))
+                found.append(UniqueConflict(table=one.table, index=index, rows=tuple(rows)))
     return found
 
 

@@ -9,7 +9,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Carried:
+class MigratedColumn:
     """What is known of a column between two migrations."""
 
     origin: str | None = None  # the archived column; None: a migration made it
@@ -20,21 +20,21 @@ class Carried:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Way:
+class ColumnStep:
     """A column from one side of a migration to the other."""
 
     name: str  # after
     old: str | None  # before; None: there was none
-    before: Carried = field(default_factory=Carried)
+    before: MigratedColumn = field(default_factory=MigratedColumn)
     convert: str | None = None
     fill: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)  # of its enum, before: after
 
     @property
-    def after(self) -> Carried:
+    def after(self) -> MigratedColumn:
         """What is known of it after the migration."""
         if self.convert is not None:
-            return Carried(origin=self.before.origin, mapped=True)
+            return MigratedColumn(origin=self.before.origin, mapped=True)
         labels = self.before.labels and tuple(self.labels.get(label, label) for label in self.before.labels)
         return replace(self.before, labels=labels, mapped=self.before.mapped or self.fill is not None)
 

@@ -17,7 +17,7 @@ _Place = tuple[str, str]  # a table and one of its columns
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbered:
+class IdColumn:
     """A column that holds ids of the shard's tables."""
 
     name: str
@@ -31,7 +31,7 @@ class Numbered:
         return SQL("({})::{}").format(value, SQL(self.type))
 
 
-def numbered(model: Model, schema: Schema) -> Mapping[str, tuple[Numbered, ...]]:
+def id_columns(model: Model, schema: Schema) -> Mapping[str, tuple[IdColumn, ...]]:
     """All such columns by table.
 
     A column counts by its name even where the catalog does not follow it: what belongs to whom is one thing, and that
@@ -40,7 +40,7 @@ def numbered(model: Model, schema: Schema) -> Mapping[str, tuple[Numbered, ...]]
     always, sometimes = _always(model, schema), _sometimes(model, schema)
     return {
         name: tuple(
-            Numbered(name=column.name, type=column.type, holds=None if place in always else _any(sometimes[place]))
+            IdColumn(name=column.name, type=column.type, holds=None if place in always else _any(sometimes[place]))
             for column in shape.copied
             if (place := (name, column.name)) in always or sometimes.get(place)
         )

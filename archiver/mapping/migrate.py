@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from archiver.mapping.column_cast import Carried, Way
+from archiver.mapping.column_cast import ColumnStep, MigratedColumn
 from archiver.mapping.column_types import labels, without_namespace
 from archiver.postgres.schema import Schema, Table
 from archiver.postgres.session import SQL, Composable, Identifier
@@ -21,7 +21,7 @@ class Migrated:
 
     source: str  # its name in the archive
     name: str
-    columns: Mapping[str, Carried]
+    columns: Mapping[str, MigratedColumn]
     rows: Composable  # a SELECT of these columns as text
     touched: bool = False  # whether a migration speaks of its columns or labels
     dropped: Mapping[str, str] = field(default_factory=dict)  # archived column: why
@@ -43,7 +43,7 @@ def migrate(archived: Schema, chain: Sequence[Changes]) -> tuple[tuple[Migrated,
 
 def _begin(name: str, table: Table, archived: Schema) -> Migrated:
     columns = {
-        column.name: Carried(
+        column.name: MigratedColumn(
             origin=column.name,
             type=column.type,
             labels=labels(archived.types, column.type),
@@ -81,17 +81,17 @@ def _own(table: Migrated, changes: Changes) -> TableChanges:
     return changes.tables.get(_renamed(table, changes), TableChanges())
 
 
-def _ways(table: Migrated, changes: Changes, own: TableChanges) -> list[Way]:
+def _ways(table: Migrated, changes: Changes, own: TableChanges) -> list[ColumnStep]:
     """The columns that are there after a migration."""
     olds = {own.rename.get(old, old): old for old in table.columns if old not in own.drop}
     names = dict.fromkeys((*olds, *own.convert, *own.fill))
     return [_way(table, olds.get(name), name, changes) for name in names]
 
 
-def _way(table: Migrated, old: str | None, name: str, changes: Changes) -> Way:
+def _way(table: Migrated, old: str | None, name: str, changes: Changes) -> ColumnStep:
     own = _own(table, changes)
-    before = table.columns[old] if old is not None else Carried()
-    return Way(
+    before = table.columns[old] if old is not None else MigratedColumn()
+    return ColumnStep(
         name=name,
         old=old,
         before=before,
@@ -101,14 +101,14 @@ def _way(table: Migrated, old: str | None, name: str, changes: Changes) -> Way:
     )
 
 
-def _labels(column: Carried, changes: Changes) -> Mapping[str, str]:
+def _labels(column: MigratedColumn, changes: Changes) -> Mapping[str, str]:
     """What a migration calls the labels of this column's enum."""
     if column.type is None or column.labels is None:
         return {}
     return changes.labels.get(column.type) or changes.labels.get(without_namespace(column.type), {})
 
 
-def _select(table: Migrated, ways: Sequence[Way]) -> Composable:
+def _select(table: Migrated, ways: Sequence[ColumnStep]) -> Composable:
     listed = (SQL("{} AS {}").format(way.value, Identifier(way.name)) for way in ways)
     return SQL("SELECT {} FROM ({}) archived").format(SQL(", ").join(listed), table.rows)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import TableName
 from archiver.format.layout import UNCOMPARABLE
-from archiver.mapping.column_cast import Carried
+from archiver.mapping.column_cast import MigratedColumn
 from archiver.mapping.column_types import Types, labels, plain, takes_all, without_namespace
 from archiver.mapping.migrate import Migrated
 from archiver.postgres.schema import Column
@@ -15,7 +15,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doubt:
+class RowCheck:
     """A way in which rows may not fit, and how to count those that do not."""
 
     where: str  # master.users.role
@@ -24,16 +24,16 @@ class Doubt:
     function: Composable | None = None  # makes what `misfit` calls
     answered: bool = False  # a migration speaks of this column; that its words fit, only the rows can tell
 
-    def told(self, rows: int | None = None) -> str:
+    def sentence(self, rows: int | None = None) -> str:
         """The doubt as a sentence; with how many rows do not fit, where they were counted."""
         return f"{self.where}{'' if rows is None else f', {rows} rows'}: {self.says}"
 
 
-def doubts_of(
+def row_checks_of(
     target: TableName, table: Migrated, columns: Sequence[Column], archived: Types, today: Types
-) -> tuple[Doubt, ...]:
+) -> tuple[RowCheck, ...]:
     """The doubts about a table's columns."""
-    found: list[Doubt] = []
+    found: list[RowCheck] = []
     for number, column in enumerate(columns):
         carried = table.columns[column.name]
         found += _nulls(target, carried, column)
@@ -44,21 +44,21 @@ def doubts_of(
     return tuple(found)
 
 
-def typed(carried: Carried, column: Column, archived: Types) -> Composable:
+def typed(carried: MigratedColumn, column: Column, archived: Types) -> Composable:
     """A column's text as its type of today, by way of the type it had: as ALTER TABLE would cast it."""
     return _cast(Identifier(column.name), carried, column, archived)
 
 
-def _cast(text: Composable, carried: Carried, column: Column, archived: Types) -> Composable:
+def _cast(text: Composable, carried: MigratedColumn, column: Column, archived: Types) -> Composable:
     if carried.type in (None, column.type):
         return SQL("{}::{}").format(text, SQL(column.type))
     return SQL("{}::{}::{}").format(text, SQL(plain(archived, str(carried.type))), SQL(column.type))
 
 
-def _nulls(target: TableName, carried: Carried, column: Column) -> Iterator[Doubt]:
+def _nulls(target: TableName, carried: MigratedColumn, column: Column) -> Iterator[RowCheck]:
     if column.not_null and not carried.not_null:
         says = "the migration gives NULL. Correct" if carried.mapped else "NULL does not fit NOT NULL. Add to"
-        yield Doubt(
+        yield RowCheck(
             where=f"{target}.{column.name}",
             says=f"{says} tables/{target.table}: fill: {{{column.name}: <SQL expression>}}",
             misfit=SQL("{} IS NULL").format(Identifier(column.name)),
@@ -66,19 +66,19 @@ def _nulls(target: TableName, carried: Carried, column: Column) -> Iterator[Doub
         )
 
 
-def _labels(target: TableName, carried: Carried, column: Column, today: Types) -> Iterator[Doubt]:
+def _labels(target: TableName, carried: MigratedColumn, column: Column, today: Types) -> Iterator[RowCheck]:
     there = labels(today, column.type) or ()
     for label in carried.labels or ():
         if label not in there:
             line = f"labels: {{{without_namespace(str(carried.type))}: {{{label}: <today's label>}}}}"
-            yield Doubt(
+            yield RowCheck(
                 where=f"{target}.{column.name}",
                 says=f"{without_namespace(column.type)} has no label {label!r} today. Add {line}",
                 misfit=SQL("{} = {}").format(Identifier(column.name), Literal(label)),
             )
 
 
-def _surely_fits(carried: Carried, column: Column, archived: Types, today: Types) -> bool:
+def _surely_fits(carried: MigratedColumn, column: Column, archived: Types, today: Types) -> bool:
     if carried.type is None:
         return column.type == "text"
     own = column.type.removesuffix("[]")
@@ -86,11 +86,11 @@ def _surely_fits(carried: Carried, column: Column, archived: Types, today: Types
     return same or takes_all(plain(archived, carried.type), column.type)
 
 
-def _fits(target: TableName, carried: Carried, column: Column, archived: Types, name: str) -> Doubt:
+def _fits(target: TableName, carried: MigratedColumn, column: Column, archived: Types, name: str) -> RowCheck:
     mapped = carried.type is None
     was = "what the migration gives" if mapped else f"a value of type {without_namespace(str(carried.type))}"
     verb = "Correct" if mapped else "Add to"
-    return Doubt(
+    return RowCheck(
         where=f"{target}.{column.name}",
         says=f"{was} does not fit {column.type} without a loss. "
         f"{verb} tables/{target.table}: convert: {{{column.name}: <SQL expression>}}",
@@ -100,7 +100,7 @@ def _fits(target: TableName, carried: Carried, column: Column, archived: Types, 
     )
 
 
-def _function(name: str, carried: Carried, column: Column, archived: Types) -> Composable:
+def _function(name: str, carried: MigratedColumn, column: Column, archived: Types) -> Composable:
     """Whether a text can be cast to the type of today, and comes back the same from there."""
     text = SQL("value")
     new = _cast(text, carried, column, archived)

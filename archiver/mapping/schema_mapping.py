@@ -8,7 +8,7 @@ from functools import cached_property
 
 from archiver.catalog.model import TableName
 from archiver.mapping.migrate import Migrated, migrate
-from archiver.mapping.row_checks import Doubt, doubts_of, typed
+from archiver.mapping.row_checks import RowCheck, row_checks_of, typed
 from archiver.postgres.schema import Column, Schema, Table
 from archiver.postgres.session import Composable
 from inventory.migrations import Changes
@@ -17,7 +17,7 @@ WHOLE = "*"  # in place of a column: whole rows are lost
 
 
 @dataclass(frozen=True, kw_only=True)
-class Today:
+class LiveSchema:
     """A live database as rows come into it."""
 
     schema: Schema
@@ -35,7 +35,7 @@ class TableMapping:
     origins: Mapping[str, str | None]  # live column: archived column, or None where migrations made the value
     rows: Composable  # a SELECT of these columns as text, from the member as it was copied in
     values: Mapping[str, Composable]  # live column: its value, of its type
-    doubts: tuple[Doubt, ...]  # what only the rows can tell
+    doubts: tuple[RowCheck, ...]  # what only the rows can tell
     lost: Mapping[str, str]  # archived column: why
     plain: bool  # the member can be copied straight in
 
@@ -60,7 +60,7 @@ class SchemaMapping:
 
 
 def compare(
-    database: str, archived: Schema, today: Today, chain: Sequence[Changes], filled: Collection[str]
+    database: str, archived: Schema, today: LiveSchema, chain: Sequence[Changes], filled: Collection[str]
 ) -> SchemaMapping:
     """Maps an archived database onto a live one, by the chain of migrations between them.
 
@@ -93,13 +93,13 @@ def _no_table(source: TableName, name: str) -> str:
     )
 
 
-def _map(source: TableName, archived: Schema, table: Migrated, today: Today, live: Table) -> TableMapping:
+def _map(source: TableName, archived: Schema, table: Migrated, today: LiveSchema, live: Table) -> TableMapping:
     shape = archived.tables[table.source]
     columns = tuple(column for column in live.copied if column.name in table.columns)
     keyed = set(live.primary_key) <= {column.name for column in columns}
     origins = {column.name: table.columns[column.name].origin for column in columns}
     target = TableName(source.database, table.name)
-    doubts = doubts_of(target, table, columns, archived.types, today.schema.types)
+    doubts = row_checks_of(target, table, columns, archived.types, today.schema.types)
     lost = {name: table.dropped.get(name, "today's table has no such column") for name in _left(shape, origins)}
     return TableMapping(
         source=source,
@@ -127,7 +127,7 @@ def _as_it_was(table: Migrated, archived: Table, columns: Sequence[Column]) -> b
     return not table.touched and all(types[column.name] == column.type for column in columns)
 
 
-def _problems(mapping: TableMapping, table: Migrated, today: Today, live: Table) -> Iterator[str]:
+def _problems(mapping: TableMapping, table: Migrated, today: LiveSchema, live: Table) -> Iterator[str]:
     """What forbids to bring a table's rows back, each with the line to add to a migration."""
     computed = {column.name for column in mapping.archived.columns if column.generated}
     missing = [column for column in live.copied if column.name not in table.columns]
@@ -148,7 +148,7 @@ def _problems(mapping: TableMapping, table: Migrated, today: Today, live: Table)
             )
 
 
-def _left_to_table(mapping: TableMapping, column: Column, today: Today, computed: Collection[str]) -> bool:
+def _left_to_table(mapping: TableMapping, column: Column, today: LiveSchema, computed: Collection[str]) -> bool:
     """Whether the table itself says what an absent column holds."""
     if column.name in computed:
         return False

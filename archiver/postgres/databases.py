@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from archiver.catalog.model import MASTER, SHARD, Model
-from archiver.postgres.locks import EVERYTHING, Lock, dismiss_workers, held
+from archiver.postgres.locks import EVERYTHING, AdvisoryLock, dismiss_workers, held_locks
 from archiver.postgres.schema import Schema, read_schema
 from archiver.postgres.session import Session
 from errors import UsageError
@@ -17,7 +17,7 @@ Open = Callable[[str], Session]  # a database's inventory name to a session
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class Placement:
     """The databases in which one tenant lives, each with its session and shape: master, and its shard if it has one."""
 
     sessions: dict[str, Session]  # by database of the model: master, then shard
@@ -32,13 +32,13 @@ class Site:
         return self.sessions[MASTER]
 
     @property
-    def apart(self) -> Session | None:
+    def shard_session(self) -> Session | None:
         """The session on the shard; None where all lies in master, and one transaction is enough."""
         return self.sessions.get(SHARD)
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Databases:
     """Sessions by database name, opened when first needed and kept until `close`."""
 
     open: Open
@@ -66,7 +66,7 @@ class Workplace:
             self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
         return self._schemas[name]
 
-    def databases(self) -> tuple[tuple[str, str], ...]:
+    def names_and_kinds(self) -> tuple[tuple[str, str], ...]:
         """Every database: its inventory name, and which of the model's it is."""
         return ((MASTER, MASTER), *((shard, SHARD) for shard in self.shards))
 
@@ -74,10 +74,10 @@ class Workplace:
         """Reads the shapes anew when they are next asked for."""
         self._schemas.clear()
 
-    def site(self, shard: str) -> Site:
+    def placement(self, shard: str) -> Placement:
         """Where the tenants of a shard live; UsageError for a shard that the inventory does not have."""
         names = self._names(shard)
-        return Site(
+        return Placement(
             sessions={database: self.session(name) for database, name in names.items()},
             schemas={database: self.schema(name) for database, name in names.items()},
             shard=shard,
@@ -85,9 +85,9 @@ class Workplace:
             migrations=self.migrations,
         )
 
-    def master_alone(self) -> Site:
+    def master_only(self) -> Placement:
         """Master, when the shards have been emptied of the tenants at hand."""
-        return Site(
+        return Placement(
             sessions={MASTER: self.master},
             schemas={MASTER: self.schema(MASTER)},
             shard=MASTER,
@@ -110,35 +110,35 @@ class Workplace:
         self._sessions.clear()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive_lock(self) -> Iterator[None]:
         """Keeps everybody else off all databases while the block runs: for a run over many tenants."""
-        with held([Lock(self.session(name), EVERYTHING) for name in (MASTER, *self.shards)]):
+        with held_locks([AdvisoryLock(self.session(name), EVERYTHING) for name in (MASTER, *self.shards)]):
             dismiss_workers(self.master)
             yield
 
     @contextmanager
-    def keeping(self, noun: str, tenant_id: int, *shards: str) -> Iterator[None]:
+    def tenant_lock(self, noun: str, tenant_id: int, *shards: str) -> Iterator[None]:
         """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
         names = dict.fromkeys(name for shard in shards for name in self._names(shard).values())
         sessions = [self.session(name) for name in names]
-        shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
-        own = [Lock(session, f"cutover {noun} {tenant_id}") for session in sessions]
-        with held([*shared, *own]):
+        shared = [AdvisoryLock(session, EVERYTHING, shared=True) for session in sessions]
+        own = [AdvisoryLock(session, f"cutover {noun} {tenant_id}") for session in sessions]
+        with held_locks([*shared, *own]):
             dismiss_workers(self.master)
             yield
 
     @contextmanager
-    def monthly(self, shard: str) -> Iterator[None]:
+    def monthly_lock(self, shard: str) -> Iterator[None]:
         """Keeps everybody else off a shard's activity of past months while the block runs, and runs over many off all
         of it; of single tenants nobody is kept off."""
         sessions = [self.session(name) for name in self._names(shard).values()]
-        shared = [Lock(session, EVERYTHING, shared=True) for session in sessions]
-        with held([*shared, Lock(sessions[-1], "cutover activity")]):
+        shared = [AdvisoryLock(session, EVERYTHING, shared=True) for session in sessions]
+        with held_locks([*shared, AdvisoryLock(sessions[-1], "cutover activity")]):
             yield
 
 
 @contextmanager
-def alone_in(session: Session) -> Iterator[None]:
+def exclusive_lock_in(session: Session) -> Iterator[None]:
     """Keeps everybody else off one database while the block runs: its tables are out of reach meanwhile."""
-    with held([Lock(session, EVERYTHING)]):
+    with held_locks([AdvisoryLock(session, EVERYTHING)]):
         yield

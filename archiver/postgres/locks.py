@@ -16,7 +16,7 @@ _DISMISSED, _LOOK_AGAIN = 10.0, 0.05  # seconds until a session has ended, and b
 
 
 @dataclass(frozen=True)
-class Lock:
+class AdvisoryLock:
     """A lock by its name, on the session that will hold it."""
 
     session: Session
@@ -30,9 +30,9 @@ class Lock:
 
 
 @contextmanager
-def held(wanted: Sequence[Lock]) -> Iterator[None]:
+def held_locks(wanted: Sequence[AdvisoryLock]) -> Iterator[None]:
     """Holds these locks while the block runs; LockedError, with who has it, where one is taken."""
-    taken: list[Lock] = []
+    taken: list[AdvisoryLock] = []
     try:
         for lock in wanted:
             _take(lock)
@@ -69,14 +69,14 @@ def dismiss_workers(master: Session) -> None:
         time.sleep(_LOOK_AGAIN)
 
 
-def _take(lock: Lock) -> None:
+def _take(lock: AdvisoryLock) -> None:
     query = f"SELECT pg_try_advisory_{lock.words}(hashtextextended(%s, 0))"
     if not lock.session.row(query, (lock.key,), doing="taking a lock")[0]:
         who = holder(lock.session, lock.key) or "somebody was at work there just now"
         raise LockedError(f"{lock.session.where}: {who}.", hint="Wait, then run this again.")
 
 
-def _release(lock: Lock) -> None:
+def _release(lock: AdvisoryLock) -> None:
     """Gives a lock back; a session that broke has lost it already."""
     query = f"SELECT pg_advisory_un{lock.words}(hashtextextended(%s, 0))"
     with suppress(DatabaseError):

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from archiver.catalog.model import Link, Model, TableName, Where
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema, Table, identifier, row_text
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 
@@ -19,7 +19,7 @@ KEYLESS = ("tableoid", "ctid")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class SelectedRows:
     """The rows found in one table: their identity, and the values that link them with others."""
 
     identity: tuple[str, ...]  # primary key, or where the row lies
@@ -42,11 +42,11 @@ class Rows:
 
     def values(self, columns: Sequence[str]) -> list[Key]:
         """The distinct values of linking columns, without NULL, in order of appearance."""
-        return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if whole(key)]
+        return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if is_complete_key(key)]
 
     def named(self, link: Link) -> set[Key]:
         """The keys by which these rows are found or needed in a link."""
-        return {key for key in map(self.key_in(link), self.rows) if whole(key)}
+        return {key for key in map(self.key_in(link), self.rows) if is_complete_key(key)}
 
     def identities(self) -> list[Key]:
         """The rows' identities."""
@@ -57,49 +57,53 @@ class Rows:
 class Selection:
     """All rows of a tenant, and by which values each table's were found."""
 
-    found: Mapping[TableName, Rows]
+    found: Mapping[TableName, SelectedRows]
     values: Values
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lock:
+class RowLock:
     """Lock every row found, in key order, and count those written since a snapshot."""
 
     since: Mapping[str, str]  # database: a snapshot's xmin; without one, every row counts as written since
 
 
-def whole(key: Key) -> bool:
+def is_complete_key(key: Key) -> bool:
     """Whether a key has no NULL in it: only then it can name a row."""
     return key is not None and not (isinstance(key, tuple) and None in key)
 
 
 def select(
-    site: Site, model: Model, tenant_id: int, *, lock: Lock | None = None, known: Values | None = None
+    placement: Placement, model: Model, tenant_id: int, *, lock: RowLock | None = None, known: Values | None = None
 ) -> Selection:
     """Finds the tenant's rows, parents first, one statement a table.
 
     `known` gives the values of links whose parents are gone already.
     """
-    found: dict[TableName, Rows] = {}
+    found: dict[TableName, SelectedRows] = {}
     values: dict[Link, list[Any]] = dict(known or {})
     for table in model.tables:
         within = [link for link in model.found_by(table) if link.within]
         for link in model.found_by(table):
             if link not in values and not link.within:
                 values[link] = found[link.parent].values(link.parent_columns)
-        found[table] = _rows(site, model, table, tenant_id, values, lock)
+        found[table] = _rows(placement, model, table, tenant_id, values, lock)
         values |= {link: found[table].values(link.parent_columns) for link in within if link not in values}
     return Selection(found=found, values=values)
 
 
-def _rows(site: Site, model: Model, table: TableName, tenant_id: int, values: Values, lock: Lock | None) -> Rows:
-    where = condition(model, site.schemas[table.database], table, tenant_id, values)
-    return rows_where(site, model, table, where, lock)
+def _rows(
+    placement: Placement, model: Model, table: TableName, tenant_id: int, values: Values, lock: RowLock | None
+) -> SelectedRows:
+    where = condition(model, placement.schemas[table.database], table, tenant_id, values)
+    return rows_where(placement, model, table, where, lock)
 
 
-def rows_where(site: Site, model: Model, table: TableName, where: Composable, lock: Lock | None = None) -> Rows:
+def rows_where(
+    placement: Placement, model: Model, table: TableName, where: Composable, lock: RowLock | None = None
+) -> SelectedRows:
     """The rows of a table that hold a condition, in key order."""
-    identity = identity_of(site.schemas[table.database].tables[table.table])
+    identity = identity_of(placement.schemas[table.database].tables[table.table])
     columns = tuple(dict.fromkeys((*identity, *model.columns(table))))
     conditions = model.conditions(table)
     wanted = SQL(", ").join([*map(Identifier, columns), *map(_holds, conditions), _written_since(lock, table.database)])
@@ -108,8 +112,8 @@ def rows_where(site: Site, model: Model, table: TableName, where: Composable, lo
     )
     if lock is not None:
         query = SQL("{} FOR UPDATE").format(query)
-    rows = site.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
-    return Rows(
+    rows = placement.sessions[table.database].keys(query, doing=f"finding the rows of {table}")
+    return SelectedRows(
         identity=identity,
         columns=(*columns, *conditions),
         rows=[row[:-1] for row in rows],
@@ -117,7 +121,7 @@ def rows_where(site: Site, model: Model, table: TableName, where: Composable, lo
     )
 
 
-def _written_since(lock: Lock | None, database: str) -> Composable:
+def _written_since(lock: RowLock | None, database: str) -> Composable:
     """Whether the row was written by a transaction that the snapshot did not see as past (age counts backwards)."""
     if lock is None:
         return SQL("false")

@@ -14,12 +14,12 @@ _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE AL
 
 
 @contextmanager
-def quiet(session: Session, model: Model, database: str) -> Iterator[None]:
+def triggers_disabled(session: Session, model: Model, database: str) -> Iterator[None]:
     """Keeps the triggers quiet that the catalog says so of, for the block; then each stands as before.
 
     Nobody else writes to their tables meanwhile: PostgreSQL locks a table whose trigger is switched.
     """
-    wanted = [(table.table, name) for table in model.of(database) for name in model.quiet(table)]
+    wanted = [(table.table, name) for table in model.of(database) for name in model.triggers_to_disable(table)]
     tables, names = [table for table, _ in wanted], [name for _, name in wanted]
     found = session.rows(_NAMED, (NAMESPACE, tables, names), doing="reading the triggers") if wanted else []
     with _switched_off(session, found):
@@ -27,7 +27,7 @@ def quiet(session: Session, model: Model, database: str) -> Iterator[None]:
 
 
 @contextmanager
-def all_quiet(session: Session, tables: Sequence[str]) -> Iterator[None]:
+def all_triggers_disabled(session: Session, tables: Sequence[str]) -> Iterator[None]:
     """The same for all user triggers of these tables."""
     with _switched_off(session, session.rows(_OF_TABLES, (NAMESPACE, list(tables)), doing="reading the triggers")):
         yield

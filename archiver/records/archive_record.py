@@ -21,7 +21,7 @@ from errors import RefusedError
 from inventory.model import Depth
 
 
-class State(Enum):
+class ArchiveState(Enum):
     """A tenant's life; each is written before the act it names."""
 
     EXTRACTING = "extracting"  # rows are being read; nothing is stored
@@ -33,7 +33,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class ArchiveRequest:
     """What is to be done with a set of tenants."""
 
     year: int
@@ -56,7 +56,7 @@ class Record:
     night: date | None  # of the run over all tenants that archived it; none: archived by itself
     shard: str
     depth: Depth
-    state: State
+    state: ArchiveState
     location: str  # s3://bucket/key
     fingerprint: str  # of the schema it came from
     size: int | None  # bytes of the tarball
@@ -94,12 +94,14 @@ class Record:
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
 
 
-def start(session: Session, tenant: Tenant, order: Order, location: str, recipients: Sequence[str]) -> Record:
+def start(
+    session: Session, tenant: Tenant, request: ArchiveRequest, location: str, recipients: Sequence[str]
+) -> Record:
     """Writes that an extraction begins, in place of one that came to nothing: the caller has seen that nothing went."""
     with session.transaction(doing="writing the record"):
         session.execute(
             "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
-            (tenant.id, order.year, UNDONE),
+            (tenant.id, request.year, UNDONE),
         )
         row = session.row(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
@@ -107,15 +109,20 @@ def start(session: Session, tenant: Tenant, order: Order, location: str, recipie
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " RETURNING id",
             (
-                *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, order.year, order.night),
-                *(tenant.shard, order.depth.value, State.EXTRACTING.value, location, list(recipients)),
+                *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, request.year, request.night),
+                *(tenant.shard, request.depth.value, ArchiveState.EXTRACTING.value, location, list(recipients)),
                 *(operator(), host()),
             ),
         )
     return by_id(session, row[0])
 
 
-UNDONE = (State.EXTRACTING.value, State.STORED.value, State.VERIFIED.value, State.DELETING.value)
+UNDONE = (
+    ArchiveState.EXTRACTING.value,
+    ArchiveState.STORED.value,
+    ArchiveState.VERIFIED.value,
+    ArchiveState.DELETING.value,
+)
 
 
 def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
@@ -123,7 +130,7 @@ def stored(session: Session, record: Record, manifest: Manifest, digests: Digest
     return _advance(
         session,
         record,
-        State.STORED,
+        ArchiveState.STORED,
         size=digests.size,
         md5=digests.md5,
         sha256=digests.sha256,
@@ -135,10 +142,12 @@ def stored(session: Session, record: Record, manifest: Manifest, digests: Digest
 
 def verified(session: Session, record: Record, seconds: float) -> Record:
     """Writes that the stored tarball was restored and compared."""
-    return _advance(session, record, State.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now")
+    return _advance(
+        session, record, ArchiveState.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now"
+    )
 
 
-def proved(session: Session, record: Record) -> None:
+def reverified(session: Session, record: Record) -> None:
     """Writes that an archive was proved again; RefusedError where its record is gone meanwhile."""
     query = "UPDATE archiver.records SET proved_at = now() WHERE id = %s"
     if not session.execute(query, (record.id,), doing="writing the date of the proof"):
@@ -147,15 +156,15 @@ def proved(session: Session, record: Record) -> None:
 
 def deleting(session: Session, record: Record) -> Record:
     """Writes that the deletion begins."""
-    return _advance(session, record, State.DELETING)
+    return _advance(session, record, ArchiveState.DELETING)
 
 
 def restoring(session: Session, record: Record) -> Record:
     """Writes that the way back begins."""
-    return _advance(session, record, State.RESTORING)
+    return _advance(session, record, ArchiveState.RESTORING)
 
 
-def step_back(session: Session, record: Record, state: State) -> None:
+def step_back(session: Session, record: Record, state: ArchiveState) -> None:
     """Writes that the act which the record's state names did not happen; nothing, where its end was written since."""
     session.execute(
         "UPDATE archiver.records SET state = %s WHERE id = %s AND state = %s",
@@ -167,17 +176,17 @@ def step_back(session: Session, record: Record, state: State) -> None:
 def archived(session: Session, record: Record, kept: Mapping[str, int], seconds: float | None) -> Record:
     """Writes that the live rows are gone; belongs into the transaction that deletes them."""
     return _advance(
-        session, record, State.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
+        session, record, ArchiveState.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
     )
 
 
 def part_restored(session: Session, record: Record, part: Part) -> Record:
     """Writes that a part is live again and the rest archived as before; belongs into the transaction that loads it."""
     partial = [one.to_json() for one in dict.fromkeys((*record.partial, part))]
-    return _advance(session, record, State.ARCHIVED, partial=json.dumps(partial))
+    return _advance(session, record, ArchiveState.ARCHIVED, partial=json.dumps(partial))
 
 
-def rewrapped(session: Session, record: Record) -> Record:
+def reencrypted(session: Session, record: Record) -> Record:
     """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
     return _advance(
         session,
@@ -191,7 +200,7 @@ def rewrapped(session: Session, record: Record) -> Record:
     )
 
 
-def remove(session: Session, record: Record) -> None:
+def delete(session: Session, record: Record) -> None:
     """Deletes the record; belongs into the transaction that loads the rows, or into the one that logs the drop."""
     session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
 
@@ -229,7 +238,7 @@ def read_if_any(
     *,
     shard: str | None = None,
     night: date | None = None,
-    state: State | None = None,
+    state: ArchiveState | None = None,
     name: str = "",
 ) -> tuple[Record, ...]:
     """The records that match what is given; none where nothing was ever archived and the table is not there.
@@ -246,7 +255,7 @@ def read_if_any(
     return _read(session, condition, (*given.values(), name))
 
 
-def _advance(session: Session, record: Record, state: State, **columns: object) -> Record:
+def _advance(session: Session, record: Record, state: ArchiveState, **columns: object) -> Record:
     wanted = {"state": state.value, **columns}
     settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
     session.execute(
@@ -264,7 +273,7 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 
 def _record(row: dict[str, Any]) -> Record:
     members = {name: Member(**member) for name, member in row["members"].items()}
-    enums = {"state": State(row["state"]), "depth": Depth(row["depth"])}
+    enums = {"state": ArchiveState(row["state"]), "depth": Depth(row["depth"])}
     partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
     recipients = tuple(row["recipients"])
     return Record(**{**row, **enums, "members": members, "partial": partial, "recipients": recipients})

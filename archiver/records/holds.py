@@ -28,6 +28,6 @@ def release(master: Session, tenant_id: int | None = None) -> list[int]:
     return sorted(row[0] for row in rows)
 
 
-def held(master: Session) -> frozenset[int]:
+def on_hold(master: Session) -> frozenset[int]:
     """Who is left alone."""
     return frozenset(row[0] for row in master.rows("SELECT tenant_id FROM archiver.held", doing="asking who is held"))

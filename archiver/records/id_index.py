@@ -11,7 +11,7 @@ from archiver.postgres.own_schema import ready
 from archiver.postgres.schema import Schema, Table
 from archiver.postgres.session import SQL, Literal, Session
 from archiver.records import archive_record
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 
 WHOLE_NUMBERS = ("smallint", "integer", "bigint")
 
@@ -44,7 +44,7 @@ def missing(session: Session) -> tuple[Record, ...]:
         "SELECT id FROM archiver.records r"
         " WHERE state = %s AND NOT EXISTS (SELECT 1 FROM archiver.ids i WHERE i.record_id = r.id)"
     )
-    found = session.rows(query, (State.ARCHIVED.value,), doing="looking for archives without an index")
+    found = session.rows(query, (ArchiveState.ARCHIVED.value,), doing="looking for archives without an index")
     return archive_record.of_ids(session, [row[0] for row in found])
 
 

@@ -25,7 +25,7 @@ class Region:
 Offsets = tuple[Region, ...]  # of one way between two shards: apart from each other, and so are their images
 
 
-def back(offsets: Offsets) -> Offsets:
+def reversed_offsets(offsets: Offsets) -> Offsets:
     """The way back."""
     return tuple(region.back for region in offsets)
 

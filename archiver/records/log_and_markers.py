@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import Session
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 
 
 class Marked(Protocol):
@@ -26,7 +26,7 @@ class Marked(Protocol):
         """When its work began."""
 
 
-class Told(Protocol):
+class Logged(Protocol):
     """What the log tells of."""
 
     @property
@@ -61,7 +61,7 @@ class Entry:
         return {**asdict(self), "at": self.at.isoformat()}
 
 
-def log(session: Session, act: str, record: Told, details: Mapping[str, object]) -> None:
+def log(session: Session, act: str, record: Logged, details: Mapping[str, object]) -> None:
     """Appends to the log who did what to which tenant; belongs into the transaction of the act."""
     session.execute(
         "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
@@ -172,7 +172,7 @@ def _own(record: Marked) -> tuple[int, datetime]:
     return record.id, record.started_at
 
 
-def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
+def remember_deleted(session: Session, record: Record, gone: Mapping[str, Sequence[int]]) -> None:
     """Notes the keys of deleted rows, by table, so that it can be looked up later that nothing names them."""
     for table, ids in gone.items():
         session.execute(
@@ -182,7 +182,7 @@ def remember_gone(session: Session, record: Record, gone: Mapping[str, Sequence[
         )
 
 
-def forget_gone(session: Session, record: Record, back: Mapping[str, Sequence[int]]) -> None:
+def forget_deleted(session: Session, record: Record, back: Mapping[str, Sequence[int]]) -> None:
     """Takes keys of rows that are live again from those noted as deleted, by table."""
     for table, ids in back.items():
         session.execute(
@@ -193,13 +193,13 @@ def forget_gone(session: Session, record: Record, back: Mapping[str, Sequence[in
         )
 
 
-def gone_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
+def deleted_keys(session: Session, year: int, table: str) -> dict[int, list[int]]:
     """The keys of a table's deleted rows, by archived tenant."""
     return dict(
         session.rows(
             "SELECT r.tenant_id, g.ids FROM archiver.gone g JOIN archiver.records r ON r.id = g.record_id"
             " WHERE r.year = %s AND g.table_name = %s AND r.state = %s",
-            (year, table, State.ARCHIVED.value),
+            (year, table, ArchiveState.ARCHIVED.value),
             doing="reading the deleted keys",
         )
     )

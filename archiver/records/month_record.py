@@ -10,7 +10,7 @@ from typing import Any
 from archiver.postgres import own_schema
 from archiver.postgres.operator import host, operator
 from archiver.postgres.session import SQL, Composable, Identifier, Session
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 from archiver.records.cutoff import Span
 
 
@@ -23,7 +23,7 @@ class Month:
     year: int  # the school year of that month
     before: datetime  # the first moment that is not in the span
     shard: str  # inventory name of the database that the rows came from
-    state: State  # of a tenant's life all but the last: what comes back comes back slice by slice
+    state: ArchiveState  # of a tenant's life all but the last: what comes back comes back slice by slice
     location: str  # s3://bucket/key
     fingerprint: str  # of the schema it came from
     recipients: tuple[str, ...]  # age public keys that its slices are encrypted to; none: they are not
@@ -45,7 +45,7 @@ def start(session: Session, span: Span, shard: str, location: str, fingerprint: 
         "INSERT INTO archiver.months (month, year, before, shard, state, location, fingerprint, recipients, operator,"
         " host) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         (
-            *(str(span.month), span.year, span.before, shard, State.EXTRACTING.value, location, fingerprint),
+            *(str(span.month), span.year, span.before, shard, ArchiveState.EXTRACTING.value, location, fingerprint),
             *(list(keys), operator(), host()),
         ),
         doing="writing the month's record",
@@ -55,12 +55,14 @@ def start(session: Session, span: Span, shard: str, location: str, fingerprint: 
 
 def verified(session: Session, month: Month, seconds: float) -> Month:
     """Writes that the stored object was restored and compared."""
-    return advance(session, month, State.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now")
+    return advance(
+        session, month, ArchiveState.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now"
+    )
 
 
 def deleting(session: Session, month: Month) -> Month:
     """Writes that the deletion begins."""
-    return advance(session, month, State.DELETING)
+    return advance(session, month, ArchiveState.DELETING)
 
 
 def archived(session: Session, month: Month) -> None:
@@ -71,16 +73,16 @@ def archived(session: Session, month: Month) -> None:
             (month.id,),
             doing="writing the month's record",
         )
-        advance(session, month, State.ARCHIVED, archived_at="now")
+        advance(session, month, ArchiveState.ARCHIVED, archived_at="now")
         forget_empty(session, month)
 
 
-def proved(session: Session, month: Month) -> None:
+def reverified(session: Session, month: Month) -> None:
     """Writes that an archive was proved again."""
     advance(session, month, month.state, proved_at="now")
 
 
-def rewrapped(session: Session, month: Month) -> Month:
+def reencrypted(session: Session, month: Month) -> Month:
     """Writes that the object, its slices encrypted to other keys, lies where this record says, with its digests."""
     columns = {name: getattr(month, name) for name in ("location", "size", "md5", "sha256")}
     return advance(session, month, month.state, **columns, recipients=list(month.recipients))
@@ -98,7 +100,7 @@ def forget_empty(session: Session, month: Month) -> None:
 
 def unfinished(session: Session, shard: str) -> tuple[Month, ...]:
     """What a run that was cut off left of a shard's months."""
-    return read(session, "shard = %s AND state <> %s", (shard, State.ARCHIVED.value))
+    return read(session, "shard = %s AND state <> %s", (shard, ArchiveState.ARCHIVED.value))
 
 
 def of_shard(session: Session, shard: str) -> tuple[Month, ...]:
@@ -111,7 +113,7 @@ def every(session: Session) -> tuple[Month, ...]:
     return read(session, "true", ()) if own_schema.ready(session) else ()
 
 
-def advance(session: Session, month: Month, state: State, **columns: object) -> Month:
+def advance(session: Session, month: Month, state: ArchiveState, **columns: object) -> Month:
     """Writes the next state, and what is known by then."""
     wanted = {"state": state.value, **columns}
     settings: Composable = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
@@ -130,4 +132,4 @@ def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Mont
 
 
 def _month(row: dict[str, Any]) -> Month:
-    return Month(**{**row, "state": State(row["state"]), "recipients": tuple(row["recipients"])})
+    return Month(**{**row, "state": ArchiveState(row["state"]), "recipients": tuple(row["recipients"])})

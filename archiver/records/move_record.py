@@ -22,7 +22,7 @@ from archiver.store.bucket import Digests
 from errors import RefusedError
 
 
-class State(Enum):
+class MoveState(Enum):
     """A move's life; each is written before the act it names, but for SWITCHED, which is written with it."""
 
     PLANNED = "planned"  # rows are read, stored and proved; both shards are as they were
@@ -32,7 +32,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Route:
     """From which shard to which, and by which task: merge or split."""
 
     verb: str
@@ -56,7 +56,7 @@ class Move:
     source: str
     target: str
     offsets: Offsets  # of its ids
-    state: State
+    state: MoveState
     location: str
     size: int | None
     sha256: str | None
@@ -67,9 +67,9 @@ class Move:
     switched_at: datetime | None  # since when master names the target
 
     @property
-    def course(self) -> Course:
+    def route(self) -> Route:
         """From where to where."""
-        return Course(verb=self.verb, source=self.source, target=self.target)
+        return Route(verb=self.verb, source=self.source, target=self.target)
 
     @property
     def rows(self) -> Mapping[str, int]:
@@ -83,19 +83,19 @@ class Move:
     @property
     def half_way(self) -> bool:
         """Whether rows may lie in both shards."""
-        return self.state in (State.LOADING, State.SWITCHED)
+        return self.state in (MoveState.LOADING, MoveState.SWITCHED)
 
 
-DONE = (State.SWITCHED.value, State.MOVED.value)  # master names the target
+DONE = (MoveState.SWITCHED.value, MoveState.MOVED.value)  # master names the target
 
 
-def plan(session: Session, tenant: Tenant, course: Course, year: int, location: str) -> Move:
+def plan(session: Session, tenant: Tenant, route: Route, year: int, location: str) -> Move:
     """Writes that a move begins."""
     row = session.row(
         "INSERT INTO archiver.moves (tenant_id, year, verb, source, target, state, location, operator, host)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
         (
-            *(tenant.id, year, course.verb, course.source, course.target, State.PLANNED.value, location),
+            *(tenant.id, year, route.verb, route.source, route.target, MoveState.PLANNED.value, location),
             *(operator(), host()),
         ),
         doing="writing the move",
@@ -120,7 +120,7 @@ def loading(session: Session, move: Move, offsets: Offsets) -> Move:
     """Writes that the stored rows are proved, and come into the target by these offsets."""
     session.execute(
         "UPDATE archiver.moves SET state = %s, offsets = %s WHERE id = %s",
-        (State.LOADING.value, _json(offsets), move.id),
+        (MoveState.LOADING.value, _json(offsets), move.id),
         doing="writing the move",
     )
     return _by_id(session, move.id)
@@ -130,7 +130,7 @@ def switched(session: Session, move: Move) -> None:
     """Writes that master names the target; belongs into the transaction that makes it do so."""
     session.execute(
         "UPDATE archiver.moves SET state = %s, switched_at = now() WHERE id = %s",
-        (State.SWITCHED.value, move.id),
+        (MoveState.SWITCHED.value, move.id),
         doing="writing the move",
     )
 
@@ -138,7 +138,7 @@ def switched(session: Session, move: Move) -> None:
 def moved(session: Session, move: Move) -> None:
     """Writes that the source holds nothing of the tenant any more."""
     query = "UPDATE archiver.moves SET state = %s WHERE id = %s"
-    session.execute(query, (State.MOVED.value, move.id), doing="writing the move")
+    session.execute(query, (MoveState.MOVED.value, move.id), doing="writing the move")
 
 
 def withdrawn(session: Session, move: Move) -> None:
@@ -153,7 +153,7 @@ def came_back(session: Session, record: Record, source: str, target: str, offset
         " (tenant_id, year, location, verb, source, target, state, offsets, switched_at, operator, host)"
         " VALUES (%s, %s, %s, 'merge', %s, %s, %s, %s, now(), %s, %s)",
         (
-            *(record.tenant_id, record.year, record.location, source, target, State.MOVED.value),
+            *(record.tenant_id, record.year, record.location, source, target, MoveState.MOVED.value),
             *(_json(offsets), operator(), host()),
         ),
         doing="writing the move",
@@ -173,7 +173,7 @@ def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) 
     for move in half_moved(session, tenant_ids):
         raise RefusedError(
             f"{noun.capitalize()} {move.tenant_id} is half moved from {move.source} to {move.target}.",
-            hint=f"End that first: {move.course.command}",
+            hint=f"End that first: {move.route.command}",
         )
 
 
@@ -187,7 +187,7 @@ def offsets_of(told: Sequence[Sequence[int]]) -> Offsets:
     return tuple(Region(*region) for region in told)
 
 
-_MOVED = State.MOVED.value
+_MOVED = MoveState.MOVED.value
 
 
 def _json(offsets: Offsets) -> str:
@@ -205,5 +205,5 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Mov
 def _move(row: dict[str, Any]) -> Move:
     members = {name: Member(**member) for name, member in row["members"].items()}
     return Move(
-        **{**row, "state": State(row["state"]), "offsets": offsets_of(row["offsets"]), "members": members},
+        **{**row, "state": MoveState(row["state"]), "offsets": offsets_of(row["offsets"]), "members": members},
     )

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from archiver.postgres import tenants
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records import move_record
 from archiver.records.archive_record import Record
-from archiver.records.id_offsets import Offsets, back
+from archiver.records.id_offsets import Offsets, reversed_offsets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hop:
+class Relocation:
     """A way from one shard to another that a tenant went, or that its archives go."""
 
     source: str
@@ -27,17 +27,17 @@ class Hop:
     alias: bool = False  # the shard's: the tenant itself did not go it
 
 
-Hops = tuple[Hop, ...]
+Relocations = tuple[Relocation, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Whereabouts:
+class PlacementHistory:
     """What moved, as master knows it."""
 
-    tenants: Mapping[int, Sequence[Hop]] = field(default_factory=dict)  # in the order in which they were gone
-    aliases: Mapping[str, Hop] = field(default_factory=dict)  # by shard
+    tenants: Mapping[int, Sequence[Relocation]] = field(default_factory=dict)  # in the order in which they were gone
+    aliases: Mapping[str, Relocation] = field(default_factory=dict)  # by shard
 
-    def hops(self, tenant_id: int, shard: str, since: datetime, *, live: bool = False) -> Hops:
+    def relocations(self, tenant_id: int, shard: str, since: datetime, *, live: bool = False) -> Relocations:
         """The ways from a shard, as an archive begun at that moment names it, to the shard of today.
 
         First those that the tenant went since. Of one that is not live then those that archives of the shard go which
@@ -52,21 +52,21 @@ class Whereabouts:
         return tuple(found)
 
 
-def whereabouts(master: Session) -> Whereabouts:
+def placement_history(master: Session) -> PlacementHistory:
     """Reads what moved; nothing, where no tenant ever did."""
     if not ready(master):
-        return Whereabouts()
-    gone: dict[int, list[Hop]] = defaultdict(list)
+        return PlacementHistory()
+    gone: dict[int, list[Relocation]] = defaultdict(list)
     for tenant_id, source, target, offsets, at in master.rows(
         _GONE, (list(move_record.DONE),), doing="reading the moves"
     ):
-        gone[tenant_id].append(Hop(source=source, target=target, offsets=move_record.offsets_of(offsets), at=at))
+        gone[tenant_id].append(Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), at=at))
     rows = master.rows("SELECT shard, lies_in, since FROM archiver.aliases", doing="reading the aliases")
     aliases = {
-        shard: Hop(source=shard, target=target, offsets=regions(master, shard, target), at=since, alias=True)
+        shard: Relocation(source=shard, target=target, offsets=regions(master, shard, target), at=since, alias=True)
         for shard, target, since in rows
     }
-    return Whereabouts(tenants=gone, aliases=aliases)
+    return PlacementHistory(tenants=gone, aliases=aliases)
 
 
 def regions(master: Session, source: str, target: str) -> Offsets:
@@ -76,33 +76,33 @@ def regions(master: Session, source: str, target: str) -> Offsets:
         move_record.offsets_of(master.rows(query, way, doing="reading the offsets"))
         for way in ((source, target), (target, source))
     )
-    return tuple(sorted({*there, *back(here)}))
+    return tuple(sorted({*there, *reversed_offsets(here)}))
 
 
-def hops_of(place: Workplace, record: Record) -> Hops:
+def relocations_of(databases: Databases, record: Record) -> Relocations:
     """The ways that a record's rows go today."""
-    live = not tenants.unknown(place.master, place.model.tenant, [record.tenant_id])
-    return whereabouts(place.master).hops(record.tenant_id, record.shard, record.started_at, live=live)
+    live = not tenants.unknown(databases.master, databases.model.tenant, [record.tenant_id])
+    return placement_history(databases.master).relocations(record.tenant_id, record.shard, record.started_at, live=live)
 
 
-def ends_in(shard: str, hops: Hops) -> str:
+def ends_in(shard: str, hops: Relocations) -> str:
     """The shard to which these ways lead from one."""
     return hops[-1].target if hops else shard
 
 
-def shard_of(place: Workplace, record: Record) -> str:
+def shard_of(databases: Databases, record: Record) -> str:
     """The shard into which a record's rows belong today."""
-    return shards_of(place, [record])[record.id]
+    return shards_of(databases, [record])[record.id]
 
 
-def shards_of(place: Workplace, several: Sequence[Record]) -> dict[int, str]:
+def shards_of(databases: Databases, several: Sequence[Record]) -> dict[int, str]:
     """The same of several records, by their ids."""
-    known = whereabouts(place.master)
-    gone = set(tenants.unknown(place.master, place.model.tenant, {record.tenant_id for record in several}))
+    known = placement_history(databases.master)
+    gone = set(tenants.unknown(databases.master, databases.model.tenant, {record.tenant_id for record in several}))
     return {
         record.id: ends_in(
             record.shard,
-            known.hops(record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in gone),
+            known.relocations(record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in gone),
         )
         for record in several
     }

@@ -17,7 +17,7 @@ from archiver.store.bucket import Digests
 from inventory.catalog import Catalog
 
 
-class State(Enum):
+class PurgeState(Enum):
     """A purge's life; the last two are written in the transaction in which the rows go or come."""
 
     EXTRACTING = "extracting"  # rows are being read; nothing is stored
@@ -35,7 +35,7 @@ class Purge:
     year: int
     before: datetime
     ids: tuple[int, ...]  # of the people who go
-    state: State
+    state: PurgeState
     location: str  # s3://bucket/key
     size: int | None  # bytes of the tarball
     md5: str | None
@@ -67,7 +67,7 @@ def start(session: Session, year: int, before: datetime, ids: Sequence[int], rec
     row = session.row(
         "INSERT INTO archiver.purges (year, before, ids, state, recipients, operator, host)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        (year, before, list(ids), State.EXTRACTING.value, list(recipients), operator(), host()),
+        (year, before, list(ids), PurgeState.EXTRACTING.value, list(recipients), operator(), host()),
         doing="writing the record of a purge",
     )
     [purge] = _read(session, "id = %s", (row[0],))
@@ -77,30 +77,30 @@ def start(session: Session, year: int, before: datetime, ids: Sequence[int], rec
 def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: Digests) -> Purge:
     """Writes where the tarball lies."""
     members = json.dumps({name: vars(member) for name, member in manifest.members.items()})
-    return _advance(session, purge, State.STORED, location=location, members=members, **vars(digests))
+    return _advance(session, purge, PurgeState.STORED, location=location, members=members, **vars(digests))
 
 
 def verified(session: Session, purge: Purge) -> Purge:
     """Writes that the stored tarball was restored and compared."""
-    return _advance(session, purge, State.VERIFIED, verified_at="now", proved_at="now")
+    return _advance(session, purge, PurgeState.VERIFIED, verified_at="now", proved_at="now")
 
 
 def purged(session: Session, purge: Purge) -> Purge:
     """Writes that the rows are gone; belongs into the transaction that deletes them."""
-    return _advance(session, purge, State.PURGED, purged_at="now")
+    return _advance(session, purge, PurgeState.PURGED, purged_at="now")
 
 
 def restored(session: Session, purge: Purge) -> Purge:
     """Writes that they are live again; belongs into the transaction that loads them."""
-    return _advance(session, purge, State.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
+    return _advance(session, purge, PurgeState.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
 
 
-def proved(session: Session, purge: Purge) -> None:
+def reverified(session: Session, purge: Purge) -> None:
     """Writes that an archive was proved again."""
     _advance(session, purge, purge.state, proved_at="now")
 
 
-def rewrapped(session: Session, purge: Purge) -> Purge:
+def reencrypted(session: Session, purge: Purge) -> Purge:
     """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
     columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256")}
     return _advance(session, purge, purge.state, **columns, recipients=list(purge.recipients))
@@ -115,10 +115,10 @@ def holding(session: Session, catalog: Catalog, table: str, person: int) -> tupl
     """The purges in whose archive somebody is who is live no more; `table` says of what table the id is."""
     if catalog.legacy is None or table != catalog.legacy.table:
         return ()
-    return tuple(one for one in every(session) if one.state is State.PURGED and person in one.ids)
+    return tuple(one for one in every(session) if one.state is PurgeState.PURGED and person in one.ids)
 
 
-def _advance(session: Session, purge: Purge, state: State, **columns: object) -> Purge:
+def _advance(session: Session, purge: Purge, state: PurgeState, **columns: object) -> Purge:
     wanted = {"state": state.value, **columns}
     settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
     query = SQL("UPDATE archiver.purges SET {} WHERE id = %s").format(settings)
@@ -137,4 +137,4 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Pur
 def _purge(row: dict[str, Any]) -> Purge:
     members = {name: Member(**member) for name, member in row["members"].items()}
     lists = {name: tuple(row[name]) for name in ("ids", "recipients")}
-    return Purge(**{**row, **lists, "state": State(row["state"]), "members": members})
+    return Purge(**{**row, **lists, "state": PurgeState(row["state"]), "members": members})

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import TableName
 from archiver.postgres.schema import Table, identifier, row_text
-from archiver.postgres.selection import Rows, among
+from archiver.postgres.selection import SelectedRows, among
 from archiver.postgres.session import SQL, Composable, Session
 from archiver.records.archive_record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class RetainedRow:
     """A row as an archive holds it and the live database had it at that moment."""
 
     table: str  # master.users
@@ -32,7 +32,9 @@ def digest(shape: Table, alias: str) -> Composable:
     return SQL("encode(sha256(convert_to({}, 'UTF8')), 'hex')").format(text)
 
 
-def staying(session: Session, table: TableName, shape: Table, found: Rows, gone: Rows) -> list[Kept]:
+def staying(
+    session: Session, table: TableName, shape: Table, found: SelectedRows, gone: SelectedRows
+) -> list[RetainedRow]:
     """The rows found that do not go; none of a table without key, where a row says all of itself."""
     going = set(gone.rows)
     rows = [row for row in found.rows if row not in going]
@@ -45,10 +47,10 @@ def staying(session: Session, table: TableName, shape: Table, found: Rows, gone:
         among(shape, found.identity, map(found.key_of(found.identity), rows)),
     )
     found_now = session.rows(query, doing=f"noting the rows of {table} that stay")
-    return [Kept(table=str(table), key=key, digest=text) for key, text in found_now]
+    return [RetainedRow(table=str(table), key=key, digest=text) for key, text in found_now]
 
 
-def remember(master: Session, record: Record, rows: Sequence[Kept]) -> None:
+def remember(master: Session, record: Record, rows: Sequence[RetainedRow]) -> None:
     """Notes the rows that an archive left live; belongs into the transaction that ends the deletion."""
     master.execute(
         "INSERT INTO archiver.kept (record_id, table_name, key, digest)"
@@ -58,17 +60,17 @@ def remember(master: Session, record: Record, rows: Sequence[Kept]) -> None:
     )
 
 
-def of_record(master: Session, record: Record) -> list[Kept]:
+def of_record(master: Session, record: Record) -> list[RetainedRow]:
     """The rows that an archive left live."""
     rows = master.rows(
         "SELECT table_name, key, digest FROM archiver.kept WHERE record_id = %s ORDER BY table_name, length(key), key",
         (record.id,),
         doing="reading which rows stayed",
     )
-    return [Kept(table=table, key=key, digest=text) for table, key, text in rows]
+    return [RetainedRow(table=table, key=key, digest=text) for table, key, text in rows]
 
 
-def from_older(master: Session, record: Record, rows: Collection[Kept]) -> list[Kept]:
+def from_older(master: Session, record: Record, rows: Collection[RetainedRow]) -> list[RetainedRow]:
     """Which of these live rows came unchanged out of an archive that is older than the record's.
 
     Only what was restored, whole or in part, came out of its archive: else the row was never away.
@@ -80,10 +82,10 @@ def from_older(master: Session, record: Record, rows: Collection[Kept]) -> list[
         (*_columns(rows), record.archived_at),
         doing="asking where live rows came from",
     )
-    return [Kept(table=table, key=key, digest=text) for table, key, text in found]
+    return [RetainedRow(table=table, key=key, digest=text) for table, key, text in found]
 
 
-def follow(master: Session, record: Record, table: TableName, rows: Collection[Kept]) -> None:
+def follow(master: Session, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
     """Notes what a migration made of the rows of an archived table that stayed live, under its name of today."""
     master.execute(
         "UPDATE archiver.kept k SET table_name = w.table_name, digest = w.digest"
@@ -108,5 +110,5 @@ def drop(master: Session, record: Record) -> None:
     master.execute("DELETE FROM archiver.kept WHERE record_id = %s", (record.id,), doing="forgetting which rows stayed")
 
 
-def _columns(rows: Collection[Kept]) -> tuple[list[str], list[str], list[str]]:
+def _columns(rows: Collection[RetainedRow]) -> tuple[list[str], list[str], list[str]]:
     return [row.table for row in rows], [row.key for row in rows], [row.digest for row in rows]

@@ -12,7 +12,7 @@ from archiver.format import layout
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import Session
 from archiver.records import month_record
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
 from archiver.store.bucket import Digests
 
@@ -57,7 +57,7 @@ class Slice:
         return f"{layout.tarball(noun, self.month.month, self.tenant_id)}{ending}"
 
     @property
-    def gone(self) -> int:
+    def deleted_rows(self) -> int:
         """How many of its rows are in the archive only."""
         return sum((self.went or {}).values()) - sum(map(len, (self.stayed or {}).values()))
 
@@ -90,11 +90,11 @@ def stored(session: Session, month: Month, digests: Digests, wanted: Sequence[Sl
             doing="writing the month's record",
         )
         return month_record.advance(
-            session, month, State.STORED, size=digests.size, md5=digests.md5, sha256=digests.sha256
+            session, month, ArchiveState.STORED, size=digests.size, md5=digests.md5, sha256=digests.sha256
         )
 
 
-def went(session: Session, one: Slice, rows: Mapping[str, int], stayed: Mapping[str, Sequence[str]]) -> Slice:
+def deleted(session: Session, one: Slice, rows: Mapping[str, int], stayed: Mapping[str, Sequence[str]]) -> Slice:
     """Writes which rows of a slice went; belongs into the transaction of the log's entry."""
     session.execute(
         "UPDATE archiver.month_slices SET went = %s, stayed = %s WHERE month_id = %s AND tenant_id = %s",
@@ -104,7 +104,7 @@ def went(session: Session, one: Slice, rows: Mapping[str, int], stayed: Mapping[
     return read(session, "s.month_id = %s AND s.tenant_id = %s", (one.id, one.tenant_id))[0]
 
 
-def rewrapped(session: Session, one: Slice) -> None:
+def reencrypted(session: Session, one: Slice) -> None:
     """Writes where in its archive's new object a slice lies; belongs into the transaction of the month's record."""
     session.execute(
         "UPDATE archiver.month_slices SET start = %s, size = %s, sha256 = %s WHERE month_id = %s AND tenant_id = %s",
@@ -120,7 +120,7 @@ def give_up(session: Session, one: Slice) -> None:
         (one.id, one.tenant_id),
         doing="writing that a month's rows are live",
     )
-    if one.month.state is State.ARCHIVED:
+    if one.month.state is ArchiveState.ARCHIVED:
         month_record.forget_empty(session, one.month)
 
 
@@ -132,7 +132,7 @@ def counted(session: Session) -> tuple[Counted, ...]:
     for one in read(session, "true", ()):
         by_month.setdefault(one.id, []).append(one)
     return tuple(
-        Counted(month=month, tenants=len(own), rows=sum(one.gone for one in own))
+        Counted(month=month, tenants=len(own), rows=sum(one.deleted_rows for one in own))
         for month in month_record.read(session, "true", ())
         if (own := by_month.get(month.id, []))
     )
@@ -166,7 +166,9 @@ def is_pending(session: Session, one: Slice) -> bool:
 def of_month(session: Session, month: str, tenant_id: int | None = None) -> tuple[Slice, ...]:
     """The slices of a month, of all tenants or of one, of which rows may be in the archive only; the latest first."""
     condition = "m.month = %s AND m.state IN (%s, %s) AND (%s IS NULL OR s.tenant_id = %s)"
-    return read(session, condition, (month, State.DELETING.value, State.ARCHIVED.value, tenant_id, tenant_id))
+    return read(
+        session, condition, (month, ArchiveState.DELETING.value, ArchiveState.ARCHIVED.value, tenant_id, tenant_id)
+    )
 
 
 def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
@@ -177,7 +179,7 @@ def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
 def cut_off(session: Session, tenant_id: int) -> tuple[Slice, ...]:
     """A tenant's slices of which rows may have gone, and nobody wrote which."""
     condition = "s.tenant_id = %s AND s.went IS NULL AND m.state = %s"
-    return read(session, condition, (tenant_id, State.DELETING.value))
+    return read(session, condition, (tenant_id, ArchiveState.DELETING.value))
 
 
 def read(session: Session, condition: str, args: Sequence[object]) -> tuple[Slice, ...]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import SHARD
 from archiver.completeness.live import sizes
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude, all_but
-from archiver.records.placement import whereabouts
+from archiver.records.placement import placement_history
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holding:
+class ShardSize:
     """One shard."""
 
     name: str
@@ -23,20 +23,21 @@ class Holding:
     merged_into: str | None  # where its archives come back; none: here
 
 
-def holdings(place: Workplace) -> list[Holding]:
+def shard_sizes(databases: Databases) -> list[ShardSize]:
     """Every shard of the inventory; no table of a shard is read for it."""
-    live = Counter(tenant.shard for tenant in all_but(place.master, place.model.tenant, Exclude()))
-    aliases = whereabouts(place.master).aliases
+    live = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
+    aliases = placement_history(databases.master).aliases
     return [
-        _holding(place, name, live[name], aliases[name].target if name in aliases else None) for name in place.shards
+        _holding(databases, name, live[name], aliases[name].target if name in aliases else None)
+        for name in databases.shards
     ]
 
 
-def _holding(place: Workplace, name: str, tenants: int, merged_into: str | None) -> Holding:
-    found = sizes(place.session(name))
-    tables = [found[table.table] for table in place.model.of(SHARD)]
+def _holding(databases: Databases, name: str, tenants: int, merged_into: str | None) -> ShardSize:
+    found = sizes(databases.session(name))
+    tables = [found[table.table] for table in databases.model.of(SHARD)]
     counted = [size.rows for size in tables if size.rows is not None]
-    return Holding(
+    return ShardSize(
         name=name,
         tenants=tenants,
         rows=sum(counted) if len(counted) == len(tables) else None,

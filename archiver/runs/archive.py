@@ -9,23 +9,23 @@ from operator import attrgetter
 from pathlib import Path
 
 from archiver.completeness import completeness
-from archiver.delete.one import Proven, Reclaimed, delete_tenant, put_back, resume
-from archiver.extract.one import extract
+from archiver.delete.one import Deletion, VerifiedTenant, delete_tenant, put_back, resume
+from archiver.extract.one import extract_one
 from archiver.extract.packed import Packed
 from archiver.format import bundle
 from archiver.format.spool_folder import work_folder
-from archiver.postgres.databases import Site
+from archiver.postgres.databases import Placement
 from archiver.postgres.fence import fenced, let_in
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.tenants import tenant as find
 from archiver.records import archive_record, move_record, resolve
-from archiver.records.archive_record import Order, Record
-from archiver.records.resumable import left_half_way
+from archiver.records.archive_record import ArchiveRequest, Record
+from archiver.records.resumable import interrupted_deletion
 from archiver.runs.context import (
+    ArchiveOutcome,
     Archiver,
-    Outcome,
-    Tell,
+    OnArchived,
     late,
     new_location,
     opened,
@@ -42,57 +42,63 @@ def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
     Of one that is archived the fence is opened: a run that was killed at its very end left it closed.
     """
     try:
-        return resolve.one_to_archive(archiver.place, tenant_id, year)
+        return resolve.one_to_archive(archiver.databases, tenant_id, year)
     except resolve.ArchivedError:
         let_in(archiver.fence, archiver.model.tenant.noun, tenant_id)
         raise
 
 
-def archive(archiver: Archiver, tenants: Iterable[Tenant], order: Order, tell: Tell) -> list[Outcome]:
+def archive(
+    archiver: Archiver, tenants: Iterable[Tenant], request: ArchiveRequest, on_result: OnArchived
+) -> list[ArchiveOutcome]:
     """Archives tenants one by one; one that fails is left as it was and reported, the others go on.
 
     Raises UsageError, with nothing touched, where the catalog does not know all that can point at a tenant's rows, or
     has no such depth. The caller holds the locks. `tell` hears of each tenant as it ends.
     """
-    archiver.model.rule(order.depth)
-    completeness.prove(archiver.place)
-    outcomes: list[Outcome] = []
+    archiver.model.rule(request.depth)
+    completeness.prove_complete(archiver.databases)
+    outcomes: list[ArchiveOutcome] = []
     for tenant in sorted(tenants, key=attrgetter("shard", "id")):
-        outcomes.append(_attempt(archiver, tenant, order))
-        tell(outcomes[-1])
+        outcomes.append(_attempt(archiver, tenant, request))
+        on_result(outcomes[-1])
     return outcomes
 
 
-def _attempt(archiver: Archiver, tenant: Tenant, order: Order) -> Outcome:
-    began, act = time.monotonic(), _pretend if order.pretend else _archive
+def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> ArchiveOutcome:
+    began, act = time.monotonic(), _pretend if request.pretend else _archive
     # In a night maintenance mode keeps the application off.
-    fence = None if order.pretend or order.night else archiver.fence
+    fence = None if request.pretend or request.night else archiver.fence
     try:
-        if late(order):
+        if late(request):
             raise out_of_time(archiver.model.tenant.noun, tenant.id)
         with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
-            return act(archiver, archiver.place.site(tenant.shard), tenant, order, work)
+            return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)
     except CutoverError as error:
-        archiver.place.forget_schemas()  # a migration may be what went wrong
-        return Outcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+        archiver.databases.forget_schemas()  # a migration may be what went wrong
+        return ArchiveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
 
 
-def _archive(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Outcome:
+def _archive(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> ArchiveOutcome:
     """The mission's numbered list."""
     began = time.monotonic()
-    done = _end_earlier(archiver, site, tenant, order, work)
+    done = _end_earlier(archiver, placement, tenant, request, work)
     if done is None:
-        record = _begin(archiver, tenant, order)
-        packed = pack(archiver, extract(site, archiver.model, tenant, order.year, work), work)
+        record = _begin(archiver, tenant, request)
+        packed = pack(archiver, extract_one(placement, archiver.model, tenant, request.year, work), work)
         record = _store(archiver, record, packed, work)
         proven = _verify(archiver, record, packed, work)
-        done = delete_tenant(site, archiver.model, proven, work, partial(opened, archiver, work))
+        done = delete_tenant(placement, archiver.model, proven, work, partial(opened, archiver, work))
     return _outcome(done, time.monotonic() - began)
 
 
-def _pretend(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Outcome:
-    packed, proof = pretended(archiver, site, tenant, order.year, work)
-    return Outcome(
+def _pretend(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> ArchiveOutcome:
+    packed, proof = pretended(archiver, placement, tenant, request.year, work)
+    return ArchiveOutcome(
         tenant_id=tenant.id,
         seconds=packed.extract.seconds + proof.seconds,
         rows=proof.manifest.rows,
@@ -100,26 +106,30 @@ def _pretend(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work:
     )
 
 
-def pretended(archiver: Archiver, site: Site, tenant: Tenant, year: int, work: Path) -> tuple[Packed, Verified]:
+def pretended(
+    archiver: Archiver, placement: Placement, tenant: Tenant, year: int, work: Path
+) -> tuple[Packed, Verified]:
     """Extracts, packs and verifies from the local file, and leaves no trace; `work` must be empty."""
-    packed = pack(archiver, extract(site, archiver.model, tenant, year, work), work)
+    packed = pack(archiver, extract_one(placement, archiver.model, tenant, year, work), work)
     with bundle.opened(packed.path, archiver.keys) as archive:
-        return packed, verify(archive, tenant.id, year, archiver.ground, archiver.model)
+        return packed, verify(archive, tenant.id, year, archiver.scratch, archiver.model)
 
 
-def _end_earlier(archiver: Archiver, site: Site, tenant: Tenant, order: Order, work: Path) -> Reclaimed | None:
+def _end_earlier(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> Deletion | None:
     """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
     _still_there(archiver, tenant)
-    earlier = archive_record.of_tenant(archiver.place.master, tenant.id)
-    half_way = left_half_way(archiver.model.tenant.noun, tenant, earlier, order)
-    return _resume(archiver, site, half_way, work) if half_way else None
+    earlier = archive_record.of_tenant(archiver.databases.master, tenant.id)
+    half_way = interrupted_deletion(archiver.model.tenant.noun, tenant, earlier, request)
+    return _resume(archiver, placement, half_way, work) if half_way else None
 
 
 def _still_there(archiver: Archiver, tenant: Tenant) -> None:
     """RefusedError where the tenant moved to another shard since it was chosen, or is half moved."""
-    noun, place = archiver.model.tenant.noun, archiver.place
-    move_record.refuse_half_moved(place.master, noun, [tenant.id])
-    now = find(place.master, place.model.tenant, tenant.id)
+    noun, databases = archiver.model.tenant.noun, archiver.databases
+    move_record.refuse_half_moved(databases.master, noun, [tenant.id])
+    now = find(databases.master, databases.model.tenant, tenant.id)
     if now is not None and now.shard != tenant.shard:
         raise RefusedError(
             f"{noun.capitalize()} {tenant.id} moved from {tenant.shard} to {now.shard} meanwhile.",
@@ -127,24 +137,24 @@ def _still_there(archiver: Archiver, tenant: Tenant) -> None:
         )
 
 
-def _resume(archiver: Archiver, site: Site, record: Record, work: Path) -> Reclaimed | None:
+def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path) -> Deletion | None:
     """Ends a deletion that was cut off; where master refuses or changed, the shard's rows are put back instead."""
     try:
-        return resume(site, archiver.model, record, work, partial(opened, archiver, work))
+        return resume(placement, archiver.model, record, work, partial(opened, archiver, work))
     except (RefusedError, DatabaseError) as error:
         if isinstance(error, DatabaseError) and error.passing:
             raise
-        _put_back(archiver, site, record, work, error)
+        _put_back(archiver, placement, record, work, error)
         raise RefusedError(
             f"{error} An earlier run had emptied the shard; its rows were put back from the archive.", hint=error.hint
         ) from error
 
 
-def _put_back(archiver: Archiver, site: Site, record: Record, work: Path, why: CutoverError) -> None:
+def _put_back(archiver: Archiver, placement: Placement, record: Record, work: Path, why: CutoverError) -> None:
     """Puts the shard's rows back; of all that ends a deletion only this opens an archive of an earlier run."""
     try:
         with opened(archiver, work, record) as stored:
-            put_back(site, archiver.model, record, stored)
+            put_back(placement, archiver.model, record, stored)
     except UsageError as closed:
         raise UsageError(
             f"{why} An earlier run had emptied the shard; its rows must be put back from the archive. {closed}",
@@ -152,27 +162,29 @@ def _put_back(archiver: Archiver, site: Site, record: Record, work: Path, why: C
         ) from why
 
 
-def _begin(archiver: Archiver, tenant: Tenant, order: Order) -> Record:
-    location = new_location(archiver, order.year, tenant.id)
-    return archive_record.start(archiver.place.master, tenant, order, location, archiver.keys.recipients)
+def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Record:
+    location = new_location(archiver, request.year, tenant.id)
+    return archive_record.start(archiver.databases.master, tenant, request, location, archiver.keys.recipients)
 
 
 def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
     archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
     archiver.schemas.keep(packed.extract.manifest.schemas.values(), work)
     return archive_record.stored(
-        archiver.place.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
+        archiver.databases.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
     )
 
 
-def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Proven:
+def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> VerifiedTenant:
     """Proves what the store gives back, not what was sent."""
     with opened(archiver, work, record) as stored:
-        proof = verify(stored, record.tenant_id, record.year, archiver.ground, archiver.model)
-    record = archive_record.verified(archiver.place.master, record, proof.seconds)
-    return Proven(record=record, proof=proof, snapshots=packed.extract.snapshots)
+        proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
+    record = archive_record.verified(archiver.databases.master, record, proof.seconds)
+    return VerifiedTenant(record=record, proof=proof, snapshots=packed.extract.snapshots)
 
 
-def _outcome(done: Reclaimed, seconds: float) -> Outcome:
+def _outcome(done: Deletion, seconds: float) -> ArchiveOutcome:
     record = done.record
-    return Outcome(tenant_id=record.tenant_id, seconds=seconds, rows=record.rows, size=record.size or 0, reclaimed=done)
+    return ArchiveOutcome(
+        tenant_id=record.tenant_id, seconds=seconds, rows=record.rows, size=record.size or 0, deletion=done
+    )

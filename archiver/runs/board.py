@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from archiver.postgres.locks import WORKERS, Lock, held, holder
+from archiver.postgres.locks import WORKERS, AdvisoryLock, held_locks, holder
 from archiver.postgres.operator import host
 from archiver.postgres.session import Session
 from archiver.runs import wire
-from archiver.runs.units import Ended
+from archiver.runs.units import UnitResult
 from archiver.runs.wire import Job
 from errors import RefusedError
 
@@ -25,7 +25,7 @@ TRIES = 3  # of a unit whose worker dies
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class UnitState:
     """A unit at one moment."""
 
     number: int
@@ -37,7 +37,7 @@ class Seen:
 @contextmanager
 def living(master: Session, run: str) -> Iterator[None]:
     """Lets workers do units of this run while the block runs; the caller holds the locks of all databases."""
-    with held([Lock(master, _run_key(run))]):
+    with held_locks([AdvisoryLock(master, _run_key(run))]):
         yield
 
 
@@ -54,12 +54,12 @@ def post(master: Session, run: str, jobs: Sequence[Job]) -> None:
         )
 
 
-def look(master: Session, run: str, numbers: Sequence[int]) -> list[Seen]:
+def look(master: Session, run: str, numbers: Sequence[int]) -> list[UnitState]:
     """These units now. The locks are read first: a unit that has ended is never seen without its end."""
     taken = {row[0] for row in master.rows(_HELD, (run,), doing="asking who is at work")}
     query = "SELECT number, takes, ended FROM archiver.units WHERE run = %s AND number = ANY(%s) ORDER BY number"
     rows = master.rows(query, (run, list(numbers)), doing="reading the units")
-    return [Seen(number=number, takes=takes, held=number in taken, ended=ended) for number, takes, ended in rows]
+    return [UnitState(number=number, takes=takes, held=number in taken, ended=ended) for number, takes, ended in rows]
 
 
 @contextmanager
@@ -69,14 +69,14 @@ def taken(master: Session, run: str, number: int) -> Iterator[Job]:
     Raises LockedError where another worker has it, RefusedError where it is not to be done: it, or its run, has ended.
     """
     master.rows(_NOTICED_SOON, (list(_SOON), list(_SOON.values())), doing="preparing a session")
-    with held([Lock(master, WORKERS, shared=True), Lock(master, _unit_key(run, number))]):
+    with held_locks([AdvisoryLock(master, WORKERS, shared=True), AdvisoryLock(master, _unit_key(run, number))]):
         # Who begins after this run's end looks for WORKERS, so that this is true until the block ends.
         if holder(master, _run_key(run)) is None:
             raise RefusedError("Its run has ended.")
         yield _take(master, run, number)
 
 
-def end(master: Session, run: str, number: int, ended: Ended) -> None:
+def end(master: Session, run: str, number: int, ended: UnitResult) -> None:
     """Writes what became of a unit; the caller has taken it."""
     query = "UPDATE archiver.units SET ended = %s, ended_at = now() WHERE run = %s AND number = %s"
     master.execute(query, (json.dumps(wire.ended_to_json(ended)), run, number), doing="writing a unit's end")

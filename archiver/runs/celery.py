@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from archiver.postgres.session import Session
 from archiver.runs import board, broker, wire
-from archiver.runs.board import TRIES, Seen
+from archiver.runs.board import TRIES, UnitState
 from archiver.runs.context import Archiver
 from archiver.runs.engines import MEMORY
-from archiver.runs.units import Ended, Unit
+from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError
 from inventory.model import Environment
@@ -33,14 +33,14 @@ class Celery:
     memory: int = MEMORY
     patience: float = PATIENCE
 
-    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[Ended]:
+    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
         """Does the units; one whose worker dies is done again by another, TRIES times at most.
 
         Raises CutoverError where the broker can't be reached.
         """
         if not units:
             return
-        run, master = secrets.token_hex(8), archiver.place.master
+        run, master = secrets.token_hex(8), archiver.databases.master
         sent = _Sent(engine=self, master=master, run=run, left=dict(enumerate(units, 1)))
         with board.living(master, run):
             board.post(master, run, [Job(unit=unit, memory=self.memory) for unit in units])
@@ -61,7 +61,7 @@ class _Sent:
     silent_since: float = field(default_factory=time.monotonic)
     silences: int = 0
 
-    def ends(self) -> Iterator[Ended]:
+    def ends(self) -> Iterator[UnitResult]:
         """Each unit's end, as it is seen."""
         while self.left:
             seen = board.look(self.master, self.run, list(self.left))
@@ -77,19 +77,19 @@ class _Sent:
         """Sends units, also those that were sent before: who is late steps aside."""
         broker.send(self.engine.environment, self.run, numbers)
 
-    def _taken_over(self, open_ones: Sequence[Seen]) -> Iterator[Ended]:
+    def _taken_over(self, open_ones: Sequence[UnitState]) -> Iterator[UnitResult]:
         """Sends again what a worker took and let go without an end."""
         lost = [one for one in open_ones if not one.held and self.begun.get(one.number) == one.takes]
         self.begun = {one.number: one.takes for one in open_ones if one.takes}
         for one in lost:
             if one.takes >= TRIES:
-                yield Ended(unit=self.left.pop(one.number), error=_worn_out())
+                yield UnitResult(unit=self.left.pop(one.number), error=_worn_out())
             elif self.again.get(one.number) != one.takes:
                 self.again[one.number] = one.takes
                 self.engine.say(f"a worker was lost; its unit of {self.left[one.number].shard} is sent again")
                 self.send([one.number])
 
-    def _waited(self, seen: Sequence[Seen]) -> Iterator[Ended]:
+    def _waited(self, seen: Sequence[UnitState]) -> Iterator[UnitResult]:
         """Says when nobody is at work; in the end gives up."""
         now = time.monotonic()
         if any(one.held or one.ended is not None for one in seen):
@@ -98,7 +98,7 @@ class _Sent:
             self.silent_since, self.silences = now, self.silences + 1
             yield from self._told()
 
-    def _told(self) -> Iterator[Ended]:
+    def _told(self) -> Iterator[UnitResult]:
         start = START.format(self.engine.environment.name)
         nobody = f"No worker has taken a unit for {self.silences * self.engine.patience:.0f} s."
         if self.silences < SILENCES:
@@ -106,7 +106,7 @@ class _Sent:
             self.send(self.left)  # a broker may have lost them
             return
         for unit in self.left.values():
-            yield Ended(unit=unit, error=CutoverError(nobody, hint=start))
+            yield UnitResult(unit=unit, error=CutoverError(nobody, hint=start))
         self.left.clear()
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Protocol
 
 from archiver.catalog.model import Model
-from archiver.delete.one import Reclaimed
+from archiver.delete.one import Deletion
 from archiver.extract.one import Extract
 from archiver.extract.packed import Packed
 from archiver.format import bundle, layout
 from archiver.format.bundle import Archive
 from archiver.format.encryption import Keys
-from archiver.postgres.databases import Workplace
-from archiver.records.archive_record import Order
+from archiver.postgres.databases import Databases
+from archiver.records.archive_record import ArchiveRequest
 from archiver.store.bucket import Bucket, file_digests
 from archiver.store.schemas import StoredSchemas
-from archiver.verify.scratch import Ground
+from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError
 from inventory.model import Fence
 
@@ -30,10 +30,10 @@ from inventory.model import Fence
 class Archiver:
     """What the work is done with."""
 
-    place: Workplace
+    databases: Databases
     bucket: Bucket
     schemas: StoredSchemas  # of that bucket
-    ground: Ground  # where archives are proved
+    scratch: ScratchDatabase  # where archives are proved
     keys: Keys
     work: Path  # where rows are spooled
     fence: Fence | None = None
@@ -41,7 +41,7 @@ class Archiver:
     @property
     def model(self) -> Model:
         """The catalog's model."""
-        return self.place.model
+        return self.databases.model
 
 
 class Tarball(Protocol):
@@ -61,23 +61,23 @@ class Tarball(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ArchiveOutcome:
     """What became of one tenant."""
 
     tenant_id: int
     seconds: float
     rows: int = 0
     size: int = 0  # bytes of the tarball
-    reclaimed: Reclaimed | None = None  # none: pretended, or failed
+    deletion: Deletion | None = None  # none: pretended, or failed
     error: CutoverError | None = None
 
 
-Tell = Callable[[Outcome], None]
+OnArchived = Callable[[ArchiveOutcome], None]
 
 
-def late(order: Order) -> bool:
+def late(request: ArchiveRequest) -> bool:
     """Whether nothing new is to be begun any more."""
-    return order.until is not None and datetime.now(UTC) > order.until
+    return request.until is not None and datetime.now(UTC) > request.until
 
 
 def out_of_time(noun: str, tenant_id: int) -> CutoverError:

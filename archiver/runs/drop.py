@@ -23,11 +23,11 @@ def drop(archiver: Archiver, record: Record) -> None:
 
     The caller holds the tenant's lock, and has had the tarball's name typed. Cut off in between, the same call ends it.
     """
-    master = archiver.place.master
+    master = archiver.databases.master
     _still_there(archiver, record)
     archiver.bucket.delete(archiver.bucket.key(record.location))
     with master.transaction(doing=f"dropping {record.tarball}"):
-        archive_record.remove(master, record)
+        archive_record.delete(master, record)
         retained_rows.drop(master, record)
         retained_rows.forget(master)
         log_and_markers.log(master, "drop", record, _details(record))
@@ -35,7 +35,7 @@ def drop(archiver: Archiver, record: Record) -> None:
 
 def _still_there(archiver: Archiver, record: Record) -> None:
     """Looks again, now under the lock."""
-    now = archive_record.of_ids(archiver.place.master, [record.id])
+    now = archive_record.of_ids(archiver.databases.master, [record.id])
     if not now or (now[0].state, now[0].location) != (record.state, record.location):
         raise RefusedError(f"The record of {record.tarball} changed meanwhile; nothing was dropped.")
 

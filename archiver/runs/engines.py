@@ -13,7 +13,7 @@ from typing import Protocol
 from archiver.runs import setup
 from archiver.runs.context import Archiver
 from archiver.runs.prepare import prepare
-from archiver.runs.units import Ended, Unit
+from archiver.runs.units import Unit, UnitResult
 from errors import CutoverError
 from inventory.model import Environment
 
@@ -28,7 +28,7 @@ class Engine(Protocol):
     def workers(self) -> int:
         """How many units are done at once."""
 
-    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[Ended]:
+    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
         """Does the units; gives each as it ends, in any order. The archiver is the caller's own."""
 
 
@@ -39,7 +39,7 @@ class InTurn:
     memory: int = MEMORY
     workers: int = 1
 
-    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[Ended]:
+    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
         """Does the units with the caller's archiver."""
         for unit in units:
             yield attempt(archiver, unit, self.memory)
@@ -58,7 +58,7 @@ class Processes:
     workers: int
     memory: int = MEMORY
 
-    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[Ended]:
+    def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
         """Does the units; one whose worker dies is done again by another, TRIES times at most."""
         left = list(units)
         for _ in range(TRIES):
@@ -70,13 +70,13 @@ class Processes:
         lost = CutoverError(
             "A worker died, again and again.", hint="Is there memory enough? --memory says how much each may take."
         )
-        yield from (Ended(unit=unit, error=lost) for unit in left)
+        yield from (UnitResult(unit=unit, error=lost) for unit in left)
 
-    def _once(self, units: Sequence[Unit]) -> Iterator[Ended]:
+    def _once(self, units: Sequence[Unit]) -> Iterator[UnitResult]:
         """Those that ended before a worker died."""
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin) as pool:
-            pending: set[Future[Ended]] = set()
+            pending: set[Future[UnitResult]] = set()
             try:
                 pending.update(pool.submit(_perform, self, unit) for unit in units)
                 while pending:
@@ -90,13 +90,13 @@ class Processes:
                         process.terminate()
 
 
-def attempt(archiver: Archiver, unit: Unit, memory: int) -> Ended:
+def attempt(archiver: Archiver, unit: Unit, memory: int) -> UnitResult:
     """Does a unit; what broke it off is part of how it ended."""
     try:
-        return Ended(unit=unit, outcomes=prepare(archiver, unit, memory))
+        return UnitResult(unit=unit, outcomes=prepare(archiver, unit, memory))
     except CutoverError as error:
-        archiver.place.forget_schemas()  # a migration may be what went wrong
-        return Ended(unit=unit, error=error)
+        archiver.databases.forget_schemas()  # a migration may be what went wrong
+        return UnitResult(unit=unit, error=error)
 
 
 def _begin() -> None:
@@ -104,6 +104,6 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _perform(engine: Processes, unit: Unit) -> Ended:
+def _perform(engine: Processes, unit: Unit) -> UnitResult:
     with setup.archiver(engine.environment, engine.purpose, identity=engine.identity) as archiver:
         return attempt(archiver, unit, engine.memory)

@@ -12,7 +12,7 @@ TRUSTED = 0.05  # of the rows: from here on the run's own pace is better than a 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Eta:
     """A run of so many rows and workers."""
 
     rows: int  # expected in all

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from archiver.catalog.activity_rules import Rules
-from archiver.extract.month import Extract
+from archiver.extract.month import MonthExtract
 from archiver.format import bundle, layout, tar_headers
 from archiver.format.bundle import Archive
 from archiver.format.rows import JOIN
@@ -23,10 +23,10 @@ from errors import CutoverError, DamagedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
+class PackedSlice:
     """One tenant's slice, packed: an archive in the work folder."""
 
-    extract: Extract
+    extract: MonthExtract
     path: Path
     digests: Digests
 
@@ -50,15 +50,15 @@ class Packed:
         )
 
 
-def pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
+def pack(archiver: Archiver, extract: MonthExtract, work: Path) -> PackedSlice:
     """Packs a tenant's due rows as an archive of their own."""
     _, path = bundle.pack(extract.manifest, extract.rows, archiver.keys, work)
     for spooled in work.glob("*.copy"):
         spooled.unlink()
-    return Packed(extract=extract, path=path, digests=file_digests(path))
+    return PackedSlice(extract=extract, path=path, digests=file_digests(path))
 
 
-class Member(Protocol):
+class MonthMember(Protocol):
     """What a tar takes in."""
 
     @property
@@ -70,7 +70,7 @@ class Member(Protocol):
         """What its bytes come to."""
 
 
-def join(packed: Sequence[Member], path: Path, readme: str) -> list[int]:
+def join(packed: Sequence[MonthMember], path: Path, readme: str) -> list[int]:
     """Writes the archives as members of a plain tar; where each begins in it, in bytes."""
     starts = []
     with path.open("wb") as out:
@@ -99,7 +99,7 @@ def readme(noun: str, month: str, shard: str) -> str:
 def prove(archives: Sequence[Archive], archiver: Archiver, rules: Rules) -> float:
     """Restores slices into the scratch database and compares; seconds. Raises what is wrong with one that fails."""
     began = time.monotonic()
-    for proof in verify_together(archives, archiver.ground, rules.held_together):
+    for proof in verify_together(archives, archiver.scratch, rules.held_together):
         if isinstance(proof, CutoverError):
             raise proof
     return time.monotonic() - began

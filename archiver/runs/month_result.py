@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from archiver.extract.month import NOBODY
+from archiver.extract.month import NO_TENANT
 from errors import CutoverError
 
 
@@ -39,7 +39,7 @@ class Shard:
         went.subtract(stayed)
         self.gone.update(went)
         self.changed.update(stayed)
-        if tenant_id == NOBODY:
+        if tenant_id == NO_TENANT:
             self.ownerless += went.total()
         elif went.total():
             self.tenants += 1

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from archiver.catalog.activity_rules import Rules, rules
 from archiver.delete.settle_month import settle_tenant
-from archiver.extract.month import NOBODY
+from archiver.extract.month import NO_TENANT
 from archiver.format import encryption
 from archiver.format.spool_folder import work_folder
 from archiver.load.load import Loaded
 from archiver.postgres import tenants
-from archiver.postgres.databases import Site
-from archiver.postgres.triggers import quiet
+from archiver.postgres.databases import Placement
+from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, move_record, slice_record
 from archiver.records.placement import ends_in
 from archiver.records.slice_record import Slice
@@ -36,11 +36,11 @@ class Returned:
     error: CutoverError | None = None
 
 
-Tell = Callable[[Returned], None]
+OnReturned = Callable[[Returned], None]
 
 
 def restore_month(
-    archiver: Archiver, month: str, tenant_id: int | None, tell: Tell, *, pretend: bool = False
+    archiver: Archiver, month: str, tenant_id: int | None, on_result: OnReturned, *, pretend: bool = False
 ) -> list[Returned]:
     """Brings a month back; a tenant that fails stays as it is and is reported, the others go on.
 
@@ -48,7 +48,7 @@ def restore_month(
     identity. What came back is left alone by monthly runs until it is released.
     """
     kind, noun = rules(archiver.model), archiver.model.tenant.noun
-    wanted = slice_record.of_month(archiver.place.master, month, tenant_id)
+    wanted = slice_record.of_month(archiver.databases.master, month, tenant_id)
     if not wanted:
         whose = f" of {noun} {tenant_id}" if tenant_id is not None else ""
         raise UsageError(f"No activity of {month}{whose} is archived.", hint="inv activity.list shows what is.")
@@ -56,18 +56,18 @@ def restore_month(
     outcomes = []
     for who, shard in dict.fromkeys((one.tenant_id, _lies_in(archiver, one)) for one in wanted):
         outcomes.append(_attempt(archiver, kind, month, who, shard, pretend=pretend))
-        tell(outcomes[-1])
+        on_result(outcomes[-1])
     return outcomes
 
 
 def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
     began, noun = time.monotonic(), archiver.model.tenant.noun
     try:
-        with work_folder(archiver.work) as work, archiver.place.keeping(noun, tenant_id, shard):
-            site = archiver.place.site(shard)
+        with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
+            site = archiver.databases.placement(shard)
             _refuse_if_away(kind, site, month, tenant_id)
             if not pretend:
-                settle_tenant(archiver.place, kind, tenant_id)
+                settle_tenant(archiver.databases, kind, tenant_id)
             wanted = _wanted(archiver, shard, month, tenant_id)
             _refuse_below_archived(kind.model.tenant.noun, site, wanted)
             tables = _restore(archiver, kind, site, wanted, work, pretend=pretend)
@@ -76,23 +76,23 @@ def _attempt(archiver: Archiver, kind: Rules, month: str, tenant_id: int, shard:
         return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
 
 
-def _refuse_if_away(kind: Rules, site: Site, month: str, tenant_id: int) -> None:
+def _refuse_if_away(kind: Rules, placement: Placement, month: str, tenant_id: int) -> None:
     """RefusedError where a tenant is not live on the shard to which its month belongs, or half moved."""
-    move_record.refuse_half_moved(site.master, kind.model.tenant.noun, [tenant_id])
-    noun, live = kind.model.tenant.noun, tenants.tenant(site.master, kind.model.tenant, tenant_id)
-    if tenant_id != NOBODY and live is None:
+    move_record.refuse_half_moved(placement.master, kind.model.tenant.noun, [tenant_id])
+    noun, live = kind.model.tenant.noun, tenants.tenant(placement.master, kind.model.tenant, tenant_id)
+    if tenant_id != NO_TENANT and live is None:
         raise RefusedError(
             f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
             hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
         )
-    if live is not None and live.shard != site.shard:
-        raise monthly_slices.from_elsewhere(noun, tenant_id, month, site.shard, live.shard)
+    if live is not None and live.shard != placement.shard:
+        raise monthly_slices.from_elsewhere(noun, tenant_id, month, placement.shard, live.shard)
 
 
-def _refuse_below_archived(noun: str, site: Site, wanted: Sequence[Slice]) -> None:
+def _refuse_below_archived(noun: str, placement: Placement, wanted: Sequence[Slice]) -> None:
     """RefusedError where the rows above are archived, though their tenant is live: these would be rows of nobody."""
     for one in wanted:
-        if whole := monthly_slices.archived_with(one, archive_record.of_tenant(site.master, one.tenant_id)):
+        if whole := monthly_slices.archived_with(one, archive_record.of_tenant(placement.master, one.tenant_id)):
             raise RefusedError(
                 f"Restoring {one.month.month} of {noun} {one.tenant_id} refused: what its rows lie below is archived.",
                 hint=f"inv restore.{noun} {one.tenant_id} --year={whole.year} brings it back, and its months.",
@@ -101,36 +101,38 @@ def _refuse_below_archived(noun: str, site: Site, wanted: Sequence[Slice]) -> No
 
 def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:
     """A tenant's slices of the month that belong to a shard, now under the lock."""
-    of_month = (one for one in slice_record.of_tenant(archiver.place.master, tenant_id) if one.month.month == month)
+    of_month = (one for one in slice_record.of_tenant(archiver.databases.master, tenant_id) if one.month.month == month)
     return [one for one in of_month if _lies_in(archiver, one) == shard]
 
 
 def _lies_in(archiver: Archiver, one: Slice) -> str:
     """The shard in which a live tenant's slice belongs today."""
-    return ends_in(one.month.shard, monthly_slices.hops_of(archiver.place, one))
+    return ends_in(one.month.shard, monthly_slices.hops_of(archiver.databases, one))
 
 
 def _restore(
-    archiver: Archiver, kind: Rules, site: Site, wanted: Sequence[Slice], work: Path, *, pretend: bool
+    archiver: Archiver, kind: Rules, placement: Placement, wanted: Sequence[Slice], work: Path, *, pretend: bool
 ) -> dict[str, Loaded]:
-    with monthly_slices.opened(archiver, site, wanted, work) as coming:
+    with monthly_slices.opened(archiver, placement, wanted, work) as coming:
         if pretend:
             archives = [each.incoming.archive for each in coming]
             for archive in archives:  # between two of them tables may have changed
                 month_object.prove([archive], archiver, kind)
             return monthly_slices.would_come(archives)
-        return _load(kind, site, coming)
+        return _load(kind, placement, coming)
 
 
-def _load(kind: Rules, site: Site, coming: Sequence[Coming]) -> dict[str, Loaded]:
+def _load(kind: Rules, placement: Placement, coming: Sequence[Coming]) -> dict[str, Loaded]:
     """Loads the shard, with markers by which a rerun skips it, then ends the record in master."""
-    session, what = site.sessions[kind.database], f"restoring activity on {site.shard}"
+    session, what = placement.sessions[kind.database], f"restoring activity on {placement.shard}"
     tables: dict[str, Loaded] = {}
-    with session.transaction(doing=what), quiet(session, kind.model, kind.database):
+    with session.transaction(doing=what), triggers_disabled(session, kind.model, kind.database):
         for each in coming:
             refuse_without_parents(kind, each)
             tables = monthly_slices.added(tables, monthly_slices.load([each]))
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-    with site.master.transaction(doing=what):
-        monthly_slices.end(site.master, [each.one for each in coming], coming[0].one.tenant_id if coming else NOBODY)
+    with placement.master.transaction(doing=what):
+        monthly_slices.end(
+            placement.master, [each.one for each in coming], coming[0].one.tenant_id if coming else NO_TENANT
+        )
     return tables

@@ -15,22 +15,22 @@ from archiver.format import bundle, layout
 from archiver.format.bundle import Archive
 from archiver.load import subset
 from archiver.load.fit import fitting
-from archiver.load.load import Incoming, Loaded, Neighbours, load_database
+from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
 from archiver.load.relocate import renumbered
-from archiver.postgres.databases import Site, Workplace
+from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.session import Session
 from archiver.records import log_and_markers, slice_record
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.holds import hold
-from archiver.records.placement import Hops, ends_in, whereabouts
-from archiver.records.placement import hops_of as record_hops
+from archiver.records.placement import Relocations, ends_in, placement_history
+from archiver.records.placement import relocations_of as record_hops
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver
 from errors import RefusedError
 from inventory.migrations import Changes
 
-BESIDE = Neighbours(kept=(), everywhere=True)  # rows of any table may be live
+BESIDE = LiveNeighbors(kept=(), everywhere=True)  # rows of any table may be live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Coming:
     """A slice with what of it went, as an archive that fits today's tables."""
 
     one: Slice
-    incoming: Incoming
+    incoming: IncomingArchive
 
     @property
     def database(self) -> str:
@@ -49,7 +49,7 @@ class Coming:
 @contextmanager
 def opened(
     archiver: Archiver,
-    site: Site,
+    placement: Placement,
     wanted: Iterable[Slice],
     work: Path,
     last: Changes | None = None,
@@ -61,46 +61,47 @@ def opened(
     Raises RefusedError where one belongs to another shard, and what `fitting` does.
     """
     with ExitStack() as stack:
-        yield [stack.enter_context(_opened(archiver, site, one, work, last, record)) for one in wanted]
+        yield [stack.enter_context(_opened(archiver, placement, one, work, last, record)) for one in wanted]
 
 
 @contextmanager
 def _opened(
-    archiver: Archiver, site: Site, one: Slice, work: Path, last: Changes | None, record: Record | None
+    archiver: Archiver, placement: Placement, one: Slice, work: Path, last: Changes | None, record: Record | None
 ) -> Iterator[Coming]:
-    hops = hops_of(archiver.place, one, record)
-    if (lies_in := ends_in(one.month.shard, hops)) != site.shard:
+    hops = hops_of(archiver.databases, one, record)
+    if (lies_in := ends_in(one.month.shard, hops)) != placement.shard:
         noun = archiver.model.tenant.noun
-        raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, site.shard)
+        raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, placement.shard)
     path = month_object.fetch(archiver, one, work)
     with bundle.opened(path, archiver.keys) as whole:
         month_object.belongs_to(whole, one)
         with _what_went(whole, one, path.parent) as archive:
-            mappings = fitting(site, archive, last)
+            mappings = fitting(placement, archive, last)
             if SHARD in mappings:
                 offsets = [hop.offsets for hop in hops]
-                mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, site.schemas[SHARD], offsets)}
+                mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, placement.schemas[SHARD], offsets)}
             yield Coming(
-                one=one, incoming=Incoming(site=site, model=archiver.model, archive=archive, mappings=mappings)
+                one=one,
+                incoming=IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings),
             )
 
 
-def hops_of(place: Workplace, one: Slice, record: Record | None = None) -> Hops:
+def hops_of(databases: Databases, one: Slice, record: Record | None = None) -> Relocations:
     """The ways that a slice's rows go today; once its tenant was archived as a whole, those of its record.
 
     Rows of nobody moved nowhere.
     """
-    known, month = whereabouts(place.master), one.month
+    known, month = placement_history(databases.master), one.month
     if record is None:
-        return known.hops(one.tenant_id, month.shard, month.started_at, live=True)
+        return known.relocations(one.tenant_id, month.shard, month.started_at, live=True)
     own = (hop for hop in known.tenants.get(one.tenant_id, ()) if month.started_at < hop.at <= record.started_at)
-    return (*own, *record_hops(place, record))
+    return (*own, *record_hops(databases, record))
 
 
 def archived_with(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
     """The archive of its tenant that holds what a slice's rows lie below: the first that was begun after it; none where
     that is live."""
-    gone = (State.DELETING, State.ARCHIVED, State.RESTORING)
+    gone = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
     later = [each for each in of_tenant if each.state in gone and each.started_at > one.month.started_at]
     return min(later, key=attrgetter("started_at"), default=None)
 
@@ -116,7 +117,7 @@ def from_elsewhere(noun: str, tenant_id: int, month: str, belongs_to: str, lives
 @contextmanager
 def _what_went(whole: Archive, one: Slice, work: Path) -> Iterator[Archive]:
     """The slice without the rows that stayed live: those of batches that never came, and of trees that changed."""
-    if one.gone == sum(one.rows.values()):
+    if one.deleted_rows == sum(one.rows.values()):
         yield whole
         return
     rows = {
@@ -140,7 +141,7 @@ def load(coming: Sequence[Coming]) -> dict[str, Loaded]:
     """Loads slices beside the live rows, in the caller's transaction; each leaves its marker, and is skipped by it."""
     loaded: dict[str, Loaded] = {}
     for each in coming:
-        session = each.incoming.site.sessions[each.database]
+        session = each.incoming.placement.sessions[each.database]
         noted = log_and_markers.marked(session, each.one.month, each.one.way_back)
         if noted is None:
             tables = load_database(each.incoming, each.database, BESIDE)
@@ -174,7 +175,7 @@ def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
     for one in back:
         slice_record.give_up(master, one)
         log_and_markers.log(
-            master, "restore activity", one, {"month": one.month.month, "rows": one.gone, "sha256": one.sha256}
+            master, "restore activity", one, {"month": one.month.month, "rows": one.deleted_rows, "sha256": one.sha256}
         )
     if tenant_id:
         hold(master, [tenant_id])

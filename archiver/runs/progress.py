@@ -12,18 +12,18 @@ from datetime import timedelta
 
 from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.live import sizes
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError, Session
 from archiver.postgres.tenants import Exclude, Tenant, all_but
-from archiver.records.archive_record import Order, State
-from archiver.runs.eta import Pace
+from archiver.records.archive_record import ArchiveRequest, ArchiveState
+from archiver.runs.eta import Eta
 
 EVERY = 10.0  # seconds between two lines
-_DONE = [state.value for state in (State.VERIFIED, State.DELETING, State.ARCHIVED)]
+_DONE = [state.value for state in (ArchiveState.VERIFIED, ArchiveState.DELETING, ArchiveState.ARCHIVED)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class RunProgress:
     """What is verified so far."""
 
     tenants: int
@@ -33,20 +33,25 @@ class Done:
     left: timedelta  # until the space is given back, too
 
 
-Told = Callable[[Done], None]
+OnProgress = Callable[[RunProgress], None]
 
 
 @contextmanager
-def watched(
-    place: Workplace, tenants: Sequence[Tenant], order: Order, pace: Pace, told: Told, every: float = EVERY
+def reporting_progress(
+    databases: Databases,
+    tenants: Sequence[Tenant],
+    request: ArchiveRequest,
+    pace: Eta,
+    told: OnProgress,
+    every: float = EVERY,
 ) -> Iterator[None]:
     """Tells how far the run is, every so many seconds of the block; a look that fails is left out."""
-    if order.pretend:
+    if request.pretend:
         yield  # and leaves no trace by which it could be seen
         return
     over = threading.Event()
-    with closing(place.open(MASTER)) as session:
-        thread = threading.Thread(target=_watch, args=(session, tenants, order, pace, told, over, every), daemon=True)
+    with closing(databases.open(MASTER)) as session:
+        thread = threading.Thread(target=_watch, args=(session, tenants, request, pace, told, over, every), daemon=True)
         thread.start()
         try:
             yield
@@ -58,34 +63,34 @@ def watched(
 def _watch(
     session: Session,
     tenants: Sequence[Tenant],
-    order: Order,
-    pace: Pace,
-    told: Told,
+    request: ArchiveRequest,
+    pace: Eta,
+    told: OnProgress,
     over: threading.Event,
     every: float,
 ) -> None:
     began, ids = time.monotonic(), [tenant.id for tenant in tenants]
     while not over.wait(every):
         try:
-            row = session.row(_SEEN, (ids, order.year, _DONE), doing="looking how far the run is")
+            row = session.row(_SEEN, (ids, request.year, _DONE), doing="looking how far the run is")
         except DatabaseError:
             return  # whoever does the work says what is the matter
         elapsed = timedelta(seconds=time.monotonic() - began)
-        told(Done(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=pace.left(elapsed, row[1])))
+        told(RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=pace.left(elapsed, row[1])))
 
 
-def expected(place: Workplace, tenants: Sequence[Tenant]) -> int:
+def expected(databases: Databases, tenants: Sequence[Tenant]) -> int:
     """The rows of these tenants: of what the statistics say of each database, their share by number."""
-    everybody = Counter(tenant.shard for tenant in all_but(place.master, place.model.tenant, Exclude()))
+    everybody = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
     wanted = Counter(tenant.shard for tenant in tenants)
-    rows = {shard: _rows(place, shard) for shard in wanted if shard != MASTER}
+    rows = {shard: _rows(databases, shard) for shard in wanted if shard != MASTER}
     of_shards = sum(rows[shard] * wanted[shard] / everybody[shard] for shard in rows)
-    return round(of_shards + _rows(place, MASTER) * wanted.total() / everybody.total())
+    return round(of_shards + _rows(databases, MASTER) * wanted.total() / everybody.total())
 
 
-def _rows(place: Workplace, name: str) -> int:
-    tables = place.model.of(MASTER if name == MASTER else SHARD)
-    found = sizes(place.session(name))
+def _rows(databases: Databases, name: str) -> int:
+    tables = databases.model.of(MASTER if name == MASTER else SHARD)
+    found = sizes(databases.session(name))
     return sum(found[table.table].rows or 0 for table in tables if table.table in found)
 
 

@@ -17,17 +17,17 @@ from archiver.format.manifest import Member
 from archiver.format.rows import RowFile, Spool
 from archiver.format.spool_folder import work_folder
 from archiver.load.fit import fitting
-from archiver.load.load import Incoming, Loaded, Neighbours, load_database
-from archiver.postgres.databases import Site, Workplace
+from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import column_list, identifier
-from archiver.postgres.selection import Rows, among, identity_of, row_order
+from archiver.postgres.selection import SelectedRows, among, identity_of, row_order
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.postgres.triggers import quiet
+from archiver.postgres.triggers import triggers_disabled
 from archiver.records import purge_record
-from archiver.records.purge_record import Purge, State
+from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
-from archiver.runs.purge_references import needed_by
+from archiver.runs.purge_references import references_to
 from archiver.runs.purge_tables import model_of, site_of
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
@@ -36,16 +36,16 @@ AGAIN = "All are live as before. Run the same command again."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class LegacyGroup:
     """The people of one purge, and where and how their rows are found."""
 
-    site: Site
+    placement: Placement
     model: Model
     ids: Sequence[int]
 
     def where(self, table: TableName) -> Composable:
         """The condition that finds their rows of a table."""
-        links, shape = self.model.found_by(table), self.site.schemas[MASTER].tables[table.table]
+        links, shape = self.model.found_by(table), self.placement.schemas[MASTER].tables[table.table]
         columns = links[0].columns if links else (self.model.tenant.key,)
         return among(shape, columns, self.ids)
 
@@ -58,28 +58,28 @@ class Purged:
     late: Mapping[int, list[str]]  # people who went, and what names them by now: it came after the last look
 
 
-def group_of(place: Workplace, ids: Sequence[int]) -> Group:
+def group_of(databases: Databases, ids: Sequence[int]) -> LegacyGroup:
     """The people of these ids."""
-    model = model_of(place.model)
-    return Group(site=site_of(place, model), model=model, ids=ids)
+    model = model_of(databases.model)
+    return LegacyGroup(placement=site_of(databases, model), model=model, ids=ids)
 
 
-def sizes(group: Group) -> dict[str, tuple[int, int]]:
+def sizes(group: LegacyGroup) -> dict[str, tuple[int, int]]:
     """Rows and bytes that would go, by table."""
     query = SQL("SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0)::bigint FROM {} t WHERE {}")
     return {
-        table.table: group.site.master.row(query.format(identifier(table.table), group.where(table)))
+        table.table: group.placement.master.row(query.format(identifier(table.table), group.where(table)))
         for table in group.model.tables
     }
 
 
-def purge(archiver: Archiver, group: Group, before: datetime, year: int) -> Purged:
+def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -> Purged:
     """Archives these people together, proves what the store gives back, and deletes them from master, or nobody.
 
     The caller holds the locks, and has left out whom a live row names. Raises RefusedError where one is named by now,
     or a row changed since it was archived.
     """
-    master = group.site.master
+    master = group.placement.master
     with work_folder(archiver.work) as work:
         begun = purge_record.start(master, year, before, group.ids, archiver.keys.recipients)
         packed = pack(archiver, _extract(group, begun, work), work)
@@ -91,9 +91,9 @@ def purge(archiver: Archiver, group: Group, before: datetime, year: int) -> Purg
             master, begun, archiver.bucket.location(key), packed.extract.manifest, packed.digests
         )
         with opened(fetch(archiver.bucket, there, work / "fetched"), archiver.keys) as archive:
-            verify(archive, there.id, there.year, archiver.ground, group.model)
+            verify(archive, there.id, there.year, archiver.scratch, group.model)
         done = _delete(archiver, group, purge_record.verified(master, there), work)
-    return Purged(purge=done, late=needed_by(archiver.place, group.ids))
+    return Purged(purge=done, late=references_to(archiver.databases, group.ids))
 
 
 def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
@@ -102,13 +102,15 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
     Raises UsageError where there is no such purge or it came back, DamagedError where the archive is not what it was.
     """
     wanted = _purged(archiver, number)
-    group, master = group_of(archiver.place, wanted.ids), archiver.place.master
+    group, master = group_of(archiver.databases, wanted.ids), archiver.databases.master
     with work_folder(archiver.work) as work, opened(fetch(archiver.bucket, wanted, work), archiver.keys) as archive:
         belongs_to(archive, wanted.id, wanted.year)
-        incoming = Incoming(site=group.site, model=group.model, archive=archive, mappings=fitting(group.site, archive))
+        incoming = IncomingArchive(
+            placement=group.placement, model=group.model, archive=archive, mappings=fitting(group.placement, archive)
+        )
         with master.rolled_back():
-            with quiet(master, group.model, MASTER):
-                loaded = load_database(incoming, MASTER, Neighbours(kept=(), everywhere=True))
+            with triggers_disabled(master, group.model, MASTER):
+                loaded = load_database(incoming, MASTER, LiveNeighbors(kept=(), everywhere=True))
                 master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
             purge_record.restored(master, wanted)
             master.commit(doing=f"restoring purge {number}")
@@ -116,15 +118,15 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
 
 
 def _purged(archiver: Archiver, number: int) -> Purge:
-    for found in purge_record.every(archiver.place.master):
-        if found.id == number and found.state is State.PURGED:
+    for found in purge_record.every(archiver.databases.master):
+        if found.id == number and found.state is PurgeState.PURGED:
             return found
         if found.id == number:
             raise UsageError(f"Purge {number} is {found.state.value}: there is nobody to bring back.")
     raise UsageError(f"There is no purge {number}.", hint="inv users.purges lists them.")
 
 
-def _extract(group: Group, begun: Purge, work: Path) -> Extract:
+def _extract(group: LegacyGroup, begun: Purge, work: Path) -> Extract:
     files = {table: work / f"{number}.copy" for number, table in enumerate(group.model.tables)}
     who = Tenant(
         id=begun.id,
@@ -133,48 +135,50 @@ def _extract(group: Group, begun: Purge, work: Path) -> Extract:
         customer_id=None,
         customer_name=None,
     )
-    with group.site.master.rolled_back("REPEATABLE READ READ ONLY"):
+    with group.placement.master.rolled_back("REPEATABLE READ READ ONLY"):
         members = {layout.member(table): _copied(group, table, path) for table, path in files.items()}
     return Extract(
         tenant=who,
         year=begun.year,
-        manifest=manifest_of(group.site, group.model, who, begun.year, members, highest(group.site, files)),
+        manifest=manifest_of(group.placement, group.model, who, begun.year, members, highest(group.placement, files)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots={},
         seconds=0.0,
     )
 
 
-def _copied(group: Group, table: TableName, path: Path) -> Member:
-    shape, spool = group.site.schemas[MASTER].tables[table.table], Spool(path)
+def _copied(group: LegacyGroup, table: TableName, path: Path) -> Member:
+    shape, spool = group.placement.schemas[MASTER].tables[table.table], Spool(path)
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
         column_list(shape), identifier(table.table), group.where(table), row_order(shape)
     )
-    return spool.finish(group.site.master.copy_out(query, spool, doing=f"copying {table} out"))
+    return spool.finish(group.placement.master.copy_out(query, spool, doing=f"copying {table} out"))
 
 
-def _delete(archiver: Archiver, group: Group, verified: Purge, work: Path) -> Purge:
+def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path) -> Purge:
     """Locks every row, looks again who is named, proves content, deletes, and writes so: all or nothing."""
-    master = group.site.master
+    master = group.placement.master
     with master.rolled_back():
         found = {table: _locked(group, table) for table in group.model.tables}
-        if needed := needed_by(archiver.place, group.ids):
+        if needed := references_to(archiver.databases, group.ids):
             names = "; ".join(f"{number} by {', '.join(by)}" for number, by in needed.items())
             raise RefusedError(f"Purging refused: somebody is named by now: {names}.", hint=AGAIN)
         for table in group.model.tables:
             if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
                 raise RefusedError(f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN)
-        prove_shape(group.site)
-        delete(group.site, group.model, MASTER, found)
+        prove_shape(group.placement)
+        delete(group.placement, group.model, MASTER, found)
         done = purge_record.purged(master, verified)
         master.commit(doing=f"deleting the people of purge {verified.id}")
     return done
 
 
-def _locked(group: Group, table: TableName) -> Rows:
-    identity = identity_of(group.site.schemas[MASTER].tables[table.table])
+def _locked(group: LegacyGroup, table: TableName) -> SelectedRows:
+    identity = identity_of(group.placement.schemas[MASTER].tables[table.table])
     columns = SQL(", ").join(map(Identifier, identity))
     query = SQL("SELECT {0} FROM {1} WHERE {2} ORDER BY {0} FOR UPDATE").format(
         columns, identifier(table.table), group.where(table)
     )
-    return Rows(identity=identity, columns=identity, rows=group.site.master.keys(query, doing=f"locking {table}"))
+    return SelectedRows(
+        identity=identity, columns=identity, rows=group.placement.master.keys(query, doing=f"locking {table}")
+    )

@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
-from archiver.runs.purge_references import needed_by
+from archiver.runs.purge_references import references_to
 from archiver.runs.purge_tables import legacy_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Person:
+class LegacyUser:
     """Somebody of old, and what of the product still names them."""
 
     id: int
     title: str
     role: str
     seen: datetime
-    needed_by: tuple[str, ...] = ()  # a table's column, with its rows; empty: nobody would miss them
+    referenced_by: tuple[str, ...] = ()  # a table's column, with its rows; empty: nobody would miss them
 
 
-def people(place: Workplace, before: datetime) -> list[Person]:
+def legacy_users(databases: Databases, before: datetime) -> list[LegacyUser]:
     """Everybody of the legacy roles who was last seen before a moment, and by what they are needed still."""
-    legacy = legacy_of(place.model.catalog)
+    legacy = legacy_of(databases.model.catalog)
     query = SQL(
         "SELECT {key}, coalesce({title}::text, ''), {role}::text, {seen} FROM {table}"
         " WHERE {role}::text = ANY({roles}) AND {seen} < {before} ORDER BY {key}"
@@ -38,10 +38,10 @@ def people(place: Workplace, before: datetime) -> list[Person]:
         roles=Literal(list(legacy.roles)),
         before=Literal(before),
     )
-    rows = place.master.rows(query, doing=f"looking for {legacy.table} of old")
-    needed = needed_by(place, [row[0] for row in rows])
+    rows = databases.master.rows(query, doing=f"looking for {legacy.table} of old")
+    needed = references_to(databases, [row[0] for row in rows])
     return [
-        Person(id=row[0], title=row[1], role=row[2], seen=row[3], needed_by=tuple(needed.get(row[0], ())))
+        LegacyUser(id=row[0], title=row[1], role=row[2], seen=row[3], referenced_by=tuple(needed.get(row[0], ())))
         for row in rows
     ]
 

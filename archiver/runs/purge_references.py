@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.completeness.completeness import Pointer, unexplained
-from archiver.completeness.live import Live, Reference, read_live
-from archiver.postgres.databases import Workplace
+from archiver.completeness.live import LiveCatalogue, LiveForeignKey, read_live
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Schema, identifier, read_schema
 from archiver.postgres.session import SQL, Composable, Composed, Identifier, Literal, Session
 from archiver.runs.purge_tables import model_of
@@ -17,20 +17,20 @@ from archiver.runs.purge_tables import model_of
 Key = tuple[object, ...]
 
 
-def needed_by(place: Workplace, ids: Sequence[int]) -> Mapping[int, list[str]]:
+def references_to(databases: Databases, ids: Sequence[int]) -> Mapping[int, list[str]]:
     """By what live rows each of these people, or a row that would go with them, is named.
 
     It asks what the live catalogue tells of foreign keys, names and types, in master and on the shards: not what the
     catalog of tables speaks of.
     """
-    model = model_of(place.model)
-    schema = read_schema(place.master, [table.table for table in model.tables])
+    model = model_of(databases.model)
+    schema = read_schema(databases.master, [table.table for table in model.tables])
     needed: dict[int, list[str]] = defaultdict(list)
-    for name, kind in place.databases() if ids else ():
-        session = place.session(name)
-        live = read_live(session, unread={table.table for table in place.model.of(SHARD)} if kind == SHARD else ())
+    for name, kind in databases.names_and_kinds() if ids else ():
+        session = databases.session(name)
+        live = read_live(session, unread={table.table for table in databases.model.of(SHARD)} if kind == SHARD else ())
         for naming in _namings(model, kind, live, schema):
-            owners = _owners(place.master, model, naming, ids)
+            owners = _owners(databases.master, model, naming, ids)
             for key, rows in _naming_rows(session, naming, owners):
                 needed[owners[key]].append(f"{naming} ({rows})")
     return needed
@@ -51,7 +51,7 @@ class _Naming:
         return f"{self.table}.{', '.join(self.columns)}"
 
 
-def _namings(model: Model, kind: str, live: Live, schema: Schema) -> Iterator[_Naming]:
+def _namings(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> Iterator[_Naming]:
     inside = {table.table for table in model.tables} if kind == MASTER else set()
     keyed = {(key.table, *key.columns) for key in live.references}
     for key in live.references if kind == MASTER else ():
@@ -63,7 +63,7 @@ def _namings(model: Model, kind: str, live: Live, schema: Schema) -> Iterator[_N
             yield _by_pointer(pointer, key_columns)
 
 
-def _by_key(key: Reference, live: Live) -> _Naming:
+def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Naming:
     near = key.table in live.tables  # else its namespace stands before its name
     return _Naming(
         table=key.table,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, resolve
-from archiver.postgres.databases import Site, Workplace
+from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import read_schema
 from errors import UsageError
 from inventory.catalog import Catalog, DepthRule, Legacy, Tenant
@@ -45,13 +45,13 @@ def _is_below(links: Sequence[Link], root: TableName, legacy: Legacy) -> bool:
     return [(link.parent, link.parent_columns, link.where) for link in links] == [(root, (legacy.key,), None)]
 
 
-def site_of(place: Workplace, model: Model) -> Site:
+def site_of(databases: Databases, model: Model) -> Placement:
     """Where these people live: master alone."""
-    schema = read_schema(place.master, [table.table for table in model.tables])
-    return Site(
-        sessions={MASTER: place.master},
+    schema = read_schema(databases.master, [table.table for table in model.tables])
+    return Placement(
+        sessions={MASTER: databases.master},
         schemas={MASTER: schema},
         shard=MASTER,
         other_shards=(),
-        migrations=place.migrations,
+        migrations=databases.migrations,
     )

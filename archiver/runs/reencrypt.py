@@ -12,18 +12,18 @@ from archiver.format.encryption import Keys
 from archiver.format.spool_folder import work_folder
 from archiver.records import archive_record, log_and_markers
 from archiver.records import purge_record as purging
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs.context import Archiver, new_extraction, new_location
-from archiver.runs.reencrypt_month import rewrap_month
-from archiver.runs.tarballs import anew, as_encrypted
+from archiver.runs.reencrypt_month import reencrypt_month
+from archiver.runs.tarballs import as_encrypted, reencrypted
 from errors import CutoverError, RefusedError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rewrapped:
+class Reencrypted:
     """What became of one archive."""
 
     record: Archived  # as it is now
@@ -32,10 +32,10 @@ class Rewrapped:
     error: CutoverError | None = None
 
 
-Tell = Callable[[Rewrapped], None]
+OnReencrypted = Callable[[Reencrypted], None]
 
 
-def rewrap(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Rewrapped]:
+def reencrypt(archiver: Archiver, wanted: Sequence[Archived], on_result: OnReencrypted) -> list[Reencrypted]:
     """Encrypts archives to today's recipients; one that fails stays as it is and is reported, the others go on.
 
     Raises UsageError where the inventory has no recipients, or an archive is encrypted and no identity was given.
@@ -50,7 +50,7 @@ def rewrap(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[R
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record))
-        tell(outcomes[-1])
+        on_result(outcomes[-1])
     return outcomes
 
 
@@ -58,24 +58,24 @@ def _done(keys: Keys, record: Archived) -> bool:
     return set(record.recipients) == set(keys.recipients)
 
 
-def _attempt(archiver: Archiver, record: Archived) -> Rewrapped:
+def _attempt(archiver: Archiver, record: Archived) -> Reencrypted:
     began = time.monotonic()
     try:
         if isinstance(record, Record):
             record = _still_archived(archiver, record)
         if _done(archiver.keys, record):
-            return Rewrapped(record=record, seconds=time.monotonic() - began)
+            return Reencrypted(record=record, seconds=time.monotonic() - began)
         with work_folder(archiver.work) as work:
             moved = _moved(archiver, record, work)
-        return Rewrapped(record=moved, seconds=time.monotonic() - began, left=record.location)
+        return Reencrypted(record=moved, seconds=time.monotonic() - began, left=record.location)
     except CutoverError as error:
-        return Rewrapped(record=record, seconds=time.monotonic() - began, error=error)
+        return Reencrypted(record=record, seconds=time.monotonic() - began, error=error)
 
 
 def _moved(archiver: Archiver, record: Archived, work: Path) -> Archived:
     match record:
         case Month():
-            return rewrap_month(archiver, record, work)
+            return reencrypt_month(archiver, record, work)
         case Purge():
             return _purge(archiver, record, work)
         case Record():
@@ -85,8 +85,8 @@ def _moved(archiver: Archiver, record: Archived, work: Path) -> Archived:
 def _still_archived(archiver: Archiver, record: Record) -> Record:
     """Reads the record again, now under the lock."""
     who = f"{archiver.model.tenant.noun.capitalize()} {record.tenant_id}"
-    for now in archive_record.of_tenant(archiver.place.master, record.tenant_id, record.year):
-        if now.state is State.ARCHIVED:
+    for now in archive_record.of_tenant(archiver.databases.master, record.tenant_id, record.year):
+        if now.state is ArchiveState.ARCHIVED:
             return now
         raise RefusedError(
             f"{who} is {now.state.value} for {now.year}, by a run that was cut off.",
@@ -98,21 +98,21 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
 def _school(archiver: Archiver, record: Record, work: Path) -> Record:
     name = layout.tarball(archiver.model.tenant.noun, record.year, record.tenant_id)
     location = new_location(archiver, record.year, record.tenant_id)
-    return _move(archiver, record, anew(archiver, record, location, work / name))
+    return _move(archiver, record, reencrypted(archiver, record, location, work / name))
 
 
 def _purge(archiver: Archiver, purge: Purge, work: Path) -> Purge:
     """Moves its record, which tells of it for good."""
     key = layout.purge_key(purge.year, purge.id, new_extraction(), encrypted=True)
-    stored = anew(archiver, purge, archiver.bucket.location(key), work / "purge.tar.gz")
-    return purging.rewrapped(archiver.place.master, stored)
+    stored = reencrypted(archiver, purge, archiver.bucket.location(key), work / "purge.tar.gz")
+    return purging.reencrypted(archiver.databases.master, stored)
 
 
 def _move(archiver: Archiver, record: Record, stored: Record) -> Record:
     """Moves the record to the new object, together with the log."""
-    master = archiver.place.master
+    master = archiver.databases.master
     with master.transaction(doing=f"moving the record of {archiver.model.tenant.noun} {record.tenant_id}"):
-        moved = archive_record.rewrapped(master, stored)
+        moved = archive_record.reencrypted(master, stored)
         details = {"from": record.location, "to": moved.location, "recipients": moved.recipients}
         log_and_markers.log(master, "rewrap", moved, {**details, "sha256": moved.sha256})
     return moved

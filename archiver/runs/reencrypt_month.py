@@ -8,7 +8,7 @@ from pathlib import Path
 
 from archiver.format import encryption, layout
 from archiver.records import log_and_markers, month_record, slice_record
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
@@ -19,7 +19,7 @@ from errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Sealed:
+class _ReencryptedSlice:
     """A slice, encrypted anew."""
 
     content: Digests  # of its plain bytes
@@ -27,17 +27,17 @@ class _Sealed:
     digests: Digests
 
 
-def rewrap_month(archiver: Archiver, month: Month, work: Path) -> Month:
+def reencrypt_month(archiver: Archiver, month: Month, work: Path) -> Month:
     """Fetch, open, encrypt, store, fetch back and prove; then the record moves to the new object, with the log.
 
     Raises RefusedError where the month was cut off; the caller keeps everybody else off.
     """
-    if month.state is not State.ARCHIVED:
+    if month.state is not ArchiveState.ARCHIVED:
         raise RefusedError(
             f"The archive {month.location} is {month.state.value}, by a run that was cut off.",
             hint="End that first: inv activity.archive",
         )
-    earlier = slice_record.of_archive(archiver.place.master, month)
+    earlier = slice_record.of_archive(archiver.databases.master, month)
     sealed = [
         _seal(archiver, path, work)
         for path in month_object.fetch_all(archiver, month, earlier, _folder(work, "earlier"))
@@ -55,15 +55,15 @@ def _folder(work: Path, name: str) -> Path:
     return folder
 
 
-def _seal(archiver: Archiver, path: Path, work: Path) -> _Sealed:
+def _seal(archiver: Archiver, path: Path, work: Path) -> _ReencryptedSlice:
     opened = path.with_name(path.name.removesuffix(layout.ENCRYPTED))
     content = plain(path, archiver.keys, opened)
     sealed = encryption.encrypt(opened, archiver.keys)
-    return _Sealed(content=content, path=sealed, digests=file_digests(sealed))
+    return _ReencryptedSlice(content=content, path=sealed, digests=file_digests(sealed))
 
 
 def _store(
-    archiver: Archiver, month: Month, earlier: Sequence[Slice], sealed: Sequence[_Sealed], work: Path
+    archiver: Archiver, month: Month, earlier: Sequence[Slice], sealed: Sequence[_ReencryptedSlice], work: Path
 ) -> tuple[Month, list[Slice]]:
     """The new object, and its record and slices as they shall be."""
     key, path = layout.month_key(month.month, month.shard, new_extraction()), work / "anew.tar"
@@ -81,11 +81,11 @@ def _store(
 
 def _move(archiver: Archiver, month: Month, moved: Month, now: Sequence[Slice]) -> Month:
     """Moves the record to the new object, and every slice to its place there, together with the log."""
-    master = archiver.place.master
+    master = archiver.databases.master
     with master.transaction(doing=f"moving the record of {month.month} of {month.shard}"):
-        written = month_record.rewrapped(master, moved)
+        written = month_record.reencrypted(master, moved)
         for one in now:
-            slice_record.rewrapped(master, one)
+            slice_record.reencrypted(master, one)
             details = {"month": month.month, "from": month.location, "to": moved.location}
             log_and_markers.log(
                 master, "rewrap activity", one, {**details, "recipients": moved.recipients, "sha256": one.sha256}

@@ -8,7 +8,7 @@ from archiver.catalog.activity_rules import Rules
 from archiver.catalog.model import Link
 from archiver.format import layout
 from archiver.format.bundle import Archive
-from archiver.load.closure import NULL, Key, Reach
+from archiver.load.closure import NULL, Closure, Key
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import array
 from archiver.postgres.session import SQL, Identifier
@@ -20,8 +20,8 @@ from errors import RefusedError
 
 def refuse_without_parents(rules: Rules, coming: Coming) -> None:
     """RefusedError where rows lie below others that are neither live nor in the slice, and a later archive has them."""
-    site, noun = coming.incoming.site, rules.model.tenant.noun
-    later = _later(slice_record.of_tenant(site.master, coming.one.tenant_id), coming.one)
+    placement, noun = coming.incoming.placement, rules.model.tenant.noun
+    later = _later(slice_record.of_tenant(placement.master, coming.one.tenant_id), coming.one)
     if later and any(_missing(rules, coming)):
         month, tenant_id = coming.one.month.month, coming.one.tenant_id
         raise RefusedError(
@@ -47,7 +47,7 @@ def _missing(rules: Rules, coming: Coming) -> Iterator[int]:
 
 
 def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
-    reach = Reach(archive)
+    reach = Closure(archive)
     table, columns = (link.child, link.columns) if child else (link.parent, link.parent_columns)
     lines = archive.open(layout.member(table))
     return {key for line in lines if NULL not in (key := reach.key_of(table, columns, line))}
@@ -55,8 +55,8 @@ def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
 
 def _absent(coming: Coming, link: Link, named: set[Key]) -> int:
     """How many of these keys no live row has."""
-    session = coming.incoming.site.sessions[coming.database]
-    shape = coming.incoming.site.schemas[coming.database].tables[link.parent.table]
+    session = coming.incoming.placement.sessions[coming.database]
+    shape = coming.incoming.placement.schemas[coming.database].tables[link.parent.table]
     names = [Identifier(f"key {place}") for place in range(len(link.parent_columns))]
     listed = sorted(named)
     query = SQL("SELECT count(*) FROM unnest({}) w ({}) WHERE NOT EXISTS (SELECT FROM {} p WHERE {})").format(

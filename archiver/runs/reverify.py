@@ -27,7 +27,7 @@ from errors import CutoverError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proved:
+class Reverified:
     """What became of one archive."""
 
     record: Archived
@@ -36,16 +36,16 @@ class Proved:
     error: CutoverError | None = None
 
 
-Tell = Callable[[Proved], None]
+OnReverified = Callable[[Reverified], None]
 
 
-def longest_unproven(wanted: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
+def longest_unverified(wanted: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
     """The archives in the order in which they need a proof, the one proved longest ago first; so many, or all."""
     by_proof = sorted(wanted, key=lambda record: record.proved_at or record.started_at)
     return by_proof[:sample]
 
 
-def prove(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Proved]:
+def reverify(archiver: Archiver, wanted: Sequence[Archived], on_result: OnReverified) -> list[Reverified]:
     """Proves each archive anew; one that fails is reported, the others go on. `tell` hears of each as it ends.
 
     Raises UsageError where one is encrypted and no identity was given.
@@ -54,18 +54,18 @@ def prove(archiver: Archiver, wanted: Sequence[Archived], tell: Tell) -> list[Pr
     outcomes = []
     for record in wanted:
         outcomes.append(_attempt(archiver, record))
-        tell(outcomes[-1])
+        on_result(outcomes[-1])
     return outcomes
 
 
-def _attempt(archiver: Archiver, record: Archived) -> Proved:
+def _attempt(archiver: Archiver, record: Archived) -> Reverified:
     began = time.monotonic()
     try:
         with work_folder(archiver.work) as work:
             rows = _prove(archiver, record, work)
-        return Proved(record=record, rows=rows, seconds=time.monotonic() - began)
+        return Reverified(record=record, rows=rows, seconds=time.monotonic() - began)
     except CutoverError as error:
-        return Proved(record=record, seconds=time.monotonic() - began, error=error)
+        return Reverified(record=record, seconds=time.monotonic() - began, error=error)
 
 
 def _prove(archiver: Archiver, record: Archived, work: Path) -> int:
@@ -81,29 +81,29 @@ def _prove(archiver: Archiver, record: Archived, work: Path) -> int:
 
 def _prove_tenant(archiver: Archiver, record: Record, work: Path) -> int:
     with opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
-        proof = verify(archive, record.tenant_id, record.year, archiver.ground, archiver.model)
-        with archiver.place.master.transaction(doing="writing the proof"):
-            archive_record.proved(archiver.place.master, record)
-            _index(archiver.place.master, record, archive)
-            log_and_markers.log(archiver.place.master, "verify", record, _details(record, proof))
+        proof = verify(archive, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        with archiver.databases.master.transaction(doing="writing the proof"):
+            archive_record.reverified(archiver.databases.master, record)
+            _index(archiver.databases.master, record, archive)
+            log_and_markers.log(archiver.databases.master, "verify", record, _details(record, proof))
         return proof.manifest.rows
 
 
 def _prove_month(archiver: Archiver, month: Month, work: Path) -> int:
     """Every slice that is still in it."""
-    of_month = slice_record.of_archive(archiver.place.master, month)
+    of_month = slice_record.of_archive(archiver.databases.master, month)
     with month_object.opened(month_object.fetch_all(archiver, month, of_month, work), archiver) as archives:
         for one, archive in zip(of_month, archives, strict=True):
             month_object.belongs_to(archive, one)
         month_object.prove(archives, archiver, rules(archiver.model))
-        month_record.proved(archiver.place.master, month)
+        month_record.reverified(archiver.databases.master, month)
         return sum(archive.manifest.rows for archive in archives)
 
 
 def _prove_purge(archiver: Archiver, purge: Purge, work: Path) -> int:
     with opened(fetch(archiver.bucket, purge, work), archiver.keys) as archive:
-        proof = verify(archive, purge.id, purge.year, archiver.ground, model_of(archiver.model))
-        purging.proved(archiver.place.master, purge)
+        proof = verify(archive, purge.id, purge.year, archiver.scratch, model_of(archiver.model))
+        purging.reverified(archiver.databases.master, purge)
         return proof.manifest.rows
 
 

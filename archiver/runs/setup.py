@@ -9,35 +9,35 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD, resolve
-from archiver.completeness.live import Live, read_live
+from archiver.completeness.live import LiveCatalogue, read_live
 from archiver.format import encryption
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import prepare, refuse_newer
 from archiver.postgres.session import Session, connect
 from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
-from archiver.verify.scratch import Ground
+from archiver.verify.scratch import ScratchDatabase
 from inventory.load import load_catalog, load_migrations, refuse_if_down
 from inventory.model import Database, Environment
 
 
-def read_environment(environment: Environment) -> dict[str, Live]:
+def read_environment(environment: Environment) -> dict[str, LiveCatalogue]:
     """What master and the first shard say of their tables, for a catalog that is not written yet."""
     refuse_if_down(environment)
     databases = dict(zip((MASTER, SHARD), (environment.master, *environment.shards), strict=False))
     return {kind: read_database(database.connection) for kind, database in databases.items()}
 
 
-def read_database(connection: Mapping[str, str]) -> Live:
+def read_database(connection: Mapping[str, str]) -> LiveCatalogue:
     """What one database says of its tables."""
     with closing(connect(connection, name=f"archive.catalog-draft by {operator()}@{host()}")) as session:
         return read_live(session)
 
 
 @contextmanager
-def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
+def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
     """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`.
 
     A database whose archiver's tables a newer version of this tool made is refused as it is opened, with RefusedError.
@@ -54,7 +54,7 @@ def workplace(environment: Environment, purpose: str) -> Iterator[Workplace]:
             raise
         return session
 
-    place = Workplace(
+    place = Databases(
         open=open_database,
         model=resolve(load_catalog(environment.catalog)),
         shards=tuple(database.name for database in environment.shards),
@@ -73,17 +73,17 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     `identity` is a file that opens archives of earlier runs. Raises UsageError for keys that are none.
     """
     keys = encryption.keys(environment.store.recipients, identity)
-    with workplace(environment, purpose) as place:
+    with databases_of(environment, purpose) as databases:
         # Each is opened, and refused where it must be, before the first is brought up to date.
-        for opened in [place.session(database) for database in (MASTER, *place.shards)]:
+        for opened in [databases.session(database) for database in (MASTER, *databases.shards)]:
             prepare(opened)
         with scratch(environment, purpose) as session:
             bucket = Bucket(environment.store)
             yield Archiver(
-                place=place,
+                databases=databases,
                 bucket=bucket,
                 schemas=StoredSchemas(bucket),
-                ground=Ground(session),
+                scratch=ScratchDatabase(session),
                 keys=keys,
                 work=spool_folder(),
                 fence=environment.fence,

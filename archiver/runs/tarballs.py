@@ -36,7 +36,7 @@ def plain(path: Path, keys: Keys, target: Path) -> Digests:
     return file_digests(target)
 
 
-def anew(archiver: Archiver, record: Tarball, location: str, opened: Path) -> Tarball:
+def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path) -> Tarball:
     """Fetch, open, encrypt, store, fetch back and prove; the record as it shall be. `opened` is where it lies plain."""
     work = opened.parent
     content = plain(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, opened)

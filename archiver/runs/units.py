@@ -9,8 +9,8 @@ from math import ceil
 from operator import attrgetter
 
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import Order
-from archiver.runs.context import Outcome
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
 
 
@@ -20,24 +20,24 @@ class Unit:
 
     shard: str
     tenant_ids: tuple[int, ...]
-    order: Order
+    request: ArchiveRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class UnitResult:
     """What became of a unit."""
 
     unit: Unit
-    outcomes: Sequence[Outcome] = ()  # of those that were verified, and of those that failed
+    outcomes: Sequence[ArchiveOutcome] = ()  # of those that were verified, and of those that failed
     error: CutoverError | None = None  # that broke the unit off
 
 
-def split(tenants: Sequence[Tenant], order: Order, workers: int) -> list[Unit]:
+def split(tenants: Sequence[Tenant], request: ArchiveRequest, workers: int) -> list[Unit]:
     """A unit for each shard, or several where there are fewer shards than workers; the one with most tenants first."""
     by_shard = [(shard, list(group)) for shard, group in groupby(sorted(tenants, key=_place), attrgetter("shard"))]
     parts = ceil(workers / max(1, len(by_shard)))
     units = [
-        Unit(shard=shard, tenant_ids=tuple(tenant.id for tenant in part), order=order)
+        Unit(shard=shard, tenant_ids=tuple(tenant.id for tenant in part), request=request)
         for shard, of_shard in by_shard
         for part in _parts(of_shard, parts)
     ]

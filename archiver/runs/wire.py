@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from archiver.records.archive_record import Order
-from archiver.runs.context import Outcome
-from archiver.runs.units import Ended, Unit
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs.context import ArchiveOutcome
+from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
 from inventory.model import Depth
 
@@ -34,7 +34,7 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        order = self.unit.order
+        order = self.unit.request
         times = {
             name: moment and moment.isoformat() for name, moment in (("night", order.night), ("until", order.until))
         }
@@ -53,23 +53,23 @@ def job(plain: Mapping[str, Any]) -> Job:
     unit = Unit(
         shard=plain["shard"],
         tenant_ids=tuple(plain["tenant_ids"]),
-        order=Order(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
+        request=ArchiveRequest(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
     )
     return Job(unit=unit, memory=plain["memory"])
 
 
-def ended_to_json(ended: Ended) -> dict[str, Any]:
+def ended_to_json(ended: UnitResult) -> dict[str, Any]:
     """What became of a unit, as plain data: of each tenant what a caller tells of it."""
     return {"outcomes": [_outcome_to_json(one) for one in ended.outcomes], "error": _error_to_json(ended.error)}
 
 
-def ended(unit: Unit, plain: Mapping[str, Any]) -> Ended:
+def ended(unit: Unit, plain: Mapping[str, Any]) -> UnitResult:
     """What became of a unit, from plain data."""
-    outcomes = [Outcome(**{**one, "error": _error(one["error"])}) for one in plain["outcomes"]]
-    return Ended(unit=unit, outcomes=outcomes, error=_error(plain["error"]))
+    outcomes = [ArchiveOutcome(**{**one, "error": _error(one["error"])}) for one in plain["outcomes"]]
+    return UnitResult(unit=unit, outcomes=outcomes, error=_error(plain["error"]))
 
 
-def _outcome_to_json(one: Outcome) -> dict[str, Any]:
+def _outcome_to_json(one: ArchiveOutcome) -> dict[str, Any]:
     told = {"tenant_id": one.tenant_id, "seconds": one.seconds, "rows": one.rows, "size": one.size}
     return {**told, "error": _error_to_json(one.error)}
 

@@ -9,16 +9,16 @@ from archiver.postgres.operator import host
 from archiver.runs import board, broker, setup
 from archiver.runs.context import Archiver
 from archiver.runs.engines import attempt
-from archiver.runs.units import Ended
+from archiver.runs.units import UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError, LockedError, RefusedError
 from inventory.model import Environment
 
 PURPOSE = "archive.worker"
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def work(environment: Environment, tell: Tell, ready: Callable[[], None]) -> int:
+def work(environment: Environment, tell: Report, ready: Callable[[], None]) -> int:
     """Waits for units and does them until it is told to end; the exit code.
 
     Raises CutoverError where databases, store or broker are out of reach: better now than at the first unit.
@@ -28,7 +28,7 @@ def work(environment: Environment, tell: Tell, ready: Callable[[], None]) -> int
     return broker.serve(environment, partial(perform, environment, tell), ready)
 
 
-def perform(environment: Environment, tell: Tell, run: str, number: int) -> None:
+def perform(environment: Environment, tell: Report, run: str, number: int) -> None:
     """Does a unit, unless another worker has it, or nobody wants it any more. What goes wrong is told, not raised."""
     try:
         with setup.archiver(environment, PURPOSE) as archiver:
@@ -37,8 +37,8 @@ def perform(environment: Environment, tell: Tell, run: str, number: int) -> None
         tell(f"unit {number}: {error}")
 
 
-def _perform(archiver: Archiver, tell: Tell, run: str, number: int) -> None:
-    master = archiver.place.master
+def _perform(archiver: Archiver, tell: Report, run: str, number: int) -> None:
+    master = archiver.databases.master
     try:
         with board.taken(master, run, number) as job:
             schools = f"{len(job.unit.tenant_ids)} {archiver.model.tenant.noun}s of {job.unit.shard}"
@@ -50,7 +50,7 @@ def _perform(archiver: Archiver, tell: Tell, run: str, number: int) -> None:
         tell(f"unit {number}: left alone. {error}")
 
 
-def _attempt(archiver: Archiver, job: Job) -> Ended:
+def _attempt(archiver: Archiver, job: Job) -> UnitResult:
     """What is wrong with this machine or this program ends the unit, too: tried again, it would end the same way."""
     try:
         return attempt(archiver, job.unit, job.memory)
@@ -59,4 +59,4 @@ def _attempt(archiver: Archiver, job: Job) -> Ended:
             f"This should not have happened on {host()}: {type(error).__name__}: {' '.join(str(error).split())}",
             hint="Run it again with --engine=processes and CUTOVER_DEBUG=1 to see where.",
         )
-        return Ended(unit=job.unit, error=broken)
+        return UnitResult(unit=job.unit, error=broken)

@@ -43,7 +43,7 @@ class Digests:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class StoredObject:
     """An object as a listing of the store shows it."""
 
     location: str
@@ -166,7 +166,7 @@ class Bucket:
         """Every key that begins so."""
         return (self.key(stored.location) for stored in self.objects(prefix))
 
-    def objects(self, prefix: str = "") -> Iterator[Stored]:
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
         """Every object whose key begins so."""
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(
@@ -174,7 +174,7 @@ class Bucket:
             ):
                 for item in page.get("Contents", ()):
                     location = self.location(item["Key"].removeprefix(self._full("")))
-                    yield Stored(location=location, size=item["Size"], modified=item["LastModified"])
+                    yield StoredObject(location=location, size=item["Size"], modified=item["LastModified"])
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Listing", prefix, error) from error
 

@@ -26,7 +26,7 @@ _MARGIN = 1.2  # of the free disk that a rewrite needs: the sort of an index, an
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class TableBloat:
     """A table, a partition, a materialized view, or a partitioned table, which has no rows of its own."""
 
     oid: int
@@ -45,7 +45,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class IndexSize:
     """Bytes of a table on disk."""
 
     all: int = 0  # with everything
@@ -68,7 +68,7 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
+class BloatSample:
     """What was read of a table's live rows."""
 
     rows: float  # in the whole table, by the share that was read
@@ -80,7 +80,7 @@ class Sample:
 class Measured:
     """A table, held against what its live rows need."""
 
-    table: Table
+    table: TableBloat
     bytes: int  # on disk
     live: int  # bytes after a rewrite
     waste: int  # bytes that a rewrite gives back for good
@@ -101,7 +101,7 @@ class Measured:
         return ceil(self.live * _MARGIN)
 
 
-def measured(table: Table, held: Held, indexes: Iterable[Index], sample: Sample) -> Measured:
+def measured(table: TableBloat, held: IndexSize, indexes: Iterable[Index], sample: BloatSample) -> Measured:
     """What of a table and its indexes is waste."""
     root = PAGE if held.toast else 0  # of the index that even an empty TOAST table has
     live = min(held.heap, _heap(sample, table.fill) + root)
@@ -113,19 +113,19 @@ def measured(table: Table, held: Held, indexes: Iterable[Index], sample: Sample)
     return Measured(table=table, bytes=held.all, live=live, waste=waste)
 
 
-def unmeasured(table: Table, held: Held) -> Measured:
+def unmeasured(table: TableBloat, held: IndexSize) -> Measured:
     """A table of which nobody knows: it may need as much as it has."""
     return Measured(table=table, bytes=held.all, live=held.all, waste=0)
 
 
-def _heap(sample: Sample, fill: int) -> int:
+def _heap(sample: BloatSample, fill: int) -> int:
     row, page = sample.width + _POINTER, _USABLE * fill / 100
     if row > _INLINE:
         return ceil(sample.rows * row * _TOASTED / page) * PAGE
     return ceil(sample.rows / max(1, page // row)) * PAGE
 
 
-def _btree(index: Index, sample: Sample) -> int:
+def _btree(index: Index, sample: BloatSample) -> int:
     if index.columns is None:
         return index.bytes
     keys = sum(sample.widths[column] for column in index.columns)

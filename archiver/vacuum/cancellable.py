@@ -10,10 +10,10 @@ from archiver.postgres.session import Composable, Session
 
 NEWS_EVERY = 10.0  # seconds
 _INSIST_EVERY = 0.5  # seconds; a cancel that comes before the statement has begun goes past it
-Tell = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
-def run_watched(session: Session, watcher: Session, statement: Composable, *, doing: str, tell: Tell) -> None:
+def run_watched(session: Session, watcher: Session, statement: Composable, *, doing: str, tell: OnLine) -> None:
     """Runs a statement and tells how far it is; where this is interrupted, the server stops as well.
 
     A server would go on without its client to the end.

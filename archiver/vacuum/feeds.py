@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archiver.postgres.databases import Workplace
+from archiver.postgres.databases import Databases
 from archiver.postgres.schema import NAMESPACE, identifier, quoted
 from archiver.postgres.session import SQL, Literal, Session
 from archiver.vacuum.rewrite import PATIENCE
@@ -22,13 +22,19 @@ class Feed:
     bytes: int  # with its indexes
 
 
-def look(place: Workplace) -> list[Feed]:
+def look(databases: Databases) -> list[Feed]:
     """Every feed of the catalog, its rows counted; Problems where one is not there."""
-    wanted = [(name, table) for name, kind in place.databases() for table in place.model.catalog.feeds.get(kind, ())]
-    missing = [f"{name}: there is no table {table}" for name, table in wanted if not _there(place.session(name), table)]
+    wanted = [
+        (name, table)
+        for name, kind in databases.names_and_kinds()
+        for table in databases.model.catalog.feeds.get(kind, ())
+    ]
+    missing = [
+        f"{name}: there is no table {table}" for name, table in wanted if not _there(databases.session(name), table)
+    ]
     if missing:
         raise Problems("The catalog names feeds that are not there:", missing)
-    return [_feed(place.session(name), name, table) for name, table in wanted]
+    return [_feed(databases.session(name), name, table) for name, table in wanted]
 
 
 def truncate(session: Session, feeds: Sequence[Feed]) -> None:

@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archiver.postgres.session import SQL, Composable, Composed, Identifier, Literal, Session
-from archiver.vacuum.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
+from archiver.vacuum.bloat import PAGE, BloatSample, Index, IndexSize, Measured, TableBloat, measured, unmeasured
 
 SAMPLED = 2000  # pages: the count of rows is then off by some 2 per cent; smaller tables are read whole
 _TOAST_FROM = 2000  # bytes of a row; below that it has no value in its TOAST table, and is measured exactly
 _HEADER = 24  # bytes of a row's
 
 
-def tables(session: Session) -> list[Table]:
+def tables(session: Session) -> list[TableBloat]:
     """Every table that statistics know, but for temporary ones. Waits for nobody's lock, as asking for a size does."""
     rows = session.rows(_TABLES, doing="reading the tables")
     return [_table(*row) for row in rows]
 
 
-def held(session: Session, table: Table) -> Held:
+def held(session: Session, table: TableBloat) -> IndexSize:
     """Bytes of a table on disk now."""
     whole, main, toast = session.row(_HELD, (table.oid,), doing=f"reading the size of {table}") or (0, 0, 0)
-    return Held(all=whole, main=main, toast=toast)
+    return IndexSize(all=whole, main=main, toast=toast)
 
 
-def measure(session: Session, table: Table) -> Measured:
+def measure(session: Session, table: TableBloat) -> Measured:
     """Holds a table against what its live rows need; reads SAMPLED pages of it at most."""
     size = held(session, table)
     if not (table.permitted and table.readable and table.filled):
@@ -38,7 +38,7 @@ def measure(session: Session, table: Table) -> Measured:
     return measured(table, size, indexes, _sample(session, table, size, sorted(keys)))
 
 
-def identifier(table: Table) -> Composed:
+def identifier(table: TableBloat) -> Composed:
     """A table's name in a statement."""
     return SQL("{}.{}").format(Identifier(table.schema), Identifier(table.name))
 
@@ -54,8 +54,8 @@ def _table(
     readable: bool,
     filled: bool,
     partitioned: bool,
-) -> Table:
-    return Table(
+) -> TableBloat:
+    return TableBloat(
         oid=oid,
         schema=schema,
         name=name,
@@ -69,7 +69,7 @@ def _table(
     )
 
 
-def _sample(session: Session, table: Table, size: Held, names: Sequence[str]) -> Sample:
+def _sample(session: Session, table: TableBloat, size: IndexSize, names: Sequence[str]) -> BloatSample:
     share = min(1.0, SAMPLED * PAGE / max(size.main, 1))
     query = SQL("SELECT count(*), {} FROM ONLY {} t TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
         SQL(", ").join(SQL("coalesce(avg({}), 0)::float8").format(text) for text in (_row(table), *map(_value, names))),
@@ -77,10 +77,10 @@ def _sample(session: Session, table: Table, size: Held, names: Sequence[str]) ->
         Literal(100 * share),
     )
     count, width, *widths = session.row(query, doing=f"measuring {table}")
-    return Sample(rows=count / share, width=width, widths=dict(zip(names, widths, strict=True)))
+    return BloatSample(rows=count / share, width=width, widths=dict(zip(names, widths, strict=True)))
 
 
-def _row(table: Table) -> Composable:
+def _row(table: TableBloat) -> Composable:
     """A row's bytes, aligned. Asked for as a whole it would be fetched out of TOAST, and come without its padding
     where it is summed up."""
     values = SQL(" + ").join([Literal(_HEADER), *map(_value, table.columns)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from archiver.postgres.session import SQL, DatabaseError, Literal, Session
-from archiver.vacuum.bloat import Held, Measured, Table, unmeasured
-from archiver.vacuum.cancellable import Tell, holders, run_watched
+from archiver.vacuum.bloat import IndexSize, Measured, TableBloat, unmeasured
+from archiver.vacuum.cancellable import OnLine, holders, run_watched
 from archiver.vacuum.measure import held, identifier, measure, tables
 from errors import CutoverError
 
@@ -33,7 +33,7 @@ UNDONE = (Fate.NO_ROOM, Fate.FAILED, Fate.WAITING)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class RewriteOutcome:
     """A table, and what became of it."""
 
     measured: Measured
@@ -44,13 +44,13 @@ class Outcome:
     error: CutoverError | None = None
 
     @property
-    def table(self) -> Table:
+    def table(self) -> TableBloat:
         """The table."""
         return self.measured.table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class BloatFinding:
     """A table as it was found: measured, or why it could not be."""
 
     measured: Measured
@@ -71,7 +71,7 @@ class Upkeep:
         return one.table.permitted and one.table.filled and (self.every or one.bloated)
 
 
-def look(upkeep: Upkeep) -> list[Finding]:
+def look(upkeep: Upkeep) -> list[BloatFinding]:
     """Measures every table, and sorts them: the least need of disk first, for what it gives back makes room for the
     next; partitioned tables last, because to analyze one is to analyze its partitions."""
     upkeep.session.execute(SQL("SET lock_timeout TO {}").format(Literal(PATIENCE)))
@@ -79,46 +79,46 @@ def look(upkeep: Upkeep) -> list[Finding]:
     return sorted(found, key=lambda one: (one.measured.table.partitioned, one.measured.need))
 
 
-def vacuum(upkeep: Upkeep, found: Iterable[Finding], tell: Tell) -> Iterator[Outcome]:
+def vacuum(upkeep: Upkeep, found: Iterable[BloatFinding], tell: OnLine) -> Iterator[RewriteOutcome]:
     """Does what each table needs, one after the other; one that fails keeps no other from its turn.
 
     Raises DatabaseError where the connection is lost.
     """
-    ended: list[Outcome] = []
+    ended: list[RewriteOutcome] = []
     for one in found:
         ended.append(_outcome(upkeep, one, ended, tell))
         yield ended[-1]
 
 
-def _found(upkeep: Upkeep, table: Table) -> Finding:
+def _found(upkeep: Upkeep, table: TableBloat) -> BloatFinding:
     try:
-        return Finding(measured=measure(upkeep.session, table))
+        return BloatFinding(measured=measure(upkeep.session, table))
     except DatabaseError as error:
         if error.lost:
             raise
-        return Finding(measured=unmeasured(table, Held()), error=_explained(upkeep, table, error))
+        return BloatFinding(measured=unmeasured(table, IndexSize()), error=_explained(upkeep, table, error))
 
 
-def _outcome(upkeep: Upkeep, found: Finding, ended: Sequence[Outcome], tell: Tell) -> Outcome:
+def _outcome(upkeep: Upkeep, found: BloatFinding, ended: Sequence[RewriteOutcome], tell: OnLine) -> RewriteOutcome:
     one = found.measured
     if not one.table.permitted:
-        return Outcome(measured=one, fate=Fate.FOREIGN)
+        return RewriteOutcome(measured=one, fate=Fate.FOREIGN)
     if found.error:
-        return Outcome(measured=one, fate=Fate.FAILED, error=found.error)
+        return RewriteOutcome(measured=one, fate=Fate.FAILED, error=found.error)
     if one.table.partitioned and any(other.fate in UNDONE for other in ended):
-        return Outcome(measured=one, fate=Fate.WAITING)
+        return RewriteOutcome(measured=one, fate=Fate.WAITING)
     try:
         return _rewritten(upkeep, one, tell) if upkeep.wants(one) else _analyzed(upkeep, one)
     except DatabaseError as error:
         if error.lost:
             raise
-        return Outcome(measured=one, fate=Fate.FAILED, error=_explained(upkeep, one.table, error))
+        return RewriteOutcome(measured=one, fate=Fate.FAILED, error=_explained(upkeep, one.table, error))
 
 
-def _rewritten(upkeep: Upkeep, one: Measured, tell: Tell) -> Outcome:
+def _rewritten(upkeep: Upkeep, one: Measured, tell: OnLine) -> RewriteOutcome:
     table, began, free = one.table, time.monotonic(), upkeep.free()
     if free is not None and free < one.need:
-        return Outcome(measured=one, fate=Fate.NO_ROOM, free=free)
+        return RewriteOutcome(measured=one, fate=Fate.NO_ROOM, free=free)
     run_watched(
         upkeep.session,
         upkeep.watcher,
@@ -127,15 +127,15 @@ def _rewritten(upkeep: Upkeep, one: Measured, tell: Tell) -> Outcome:
         tell=lambda line: tell(f"{table}: {line}"),
     )
     after = held(upkeep.session, table).all
-    return Outcome(measured=one, fate=Fate.REWRITTEN, after=after, seconds=time.monotonic() - began)
+    return RewriteOutcome(measured=one, fate=Fate.REWRITTEN, after=after, seconds=time.monotonic() - began)
 
 
-def _analyzed(upkeep: Upkeep, one: Measured) -> Outcome:
+def _analyzed(upkeep: Upkeep, one: Measured) -> RewriteOutcome:
     upkeep.session.execute(SQL("ANALYZE {}").format(identifier(one.table)), doing=f"analyzing {one.table}")
-    return Outcome(measured=one, fate=Fate.KEPT, after=one.bytes)
+    return RewriteOutcome(measured=one, fate=Fate.KEPT, after=one.bytes)
 
 
-def _explained(upkeep: Upkeep, table: Table, error: DatabaseError) -> DatabaseError:
+def _explained(upkeep: Upkeep, table: TableBloat, error: DatabaseError) -> DatabaseError:
     """The error; where somebody's lock is the cause, who that is."""
     if error.code != LOCKED:
         return error

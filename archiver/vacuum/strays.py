@@ -71,7 +71,7 @@ def look(session: Session, catalog: Catalog, kind: str) -> list[Stray]:
     return _namers_first(found)
 
 
-def going(strays: Iterable[Stray], quiet: timedelta) -> set[str]:
+def droppable(strays: Iterable[Stray], quiet: timedelta) -> set[str]:
     """The tables that may be dropped; what a table that stays names stays as well."""
     every = list(strays)
     names = {stray.table for stray in every}
@@ -88,7 +88,7 @@ def drop_unused(
     Raises DatabaseError where the connection is lost, and UnknownError where that was at a COMMIT.
     """
     for stray in found:
-        if stray.table not in going(found, quiet):
+        if stray.table not in droppable(found, quiet):
             continue
         try:
             drop(session, stray, quiet)

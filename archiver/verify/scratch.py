@@ -13,7 +13,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Session
 _NAMESPACE = re.compile(rf"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\b{NAMESPACE}\.""")
 
 
-class Ground:
+class ScratchDatabase:
     """Bare tables, made when a shape is first asked for.
 
     They are the session's own (pg_temp): nobody else sees them, they are not logged, and go with the session however it

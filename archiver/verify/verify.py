@@ -15,7 +15,7 @@ from archiver.format.rows import JOIN, Digest
 from archiver.postgres.schema import TENANT, Table, column_list
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier
 from archiver.verify.rules import proofs
-from archiver.verify.scratch import Ground
+from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError, RefusedError
 
 
@@ -27,35 +27,37 @@ class Verified:
     seconds: float  # to restore into the scratch database
 
 
-def verify(archive: Archive, tenant_id: int, year: int, ground: Ground, model: Model) -> Verified:
+def verify(archive: Archive, tenant_id: int, year: int, scratch: ScratchDatabase, model: Model) -> Verified:
     """Restores an archive into the scratch database and compares rows and content; nothing stays there.
 
     Raises RefusedError where the archive is another tenant's, or does not come back as it went in.
     """
     belongs_to(archive, tenant_id, year)
     began = time.monotonic()
-    _prove([archive], ground, model)
+    _prove([archive], scratch, model)
     return Verified(manifest=archive.manifest, seconds=time.monotonic() - began)
 
 
-def verify_together(archives: Sequence[Archive], ground: Ground, model: Model) -> list[Verified | CutoverError]:
+def verify_together(
+    archives: Sequence[Archive], scratch: ScratchDatabase, model: Model
+) -> list[Verified | CutoverError]:
     """The same of several tenants' archives of one shape in one go; of each, in their order, the proof or what is
     wrong with it."""
     began = time.monotonic()
     try:
-        _prove(archives, ground, model)
+        _prove(archives, scratch, model)
     except CutoverError as error:
         if isinstance(error, DatabaseError) and error.lost:
             raise
-        return [_alone(archive, ground, model) for archive in archives]
+        return [_alone(archive, scratch, model) for archive in archives]
     seconds = (time.monotonic() - began) / len(archives)
     return [Verified(manifest=archive.manifest, seconds=seconds) for archive in archives]
 
 
-def _alone(archive: Archive, ground: Ground, model: Model) -> Verified | CutoverError:
+def _alone(archive: Archive, scratch: ScratchDatabase, model: Model) -> Verified | CutoverError:
     manifest = archive.manifest
     try:
-        return verify(archive, manifest.tenant_id, manifest.year, ground, model)
+        return verify(archive, manifest.tenant_id, manifest.year, scratch, model)
     except CutoverError as error:
         if isinstance(error, DatabaseError) and error.lost:
             raise
@@ -73,27 +75,31 @@ def belongs_to(archive: Archive, tenant_id: int, year: int) -> None:
         )
 
 
-def _prove(archives: Sequence[Archive], ground: Ground, model: Model) -> None:
+def _prove(archives: Sequence[Archive], scratch: ScratchDatabase, model: Model) -> None:
     for database, schema in archives[0].manifest.schemas.items():
-        with ground.empty(schema) as places:
+        with scratch.empty(schema) as places:
             for name, shape in schema.tables.items():
-                _restore(archives, TableName(database, name), shape, places[name], ground)
+                _restore(archives, TableName(database, name), shape, places[name], scratch)
             for proof in proofs(model, database, schema, places):
                 query = SQL("SELECT count(*) FROM ({}) broken").format(proof.broken)
-                broken = ground.session.row(query, doing=f"proving {proof.table}")[0]
+                broken = scratch.session.row(query, doing=f"proving {proof.table}")[0]
                 if broken:
                     raise RefusedError(f"Verifying {proof.table} failed: {proof.rule} ({broken}).")
 
 
-def _restore(archives: Sequence[Archive], table: TableName, shape: Table, place: Composable, ground: Ground) -> None:
+def _restore(
+    archives: Sequence[Archive], table: TableName, shape: Table, place: Composable, scratch: ScratchDatabase
+) -> None:
     """Loads one table of all the archives and reads it back as it lies."""
     member = layout.member(table)
     columns = SQL("{}, {}").format(Identifier(TENANT), column_list(shape))
     source = _Members(archives, member)
     target = SQL("{} ({})").format(place, columns)
-    rows = ground.session.copy_in(target, source, doing=f"loading {table}")
+    rows = scratch.session.copy_in(target, source, doing=f"loading {table}")
     back = Digest()
-    came = ground.session.copy_out(SQL("SELECT {} FROM {}").format(columns, place), back, doing=f"reading {table} back")
+    came = scratch.session.copy_out(
+        SQL("SELECT {} FROM {}").format(columns, place), back, doing=f"reading {table} back"
+    )
     wanted = sum(archive.manifest.members[member].rows for archive in archives)
     found = back.finish(came)
     if rows != wanted or (found.rows, found.sha256) != (wanted, source.sha256):

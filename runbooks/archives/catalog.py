@@ -12,7 +12,7 @@ from archiver.completeness.draft import draft
 from archiver.completeness.draft_yaml import draft_text
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import parse_dsn
-from archiver.runs.setup import read_database, read_environment, spool_folder, workplace
+from archiver.runs.setup import databases_of, read_database, read_environment, spool_folder
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
 from errors import ExitCode, UsageError
@@ -24,12 +24,12 @@ from runbooks.engine.live.console import say
 @task(name="check-catalog", help={"env": ENV})
 def check_catalog(context: Context, env: str = "") -> None:
     """Hold the catalog of tables against every live database: what it does not know stops any deletion."""
-    with workplace(load_environment(env, read_only=True), "archive.check-catalog") as place:
-        found = completeness.compare(place)
+    with databases_of(load_environment(env, read_only=True), "archive.check-catalog") as databases:
+        found = completeness.compare(databases)
         for scan in found.scans:
-            say(archives.scan_line(place.model.tenant.noun, scan))
+            say(archives.scan_line(databases.model.tenant.noun, scan))
         completeness.refuse(found)
-        say(f"The catalog knows all that can point at a {place.model.tenant.noun}'s rows.")
+        say(f"The catalog knows all that can point at a {databases.model.tenant.noun}'s rows.")
 
 
 @task(
@@ -54,8 +54,8 @@ def catalog_draft(context: Context, root: str = "", env: str = "", dsn: str = ""
 def check_stored(context: Context, env: str = "") -> None:
     """Hold every archive's schema against today's tables: does a migration keep one from coming back?"""
     environment = load_environment(env, read_only=True)
-    with workplace(environment, "archive.check-stored") as place, work_folder(spool_folder()) as work:
-        found = check_stored_schemas(place, StoredSchemas(Bucket(environment.store)), work)
+    with databases_of(environment, "archive.check-stored") as databases, work_folder(spool_folder()) as work:
+        found = check_stored_schemas(databases, StoredSchemas(Bucket(environment.store)), work)
     for line in archives.checked_lines(found):
         say(line)
     if any(checked.problems or checked.doubts for checked in found):

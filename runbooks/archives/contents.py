@@ -19,14 +19,14 @@ from archiver.runs import inspect
 from archiver.runs.context import Archiver
 from archiver.runs.drop import drop as give_up
 from archiver.runs.drop import refuse_unless_named
-from archiver.runs.reverify import longest_unproven, prove
+from archiver.runs.reverify import longest_unverified, reverify
 from archiver.runs.setup import archiver as open_archiver
-from archiver.runs.setup import scratch, spool_folder, workplace
+from archiver.runs.setup import databases_of, scratch, spool_folder
 from archiver.store.bucket import Bucket
 from errors import UsageError
 from inventory.model import Environment
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.task import ENV, load_environment, parse_count, parse_id, parse_year, task
 from runbooks.cli.text import records
 from runbooks.engine.live.clock import SystemClock
@@ -127,9 +127,11 @@ def verify(
         raise Exit(code=forward(environment, "archive.verify", *words, all=all, **options))
     with open_archiver(environment, f"archive.verify {school or '--all'}", identity=identity) as archiver:
         if tenant_id is None:
-            _prove(archiver, longest_unproven(resolve.all_to_prove(archiver.place, of_year), number), alone=False)
+            _prove(
+                archiver, longest_unverified(resolve.all_to_reverify(archiver.databases, of_year), number), alone=False
+            )
         else:
-            _prove(archiver, [resolve.one_to_restore(archiver.place, tenant_id, of_year)], alone=True)
+            _prove(archiver, [resolve.one_to_restore(archiver.databases, tenant_id, of_year)], alone=True)
 
 
 @task(
@@ -149,29 +151,29 @@ def drop_archive(
     """Delete an archive for good, tarball and record; only with the tarball's name typed. The log keeps what it was."""
     tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     environment = load_environment(env, yes_production=yes_production)
-    with workplace(environment, f"archive.drop-archive {tenant_id}") as place:
-        record = resolve.one_to_drop(place, tenant_id, of_year)
+    with databases_of(environment, f"archive.drop-archive {tenant_id}") as databases:
+        record = resolve.one_to_drop(databases, tenant_id, of_year)
     typed = tarball or _asked(record)
     refuse_unless_named(record, typed)
     if belongs_elsewhere(environment, here=here):
         raise Exit(code=forward(environment, "archive.drop-archive", school, year=str(record.year), tarball=typed))
     with (
         open_archiver(environment, f"archive.drop-archive {tenant_id}") as archiver,
-        archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)),
+        archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)),
     ):
         give_up(archiver, record)
-        past = slice_record.of_tenant(archiver.place.master, tenant_id)
+        task_state = slice_record.of_tenant(archiver.databases.master, tenant_id)
     say(f"school {tenant_id} of {record.year}: {record.location} and its record are gone; inv archive.log keeps them.")
-    if past:
-        say(f"Its rows in {len(past)} archives of past months are still there: inv activity.list shows where.")
+    if task_state:
+        say(f"Its rows in {len(task_state)} archives of past months are still there: inv activity.list shows where.")
 
 
 @contextmanager
 def _opened(environment: Environment, name: str, tenant_id: int, year: int | None, identity: str) -> Iterator[Archive]:
     """A school's archive for a task of that name; no database but master is asked, and only for the record."""
     keys = encryption.keys(environment.store.recipients, identity)
-    with workplace(environment, f"{name} {tenant_id}") as place:
-        record = resolve.one_to_restore(place, tenant_id, year)
+    with databases_of(environment, f"{name} {tenant_id}") as databases:
+        record = resolve.one_to_restore(databases, tenant_id, year)
     with inspect.fetched(Bucket(environment.store), record, keys, spool_folder()) as archive:
         yield archive
 
@@ -187,9 +189,9 @@ def _asked(record: Record) -> str:
 
 
 def _prove(archiver: Archiver, wanted: Sequence[Archived], *, alone: bool) -> None:
-    line = partial(records.proved_line, archiver.model.tenant.noun)
-    outcomes = prove(archiver, wanted, teller(len(wanted), line, alone=alone))
-    settle(outcomes, records.proof_summary(outcomes), alone=alone)
+    line = partial(records.reverified_line, archiver.model.tenant.noun)
+    outcomes = reverify(archiver, wanted, result_printer(len(wanted), line, alone=alone))
+    settle(outcomes, records.reverify_summary(outcomes), alone=alone)
 
 
 tasks = (cat, query, verify, drop_archive)

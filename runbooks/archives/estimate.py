@@ -12,12 +12,12 @@ from invoke.exceptions import Exit
 from archiver.estimate import rates, sizes
 from archiver.estimate.estimate import Estimate, Expected
 from archiver.estimate.estimate import estimate as work_out
-from archiver.estimate.rates import Rates, Sample
-from archiver.estimate.sizes import Size
+from archiver.estimate.rates import ArchiveSample, Rates
+from archiver.estimate.sizes import TenantSize
 from archiver.postgres.tenants import Exclude
 from archiver.runs.archive_many import goes_in_sets
 from archiver.runs.setup import archiver as open_archiver
-from archiver.runs.setup import workplace
+from archiver.runs.setup import databases_of
 from inventory.model import Environment
 from runbooks.archives.lists import excluded_at
 from runbooks.cli.debug_host import belongs_elsewhere, forward
@@ -54,9 +54,9 @@ def estimate(
     """Estimate the biggest schools, and how long archiving and restoring takes, from statistics and earlier times."""
     number, night = parse_count(top, "--top", 20), parse_date(date) if date else None
     environment = load_environment(env, read_only=True)
-    with workplace(environment, PURPOSE) as place:
-        found, samples = sizes.read(place), rates.recorded(place.master)
-        in_sets = goes_in_sets(place)
+    with databases_of(environment, PURPOSE) as databases:
+        found, samples = sizes.read(databases), rates.recorded(databases.master)
+        in_sets = goes_in_sets(databases)
     if measure or not samples:
         load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
         if belongs_elsewhere(environment, here=here):
@@ -76,7 +76,7 @@ def estimate(
         say(line)
 
 
-def _measured(environment: Environment, tenants: Sequence[Size]) -> list[Sample]:
+def _measured(environment: Environment, tenants: Sequence[TenantSize]) -> list[ArchiveSample]:
     year = environment.school_year(datetime.now(environment.zone).date())
     with open_archiver(environment, PURPOSE) as archiver:
         return rates.measure(archiver, tenants, year)

@@ -13,12 +13,12 @@ from invoke.exceptions import Exit
 from archiver.catalog.model import Model
 from archiver.checks.audit import audit as look_after
 from archiver.checks.night_progress import progress
-from archiver.checks.unreferenced import orphans as unnamed
+from archiver.checks.unreferenced import unreferenced_objects as unnamed
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, id_index, log_and_markers, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
-from archiver.records.archive_record import State
-from archiver.runs.setup import workplace
+from archiver.records.archive_record import ArchiveState
+from archiver.runs.setup import databases_of
 from archiver.store.bucket import Bucket
 from errors import ExitCode, UsageError
 from inventory.model import Environment
@@ -41,8 +41,8 @@ def audit(context: Context, date: str = "", env: str = "", json: bool = False) -
     """Hold a night's records against the live databases: who is archived, and is any of their rows left?"""
     night = parse_date(date)
     environment = load_environment(env, read_only=True)
-    with workplace(environment, f"archive.audit {night}") as place:
-        found = look_after(place, environment.school_year(night), night, excluded_at(environment, night))
+    with databases_of(environment, f"archive.audit {night}") as databases:
+        found = look_after(databases, environment.school_year(night), night, excluded_at(environment, night))
     if json:
         say(to_json(asdict(found)))
         return
@@ -62,8 +62,8 @@ def status(context: Context, date: str = "", env: str = "", json: bool = False) 
     """Show how far the archiving of a night is, from any machine: schools, rows, bytes, rate, and who is at work."""
     night = parse_date(date)
     environment = load_environment(env, read_only=True)
-    with workplace(environment, f"archive.status {night}") as place:
-        found = progress(place, environment.school_year(night), night, excluded_at(environment, night))
+    with databases_of(environment, f"archive.status {night}") as databases:
+        found = progress(databases, environment.school_year(night), night, excluded_at(environment, night))
     say(to_json(found.to_json()) if json else "\n".join(records.progress_lines("school", found)))
 
 
@@ -73,11 +73,11 @@ def status(context: Context, date: str = "", env: str = "", json: bool = False) 
         "env": ENV,
         "year": YEAR,
         "customer": "only this customer's id",
-        "state": f"only this state: {', '.join(state.value for state in State)}",
+        "state": f"only this state: {', '.join(state.value for state in ArchiveState)}",
         "shard": "only what came from this shard, by its inventory name",
         "night": "only what this night archived, YYYY-MM-DD",
         "name": "only schools with this in their name, in any case",
-        "orphans": "instead, the objects of the store that no record names",
+        "unreferenced": "instead, the objects of the store that no record names",
         "json": "one JSON object a line",
     },
 )
@@ -90,12 +90,12 @@ def list_(
     shard: str = "",
     night: str = "",
     name: str = "",
-    orphans: bool = False,
+    unreferenced: bool = False,
     json: bool = False,
 ) -> None:
     """List what is archived."""
-    if orphans and (year or customer or state or shard or night or name):
-        raise UsageError("--orphans lists objects that no record names: there is nothing else to choose them by.")
+    if unreferenced and (year or customer or state or shard or night or name):
+        raise UsageError("--unreferenced lists objects that no record names: there is nothing else to choose them by.")
     wanted: dict[str, Any] = {
         "year": parse_year(year),
         "customer_id": parse_id(customer, "--customer") if customer else None,
@@ -103,12 +103,12 @@ def list_(
         "night": parse_date(night, "--night") if night else None,
     }
     environment = load_environment(env, read_only=True)
-    with workplace(environment, "archive.list") as place:
-        if orphans:
-            stray = unnamed(Bucket(environment.store), place)
-            _print(to_json(stored.to_json()) if json else records.orphan_line(stored) for stored in stray)
+    with databases_of(environment, "archive.list") as databases:
+        if unreferenced:
+            stray = unnamed(Bucket(environment.store), databases)
+            _print(to_json(stored.to_json()) if json else records.unreferenced_line(stored) for stored in stray)
         else:
-            found = archive_record.read_if_any(place.master, **wanted, shard=shard or None, name=name)
+            found = archive_record.read_if_any(databases.master, **wanted, shard=shard or None, name=name)
             _print((to_json(record.to_json()) for record in found) if json else records.record_lines(found))
 
 
@@ -119,14 +119,17 @@ def list_(
 def show(context: Context, school: str, env: str = "", year: str = "", json: bool = False) -> None:
     """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
     tenant_id, of_year = parse_id(school, "school"), parse_year(year)
-    with workplace(load_environment(env, read_only=True), f"archive.show {tenant_id}") as place:
-        record = resolve.one_to_show(place, tenant_id, of_year)
-        entries = len(log_and_markers.entries(place.master, tenant_id, record.year))
-        left, past = retained_rows.of_record(place.master, record), slice_record.of_tenant(place.master, tenant_id)
+    with databases_of(load_environment(env, read_only=True), f"archive.show {tenant_id}") as databases:
+        record = resolve.one_to_show(databases, tenant_id, of_year)
+        entries = len(log_and_markers.entries(databases.master, tenant_id, record.year))
+        left, task_state = (
+            retained_rows.of_record(databases.master, record),
+            slice_record.of_tenant(databases.master, tenant_id),
+        )
     text = (
-        *records.record_text("school", record, _groups(place.model), entries),
-        *records.kept_lines(left),
-        *months.slice_lines(past),
+        *records.record_text("school", record, _groups(databases.model), entries),
+        *records.retained_lines(left),
+        *months.slice_lines(task_state),
     )
     _print([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
 
@@ -143,10 +146,10 @@ def show(context: Context, school: str, env: str = "", year: str = "", json: boo
 def find(context: Context, table: str, id: str, env: str = "", json: bool = False) -> None:  # noqa: A002 - the word that is typed
     """Find the archives that hold a student, a user or another row, by its id."""
     row_id = parse_id(id, "id")
-    with workplace(load_environment(env, read_only=True), f"archive.find {table}") as place:
-        of_table = resolve.table_with_ids(place, table)
-        found, unindexed = id_index.holders(place.master, of_table, row_id), id_index.missing(place.master)
-        purges = purge_records.holding(place.master, place.model.catalog, of_table, row_id)
+    with databases_of(load_environment(env, read_only=True), f"archive.find {table}") as databases:
+        of_table = resolve.table_with_ids(databases, table)
+        found, unindexed = id_index.holders(databases.master, of_table, row_id), id_index.missing(databases.master)
+        purges = purge_records.holding(databases.master, databases.model.catalog, of_table, row_id)
     lines = records.found_lines("school", f"{table} {row_id}", found, unindexed, purges)
     _print((to_json(record.to_json()) for record in found) if json else lines)
 
@@ -163,19 +166,19 @@ def find(context: Context, table: str, id: str, env: str = "", json: bool = Fals
 def log(context: Context, school: str = "", env: str = "", year: str = "", act: str = "", json: bool = False) -> None:
     """Show who did what to which school, when, with counts and digests; oldest first."""
     tenant_id, of_year = parse_id(school, "--school") if school else None, parse_year(year)
-    with workplace(load_environment(env, read_only=True), "archive.log") as place:
-        entries = log_and_markers.entries(place.master, tenant_id, of_year, act)
+    with databases_of(load_environment(env, read_only=True), "archive.log") as databases:
+        entries = log_and_markers.entries(databases.master, tenant_id, of_year, act)
     if not entries and not json:
         say("The log holds no such entry.")
     _print(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
 
 
-def parse_state(text: str) -> State:
+def parse_state(text: str) -> ArchiveState:
     """A record's state; UsageError for anything else."""
     try:
-        return State(text)
+        return ArchiveState(text)
     except ValueError:
-        states = ", ".join(state.value for state in State)
+        states = ", ".join(state.value for state in ArchiveState)
         raise UsageError(f"--state: expected one of {states}; got {text!r}.") from None
 
 

@@ -1,4 +1,4 @@
-"""Archives encrypted to today's recipients: the task `inv archive.rewrap`."""
+"""Archives encrypted to today's recipients: the task `inv archive.reencrypt`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from archiver.records import resolve
 from archiver.records.placement import shard_of
 from archiver.records.resolve import Archived
 from archiver.runs.context import Archiver
-from archiver.runs.reencrypt import rewrap as encrypt_anew
+from archiver.runs.reencrypt import reencrypt as encrypt_anew
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.outcomes import settle, teller
+from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.task import ENV, load_environment, parse_id, parse_year, task
 from runbooks.cli.text import archives
 
@@ -32,7 +32,7 @@ HELP = {
 
 
 @task(positional=["school"], instead={"school": "all"}, help=HELP)
-def rewrap(
+def reencrypt(
     context: Context,
     school: str,
     all: bool = False,  # noqa: A002 - the option's name
@@ -49,8 +49,8 @@ def rewrap(
     environment = load_environment(env, yes_production=yes_production)
     if belongs_elsewhere(environment, here=here):
         words = () if all else (school,)
-        raise Exit(code=forward(environment, "archive.rewrap", *words, all=all, year=year, identity=identity))
-    with open_archiver(environment, f"archive.rewrap {school or '--all'}", identity=identity) as archiver:
+        raise Exit(code=forward(environment, "archive.reencrypt", *words, all=all, year=year, identity=identity))
+    with open_archiver(environment, f"archive.reencrypt {school or '--all'}", identity=identity) as archiver:
         if all:
             _rewrap_all(archiver, of_year)
         else:
@@ -58,22 +58,22 @@ def rewrap(
 
 
 def _rewrap_all(archiver: Archiver, year: int | None) -> None:
-    with archiver.place.alone():
-        _rewrap(archiver, resolve.all_to_rewrap(archiver.place, year))
+    with archiver.databases.exclusive_lock():
+        _rewrap(archiver, resolve.all_to_reencrypt(archiver.databases, year))
 
 
 def _rewrap_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
-    record = resolve.one_to_restore(archiver.place, tenant_id, year)
-    with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
+    record = resolve.one_to_restore(archiver.databases, tenant_id, year)
+    with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
         _rewrap(archiver, [record])
 
 
 def _rewrap(archiver: Archiver, records: Sequence[Archived]) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
     outcomes = encrypt_anew(
-        archiver, records, teller(len(records), partial(archives.rewrapped_line, noun), alone=alone)
+        archiver, records, result_printer(len(records), partial(archives.reencrypted_line, noun), alone=alone)
     )
-    settle(outcomes, archives.rewrap_summary(outcomes), alone=alone)
+    settle(outcomes, archives.reencrypt_summary(outcomes), alone=alone)
 
 
-tasks = (rewrap,)
+tasks = (reencrypt,)

@@ -33,7 +33,7 @@ def release(
     tenant_id = None if all else parse_id(school, "school")
     environment = load_environment(env, yes_production=yes_production)
     with open_archiver(environment, f"archive.release {school or '--all'}") as archiver:
-        released = give_back(archiver.place.master, tenant_id)
+        released = give_back(archiver.databases.master, tenant_id)
     if tenant_id and not released:
         raise UsageError(f"School {tenant_id} is not left alone by the monthly run.")
     if not released:

@@ -9,7 +9,7 @@ from invoke.exceptions import Exit
 
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.records import resolve
-from archiver.runs.restore_plan import Found, Plan
+from archiver.runs.restore_plan import LiveComparison, RestorePlan
 from archiver.runs.restore_plan import plan as look_ahead
 from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
@@ -52,7 +52,7 @@ def plan(
         raise Exit(code=forward(environment, "restore.plan", school, **words))
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.plan {tenant_id}", identity=identity) as archiver:
-        record = resolve.one_to_restore(archiver.place, tenant_id, of_year)
+        record = resolve.one_to_restore(archiver.databases, tenant_id, of_year)
         found = look_ahead(archiver, record, last)
     for line in plan_lines("school", found):
         say(line)
@@ -60,7 +60,7 @@ def plan(
         raise Exit(code=ExitCode.FAILED)
 
 
-def plan_lines(noun: str, plan: Plan) -> Iterator[str]:
+def plan_lines(noun: str, plan: RestorePlan) -> Iterator[str]:
     """A plan as a person reads it."""
     into = "" if plan.shard == plan.record.shard else f", into {plan.shard}"
     yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}{into}"
@@ -96,7 +96,7 @@ def _table_lines(table: TableMapping) -> Iterator[str]:
         yield f"  {table.source}.{column_name} is lost ({why})"
 
 
-def _rows_lines(found: Found) -> Iterator[str]:
+def _rows_lines(found: LiveComparison) -> Iterator[str]:
     tables = found.tables
     yield f"rows: {sum(table.inserted for table in tables.values()):,} come back, {_there(found):,} are live already"
     differing = {name: table.differing for name, table in tables.items() if table.differing}
@@ -110,5 +110,5 @@ def _rows_lines(found: Found) -> Iterator[str]:
         yield f"gone: {gone}{'' if gone.reference.enforced else ' (no foreign key forbids it: it comes back so)'}"
 
 
-def _there(found: Found) -> int:
-    return sum(table.there + table.differing for table in found.tables.values())
+def _there(found: LiveComparison) -> int:
+    return sum(table.already_live + table.differing for table in found.tables.values())

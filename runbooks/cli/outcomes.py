@@ -24,7 +24,7 @@ class Ended(Protocol):
 Outcome = TypeVar("Outcome", bound=Ended)
 
 
-def teller(total: int, line: Callable[[Outcome], str], *, alone: bool) -> Callable[[Outcome], None]:
+def result_printer(total: int, line: Callable[[Outcome], str], *, alone: bool) -> Callable[[Outcome], None]:
     """Tells each as it ends; the failure of one alone is the task's own."""
     numbers = count(1)
 

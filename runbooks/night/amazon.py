@@ -17,13 +17,13 @@ from runbooks.engine.model.actions import (
     AmazonCall,
     AmazonLook,
     MoveNames,
-    Reading,
+    ProbeOutput,
     SnapshotList,
     SnapshotTrial,
     TakeSnapshots,
     ZoneRecords,
 )
-from runbooks.engine.model.ports import Clock, Tell
+from runbooks.engine.model.ports import Clock, OnLine
 from runbooks.engine.model.step import Truth, Verdict, fails, holds, unseen
 from runbooks.engine.reporting.plan_markdown import minutes
 
@@ -39,21 +39,21 @@ class AmazonApi:
     aws: Aws
     clock: Clock
 
-    def perform(self, call: AmazonCall, name: str, tell: Tell) -> Reading:
+    def perform(self, call: AmazonCall, name: str, tell: OnLine) -> ProbeOutput:
         """Does it, or goes on with what was begun under that name, and follows it to its end."""
         return self._followed(call, self._begun(call, name), tell)
 
-    def look(self, look: AmazonLook) -> Reading:
+    def look(self, look: AmazonLook) -> ProbeOutput:
         """What Amazon says."""
         match look:
             case SnapshotList():
-                return Reading(rows=ec2.listed(self.aws, look.instance))
+                return ProbeOutput(rows=ec2.listed(self.aws, look.instance))
             case SnapshotTrial():
                 ec2.would_take(self.aws, look.instance)
-                return Reading(rows=tuple((volume,) for volume in ec2.volumes_of(self.aws, look.instance)))
+                return ProbeOutput(rows=tuple((volume,) for volume in ec2.volumes_of(self.aws, look.instance)))
             case ZoneRecords():
                 rows = route53.records(self.aws, look.zone, look.names)
-                return Reading(text=route53.zone_name(self.aws, look.zone), rows=rows)
+                return ProbeOutput(text=route53.zone_name(self.aws, look.zone), rows=rows)
 
     def _begun(self, call: AmazonCall, name: str) -> Ask:
         match call:
@@ -62,14 +62,14 @@ class AmazonApi:
             case MoveNames():
                 return partial(route53.progress, self.aws, route53.move(self.aws, call.zone, call.targets, call.ttl))
 
-    def _followed(self, call: AmazonCall, ask: Ask, tell: Tell) -> Reading:
+    def _followed(self, call: AmazonCall, ask: Ask, tell: OnLine) -> ProbeOutput:
         seen = await_proof(_Attentive(ask, self.clock), self.clock, call.timeout, tell, enough=_over)
         if seen.truth is Truth.FAILS:
             raise ActFailed(f"{call} failed: {seen.proof}.")
         if seen.truth is Truth.UNSEEN:
             why = f"not over within {minutes(call.timeout)} ({seen.proof})"
             raise UnknownError(f"Nobody knows the outcome of {call}: {why}.", hint="It may go on there.")
-        return Reading(text=seen.proof)
+        return ProbeOutput(text=seen.proof)
 
 
 class _Attentive:

@@ -11,11 +11,11 @@ from pathlib import Path
 from errors import CutoverError
 from inventory.load import ROOT
 from inventory.model import Environment
-from runbooks.engine.live.store_journal import NIGHTS, current_folder, read_shared
+from runbooks.engine.live.store_journal import NIGHTS, current_folder, read_store_journal
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, read_events
 from runbooks.engine.reporting.estimates import Earlier
-from runbooks.night.files import Files, shelf_of
+from runbooks.night.files import Files, object_store_of
 
 REHEARSAL = "rehearsal"
 KEPT = 5  # rehearsals, the newest
@@ -61,10 +61,10 @@ def _on_disk(homes: Iterable[Path]) -> Iterator[tuple[Event, ...]]:
 
 def _in_store(environment: Environment) -> Iterator[tuple[Event, ...]]:
     with suppress(CutoverError):  # as planned, then
-        shelf = shelf_of(environment)
-        dates = sorted({name.removeprefix(NIGHTS).split("/")[0] for name in shelf.names(NIGHTS)})
+        object_store = object_store_of(environment)
+        dates = sorted({name.removeprefix(NIGHTS).split("/")[0] for name in object_store.names(NIGHTS)})
         for date in dates[-FETCHED:]:
-            yield read_shared((), shelf, current_folder(shelf, date))
+            yield read_store_journal((), object_store, current_folder(object_store, date))
 
 
 def _began_before(moment: datetime, nights: Iterable[tuple[Event, ...]]) -> list[tuple[Event, ...]]:

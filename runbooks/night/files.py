@@ -18,15 +18,15 @@ from runbooks.engine.live.console import say
 from runbooks.engine.live.lock import Holder, born, claimant, holder
 from runbooks.engine.live.store_journal import (
     ForeignJournalError,
-    SharedJournal,
+    StoreJournal,
     current_folder,
     next_folder,
-    read_shared,
+    read_store_journal,
 )
 from runbooks.engine.model.journal import Event, NewerJournalError, read_events
-from runbooks.engine.model.ports import Clock, Shelf
+from runbooks.engine.model.ports import Clock, ObjectStore
 from runbooks.engine.model.redactor import redactor_for
-from runbooks.night.live_ports import StoreShelf
+from runbooks.night.live_ports import EnvironmentStore
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,18 @@ class Files:
             self.journal.rename(self.journal.with_name(f"journal-{stamp:%Y%m%dT%H%M%S%f}.jsonl"))
 
 
-def open_journal(environment: Environment, date: str, shelf: Shelf, clock: Clock, *, afresh: bool) -> SharedJournal:
+def open_journal(
+    environment: Environment, date: str, object_store: ObjectStore, clock: Clock, *, afresh: bool
+) -> StoreJournal:
     """The night's journal; the file of an earlier one is set aside where this one begins afresh."""
     files = Files(environment, date)
-    folder = current_folder(shelf, date)
+    folder = current_folder(object_store, date)
     if afresh:
         files.set_aside()
     if afresh or not folder:
-        folder = next_folder(shelf, date)
+        folder = next_folder(object_store, date)
     who, redactor = me(), redactor_for(environment)
-    opened = partial(SharedJournal, files.journal, shelf, folder, now=clock.now, operator=who, redactor=redactor)
+    opened = partial(StoreJournal, files.journal, object_store, folder, now=clock.now, operator=who, redactor=redactor)
     try:
         return opened()
     except ForeignJournalError:
@@ -85,7 +87,7 @@ def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
     """
     path = Files(environment, date).journal
     try:
-        return newer(shelf_of(environment), date, read_events(path))
+        return newer(object_store_of(environment), date, read_events(path))
     except NewerJournalError:
         raise
     except CutoverError as error:
@@ -93,20 +95,20 @@ def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
         return read_events(path)
 
 
-def newer(shelf: Shelf, date: str, known: Sequence[Event]) -> tuple[Event, ...]:
+def newer(object_store: ObjectStore, date: str, known: Sequence[Event]) -> tuple[Event, ...]:
     """The night's journal in the store, beyond what is known of it; CutoverError where it can't be read."""
-    folder = current_folder(shelf, date)
+    folder = current_folder(object_store, date)
     try:
-        return read_shared(known, shelf, folder)
+        return read_store_journal(known, object_store, folder)
     except ForeignJournalError:
-        return read_shared((), shelf, folder)
+        return read_store_journal((), object_store, folder)
 
 
 def at_work(environment: Environment) -> str:
     """Who is at work in the environment, on whatever machine; empty where nobody is, as far as can be seen."""
     here = holder(Files(environment, "").lock)
     with suppress(CutoverError):
-        return here or claimant(shelf_of(environment), myself("looking"))
+        return here or claimant(object_store_of(environment), myself("looking"))
     return here
 
 
@@ -116,10 +118,10 @@ def refuse_if_at_work(environment: Environment) -> None:
         raise LockedError(f"Somebody is at work in {environment.name}: {who}.", hint="Wait until it has ended.")
 
 
-def shelf_of(environment: Environment) -> Shelf:
+def object_store_of(environment: Environment) -> ObjectStore:
     """What every machine that works on the environment sees; UsageError where it must be started first."""
     refuse_if_down(environment)
-    return StoreShelf(environment.store)
+    return EnvironmentStore(environment.store)
 
 
 def me() -> str:

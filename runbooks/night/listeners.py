@@ -6,28 +6,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from inventory.model import Environment
-from runbooks.engine.live.background import beside
+from runbooks.engine.live.background import in_background
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
 from runbooks.engine.model.journal import Journal
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.model.ports import Herald
+from runbooks.engine.model.ports import Notifier
 from runbooks.engine.reporting.estimates import LastTime
 from runbooks.engine.reporting.notifications import Announcer
 from runbooks.night import files, summary
 from runbooks.night.report.files import LiveReport, Reporter
-from runbooks.night.webhook import herald_of
+from runbooks.night.webhook import notifier_of
 
 
 @contextmanager
 def followed(
     environment: Environment, plan: Plan, journal: Journal, last: LastTime, console: Console
-) -> Iterator[Herald]:
+) -> Iterator[Notifier]:
     """Keeps the report up to date and has the herald hear the journal, while the block runs."""
     folder = files.Files(environment, plan.date).journal.parent
     reporter = Reporter(plan=plan, folder=folder, last=last, figures=summary.figures)
     live = LiveReport(reporter, journal, SystemClock(), console.warn)
-    with herald_of(environment, plan.date, console.warn) as herald, beside("report", live.write) as rewrite:
-        journal.listen(Announcer(plan, journal, herald).hear)
+    with notifier_of(environment, plan.date, console.warn) as notifier, in_background("report", live.write) as rewrite:
+        journal.listen(Announcer(plan, journal, notifier).hear)
         journal.listen(rewrite)
-        yield herald
+        yield notifier

@@ -19,10 +19,10 @@ from errors import CutoverError
 from inventory.model import Database, Dns, Environment, Store
 from inventory.platforms import Aws
 from runbooks.engine.live.clock import SystemClock
-from runbooks.engine.live.executors import LiveWorld
+from runbooks.engine.live.executors import LiveExecutor
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.live.ssh import Fleet
-from runbooks.engine.model.actions import DnsLookup, HttpGet, Reading, SqlQuery
+from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
 from runbooks.night.amazon import AmazonApi
 
 FOLDER = "cutover"  # in the store: nights, and who is at work
@@ -31,17 +31,17 @@ STATEMENT_TIMEOUT = "60s"
 
 
 @contextmanager
-def live_world(environment: Environment, clock: SystemClock) -> Iterator[LiveWorld]:
+def live_executor(environment: Environment, clock: SystemClock) -> Iterator[LiveExecutor]:
     """The environment as it is; its connections are closed in the end."""
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
-        yield LiveWorld(
+        yield LiveExecutor(
             ssh=fleet,
             jobs=RemoteJobs(fleet, clock, {"CUTOVER_OPERATOR": operator()}),
             sql=Databases(environment.databases),
             http=Web(),
             dns=NameServer(environment.dns),
-            shelf=StoreShelf(environment.store),
+            object_store=EnvironmentStore(environment.store),
             amazon=AmazonApi(environment.aws or Aws(), clock),
             clock=clock,
         )
@@ -49,7 +49,7 @@ def live_world(environment: Environment, clock: SystemClock) -> Iterator[LiveWor
         fleet.close()
 
 
-class StoreShelf:
+class EnvironmentStore:
     """The environment's store: a folder beside the archives."""
 
     def __init__(self, store: Store) -> None:
@@ -74,12 +74,12 @@ class Databases:
 
     databases: Mapping[str, Database]
 
-    def query(self, query: SqlQuery) -> Reading:
+    def query(self, query: SqlQuery) -> ProbeOutput:
         """Its rows; DatabaseError where there are none to get."""
         session = connect(self.databases[query.database].connection, name=f"cutover by {operator()}")
         try:
             session.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
-            return Reading(rows=tuple(tuple(row) for row in session.rows(query.statement, doing=query.name)))
+            return ProbeOutput(rows=tuple(tuple(row) for row in session.rows(query.statement, doing=query.name)))
         finally:
             session.close()
 
@@ -87,7 +87,7 @@ class Databases:
 class Web:
     """The product as a visitor sees it: asked directly, because a proxy's answer proves nothing."""
 
-    def get(self, request: HttpGet) -> Reading:
+    def get(self, request: HttpGet) -> ProbeOutput:
         """Its status and reason, whatever the status is; CutoverError where there is no answer."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -107,10 +107,12 @@ class NameServer:
 
     settings: Dns
 
-    def look_up(self, lookup: DnsLookup) -> Reading:
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
         """A row (name, address) for each address; none for a name that does not exist."""
         resolver = self._resolver()
-        return Reading(rows=tuple((name, address) for name in lookup.names for address in _addresses(resolver, name)))
+        return ProbeOutput(
+            rows=tuple((name, address) for name in lookup.names for address in _addresses(resolver, name))
+        )
 
     def _resolver(self) -> dns.resolver.Resolver:
         resolver = dns.resolver.Resolver(configure=self.settings.server is None)
@@ -130,6 +132,6 @@ def _addresses(resolver: dns.resolver.Resolver, name: str) -> list[str]:
         raise CutoverError(f"Resolving {name} failed: {' '.join(str(error).split())}.") from error
 
 
-def _status(code: int) -> Reading:
+def _status(code: int) -> ProbeOutput:
     known = {status.value: status.phrase for status in HTTPStatus}
-    return Reading(code=code, text=known.get(code, "unknown status"))
+    return ProbeOutput(code=code, text=known.get(code, "unknown status"))

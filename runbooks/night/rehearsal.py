@@ -12,7 +12,7 @@ from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.night import run
-from runbooks.night.rehearsal_operator import Played
+from runbooks.night.rehearsal_operator import ScriptedOperator
 
 
 def rehearsed(environment: Environment, plan: Plan, *, go_on: bool = False, take_over: bool = False) -> None:
@@ -22,8 +22,8 @@ def rehearsed(environment: Environment, plan: Plan, *, go_on: bool = False, take
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
-        cast = run.Cast(clock, console, Played(fleet, console))
+        terminal = run.Terminal(clock, console, ScriptedOperator(fleet, console))
         if go_on:
-            run.resume(environment, plan, cast, take_over=take_over)
+            run.resume(environment, plan, terminal, take_over=take_over)
         else:
-            run.run(environment, plan, cast, afresh=True)
+            run.run(environment, plan, terminal, afresh=True)

@@ -18,7 +18,7 @@ PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Played:
+class ScriptedOperator:
     """Types every `$` line on its host, as it stands."""
 
     ssh: Ssh
@@ -55,6 +55,6 @@ class Played:
         return True
 
     def _type(self, command: RemoteCommand) -> None:
-        reading = self.ssh.run(command)
-        if reading.code != 0:
-            raise CutoverError(f"By hand {complaint(str(command), reading)}.", hint="The rehearsal stops here.")
+        output = self.ssh.run(command)
+        if output.code != 0:
+            raise CutoverError(f"By hand {complaint(str(command), output)}.", hint="The rehearsal stops here.")

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from errors import AbortedError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
-from runbooks.engine.live.approval import ShelfApprovals, put_approval, requested
-from runbooks.engine.live.clock import ImaginedClock, SystemClock
+from runbooks.engine.live.approval import StoreApprovals, put_approval, requested
+from runbooks.engine.live.clock import DryRunClock, SystemClock
 from runbooks.engine.live.console import DRY, Console
-from runbooks.engine.live.executors import DryWorld
+from runbooks.engine.live.executors import DryRunExecutor
 from runbooks.engine.live.interrupt import twice_leaves
 from runbooks.engine.live.lock import claimed, held
-from runbooks.engine.live.operators import Imagined, Nobody, Operator
+from runbooks.engine.live.operators import DryRunOperator, NoOperator, Operator
 from runbooks.engine.model.forecast import by_estimate
 from runbooks.engine.model.history import Facts, History, read_history
 from runbooks.engine.model.journal import Journal
@@ -25,18 +25,18 @@ from runbooks.engine.model.preconditions import Finding, all_night
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.model.step import Step
 from runbooks.engine.reporting.estimates import estimated, last_time
-from runbooks.engine.reporting.notifications import Called
+from runbooks.engine.reporting.notifications import NotifyingPerson
 from runbooks.engine.run import preflight
-from runbooks.engine.run.context import Stage
+from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights, keep
 from runbooks.night.listeners import followed
-from runbooks.night.live_ports import live_world
+from runbooks.night.live_ports import live_executor
 
 
 @dataclass(frozen=True)
-class Cast:
+class Terminal:
     """Who is on stage: the clock, the console and the person who answers."""
 
     clock: SystemClock
@@ -44,167 +44,173 @@ class Cast:
     person: Person
 
 
-def cast(environment: Environment) -> Cast:
+def terminal_of(environment: Environment) -> Terminal:
     """The operator at this terminal, or nobody where there is none; the screen shows no secret of the environment."""
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
-    return Cast(clock, console, Operator(console) if console.interactive else Nobody())
+    return Terminal(clock, console, Operator(console) if console.interactive else NoOperator())
 
 
-def run(environment: Environment, plan: Plan, cast: Cast, *, afresh: bool = False) -> None:
+def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: bool = False) -> None:
     """The whole night, on a fresh journal; `afresh` sets an earlier one aside, and so does a night given up.
 
     Raises UsageError where the night began before, or nobody is there to answer; RefusedError where preflight finds a
     problem.
     """
-    _refuse_unattended(plan.asks, cast.person)
+    _refuse_unattended(plan.asks, terminal.person)
     afresh = afresh or _was_abandoned(environment, plan)
-    with on_stage(environment, plan, cast, "running", afresh=afresh) as stage:
-        if stage.journal.events:
+    with live_run(environment, plan, terminal, "running", afresh=afresh) as context:
+        if context.journal.events:
             raise UsageError(f"{plan.title} began before.", hint=plan.go_on)
-        preflight.require(stage, plan.preflight)
-        stage.begin()
-        conduct(stage, cast.console, Runner.run)
-        summary.show_closing(cast.console, stage.plan, stage.journal.events)
+        preflight.require(context, plan.preflight)
+        context.begin()
+        conduct(context, terminal.console, Runner.run)
+        summary.show_closing(terminal.console, context.plan, context.journal.events)
 
 
-def resume(environment: Environment, plan: Plan, cast: Cast, *, take_over: bool = False) -> None:
+def resume(environment: Environment, plan: Plan, terminal: Terminal, *, take_over: bool = False) -> None:
     """What is left of the night; UsageError where it has not begun, or nobody is there to answer.
 
     RefusedError where a host or a server is not the right one.
 
     `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
     """
-    _refuse_unattended(plan.asks, cast.person)
-    with on_stage(environment, plan, cast, "resuming", take_over=take_over) as stage:
-        refuse_unbegun(stage)
-        _refuse_abandoned(stage)
-        preflight.require(stage, all_night(plan.preflight))
-        stage.go_on()
-        conduct(stage, cast.console, Runner.run)
-        summary.show_closing(cast.console, stage.plan, stage.journal.events)
+    _refuse_unattended(plan.asks, terminal.person)
+    with live_run(environment, plan, terminal, "resuming", take_over=take_over) as context:
+        refuse_unbegun(context)
+        _refuse_abandoned(context)
+        preflight.require(context, all_night(plan.preflight))
+        context.adopt_plan()
+        conduct(context, terminal.console, Runner.run)
+        summary.show_closing(terminal.console, context.plan, context.journal.events)
 
 
-def run_alone(environment: Environment, plan: Plan, cast: Cast, key: str) -> None:
+def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str) -> None:
     """One step, in the night's journal, which it begins where there is none."""
     step = plan.step(key)
-    _refuse_unattended([asking for asking in plan.asks if asking == step], cast.person)
-    with on_stage(environment, plan, cast, key) as stage:
-        if stage.journal.events:
-            _refuse_abandoned(stage)
-            stage.go_on()
+    _refuse_unattended([asking for asking in plan.asks if asking == step], terminal.person)
+    with live_run(environment, plan, terminal, key) as context:
+        if context.journal.events:
+            _refuse_abandoned(context)
+            context.adopt_plan()
         else:
-            stage.begin()
-        conduct(stage, cast.console, lambda runner: runner.run_alone(step))
+            context.begin()
+        conduct(context, terminal.console, lambda runner: runner.run_alone(step))
 
 
 def run_dry(environment: Environment, plan: Plan) -> None:
     """The night by the same runner, in a world without transport; writes no file."""
-    clock = ImaginedClock(lambda: by_estimate(plan, journal.events))
+    clock = DryRunClock(lambda: by_estimate(plan, journal.events))
     console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
-    imagined = Imagined(console)
-    stage = Stage(
+    imagined = DryRunOperator(console)
+    context = RunContext(
         plan=plan,
-        world=DryWorld(),
+        executor=DryRunExecutor(),
         journal=journal,
         clock=clock,
         person=imagined,
         screen=console,
         approvals=imagined,
-        hands=1,
+        max_parallel=1,
     )
     console.opening(f"DRY RUN of {plan.title}", plan.notes)
     console.say("\nPreflight would look at:", style="bold")
-    for finding in preflight.examine(plan.preflight, stage.world, stage.facts):
+    for finding in preflight.examine(plan.preflight, context.executor, context.facts):
         console.say(f"  {finding}")
     console.say("\nAnd before they act, these steps would look at:", style="bold")
     for line in _needs(plan):
         console.say(f"  {line}")
-    stage.begin()
-    Runner(stage).run()
+    context.begin()
+    Runner(context).run()
     console.say("\nThis was a dry run: nothing was looked at and nothing was done.", style="bold")
 
 
-def look_before(environment: Environment, plan: Plan, cast: Cast) -> None:
+def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> None:
     """Everything that must hold before the night, shown; RefusedError with every problem where there is one."""
     refuse_if_down(environment)
 
     def facts() -> Facts:
-        return Facts(now=cast.clock.now(), history=History())
+        return Facts(now=terminal.clock.now(), history=History())
 
-    with redactor_for(environment).errors(), live_world(environment, cast.clock) as world:
-        findings = preflight.examine(plan.preflight, world, facts)
-        cast.console.opening(plan.title, plan.notes)
-        cast.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
+    with redactor_for(environment).errors(), live_executor(environment, terminal.clock) as executor:
+        findings = preflight.examine(plan.preflight, executor, facts)
+        terminal.console.opening(plan.title, plan.notes)
+        terminal.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
         preflight.refuse(plan, findings)
-    cast.console.say(preflight.summed_up(findings))
+    terminal.console.say(preflight.summed_up(findings))
 
 
-def approve(environment: Environment, plan: Plan, cast: Cast) -> None:
+def approve(environment: Environment, plan: Plan, terminal: Terminal) -> None:
     """The operator's approval of a point of no return that waits for a second person.
 
     Raises UsageError where none waits or nobody is there, RefusedError for who typed the date, AbortedError.
     """
-    shelf, me = files.shelf_of(environment), files.me()
+    object_store, me = files.object_store_of(environment), files.me()
     request = requested(files.events_of(environment, plan.date))
     if request is None:
         raise UsageError(f"{plan.title} waits for nobody's approval.", hint="inv cutover.status shows where it stands.")
     request.refuse_typist(me)
-    if not cast.person.present:
+    if not terminal.person.present:
         raise UsageError("Approving asks a person, and there is no terminal.", hint="Run it in a terminal.")
     said = (f"{request.typist} typed the date at {request.at:%Y-%m-%d %H:%M:%S} UTC.", *request.statements)
-    if not cast.person.confirm(plan.step(request.step), said, plan.date):
+    if not terminal.person.confirm(plan.step(request.step), said, plan.date):
         raise AbortedError("Not approved.", hint="The run waits on.")
-    put_approval(shelf, request, me)
-    cast.console.say(f"Approved by {me}.", style="green")
+    put_approval(object_store, request, me)
+    terminal.console.say(f"Approved by {me}.", style="green")
 
 
 @contextmanager
-def on_stage(
-    environment: Environment, plan: Plan, cast: Cast, what: str, *, afresh: bool = False, take_over: bool = False
-) -> Iterator[Stage]:
+def live_run(
+    environment: Environment,
+    plan: Plan,
+    terminal: Terminal,
+    what: str,
+    *,
+    afresh: bool = False,
+    take_over: bool = False,
+) -> Iterator[RunContext]:
     """Everything a live run needs, with the environment's lock held."""
-    shelf, me = files.shelf_of(environment), files.myself(f"{what} {plan.title}")
+    object_store, me = files.object_store_of(environment), files.myself(f"{what} {plan.title}")
     lock, go_on = files.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
     with (
         twice_leaves(),
         redactor_for(environment).errors(),
         held(lock, me),
-        claimed(shelf, me, take_over=go_on, ousting=take_over) as ousted,
+        claimed(object_store, me, take_over=go_on, ousting=take_over) as ousted,
     ):
         if ousted:
-            cast.console.warn(f"Taken over from {ousted}.")
-        journal = files.open_journal(environment, plan.date, shelf, cast.clock, afresh=afresh)
-        nights = earlier_nights(environment, journal.events[0].at if journal.events else cast.clock.now())
+            terminal.console.warn(f"Taken over from {ousted}.")
+        journal = files.open_journal(environment, plan.date, object_store, terminal.clock, afresh=afresh)
+        nights = earlier_nights(environment, journal.events[0].at if journal.events else terminal.clock.now())
         plan = estimated(plan, nights)
         with (
-            live_world(environment, cast.clock) as world,
-            followed(environment, plan, journal, last_time(nights), cast.console) as herald,
+            live_executor(environment, terminal.clock) as executor,
+            followed(environment, plan, journal, last_time(nights), terminal.console) as notifier,
         ):
-            yield Stage(
+            yield RunContext(
                 plan=plan,
-                world=world,
+                executor=executor,
                 journal=journal,
-                clock=cast.clock,
-                person=Called(cast.person, plan, herald),
-                screen=cast.console,
-                approvals=ShelfApprovals(shelf, cast.clock),
+                clock=terminal.clock,
+                person=NotifyingPerson(terminal.person, plan, notifier),
+                screen=terminal.console,
+                approvals=StoreApprovals(object_store, terminal.clock),
             )
         keep(environment, plan.date)
 
 
-def refuse_unbegun(stage: Stage) -> None:
+def refuse_unbegun(context: RunContext) -> None:
     """UsageError where the night has not begun."""
-    if not stage.journal.events:
-        raise UsageError(f"{stage.plan.title} has not begun.", hint="inv cutover.run begins it.")
+    if not context.journal.events:
+        raise UsageError(f"{context.plan.title} has not begun.", hint="inv cutover.run begins it.")
 
 
-def _refuse_abandoned(stage: Stage) -> None:
+def _refuse_abandoned(context: RunContext) -> None:
     """What was proven for a night that was given up is not so any more."""
-    if who := stage.history().abandoned:
-        hint = f"{stage.plan.pay} switches on what it owes; inv cutover.run begins it anew."
-        raise UsageError(f"{stage.plan.title} was given up ({who}), and is not gone on with.", hint=hint)
+    if who := context.history().abandoned:
+        hint = f"{context.plan.back_out} switches on what it owes; inv cutover.run begins it anew."
+        raise UsageError(f"{context.plan.title} was given up ({who}), and is not gone on with.", hint=hint)
 
 
 def _was_abandoned(environment: Environment, plan: Plan) -> bool:
@@ -228,13 +234,15 @@ def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:
         raise UsageError(f"These steps ask a person, and there is no terminal: {keys}.", hint="Run it in a terminal.")
 
 
-def conduct(stage: Stage, console: Console, work: Callable[[Runner], None]) -> None:
+def conduct(context: RunContext, console: Console, work: Callable[[Runner], None]) -> None:
     """Runs, and says what is still switched off, however it ends."""
-    console.opening(stage.plan.title, (*stage.plan.notes, f"plan {stage.plan.digest}, run {stage.history().run}"))
+    console.opening(
+        context.plan.title, (*context.plan.notes, f"plan {context.plan.digest}, run {context.history().run}")
+    )
     try:
-        work(Runner(stage))
+        work(Runner(context))
     except KeyboardInterrupt:
-        stage.screen.warn(f"Interrupted. A command that was begun goes on at its host. {stage.way_on()}")
+        context.screen.warn(f"Interrupted. A command that was begun goes on at its host. {context.next_step_hint()}")
         raise
     finally:
-        stage.screen.still_off(stage.debts())
+        context.screen.still_off(context.debts())

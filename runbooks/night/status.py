@@ -38,7 +38,7 @@ def follow_status(environment: Environment, plan: Plan) -> None:
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     plan = _estimated(environment, plan, _begun(environment, plan))
-    look = partial(files.newer, files.shelf_of(environment), plan.date)
+    look = partial(files.newer, files.object_store_of(environment), plan.date)
 
     def show(events: tuple[Event, ...], shown: int) -> None:
         if console.redrawable:

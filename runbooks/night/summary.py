@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from runbooks.cli.formatting import size
 from runbooks.engine.live.console import Console, span
 from runbooks.engine.model.debts import owed, summed
-from runbooks.engine.model.forecast import outlook
+from runbooks.engine.model.forecast import forecast
 from runbooks.engine.model.history import History, read_history
 from runbooks.engine.model.journal import Event
 from runbooks.engine.model.outcome import SETTLED
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.reporting.event_text import sentence
+from runbooks.engine.reporting.event_text import event_text
 from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.engine.reporting.step_report import StepReport, done_so_far, reported
 
@@ -40,7 +40,7 @@ def show_status(console: Console, plan: Plan, events: tuple[Event, ...], *, at_w
     console.say(f"  at work: {at_work or 'nobody'}")
     if history.abandoned:
         console.say(f"  given up: {history.abandoned}")
-    console.clock(outlook(plan, events, now))
+    console.clock(forecast(plan, events, now))
     _show_steps(console, reports)
     for line in figures(plan, history):
         console.say(f"  {line}")
@@ -53,7 +53,7 @@ def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: 
     reports = reported(plan, history, at_work=True)
     console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
     console.table(PROGRESS, [_progress(report, history) for report in reports], numbers=("#", "time"))
-    console.clock(outlook(plan, events, now))
+    console.clock(forecast(plan, events, now))
     console.owed(owed(events))
     show_news(console, plan, events[-LATEST:])
 
@@ -61,12 +61,12 @@ def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: 
 def show_news(console: Console, plan: Plan, events: Iterable[Event]) -> None:
     """What happened, a line an event."""
     for event in events:
-        console.say(f"  {event.at.astimezone(plan.zone):%H:%M:%S}  {sentence(plan, event)} ({event.operator})")
+        console.say(f"  {event.at.astimezone(plan.zone):%H:%M:%S}  {event_text(plan, event)} ({event.operator})")
 
 
 def _progress(report: StepReport, history: History) -> tuple[str, ...]:
     step = report.step
-    done = sum(1 for task in step.tasks if history.past(step.key, task.host).outcome in SETTLED)
+    done = sum(1 for task in step.tasks if history.task_state(step.key, task.host).outcome in SETTLED)
     spent = span(report.spent) if report.spent is not None else ""
     estimate = f"{minutes(step.estimate)}, {step.basis}" if step.estimate else ""
     return str(step.number), step.title, report.outcome.value, f"{done}/{len(step.tasks)}", spent, estimate
@@ -85,11 +85,11 @@ def _row(report: StepReport) -> tuple[str, ...]:
 def figures(plan: Plan, history: History) -> Iterator[str]:
     """Schools, rows and bytes, as far as the steps have told them."""
     for task in plan.step("archiving.run").tasks:
-        figures = history.past("archiving.run", task.host).figures
+        figures = history.task_state("archiving.run", task.host).figures
         if figures:
             yield f"schools: {figures['selected']} archived, {figures['excluded']} left out"
             yield f"rows: {figures['rows']:,} in archives of {size(figures['size'])}"
-    sizes = [history.past("vacuum.full", task.host).figures for task in plan.step("vacuum.full").tasks]
+    sizes = [history.task_state("vacuum.full", task.host).figures for task in plan.step("vacuum.full").tasks]
     known = [figures for figures in sizes if figures.get("before") is not None]
     if known and len(known) == len(sizes):
         before, after = (sum(figures[key] for figures in known) for key in ("before", "after"))

@@ -12,9 +12,9 @@ from http.client import HTTPException
 from urllib.parse import urlsplit
 
 from inventory.model import Environment
-from runbooks.engine.live.background import beside
-from runbooks.engine.model.ports import Herald
-from runbooks.engine.reporting.notifications import Silence
+from runbooks.engine.live.background import in_background
+from runbooks.engine.model.ports import Notifier
+from runbooks.engine.reporting.notifications import NoNotifier
 
 PATIENCE = 5.0  # seconds for an answer
 News = Mapping[str, str]
@@ -51,7 +51,7 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Posting:
+class WebhookNotifier:
     """A herald whose words are posted."""
 
     take: Callable[[News], None]
@@ -63,14 +63,14 @@ class Posting:
 
 
 @contextmanager
-def herald_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Herald]:
+def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Notifier]:
     """The environment's webhook while the block runs; silence where it has none."""
     url = _url(environment, warn)
     if not url:
-        yield Silence()
+        yield NoNotifier()
         return
-    with beside("webhook", Webhook(url, warn).post) as take:
-        yield Posting(take, {"night": date, "environment": environment.name})
+    with in_background("webhook", Webhook(url, warn).post) as take:
+        yield WebhookNotifier(take, {"night": date, "environment": environment.name})
 
 
 def _url(environment: Environment, warn: Callable[[str], None]) -> str:

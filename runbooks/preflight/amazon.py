@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.model.actions import MoveNames, Reading, SnapshotTrial, TakeSnapshots, ZoneRecords
+from runbooks.engine.model.actions import MoveNames, ProbeOutput, SnapshotTrial, TakeSnapshots, ZoneRecords
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition, Subject
 from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
@@ -25,8 +25,8 @@ def may_take(action: TakeSnapshots) -> Precondition:
     """EC2 would take the snapshots of step 10."""
     host, instance = action.host, action.instance
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        volumes = ", ".join(str(volume) for (volume,) in readings[0].rows)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        volumes = ", ".join(str(volume) for (volume,) in outputs[0].rows)
         return holds(f"{instance} of {host} has {volumes}, and snapshots of them are allowed")
 
     title = f"snapshots of {instance} ({host}) would be taken"
@@ -38,12 +38,12 @@ def may_move(action: MoveNames) -> Precondition:
     """The zone of step 12 is seen, the names lie in it, and none of them is of another kind."""
     zone, names = action.zone, tuple(action.targets)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        own = readings[0].text
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        own = outputs[0].text
         for name in names:
             if not f".{name}".endswith(f".{own}"):
                 return fails(f"{name} does not lie in zone {zone}, which is {own}")
-        for moved, kind in readings[0].rows:
+        for moved, kind in outputs[0].rows:
             if kind != "CNAME":
                 return fails(f"{moved} has a record of type {kind} in zone {zone}, beside which no CNAME can stand")
         return holds(f"zone {zone} is {own}")

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from inventory.model import Database, Host
 from runbooks.cli.formatting import size
-from runbooks.engine.model.actions import Look, Reading, RemoteCommand, SqlQuery
+from runbooks.engine.model.actions import Look, ProbeOutput, RemoteCommand, SqlQuery
 from runbooks.engine.model.df import df, mounts
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition
 from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds, unseen
-from runbooks.steps.context import Tonight
+from runbooks.steps.context import NightContext
 
 # VACUUM FULL writes a table and its indexes anew before the old ones go; a base backup holds every database.
 SIZES = """
@@ -22,16 +22,16 @@ SELECT (SELECT coalesce(max(pg_total_relation_size(oid)), 0) FROM pg_class WHERE
 Needs = Mapping[str, str]  # what needs room: in which directory
 
 
-def room(tonight: Tonight, host: Host) -> Precondition:
+def room(night: NightContext, host: Host) -> Precondition:
     """Free disk for both; where they share one, for both together."""
-    database = tonight.environment.database_on(host)
+    database = night.environment.database_on(host)
     directories, unsaid = _directories(database)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         if not directories:
             return unseen(f"the inventory does not say {unsaid}")
-        wanted = dict(zip(("VACUUM FULL", "a backup"), map(_bytes, readings[0].rows[0]), strict=True))
-        verdict = _judged(directories, wanted, readings[1])
+        wanted = dict(zip(("VACUUM FULL", "a backup"), map(_bytes, outputs[0].rows[0]), strict=True))
+        verdict = _judged(directories, wanted, outputs[1])
         return unseen(f"{verdict.proof}; the inventory does not say {unsaid}") if verdict.holds and unsaid else verdict
 
     check = Check(title="free disk for a backup and for VACUUM FULL", looks=_looks(database, directories), judge=judge)
@@ -56,7 +56,7 @@ def _looks(database: Database, directories: Needs) -> tuple[Look, ...]:
     )
 
 
-def _judged(directories: Needs, wanted: Mapping[str, int], found: Reading) -> Verdict:
+def _judged(directories: Needs, wanted: Mapping[str, int], found: ProbeOutput) -> Verdict:
     free: dict[str, int] = {}
     needs: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for what, (mount, left) in zip(directories, mounts(found, len(directories)), strict=True):

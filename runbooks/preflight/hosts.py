@@ -6,27 +6,27 @@ import shlex
 from datetime import timedelta
 
 from inventory.model import Host
-from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition
 from runbooks.engine.model.probe_output import Unreadable, complaint
 from runbooks.engine.model.step import Check, Verdict, fails, holds
-from runbooks.steps.context import Tonight
+from runbooks.steps.context import NightContext
 
 PATIENCE = timedelta(seconds=20)
 APART = timedelta(seconds=30)  # what clocks may differ: proofs compare a host's moments with ours
 
 
-def is_itself(tonight: Tonight, host: Host) -> Precondition:
+def is_itself(night: NightContext, host: Host) -> Precondition:
     """It is reached, shows the host key that is known, and calls itself what the inventory calls it."""
-    file = tonight.environment.host_name_file
+    file = night.environment.host_name_file
     look = RemoteCommand(host=host.name, command=f"cat {_path(file)}", timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (reading,) = readings
-        if reading.code != 0:
-            return fails(complaint(f"reading its own name from {file}", reading))
-        said = reading.text.strip()
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (output,) = outputs
+        if output.code != 0:
+            return fails(complaint(f"reading its own name from {file}", output))
+        said = output.text.strip()
         sentence = f"reached, calls itself {said!r}"
         return holds(sentence) if said == host.name else fails(f"{sentence}, expected {host.name!r}")
 
@@ -39,8 +39,8 @@ def clock(host: Host) -> Precondition:
     """Its clock and ours agree."""
     look = RemoteCommand(host=host.name, command="date -u +%s", timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        said = readings[0].text.strip()
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        said = outputs[0].text.strip()
         if not said.isdecimal():
             raise Unreadable(f"expected seconds since 1970, got {said!r}")
         apart = int(said) - facts.now.timestamp()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from inventory.model import Database, Host
 from runbooks.cli.formatting import size
-from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition, Subject
 from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds
 from runbooks.steps import replicas, vacuum
-from runbooks.steps.context import Tonight
+from runbooks.steps.context import NightContext
 
 IDENTITY = """
 SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()
@@ -24,17 +24,17 @@ SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
 OLDEST, NEWEST = 13, 18  # major versions
 
 
-def subject(tonight: Tonight, host: Host) -> Subject:
+def subject(night: NightContext, host: Host) -> Subject:
     """All that must hold of a database server."""
-    database = tonight.environment.database_on(host)
+    database = night.environment.database_on(host)
     return Subject(
         name=f"{database.name} on {host.name}",
         preconditions=(
             Precondition(check=right_server(database), advice=_where(database), all_night=True),
-            Precondition(check=replicas.streams(tonight, host), advice="Start its standby, or find out what ails it."),
+            Precondition(check=replicas.streams(night, host), advice="Start its standby, or find out what ails it."),
             Precondition(check=no_idle_slot(database), advice="Drop those that nobody will use: they keep WAL."),
-            Precondition(check=vacuum.none_prepared(tonight, host), advice="Let their owner commit or roll them back."),
-            _none_old(tonight, host),
+            Precondition(check=vacuum.none_prepared(night, host), advice="Let their owner commit or roll them back."),
+            _none_old(night, host),
         ),
     )
 
@@ -43,8 +43,8 @@ def right_server(database: Database) -> Check:
     """It is the server of the inventory, a primary, of a version that is supported."""
     wanted = database.system_identifier
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        ((identifier, in_recovery, version),) = readings[0].rows
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        ((identifier, in_recovery, version),) = outputs[0].rows
         major, minor = divmod(int(str(version)), 10_000)
         wrong = []
         if wanted is not None and identifier != wanted:
@@ -67,8 +67,8 @@ def right_server(database: Database) -> Check:
 def no_idle_slot(database: Database) -> Check:
     """No replication slot is without a standby."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        slots = [f"{name} (keeps {_wal(kept)})" for name, kept in readings[0].rows]
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        slots = [f"{name} (keeps {_wal(kept)})" for name, kept in outputs[0].rows]
         return fails(f"inactive replication slots: {', '.join(slots)}") if slots else holds("no inactive slot")
 
     look = SqlQuery(database=database.name, name="inactive replication slots", statement=SLOTS)
@@ -79,10 +79,10 @@ def _where(database: Database) -> str:
     return f"Look at databases/{database.name} in the inventory: connection, system_identifier."
 
 
-def _none_old(tonight: Tonight, host: Host) -> Precondition:
+def _none_old(night: NightContext, host: Host) -> Precondition:
     """The product still runs, so an old transaction may end by step 9, which looks again."""
     advice = "Step 9 will refuse while it lasts; a role that does not see it needs GRANT pg_monitor."
-    return Precondition(check=vacuum.none_old(tonight, host), advice=advice, stops=(Truth.UNSEEN,))
+    return Precondition(check=vacuum.none_old(night, host), advice=advice, stops=(Truth.UNSEEN,))
 
 
 def _wal(count: object) -> str:

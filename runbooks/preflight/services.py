@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.model.actions import DnsLookup, Reading, StoreTrial
+from runbooks.engine.model.actions import DnsLookup, ProbeOutput, StoreTrial
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition, Subject
 from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
-from runbooks.steps.context import Tonight
+from runbooks.steps.context import NightContext
 from runbooks.steps.maintenance import OFF, answers
 from runbooks.steps.warehouse import addresses, shown
 
@@ -19,8 +19,8 @@ HANDOVER = ("retirement", "app")  # areas of steps
 def store() -> Subject:
     """The store takes an object and gives it back."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (trial,) = readings
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (trial,) = outputs
         if trial.code != 0:
             return fails(f"{trial.text} did not come back as it was written")
         return holds(f"{trial.text} written and read")
@@ -30,19 +30,19 @@ def store() -> Subject:
     return Subject(name="store", preconditions=(Precondition(check=check, advice=advice),))
 
 
-def names(tonight: Tonight) -> Subject:
+def names(night: NightContext) -> Subject:
     """The names of the warehouses are as before a cut-over, or, on a later night, as after it."""
-    warehouse = tonight.environment.warehouse
-    resolve = Precondition(check=names_known(tonight), advice="Look at warehouse and dns in the inventory.")
+    warehouse = night.environment.warehouse
+    resolve = Precondition(check=names_known(night), advice="Look at warehouse and dns in the inventory.")
     advice = f"Step 12 would move {warehouse.name}; on a later night of the year it has moved already."
-    moved = Precondition(check=not_moved(tonight), advice=advice, stops=(Truth.UNSEEN,))
+    moved = Precondition(check=not_moved(night), advice=advice, stops=(Truth.UNSEEN,))
     return Subject(name="DNS", preconditions=(resolve, moved))
 
 
-def app(tonight: Tonight) -> Subject:
+def app(night: NightContext) -> Subject:
     """The app answers; in maintenance mode already it may be on purpose."""
     advice = "It must answer 200 when the night is over; is maintenance mode on already?"
-    check = answers(tonight, OFF)
+    check = answers(night, OFF)
     return Subject(name="app", preconditions=(Precondition(check=check, advice=advice, stops=(Truth.UNSEEN,)),))
 
 
@@ -64,19 +64,19 @@ def handover(steps: Sequence[Step]) -> Iterator[Subject]:
 def seen(check: Check) -> Check:
     """That a check can tell, one way or the other."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        return holds(check.judge(readings, facts).proof)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        return holds(check.judge(outputs, facts).proof)
 
     return Check(title=f"it can be seen whether {check.title}", looks=check.looks, judge=judge)
 
 
-def names_known(tonight: Tonight) -> Check:
+def names_known(night: NightContext) -> Check:
     """Two farms with addresses of their own, and the product's name at one of them."""
-    warehouse = tonight.environment.warehouse
+    warehouse = night.environment.warehouse
     asked = (warehouse.name, warehouse.old_target, warehouse.new_target)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        name, old, new = (addresses(readings[0], each) for each in asked)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        name, old, new = (addresses(outputs[0], each) for each in asked)
         for target, found in ((warehouse.old_target, old), (warehouse.new_target, new)):
             if not found:
                 return fails(f"{target} does not resolve")
@@ -90,13 +90,13 @@ def names_known(tonight: Tonight) -> Check:
     return Check(title=title, looks=(DnsLookup(names=asked),), judge=judge)
 
 
-def not_moved(tonight: Tonight) -> Check:
+def not_moved(night: NightContext) -> Check:
     """The product's name leads to the old farm still."""
-    warehouse = tonight.environment.warehouse
+    warehouse = night.environment.warehouse
     asked = (warehouse.name, warehouse.old_target)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        name, old = (addresses(readings[0], each) for each in asked)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        name, old = (addresses(outputs[0], each) for each in asked)
         sentence = f"{warehouse.name} is {shown(name)}"
         if not (name and name <= old):
             return fails(f"{sentence}, expected {shown(old)} ({warehouse.old_target})")

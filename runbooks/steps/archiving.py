@@ -8,12 +8,12 @@ from datetime import timedelta
 from inventory.model import Depth, Role
 from runbooks.archives.workers import CELERY
 from runbooks.cli.self_command import tool_command
-from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.probe_output import record, records
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
-from runbooks.steps.context import Tonight, builds
+from runbooks.steps.context import NightContext, builds
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
@@ -25,55 +25,55 @@ DEPTHS = {
 
 
 @builds("archiving.run")
-def run(tonight: Tonight, key: str) -> Step:
+def run(night: NightContext, key: str) -> Step:
     """Run archiving script on the debug host: the point of no return."""
-    host = tonight.environment.only(Role.DEBUG)
+    host = night.environment.only(Role.DEBUG)
     archive = tool_command(
-        tonight.environment,
+        night.environment,
         "archive.all",
-        date=tonight.date.isoformat(),
+        date=night.date.isoformat(),
         here=True,
-        yes_production=tonight.environment.production,
-        **_by_workers(tonight),
+        yes_production=night.environment.production,
+        **_by_workers(night),
     )
     action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
     return Step(
         key=key,
         title="Run archiving script",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(all_archived(tonight),), action=action),),
+        tasks=(night.task(key, host, checks=(all_archived(night),), action=action),),
         required=True,
         point_of_no_return=True,
-        warning=(scope(tonight), *loss(tonight)),
+        warning=(scope(night), *loss(night)),
         estimate=timedelta(hours=1),
     )
 
 
-def _by_workers(tonight: Tonight) -> dict[str, str]:
+def _by_workers(night: NightContext) -> dict[str, str]:
     """Who prepares archives, where the inventory counts on workers of several machines."""
-    queue = tonight.environment.queue
+    queue = night.environment.queue
     return {"engine": CELERY, "workers": str(queue.workers)} if queue and queue.workers else {}
 
 
-def scope(tonight: Tonight) -> str:
+def scope(night: NightContext) -> str:
     """Which schools the night archives, how deep, and who is left out."""
-    exclude = tonight.night.exclude
+    exclude = night.night.exclude
     parts = {"schools": exclude.schools, "customers": exclude.customers}
     named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
     return (
-        f"Every school of {tonight.year}-{(tonight.year + 1) % 100:02}, depth {tonight.night.depth.value} "
-        f"({DEPTHS[tonight.night.depth]}); left out: {' and '.join(named) or 'nobody'}."
+        f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
+        f"({DEPTHS[night.night.depth]}); left out: {' and '.join(named) or 'nobody'}."
     )
 
 
-def all_archived(tonight: Tonight) -> Check:
+def all_archived(night: NightContext) -> Check:
     """Every selected school has a record, and none of the rows due for deletion is left."""
-    host = tonight.environment.only(Role.DEBUG).name
-    audit = tool_command(tonight.environment, "archive.audit", date=tonight.date.isoformat(), json=True)
+    host = night.environment.only(Role.DEBUG).name
+    audit = tool_command(night.environment, "archive.audit", date=night.date.isoformat(), json=True)
     look = RemoteCommand(host=host, command=audit, timeout=AUDIT_TIME)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        audit = record(readings[0], "selected", "archived", "excluded", "unarchived", "left")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        audit = record(outputs[0], "selected", "archived", "excluded", "unarchived", "left")
         counted = f"{audit['archived']} of {audit['selected']} schools have a record"
         if audit["archived"] != audit["selected"] or audit["unarchived"]:
             return fails(f"{counted}; not yet: {_some(audit['unarchived'])}")
@@ -85,19 +85,19 @@ def all_archived(tonight: Tonight) -> Check:
     return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
 
 
-def none_half_way(tonight: Tonight) -> Check:
+def none_half_way(night: NightContext) -> Check:
     """No school's rows are just going or coming back: nobody may use the product meanwhile."""
-    host = tonight.environment.only(Role.DEBUG).name
+    host = night.environment.only(Role.DEBUG).name
     looks = tuple(
-        RemoteCommand(host=host, command=tool_command(tonight.environment, "archive.list", state=state, json=True))
+        RemoteCommand(host=host, command=tool_command(night.environment, "archive.list", state=state, json=True))
         for state in HALF_WAY
     )
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         schools = [
             f"{school['tenant_id']} ({state})"
-            for state, reading in zip(HALF_WAY, readings, strict=True)
-            for school in records(reading, "tenant_id")
+            for state, output in zip(HALF_WAY, outputs, strict=True)
+            for school in records(output, "tenant_id")
         ]
         if schools:
             way = "inv archive.school ends a deletion, inv restore.school a restore"

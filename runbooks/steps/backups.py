@@ -7,23 +7,23 @@ from datetime import timedelta
 
 from inventory.model import Host, Role
 from runbooks.cli.self_command import tool_command
-from runbooks.engine.model.actions import Action, Reading, RemoteCommand
+from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.probe_output import moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
 from runbooks.engine.reporting.plan_markdown import minutes
-from runbooks.steps.context import Tonight, builds, command
+from runbooks.steps.context import NightContext, builds, command
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)
 
 
 @builds("backups.disable")
-def disable(tonight: Tonight, key: str) -> Step:
+def disable(night: NightContext, key: str) -> Step:
     """Disable auto-backup on every database server."""
     tasks = [
-        tonight.task(key, host, checks=(schedule_is(tonight, host, DISABLED),), owes=_debt(host))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(schedule_is(night, host, DISABLED),), owes=_debt(host))
+        for host in night.database_hosts
     ]
     return Step(
         key=key,
@@ -36,28 +36,28 @@ def disable(tonight: Tonight, key: str) -> Step:
 
 
 @builds("backups.dump")
-def dump(tonight: Tonight, key: str) -> Step:
+def dump(night: NightContext, key: str) -> Step:
     """DB backup on every database server."""
     return Step(
         key=key,
         title="DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(tonight, key, backed_up, "databases.backup"),
+        tasks=_on_servers(night, key, backed_up, "databases.backup"),
         required=True,
         gate="backups verified",
-        warning=loss(tonight),
+        warning=loss(night),
         estimate=timedelta(hours=1),
     )
 
 
 @builds("backups.transfer")
-def transfer(tonight: Tonight, key: str) -> Step:
+def transfer(night: NightContext, key: str) -> Step:
     """Transfer DB backup of every database server."""
     return Step(
         key=key,
         title="Transfer DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(tonight, key, stored, "databases.send-backup"),
+        tasks=_on_servers(night, key, stored, "databases.send-backup"),
         required=True,
         gate="backups transferred",
         estimate=timedelta(minutes=30),
@@ -65,11 +65,11 @@ def transfer(tonight: Tonight, key: str) -> Step:
 
 
 @builds("backups.enable")
-def enable(tonight: Tonight, key: str) -> Step:
+def enable(night: NightContext, key: str) -> Step:
     """Enable auto-backup on every database server."""
     tasks = [
-        tonight.task(key, host, checks=(schedule_is(tonight, host, ENABLED),), pays=_debt(host))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(schedule_is(night, host, ENABLED),), pays=_debt(host))
+        for host in night.database_hosts
     ]
     return Step(
         key=key,
@@ -81,51 +81,51 @@ def enable(tonight: Tonight, key: str) -> Step:
     )
 
 
-def by_tool(tonight: Tonight, host: Host, task: str) -> Action | None:
+def by_tool(night: NightContext, host: Host, task: str) -> Action | None:
     """How this tool does it on the server; none where the inventory says nothing of backups."""
-    environment = tonight.environment
+    environment = night.environment
     if environment.backups is None:
         return None
     return command(host, tool_command(environment, task, yes_production=environment.production), LONGEST)
 
 
-def probes(tonight: Tonight) -> tuple[str, str]:
+def probes(night: NightContext) -> tuple[str, str]:
     """What is asked on a server for its newest backup, and for the stored copy."""
-    environment = tonight.environment
+    environment = night.environment
     if environment.backups is None:
         return environment.probes.backup, environment.probes.backup_copy
     task = "databases.newest-backup"
     return tool_command(environment, task), tool_command(environment, task, stored=True)
 
 
-def loss(tonight: Tonight) -> tuple[str, ...]:
+def loss(night: NightContext) -> tuple[str, ...]:
     """What could be lost when a backup may be older than maintenance mode; nothing where it may not."""
-    age = tonight.night.backup_max_age
+    age = night.night.backup_max_age
     if age is None:
         return ()
     return (f"Backups may be up to {minutes(age)} old: what was written since then could be lost.",)
 
 
-def schedule_is(tonight: Tonight, host: Host, wanted: str) -> Check:
+def schedule_is(night: NightContext, host: Host, wanted: str) -> Check:
     """The backup schedule of a server is enabled, or disabled."""
-    look = RemoteCommand(host=host.name, command=tonight.environment.probes.auto_backup)
+    look = RemoteCommand(host=host.name, command=night.environment.probes.auto_backup)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        state = word(readings[0], (ENABLED, DISABLED))
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        state = word(outputs[0], (ENABLED, DISABLED))
         sentence = f"auto-backup is {state}"
         return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
 
     return Check(title=f"auto-backup is {wanted}", looks=(look,), judge=judge)
 
 
-def backed_up(tonight: Tonight, host: Host) -> Check:
+def backed_up(night: NightContext, host: Host) -> Check:
     """A verified backup that is young enough."""
-    look = RemoteCommand(host=host.name, command=probes(tonight)[0])
-    control = tonight.environment.only(Role.CONTROL).name
-    oldest = tonight.night.backup_max_age
+    look = RemoteCommand(host=host.name, command=probes(night)[0])
+    control = night.environment.only(Role.CONTROL).name
+    oldest = night.night.backup_max_age
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        backup = record(readings[0])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        backup = record(outputs[0])
         if not backup:
             return fails("there is no backup")
         finished = moment(backup.get("finished_at"))
@@ -146,12 +146,12 @@ def backed_up(tonight: Tonight, host: Host) -> Check:
     return Check(title=f"a verified backup {young}", looks=(look,), judge=judge)
 
 
-def stored(tonight: Tonight, host: Host) -> Check:
+def stored(night: NightContext, host: Host) -> Check:
     """The stored copy of the backup has the server's checksum."""
-    backup, copy = (RemoteCommand(host=host.name, command=probe) for probe in probes(tonight))
+    backup, copy = (RemoteCommand(host=host.name, command=probe) for probe in probes(night))
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        stored, taken = (record(reading) for reading in readings)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        stored, taken = (record(output) for output in outputs)
         there, here = (str(found.get("sha256") or "") for found in (stored, taken))
         if not (there and here):
             return fails("there is no stored copy" if here else "there is no backup")
@@ -162,11 +162,13 @@ def stored(tonight: Tonight, host: Host) -> Check:
     return Check(title="the stored copy has the checksum of the server's backup", looks=(copy, backup), judge=judge)
 
 
-def _on_servers(tonight: Tonight, key: str, check: Callable[[Tonight, Host], Check], task: str) -> tuple[HostTask, ...]:
+def _on_servers(
+    night: NightContext, key: str, check: Callable[[NightContext, Host], Check], task: str
+) -> tuple[HostTask, ...]:
     """A step on every server, done by this tool's task there where the inventory has backups."""
     return tuple(
-        tonight.task(key, host, checks=(check(tonight, host),), lasts=LONGEST, action=by_tool(tonight, host, task))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(check(night, host),), lasts=LONGEST, action=by_tool(night, host, task))
+        for host in night.database_hosts
     )
 
 

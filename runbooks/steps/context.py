@@ -18,7 +18,7 @@ BUILT_HERE = ("archiving.run", "feeds.truncate")  # steps whose command is this 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tonight:
+class NightContext:
     """An environment on the date of a night."""
 
     environment: Environment
@@ -120,11 +120,11 @@ class Build:
     """What makes a step for a night; journals, inventories and `inv` know the step by its key."""
 
     key: str
-    make: Callable[[Tonight, str], Step]
+    make: Callable[[NightContext, str], Step]
 
-    def __call__(self, tonight: Tonight) -> Step:
+    def __call__(self, night: NightContext) -> Step:
         """The step, under its key."""
-        return self.make(tonight, self.key)
+        return self.make(night, self.key)
 
     @property
     def summary(self) -> str:
@@ -132,7 +132,7 @@ class Build:
         return (self.make.__doc__ or "").strip()
 
 
-def builds(key: str) -> Callable[[Callable[[Tonight, str], Step]], Build]:
+def builds(key: str) -> Callable[[Callable[[NightContext, str], Step]], Build]:
     """Writes a step's key down, once, at the function that makes the step."""
     return lambda make: Build(key, make)
 
@@ -144,13 +144,13 @@ def command(host: Host, text: str, lasts: timedelta) -> Command:
     return RemoteCommand(host=host.name, command=text)
 
 
-def inventory_mistakes(tonight: Tonight, steps: Iterable[Step], others: Collection[str]) -> Iterator[str]:
+def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Collection[str]) -> Iterator[str]:
     """What the inventory's commands and instructions lack or have too much for these steps, each with its path.
 
     `others` are the keys of steps that other checklists have.
     """
     known = {step.key: step for step in steps}
-    environment = tonight.environment
+    environment = night.environment
     for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
         for key, text in texts.items():
             if key not in known and key not in others:
@@ -158,7 +158,7 @@ def inventory_mistakes(tonight: Tonight, steps: Iterable[Step], others: Collecti
             elif key in BUILT_HERE:
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
             elif key in known:
-                yield from _unknown_placeholders(tonight, f"{part}/{key}", text, known[key])
+                yield from _unknown_placeholders(night, f"{part}/{key}", text, known[key])
     for step in known.values():
         if step.mark is Mark.AUTOMATE and not step.automatic:
             yield f"commands/{step.key}: expected the command of a step marked AUTOMATE, got nothing"
@@ -166,10 +166,10 @@ def inventory_mistakes(tonight: Tonight, steps: Iterable[Step], others: Collecti
             yield f"instructions/{step.key}: expected what a person does, got nothing"
 
 
-def _unknown_placeholders(tonight: Tonight, path: str, text: str, step: Step) -> Iterator[str]:
+def _unknown_placeholders(night: NightContext, path: str, text: str, step: Step) -> Iterator[str]:
     for name in sorted(set(PLACEHOLDER.findall(text))):
         for task in step.tasks:
-            values = tonight.placeholders(tonight.environment.hosts[task.host])
+            values = night.placeholders(night.environment.hosts[task.host])
             if name not in values:
                 why = "; its database's connection says no dbname" if name == "dbname" else ""
                 yield f"{path}: expected one of {_braced(values)} for {task.host}, got {{{name}}}{why}"

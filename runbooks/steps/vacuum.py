@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 from inventory.model import Host, Role
 from runbooks.cli.formatting import size
-from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
 from runbooks.engine.reporting.plan_markdown import minutes
-from runbooks.steps.context import Tonight, builds
+from runbooks.steps.context import NightContext, builds
 
 SIZE = "SELECT pg_database_size(current_database())"
 # Counting what was analysed is all that statistics tell of VACUUM FULL before PostgreSQL 19.
@@ -33,33 +33,33 @@ SELECT me.sees_all, other.pid, other.usename, other.application_name, extract(ep
 
 
 @builds("vacuum.full")
-def full(tonight: Tonight, key: str) -> Step:
+def full(night: NightContext, key: str) -> Step:
     """Vacuum full on every database server."""
     lasts = timedelta(hours=12)
     tasks = [
-        tonight.task(
+        night.task(
             key,
             host,
-            checks=(vacuumed(tonight, host),),
+            checks=(vacuumed(night, host),),
             lasts=lasts,
-            needs=(none_prepared(tonight, host), none_old(tonight, host)),
-            before=_size(tonight, host),
+            needs=(none_prepared(night, host), none_old(night, host)),
+            before=_size(night, host),
         )
-        for host in tonight.database_hosts
+        for host in night.database_hosts
     ]
     return Step(key=key, title="Vacuum full", mark=Mark.AUTOMATE, tasks=tuple(tasks), estimate=timedelta(minutes=30))
 
 
-def vacuumed(tonight: Tonight, host: Host) -> Check:
+def vacuumed(night: NightContext, host: Host) -> Check:
     """Every table was analysed after archiving ended; the proof is the size before and after."""
-    debug = tonight.environment.only(Role.DEBUG).name
-    look = SqlQuery(database=_database(tonight, host), name="size, and when each table was analysed", statement=STATE)
+    debug = night.environment.only(Role.DEBUG).name
+    look = SqlQuery(database=_database(night, host), name="size, and when each table was analysed", statement=STATE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         archived = facts.finished("archiving.run", debug)
         if archived is None:
             return fails("archiving has not ended in this run, so nothing was vacuumed after it")
-        rows = readings[0].rows
+        rows = outputs[0].rows
         late = [
             str(table) for _, table, analysed in rows if not (isinstance(analysed, datetime) and analysed > archived)
         ]
@@ -73,23 +73,23 @@ def vacuumed(tonight: Tonight, host: Host) -> Check:
     return Check(title="every table analysed after archiving; bytes before and after", looks=(look,), judge=judge)
 
 
-def none_prepared(tonight: Tonight, host: Host) -> Check:
+def none_prepared(night: NightContext, host: Host) -> Check:
     """No prepared transaction waits for its end."""
-    look = SqlQuery(database=_database(tonight, host), name="prepared transactions", statement=PREPARED)
+    look = SqlQuery(database=_database(night, host), name="prepared transactions", statement=PREPARED)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        names = [f"{name} of {owner}" for name, owner in readings[0].rows]
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        names = [f"{name} of {owner}" for name, owner in outputs[0].rows]
         return fails(f"prepared transactions wait: {', '.join(names)}") if names else holds("no prepared transaction")
 
     return Check(title="no prepared transaction", looks=(look,), judge=judge)
 
 
-def none_old(tonight: Tonight, host: Host) -> Check:
+def none_old(night: NightContext, host: Host) -> Check:
     """No transaction has been open for long, as far as the role sees others'."""
-    look = SqlQuery(database=_database(tonight, host), name="open transactions", statement=OPEN)
+    look = SqlQuery(database=_database(night, host), name="open transactions", statement=OPEN)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        rows = readings[0].rows
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        rows = outputs[0].rows
         old = [_transaction(row) for row in rows if row[1] is not None]
         if old:
             return fails(f"transactions are open for long: {'; '.join(old)}")
@@ -105,9 +105,9 @@ def _transaction(row: tuple[object, ...]) -> str:
     return f"pid {pid} of {role} ({program or 'no name'}) for {minutes(timedelta(seconds=int(str(seconds))))}"
 
 
-def _size(tonight: Tonight, host: Host) -> SqlQuery:
-    return SqlQuery(database=_database(tonight, host), name="size", statement=SIZE)
+def _size(night: NightContext, host: Host) -> SqlQuery:
+    return SqlQuery(database=_database(night, host), name="size", statement=SIZE)
 
 
-def _database(tonight: Tonight, host: Host) -> str:
-    return tonight.environment.database_on(host).name
+def _database(night: NightContext, host: Host) -> str:
+    return night.environment.database_on(host).name

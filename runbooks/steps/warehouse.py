@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.model.actions import Action, DnsLookup, MoveNames, Reading, RemoteCommand
+from runbooks.engine.model.actions import Action, DnsLookup, MoveNames, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.steps.context import Tonight, builds
+from runbooks.steps.context import NightContext, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
 IN_SYNC_WITHIN = timedelta(minutes=10)  # it is a minute, as a rule
@@ -19,34 +19,34 @@ ENABLED, DISABLED = "enabled", "disabled"
 
 
 @builds("warehouse.stop-etl")
-def stop_etl(tonight: Tonight, key: str) -> Step:
+def stop_etl(night: NightContext, key: str) -> Step:
     """Kill data warehouse ETL."""
-    host = tonight.environment.only(Role.CONTROL)
-    checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses)
+    host = night.environment.only(Role.CONTROL)
+    checks = tuple(etl_is(night, warehouse, DISABLED) for warehouse in night.warehouses)
     return Step(
         key=key,
         title="Kill data warehouse ETL",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=checks, owes=DEBT),),
+        tasks=(night.task(key, host, checks=checks, owes=DEBT),),
         required=True,
         estimate=timedelta(minutes=2),
     )
 
 
 @builds("warehouse.cut-over")
-def cut_over(tonight: Tonight, key: str) -> Step:
+def cut_over(night: NightContext, key: str) -> Step:
     """Data warehouse cut over."""
     return Step(
         key=key,
         title="Data warehouse cut over",
         mark=Mark.MANUAL,
         tasks=(
-            tonight.task(
+            night.task(
                 key,
-                tonight.new_warehouse,
-                checks=(names_moved(tonight),),
+                night.new_warehouse,
+                checks=(names_moved(night),),
                 lasts=timedelta(minutes=30),
-                action=by_api(tonight),
+                action=by_api(night),
             ),
         ),
         required=True,
@@ -55,13 +55,13 @@ def cut_over(tonight: Tonight, key: str) -> Step:
     )
 
 
-def by_api(tonight: Tonight) -> Action | None:
+def by_api(night: NightContext) -> Action | None:
     """How Route 53 moves the names; none where the inventory names no zone."""
-    aws = tonight.environment.aws
+    aws = night.environment.aws
     if aws is None or aws.zone is None:
         return None
     return MoveNames(
-        host=tonight.new_warehouse.name, zone=aws.zone, targets=targets(tonight), ttl=aws.ttl, timeout=IN_SYNC_WITHIN
+        host=night.new_warehouse.name, zone=aws.zone, targets=targets(night), ttl=aws.ttl, timeout=IN_SYNC_WITHIN
     )
 
 
@@ -72,80 +72,78 @@ def left_to_a_person(steps: Iterable[Step]) -> tuple[str, ...]:
     return tuple(f"{left} {' and '.join(move.targets)}." for move in moves)
 
 
-def targets(tonight: Tonight) -> dict[str, str]:
+def targets(night: NightContext) -> dict[str, str]:
     """The names that the cut over moves, each with the farm it leads to then."""
-    warehouse = tonight.environment.warehouse
-    old_name = warehouse.old_name.replace("{year}", str(tonight.year))
+    warehouse = night.environment.warehouse
+    old_name = warehouse.old_name.replace("{year}", str(night.year))
     return {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
 
 
 @builds("warehouse.rebuild")
-def rebuild(tonight: Tonight, key: str) -> Step:
+def rebuild(night: NightContext, key: str) -> Step:
     """Data warehouse rebuild."""
-    checks = (rebuilt(tonight), *_etl_only_on(tonight, tonight.new_warehouse))
+    checks = (rebuilt(night), *_etl_only_on(night, night.new_warehouse))
     return Step(
         key=key,
         title="Data warehouse rebuild",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, tonight.new_warehouse, checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
+        tasks=(night.task(key, night.new_warehouse, checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
         settle=timedelta(minutes=10),
         estimate=timedelta(hours=2),
     )
 
 
 @builds("warehouse.start-etl")
-def start_etl(tonight: Tonight, key: str) -> Step:
+def start_etl(night: NightContext, key: str) -> Step:
     """Enable the ETL on the old warehouse again: how a night pays that is given up before the cut over."""
     return Step(
         key=key,
         title="Enable data warehouse ETL again",
         mark=Mark.MANUAL,
-        tasks=(
-            tonight.task(key, tonight.old_warehouse, checks=_etl_only_on(tonight, tonight.old_warehouse), pays=DEBT),
-        ),
+        tasks=(night.task(key, night.old_warehouse, checks=_etl_only_on(night, night.old_warehouse), pays=DEBT),),
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=5),
     )
 
 
-def moved(tonight: Tonight, history: History) -> bool:
+def moved(night: NightContext, history: History) -> bool:
     """Whether the night has got so far that the new warehouse is in use, by whichever checklist it goes."""
-    turns = (("warehouse.cut-over", tonight.new_warehouse), ("app.point", tonight.environment.only(Role.CONTROL)))
-    return any(history.past(step, host.name).outcome is Outcome.DONE for step, host in turns)
+    turns = (("warehouse.cut-over", night.new_warehouse), ("app.point", night.environment.only(Role.CONTROL)))
+    return any(history.task_state(step, host.name).outcome is Outcome.DONE for step, host in turns)
 
 
-def at_most_one_etl(tonight: Tonight) -> Check:
+def at_most_one_etl(night: NightContext) -> Check:
     """What must hold at all times: two ETLs would fill two warehouses from one source."""
-    hosts = tonight.warehouses
+    hosts = night.warehouses
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        states = [_etl(host, reading) for host, reading in zip(hosts, readings, strict=True)]
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        states = [_etl(host, output) for host, output in zip(hosts, outputs, strict=True)]
         enabled = [host.name for host, state in zip(hosts, states, strict=True) if state == ENABLED]
         if len(enabled) > 1:
             return fails(f"It is enabled on {' and '.join(enabled)}.")
         return holds(f"ETL is enabled on {enabled[0] if enabled else 'no warehouse'}")
 
-    looks = tuple(_etl_look(tonight, host) for host in hosts)
+    looks = tuple(_etl_look(night, host) for host in hosts)
     return Check(title="ETL is enabled on at most one warehouse", looks=looks, judge=judge)
 
 
-def etl_is(tonight: Tonight, host: Host, wanted: str) -> Check:
+def etl_is(night: NightContext, host: Host, wanted: str) -> Check:
     """The ETL of a warehouse is enabled, or disabled."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        state = _etl(host, readings[0])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        state = _etl(host, outputs[0])
         sentence = f"ETL is {state} on {host.name}"
         return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
 
-    return Check(title=f"ETL is {wanted} on {host.name}", looks=(_etl_look(tonight, host),), judge=judge)
+    return Check(title=f"ETL is {wanted} on {host.name}", looks=(_etl_look(night, host),), judge=judge)
 
 
-def rebuilt(tonight: Tonight) -> Check:
+def rebuilt(night: NightContext) -> Check:
     """The new warehouse's rebuild has finished in this run."""
-    look = RemoteCommand(host=tonight.new_warehouse.name, command=tonight.environment.probes.rebuild)
+    look = RemoteCommand(host=night.new_warehouse.name, command=night.environment.probes.rebuild)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        rebuild = record(readings[0], "state")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        rebuild = record(outputs[0], "state")
         if rebuild["state"] != "finished":
             return fails(f"the rebuild is {rebuild['state']}")
         finished, began = moment(rebuild.get("finished_at")), facts.history.began
@@ -156,12 +154,12 @@ def rebuilt(tonight: Tonight) -> Check:
     return Check(title="the rebuild has finished in this run", looks=(look,), judge=judge)
 
 
-def names_moved(tonight: Tonight) -> Check:
+def names_moved(night: NightContext) -> Check:
     """Both names lead to the farms they should."""
-    warehouse, wanted = tonight.environment.warehouse, targets(tonight)
+    warehouse, wanted = night.environment.warehouse, targets(night)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        found = {name: addresses(readings[0], name) for pair in wanted.items() for name in pair}
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        found = {name: addresses(outputs[0], name) for pair in wanted.items() for name in pair}
         for target in wanted.values():
             if not found[target]:
                 raise Unreadable(f"{target} does not resolve")
@@ -181,25 +179,25 @@ def names_moved(tonight: Tonight) -> Check:
     return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
 
 
-def _etl_only_on(tonight: Tonight, only: Host) -> tuple[Check, ...]:
-    others = [host for host in tonight.warehouses if host != only]
-    return (etl_is(tonight, only, ENABLED), *(etl_is(tonight, host, DISABLED) for host in others))
+def _etl_only_on(night: NightContext, only: Host) -> tuple[Check, ...]:
+    others = [host for host in night.warehouses if host != only]
+    return (etl_is(night, only, ENABLED), *(etl_is(night, host, DISABLED) for host in others))
 
 
-def _etl_look(tonight: Tonight, host: Host) -> RemoteCommand:
-    return RemoteCommand(host=host.name, command=tonight.environment.probes.etl)
+def _etl_look(night: NightContext, host: Host) -> RemoteCommand:
+    return RemoteCommand(host=host.name, command=night.environment.probes.etl)
 
 
-def _etl(host: Host, reading: Reading) -> str:
+def _etl(host: Host, output: ProbeOutput) -> str:
     try:
-        return word(reading, (ENABLED, DISABLED))
+        return word(output, (ENABLED, DISABLED))
     except Unreadable as error:
         raise Unreadable(f"ETL on {host.name}: {error}") from error
 
 
-def addresses(reading: Reading, name: str) -> set[str]:
+def addresses(output: ProbeOutput, name: str) -> set[str]:
     """What a name resolves to."""
-    return {str(address) for asked, address in reading.rows if asked == name}
+    return {str(address) for asked, address in output.rows if asked == name}
 
 
 def shown(addresses: set[str]) -> str:

@@ -11,7 +11,7 @@ from errors import CutoverError
 from inventory.model import Database, Environment
 from runbooks.cli.debug_host import own_name
 from runbooks.engine.live.ssh import Fleet
-from runbooks.engine.model.actions import SOON, Reading, RemoteCommand
+from runbooks.engine.model.actions import SOON, ProbeOutput, RemoteCommand
 from runbooks.engine.model.df import df, mounts
 from runbooks.engine.model.probe_output import Unreadable
 
@@ -39,11 +39,11 @@ def free_disk(environment: Environment, database: Database, warn: Callable[[str]
         yield free
 
 
-def _read(fleet: Fleet, environment: Environment, host: str, command: str) -> Reading:
+def _read(fleet: Fleet, environment: Environment, host: str, command: str) -> ProbeOutput:
     """What df says, over SSH unless this is the host itself, which need not reach itself."""
     if own_name(environment) != host:
         return fleet.run(RemoteCommand(host=host, command=command))
     done = subprocess.run(
         ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SOON.seconds
     )
-    return Reading(code=done.returncode, text=done.stdout, error=done.stderr)
+    return ProbeOutput(code=done.returncode, text=done.stdout, error=done.stderr)

@@ -140,7 +140,7 @@ def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encr
     before = oracle.snapshot(running.endpoints.databases)
 
     said = [typed("archive.school", "13", TODAY), typed("archive.show", "13"), typed("archive.list")]
-    again = typed("archive.rewrap", "--all")
+    again = typed("archive.reencrypt", "--all")
     assert (again.code, "encrypted to these recipients already" in again.out) == (0, True), again
     closed = typed("restore.school", "13")
     assert (closed.code, "is encrypted, and no identity was given." in closed.out + closed.err) == (2, True), closed
@@ -231,9 +231,9 @@ REFUSED = (
     (("restore.school", "13", "--only-classroom=all"), "--only-classroom: expected an id (a positive whole number)"),
     (("restore.customer", "1234"), "No school of customer 1234 is archived."),
     (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
-    (("archive.rewrap", "13"), "School 13 is not archived."),
-    (("archive.rewrap", "--all"), "The inventory has no recipients to encrypt to."),
-    (("archive.rewrap", "13", "--all"), "Name a school, or --all; not both."),
+    (("archive.reencrypt", "13"), "School 13 is not archived."),
+    (("archive.reencrypt", "--all"), "The inventory has no recipients to encrypt to."),
+    (("archive.reencrypt", "13", "--all"), "Name a school, or --all; not both."),
     (
         ("restore.school", "13", "--identity=/no/such/file"),
         "Reading /no/such/file failed: No such file or directory.",

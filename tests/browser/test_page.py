@@ -78,7 +78,7 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
     assert found.count('class="deed"') == len(done.deeds)
     assert "step 8, Run archiving script: typed the date" in found
     assert "Nothing is owed" in found
-    bars = [bar for step in done.steps for host in step.hosts for bar in host.stretches]
+    bars = [bar for step in done.steps for host in step.hosts for bar in host.work_intervals]
     assert len(re.findall(r'class="bar \w+" style="left:\d+\.\d\d%;width:\d+\.\d\d%" title=', found)) == len(bars) > 45
     assert found.count('class="cost"') == len(done.costs) == 10
     assert NASTY in unescape(found)

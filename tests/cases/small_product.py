@@ -81,7 +81,7 @@ def catalog(*, tenant: str = "", rest: str = "", **tables: str) -> str:
 def findings(world: World) -> Findings:
     """What `inv archive.check-catalog` finds."""
     with world.archiver() as archiver:
-        return completeness.compare(archiver.place)
+        return completeness.compare(archiver.databases)
 
 
 def count(world: World, rows: str) -> int:

@@ -88,7 +88,7 @@ def test_psql_shows_what_the_tool_archived_in_an_empty_database(
 
 def unpack(world: World, folder: Path) -> None:
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, 1)
+        [record] = archive_record.of_tenant(archiver.databases.master, 1)
         tarball = fetch(archiver.bucket, record, folder)
     subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
 

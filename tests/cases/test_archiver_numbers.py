@@ -105,7 +105,7 @@ def merged(world: World, folder: Path) -> None:
     (folder / "closed").mkdir()
     fence = Fence(close=f"touch {folder}/closed/{{id}}", open=f"rm {folder}/closed/{{id}}")
     fenced = replace(world, environment=replace(world.environment, fence=fence))
-    refused(lambda: fenced.carry("merge", "shard_2", "shard_1"))
+    refused(lambda: fenced.move_all("merge", "shard_2", "shard_1"))
 
 
 @case("archiver 09", "a merge gives other numbers to columns of whole numbers only")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver.checks.stored_schemas import check_stored
-from archiver.runs.restore_plan import Plan
+from archiver.runs.restore_plan import RestorePlan
 from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
@@ -55,7 +55,7 @@ class Told:
     """What is told of the archives after the migrations."""
 
     checked: str  # by archive.check-stored: problems and doubts
-    plans: dict[str, Plan]  # by the table that forbids it
+    plans: dict[str, RestorePlan]  # by the table that forbids it
     refusals: dict[str, CutoverError]  # of the restore
 
 
@@ -83,7 +83,7 @@ def script() -> str:
 
 def check(world: World, folder: Path) -> str:
     with world.archiver() as archiver:
-        return str([(one.problems, one.doubts) for one in check_stored(archiver.place, archiver.schemas, folder)])
+        return str([(one.problems, one.doubts) for one in check_stored(archiver.databases, archiver.schemas, folder)])
 
 
 def refusal(world: World, school: int) -> CutoverError:

@@ -110,7 +110,7 @@ def test_a_foreign_table_below_a_carried_one_is_named(
     with new_world(DATABASES) as world:
         lay_below(world, cluster, empty, BELOW[kind])
         with world.archiver() as archiver:
-            found = completeness.compare(archiver.place).problems
+            found = completeness.compare(archiver.databases).problems
         assert any(BELOW[kind].name.removesuffix("_cold") in problem for problem in found), found
 
 
@@ -157,6 +157,6 @@ def test_what_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> Non
         )
         kept = count(world, "master", "feed_items_kept")
         given(kept, "items that are kept")
-        with setup.workplace(world.environment, "test") as place:
+        with setup.databases_of(world.environment, "test") as place:
             quietly(lambda: feeds.truncate(place.master, feeds.look(place)))
         assert count(world, "master", "feed_items_kept") == kept

@@ -77,7 +77,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
         whole_school = enrollments(world)
         with monkeypatch.context() as patch, until_it_dies():
             patch.setattr(move, "end", dies)
-            world.carry("merge", HERE, THERE)
+            world.move_all("merge", HERE, THERE)
         given((enrollments(world), enrollments(world, THERE)) == (0, whole_school), "a school that has moved")
         cluster.sql(
             f"UPDATE schools SET shard = '{HERE}' WHERE id = {SCHOOL};"
@@ -88,7 +88,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
         )
         named = rows(world, "master", "SELECT location FROM archiver.moves")
 
-        quietly(lambda: world.carry("merge", HERE, THERE))
+        quietly(lambda: world.move_all("merge", HERE, THERE))
 
         assert enrollments(world) + enrollments(world, THERE) == whole_school
         assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.moves"))
@@ -170,7 +170,7 @@ def test_every_session_waits_until_its_commits_are_written(new_world: NewWorld, 
         run(world, database, f"ALTER DATABASE {name} SET synchronous_commit = off")
         given(rows(world, database, "SHOW synchronous_commit") == [("off",)], "a database that does not wait")
         with world.archiver() as archiver:
-            [found] = archiver.place.session(database).row("SHOW synchronous_commit")
+            [found] = archiver.databases.session(database).row("SHOW synchronous_commit")
         assert found != "off"
 
 

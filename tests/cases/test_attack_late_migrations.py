@@ -14,11 +14,11 @@ import pytest
 from archiver.delete import many
 from archiver.postgres.tenants import Exclude
 from archiver.records import resolve
-from archiver.records.archive_record import Order
+from archiver.records.archive_record import ArchiveRequest
 from archiver.reshard import merge_split as carrying
 from archiver.runs import purge
 from archiver.runs.archive import archive
-from archiver.runs.context import Outcome
+from archiver.runs.context import ArchiveOutcome
 from inventory.model import Depth, Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
@@ -86,17 +86,17 @@ def test_what_a_migration_adds_between_two_schools_stays_as_it_is(
 ) -> None:
     with new_world(DATABASES) as world:
         migration = Migration(world, database, kind)
-        told: list[Outcome] = []
+        told: list[ArchiveOutcome] = []
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: ArchiveOutcome) -> None:
             raise_failure(outcome) if not told else None
             told.append(outcome)
             migration() if len(told) == 1 else None
 
-        with world.archiver() as archiver, archiver.place.alone():
-            everybody = resolve.all_to_archive(archiver.place, YEAR, Exclude())
+        with world.archiver() as archiver, archiver.databases.exclusive_lock():
+            everybody = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
             wanted = [one for one in everybody if one.id in FEW]
-            quietly(lambda: archive(archiver, wanted, Order(year=YEAR, depth=Depth.ALL), tell))
+            quietly(lambda: archive(archiver, wanted, ArchiveRequest(year=YEAR, depth=Depth.ALL), tell))
         migration.assert_untouched()
 
 
@@ -133,7 +133,7 @@ def test_what_a_migration_adds_while_shards_are_merged_stays_as_it_is(
         migration = Migration(world, HERE, kind)
         before(monkeypatch, carrying, "move", migration)
         fenced = replace(world, environment=replace(world.environment, fence=fence))
-        quietly(lambda: fenced.carry("merge", HERE, "shard_1"))
+        quietly(lambda: fenced.move_all("merge", HERE, "shard_1"))
         migration.assert_untouched()
 
 

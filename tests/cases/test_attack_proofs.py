@@ -15,14 +15,14 @@ from inventory.model import Environment
 from inventory.platforms import Aws
 from runbooks.cutover import plan_of
 from runbooks.engine.live.lock import Holder, claimant, claimed
-from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.history import Facts, read_history
 from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.probe_output import Unreadable
 from runbooks.engine.run import preflight
 from tests.cases import case
-from tests.fakes import EVENING, SERVERS, FakeShelf, Theatre, night_plan, rehearsal
+from tests.fakes import EVENING, SERVERS, FakeNight, FakeObjectStore, night_plan, rehearsal
 
 NOW = EVENING + timedelta(hours=2)
 DONE = (("maintenance.on", "control"), ("archiving.run", "debug"), ("vacuum.full", "db-master"))
@@ -32,27 +32,27 @@ def at_ec2() -> Environment:
     return replace(rehearsal(), aws=Aws(instances={"db-master": "i-0"}))
 
 
-def printed(data: object) -> Reading:
-    return Reading(text=json.dumps(data))
+def printed(data: object) -> ProbeOutput:
+    return ProbeOutput(text=json.dumps(data))
 
 
-def backup(stamp: str) -> Reading:
+def backup(stamp: str) -> ProbeOutput:
     return printed({"path": "/b", "sha256": "ab", "finished_at": stamp, "verified": True})
 
 
-def snapshot(stamp: str) -> Reading:
+def snapshot(stamp: str) -> ProbeOutput:
     return printed({"id": "s-1", "state": "completed", "finished_at": stamp})
 
 
-def volume(stamp: str) -> Reading:
-    return Reading(rows=(("v-1", "s-1", "completed", stamp, ""),))
+def volume(stamp: str) -> ProbeOutput:
+    return ProbeOutput(rows=(("v-1", "s-1", "completed", stamp, ""),))
 
 
-def analyzed(stamp: str) -> Reading:
-    return Reading(rows=((96_000_000, "public.users", datetime.fromisoformat(stamp)),))
+def analyzed(stamp: str) -> ProbeOutput:
+    return ProbeOutput(rows=((96_000_000, "public.users", datetime.fromisoformat(stamp)),))
 
 
-def rebuild(stamp: str) -> Reading:
+def rebuild(stamp: str) -> ProbeOutput:
     return printed({"state": "finished", "finished_at": stamp})
 
 
@@ -94,16 +94,16 @@ def test_a_stamp_of_the_future_proves_nothing(kind: str) -> None:
 
 @case("attack 13", "every server tells a backup of tomorrow, and the night goes on to archiving without taking one")
 def test_a_night_does_not_archive_on_backups_that_are_dated_in_the_future() -> None:
-    theatre = Theatre()
-    theatre.production.backup = dict.fromkeys(SERVERS, EVENING + timedelta(hours=4))
+    fake_night = FakeNight()
+    fake_night.production.backup = dict.fromkeys(SERVERS, EVENING + timedelta(hours=4))
 
     def looked_at(key: str) -> None:
         if key == "archiving.run":
-            begun.append(sum("backup dump" in act for act in theatre.production.acts))
+            begun.append(sum("backup dump" in act for act in fake_night.production.acts))
 
     begun: list[int] = []
-    theatre.screen.at_step = looked_at
-    theatre.run()
+    fake_night.screen.at_step = looked_at
+    fake_night.run()
 
     assert begun == [len(SERVERS)]
 
@@ -114,22 +114,22 @@ def holder(who: str, boot: str, pid: int) -> Holder:
 
 @case("attack 20", "a live run on another machine of the same host name is ousted without --take-over")
 def test_a_machine_of_the_same_name_is_not_this_one() -> None:
-    shelf, ann, ben = FakeShelf(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
+    object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
     with (
-        claimed(shelf, ann, take_over="resume --take-over"),
+        claimed(object_store, ann, take_over="resume --take-over"),
         pytest.raises(LockedError, match="ann on ubuntu"),
-        claimed(shelf, ben, take_over="resume --take-over"),
+        claimed(object_store, ben, take_over="resume --take-over"),
     ):
         pass
 
 
 @case("attack 20", "who looks from another machine of the same host name hears that no run is at work")
 def test_whoever_looks_from_a_machine_of_the_same_name_is_told_who_is_at_work() -> None:
-    shelf, ann, ben = FakeShelf(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
+    object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
-    with claimed(shelf, ann, take_over="resume --take-over"):
-        assert claimant(shelf, ben).startswith("ann on ubuntu")
+    with claimed(object_store, ann, take_over="resume --take-over"):
+        assert claimant(object_store, ben).startswith("ann on ubuntu")
 
 
 def plan(recipients: Sequence[str] | None = None) -> Plan:
@@ -155,8 +155,8 @@ def test_whoever_types_the_date_is_told_whether_archives_are_encrypted() -> None
 def test_preflight_tells_a_production_that_encrypts_nothing() -> None:
     def findings(recipients: Sequence[str]) -> list[str]:
         store = replace(rehearsal().store, recipients=tuple(recipients))
-        theatre = Theatre(plan=night_plan(replace(rehearsal(), production=True, store=store)))
-        found = preflight.examine(theatre.plan.preflight, theatre.world, theatre.stage.facts)
+        fake_night = FakeNight(plan=night_plan(replace(rehearsal(), production=True, store=store)))
+        found = preflight.examine(fake_night.plan.preflight, fake_night.executor, fake_night.context.facts)
         return [str(one) for one in found if one.stops or one.warns]
 
     sealed = load_file(FOLDER / "production.yaml").store.recipients

@@ -40,5 +40,5 @@ def test_a_rule_on_a_carried_table_is_named(new_world: NewWorld, event: str) -> 
     with new_world(DATABASES) as world:
         run(world, "master", f"CREATE RULE surprise AS ON {event} TO students DO ALSO NOTIFY surprise")
         with world.archiver() as archiver:
-            found = completeness.compare(archiver.place).problems
+            found = completeness.compare(archiver.databases).problems
         assert any("students" in problem and "surprise" in problem for problem in found), found

@@ -27,13 +27,13 @@ from runbooks.preflight import services
 from tests.cases import case
 from tests.cases.attack2_pooler import pooled
 from tests.conftest import PASSWORD
-from tests.fakes import FakeShelf, Theatre, night_plan, rehearsal
+from tests.fakes import FakeNight, FakeObjectStore, night_plan, rehearsal
 from tests.worlds import World, school_ids, sql
 
 SCHOOL = 13
 
 
-class Forgetful(FakeShelf):
+class Forgetful(FakeObjectStore):
     """A store that knows no If-None-Match: what is put stands there, whatever stood there before."""
 
     def put_new(self, name: str, text: str) -> bool:
@@ -43,20 +43,20 @@ class Forgetful(FakeShelf):
 
 @case("attack 10", "preflight puts one text and reads it, so a store that overwrites is said to be fine")
 def test_preflight_tells_a_store_that_overwrites() -> None:
-    theatre = Theatre()
-    theatre.shelf = Forgetful()
+    fake_night = FakeNight()
+    fake_night.object_store = Forgetful()
     [precondition] = services.store().preconditions
 
-    verdict = theatre.world.look(precondition.check, theatre.stage.facts(), expected=True)
+    verdict = fake_night.executor.look(precondition.check, fake_night.context.facts(), expected=True)
 
     assert not verdict.holds
 
 
 def test_preflight_is_content_with_a_store_that_does_not() -> None:
-    theatre = Theatre()
+    fake_night = FakeNight()
     [precondition] = services.store().preconditions
 
-    assert theatre.world.look(precondition.check, theatre.stage.facts(), expected=True).holds
+    assert fake_night.executor.look(precondition.check, fake_night.context.facts(), expected=True).holds
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
     with world.archiver() as one, world.archiver() as two, ExitStack() as held:
 
         def taken(*args: Any) -> Any:
-            held.enter_context(two.place.keeping("school", SCHOOL, "shard_3"))
+            held.enter_context(two.databases.tenant_lock("school", SCHOOL, "shard_3"))
             return deleting(*args)
 
         patch.setattr(archive_record, "deleting", taken)

@@ -13,13 +13,13 @@ from archiver.delete import many
 from archiver.postgres.own_schema import prepare
 from archiver.postgres.session import connect, parse_dsn
 from archiver.records import log_and_markers
-from archiver.runs.context import Outcome
+from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
 from runbooks.archives import lists
-from runbooks.engine.live.store_journal import read_shared
+from runbooks.engine.live.store_journal import read_store_journal
 from runbooks.engine.model.journal import Journal, Kind
 from tests.cases import case
-from tests.fakes import EVENING, FakeShelf, rehearsal
+from tests.fakes import EVENING, FakeObjectStore, rehearsal
 from tests.inside import Said, inv_inside
 from tests.worlds import World, sql
 
@@ -33,7 +33,7 @@ def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
 ) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE students ADD COLUMN note text DEFAULT '{OLD}'")
-    outcomes, empty_shard, migrated = list[Outcome](), many.empty_shard, list[bool]()
+    outcomes, empty_shard, migrated = list[ArchiveOutcome](), many.empty_shard, list[bool]()
 
     def busy(*args: object) -> object:
         if not migrated:
@@ -181,15 +181,15 @@ def test_a_log_that_was_rewritten_is_refused_or_told(log: Callable[[], Said], em
 
 @case("attack 24", "whoever may write the bucket turns a night's `failed` into `done`, and the next machine goes by it")
 def test_a_nights_journal_that_was_rewritten_in_the_store_is_refused() -> None:
-    folder, shelf = "nights/2014-08-15/001", FakeShelf()
+    folder, object_store = "nights/2014-08-15/001", FakeObjectStore()
     journal = Journal(now=lambda: EVENING, operator="ann@laptop")
     journal.append(Kind.BEGAN, run="r", digest="d")
     journal.append(Kind.RESULT, step="backups.dump", host="db-master", outcome="failed", proof="there is none")
     journal.append(Kind.STOPPED, reason="a step failed")
     for event in journal.events:
-        shelf.put_new(f"{folder}/{event.number:06}", event.to_json())
+        object_store.put_new(f"{folder}/{event.number:06}", event.to_json())
     name = f"{folder}/000002"
-    shelf.texts[name] = shelf.texts[name].replace('"failed"', '"done"')
+    object_store.texts[name] = object_store.texts[name].replace('"failed"', '"done"')
 
     with pytest.raises(CutoverError):
-        read_shared((), shelf, folder)
+        read_store_journal((), object_store, folder)

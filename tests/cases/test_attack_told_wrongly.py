@@ -12,7 +12,7 @@ from archiver.checks.audit import Audit, audit
 from archiver.completeness import completeness
 from archiver.delete import many
 from archiver.postgres.tenants import Exclude
-from archiver.runs.context import Outcome
+from archiver.runs.context import ArchiveOutcome
 from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
 from runbooks.archives import contents
@@ -37,13 +37,13 @@ SELECT a.id FROM attempts a JOIN lesson_enrollments l ON l.id = a.lesson_enrollm
 class Late:
     """A night in which rows came between a shard's commit and master's."""
 
-    outcome: Outcome  # of the school
+    outcome: ArchiveOutcome  # of the school
     audit: Audit
 
     @property
     def told(self) -> Mapping[str, int]:
         """What the run said of rows that appeared."""
-        return self.outcome.reclaimed.appeared if self.outcome.reclaimed else {}
+        return self.outcome.deletion.appeared if self.outcome.deletion else {}
 
 
 def rooms_of(world: World) -> list[int]:
@@ -56,7 +56,7 @@ def rooms_of(world: World) -> list[int]:
 def late(new_world: NewWorld) -> Iterator[Late]:
     """A run over many, in which late rows come into two tables of a shard."""
     with new_world() as world, pytest.MonkeyPatch.context() as patch:
-        rooms, outcomes = rooms_of(world), list[Outcome]()
+        rooms, outcomes = rooms_of(world), list[ArchiveOutcome]()
         with sql(world, SHARD) as cursor:
             cursor.execute(ATTEMPTS, (rooms,))
             attempts = [row[0] for row in cursor.fetchall()]
@@ -72,7 +72,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
         patch.setattr(many, "empty_master", busy)
         world.archive_together(*SOME, tell=outcomes.append)
         with world.archiver() as archiver:
-            found = audit(archiver.place, YEAR, NIGHT, Exclude())
+            found = audit(archiver.databases, YEAR, NIGHT, Exclude())
         [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
         yield Late(outcome=outcome, audit=found)
 
@@ -159,7 +159,7 @@ def unseen(new_world: NewWorld) -> Iterator[World]:
 @pytest.mark.parametrize("table", UNSEEN)
 def test_completeness_names_whatever_can_hold_a_students_rows(unseen: World, table: str) -> None:
     with unseen.archiver() as archiver:
-        problems = completeness.compare(archiver.place).problems
+        problems = completeness.compare(archiver.databases).problems
 
     assert [problem for problem in problems if table in problem]
 
@@ -170,5 +170,5 @@ def test_no_student_goes_whose_rows_elsewhere_stay_untold(unseen: World) -> None
         unseen.archive(SCHOOL)
 
     with unseen.archiver() as archiver:
-        found = audit(archiver.place, YEAR, NIGHT, Exclude())
+        found = audit(archiver.databases, YEAR, NIGHT, Exclude())
     assert SCHOOL in school_ids(unseen) or found.left.get(SCHOOL)

@@ -15,7 +15,7 @@ from platforms.backup import take
 from rehearsal import postgres_programs, postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.model.actions import Reading, SqlQuery
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.preconditions import Precondition
 from runbooks.engine.model.probe_output import Unreadable
 from runbooks.engine.model.step import Truth
@@ -30,12 +30,12 @@ TO_COME = (datetime(2099, 1, 1, tzinfo=UTC), EVENING + timedelta(hours=3))  # it
 TABLESPACE = "beside"
 
 
-def backup(sha256: str, finished: datetime) -> Reading:
+def backup(sha256: str, finished: datetime) -> ProbeOutput:
     """What a server says of its newest backup."""
     return printed({"path": "/b", "finished_at": at(finished), "sha256": sha256, "verified": True})
 
 
-def stored(sha256: str) -> Reading:
+def stored(sha256: str) -> ProbeOutput:
     """What it says of the stored copy."""
     return printed({"location": "s3://b/copy", "sha256": sha256})
 

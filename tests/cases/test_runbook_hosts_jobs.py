@@ -15,7 +15,7 @@ from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.job_scripts import start_script
 from runbooks.engine.live.jobs import RemoteJobs
-from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from tests.cases import case
 from tests.unit.test_jobs import NAME, ThisMachine
 
@@ -28,7 +28,7 @@ LINE = 200  # characters of a line that is told in an error, and as much for the
 class Strict(ThisMachine):
     """Commands whose write to a full disk fails, as it does for every program, and does not kill them."""
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         return super().run(RemoteCommand(host=command.host, command=f"trap '' XFSZ; {command.command}"))
 
 
@@ -38,7 +38,7 @@ class Counting(ThisMachine):
 
     left: int = ROUND_TRIPS
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         self.left -= 1
         if self.left < 0:
             pytest.fail(f"more than {ROUND_TRIPS} round trips")
@@ -97,8 +97,8 @@ def test_a_job_whose_end_found_no_room_is_looked_at_and_stopped(full: RemoteJobs
 class Babbling(ThisMachine):
     """A host that answers every question with a line of a log."""
 
-    def run(self, command: RemoteCommand) -> Reading:
-        return Reading(text="exited 0 " + "row after row " * 400)
+    def run(self, command: RemoteCommand) -> ProbeOutput:
+        return ProbeOutput(text="exited 0 " + "row after row " * 400)
 
 
 @case("runbook 31", "the log's line stands in the error in full")

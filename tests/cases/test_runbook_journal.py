@@ -17,8 +17,8 @@ from runbooks.engine.live.lock import Holder, claimant, claimed, held, holder
 from runbooks.engine.model.journal import FileJournal, Kind, read_events
 from runbooks.night import files as night_files
 from tests.cases import case
-from tests.fakes import EVENING, FakeShelf
-from tests.operated_night import open_house
+from tests.fakes import EVENING, FakeObjectStore
+from tests.operated_night import operated_night
 
 DATE = "2014-08-15"
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the variables that may hold a login
@@ -54,13 +54,13 @@ def journal(path: Path, *kinds: Kind) -> FileJournal:
 )
 @pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
 def test_a_note_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
-    shelf = FakeShelf()
-    shelf.put_new("lock/00000001", note)
-    with pytest.raises(LockedError), claimed(shelf, ME, take_over="resume --take-over"):
+    object_store = FakeObjectStore()
+    object_store.put_new("lock/00000001", note)
+    with pytest.raises(LockedError), claimed(object_store, ME, take_over="resume --take-over"):
         pass
-    assert claimant(shelf, ME)
-    with claimed(shelf, ME, take_over="", ousting=True):
-        assert claimant(shelf, KIM).startswith("chris on laptop")
+    assert claimant(object_store, ME)
+    with claimed(object_store, ME, take_over="", ousting=True):
+        assert claimant(object_store, KIM).startswith("chris on laptop")
 
 
 @case("runbook 23", "a lock file of another version is a TypeError", raises=(TypeError,))
@@ -128,13 +128,13 @@ def test_a_night_whose_folder_cannot_be_made_is_told_in_a_sentence(
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment, FakeShelf]:
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment, FakeObjectStore]:
     """An environment whose night a colleague runs on this machine, who alone may open what lies in its folder."""
-    shelf, environment = FakeShelf(), open_house(monkeypatch, tmp_path).environment
-    monkeypatch.setattr(night_files, "shelf_of", lambda environment: shelf)
+    object_store, environment = FakeObjectStore(), operated_night(monkeypatch, tmp_path).environment
+    monkeypatch.setattr(night_files, "object_store_of", lambda environment: object_store)
     files = night_files.Files(environment, DATE)
     for event in journal(files.journal, Kind.BEGAN, Kind.INTENT).events:
-        shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
+        object_store.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
     files.lock.write_text(KIM.to_json())
     allowed = Path.open
 
@@ -144,11 +144,13 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment,
         return allowed(path, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", denied)
-    return environment, shelf
+    return environment, object_store
 
 
 @case("runbook 32", "a colleague's journal on this machine is a PermissionError", raises=(PermissionError,))
-def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(begun: tuple[Environment, FakeShelf]) -> None:
+def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
+    begun: tuple[Environment, FakeObjectStore],
+) -> None:
     """Files of another login are played, for root may open them all."""
     environment, _ = begun
     try:
@@ -160,10 +162,12 @@ def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(begun: t
 
 
 @case("runbook 32", "a colleague's lock on this machine is a PermissionError", raises=(PermissionError,))
-def test_who_is_at_work_is_told_although_the_lock_belongs_to_a_colleague(begun: tuple[Environment, FakeShelf]) -> None:
+def test_who_is_at_work_is_told_although_the_lock_belongs_to_a_colleague(
+    begun: tuple[Environment, FakeObjectStore],
+) -> None:
     """By what the store says, where the file can't be opened."""
-    environment, shelf = begun
-    shelf.put_new("lock/00000001", KIM.to_json())
+    environment, object_store = begun
+    object_store.put_new("lock/00000001", KIM.to_json())
     assert night_files.at_work(environment)
 
 

@@ -85,7 +85,7 @@ def test_a_row_that_comes_later_for_one_that_went_is_told(new_world: NewWorld) -
 
         with world.by_one_worker() as busy:
             assert busy.worker
-            busy.worker.place.session(SHARD).__class__ = Committing
+            busy.worker.databases.session(SHARD).__class__ = Committing
             [shard] = archive_months(busy, DAY, throttle=begun)
         late.close()
 
@@ -106,7 +106,7 @@ def test_a_restored_school_is_left_alone_until_it_is_released(new_world: NewWorl
         same(back, oracle.snapshot(world.dsns))
         assert shard.held == 1
 
-        assert release(busy.worker.place.master, SCHOOL) == [SCHOOL]
+        assert release(busy.worker.databases.master, SCHOOL) == [SCHOOL]
         archive_months(busy, DAY)
         same(out, oracle.snapshot(world.dsns))
         restore_months(busy, MONTH)
@@ -201,7 +201,7 @@ def test_a_table_that_is_migrated_meanwhile_stops_the_deletion_and_the_next_run_
 
 def test_a_role_that_may_not_see_standbys_is_told_so_before_anything(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world, world.archiver() as archiver:
-        session = archiver.place.master
+        session = archiver.databases.master
         assert lag(session) == 0
 
         class Blind(Session):

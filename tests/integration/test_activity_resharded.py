@@ -27,10 +27,10 @@ def test_months_from_before_a_merge_come_back_before_or_after_the_split(
         before = oracle.snapshot(world.dsns)
         archive_months(world, DAY)
 
-        world.carry("merge", "shard_4", "shard_3")
+        world.move_all("merge", "shard_4", "shard_3")
         for school in of_schools(world) if merged else ():
             restore_months(world, MONTH, school)
-        world.carry("split", "shard_3", "shard_4")
+        world.move_all("split", "shard_3", "shard_4")
         restore_months(world, MONTH)  # of all that is left: rows of no school stay where they come back
 
         same_rows(before, oracle.snapshot(world.dsns))

@@ -11,7 +11,7 @@ from archiver.completeness import completeness
 from archiver.delete import one
 from archiver.postgres.session import DatabaseError
 from archiver.records import archive_record
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 from errors import CutoverError, Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -31,9 +31,9 @@ def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: D
             world.archive(school, depth=depth)
 
 
-def state(world: World, school: int) -> State:
+def state(world: World, school: int) -> ArchiveState:
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         return record.state
 
 
@@ -43,13 +43,13 @@ def test_what_master_refuses_to_delete_leaves_the_shard_whole(world: World, monk
         cursor.execute("INSERT INTO contests (name, best_school) VALUES ('best', 13)")
     before = oracle.snapshot(world.dsns)
     # As if the foreign key had come after the proof of completeness.
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(DatabaseError, match="contests_best_school_fkey"):
         world.archive(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.VERIFIED
+    assert state(world, 13) is ArchiveState.VERIFIED
 
 
 def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
@@ -60,7 +60,7 @@ def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
     with sql(world, "master") as cursor:
         cursor.execute("CREATE TABLE late (school_id integer REFERENCES schools)")
         cursor.execute("INSERT INTO late VALUES (13)")
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         world.archive(13)
@@ -104,7 +104,7 @@ def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselve
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         world.archive(13, depth=Depth.STUDENTS)
 
-    assert state(world, 13) is State.VERIFIED
+    assert state(world, 13) is ArchiveState.VERIFIED
     before = oracle.snapshot(world.dsns)
     world.archive(13, depth=Depth.STUDENTS)
     world.restore(13)
@@ -129,14 +129,14 @@ def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_c
         world.restore(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
 def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world: World) -> None:
     before = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
         world.archive(13)
-        [record] = archive_record.of_tenant(archiver.place.master, 13)
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
     world.restore(13)
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE archiver.records ALTER COLUMN id RESTART WITH {record.id}")
@@ -151,14 +151,14 @@ def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world
 def test_a_restore_that_was_killed_before_any_commit_and_cannot_begin_again_is_archived_again(world: World) -> None:
     world.archive(13)
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, 13)
-        archive_record.restoring(archiver.place.master, record)
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+        archive_record.restoring(archiver.databases.master, record)
         archiver.bucket.delete(archiver.bucket.key(record.location))
 
     with pytest.raises(CutoverError, match=r"failed: (404|NoSuchKey)"):
         world.restore(13)
 
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
 def test_a_school_that_moved_while_it_was_half_deleted_is_refused(
@@ -221,7 +221,7 @@ def test_a_trigger_that_swallows_rows_stops_a_restore(world: World) -> None:
         world.restore(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
 def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +231,7 @@ def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytes
             " $$ BEGIN RAISE EXCEPTION 'user % is blocked', OLD.email; END $$;"
             "CREATE TRIGGER block BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION block()"
         )
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(DatabaseError, match=r"raise exception \(P0001\)") as caught:
         world.archive(13)

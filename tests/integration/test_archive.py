@@ -16,7 +16,7 @@ from archiver.delete import one
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, log_and_markers, resolve
-from archiver.records.archive_record import Order, State
+from archiver.records.archive_record import ArchiveRequest, ArchiveState
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
@@ -30,11 +30,11 @@ PLAIN = 13
 def test_the_record_holds_what_was_asked_for(world: World) -> None:
     [outcome] = world.archive(PLAIN)
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, PLAIN)
+        [record] = archive_record.of_tenant(archiver.databases.master, PLAIN)
         found = archiver.bucket.get(archiver.bucket.key(record.location), archiver.work / "copy")
 
-    assert outcome.reclaimed is not None
-    assert record.state is State.ARCHIVED
+    assert outcome.deletion is not None
+    assert record.state is ArchiveState.ARCHIVED
     assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, Depth.ALL)
     assert record.tenant_name
     assert record.customer_id
@@ -43,8 +43,8 @@ def test_the_record_holds_what_was_asked_for(world: World) -> None:
     assert (record.size, record.md5, record.sha256) == (found.size, found.md5, found.sha256)
     assert record.seconds_to_extract
     assert record.seconds_to_restore
-    deleted = sum(outcome.reclaimed.deleted.values())
-    assert deleted + sum(outcome.reclaimed.kept.values()) == record.rows == outcome.rows
+    deleted = sum(outcome.deletion.deleted.values())
+    assert deleted + sum(outcome.deletion.kept.values()) == record.rows == outcome.rows
 
 
 def test_pretend_leaves_no_trace(world: World) -> None:
@@ -55,7 +55,7 @@ def test_pretend_leaves_no_trace(world: World) -> None:
     assert outcome.rows
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        assert archive_record.of_tenant(archiver.place.master, PLAIN) == ()
+        assert archive_record.of_tenant(archiver.databases.master, PLAIN) == ()
         assert list(archiver.bucket.keys()) == []
 
 
@@ -95,7 +95,7 @@ def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path
 
 def fetched(world: World, school: int, folder: Path) -> tuple[Path, str]:
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         path = folder / "archive.tar.gz"
         archiver.bucket.get(archiver.bucket.key(record.location), path)
         return path, record.shard
@@ -200,8 +200,8 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
         world.archive(13)
     monkeypatch.undo()
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, 13)
-    assert record.state is State.DELETING
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+    assert record.state is ArchiveState.DELETING
 
     world.archive(13)
     same(expected, oracle.snapshot(world.dsns))
@@ -257,16 +257,20 @@ def test_two_archives_at_once_leave_no_shared_row_behind(world: World) -> None:
 
 def test_a_second_worker_is_told_who_has_the_school(world: World) -> None:
     with world.archiver("archive.school 13") as first:
-        tenant = resolve.one_to_archive(first.place, 13, YEAR)
+        tenant = resolve.one_to_archive(first.databases, 13, YEAR)
         with (
-            first.place.keeping("school", 13, tenant.shard),
+            first.databases.tenant_lock("school", 13, tenant.shard),
             pytest.raises(LockedError, match=r"archive\.school 13 by .*@.* pid \d+ is at work there since"),
         ):
             world.archive(13)
 
 
 def test_a_run_over_all_and_a_single_one_exclude_each_other(world: World) -> None:
-    with world.archiver("archive.all") as first, first.place.alone(), pytest.raises(LockedError, match=r"archive\.all"):
+    with (
+        world.archiver("archive.all") as first,
+        first.databases.exclusive_lock(),
+        pytest.raises(LockedError, match=r"archive\.all"),
+    ):
         world.archive(13)
 
 
@@ -307,8 +311,8 @@ def test_a_damaged_tarball_is_refused_and_nothing_is_touched(world: World, damag
 
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, 13)
-    assert record.state is State.ARCHIVED
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+    assert record.state is ArchiveState.ARCHIVED
 
 
 def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: World) -> None:
@@ -347,26 +351,26 @@ def test_an_exclusion_of_nobody_is_refused(world: World) -> None:
             (Exclude(customers=frozenset({999999})), "There is no customer 999999"),
         ):
             with pytest.raises(UsageError, match=words):
-                resolve.all_to_archive(archiver.place, YEAR, left_out)
+                resolve.all_to_archive(archiver.databases, YEAR, left_out)
 
 
 def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> None:
-    with world.archiver() as archiver, archiver.place.alone():
-        chosen = resolve.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset({13})))
-        archive(archiver, chosen, Order(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
-        clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
-        whole = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
-        [gone, *_] = log_and_markers.gone_keys(archiver.place.master, YEAR, "classrooms").items()
+    with world.archiver() as archiver, archiver.databases.exclusive_lock():
+        chosen = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset({13})))
+        archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
+        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        whole = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
+        [gone, *_] = log_and_markers.deleted_keys(archiver.databases.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (gone[1][0],),
             )
-        dirty = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
         excluded = Exclude(tenants=frozenset({13, chosen[0].id}))
-        half_way = audit.audit(archiver.place, YEAR, NIGHT, excluded)
+        half_way = audit.audit(archiver.databases, YEAR, NIGHT, excluded)
 
     assert (clean.archived, clean.unarchived, clean.left, clean.excluded) == (len(chosen), (), {}, 1)
     assert whole.unarchived == (13,)

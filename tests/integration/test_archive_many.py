@@ -13,15 +13,15 @@ import pytest
 from archiver.completeness import completeness
 from archiver.delete import many as delete_many
 from archiver.extract import many as extract_many
-from archiver.extract.one import Extract, extract
+from archiver.extract.one import Extract, extract_one
 from archiver.postgres import tenants
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Exclude, Tenant
-from archiver.records.archive_record import Order
+from archiver.records.archive_record import ArchiveRequest
 from archiver.runs.context import Archiver
 from archiver.runs.engines import Processes
-from archiver.runs.eta import Pace
-from archiver.runs.progress import Done, expected, watched
+from archiver.runs.eta import Eta
+from archiver.runs.progress import RunProgress, expected, reporting_progress
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
 from tests import oracle
@@ -32,7 +32,7 @@ SOME = (5, 13, 17, 25, 29)
 
 
 def schools_of(archiver: Archiver, shard: str) -> list[Tenant]:
-    everybody = tenants.all_but(archiver.place.master, archiver.model.tenant, Exclude())
+    everybody = tenants.all_but(archiver.databases.master, archiver.model.tenant, Exclude())
     return [tenant for tenant in everybody if tenant.shard == shard]
 
 
@@ -44,11 +44,11 @@ def rows_of(extract: Extract) -> Mapping[str, list[bytes]]:
 def test_a_pass_finds_for_each_school_what_is_found_for_it_alone(world: World, tmp_path: Path, memory: int) -> None:
     with world.archiver() as archiver:
         for shard in SHARDS:
-            site, schools = archiver.place.site(shard), schools_of(archiver, shard)
+            site, schools = archiver.databases.placement(shard), schools_of(archiver, shard)
             with (tmp_path / shard).open("w+b") as file:
-                together = extract_many.extract(site, archiver.model, schools, YEAR, file, memory)
+                together = extract_many.extract_many(site, archiver.model, schools, YEAR, file, memory)
                 for school, found in zip(schools, together, strict=True):
-                    alike(found, extract(site, archiver.model, school, YEAR, tmp_path))
+                    alike(found, extract_one(site, archiver.model, school, YEAR, tmp_path))
 
 
 def alike(found: Extract, alone: Extract) -> None:
@@ -111,14 +111,14 @@ def test_what_there_is_no_time_for_is_left_and_the_next_run_goes_on_with_it(worl
 
 
 def test_how_far_it_is_is_told_by_whoever_looks(world: World) -> None:
-    told: list[Done] = []
+    told: list[RunProgress] = []
     with world.archiver() as archiver:
         schools = [one for one in schools_of(archiver, "shard_3") if one.id != 13]
         world.archive_together(*(one.id for one in schools))
         everybody = [*schools, *(one for one in schools_of(archiver, "shard_3"))]
-        order = Order(year=YEAR, depth=Depth.ALL, night=NIGHT)
-        pace = Pace(rows=expected(archiver.place, everybody), workers=1)
-        with watched(archiver.place, everybody, order, pace, told.append, every=0.01):
+        request = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT)
+        pace = Eta(rows=expected(archiver.databases, everybody), workers=1)
+        with reporting_progress(archiver.databases, everybody, request, pace, told.append, every=0.01):
             await_condition(lambda: bool(told), doing="Waiting for news", seconds=30)
 
     assert told[0].tenants == len(schools)
@@ -245,7 +245,7 @@ def test_what_one_school_forbids_is_done_one_by_one(world: World, monkeypatch: p
             "CREATE TABLE charters (school_id integer REFERENCES schools); INSERT INTO charters VALUES (13);"
             f"ALTER TABLE charters OWNER TO {ROLE}"
         )
-    monkeypatch.setattr(completeness, "prove", lambda place: None)  # which would have told of it
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)  # which would have told of it
     outcomes: dict[int, str] = {}
     ways: list[str] = []
 
@@ -268,7 +268,7 @@ def test_two_shards_of_which_neither_goes_as_a_set_go_one_by_one_after_each_othe
         pin(world, shard, school)
     going = [school for school in chosen if school not in pinned.values()]
     expected = oracle.expected_after_archiving(world.dsns, going, "all")
-    monkeypatch.setattr(completeness, "prove", lambda place: None)  # which would have told of it
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)  # which would have told of it
     failed: set[int] = set()
     ways: list[str] = []
 

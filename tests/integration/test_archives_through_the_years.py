@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver.checks.unreferenced import orphans
+from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format.encryption import Keys
 from archiver.postgres.session import connect
 from archiver.records import archive_record, id_index, log_and_markers, resolve
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from archiver.runs import drop, inspect, reverify, setup
 from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket, Digests, file_digests
@@ -33,7 +33,7 @@ TARBALL = "2013_school_13.tar.gz"
 
 def record_of(world: World, school: int = 13) -> Record:
     with world.archiver() as archiver:
-        return resolve.one_to_restore(archiver.place, school, YEAR)
+        return resolve.one_to_restore(archiver.databases, school, YEAR)
 
 
 def stored(world: World, record: Record) -> bytes:
@@ -75,8 +75,8 @@ def scratch_tables(world: World) -> list[str]:
         return [row[0] for row in scratch.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
 
 
-def proved(archiver: Archiver, *wanted: Record) -> list[reverify.Proved]:
-    return reverify.prove(archiver, wanted, lambda _: None)
+def proved(archiver: Archiver, *wanted: Record) -> list[reverify.Reverified]:
+    return reverify.reverify(archiver, wanted, lambda _: None)
 
 
 def test_cat_writes_the_rows_as_they_were_live(world: World, tmp_path: Path) -> None:
@@ -151,10 +151,10 @@ def test_a_proof_gives_the_record_its_date_and_the_log_an_entry(world: World) ->
         assert again.proved_at is not None
         assert first.proved_at is not None
         assert again.proved_at > first.proved_at
-        [*_, entry] = log_and_markers.entries(archiver.place.master)
+        [*_, entry] = log_and_markers.entries(archiver.databases.master)
         assert (entry.act, entry.tenant_id, entry.year) == ("verify", 13, YEAR)
         assert entry.details == {"rows": first.rows, "size": first.size, "sha256": first.sha256}
-        longest = reverify.longest_unproven(resolve.all_to_prove(archiver.place, None), 1)
+        longest = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)
         assert [isinstance(record, Record) and record.tenant_id for record in longest] == [17]
 
         world.restore(13)
@@ -202,7 +202,7 @@ def test_every_id_of_master_in_an_archive_is_found_whatever_the_depth(world: Wor
     held = members(stored(world, record_of(world)))
 
     with world.archiver() as archiver:
-        master = archiver.place.master
+        master = archiver.databases.master
         for table in ("students", "users", "classrooms", "preferences", "schools"):
             lines = held[f"master/{table}.copy"].splitlines()
             assert lines
@@ -225,10 +225,10 @@ def test_a_shared_student_is_found_in_the_archives_of_both_schools(world: World)
     world.archive(*schools)
 
     with world.archiver() as archiver:
-        table = resolve.table_with_ids(archiver.place, "student")
-        found = id_index.holders(archiver.place.master, table, student)
+        table = resolve.table_with_ids(archiver.databases, "student")
+        found = id_index.holders(archiver.databases.master, table, student)
         with pytest.raises(UsageError, match="No ids are kept of 'enrollment'") as unknown:
-            resolve.table_with_ids(archiver.place, "enrollment")
+            resolve.table_with_ids(archiver.databases, "enrollment")
 
     assert sorted(one.tenant_id for one in found) == schools
     assert "student" in unknown.value.hint
@@ -242,10 +242,10 @@ def test_an_archive_without_an_index_is_named_and_the_next_proof_writes_it(archi
         cursor.execute("DELETE FROM archiver.ids")
 
     with archived.archiver() as archiver:
-        assert [one.tenant_id for one in id_index.missing(archiver.place.master)] == [13]
+        assert [one.tenant_id for one in id_index.missing(archiver.databases.master)] == [13]
         [outcome] = proved(archiver, record_of(archived))
         assert outcome.error is None
-        assert id_index.missing(archiver.place.master) == ()
+        assert id_index.missing(archiver.databases.master) == ()
     with sql(archived, "master") as cursor:
         cursor.execute(query)
         assert [(table, sorted(ids)) for table, ids in cursor.fetchall()] == written
@@ -262,8 +262,8 @@ def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    with archived.archiver() as archiver, archiver.place.keeping("school", 13, record.shard):
-        monkeypatch.setattr(archive_record, "remove", killed)
+    with archived.archiver() as archiver, archiver.databases.tenant_lock("school", 13, record.shard):
+        monkeypatch.setattr(archive_record, "delete", killed)
         with pytest.raises(CutoverError, match="killed"):
             drop.drop(archiver, record)
         monkeypatch.undo()
@@ -271,8 +271,8 @@ def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
 
         drop.drop(archiver, record)
 
-        assert orphans(archiver.bucket, archiver.place) == ()
-        [*_, entry] = log_and_markers.entries(archiver.place.master)
+        assert unreferenced_objects(archiver.bucket, archiver.databases) == ()
+        [*_, entry] = log_and_markers.entries(archiver.databases.master)
         assert (entry.act, entry.record_id, entry.details["rows"]) == ("drop", record.id, record.rows)
         assert (entry.details["sha256"], entry.details["location"]) == (record.sha256, record.location)
         with pytest.raises(RefusedError, match="nothing was dropped"):
@@ -284,23 +284,25 @@ def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
 
 def test_an_archive_that_somebody_is_at_work_on_is_not_dropped(archived: World) -> None:
     with archived.archiver() as archiver:
-        for state in (State.DELETING, State.RESTORING):
-            archive_record.step_back(archiver.place.master, resolve.one_to_show(archiver.place, 13, None), state)
+        for state in (ArchiveState.DELETING, ArchiveState.RESTORING):
+            archive_record.step_back(
+                archiver.databases.master, resolve.one_to_show(archiver.databases, 13, None), state
+            )
             with pytest.raises(UsageError, match=f"School 13 is {state.value} for 2013; nothing was dropped"):
-                resolve.one_to_drop(archiver.place, 13, None)
+                resolve.one_to_drop(archiver.databases, 13, None)
 
 
 def test_records_are_chosen_by_what_is_known_of_them(world: World) -> None:
     world.archive(13)
     world.archive(17, depth=Depth.STUDENTS, year=2012)
     with world.archiver() as archiver:
-        master = archiver.place.master
+        master = archiver.databases.master
         [plain] = archive_record.read_if_any(master, YEAR)
-        archive_record.step_back(master, plain, State.RESTORING)
-        other = resolve.one_to_show(archiver.place, 17, None)
+        archive_record.step_back(master, plain, ArchiveState.RESTORING)
+        other = resolve.one_to_show(archiver.databases, 17, None)
         by: dict[str, dict[str, object]] = {
             "shard": {"shard": plain.shard},
-            "state": {"state": State.RESTORING},
+            "state": {"state": ArchiveState.RESTORING},
             "name": {"name": plain.tenant_name[1:].upper()},
             "customer and year": {"customer_id": plain.customer_id, "year": YEAR},
         }
@@ -321,10 +323,16 @@ def test_objects_that_no_record_names_are_listed(world: World) -> None:
     world.restore(13)
 
     with world.archiver() as archiver:
-        [orphan] = orphans(bucket, archiver.place)
+        [orphan] = unreferenced_objects(bucket, archiver.databases)
 
-        with world.archiver() as other, other.place.keeping("school", 17, "shard_4"), pytest.raises(LockedError):
-            orphans(bucket, archiver.place)  # a record may be about to move to an object that none names yet
+        with (
+            world.archiver() as other,
+            other.databases.tenant_lock("school", 17, "shard_4"),
+            pytest.raises(LockedError),
+        ):
+            unreferenced_objects(
+                bucket, archiver.databases
+            )  # a record may be about to move to an object that none names yet
 
     assert (orphan.location, orphan.size) == (restored.location, restored.size)
     assert abs(before - orphan.modified) < timedelta(minutes=10)
@@ -337,7 +345,7 @@ def test_the_log_is_read_oldest_first_and_by_school_year_or_act(world: World) ->
     world.archive(17, year=2012)
 
     with world.archiver() as archiver:
-        master = archiver.place.master
+        master = archiver.databases.master
         told = [(entry.act, entry.tenant_id, entry.year) for entry in log_and_markers.entries(master)]
         assert told == [("archive", 13, 2013), ("restore", 13, 2013), ("archive", 17, 2012)]
         assert [entry.act for entry in log_and_markers.entries(master, tenant_id=13)] == ["archive", "restore"]
@@ -356,7 +364,7 @@ def test_a_schema_of_an_older_version_is_brought_up_to_date_by_whatever_reads_it
             " verified_at) VALUES (13, 'Lincoln', 2013, 'shard_3', 'all', 'archived', 's3://there', 'ann', 'debug',"
             " '2014-08-15 22:15+00')"
         )
-    with setup.workplace(world.environment, "test") as place:
+    with setup.databases_of(world.environment, "test") as place:
         [record] = archive_record.read_if_any(place.master)
         assert record.proved_at == record.verified_at == datetime(2014, 8, 15, 22, 15, tzinfo=UTC)
         assert [one.id for one in id_index.missing(place.master)] == [record.id]

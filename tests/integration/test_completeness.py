@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from archiver.completeness import completeness
-from archiver.completeness.live import Size, read_live
+from archiver.completeness.live import LiveTableSize, read_live
 from errors import Problems
 from runbooks.cli.text import archives
 from tests import oracle
@@ -85,7 +85,7 @@ def test_everything_unknown_is_told_at_once(world: World) -> None:
             cursor.execute(change)
 
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     for _, _, expected in UNKNOWN.values():
         assert any(expected in problem for problem in found.problems)
@@ -93,7 +93,7 @@ def test_everything_unknown_is_told_at_once(world: World) -> None:
 
 def test_the_seeded_databases_are_known_and_a_missing_index_is_a_warning(world: World) -> None:
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     assert found.problems == ()
     assert {(str(scan.table), scan.columns) for scan in found.scans} == {
@@ -113,7 +113,7 @@ def test_a_missing_index_is_told_with_what_each_school_costs(world: World) -> No
         rows, size = cursor.fetchone() or (0, 0)
 
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     [scan] = [scan for scan in found.scans if scan.table.table == "school_file_imports"]
     assert (scan.size.rows, scan.size.bytes) == (rows, size)
@@ -130,11 +130,11 @@ def test_a_partitioned_table_is_one_table(world: World) -> None:
         [size] = cursor.fetchone() or [0]
 
     with world.archiver() as archiver:
-        live = read_live(archiver.place.master)
-        found = completeness.compare(archiver.place)
+        live = read_live(archiver.databases.master)
+        found = completeness.compare(archiver.databases)
 
     assert [name for name in live.tables if name.startswith("reading")] == ["readings"]
-    assert replace(live.sizes["readings"], analyzed_at=None) == Size(rows=4, bytes=size)
+    assert replace(live.sizes["readings"], analyzed_at=None) == LiveTableSize(rows=4, bytes=size)
     assert live.triggers[("readings", "touched")]
     assert [problem for problem in found.problems if "reading" in problem] == [
         "master.readings.(school, customer) can point at master.schools, and the catalog does not know the table. "

@@ -103,7 +103,7 @@ def product(empty: str, scratch: str, store_server: Store, tmp_path: Path) -> Wo
 
 def test_the_drafted_catalog_is_content_with_the_database_it_was_drafted_from(product: World) -> None:
     with product.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
         model = archiver.model
 
     assert found.problems == ()
@@ -168,4 +168,4 @@ def test_apangeas_own_draft_finds_what_its_catalog_finds_by_way_of_a_school(worl
     assert wanted <= set(drafted.tables)
     assert {"students", "customers", "districts"} <= drafted.catalog.excluded["master"].keys()
     with World(replace(world.environment, catalog=str(path)), world.dsns).archiver() as archiver:
-        assert completeness.compare(archiver.place).problems == ()
+        assert completeness.compare(archiver.databases).problems == ()

@@ -12,7 +12,7 @@ import pytest
 
 from archiver.checks.stored_schemas import Checked, check_stored
 from archiver.runs.restore import Restored
-from archiver.runs.restore_plan import Plan
+from archiver.runs.restore_plan import RestorePlan
 from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges
@@ -35,7 +35,7 @@ class Story:
     touched: bool  # by that restore
     checked_before: list[Checked]
     checked: list[Checked]
-    plan: Plan
+    plan: RestorePlan
     pretended: Restored
     restored: Restored
     log: dict[str, Any]  # its entry
@@ -76,7 +76,7 @@ def story(new_world: NewWorld, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def fingerprints(world: World) -> dict[str, str]:
     with world.archiver() as archiver:
-        return {name: archiver.place.schema(name).fingerprint[:16] for name in DATABASES}
+        return {name: archiver.databases.schema(name).fingerprint[:16] for name in DATABASES}
 
 
 def run(drifts: dict[str, drift.Drift], *worlds: World) -> None:
@@ -114,7 +114,7 @@ def last_log_entry(world: World) -> dict[str, Any]:
 def checked(world: World) -> list[Checked]:
     with world.archiver() as archiver:
         archiver.work.mkdir(exist_ok=True)
-        return check_stored(archiver.place, archiver.schemas, archiver.work)
+        return check_stored(archiver.databases, archiver.schemas, archiver.work)
 
 
 def test_past_months_that_do_not_fit_today_are_found_without_being_fetched(new_world: NewWorld) -> None:

@@ -16,15 +16,15 @@ import pytest
 from pyrage import x25519
 
 from archiver.catalog.model import Part
-from archiver.checks.unreferenced import orphans
+from archiver.checks.unreferenced import unreferenced_objects
 from archiver.delete import one as delete_one
 from archiver.format import encryption
 from archiver.format.encryption import Keys
 from archiver.records import archive_record, resolve
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from archiver.runs import inspect, purge, reencrypt, reverify
 from archiver.runs.context import fetch
-from archiver.runs.purge_candidates import people
+from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.model import Depth
@@ -84,7 +84,7 @@ def holding(world: World, team: Team) -> World:
 
 def recorded(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         return record
 
 
@@ -161,7 +161,7 @@ def test_without_its_identity_a_school_stays_archived(world: World, team: Team, 
         assert "AGE-SECRET-KEY" not in str(caught.value)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
 def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
@@ -200,7 +200,7 @@ def test_a_deletion_that_was_cut_off_is_ended_without_an_identity(
     sealed.archive(SCHOOL)
 
     same(expected, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
 def test_only_rows_that_must_be_put_back_ask_for_an_identity(
@@ -218,7 +218,7 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
         sealed.archive(SCHOOL)
     assert "--identity=FILE" in caught.value.hint
     same(emptied, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.DELETING
+    assert recorded(world).state is ArchiveState.DELETING
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         holding(sealed, team).archive(SCHOOL)
@@ -245,7 +245,7 @@ def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, te
         sealed.restore(SCHOOL)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
 def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_not(
@@ -256,7 +256,7 @@ def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_n
     earlier, now = recorded(world), encrypting(world, other)
     plain = pyrage.decrypt(stored(world, earlier), [team.identity])
 
-    [outcome] = holding(now, team).rewrap(SCHOOL)
+    [outcome] = holding(now, team).reencrypt(SCHOOL)
 
     record = recorded(world)
     assert (outcome.record, outcome.left) == (record, earlier.location)
@@ -278,13 +278,13 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
     sealed = encrypting(world, team)
 
     plain = recorded(world)
-    [moved], [again] = sealed.rewrap(SCHOOL), sealed.rewrap(SCHOOL)
+    [moved], [again] = sealed.reencrypt(SCHOOL), sealed.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
     assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
-    assert f"the earlier object stays in the store: {plain.location}" in archives.rewrapped_line("school", moved)
-    assert archives.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives encrypted anew, 1 were already" in archives.rewrap_summary([moved, again])
+    assert f"the earlier object stays in the store: {plain.location}" in archives.reencrypted_line("school", moved)
+    assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
+    assert "1 of 2 archives encrypted anew, 1 were already" in archives.reencrypt_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
     holding(sealed, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -298,29 +298,30 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
     purged(first)
     first.archive(SCHOOL)
     with encrypting(world, other).archiver() as archiver, pytest.raises(UsageError, match="no identity was given"):
-        reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None)[1:], raise_failure)
+        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None)[1:], raise_failure)
 
     now = encrypting(world, other)
     with holding(now, team).archiver() as archiver:
-        found = resolve.all_to_rewrap(archiver.place, None)
-        outcomes = reencrypt.rewrap(archiver, found, raise_failure)
+        found = resolve.all_to_reencrypt(archiver.databases, None)
+        outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
         assert all(outcome.left for outcome in outcomes)
-        again = reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None), raise_failure)
-        left = {orphan.location for orphan in orphans(archiver.bucket, archiver.place)}
+        again = reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
+        left = {orphan.location for orphan in unreferenced_objects(archiver.bucket, archiver.databases)}
 
     assert left == {outcome.left for outcome in outcomes}  # what the old identity opens can be found, and deleted
-    said = [archives.rewrapped_line("school", outcome) for outcome in again]
+    said = [archives.reencrypted_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
-    assert archives.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
+    assert archives.reencrypt_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
-        wanted = reverify.longest_unproven(resolve.all_to_prove(archiver.place, 2013), None)
-        proved = reverify.prove(archiver, wanted, lambda _: None)
+        wanted = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, 2013), None)
+        proved = reverify.reverify(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
-        assert "purge 1 of 2013: proved" in records.proved_line("school", proved[-2])
+        assert "purge 1 of 2013: proved" in records.reverified_line("school", proved[-2])
         assert (
-            reverify.longest_unproven(resolve.all_to_prove(archiver.place, None), 1)[0].location == wanted[0].location
+            reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)[0].location
+            == wanted[0].location
         )
         purge.restore(archiver, 1)
     holding(now, other).restore(SCHOOL)
@@ -330,7 +331,9 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
 
 def purged(world: World) -> None:
     with world.archiver() as archiver:
-        group = purge.group_of(archiver.place, [one.id for one in people(archiver.place, OLD) if not one.needed_by])
+        group = purge.group_of(
+            archiver.databases, [one.id for one in legacy_users(archiver.databases, OLD) if not one.referenced_by]
+        )
         purge.purge(archiver, group, OLD, 2013)
 
 
@@ -340,8 +343,8 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
     sealed = encrypting(world, team)
     cut_off(sealed, monkeypatch)
     with holding(encrypting(world, other), team).archiver() as archiver:
-        found = resolve.all_to_rewrap(archiver.place, None)
-        [outcome] = reencrypt.rewrap(archiver, found, lambda _: None)
+        found = resolve.all_to_reencrypt(archiver.databases, None)
+        [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
     assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
 
     sealed.archive(SCHOOL)
@@ -352,7 +355,7 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
         (holding(encrypting(world, other), other), "The identity does not open"),
     ):
         with pytest.raises(UsageError, match=words):
-            closed.rewrap(SCHOOL)
+            closed.reencrypt(SCHOOL)
     assert recorded(world) == record
 
 
@@ -369,7 +372,7 @@ def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
     encrypt = encryption.encrypt
     monkeypatch.setattr(encryption, "encrypt", careless)
     with pytest.raises(DamagedError, match="The record stays as it is"):
-        holding(encrypting(world, other), team).rewrap(SCHOOL)
+        holding(encrypting(world, other), team).reencrypt(SCHOOL)
 
     assert recorded(world) == record
 
@@ -401,9 +404,9 @@ def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
     record, bucket = recorded(closed), Bucket(closed.environment.store)
 
     with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
-        reverify.prove(archiver, [record], lambda _: None)
+        reverify.reverify(archiver, [record], lambda _: None)
     with holding(closed, team).archiver() as archiver:
-        [proved] = reverify.prove(archiver, [record], lambda _: None)
+        [proved] = reverify.reverify(archiver, [record], lambda _: None)
         with inspect.fetched(bucket, record, archiver.keys, tmp_path) as archive:
             out = io.BytesIO()
             inspect.cat(archive, inspect.table_in(archive.manifest, "schools"), out)

@@ -24,7 +24,7 @@ def analyzed(world: World) -> World:
 
 def sizes_of(world: World) -> Sizes:
     with world.archiver() as archiver:
-        return sizes.read(archiver.place)
+        return sizes.read(archiver.databases)
 
 
 def carried(world: World) -> tuple[int, int]:
@@ -68,8 +68,8 @@ def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: Wor
 def test_times_come_from_records_and_from_pretending_where_there_are_none(analyzed: World) -> None:
     everybody = school_ids(analyzed)
     with analyzed.archiver() as archiver:
-        assert rates.recorded(archiver.place.master) == []
-        measured = rates.measure(archiver, sizes.read(archiver.place).tenants, YEAR)
+        assert rates.recorded(archiver.databases.master) == []
+        measured = rates.measure(archiver, sizes.read(archiver.databases).tenants, YEAR)
     assert (len(measured), school_ids(analyzed)) == (2, everybody)
     pretended = told(analyzed, measured)
     assert "pretending to archive 2 schools just now" in pretended[-1]
@@ -77,18 +77,18 @@ def test_times_come_from_records_and_from_pretending_where_there_are_none(analyz
 
     analyzed.archive(*everybody[:3])
     with analyzed.archiver() as archiver:
-        recorded = rates.recorded(archiver.place.master)
+        recorded = rates.recorded(archiver.databases.master)
     assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
     assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-3]
     assert told(analyzed, recorded)[-2].startswith("inv archive.all, with 2 workers: about ")
     assert "3 records" in told(analyzed, recorded)[-1]
 
 
-def told(world: World, samples: list[rates.Sample]) -> list[str]:
+def told(world: World, samples: list[rates.ArchiveSample]) -> list[str]:
     return list(lines("school", worked_out(world, samples)))
 
 
-def worked_out(world: World, samples: list[rates.Sample]) -> Estimate:
+def worked_out(world: World, samples: list[rates.ArchiveSample]) -> Estimate:
     found = sizes_of(world)
     return estimate(found.tenants, rates.rates(samples), 3, found.analyzed_at, workers=2, in_sets=True)
 

@@ -42,8 +42,8 @@ def test_an_application_that_heeds_the_fence_writes_no_late_row(
 
     [outcome] = (world if late else fenced(world, closed)).archive(13, night=None)
 
-    assert outcome.reclaimed is not None
-    assert outcome.reclaimed.appeared == late
+    assert outcome.deletion is not None
+    assert outcome.deletion.appeared == late
     assert list(closed.iterdir()) == []
 
 

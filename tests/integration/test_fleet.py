@@ -18,7 +18,7 @@ import pytest
 from errors import UnknownError, UsageError
 from runbooks.engine.live import ssh as fleet_module
 from runbooks.engine.live.ssh import Fleet, UnreachableError
-from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from tests.ssh_server import Server, new_key, running
 
 MB = 1024 * 1024
@@ -46,7 +46,7 @@ def measured(fleet: Fleet, text: str) -> tuple[float, int]:
 
 def test_a_command_tells_its_output_and_exit_code(server: Server) -> None:
     with closing(server.fleet()) as fleet:
-        assert fleet.run(command("echo 'café ☕'; echo oh >&2; exit 3")) == Reading(
+        assert fleet.run(command("echo 'café ☕'; echo oh >&2; exit 3")) == ProbeOutput(
             code=3, text="café ☕\n", error="oh\n"
         )
 
@@ -207,4 +207,4 @@ def test_personal_files_and_variables_change_nothing(
     for name in ("INVOKE_RUN_DRY", "FABRIC_RUN_DRY", "FABRIC_RUN_WARN"):
         monkeypatch.setenv(name, "1")
     with closing(server.fleet()) as fleet:
-        assert fleet.run(command("echo here; exit 4")) == Reading(code=4, text="here\n")
+        assert fleet.run(command("echo here; exit 4")) == ProbeOutput(code=4, text="here\n")

@@ -9,9 +9,9 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.checks.integrity import look
-from archiver.checks.integrity_finding import Finding
-from archiver.runs.setup import workplace
+from archiver.checks.integrity import check_integrity
+from archiver.checks.integrity_finding import IntegrityFinding
+from archiver.runs.setup import databases_of
 from errors import ExitCode
 from runbooks import check
 from tests.worlds import SHARDS, World, sql
@@ -63,9 +63,11 @@ ACROSS = (
 )
 
 
-def found(world: World) -> dict[str, Finding]:
-    with workplace(world.environment, "test") as place:
-        return {f"{one.kind.value}: {one.database} {one.table.table} {one.what}": one for one in look(place)}
+def found(world: World) -> dict[str, IntegrityFinding]:
+    with databases_of(world.environment, "test") as databases:
+        return {
+            f"{one.kind.value}: {one.database} {one.table.table} {one.what}": one for one in check_integrity(databases)
+        }
 
 
 def keys(world: World, database: str, query: str) -> list[str]:

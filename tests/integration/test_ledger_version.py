@@ -196,7 +196,7 @@ def purge(world: World) -> None:
 
 
 def looks(world: World, look: Callable[[Session], object]) -> None:
-    with setup.workplace(world.environment, "test") as place:
+    with setup.databases_of(world.environment, "test") as place:
         look(place.master)
 
 
@@ -206,10 +206,10 @@ WRITES: dict[str, Callable[[World], object]] = {
     "pretend": lambda world: world.archive(25, pretend=True),
     "restore": lambda world: world.restore(13),
     "plan a restore": lambda world: world.plan(13),
-    "rewrap": lambda world: world.rewrap(13),
+    "rewrap": lambda world: world.reencrypt(13),
     "archive months": lambda world: archive_months(world, MONTHS_DAY),
     "restore months": lambda world: restore_months(world, "2014-03"),
-    "move": lambda world: world.carry("merge", "shard_1", "shard_2"),
+    "move": lambda world: world.move_all("merge", "shard_1", "shard_2"),
     "purge": purge,
 }
 LOOKS: dict[str, Callable[[World], object]] = {

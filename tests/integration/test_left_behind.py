@@ -25,16 +25,16 @@ from errors import AbortedError, LockedError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from runbooks.activity import span_at
-from runbooks.engine.model.actions import DetachedJob, Reading
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import Outcome
-from runbooks.engine.model.ports import Tell
+from runbooks.engine.model.ports import OnLine
 from runbooks.night import abandon, files, status
 from runbooks.night import run as night_run
-from runbooks.night.live_ports import StoreShelf
+from runbooks.night.live_ports import EnvironmentStore
 from tests import oracle, oracle_moved
 from tests.conftest import ROLE
-from tests.fakes import FakeJobs, FakeShelf, night_plan, rehearsal
+from tests.fakes import FakeJobs, FakeObjectStore, night_plan, rehearsal
 from tests.integration.test_purge import purged
 from tests.left_behind import (
     DATABASES,
@@ -52,7 +52,7 @@ from tests.left_behind import (
     told,
 )
 from tests.months import archive_months, restore_months
-from tests.operated_night import House, open_house
+from tests.operated_night import OperatedNight, operated_night
 from tests.oracle import Snapshot
 from tests.oracle_months import expected_after_month
 from tests.torture import judge
@@ -157,7 +157,7 @@ def test_a_months_rows_come_back_to_a_school_that_stayed_live(left: Left, finish
 def test_everything_archived_is_proved_anew_and_comes_back_and_each_row_is_as_it_was(left: Left) -> None:
     with left.open("finished") as world, with_identity(world).by_one_worker() as busy:
         with busy.archiver() as archiver:
-            proved = reverify.prove(archiver, resolve.all_to_prove(archiver.place, None), lambda one: None)
+            proved = reverify.reverify(archiver, resolve.all_to_reverify(archiver.databases, None), lambda one: None)
             assert [one.error for one in proved] == [None] * 11  # eight of schools, two of months, a purge
             assert purge.restore(archiver, 1)["master.users"].inserted == 3
         busy.restore(13, 17, 37, 41, 45, 49)
@@ -179,14 +179,14 @@ def test_schools_of_a_merged_shard_are_archived_restored_and_split_off_again(lef
         same_rows(oracle_moved.after_merging(merged, left.before, *MERGED), oracle.snapshot(merged.dsns))
         assert all(oracle_moved.moved(merged, *MERGED).values())
 
-        busy.carry("split", *reversed(MERGED))
+        busy.move_all("split", *reversed(MERGED))
 
     assert_whole(left, merged)
 
 
 def test_a_school_archived_before_a_merge_comes_back_after_the_split(left: Left, merged: World) -> None:
     with merged.by_one_worker() as busy:
-        busy.carry("split", *reversed(MERGED))
+        busy.move_all("split", *reversed(MERGED))
         busy.restore(41)
         restore_months(busy, MONTH)
 
@@ -292,7 +292,7 @@ def test_a_half_moved_school_is_where_master_says_and_its_merge_ends(left: Left,
         assert_lies_whole(left, world, 9)
         with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
             world.archive(9)
-        world.carry("merge", *MERGED)
+        world.move_all("merge", *MERGED)
         same_rows(oracle_moved.after_merging(world, left.before, *MERGED), oracle.snapshot(world.dsns))
 
 
@@ -300,24 +300,24 @@ def test_a_half_moved_school_is_where_master_says_and_its_merge_ends(left: Left,
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
+def operated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OperatedNight:
     """The machine of that night with its journal, and the production as the first seven steps leave it."""
-    house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
-    shelf.texts.update(shelf_of_that_night())
-    monkeypatch.setattr(files, "shelf_of", lambda environment: shelf)
-    journal = files.Files(house.environment, DATE).journal
+    operated, object_store = operated_night(monkeypatch, tmp_path), FakeObjectStore()
+    object_store.texts.update(shelf_of_that_night())
+    monkeypatch.setattr(files, "object_store_of", lambda environment: object_store)
+    journal = files.Files(operated.environment, DATE).journal
     journal.parent.mkdir(parents=True)
     shutil.copy(HOME / "night/journal.jsonl", journal)
-    killed_at_step_8(house.theatre)
-    house.theatre.clock.wait(timedelta(minutes=5))
-    return house
+    killed_at_step_8(operated.fake_night)
+    operated.fake_night.clock.wait(timedelta(minutes=5))
+    return operated
 
 
 def test_any_machine_reads_of_the_store_where_the_night_stands(
     left: Left, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, text in shelf_of_that_night().items():
-        assert StoreShelf(left.store).put_new(name, text)
+        assert EnvironmentStore(left.store).put_new(name, text)
     environment = replace(rehearsal(), state=str(tmp_path), overlay=None, store=left.store)
 
     status.show_status(environment, night_plan(environment))
@@ -330,27 +330,27 @@ def test_any_machine_reads_of_the_store_where_the_night_stands(
     assert "standby: db-master, db-shard-1" in said
 
 
-def test_that_nights_open_job_is_named_with_its_host(house: House) -> None:
+def test_that_nights_open_job_is_named_with_its_host(operated: OperatedNight) -> None:
     with pytest.raises(AbortedError, match="still at work, or not to be asked: debug"):
-        abandon.abort(house.environment, house.theatre.plan, house.cast, take_over=True)
+        abandon.abort(operated.environment, operated.fake_night.plan, operated.terminal, take_over=True)
 
-    assert "still running on debug: inv archive.all" in house.out.getvalue()
-    assert "since 2014-08-15 21:00:33 UTC" in house.out.getvalue()
+    assert "still running on debug: inv archive.all" in operated.out.getvalue()
+    assert "since 2014-08-15 21:00:33 UTC" in operated.out.getvalue()
 
 
-def test_a_job_of_that_night_that_still_runs_is_followed_to_its_end(house: House) -> None:
-    house.theatre.jobs = jobs = StillRunning(house.theatre.production)
+def test_a_job_of_that_night_that_still_runs_is_followed_to_its_end(operated: OperatedNight) -> None:
+    operated.fake_night.jobs = jobs = StillRunning(operated.fake_night.production)
 
-    assert_ends(house)
+    assert_ends(operated)
 
     assert jobs.followed == [f"{run_of_that_night()}.{ARCHIVING}.debug.1"]
 
 
-def test_a_job_of_that_night_that_ended_meanwhile_is_known_by_its_proof(house: House) -> None:
-    house.theatre.jobs = FakeJobs(house.theatre.production)
-    house.theatre.production.archived = True
+def test_a_job_of_that_night_that_ended_meanwhile_is_known_by_its_proof(operated: OperatedNight) -> None:
+    operated.fake_night.jobs = FakeJobs(operated.fake_night.production)
+    operated.fake_night.production.archived = True
 
-    assert_ends(house)
+    assert_ends(operated)
 
 
 @dataclass
@@ -359,26 +359,26 @@ class StillRunning(FakeJobs):
 
     followed: list[str] = field(default_factory=list)
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
         """Follows it, and runs every other job."""
         if "archive.all" not in job.command:
             return super().run(job, name, tell)
         self.followed.append(name)
         self.production.archived = True
-        return Reading()
+        return ProbeOutput()
 
 
-def assert_ends(house: House) -> None:
+def assert_ends(operated: OperatedNight) -> None:
     """Gone on with by another machine, the night ends; nothing is done again, and no archiving is begun anew."""
-    production = house.theatre.production
+    production = operated.fake_night.production
     done = list(production.acts)
     with pytest.raises(LockedError, match="ann on laptop"):
-        house.resume()
+        operated.resume()
 
-    night_run.resume(house.environment, house.theatre.plan, house.cast, take_over=True)
+    night_run.resume(operated.environment, operated.fake_night.plan, operated.terminal, take_over=True)
 
-    assert house.outcome(ARCHIVING, "debug") is Outcome.DONE
-    assert (house.events[-1].kind, house.debts) == (Kind.ENDED, [])
+    assert operated.outcome(ARCHIVING, "debug") is Outcome.DONE
+    assert (operated.events[-1].kind, operated.debts) == (Kind.ENDED, [])
     assert production.acts[: len(done)] == done
     assert not set(done) & set(production.acts[len(done) :])
     assert not [act for act in production.acts if "archive.all" in act]

@@ -155,7 +155,7 @@ def the_laptop_that_wakes_again_stops(night: Night, laptop: Machine, asleep: Pro
 def outcomes(night: Night, step: str) -> dict[str, Outcome]:
     """What became of a step on each server."""
     history = read_history(night.events)
-    return {host: history.past(step, host).outcome for host in SERVERS}
+    return {host: history.task_state(step, host).outcome for host in SERVERS}
 
 
 def sample(steps: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from archiver.checks import audit
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record
-from archiver.records.archive_record import Record, State
+from archiver.records.archive_record import ArchiveState, Record
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -51,7 +51,7 @@ def room(world: World, classroom: int) -> Room:
 
 def record_of(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = archive_record.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
     return record
 
 
@@ -84,7 +84,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
     world.restore(SCHOOL, only=second.part)
     same(oracle.together(one, second.rows), oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (State.ARCHIVED, (first.part, second.part))
+    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, (first.part, second.part))
 
     world.restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -142,7 +142,7 @@ def test_a_classroom_that_is_not_in_the_archive_is_refused_and_nothing_is_touche
 
     same(before, oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (State.ARCHIVED, ())
+    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, ())
 
 
 @pytest.mark.parametrize("then", ["the same classroom", "after another is refused", "the whole school"])
@@ -156,7 +156,7 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     with pytest.raises(CutoverError, match="killed"):
         world.restore(SCHOOL, only=first.part)
     killed.undo()
-    assert record_of(world).state is State.RESTORING
+    assert record_of(world).state is ArchiveState.RESTORING
     half = oracle.snapshot(world.dsns)
     assert half.tables["master"] == archived.tables["master"]
     assert half.tables[SHARD] == oracle.together(archived, first.rows).tables[SHARD]
@@ -164,7 +164,7 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     if then == "after another is refused":
         with pytest.raises(RefusedError, match=f"has brought back the shard's rows of {first.part}"):
             world.restore(SCHOOL, only=second.part)
-        assert record_of(world).state is State.RESTORING
+        assert record_of(world).state is ArchiveState.RESTORING
     if then != "the whole school":
         world.restore(SCHOOL, only=first.part)
         same(oracle.together(archived, first.rows), oracle.snapshot(world.dsns))
@@ -211,7 +211,7 @@ def test_a_classroom_comes_back_into_tables_that_were_migrated_since(world: Worl
     world.archive(SCHOOL)
     archived = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
-        fingerprint = archiver.place.schema("master").fingerprint
+        fingerprint = archiver.databases.schema("master").fingerprint
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE donations RENAME class_id TO room_id; ALTER TABLE donations RENAME TO gifts")
     (tmp_path / "migrations").mkdir()
@@ -243,13 +243,13 @@ def test_the_audit_counts_what_is_left_of_the_rest_but_no_classroom_that_came_ba
     world.restore(SCHOOL, only=first.part)
 
     with world.archiver() as archiver:
-        clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
+        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
         with sql(world, SHARD) as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (second.part.id,),
             )
-        dirty = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
+        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
 
     assert (clean.archived, clean.left) == (1, {})
     assert dirty.left == {SCHOOL: 1}

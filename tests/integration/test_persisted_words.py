@@ -20,12 +20,12 @@ from archiver.catalog.model import Part
 from archiver.postgres import own_schema
 from archiver.postgres.session import DatabaseError, connect
 from archiver.records import archive_record, resolve, slice_record
-from archiver.records.archive_record import Order
-from archiver.records.move_record import Course
-from archiver.reshard.merge_split import Outcome, carry
+from archiver.records.archive_record import ArchiveRequest
+from archiver.records.move_record import Route
+from archiver.reshard.merge_split import MoveOutcome, move_all
 from archiver.runs import board, drop, purge, reencrypt, reverify
-from archiver.runs.purge_candidates import people
-from archiver.runs.units import Ended, Unit
+from archiver.runs.purge_candidates import legacy_users
+from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from archiver.store.bucket import Bucket
 from inventory.model import Depth
@@ -88,24 +88,24 @@ def locked(world: World, database: str, *names: str) -> bool:
 
 
 def test_what_keeps_others_off_is_called_so(world: World) -> None:
-    unit = Unit(shard="shard_3", tenant_ids=(25,), order=Order(year=YEAR, depth=Depth("all")))
+    unit = Unit(shard="shard_3", tenant_ids=(25,), request=ArchiveRequest(year=YEAR, depth=Depth("all")))
     with world.archiver() as ours, world.archiver() as worker:
-        place, master = ours.place, ours.place.master
+        databases, master = ours.databases, ours.databases.master
         assert locked(world, "master")
-        with place.keeping("school", 13, "shard_3"):
+        with databases.tenant_lock("school", 13, "shard_3"):
             assert locked(world, "master", "cutover", "cutover school 13")
             assert locked(world, "shard_3", "cutover", "cutover school 13")
-        with place.monthly("shard_3"):
+        with databases.monthly_lock("shard_3"):
             assert locked(world, "master", "cutover")
             assert locked(world, "shard_3", "cutover", "cutover activity")
-        with place.alone(), board.living(master, "1f3a"):
+        with databases.exclusive_lock(), board.living(master, "1f3a"):
             assert locked(world, "shard_1", "cutover")
             board.post(master, "1f3a", [Job(unit=unit, memory=1)])
-            with board.taken(worker.place.master, "1f3a", 1):
+            with board.taken(worker.databases.master, "1f3a", 1):
                 assert locked(world, "master", "cutover", "cutover run 1f3a", "cutover workers", "cutover unit 1f3a 1")
                 [seen] = board.look(master, "1f3a", [1])
                 assert seen.held
-                board.end(worker.place.master, "1f3a", 1, Ended(unit=unit))
+                board.end(worker.databases.master, "1f3a", 1, UnitResult(unit=unit))
     with sql(world, "master") as cursor:
         cursor.execute("SELECT run, number, takes, unit, ended FROM archiver.units")
         assert cursor.fetchall() == [
@@ -142,19 +142,21 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
     with new_world(template=alike) as world:
         sealed = replace(encrypting(world, team), identity=str(team.file))
         with world.archiver() as archiver:
-            purge.purge(archiver, purge.group_of(archiver.place, ids_of(people(archiver.place, OLD))), OLD, 2013)
+            purge.purge(
+                archiver, purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, OLD))), OLD, 2013
+            )
         archive_months(world, MONTHS_DAY)
         rewrap_all(sealed)
         restore_months(sealed, *a_month(world))
         world.archive(13)
-        sealed.rewrap(13)
+        sealed.reencrypt(13)
         sealed.restore(13, only=a_classroom(world))
         with sealed.archiver() as archiver:
-            reverify.prove(archiver, [resolve.one_to_restore(archiver.place, 13, None)], lambda outcome: None)
+            reverify.reverify(archiver, [resolve.one_to_restore(archiver.databases, 13, None)], lambda outcome: None)
         sealed.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
-            drop.drop(archiver, resolve.one_to_restore(archiver.place, 17, None))
+            drop.drop(archiver, resolve.one_to_restore(archiver.databases, 17, None))
         merge(world)
         yield world
 
@@ -162,7 +164,7 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
 def rewrap_all(sealed: World) -> None:
     """Encrypts what is archived."""
     with sealed.archiver() as archiver:
-        reencrypt.rewrap(archiver, resolve.all_to_rewrap(archiver.place, None), raise_failure)
+        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
 
 
 def a_month(world: World) -> tuple[str, int]:
@@ -184,12 +186,12 @@ def merge(world: World) -> None:
         cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE shard = 'shard_1' AND id <> 5")
     alone = []
 
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: MoveOutcome) -> None:
         raise_failure(outcome)
         alone.append(locked(world, "master", "cutover shards"))
 
     with world.archiver() as archiver:
-        carry(archiver, Course(verb="merge", source="shard_1", target="shard_2"), YEAR, tell, kept_off=lambda: True)
+        move_all(archiver, Route(verb="merge", source="shard_1", target="shard_2"), YEAR, tell, kept_off=lambda: True)
     assert alone == [True]
 
 
@@ -288,7 +290,7 @@ started_at verified_at archived_at proved_at tenants rows
 
 def test_records_are_told_in_these_words(lived: World) -> None:
     with lived.archiver() as archiver:
-        master = archiver.place.master
+        master = archiver.databases.master
         [record] = archive_record.of_tenant(master, 29)
         told, [month, *_] = record.to_json(), slice_record.counted(master)
 

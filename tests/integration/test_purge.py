@@ -13,11 +13,11 @@ import pytest
 
 from archiver.postgres.session import Session
 from archiver.records import purge_record
-from archiver.records.purge_record import Purge, State
+from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs import purge, setup
 from archiver.runs.context import Archiver
 from archiver.runs.purge import Purged
-from archiver.runs.purge_candidates import people
+from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from runbooks import users
@@ -51,13 +51,13 @@ def old(world: World) -> list[int]:
 
 def purged(archiver: Archiver) -> Purged:
     """Purges whoever may go, as the task does."""
-    with archiver.place.alone():
-        group = purge.group_of(archiver.place, ids_of(people(archiver.place, BEFORE)))
+    with archiver.databases.exclusive_lock():
+        group = purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, BEFORE)))
         return purge.purge(archiver, group, BEFORE, 2013)
 
 
 def records(world: World) -> list[Purge]:
-    with setup.workplace(world.environment, "test") as place:
+    with setup.databases_of(world.environment, "test") as place:
         return list(purge_record.every(place.master))
 
 
@@ -85,7 +85,11 @@ def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World)
         after = oracle.snapshot(rich.dsns)
         assert oracle.difference(oracle.together(after, {"master": leaving}), before) == ""
         assert old(rich) == []
-        assert (done.late, done.purge.state, done.purge.rows) == ({}, State.PURGED, sum(map(len, leaving.values())))
+        assert (done.late, done.purge.state, done.purge.rows) == (
+            {},
+            PurgeState.PURGED,
+            sum(map(len, leaving.values())),
+        )
         assert done.purge.location.endswith(f"/2013_purge_{done.purge.id}.tar.gz")
 
         assert purge.restore(archiver, done.purge.id)["master.users"].inserted == 3
@@ -116,7 +120,7 @@ def test_whom_a_live_row_names_stays_and_the_others_go(rich: World, case: str) -
     run(rich, NAMED[case].format(id=first), "shard_2" if "shard" in case else "master")
 
     with rich.archiver() as archiver:
-        [named] = [person for person in people(archiver.place, BEFORE) if person.needed_by]
+        [named] = [person for person in legacy_users(archiver.databases, BEFORE) if person.referenced_by]
         assert named.id == first
         assert list(purged(archiver).purge.ids) == others
 
@@ -128,8 +132,8 @@ def test_who_was_seen_since_stays(rich: World) -> None:
     run(rich, f"UPDATE users SET last_sign_in_at = now() WHERE id = {first}")
     run(rich, f"UPDATE users SET last_sign_in_at = NULL, created_at = '2013-01-01' WHERE id = {second}")
 
-    with setup.workplace(rich.environment, "test") as place:
-        assert [person.id for person in people(place, BEFORE)] == [third]
+    with setup.databases_of(rich.environment, "test") as place:
+        assert [person.id for person in legacy_users(place, BEFORE)] == [third]
 
 
 def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
@@ -161,7 +165,7 @@ def test_what_changed_since_it_was_archived_keeps_everybody(
         purged(archiver)
 
     assert old(rich) == everybody
-    assert [one.state for one in records(rich)] == [State.VERIFIED]
+    assert [one.state for one in records(rich)] == [PurgeState.VERIFIED]
 
 
 def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +225,7 @@ def test_killed_at_any_statement_and_run_again_nobody_is_lost(
             mortal(at)
             purged(archiver)
         mortal(None)
-        gone = [one for one in records(rich) if one.state is State.PURGED]
+        gone = [one for one in records(rich) if one.state is PurgeState.PURGED]
         assert (old(rich) == []) == bool(gone), at
         with rich.archiver() as archiver:
             for one in gone or [purged(archiver).purge]:

@@ -11,11 +11,11 @@ import pytest
 from pyrage import x25519
 
 from archiver.catalog.model import Part
-from archiver.mapping.id_columns import numbered
+from archiver.mapping.id_columns import id_columns
 from archiver.postgres.session import SQL, Identifier, Literal
 from archiver.records.id_offsets import Region
 from archiver.reshard import move
-from archiver.reshard.shard_sizes import holdings
+from archiver.reshard.shard_sizes import shard_sizes
 from errors import CutoverError, RefusedError
 from inventory.model import Depth, Fence
 from tests import oracle, oracle_moved
@@ -71,13 +71,13 @@ def test_four_shards_with_the_same_ids_become_one_and_four_again(same_ids: World
     before = [oracle.snapshot(same_ids.dsns)]
     with same_ids.by_one_worker() as busy:
         for shard in SHARDS[1:]:
-            busy.carry("merge", shard, "shard_1")
+            busy.move_all("merge", shard, "shard_1")
             expected = oracle_moved.after_merging(same_ids, before[-1], shard, "shard_1")
             before.append(oracle.snapshot(same_ids.dsns))
             same_rows(expected, before[-1])
             assert all(oracle_moved.moved(same_ids, shard, "shard_1").values())
         for shard in reversed(SHARDS[1:]):
-            busy.carry("split", "shard_1", shard)
+            busy.move_all("split", "shard_1", shard)
 
     after = oracle.snapshot(same_ids.dsns)
     same_rows(before[0], after)
@@ -89,7 +89,7 @@ def test_ids_that_lie_apart_stay_as_they_are_and_what_is_stored_is_encrypted(wor
     before = oracle.snapshot(world.dsns)
     store = replace(world.environment.store, recipients=(str(x25519.Identity.generate().to_public()),))
     sealed = replace(world, environment=replace(world.environment, store=store))
-    fenced(sealed, closed).carry("merge", "shard_2", "shard_1")
+    fenced(sealed, closed).move_all("merge", "shard_2", "shard_1")
 
     assert set(oracle_moved.moved(world, "shard_2", "shard_1").values()) == {0}
     same_rows(oracle_moved.after_merging(world, before, "shard_2", "shard_1"), oracle.snapshot(world.dsns))
@@ -100,19 +100,19 @@ def test_ids_that_lie_apart_stay_as_they_are_and_what_is_stored_is_encrypted(wor
 def test_an_archive_from_before_a_merge_comes_back_where_its_shard_lies_and_can_go_home(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(9)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
 
     few.restore(9)
 
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
     assert oracle_moved.moved(few, "shard_2", "shard_1")[9] > 0
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
 def test_an_archive_with_ids_from_after_a_split_comes_back_from_the_next_merge(few: World) -> None:
-    few.carry("merge", "shard_2", "shard_1")
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("merge", "shard_2", "shard_1")
+    few.move_all("split", "shard_1", "shard_2")
     [[upto, plus]] = _rows(few, "master", "SELECT upto, plus FROM archiver.regions")
     taken = plus + max(_ids(few, "shard_2", "enrollments"))  # what another school's row is called after a merge
     assert taken > upto
@@ -124,19 +124,19 @@ def test_an_archive_with_ids_from_after_a_split_comes_back_from_the_next_merge(f
         cursor.execute("SELECT setval('enrollments_id_seq', %s)", (taken,))
     before = oracle.snapshot(few.dsns)
     few.archive(9)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
 
     few.restore(9)
 
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
 def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(9)
-    few.carry("merge", "shard_2", "shard_1")
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("merge", "shard_2", "shard_1")
+    few.move_all("split", "shard_1", "shard_2")
 
     few.restore(9)
 
@@ -146,7 +146,7 @@ def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(few: 
 def test_students_archived_before_a_merge_follow_the_school_that_stayed_live(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(9, depth=Depth.STUDENTS)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
 
     assert few.plan(9).shard == "shard_1"
     few.restore(9)
@@ -158,24 +158,24 @@ def test_shards_merged_one_into_the_next_are_split_in_turn_and_an_older_archive_
     before = oracle.snapshot(few.dsns)
     room = _classroom(few, 9)
     few.archive(9)
-    few.carry("merge", "shard_2", "shard_1")
-    few.carry("merge", "shard_1", "shard_3")
+    few.move_all("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_1", "shard_3")
 
     few.restore(9, only=Part("classroom", room))
     assert _rows(few, "shard_3", f"SELECT count(*) > 0 FROM enrollments WHERE classroom_id = {room}") == [(True,)]
     few.restore(9)
 
-    few.carry("split", "shard_3", "shard_1")
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_3", "shard_1")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
 def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(few: World) -> None:
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
     [[enrollment, lesson]] = _write(few, "shard_1")
     others = set(_ids(few, "shard_2", "enrollments"))
 
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
 
     [row] = _rows(
         few,
@@ -191,12 +191,12 @@ def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(few
 
 def test_a_class_names_a_table_as_rails_has_it(few: World) -> None:
     with few.archiver() as archiver:
-        columns = numbered(archiver.model, archiver.place.schema("shard_1"))["enrollment_activity_attemptables"]
+        columns = id_columns(archiver.model, archiver.databases.schema("shard_1"))["enrollment_activity_attemptables"]
         [value] = [one.moved(Identifier("id"), [(Region(0, 9, 100),)]) for one in columns if one.name == KIND_ID]
         query = SQL("SELECT attemptable_type, {} FROM (VALUES {}) r (attemptable_type, id)")
         kinds = ("Attempt", "LessonEnrollment", "EnrollmentActivityAttemptable", "Student", "Attempts", "")
         rows = SQL(", ").join(SQL("({}, 3)").format(Literal(kind)) for kind in kinds)
-        found = archiver.place.session("shard_1").rows(query.format(value, rows))
+        found = archiver.databases.session("shard_1").rows(query.format(value, rows))
 
     assert [kind for kind, number in found if number == 103] == [*kinds[:3]]
     assert [number for kind, number in found if kind not in kinds[:3]] == [3, 3, 3]
@@ -207,7 +207,7 @@ def test_where_nothing_keeps_the_application_off_nothing_is_moved(few: World) ->
     bare = replace(few, environment=replace(few.environment, fence=None))
 
     with pytest.raises(RefusedError, match="nothing keeps the application off them"):
-        bare.carry("merge", "shard_2", "shard_1")
+        bare.move_all("merge", "shard_2", "shard_1")
 
     same_rows(before, oracle.snapshot(few.dsns))
 
@@ -221,7 +221,7 @@ def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(few: World) 
     before = oracle.snapshot(few.dsns)
 
     with pytest.raises(RefusedError, match=r"rows of it lie in shard_1 already: shard\.enrollments \(1\)"):
-        few.carry("merge", "shard_2", "shard_1")
+        few.move_all("merge", "shard_2", "shard_1")
 
     same_rows(before, oracle.snapshot(few.dsns))
 
@@ -235,7 +235,7 @@ def test_a_write_that_no_fence_kept_off_stops_the_move(few: World, monkeypatch: 
     swap = move._swap
     monkeypatch.setattr(move, "_swap", busy)
     with pytest.raises(RefusedError, match=r"they changed since they were read: shard\.enrollments"):
-        few.carry("merge", "shard_2", "shard_1")
+        few.move_all("merge", "shard_2", "shard_1")
 
     assert _rows(few, "master", "SELECT count(*) FROM archiver.moves") == [(0,)]
     assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
@@ -252,7 +252,7 @@ def test_a_row_that_comes_after_the_proof_stays_and_is_named(
     point = move._point
     monkeypatch.setattr(move, "_point", late)
     with pytest.raises(RefusedError, match=r"its rows there are not those that were moved: .*shard\.enrollments \("):
-        few.carry("merge", "shard_2", "shard_1")
+        few.move_all("merge", "shard_2", "shard_1")
 
     assert _rows(few, "shard_2", "SELECT count(*) FROM enrollments WHERE pathway = 'since the merge'") == [(1,)]
     assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_1",)]
@@ -263,7 +263,7 @@ def test_a_half_moved_school_is_neither_archived_nor_restored(few: World, monkey
     few.archive(9, depth=Depth.STUDENTS, year=2012)
     monkeypatch.setattr(move, "end", _broken)
     with pytest.raises(CutoverError, match="cut off here"):
-        few.carry("merge", "shard_2", "shard_1")
+        few.move_all("merge", "shard_2", "shard_1")
 
     with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
         few.archive(9)
@@ -278,9 +278,9 @@ def _broken(*words: object) -> None:
 
 
 def test_shards_are_shown_with_what_lies_there(same_ids: World) -> None:
-    same_ids.carry("merge", "shard_2", "shard_1")
+    same_ids.move_all("merge", "shard_2", "shard_1")
     with same_ids.archiver() as archiver:
-        found = {one.name: one for one in holdings(archiver.place)}
+        found = {one.name: one for one in shard_sizes(archiver.databases)}
 
     assert [(name, one.tenants, one.merged_into) for name, one in found.items()] == [
         ("shard_1", 8, None),

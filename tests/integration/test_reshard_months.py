@@ -39,13 +39,13 @@ def test_a_live_schools_months_follow_it(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     archive_months(few, DAY)
     assert went(before, oracle.snapshot(few.dsns), "shard_2")
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
 
     restore_months(few, MONTH)
 
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
     assert oracle_moved.moved(few, "shard_2", "shard_1")[MOVING] > 0
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
@@ -53,13 +53,13 @@ def test_an_archived_schools_months_come_back_with_it_where_its_shard_lies(few: 
     before = oracle.snapshot(few.dsns)
     archive_months(few, DAY)
     few.archive(MOVING)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
 
     few.restore(MOVING)
     restore_months(few, MONTH)
 
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
@@ -67,18 +67,18 @@ def test_a_half_moved_schools_months_wait_until_the_move_has_ended(few: World, m
     before = oracle.snapshot(few.dsns)
     with monkeypatch.context() as cut, pytest.raises(CutoverError, match="cut off here"):
         cut.setattr(move, "end", broken)
-        few.carry("merge", "shard_2", "shard_1")
+        few.move_all("merge", "shard_2", "shard_1")
     with few.archiver() as archiver:
-        half = {one.tenant_id for one in move_record.half_moved(archiver.place.master)}
+        half = {one.tenant_id for one in move_record.half_moved(archiver.databases.master)}
     assert half
 
     with pytest.raises(RefusedError, match="is half moved from shard_2 to shard_1"):  # of the rows of no school
         archive_months(few, DAY)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
     archive_months(few, DAY)
     restore_months(few, MONTH)
 
-    few.carry("split", "shard_1", "shard_2")
+    few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
 
 
@@ -89,7 +89,7 @@ def broken(*words: object) -> None:
 def test_a_school_half_restored_where_its_shard_lies_keeps_its_rows_from_the_monthly_run(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(MOVING)
-    few.carry("merge", "shard_2", "shard_1")
+    few.move_all("merge", "shard_2", "shard_1")
     with killed_at(f"restoring school {MOVING} in master"):
         few.restore(MOVING)
 
@@ -108,9 +108,9 @@ def test_a_month_cut_off_before_a_merge_ends_with_it(few: World, monkeypatch: py
         archive_months(few, DAY)  # shard_1 is the first
     assert went(before, oracle.snapshot(few.dsns), "shard_1")
     few.archive(5)
-    few.carry("merge", "shard_1", "shard_4")
+    few.move_all("merge", "shard_1", "shard_4")
     with few.archiver() as archiver:
-        assert month_record.unfinished(archiver.place.master, "shard_1") == ()
+        assert month_record.unfinished(archiver.databases.master, "shard_1") == ()
 
     few.restore(5)
 

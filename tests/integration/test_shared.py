@@ -182,5 +182,5 @@ def test_a_row_that_appears_after_the_proof_stays_live_and_is_reported(
 
     [outcome] = world.archive(13)
 
-    assert outcome.reclaimed is not None
-    assert outcome.reclaimed.appeared == expected
+    assert outcome.deletion is not None
+    assert outcome.deletion.appeared == expected

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 
-from archiver.delete.delete_set import remove
+from archiver.delete.delete_set import delete_set
 from archiver.delete.strategy import groups
-from archiver.delete.truncate_reload import refill
+from archiver.delete.truncate_reload import truncate_reload
 from archiver.postgres.schema import read_schema
 from archiver.postgres.session import SQL, Composable, Identifier, Session, connect, parse_dsn
 from errors import CutoverError
@@ -84,7 +84,7 @@ def test_only_the_rows_are_others(session: Session, empty: str, cluster: Cluster
     before, schema = declared(cluster, empty), read_schema(session, ["people", "places", "visits"])
     session.execute("UPDATE public.people SET boss_id = NULL WHERE place_id = 5")
     with session.transaction():
-        refill(session, schema, ["people", "places"], goes)
+        truncate_reload(session, schema, ["people", "places"], goes)
 
     assert declared(cluster, empty) == before
     assert "ALWAYS TRIGGER always" in before
@@ -102,7 +102,7 @@ def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none
     schema = read_schema(session, ["people", "places", "visits"])
 
     with session.transaction():
-        refill(
+        truncate_reload(
             session,
             schema,
             ["people", "visits", "places"],
@@ -118,21 +118,21 @@ def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none
 def test_a_row_that_stays_and_names_one_that_goes_stops_it(session: Session) -> None:
     schema = read_schema(session, ["people", "places"])
     with pytest.raises(CutoverError, match="Putting the foreign key boss back"), session.transaction():
-        refill(session, schema, ["people", "places"], goes)
+        truncate_reload(session, schema, ["people", "places"], goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
 
 
 def test_deleting_leaves_the_same(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
     with session.transaction():
-        remove(session, read_schema(session, ["people", "places"]), TABLES, goes)
+        delete_set(session, read_schema(session, ["people", "places"]), TABLES, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 20
 
 
 def test_more_rows_than_were_proved_are_not_deleted(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
     with pytest.raises(CutoverError, match="180 rows went, 179 were proved"), session.transaction():
-        remove(session, read_schema(session, ["people", "places"]), {"people": 179, "places": 9}, goes)
+        delete_set(session, read_schema(session, ["people", "places"]), {"people": 179, "places": 9}, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
 
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from archiver.completeness import completeness
-from archiver.runs.setup import workplace
+from archiver.runs.setup import databases_of
 from archiver.vacuum import strays
 from errors import ExitCode, RefusedError
 from runbooks import databases
@@ -92,8 +92,8 @@ def test_strays_go_with_their_sequences_and_nothing_else_does(world: World, inv:
         left = {name for name in sequences if not any(name.startswith(stray) for stray in STRAYS)}
         assert relations(world, shard, "S") == left
     assert relations(world, "master", "r") == master
-    with workplace(world.environment, "test") as place:  # the catalog does not miss them
-        assert completeness.compare(place).problems == ()
+    with databases_of(world.environment, "test") as databases:  # the catalog does not miss them
+        assert completeness.compare(databases).problems == ()
 
 
 USES = {
@@ -143,9 +143,9 @@ def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: Wo
 
 
 def test_a_stray_that_is_in_use_only_once_it_is_locked_stays(world: World) -> None:
-    with workplace(world.environment, "test") as place:
-        session, quiet = place.session("shard_1"), timedelta(0)
-        [stray] = [one for one in strays.look(session, place.model.catalog, "shard") if one.table == "images_tmp"]
+    with databases_of(world.environment, "test") as databases:
+        session, quiet = databases.session("shard_1"), timedelta(0)
+        [stray] = [one for one in strays.look(session, databases.model.catalog, "shard") if one.table == "images_tmp"]
         run(world, "shard_1", "CREATE VIEW late AS SELECT name FROM images_tmp")
 
         with pytest.raises(RefusedError, match=r"images_tmp is in use by now: the view public\.late\."):

@@ -17,7 +17,7 @@ from psycopg2.extensions import connection as Link  # noqa: N812
 from archiver.postgres.session import connect, parse_dsn
 from archiver.vacuum import cancellable, rewrite
 from archiver.vacuum.measure import SAMPLED, held, measure, tables
-from archiver.vacuum.rewrite import Fate, Outcome, Upkeep
+from archiver.vacuum.rewrite import Fate, RewriteOutcome, Upkeep
 from errors import ExitCode
 from inventory.load import ROOT
 from inventory.model import Environment
@@ -71,7 +71,7 @@ def upkeep(dsn: str, *, free: int | None = None, every: bool = False) -> Iterato
         yield Upkeep(session=session, watcher=two, free=lambda: free, every=every)
 
 
-def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, Outcome]:
+def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, RewriteOutcome]:
     """Vacuums a database as `inv databases.vacuum` does: what became of each table."""
     with upkeep(dsn, free=free, every=every) as work:
         return {str(outcome.table): outcome for outcome in rewrite.vacuum(work, rewrite.look(work), lambda line: None)}

@@ -77,10 +77,10 @@ def rewritten(path: Path, member: str, change: Callable[[Lines], Lines]) -> Path
 
 @contextmanager
 def packed(archiver: Archiver, school: int, work: Path) -> Iterator[Path]:
-    tenant = tenants.tenant(archiver.place.master, archiver.model.tenant, school)
+    tenant = tenants.tenant(archiver.databases.master, archiver.model.tenant, school)
     assert tenant is not None
     work.mkdir()
-    found, _ = pretended(archiver, archiver.place.site(tenant.shard), tenant, YEAR, work)
+    found, _ = pretended(archiver, archiver.databases.placement(tenant.shard), tenant, YEAR, work)
     yield found.path
 
 
@@ -99,17 +99,17 @@ def test_each_broken_rule_is_found_and_named(archiver: Archiver, tmp_path: Path)
             bundle.opened(rewritten(path, member, change), Keys()) as archive,
             pytest.raises(CutoverError, match=message),
         ):
-            verify(archive, 13, YEAR, archiver.ground, archiver.model)
+            verify(archive, 13, YEAR, archiver.scratch, archiver.model)
     path.write_bytes(whole)
     with bundle.opened(path, Keys()) as archive:
-        assert verify(archive, 13, YEAR, archiver.ground, archiver.model).manifest.rows > 100
+        assert verify(archive, 13, YEAR, archiver.scratch, archiver.model).manifest.rows > 100
 
 
 def test_of_several_together_only_the_broken_one_fails(archiver: Archiver, tmp_path: Path) -> None:
     with packed(archiver, 13, tmp_path / "13") as good, packed(archiver, 5, tmp_path / "5") as bad:
         rewritten(bad, "shard/attempts.copy", twice)
         with bundle.opened(good, Keys()) as one, bundle.opened(bad, Keys()) as other:
-            outcomes = verify_together([one, other], archiver.ground, archiver.model)
+            outcomes = verify_together([one, other], archiver.scratch, archiver.model)
     assert isinstance(outcomes[0], Verified)
     assert "one key" in str(outcomes[1])
 
@@ -124,4 +124,4 @@ def test_a_row_that_comes_back_with_other_words_is_not_believed(archiver: Archiv
             bundle.opened(rewritten(path, "shard/attempts.copy", padded), Keys()) as archive,
             pytest.raises(CutoverError, match=r"Verifying shard.attempts failed: .* with other content"),
         ):
-            verify(archive, 13, YEAR, archiver.ground, archiver.model)
+            verify(archive, 13, YEAR, archiver.scratch, archiver.model)

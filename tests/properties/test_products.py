@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.checks.integrity import look
+from archiver.checks.integrity import check_integrity
 from archiver.runs import setup
 from tests.properties.cases import GROUND, try_products
 from tests.properties.ground import build
@@ -34,8 +34,8 @@ def test_what_once_came_back_wrong_comes_back_whole(ground: World, tmp_path: Pat
 @pytest.mark.parametrize("product", PINNED.values(), ids=PINNED)
 def test_integrity_looks_through_any_product(ground: World, tmp_path: Path, product: Product) -> None:
     built = build(ground, product, tmp_path / "catalog.yaml")
-    with setup.workplace(built.world.environment, "test") as place:
-        assert all(0 < len(found.examples) <= found.rows for found in look(place))
+    with setup.databases_of(built.world.environment, "test") as place:
+        assert all(0 < len(found.examples) <= found.rows for found in check_integrity(place))
 
 
 def test_tenants_of_any_product_go_out_and_come_back_whole(ground: World, tmp_path: Path) -> None:

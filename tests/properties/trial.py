@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from archiver.runs.context import Outcome
+from archiver.runs.context import ArchiveOutcome
 from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot
@@ -65,10 +65,10 @@ class Trial:
         self.archived |= mine
         deleted: Counter[str] = Counter()
         for outcome in outcomes:
-            assert outcome.reclaimed is not None
-            deleted += Counter(outcome.reclaimed.deleted)
+            assert outcome.deletion is not None
+            deleted += Counter(outcome.deletion.deleted)
             had = Counter(row.table for row in mine[outcome.tenant_id])
-            assert had == Counter(outcome.reclaimed.deleted) + Counter(outcome.reclaimed.kept), outcome
+            assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.kept), outcome
             self._holds(outcome.tenant_id, mine[outcome.tenant_id])
         assert deleted == Counter(row.table for row in goes), deleted
         self._live()
@@ -89,13 +89,13 @@ class Trial:
         away = self._said(set(self.product.rows) - self.live)
         same(_without(self.before, away), oracle.snapshot(self.world.dsns))
 
-    def _counts(self, outcome: Outcome, mine: Collection[Row], goes: Collection[Row]) -> None:
-        assert outcome.reclaimed is not None
-        deleted, kept = outcome.reclaimed.deleted, outcome.reclaimed.kept
+    def _counts(self, outcome: ArchiveOutcome, mine: Collection[Row], goes: Collection[Row]) -> None:
+        assert outcome.deletion is not None
+        deleted, kept = outcome.deletion.deleted, outcome.deletion.kept
         went, had = (Counter(row.table for row in rows) for rows in (goes, mine))
         assert went == {name: rows for name, rows in deleted.items() if rows}, (went, deleted)
         assert had - went == kept, (had - went, kept)
-        assert not outcome.reclaimed.appeared, outcome.reclaimed.appeared
+        assert not outcome.deletion.appeared, outcome.deletion.appeared
 
     def _holds(self, tenant: int, mine: Collection[Row]) -> None:
         [(_, location)] = judge.books(self.world, tenant).records

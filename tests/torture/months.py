@@ -75,7 +75,7 @@ class Months:
         judged(self.world, self.whole, oracle.snapshot(self.world.dsns))
         if verb == "restore":
             with self.world.archiver() as archiver:
-                release(archiver.place.master)
+                release(archiver.databases.master)
         return ending.moments
 
     def _act(self, verb: str) -> Act:
@@ -134,7 +134,7 @@ class School:
     def _out(self) -> None:
         with self.world.by_one_worker() as busy:
             assert busy.worker
-            release(busy.worker.place.master)
+            release(busy.worker.databases.master)
             archive_months(busy, self.day)
             busy.archive(self.school)
 

@@ -28,8 +28,8 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.rewrap 13`, or for all; or
-    `shards.merge --from=shard_2 --into=shard_1`."""
+    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.reencrypt 13`, or for all;
+    or `shards.merge --from=shard_2 --into=shard_1`."""
 
     verb: str
     school: int
@@ -88,7 +88,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     wire.set_up()
     try:
         if act.shards:
-            world.carry(act.verb, *act.shards)
+            world.move_all(act.verb, *act.shards)
         elif act.others:
             world.archive_together(act.school, *act.others, depth=act.depth)
         elif act.verb == "archive":
@@ -100,7 +100,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
         elif act.verb == "restore activity":
             restore_months(world, str(month_due(act.day)))
         else:
-            world.rewrap(act.school)
+            world.reencrypt(act.school)
         ending = Ending(moments=wire.passed)
     except CutoverError as error:
         ending = Ending(refused=str(error))

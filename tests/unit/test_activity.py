@@ -14,7 +14,7 @@ from archiver.catalog.activity_rules import Rules, mistakes, rules
 from archiver.catalog.model import Model, TableName, resolve
 from archiver.delete.throttle import Throttle
 from archiver.extract.due import Due, due
-from archiver.postgres.selection import Rows
+from archiver.postgres.selection import SelectedRows
 from archiver.records.cutoff import MonthName, end_of, month_due, parse_month
 from errors import UsageError
 from inventory.catalog import Activity
@@ -65,7 +65,7 @@ def test_a_month_is_written_with_its_year(text: str) -> None:
         parse_month(text)
 
 
-def found(**rows: list[tuple[int, int]]) -> dict[TableName, Rows]:
+def found(**rows: list[tuple[int, int]]) -> dict[TableName, SelectedRows]:
     """Rows of tables by their id and their parent's."""
     columns = {
         "enrollments": ("id", "classroom_id"),
@@ -78,7 +78,7 @@ def found(**rows: list[tuple[int, int]]) -> dict[TableName, Rows]:
         "enrollment_activity_attemptables": ("id", "enrollment_activity_id"),
     }
     return {
-        TableName("shard", name): Rows(identity=("id",), columns=pair, rows=rows.get(name, []))
+        TableName("shard", name): SelectedRows(identity=("id",), columns=pair, rows=rows.get(name, []))
         for name, pair in columns.items()
     }
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from archiver.postgres.session import DatabaseError
-from archiver.vacuum.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
-from archiver.vacuum.rewrite import Fate, Free, Outcome
+from archiver.vacuum.bloat import PAGE, BloatSample, Index, IndexSize, Measured, TableBloat, measured, unmeasured
+from archiver.vacuum.rewrite import Fate, Free, RewriteOutcome
 from inventory.model import Database, Environment, Ssh
 from runbooks.cli.text import upkeep
 from runbooks.upkeep.free_disk import free_disk
 from tests.fakes import rehearsal
 
 MB = 1_000_000
-TABLE = Table(oid=1, schema="public", name="attempts", owner="ann")
+TABLE = TableBloat(oid=1, schema="public", name="attempts", owner="ann")
 
 
 def found(live: int, waste: int) -> Measured:
@@ -41,7 +41,7 @@ def test_a_table_is_rewritten_from_a_fifth_of_waste_on(live: int, waste: int, bl
 
 def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
     assert found(100 * MB, 900 * MB).need == 120 * MB
-    assert unmeasured(TABLE, Held(all=100 * MB)).need == 120 * MB
+    assert unmeasured(TABLE, IndexSize(all=100 * MB)).need == 120 * MB
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
     ],
 )
 def test_the_pages_that_rows_need(rows: int, width: int, fill: int, pages: int) -> None:
-    sample = Sample(rows=rows, width=width, widths={})
-    many = Held(all=99_999 * PAGE, main=99_999 * PAGE)
+    sample = BloatSample(rows=rows, width=width, widths={})
+    many = IndexSize(all=99_999 * PAGE, main=99_999 * PAGE)
     assert measured(replace(TABLE, fill=fill), many, [], sample).live == pages * PAGE
 
 
 def test_more_than_there_is_is_no_waste() -> None:
-    one = measured(TABLE, Held(all=PAGE, main=PAGE), [], Sample(rows=1000, width=100, widths={}))
+    one = measured(TABLE, IndexSize(all=PAGE, main=PAGE), [], BloatSample(rows=1000, width=100, widths={}))
     assert (one.live, one.waste) == (PAGE, 0)
 
 
@@ -78,8 +78,8 @@ def test_more_than_there_is_is_no_waste() -> None:
     ],
 )
 def test_the_pages_that_an_index_needs(pages: int, columns: tuple[str, ...] | None, live: int, waste: int) -> None:
-    sample = Sample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
-    one = measured(TABLE, Held(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
+    sample = BloatSample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
+    one = measured(TABLE, IndexSize(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
     assert (one.live, one.waste) == (live * PAGE, waste * PAGE)
 
 
@@ -89,17 +89,17 @@ BIG = found(20 * MB, 180 * MB)
 @pytest.mark.parametrize(
     ("outcome", "line"),
     [
-        (Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
-        (Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
+        (RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
+        (RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
         (
-            Outcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
+            RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
             "NO ROOM, it needs 24 MB of free disk, and 9 B are free",
         ),
-        (Outcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
-        (Outcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
+        (RewriteOutcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
+        (RewriteOutcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
     ],
 )
-def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None:
+def test_what_became_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) -> None:
     assert upkeep.outcome_line(outcome) == f"public.attempts: {line}"
 
 
@@ -114,18 +114,18 @@ def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None
         ),
     ],
 )
-def test_why_a_table_is_left_alone_is_said(table: Table, why: str) -> None:
-    outcome = Outcome(measured=unmeasured(table, Held()), fate=Fate.KEPT)
+def test_why_a_table_is_left_alone_is_said(table: TableBloat, why: str) -> None:
+    outcome = RewriteOutcome(measured=unmeasured(table, IndexSize()), fate=Fate.KEPT)
     assert upkeep.outcome_line(outcome) == f"public.attempts: left alone, {why}"
 
 
 def test_a_database_is_summed_up() -> None:
     done = [
-        Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
-        Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
+        RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
+        RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
     ]
     assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
-    assert upkeep.summary([*done, Outcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
+    assert upkeep.summary([*done, RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
 
 
 def at_home(tmp_path: Path) -> Environment:

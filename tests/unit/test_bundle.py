@@ -75,7 +75,7 @@ def packed(folder: Path, name: str = "a.tar.gz") -> Path:
     files = {member: spools / member.replace("/", "-") for member in ROWS}
     for member, path in files.items():
         path.write_bytes(ROWS[member])
-    _, texts = layout.sealed(manifest())
+    _, texts = layout.with_digests(manifest())
     bundle.write(folder / name, texts, {member: RowFile(path) for member, path in files.items()})
     return folder / name
 

@@ -17,7 +17,7 @@ from runbooks.engine.live.operators import Operator
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.step import Debt
-from tests.fakes import FakeClock, Theatre, night_plan
+from tests.fakes import FakeClock, FakeNight, night_plan
 
 
 class Script:
@@ -151,9 +151,9 @@ def test_times_are_told_as_on_a_clock() -> None:
 
 
 def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
-    theatre = Theatre()
-    theatre.screen = Console(clock=theatre.clock, file=paper)  # type: ignore[assignment]  # the real screen
-    theatre.run()
+    fake_night = FakeNight()
+    fake_night.screen = Console(clock=fake_night.clock, file=paper)  # type: ignore[assignment]  # the real screen
+    fake_night.run()
     told = paper.getvalue()
-    assert all(f"{step.number:>2}/16 {step.title}" in told for step in theatre.plan.steps)
+    assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
     assert told.endswith("      owed: none\n      1:14 elapsed\n")

@@ -11,11 +11,11 @@ from inventory.load import load
 from runbooks.cli import debug_host as there
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.jobs import RemoteJobs
-from runbooks.engine.model.actions import DetachedJob, Reading
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 
 
 def test_who_waits_for_work_that_is_gone_is_told_how_it_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
+    def gone(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> ProbeOutput:
         raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
 
     monkeypatch.setattr(RemoteJobs, "run", gone)
@@ -27,7 +27,7 @@ def test_who_waits_for_work_that_is_gone_is_told_how_it_is_settled(monkeypatch: 
 
 
 def test_ctrl_c_says_that_the_work_on_the_debug_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
+    def interrupted(jobs: RemoteJobs, job: DetachedJob, name: str, tell: Callable[[str], None]) -> ProbeOutput:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RemoteJobs, "run", interrupted)

@@ -12,7 +12,7 @@ from archiver.catalog.model import resolve
 from archiver.completeness.completeness import held_against
 from archiver.completeness.draft import draft
 from archiver.completeness.draft_yaml import draft_text
-from archiver.completeness.live import Live
+from archiver.completeness.live import LiveCatalogue
 from errors import ExitCode, UsageError
 from inventory.catalog import Catalog
 from inventory.load import load_catalog
@@ -176,7 +176,7 @@ SCHEMAS = {
 }
 
 
-def written(live: Live, folder: Path, **shard: Live) -> Catalog:
+def written(live: LiveCatalogue, folder: Path, **shard: LiveCatalogue) -> Catalog:
     """The draft as a person saved it, read again."""
     path = folder / "catalog.yaml"
     path.write_text(draft_text(draft({"master": live, **shard}, "companies")), encoding="utf-8")
@@ -248,7 +248,7 @@ def test_the_text_says_what_only_a_name_says_and_how_an_excluded_table_would_be_
         (database(companies="id text"), "its key is not one column of whole numbers", ""),
     ],
 )
-def test_a_root_that_can_not_list_tenants_is_refused(live: Live, expected: str, hint: str) -> None:
+def test_a_root_that_can_not_list_tenants_is_refused(live: LiveCatalogue, expected: str, hint: str) -> None:
     with pytest.raises(UsageError, match=expected) as refused:
         draft({"master": live}, "companies")
 

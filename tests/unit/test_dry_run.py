@@ -18,7 +18,7 @@ from invoke.context import Context
 from inventory.platforms import Aws
 from runbooks import cutover
 from runbooks.cli import task as cli_task
-from runbooks.engine.live.executors import DryWorld, NoDryForm
+from runbooks.engine.live.executors import DryRunExecutor, NoDryForm
 from runbooks.engine.model.history import Facts, read_history
 from runbooks.engine.model.step import Check, holds
 from runbooks.night import files
@@ -125,8 +125,8 @@ def test_an_effect_without_a_dry_form_raises() -> None:
     check = Check(title="it flies", looks=(rocket,), judge=lambda readings, facts: holds("it flies"))
     facts = Facts(now=EVENING, history=read_history(()))
     with pytest.raises(NoDryForm, match="LaunchRocket has no dry form"):
-        DryWorld().act(rocket, "rocket", print)
+        DryRunExecutor().act(rocket, "rocket", print)
     with pytest.raises(NoDryForm):
-        DryWorld().look(check, facts, expected=True)
+        DryRunExecutor().look(check, facts, expected=True)
     with pytest.raises(NoDryForm):
-        DryWorld().read(rocket)
+        DryRunExecutor().read(rocket)

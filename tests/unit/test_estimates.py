@@ -10,14 +10,14 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from runbooks.engine.live.console import Console
-from runbooks.engine.model.forecast import Outlook, outlook
+from runbooks.engine.model.forecast import Forecast, forecast
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Choice
-from runbooks.engine.model.work_intervals import stretches, worked
+from runbooks.engine.model.work_intervals import work_intervals, worked
 from runbooks.engine.reporting.estimates import Earlier, estimated, last_time, times
-from tests.fakes import EVENING, NIGHT, FakeClock, Killed, Theatre, night_plan, rehearsal
+from tests.fakes import EVENING, NIGHT, FakeClock, FakeNight, Killed, night_plan, rehearsal
 
 Story = Sequence[tuple[int, Kind, str, str]]  # minute, kind, host, outcome
 
@@ -67,7 +67,7 @@ def test_hosts_at_work_together_count_once_and_pauses_not_at_all() -> None:
         ]
     )
 
-    assert worked(stretches(events), "vacuum.full", EVENING) == timedelta(minutes=8 + 2)
+    assert worked(work_intervals(events), "vacuum.full", EVENING) == timedelta(minutes=8 + 2)
     assert times(events) == {"vacuum.full": timedelta(minutes=10)}
 
 
@@ -76,18 +76,18 @@ def test_what_nobody_followed_to_its_end_is_unknown_and_ends_with_its_runner() -
         [(0, Kind.BEGAN, "", ""), (1, Kind.INTENT, "a", ""), (4, Kind.ANSWER, "", ""), (60, Kind.RESUMED, "", "")]
     )
 
-    [stretch] = stretches(events)
+    [stretch] = work_intervals(events)
     assert (stretch.outcome, stretch.ended) == (Outcome.UNKNOWN, EVENING + timedelta(minutes=4))
     assert times(events) == {}
 
 
 def test_a_step_that_was_skipped_or_was_so_already_tells_no_time() -> None:
-    theatre = Theatre()
-    theatre.production.watcher = False
-    theatre.person.script["perform backups.disable db-shard-1"] = [Choice.SKIP]
-    theatre.run()
+    fake_night = FakeNight()
+    fake_night.production.watcher = False
+    fake_night.person.script["perform backups.disable db-shard-1"] = [Choice.SKIP]
+    fake_night.run()
 
-    assert {step.key for step in theatre.plan.steps} - set(times(theatre.journal.events)) == {
+    assert {step.key for step in fake_night.plan.steps} - set(times(fake_night.journal.events)) == {
         "watcher.stop",
         "backups.disable",
     }
@@ -122,10 +122,10 @@ def test_last_time_is_the_newest_night_that_came_to_its_end() -> None:
 
 
 def test_the_clock_is_told_after_every_step_and_turning_back_only_before_the_point_of_no_return() -> None:
-    theatre = Theatre(plan=windowed(), clock=FakeClock(pace=60))
-    theatre.run()
+    fake_night = FakeNight(plan=windowed(), clock=FakeClock(pace=60))
+    fake_night.run()
 
-    clocks = dict(zip(theatre.screen.begun, theatre.screen.clocks, strict=True))
+    clocks = dict(zip(fake_night.screen.begun, fake_night.screen.clocks, strict=True))
     end = datetime(2014, 8, 16, 10, tzinfo=UTC)
     way_back = {  # what has been switched off by then is switched on by steps that take so long
         "maintenance.on": timedelta(minutes=2),
@@ -137,9 +137,9 @@ def test_the_clock_is_told_after_every_step_and_turning_back_only_before_the_poi
     for key, minutes in way_back.items():
         assert clocks[key].turn_back_by == end - minutes, key
     assert {clock.window_end for clock in clocks.values()} == {end}
-    keys = theatre.screen.begun
+    keys = fake_night.screen.begun
     assert all(clocks[key].turn_back_by is None for key in keys[keys.index("archiving.run") :])
-    lefts = [clock.left for clock in theatre.screen.clocks]
+    lefts = [clock.left for clock in fake_night.screen.clocks]
     assert lefts == sorted(lefts, reverse=True)
     assert lefts[-1] == timedelta()
 
@@ -148,7 +148,7 @@ def test_what_a_step_at_work_has_used_up_is_not_left() -> None:
     events = told([(0, Kind.BEGAN, "", ""), (0, Kind.INTENT, "db-master", "")])
     plan = night_plan()
     before, later, much_later = (
-        outlook(plan, events, EVENING + timedelta(minutes=minutes)) for minutes in (0, 20, 300)
+        forecast(plan, events, EVENING + timedelta(minutes=minutes)) for minutes in (0, 20, 300)
     )
 
     assert before and later and much_later
@@ -156,7 +156,7 @@ def test_what_a_step_at_work_has_used_up_is_not_left() -> None:
     assert before.left - much_later.left == timedelta(minutes=30)  # as planned, and no more
 
 
-def shown(seen: Outlook | None) -> list[str]:
+def shown(seen: Forecast | None) -> list[str]:
     """What the operator sees of it."""
     paper = io.StringIO()
     Console(clock=FakeClock(), file=paper).clock(seen)
@@ -164,24 +164,26 @@ def shown(seen: Outlook | None) -> list[str]:
 
 
 def test_the_operator_sees_times_of_the_zone_and_is_warned_when_the_window_is_too_short() -> None:
-    theatre = Theatre(plan=windowed(), clock=FakeClock(pace=60))
-    theatre.screen.at_step = lambda key: _die_at(key, "backups.dump")
+    fake_night = FakeNight(plan=windowed(), clock=FakeClock(pace=60))
+    fake_night.screen.at_step = lambda key: _die_at(key, "backups.dump")
     with pytest.raises(Killed):
-        theatre.run()
-    events, now = theatre.journal.events, theatre.clock.now()
+        fake_night.run()
+    events, now = fake_night.journal.events, fake_night.clock.now()
 
-    assert shown(outlook(theatre.plan, events, now)) == [
+    assert shown(forecast(fake_night.plan, events, now)) == [
         "8:00 elapsed · done about 00:07 · window ends 06:00 · turn back by 03:46"
     ]
-    assert shown(outlook(windowed(time(20, 0)), events, now)) == [
+    assert shown(forecast(windowed(time(20, 0)), events, now)) == [
         "8:00 elapsed · done about 00:07 · window ends 20:00 · turn back by 17:46",
         "! By the estimates the night is done at 00:07, after its window closes at 20:00.",
     ]
-    assert shown(outlook(windowed(time(20, 0)), events, now + timedelta(hours=1)))[-1] == (
+    assert shown(forecast(windowed(time(20, 0)), events, now + timedelta(hours=1)))[-1] == (
         "! Turning back no longer fits into the window, by the estimates."
     )
-    assert shown(outlook(windowed(time(20, 0)), events, now + timedelta(hours=5)))[1] == "! The window closed at 20:00."
-    assert shown(outlook(theatre.plan, (), now)) == []
+    assert (
+        shown(forecast(windowed(time(20, 0)), events, now + timedelta(hours=5)))[1] == "! The window closed at 20:00."
+    )
+    assert shown(forecast(fake_night.plan, (), now)) == []
 
 
 def _die_at(key: str, last: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from archiver.runs.eta import GIVE_BACK, PREPARE, Pace
+from archiver.runs.eta import GIVE_BACK, PREPARE, Eta
 
-PACE = Pace(rows=1_000_000, workers=2)
+PACE = Eta(rows=1_000_000, workers=2)
 
 
 def test_at_first_it_goes_by_what_was_measured_and_by_its_workers() -> None:
-    alone = Pace(rows=1_000_000, workers=1)
+    alone = Eta(rows=1_000_000, workers=1)
 
     assert PACE.left(timedelta(seconds=50), 0).total_seconds() == 1_000_000 * (PREPARE / 2 + GIVE_BACK)
     assert alone.left(timedelta(), 0).total_seconds() == 1_000_000 * (PREPARE + GIVE_BACK)

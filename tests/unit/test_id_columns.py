@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from archiver.catalog.model import resolve
-from archiver.mapping.id_columns import numbered
+from archiver.mapping.id_columns import id_columns
 from archiver.postgres.schema import ForeignKey, Schema
-from archiver.records.id_offsets import Region, back, gaps
-from archiver.records.move_record import Course, Move, State
-from archiver.records.placement import Hop, Whereabouts
-from archiver.reshard.merge_split import Outcome, came_from
+from archiver.records.id_offsets import Region, gaps, reversed_offsets
+from archiver.records.move_record import Move, MoveState, Route
+from archiver.records.placement import PlacementHistory, Relocation
+from archiver.reshard.merge_split import MoveOutcome, came_from
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from runbooks.cli.text import shards
 from tests.schemas import database
@@ -45,7 +45,7 @@ CATALOG = Catalog(
 
 def test_ids_are_found_by_key_link_foreign_key_name_and_class() -> None:
     tables = {**SHARD.tables, "marks": replace(SHARD.tables["marks"], foreign_keys=(AFTER,))}
-    found = numbered(resolve(CATALOG), Schema(tables=tables, types={}))
+    found = id_columns(resolve(CATALOG), Schema(tables=tables, types={}))
 
     assert {name: {one.name: one.holds is None for one in columns} for name, columns in found.items()} == {
         "visits": {"id": True},
@@ -70,13 +70,13 @@ def test_gaps_are_what_lies_in_no_region(regions: list[Region], upto: int, expec
 
 
 def test_the_way_back_undoes_the_way() -> None:
-    assert back((Region(0, 9, 100),)) == (Region(100, 109, -100),)
-    assert back(back((Region(0, 9, 100),))) == (Region(0, 9, 100),)
+    assert reversed_offsets((Region(0, 9, 100),)) == (Region(100, 109, -100),)
+    assert reversed_offsets(reversed_offsets((Region(0, 9, 100),))) == (Region(0, 9, 100),)
 
 
-def hop(source: int, target: int, day: int, *, alias: bool = False) -> Hop:
+def hop(source: int, target: int, day: int, *, alias: bool = False) -> Relocation:
     at = datetime(2014, 1, day, tzinfo=UTC)
-    return Hop(source=f"shard_{source}", target=f"shard_{target}", offsets=(), at=at, alias=alias)
+    return Relocation(source=f"shard_{source}", target=f"shard_{target}", offsets=(), at=at, alias=alias)
 
 
 MERGED, SPLIT = hop(2, 1, 10), hop(1, 2, 20)
@@ -86,25 +86,25 @@ ALIASES = {"shard_2": hop(2, 1, 10, alias=True), "shard_1": hop(1, 5, 15, alias=
 @pytest.mark.parametrize(
     ("known", "shard", "day", "live", "expected"),
     [
-        (Whereabouts(), 2, 1, False, ()),
-        (Whereabouts(tenants={13: [MERGED, SPLIT]}), 2, 1, False, (MERGED, SPLIT)),
-        (Whereabouts(tenants={13: [MERGED, SPLIT]}), 1, 12, False, (SPLIT,)),
-        (Whereabouts(tenants={13: [MERGED, SPLIT]}), 2, 21, False, ()),
-        (Whereabouts(tenants={14: [MERGED]}), 2, 1, False, ()),
-        (Whereabouts(aliases=ALIASES), 2, 1, False, tuple(ALIASES.values())),
-        (Whereabouts(aliases=ALIASES), 2, 1, True, ()),
-        (Whereabouts(aliases=ALIASES), 2, 11, False, ()),
-        (Whereabouts(aliases=ALIASES), 1, 16, False, ()),
-        (Whereabouts(tenants={13: [MERGED]}, aliases=ALIASES), 2, 1, False, (MERGED, ALIASES["shard_1"])),
-        (Whereabouts(tenants={13: [MERGED]}, aliases=ALIASES), 2, 1, True, (MERGED,)),
+        (PlacementHistory(), 2, 1, False, ()),
+        (PlacementHistory(tenants={13: [MERGED, SPLIT]}), 2, 1, False, (MERGED, SPLIT)),
+        (PlacementHistory(tenants={13: [MERGED, SPLIT]}), 1, 12, False, (SPLIT,)),
+        (PlacementHistory(tenants={13: [MERGED, SPLIT]}), 2, 21, False, ()),
+        (PlacementHistory(tenants={14: [MERGED]}), 2, 1, False, ()),
+        (PlacementHistory(aliases=ALIASES), 2, 1, False, tuple(ALIASES.values())),
+        (PlacementHistory(aliases=ALIASES), 2, 1, True, ()),
+        (PlacementHistory(aliases=ALIASES), 2, 11, False, ()),
+        (PlacementHistory(aliases=ALIASES), 1, 16, False, ()),
+        (PlacementHistory(tenants={13: [MERGED]}, aliases=ALIASES), 2, 1, False, (MERGED, ALIASES["shard_1"])),
+        (PlacementHistory(tenants={13: [MERGED]}, aliases=ALIASES), 2, 1, True, (MERGED,)),
     ],
 )
 def test_an_archive_goes_the_ways_that_were_gone_since(
-    known: Whereabouts, shard: int, day: int, live: bool, expected: tuple[Hop, ...]
+    known: PlacementHistory, shard: int, day: int, live: bool, expected: tuple[Relocation, ...]
 ) -> None:
     since = datetime(2014, 1, day, tzinfo=UTC)
 
-    assert known.hops(13, f"shard_{shard}", since, live=live) == expected
+    assert known.relocations(13, f"shard_{shard}", since, live=live) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def moved(*, source: str, target: str) -> Move:
         source=source,
         target=target,
         offsets=(),
-        state=State.MOVED,
+        state=MoveState.MOVED,
         location="",
         size=0,
         sha256="",
@@ -148,10 +148,10 @@ def moved(*, source: str, target: str) -> Move:
 
 def test_a_move_and_what_is_left_of_it_are_told() -> None:
     done = replace(moved(source="shard_2", target="shard_1"), offsets=(Region(0, 9, 1_000), Region(9, 12, 2_000)))
-    course = Course(verb="merge", source="shard_2", target="shard_1")
+    route = Route(verb="merge", source="shard_2", target="shard_1")
 
-    told = shards.moved_line("school", Outcome(tenant_id=13, seconds=0.5, move=done))
+    told = shards.moved_line("school", MoveOutcome(tenant_id=13, seconds=0.5, move=done))
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
-    assert shards.moved_summary("school", course, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
-    [left] = shards.half_moved_lines("school", [replace(done, state=State.LOADING)])
+    assert shards.moved_summary("school", route, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
+    [left] = shards.half_moved_lines("school", [replace(done, state=MoveState.LOADING)])
     assert left == "school 13 is half moved (loading); to end that: inv shards.merge --from=shard_2 --into=shard_1"

@@ -32,7 +32,7 @@ from runbooks.engine.live.interrupt import twice_leaves
 from runbooks.engine.model.journal import FileJournal, Kind
 from runbooks.engine.run.runner import Runner
 from runbooks.cli.task import task
-from tests.fakes import FakeClock, FakeJobs, Theatre
+from tests.fakes import FakeClock, FakeJobs, FakeNight
 
 class Clock(FakeClock):
     over = threading.Event()
@@ -66,14 +66,14 @@ class SlowStore(FileJournal):
 
 @task
 def conduct(context):
-    theatre = Theatre(clock=Clock())
-    theatre.jobs = Jobs(theatre.production)
-    journal = SlowStore(Path(sys.argv[1]), now=theatre.clock.now, operator="chris@laptop")
-    console = Console(clock=theatre.clock)
-    stage = replace(theatre.stage, journal=journal, screen=console, hands=2)
-    stage.begin()
+    fake_night = FakeNight(clock=Clock())
+    fake_night.jobs = Jobs(fake_night.production)
+    journal = SlowStore(Path(sys.argv[1]), now=fake_night.clock.now, operator="chris@laptop")
+    console = Console(clock=fake_night.clock)
+    run_context = replace(fake_night.context, journal=journal, screen=console, max_parallel=2)
+    run_context.begin()
     with twice_leaves():
-        night.conduct(stage, console, Runner.run)
+        night.conduct(run_context, console, Runner.run)
 
 Program(namespace=Collection(conduct)).run(["inv", "conduct"])
 """
@@ -143,7 +143,7 @@ def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(be
     events = read_events(begun.journal)
     assert events[-1].data == {"reason": "interrupted", "code": 130}
     history = read_history(events)
-    outcomes = [history.past("vacuum.full", host).outcome for host in ("db-master", "db-shard-1", "db-shard-2")]
+    outcomes = [history.task_state("vacuum.full", host).outcome for host in ("db-master", "db-shard-1", "db-shard-2")]
     assert outcomes == [Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDING]
     intents = {event.host for event in events if (event.kind, event.step) == (Kind.INTENT, "vacuum.full")}
     assert intents == {"db-master", "db-shard-1"}

@@ -19,7 +19,7 @@ from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.job_scripts import CHUNK, news_script, start_script
 from runbooks.engine.live.jobs import News, RemoteJobs, job_name, read_news
-from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.ports import JobState
 
 NAME = "run.vacuum.full.db-master.1"
@@ -32,13 +32,13 @@ class ThisMachine:
     home: Path
     fails: int = 0
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         if self.fails:
             self.fails -= 1
             raise UnknownError("The connection was lost.")
         variables = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
         ended = subprocess.run(["sh", "-c", command.command], env=variables, capture_output=True, check=False)
-        return Reading(code=ended.returncode, text=ended.stdout.decode(), error=ended.stderr.decode())
+        return ProbeOutput(code=ended.returncode, text=ended.stdout.decode(), error=ended.stderr.decode())
 
     def close(self) -> None:
         """There is no connection."""

@@ -18,7 +18,7 @@ from runbooks.engine.live.console import Console
 from runbooks.engine.live.lock import Holder, born, claimant, claimed, held, holder
 from runbooks.night import files as night_files
 from runbooks.night import run
-from tests.fakes import FakeShelf, Theatre, rehearsal
+from tests.fakes import FakeNight, FakeObjectStore, rehearsal
 
 ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="running the night", since="22:00")
 HOLDER = """
@@ -63,42 +63,42 @@ def myself(**changes: str | int) -> Holder:
 
 
 def test_two_machines_do_not_run_in_one_environment() -> None:
-    shelf, kim = FakeShelf(), myself(who="kim", where="desk")
-    with claimed(shelf, myself(), take_over="resume --take-over") as before:
+    object_store, kim = FakeObjectStore(), myself(who="kim", where="desk")
+    with claimed(object_store, myself(), take_over="resume --take-over") as before:
         assert before is None
-        assert claimant(shelf, kim).startswith("chris on laptop, running, since 22:00")
+        assert claimant(object_store, kim).startswith("chris on laptop, running, since 22:00")
         with (
             pytest.raises(LockedError, match="at work in this environment: chris on laptop") as locked,
-            claimed(shelf, kim, take_over="resume --take-over"),
+            claimed(object_store, kim, take_over="resume --take-over"),
         ):
             pass
     assert locked.value.exit_code is ExitCode.LOCKED
     assert "If that machine is gone for good:  resume --take-over" in locked.value.hint
-    assert claimant(shelf, kim) == ""
-    with claimed(shelf, kim, take_over="") as before:
+    assert claimant(object_store, kim) == ""
+    with claimed(object_store, kim, take_over="") as before:
         assert before is None
 
 
 def test_a_holder_on_this_machine_that_died_is_taken_over_from_without_a_word() -> None:
-    shelf, dead = FakeShelf(), myself(born="before the last boot 17")
-    shelf.put_new("lock/00000001", dead.to_json())
-    assert claimant(shelf, myself()) == ""
-    with claimed(shelf, myself(), take_over="") as before:
+    object_store, dead = FakeObjectStore(), myself(born="before the last boot 17")
+    object_store.put_new("lock/00000001", dead.to_json())
+    assert claimant(object_store, myself()) == ""
+    with claimed(object_store, myself(), take_over="") as before:
         assert before == dead
 
 
 def test_a_holder_elsewhere_is_ousted_only_on_demand_and_its_release_does_not_count() -> None:
-    shelf = FakeShelf()
-    laptop = claimed(shelf, myself(), take_over="")
+    object_store = FakeObjectStore()
+    laptop = claimed(object_store, myself(), take_over="")
     laptop.__enter__()
-    with claimed(shelf, myself(who="kim", where="desk"), take_over="", ousting=True) as before:
+    with claimed(object_store, myself(who="kim", where="desk"), take_over="", ousting=True) as before:
         assert before == myself()
         laptop.__exit__(None, None, None)
-        assert claimant(shelf, myself()).startswith("kim on desk")
-    assert claimant(shelf, myself()) == ""
+        assert claimant(object_store, myself()).startswith("kim on desk")
+    assert claimant(object_store, myself()) == ""
 
 
-class RacedShelf(FakeShelf):
+class RacedShelf(FakeObjectStore):
     """A shelf on which somebody else puts a note while we are still reading."""
 
     def names(self, start: str) -> list[str]:
@@ -126,10 +126,10 @@ def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    environment, theatre, clock = replace(rehearsal(), state=str(tmp_path)), Theatre(), SystemClock()
-    cast = run.Cast(clock, Console(clock=clock), theatre.person)
+    environment, fake_night, clock = replace(rehearsal(), state=str(tmp_path)), FakeNight(), SystemClock()
+    cast = run.Terminal(clock, Console(clock=clock), fake_night.person)
     with pytest.raises(UsageError, match="The rehearsal is not up"):
-        run.run(environment, theatre.plan, cast)
+        run.run(environment, fake_night.plan, cast)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archiver.catalog.model import TableName
-from archiver.mapping.schema_mapping import SchemaMapping, TableMapping, Today, compare
+from archiver.mapping.schema_mapping import LiveSchema, SchemaMapping, TableMapping, compare
 from archiver.postgres.schema import Column, Schema, Table
 from inventory.migrations import Changes, Migration, TableChanges
 
@@ -38,7 +38,7 @@ def changes(database: str = "master", **of_users: dict[str, str]) -> Changes:
 
 
 def mapped(archived: Schema, live: Schema, *chain: Changes, defaults: tuple[str, ...] = ()) -> SchemaMapping:
-    today = Today(schema=live, defaults=frozenset(("users", name) for name in defaults))
+    today = LiveSchema(schema=live, defaults=frozenset(("users", name) for name in defaults))
     return compare("master", archived, today, chain, list(archived.tables))
 
 
@@ -52,7 +52,7 @@ def of_users(mapping: SchemaMapping) -> TableMapping:
 
 
 def doubts(mapping: SchemaMapping) -> list[str]:
-    return [doubt.told() for table in mapping.tables for doubt in table.doubts]
+    return [doubt.sentence() for table in mapping.tables for doubt in table.doubts]
 
 
 PLAIN: dict[str, tuple[Schema, Schema]] = {
@@ -262,7 +262,7 @@ def test_what_cannot_be_mapped_is_refused_with_its_name_and_the_line_to_add(case
 
 def test_of_a_table_without_rows_nothing_is_asked() -> None:
     archived = schema(users=table(column("fax")), faxes=table())
-    today = Today(schema=users(column("pager", not_null=True)))
+    today = LiveSchema(schema=users(column("pager", not_null=True)))
 
     mapping = compare("master", archived, today, (), [])
 

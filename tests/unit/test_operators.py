@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from errors import CutoverError
-from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.ports import Choice
-from tests.fakes import VACUUM, Theatre
+from tests.fakes import VACUUM, FakeNight
 
 FIVE = ("db-master", "db-shard-1", "db-shard-2", "db-shard-3", "db-shard-4")
 
@@ -59,7 +59,7 @@ MANUAL = [line for line in LEDGER if line.key not in AUTOMATIC]
 
 
 def test_the_ledger_has_every_step_and_host_of_the_plan() -> None:
-    steps = Theatre().plan.steps
+    steps = FakeNight().plan.steps
     assert [line.key for line in LEDGER] == [step.key for step in steps]
     assert [line.hosts for line in LEDGER] == [tuple(task.host for task in step.tasks) for step in steps]
     assert [line.required for line in LEDGER] == [step.required for step in steps]
@@ -67,88 +67,88 @@ def test_the_ledger_has_every_step_and_host_of_the_plan() -> None:
 
 @STEPS
 def test_aborting_after_a_failure_leaves_what_is_off_until_there(line: Line) -> None:
-    theatre = failing_at(line, Choice.ABORT)
+    fake_night = failing_at(line, Choice.ABORT)
 
-    assert conducted(theatre) == 11
-    assert ledger(theatre) == off_until(line)
+    assert conducted(fake_night) == 11
+    assert ledger(fake_night) == off_until(line)
 
 
 @pytest.mark.parametrize("line", MANUAL, ids=lambda line: line.key)
 def test_aborting_when_told_what_to_do_leaves_what_is_off_until_there(line: Line) -> None:
-    theatre = Theatre()
-    theatre.person.script[f"perform {line.key} {line.hosts[0]}"] = [Choice.ABORT]
+    fake_night = FakeNight()
+    fake_night.person.script[f"perform {line.key} {line.hosts[0]}"] = [Choice.ABORT]
 
-    assert conducted(theatre) == 11
-    assert ledger(theatre) == off_until(line)
+    assert conducted(fake_night) == 11
+    assert ledger(fake_night) == off_until(line)
 
 
 @STEPS
 def test_skipping_is_refused_where_a_step_is_required_and_never_pays(line: Line) -> None:
-    theatre = failing_at(line, Choice.SKIP)
+    fake_night = failing_at(line, Choice.SKIP)
 
-    code, unpaid = conducted(theatre), line.debts(line.pays)[:1]
+    code, unpaid = conducted(fake_night), line.debts(line.pays)[:1]
     if line.required:
-        assert (code, ledger(theatre)) == (10, off_until(line))
+        assert (code, ledger(fake_night)) == (10, off_until(line))
     else:
-        assert (code, ledger(theatre)) == (13 if unpaid else 0, unpaid)
-        assert theatre.outcomes()[f"{line.key} {line.hosts[0]}"] == "skipped"
+        assert (code, ledger(fake_night)) == (13 if unpaid else 0, unpaid)
+        assert fake_night.outcomes()[f"{line.key} {line.hosts[0]}"] == "skipped"
 
 
 @STEPS
 def test_tried_again_or_done_by_hand_the_night_ends_with_nothing_owed(line: Line) -> None:
     # A command is run again; what a person does is only looked at again, and then done.
-    theatre = failing_at(line, Choice.RETRY, Choice.BY_HAND)
+    fake_night = failing_at(line, Choice.RETRY, Choice.BY_HAND)
 
-    assert conducted(theatre) == 0
-    assert ledger(theatre) == []
-    assert theatre.production.acts.count(f"{line.hosts[0]}: {line.act}") == 1
+    assert conducted(fake_night) == 0
+    assert ledger(fake_night) == []
+    assert fake_night.production.acts.count(f"{line.hosts[0]}: {line.act}") == 1
 
 
 @pytest.mark.parametrize("line", [line for line in LEDGER if line.key in AUTOMATIC], ids=lambda line: line.key)
 def test_a_command_that_failed_can_be_done_by_hand_and_is_proven_all_the_same(line: Line) -> None:
-    theatre = failing_at(line, Choice.BY_HAND)
+    fake_night = failing_at(line, Choice.BY_HAND)
 
-    assert conducted(theatre) == 0
-    assert ledger(theatre) == []
-    assert f"perform {line.key} {line.hosts[0]}" in theatre.person.asked
+    assert conducted(fake_night) == 0
+    assert ledger(fake_night) == []
+    assert f"perform {line.key} {line.hosts[0]}" in fake_night.person.asked
 
 
 @STEPS
 def test_where_nobody_answers_the_night_stops_as_failed_or_unknown(line: Line) -> None:
-    theatre = failing_at(line)
+    fake_night = failing_at(line)
 
     # A rebuild that has left no trace can't be told from one that can't be seen.
-    assert conducted(theatre) == (12 if line.key == "warehouse.rebuild" else 10)
+    assert conducted(fake_night) == (12 if line.key == "warehouse.rebuild" else 10)
     others = line.debts(line.owes)[1:] if line.key in AUTOMATIC else []
-    assert sorted(ledger(theatre)) == sorted(off_until(line) + others)
+    assert sorted(ledger(fake_night)) == sorted(off_until(line) + others)
 
 
-def failing_at(line: Line, *answers: Choice) -> Theatre:
+def failing_at(line: Line, *answers: Choice) -> FakeNight:
     """A night on which the act of a step does nothing, once, at its first host; then come the answers."""
-    theatre = Theatre()
+    fake_night = FakeNight()
     act = f"{line.hosts[0]}: {line.act}"
 
-    def nothing_happens() -> Reading:
-        del theatre.production.broken[act]
-        return Reading()
+    def nothing_happens() -> ProbeOutput:
+        del fake_night.production.broken[act]
+        return ProbeOutput()
 
-    theatre.production.broken[act] = nothing_happens
-    theatre.person.script[f"choose {line.key} {line.hosts[0]}"] = [*answers]
-    return theatre
+    fake_night.production.broken[act] = nothing_happens
+    fake_night.person.script[f"choose {line.key} {line.hosts[0]}"] = [*answers]
+    return fake_night
 
 
-def conducted(theatre: Theatre) -> int:
+def conducted(fake_night: FakeNight) -> int:
     """Conducts the night; the exit code."""
     try:
-        theatre.run()
+        fake_night.run()
     except CutoverError as error:
         return error.exit_code
     return 0
 
 
-def ledger(theatre: Theatre) -> list[str]:
+def ledger(fake_night: FakeNight) -> list[str]:
     """What the journal says is owed."""
-    return [str(debt) for debt in owed(theatre.journal.events)]
+    return [str(debt) for debt in owed(fake_night.journal.events)]
 
 
 def off_until(line: Line) -> list[str]:

@@ -21,9 +21,9 @@ import pytest
 
 from archiver.catalog.model import Part, TableName
 from archiver.checks.audit import Audit
-from archiver.checks.integrity_finding import Finding
-from archiver.checks.integrity_finding import Kind as Doubt
-from archiver.checks.night_progress import Progress, Standing
+from archiver.checks.integrity_finding import IntegrityFinding
+from archiver.checks.integrity_finding import IntegrityKind as Doubt
+from archiver.checks.night_progress import NightProgress, Standing
 from archiver.delete import marker
 from archiver.estimate.estimate import Estimate, Expected
 from archiver.estimate.rates import Rate, Rates
@@ -32,14 +32,14 @@ from archiver.format.encryption import Keys
 from archiver.format.manifest import Manifest
 from archiver.format.rows import RowFile
 from archiver.postgres.schema import Schema
-from archiver.records.archive_record import State
+from archiver.records.archive_record import ArchiveState
 from archiver.records.log_and_markers import Entry
-from archiver.records.move_record import State as MoveState
-from archiver.records.purge_record import State as PurgeState
+from archiver.records.move_record import MoveState as MoveState
+from archiver.records.purge_record import PurgeState as PurgeState
 from archiver.reshard.merge_split import MERGE, SPLIT
 from archiver.runs import broker, wire
-from archiver.runs.units import Ended, Unit
-from archiver.store.bucket import Bucket, Stored
+from archiver.runs.units import Unit, UnitResult
+from archiver.store.bucket import Bucket, StoredObject
 from archiver.vacuum.feeds import Feed
 from errors import (
     AbortedError,
@@ -64,7 +64,7 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (State, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
+        (ArchiveState, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
         (PurgeState, ["extracting", "stored", "verified", "purged", "restored"]),
         (MoveState, ["planned", "loading", "switched", "moved"]),
         (Depth, ["all", "students"]),
@@ -254,12 +254,12 @@ def test_an_error_goes_between_a_run_and_its_workers_under_this_word(word: str) 
     written = {"outcomes": [], "error": {"kind": word, "message": "It is so.", "hint": ""}}
 
     assert type(wire.ended(unit, written).error) is ERRORS[word]
-    assert wire.ended_to_json(Ended(unit=unit, error=ERRORS[word]("It is so."))) == written
+    assert wire.ended_to_json(UnitResult(unit=unit, error=ERRORS[word]("It is so."))) == written
 
 
 def test_an_error_of_a_finer_kind_goes_under_the_word_of_its_next_of_kin() -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(), order=wire.job(json.loads(UNIT)).unit.order)
-    told = wire.ended_to_json(Ended(unit=unit, error=Problems("several:", ["one"])))["error"]
+    unit = Unit(shard="shard_1", tenant_ids=(), request=wire.job(json.loads(UNIT)).unit.request)
+    told = wire.ended_to_json(UnitResult(unit=unit, error=Problems("several:", ["one"])))["error"]
 
     assert told["kind"] == "UsageError"
 
@@ -300,7 +300,7 @@ def test_an_entry_of_the_log_is_told_in_these_words() -> None:
 def test_an_object_of_the_store_is_told_in_these_words() -> None:
     written = json.loads("""{"location": "s3://a/b", "size": 5, "modified": "2014-08-15T12:00:00+00:00"}""")
 
-    assert Stored(**{**written, "modified": NOON}).to_json() == written
+    assert StoredObject(**{**written, "modified": NOON}).to_json() == written
 
 
 def test_a_doubt_is_told_in_these_words() -> None:
@@ -310,7 +310,7 @@ def test_a_doubt_is_told_in_these_words() -> None:
     )
     typed = {"kind": Doubt("dangling"), "table": TableName("shard", "visits"), "refused": ""}
 
-    assert Finding(**{**written, **typed}).to_json() == written
+    assert IntegrityFinding(**{**written, **typed}).to_json() == written
 
 
 def test_an_estimate_is_told_in_these_words() -> None:
@@ -338,10 +338,10 @@ def test_progress_is_told_in_these_words() -> None:
         "standings": [{"state": "verified", "tenants": 1, "rows": 2, "size": 3}], "at_work": ["ann"],
         "per_minute": null}"""
     )
-    standings = [Standing(**{**one, "state": State(one["state"])}) for one in written["standings"]]
+    standings = [Standing(**{**one, "state": ArchiveState(one["state"])}) for one in written["standings"]]
     given = {name: value for name, value in written.items() if name != "per_minute"}
 
-    assert Progress(**{**given, "night": NOON.date(), "began": NOON, "standings": standings}).to_json() == written
+    assert NightProgress(**{**given, "night": NOON.date(), "began": NOON, "standings": standings}).to_json() == written
 
 
 def test_a_part_that_came_back_is_noted_in_these_words() -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from archiver.catalog.model import TableName
-from archiver.checks.integrity_finding import Finding, Kind
+from archiver.checks.integrity_finding import IntegrityFinding, IntegrityKind
 from archiver.records.log_and_markers import Entry
-from archiver.records.retained_rows import Kept
+from archiver.records.retained_rows import RetainedRow
 from runbooks import check
 from runbooks.cli.text import records
 
@@ -34,22 +34,22 @@ def test_what_is_empty_or_unknown_is_not_shown() -> None:
 
 
 def test_rows_that_stayed_live_are_listed_by_their_keys_and_many_are_cut_short() -> None:
-    left = [Kept(table="master.users", key=f"({number})", digest="") for number in range(1, 31)]
+    left = [RetainedRow(table="master.users", key=f"({number})", digest="") for number in range(1, 31)]
 
-    heading, line = records.kept_lines(left)
+    heading, line = records.retained_lines(left)
 
     assert heading.startswith("left live, for another school's sake or by the depth")
     assert line.startswith("  master.users: 1, 2, 3, ")
     assert line.endswith(" 20 and 10 more (--json has all)")
-    assert list(records.kept_lines([])) == []
+    assert list(records.retained_lines([])) == []
 
 
 @pytest.mark.parametrize(
     ("refused", "last"), [("", "The archiver refuses none of these rows."), ("why", "; REFUSED: why")]
 )
 def test_a_check_of_integrity_ends_with_whether_the_archiver_refuses_rows(refused: str, last: str) -> None:
-    one = Finding(
-        kind=Kind.DANGLING,
+    one = IntegrityFinding(
+        kind=IntegrityKind.DANGLING,
         database="master",
         table=TableName("master", "taggings"),
         what="whose school is gone",

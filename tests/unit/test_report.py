@@ -23,7 +23,7 @@ from runbooks.night.report.files import LiveReport, Reporter
 from runbooks.night.report.html import page
 from runbooks.night.report.markdown import paper
 from runbooks.night.report.model import Account
-from tests.fakes import SERVERS, Killed, Theatre, night_plan, rehearsal
+from tests.fakes import SERVERS, FakeNight, Killed, night_plan, rehearsal
 from tests.reports import NASTY, at_work, told, whole
 
 
@@ -83,29 +83,29 @@ def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None
 
 
 def test_what_broke_off_is_unknown_once_nobody_is_at_work() -> None:
-    theatre = Theatre()
-    theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=2)
+    fake_night = FakeNight()
+    fake_night.journal = fake_night.journal.next_life(fake_night.clock, dies_at=2)
     with pytest.raises(Killed):
-        theatre.run()
+        fake_night.run()
 
-    [running, lost] = [told(theatre, at_work=somebody).steps[0] for somebody in (True, False)]
+    [running, lost] = [told(fake_night, at_work=somebody).steps[0] for somebody in (True, False)]
     assert (running.outcome, running.hosts[0].outcome) == (Outcome.RUNNING, Outcome.RUNNING)
     assert (lost.outcome, lost.hosts[0].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
-    assert told(theatre, at_work=False).state == "nobody is at work"
+    assert told(fake_night, at_work=False).state == "nobody is at work"
 
 
 def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> None:
-    theatre = Theatre()
-    theatre.person.script["perform backups.disable db-master"] = [Choice.ABORT]
+    fake_night = FakeNight()
+    fake_night.person.script["perform backups.disable db-master"] = [Choice.ABORT]
     with pytest.raises(AbortedError):
-        theatre.run()
-    theatre.journal.append(Kind.ABANDONED)
+        fake_night.run()
+    fake_night.journal.append(Kind.ABANDONED)
 
-    given_up = told(theatre, at_work=True)
+    given_up = told(fake_night, at_work=True)
     assert given_up.state == "given up"
-    assert given_up.outlook.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
+    assert given_up.forecast.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
     assert [deed.what for deed in given_up.deeds][-2:] == [
-        f"the night stops. {theatre.journal.events[-2].data['reason']}",
+        f"the night stops. {fake_night.journal.events[-2].data['reason']}",
         "the night is given up",
     ]
 
@@ -123,30 +123,30 @@ def test_a_report_of_a_night_with_secrets_holds_none(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("STORE_TOKEN", "t0ken-of-the-store")
     environment = rehearsal()
     commands = {**environment.commands, "watcher.stop": "PGPASSWORD=hunter2hunter2 kill-it --key t0ken-of-the-store"}
-    theatre = Theatre(plan=night_plan(replace(environment, commands=commands)))
-    theatre.journal._redactor = redactor_for(environment)
+    fake_night = FakeNight(plan=night_plan(replace(environment, commands=commands)))
+    fake_night.journal._redactor = redactor_for(environment)
     with pytest.raises(AssertionError, match="hunter2"):  # the world in memory knows no such command
-        theatre.run()
+        fake_night.run()
 
-    for text in (page(told(theatre, at_work=False)), paper(told(theatre, at_work=False))):
+    for text in (page(told(fake_night, at_work=False)), paper(told(fake_night, at_work=False))):
         assert "hunter2" not in text
         assert "t0ken" not in text
 
 
-def reporter(theatre: Theatre, folder: Path) -> Reporter:
-    return Reporter(plan=theatre.plan, folder=folder, last=LastTime(), figures=summary.figures)
+def reporter(fake_night: FakeNight, folder: Path) -> Reporter:
+    return Reporter(plan=fake_night.plan, folder=folder, last=LastTime(), figures=summary.figures)
 
 
 def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_path: Path) -> None:
-    theatre, warnings, seen = Theatre(), list[str](), list[str]()
-    live = LiveReport(reporter(theatre, tmp_path / "night"), theatre.journal, theatre.clock, warnings.append)
+    fake_night, warnings, seen = FakeNight(), list[str](), list[str]()
+    live = LiveReport(reporter(fake_night, tmp_path / "night"), fake_night.journal, fake_night.clock, warnings.append)
 
     def look(key: str) -> None:
         live.write([])
         seen.append((tmp_path / "night" / "report.md").read_text().splitlines()[2].partition(";")[0])
 
-    theatre.screen.at_step = look
-    theatre.run()
+    fake_night.screen.at_step = look
+    fake_night.run()
 
     assert warnings == []
     assert seen == [f"- {through} of 16 steps" for through in range(16)]
@@ -155,12 +155,12 @@ def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_pa
 
 def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    theatre, warnings = Theatre(), list[str]()
-    live = LiveReport(reporter(theatre, tmp_path / "file"), theatre.journal, theatre.clock, warnings.append)
-    theatre.screen.at_step = lambda key: live.write([])
-    theatre.run()
+    fake_night, warnings = FakeNight(), list[str]()
+    live = LiveReport(reporter(fake_night, tmp_path / "file"), fake_night.journal, fake_night.clock, warnings.append)
+    fake_night.screen.at_step = lambda key: live.write([])
+    fake_night.run()
 
-    assert set(theatre.outcomes().values()) == {"done"}
+    assert set(fake_night.outcomes().values()) == {"done"}
     assert warnings == [
         f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; this is said once."
     ]
@@ -170,10 +170,10 @@ def test_the_report_follows_a_night_and_is_whole_when_its_run_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "ROOT", tmp_path)
-    environment, theatre, paper = replace(rehearsal(), state="state"), Theatre(), io.StringIO()
-    console = Console(clock=theatre.clock, file=paper)
-    with followed(environment, theatre.plan, theatre.journal, LastTime(), console):
-        theatre.run()
+    environment, fake_night, paper = replace(rehearsal(), state="state"), FakeNight(), io.StringIO()
+    console = Console(clock=fake_night.clock, file=paper)
+    with followed(environment, fake_night.plan, fake_night.journal, LastTime(), console):
+        fake_night.run()
 
     assert paper.getvalue() == ""
     written = (tmp_path / "state/rehearsal/2014-08-15/report.md").read_text()

@@ -9,7 +9,7 @@ import pytest
 
 from archiver.catalog.model import Link, Model, TableName, resolve
 from archiver.delete.shared_rows import deletable
-from archiver.postgres.selection import Rows, Selection
+from archiver.postgres.selection import SelectedRows, Selection
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 
@@ -38,9 +38,9 @@ def gone(model: Model, found: Found, outside: Mapping[str, set[int]] | None = No
     return {table.table: [row[0] for row in each.rows] for table, each in went.items()}
 
 
-def _rows(model: Model, table: TableName, rows: list[tuple[Any, ...]]) -> Rows:
+def _rows(model: Model, table: TableName, rows: list[tuple[Any, ...]]) -> SelectedRows:
     linking = [name for name in model.columns(table) if name != "id"]
-    return Rows(identity=("id",), columns=("id", *linking, *model.conditions(table)), rows=rows)
+    return SelectedRows(identity=("id",), columns=("id", *linking, *model.conditions(table)), rows=rows)
 
 
 STAFF = model(

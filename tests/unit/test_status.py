@@ -14,28 +14,28 @@ import pytest
 from errors import CutoverError
 from inventory.model import Environment
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.store_journal import SharedJournal, next_folder
+from runbooks.engine.live.store_journal import StoreJournal, next_folder
 from runbooks.engine.model.debts import TIMES
 from runbooks.engine.model.journal import Event, FileJournal
 from runbooks.night import earlier_nights, files, status, summary
-from tests.fakes import EVENING, FakeClock, FakeShelf, Theatre, rehearsal
+from tests.fakes import EVENING, FakeClock, FakeNight, FakeObjectStore, rehearsal
 
 SOON_AFTER = EVENING + timedelta(hours=1)
 
 
-def conducted(shelf: FakeShelf, folder: Path) -> tuple[Event, ...]:
+def conducted(object_store: FakeObjectStore, folder: Path) -> tuple[Event, ...]:
     """A whole night, kept on the shelf by another machine."""
-    theatre = Theatre()
-    place = next_folder(shelf, "2014-08-15")
-    theatre.journal = SharedJournal(  # type: ignore[assignment]  # the real one
-        folder / "journal.jsonl", shelf, place, now=theatre.clock.now, operator="jim@laptop"
+    fake_night = FakeNight()
+    place = next_folder(object_store, "2014-08-15")
+    fake_night.journal = StoreJournal(  # type: ignore[assignment]  # the real one
+        folder / "journal.jsonl", object_store, place, now=fake_night.clock.now, operator="jim@laptop"
     )
-    theatre.run()
-    return theatre.journal.events
+    fake_night.run()
+    return fake_night.journal.events
 
 
 def test_a_night_on_another_machine_is_followed_event_by_event_until_it_ends(tmp_path: Path) -> None:
-    shelf, theirs = FakeShelf(), FakeShelf()
+    object_store, theirs = FakeObjectStore(), FakeObjectStore()
     events = conducted(theirs, tmp_path)
     names = sorted(theirs.texts)
     pieces = [names[:3], [], names[3:40], names[40:]]  # what has come since the last look
@@ -44,15 +44,15 @@ def test_a_night_on_another_machine_is_followed_event_by_event_until_it_ends(tmp
 
     def look(known: tuple[Event, ...]) -> tuple[Event, ...]:
         if len(pieces) == 2:
-            shelf.fails[""] = True
+            object_store.fails[""] = True
         piece = pieces.pop(0)
-        shelf.texts.update({name: theirs.texts[name] for name in piece})
+        object_store.texts.update({name: theirs.texts[name] for name in piece})
         if not piece:
             raise CutoverError("Reading the store failed: 503.")
-        return files.newer(shelf, "2014-08-15", known)
+        return files.newer(object_store, "2014-08-15", known)
 
     def show(seen: tuple[Event, ...], shown: int) -> None:
-        summary.show_news(console, Theatre().plan, seen[shown:])
+        summary.show_news(console, FakeNight().plan, seen[shown:])
 
     status.follow(look, show, clock, console.warn)
 
@@ -66,15 +66,15 @@ def test_a_night_on_another_machine_is_followed_event_by_event_until_it_ends(tmp
 
 
 def test_a_night_that_is_begun_afresh_is_shown_from_its_beginning(tmp_path: Path) -> None:
-    shelf, clock, shown = FakeShelf(), FakeClock(), list[tuple[int, int]]()
-    first = conducted(shelf, tmp_path / "1")
+    object_store, clock, shown = FakeObjectStore(), FakeClock(), list[tuple[int, int]]()
+    first = conducted(object_store, tmp_path / "1")
 
     def look(known: tuple[Event, ...]) -> tuple[Event, ...]:
         if not known:
-            return files.newer(shelf, "2014-08-15", ())[:-1]  # as it stood before its last event
+            return files.newer(object_store, "2014-08-15", ())[:-1]  # as it stood before its last event
         if len(known) < len(first):
-            conducted(shelf, tmp_path / "2")
-        return files.newer(shelf, "2014-08-15", known)
+            conducted(object_store, tmp_path / "2")
+        return files.newer(object_store, "2014-08-15", known)
 
     status.follow(look, lambda seen, before: shown.append((len(seen), before)), clock, pytest.fail)
     assert shown[0] == (len(first) - 1, 0)
@@ -82,10 +82,10 @@ def test_a_night_that_is_begun_afresh_is_shown_from_its_beginning(tmp_path: Path
 
 
 def test_one_screen_tells_where_the_night_is(tmp_path: Path) -> None:
-    events = conducted(FakeShelf(), tmp_path)
+    events = conducted(FakeObjectStore(), tmp_path)
     paper = io.StringIO()
     console = Console(clock=FakeClock(), file=paper)
-    summary.show_progress(console, Theatre().plan, events[:30], events[29].at)
+    summary.show_progress(console, FakeNight().plan, events[:30], events[29].at)
 
     told = paper.getvalue()
     assert "Cutover of 2014-08-15 in rehearsal: 4 of 16 steps" in told
@@ -100,13 +100,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
     """Lays the journal of a night of an environment, which began at EVENING, onto this machine."""
     monkeypatch.setattr(earlier_nights, "ROOT", tmp_path)
     monkeypatch.setattr(files, "ROOT", tmp_path)
-    monkeypatch.setattr(earlier_nights, "shelf_of", lambda environment: FakeShelf())
+    monkeypatch.setattr(earlier_nights, "object_store_of", lambda environment: FakeObjectStore())
 
     def lay(name: str, file: str) -> Environment:
-        theatre = Theatre()
+        fake_night = FakeNight()
         path = tmp_path / ".cutover" / name / "2014-08-15" / file
-        theatre.journal = FileJournal(path, now=theatre.clock.now, operator="ann@here")  # type: ignore[assignment]
-        theatre.run()
+        fake_night.journal = FileJournal(path, now=fake_night.clock.now, operator="ann@here")  # type: ignore[assignment]
+        fake_night.run()
         return replace(rehearsal(), environment=name, state=".cutover")
 
     return lay
@@ -129,16 +129,16 @@ def test_estimates_come_from_the_environments_own_nights_else_from_rehearsals(
 def test_a_machine_that_has_seen_no_night_asks_the_store_and_a_store_that_is_down_changes_nothing(
     place: Callable[[str, str], Environment], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shelf = FakeShelf()
-    conducted(shelf, tmp_path)
+    object_store = FakeObjectStore()
+    conducted(object_store, tmp_path)
     staging = replace(rehearsal(), environment="staging", state=".cutover")
-    monkeypatch.setattr(earlier_nights, "shelf_of", lambda environment: shelf)
+    monkeypatch.setattr(earlier_nights, "object_store_of", lambda environment: object_store)
     assert [night.name for night in earlier_nights.earlier_nights(staging, SOON_AFTER)] == ["2014-08-15"]
 
-    def down(environment: Environment) -> FakeShelf:
+    def down(environment: Environment) -> FakeObjectStore:
         raise CutoverError("The store is down.")
 
-    monkeypatch.setattr(earlier_nights, "shelf_of", down)
+    monkeypatch.setattr(earlier_nights, "object_store_of", down)
     assert earlier_nights.earlier_nights(staging, SOON_AFTER) == []
 
 

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from archiver.postgres.session import DatabaseError
-from archiver.records.archive_record import Order
+from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import wire
-from archiver.runs.context import Outcome
-from archiver.runs.units import Ended, Unit
+from archiver.runs.context import ArchiveOutcome
+from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
 from inventory.model import Depth
@@ -21,8 +21,8 @@ from inventory.model import Depth
 @pytest.mark.parametrize("depth", Depth)
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
-    order = Order(year=2013, depth=depth, night=night, pretend=night is None, until=until)
-    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), order=order), memory=1 << 30)
+    request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until)
+    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30)
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job
 
@@ -37,11 +37,11 @@ def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     ],
 )
 def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[CutoverError]) -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5, 13), order=Order(year=2013, depth=Depth.ALL))
-    done = Outcome(tenant_id=5, seconds=1.5, rows=7, size=100)
-    failed = Outcome(tenant_id=13, seconds=0.5, error=error)
+    unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=Depth.ALL))
+    done = ArchiveOutcome(tenant_id=5, seconds=1.5, rows=7, size=100)
+    failed = ArchiveOutcome(tenant_id=13, seconds=0.5, error=error)
 
-    back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(Ended(unit=unit, outcomes=(done, failed))))))
+    back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(UnitResult(unit=unit, outcomes=(done, failed))))))
 
     assert (back.unit, back.error, back.outcomes[0]) == (unit, None, done)
     told = back.outcomes[1].error
@@ -49,8 +49,8 @@ def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[Cu
 
 
 def test_a_unit_that_broke_off_says_why() -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5,), order=Order(year=2013, depth=Depth.ALL))
+    unit = Unit(shard="shard_1", tenant_ids=(5,), request=ArchiveRequest(year=2013, depth=Depth.ALL))
 
-    back = wire.ended(unit, wire.ended_to_json(Ended(unit=unit, error=UsageError("No such shard.", hint="Look."))))
+    back = wire.ended(unit, wire.ended_to_json(UnitResult(unit=unit, error=UsageError("No such shard.", hint="Look."))))
 
     assert (type(back.error), str(back.error), list(back.outcomes)) == (UsageError, "No such shard.", [])

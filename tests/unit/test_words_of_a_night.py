@@ -19,12 +19,12 @@ from inventory.load import ROOT
 from inventory.model import Database
 from inventory.platforms import Aws
 from platforms.backup import newest
-from runbooks.cutover import EVERY, SIXTEEN, TWELVE, payments
+from runbooks.cutover import EVERY, SIXTEEN, TWELVE, back_out_steps
 from runbooks.engine.live.approval import put_approval, requested
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.jobs import RemoteJobs, job_name
 from runbooks.engine.live.lock import Holder, claimed
-from runbooks.engine.live.store_journal import SharedJournal, current_folder, next_folder
+from runbooks.engine.live.store_journal import StoreJournal, current_folder, next_folder
 from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
@@ -44,11 +44,11 @@ from runbooks.engine.model.plan import Plan, numbered
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.step import Check, HostTask, Mark, Step, holds
 from runbooks.engine.reporting.notifications import POINT, WAITING
-from runbooks.engine.run.abandon import give_up
+from runbooks.engine.run.abandon import abandon_night
 from runbooks.night import earlier_nights
 from runbooks.night import files as night_files
 from runbooks.steps.context import BUILT_HERE
-from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, plan_of_2013, rehearsal
+from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, plan_of_2013, rehearsal
 from tests.unit.test_abandon import stopped_before
 from tests.unit.test_jobs import ThisMachine
 
@@ -79,10 +79,10 @@ def test_what_builds_a_step_is_known_by_the_same_key() -> None:
 
 
 def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
-    theatre = Theatre()
-    stopped_before(theatre, "archiving.run")
+    fake_night = FakeNight()
+    stopped_before(fake_night, "archiving.run")
 
-    assert [step.key for step in payments(rehearsal(), NIGHT)(theatre.stage).steps] == PAYMENTS.split()
+    assert [step.key for step in back_out_steps(rehearsal(), NIGHT)(fake_night.context).steps] == PAYMENTS.split()
 
 
 @pytest.mark.parametrize(
@@ -173,28 +173,30 @@ FIELDS = {
 def test_events_of_each_kind_hold_these_fields() -> None:
     """A night that was stopped, goes on by another plan, and is approved by a second person."""
     environment = replace(rehearsal(), second_person=True)
-    theatre = Theatre(plan=night_plan(environment))
-    stopped_before(theatre, "backups.dump")
+    fake_night = FakeNight(plan=night_plan(environment))
+    stopped_before(fake_night, "backups.dump")
     commands = {**environment.commands, "maintenance.off": "ttmscalr maintenance:off -f rehearsal --now"}
-    theatre.plan = night_plan(replace(environment, commands=commands))
-    theatre.shelf.put_new(f"approvals/{theatre.stage.history().run}/kim_desk", '{"operator": "kim@desk"}')
-    theatre.run()
+    fake_night.plan = night_plan(replace(environment, commands=commands))
+    fake_night.object_store.put_new(
+        f"approvals/{fake_night.context.history().run}/kim_desk", '{"operator": "kim@desk"}'
+    )
+    fake_night.run()
 
-    assert fields_by_kind(theatre.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
+    assert fields_by_kind(fake_night.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
 
 
 def test_a_night_that_is_given_up_says_so_without_more() -> None:
-    theatre = Theatre()
-    stopped_before(theatre, "archiving.run")
-    give_up(theatre.stage, payments(rehearsal(), NIGHT))
+    fake_night = FakeNight()
+    stopped_before(fake_night, "archiving.run")
+    abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT))
 
-    assert fields_by_kind(theatre.journal.events)["abandoned"] == set()
+    assert fields_by_kind(fake_night.journal.events)["abandoned"] == set()
 
 
 def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
-    theatre = Theatre()
-    theatre.run()
-    lines = [json.loads(event.to_json()) for event in theatre.journal.events]
+    fake_night = FakeNight()
+    fake_night.run()
+    lines = [json.loads(event.to_json()) for event in fake_night.journal.events]
     figures = {line["step"]: set(line["data"]["figures"]) for line in lines if line["data"].get("figures")}
     debts = {word for line in lines for name in ("owes", "pays") for word in line["data"].get(name) or ()}
 
@@ -211,23 +213,23 @@ def test_whoever_is_at_work_stands_on_the_shelf_in_these_words() -> None:
     written = (
         '{"who": "chris", "where": "laptop", "pid": 4711, "born": "monday 1", "what": "running", "since": "22:00"}'
     )
-    shelf = FakeShelf()
-    with claimed(shelf, Holder(**json.loads(written)), take_over=""):
-        assert shelf.texts == {"lock/00000001": written}
+    object_store = FakeObjectStore()
+    with claimed(object_store, Holder(**json.loads(written)), take_over=""):
+        assert object_store.texts == {"lock/00000001": written}
 
-    assert shelf.texts == {"lock/00000001": written, "lock/00000002": ""}
+    assert object_store.texts == {"lock/00000001": written, "lock/00000002": ""}
 
 
 def test_a_nights_events_lie_on_the_shelf_under_these_names(tmp_path: Path) -> None:
-    shelf = FakeShelf()
-    folder = next_folder(shelf, "2014-08-15")
-    journal = SharedJournal(tmp_path / "journal.jsonl", shelf, folder, now=lambda: NOW, operator="chris@laptop")
+    object_store = FakeObjectStore()
+    folder = next_folder(object_store, "2014-08-15")
+    journal = StoreJournal(tmp_path / "journal.jsonl", object_store, folder, now=lambda: NOW, operator="chris@laptop")
     journal.append(Kind("began"), run="r", digest="d")
     journal.append(Kind("ended"))
 
-    assert list(shelf.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
-    assert current_folder(shelf, "2014-08-15") == "nights/2014-08-15/001"
-    assert next_folder(shelf, "2014-08-15") == "nights/2014-08-15/002"
+    assert list(object_store.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
+    assert current_folder(object_store, "2014-08-15") == "nights/2014-08-15/001"
+    assert next_folder(object_store, "2014-08-15") == "nights/2014-08-15/002"
 
 
 def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
@@ -237,11 +239,11 @@ def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
         '{"number": 2, "at": "2014-08-15T21:00:02+00:00", "kind": "answer", "operator": "chris@laptop",'
         ' "step": "archiving.run", "host": "", "data": {"confirmed": true, "statements": ["All."]}}',
     ]
-    request, shelf = requested(map(Event.from_json, events)), FakeShelf()
+    request, object_store = requested(map(Event.from_json, events)), FakeObjectStore()
     assert request is not None
-    put_approval(shelf, request, "kim@desk")
+    put_approval(object_store, request, "kim@desk")
 
-    assert shelf.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
+    assert object_store.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
 
 
 def test_files_of_a_night_are_called_so() -> None:

@@ -16,28 +16,28 @@ from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
-from archiver.runs.context import Outcome
-from archiver.runs.progress import Done
-from archiver.runs.reencrypt import Rewrapped
+from archiver.runs.context import ArchiveOutcome
+from archiver.runs.progress import RunProgress
+from archiver.runs.reencrypt import Reencrypted
 from archiver.runs.restore import Restored
 from runbooks.cli.formatting import many, size
 from runbooks.engine.live.console import span
 
 
-def outcome_line(noun: str, outcome: Outcome, *, pretend: bool) -> str:
+def outcome_line(noun: str, outcome: ArchiveOutcome, *, pretend: bool) -> str:
     """One tenant's archiving, in a line."""
     if outcome.error:
         return failure(f"{noun} {outcome.tenant_id}", outcome.error)
     done = "verified, nothing kept or deleted" if pretend else "archived"
     line = f"{noun} {outcome.tenant_id}: {done}, {outcome.rows:,} rows, {size(outcome.size)}, {outcome.seconds:.1f} s"
-    if outcome.reclaimed is None:
+    if outcome.deletion is None:
         return line
-    kept, appeared = outcome.reclaimed.kept, outcome.reclaimed.appeared
+    kept, appeared = outcome.deletion.kept, outcome.deletion.appeared
     line += f"; left live: {counts(kept)}" if kept else ""
     return line + (f"; CAME LATER and is in no archive, left live: {counts(appeared)}" if appeared else "")
 
 
-def archive_summary(noun: str, outcomes: Sequence[Outcome], *, pretend: bool) -> str:
+def archive_summary(noun: str, outcomes: Sequence[ArchiveOutcome], *, pretend: bool) -> str:
     """What a run over several tenants came to."""
     done = [outcome for outcome in outcomes if outcome.error is None]
     if not outcomes:
@@ -74,7 +74,7 @@ def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -
     return f"{len(done)} of {many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
 
 
-def rewrapped_line(noun: str, rewrapped: Rewrapped) -> str:
+def reencrypted_line(noun: str, rewrapped: Reencrypted) -> str:
     """One archive's encryption, in a line."""
     record, who = rewrapped.record, whose(noun, rewrapped.record)
     if rewrapped.error:
@@ -96,7 +96,7 @@ def whose(noun: str, record: Archived) -> str:
             return f"{noun} {record.tenant_id} of {record.year}"
 
 
-def rewrap_summary(outcomes: Sequence[Rewrapped]) -> str:
+def reencrypt_summary(outcomes: Sequence[Reencrypted]) -> str:
     """What the encryption of several archives came to."""
     if not outcomes:
         return "Nothing to do: nothing is archived."
@@ -107,7 +107,7 @@ def rewrap_summary(outcomes: Sequence[Rewrapped]) -> str:
     return text + stays + _failed(failed)
 
 
-def progress_line(noun: str, total: int, done: Done) -> str:
+def progress_line(noun: str, total: int, done: RunProgress) -> str:
     """How far a run over many is."""
     rate = done.rows / max(done.elapsed.total_seconds(), 1)
     return (

@@ -87,7 +87,7 @@ def slice_lines(slices: Sequence[Slice]) -> Iterator[str]:
     if slices:
         yield "archived before, month by month, and restored with it:"
     for one in slices:
-        yield f"  {one.month.month}: {one.gone:,} rows, {size(one.size)}, in {one.month.location}"
+        yield f"  {one.month.month}: {one.deleted_rows:,} rows, {size(one.size)}, in {one.month.location}"
 
 
 def _tables(members: Mapping[str, int]) -> Counter[str]:

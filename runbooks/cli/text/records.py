@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from archiver.checks.night_progress import Progress
+from archiver.checks.night_progress import NightProgress
 from archiver.records.archive_record import Record
 from archiver.records.log_and_markers import Entry
 from archiver.records.purge_record import Purge
-from archiver.records.retained_rows import Kept
-from archiver.runs.reverify import Proved
-from archiver.store.bucket import Stored
+from archiver.records.retained_rows import RetainedRow
+from archiver.runs.reverify import Reverified
+from archiver.store.bucket import StoredObject
 from runbooks.cli.formatting import many, size
 from runbooks.cli.text.archives import failure, whose
 
@@ -57,7 +57,7 @@ def record_text(noun: str, record: Record, groups: Mapping[str, Sequence[str]], 
             yield f"{member.rows:>11,}  {record.kept.get(table, 0):>9,}  {size(member.bytes):>7}    {table}"
 
 
-def kept_lines(left: Iterable[Kept]) -> Iterator[str]:
+def retained_lines(left: Iterable[RetainedRow]) -> Iterator[str]:
     """The rows that an archive left live, by their keys: another tenant needs them, or the depth says so."""
     keys: dict[str, list[str]] = {}
     for row in left:
@@ -69,7 +69,7 @@ def kept_lines(left: Iterable[Kept]) -> Iterator[str]:
         yield f"  {table}: {', '.join(of_table[:SHOWN])}{more}"
 
 
-def orphan_line(stored: Stored) -> str:
+def unreferenced_line(stored: StoredObject) -> str:
     """An object that no record names."""
     return f"{_second(stored.modified)}  {size(stored.size):>7}  {stored.location}"
 
@@ -105,7 +105,7 @@ def log_line(noun: str, entry: Entry) -> str:
     return f"{_second(entry.at)}  {who}  {entry.act}  {noun} {entry.tenant_id} of {entry.year}: {details}"
 
 
-def proved_line(noun: str, proved: Proved) -> str:
+def reverified_line(noun: str, proved: Reverified) -> str:
     """One archive's proof, in a line."""
     who = whose(noun, proved.record)
     if proved.error:
@@ -113,7 +113,7 @@ def proved_line(noun: str, proved: Proved) -> str:
     return f"{who}: proved, {proved.rows:,} rows, {size(proved.record.size or 0)}, {proved.seconds:.1f} s"
 
 
-def proof_summary(outcomes: Sequence[Proved]) -> str:
+def reverify_summary(outcomes: Sequence[Reverified]) -> str:
     """What the proofs of several archives came to."""
     failed = sum(1 for proved in outcomes if proved.error)
     if not outcomes:
@@ -123,7 +123,7 @@ def proof_summary(outcomes: Sequence[Proved]) -> str:
     )
 
 
-def progress_lines(noun: str, found: Progress) -> Iterator[str]:
+def progress_lines(noun: str, found: NightProgress) -> Iterator[str]:
     """How far a night is, in a screen."""
     row = "{:<10}  {:>7}  {:>13}  {:>8}"
     yield f"night {found.night}: {found.begun:,} of {many(found.begun + found.waiting, noun)} begun"
@@ -136,7 +136,7 @@ def progress_lines(noun: str, found: Progress) -> Iterator[str]:
     yield f"at work: {', '.join(found.at_work) or 'nobody'}"
 
 
-def _rate(found: Progress, noun: str) -> str:
+def _rate(found: NightProgress, noun: str) -> str:
     if found.per_minute is None:
         return ""
     return f", the last at {found.last:%H:%M:%S} UTC, {found.per_minute:,.0f} {noun}s a minute"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from archiver.records.id_offsets import Offsets
-from archiver.records.move_record import Course, Move
-from archiver.reshard.merge_split import SPLIT, Outcome
-from archiver.reshard.shard_sizes import Holding
+from archiver.records.move_record import Move, Route
+from archiver.reshard.merge_split import SPLIT, MoveOutcome
+from archiver.reshard.shard_sizes import ShardSize
 from runbooks.cli.formatting import many, size
 from runbooks.cli.text.archives import failure
 
 
-def moved_line(noun: str, outcome: Outcome) -> str:
+def moved_line(noun: str, outcome: MoveOutcome) -> str:
     """One tenant's move, in a line."""
     who, move = f"{noun} {outcome.tenant_id}", outcome.move
     if outcome.error:
@@ -22,18 +22,18 @@ def moved_line(noun: str, outcome: Outcome) -> str:
     return f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
 
 
-def moved_summary(noun: str, course: Course, outcomes: Sequence[Outcome]) -> str:
+def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:
     """What a merge or a split came to."""
     if not outcomes:
-        wanted = f"came from {course.target}" if course.verb == SPLIT else "is left to be moved"
-        return f"Nothing to do: no {noun} on {course.source} {wanted}."
+        wanted = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
+        return f"Nothing to do: no {noun} on {route.source} {wanted}."
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
-    text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {course.source} to {course.target}: "
+    text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {route.source} to {route.target}: "
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 
-def holding_lines(noun: str, holdings: Iterable[Holding]) -> Iterator[str]:
+def shard_size_lines(noun: str, holdings: Iterable[ShardSize]) -> Iterator[str]:
     """What lies where."""
     row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
     yield row.format("shard", f"{noun}s", "rows at last ANALYZE", "size", "").rstrip()
@@ -46,7 +46,7 @@ def holding_lines(noun: str, holdings: Iterable[Holding]) -> Iterator[str]:
 def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
     """What was left half-way."""
     for move in half_moved:
-        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.course.command}"
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.route.command}"
 
 
 def _ids(offsets: Offsets) -> str:

@@ -10,12 +10,12 @@ from datetime import timedelta
 from archiver.vacuum import strays
 from archiver.vacuum.bloat import Measured
 from archiver.vacuum.feeds import Feed
-from archiver.vacuum.rewrite import UNDONE, Fate, Finding, Outcome, Upkeep
+from archiver.vacuum.rewrite import UNDONE, BloatFinding, Fate, RewriteOutcome, Upkeep
 from archiver.vacuum.strays import Stray
 from runbooks.cli.formatting import many, size
 
 
-def found_line(upkeep: Upkeep, found: Sequence[Finding]) -> str:
+def found_line(upkeep: Upkeep, found: Sequence[BloatFinding]) -> str:
     """A database before anything is done."""
     every = [one.measured for one in found]
     wanted = [one for one in every if upkeep.wants(one)]
@@ -23,7 +23,7 @@ def found_line(upkeep: Upkeep, found: Sequence[Finding]) -> str:
     return f"{many(len(every), 'table')}, {size(total)}; {len(wanted)} to rewrite, of which {size(waste)} are waste"
 
 
-def would_line(upkeep: Upkeep, found: Finding) -> str:
+def would_line(upkeep: Upkeep, found: BloatFinding) -> str:
     """A table in a dry run."""
     one = found.measured
     if found.error:
@@ -33,7 +33,7 @@ def would_line(upkeep: Upkeep, found: Finding) -> str:
     return f"{one.table}: would be rewritten, {_waste(one)}; needs {size(one.need)} of free disk"
 
 
-def outcome_line(outcome: Outcome) -> str:
+def outcome_line(outcome: RewriteOutcome) -> str:
     """A table, and what became of it."""
     one = outcome.measured
     match outcome.fate:
@@ -49,7 +49,7 @@ def outcome_line(outcome: Outcome) -> str:
             return f"{one.table}: FAILED, {outcome.error}"
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
+def summary(outcomes: Sequence[RewriteOutcome]) -> str:
     """A database after it."""
     rewritten = [outcome for outcome in outcomes if outcome.fate is Fate.REWRITTEN]
     undone = [outcome for outcome in outcomes if outcome.fate in UNDONE]
@@ -82,7 +82,7 @@ def feeds_json(found: Sequence[Feed]) -> str:
 
 def stray_lines(name: str, found: Sequence[Stray], quiet: timedelta) -> Iterator[str]:
     """A database's strays, and what uses them."""
-    going = strays.going(found, quiet)
+    going = strays.droppable(found, quiet)
     for stray in found:
         line = f"{name} {stray.table}: {stray.rows:,} rows, {size(stray.bytes)}"
         kind = "sequence" if len(stray.sequences) == 1 else "sequences"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from errors import CutoverError, RefusedError
 from runbooks.engine.model.journal import Event, Kind
-from runbooks.engine.model.ports import Clock, Shelf
+from runbooks.engine.model.ports import Clock, ObjectStore
 
 PAUSE = timedelta(seconds=2)
 
@@ -47,18 +47,18 @@ def requested(events: Iterable[Event]) -> Request | None:
     return request
 
 
-def put_approval(shelf: Shelf, request: Request, operator: str) -> None:
+def put_approval(object_store: ObjectStore, request: Request, operator: str) -> None:
     """Puts the operator's approval where the waiting run sees it. RefusedError for who typed the word."""
     request.refuse_typist(operator)
     name = re.sub(r"[^\w.-]", "_", operator)
-    shelf.put_new(f"{_folder(request.run)}{name}", json.dumps({"operator": operator}))
+    object_store.put_new(f"{_folder(request.run)}{name}", json.dumps({"operator": operator}))
 
 
 @dataclass(frozen=True)
-class ShelfApprovals:
+class StoreApprovals:
     """Approvals on the shelf, which any machine may have put there."""
 
-    shelf: Shelf
+    object_store: ObjectStore
     clock: Clock
 
     def approver(self, run: str, typist: str) -> str:
@@ -71,7 +71,7 @@ class ShelfApprovals:
             self.clock.wait(PAUSE)
 
     def _operators(self, run: str) -> list[str]:
-        texts = [self.shelf.get(name) for name in self.shelf.names(_folder(run))]
+        texts = [self.object_store.get(name) for name in self.object_store.names(_folder(run))]
         return [str(json.loads(text)["operator"]) for text in texts if text]
 
 

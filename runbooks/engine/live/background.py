@@ -14,7 +14,7 @@ IN_A_HURRY = 0.2  # the same where the operator interrupted the night
 
 
 @contextmanager
-def beside(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Callable[[T], None]]:
+def in_background(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Callable[[T], None]]:
     """Yields what takes an item and is back at once; `work` is called with all items that have come meanwhile.
 
     What is not done soon after the block is dropped.

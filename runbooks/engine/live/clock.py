@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from errors import UnknownError
-from runbooks.engine.model.ports import Clock, Tell
+from runbooks.engine.model.ports import Clock, OnLine
 from runbooks.engine.model.step import Verdict
 
 FIRST_PAUSE = timedelta(milliseconds=100)
@@ -43,7 +43,7 @@ class SystemClock:
         self._interrupted.set()
 
 
-class ImaginedClock(SystemClock):
+class DryRunClock(SystemClock):
     """The time of a dry run: as if whatever it shows had taken as long as it is estimated to."""
 
     def __init__(self, shown: Callable[[], timedelta]) -> None:
@@ -64,7 +64,7 @@ def await_proof(
     look: Callable[[], Verdict],
     clock: Clock,
     patience: timedelta,
-    tell: Tell,
+    tell: OnLine,
     *,
     enough: Callable[[Verdict], bool] = proven,
 ) -> Verdict:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from errors import AbortedError
 from runbooks.engine.model.debts import detailed, summed
-from runbooks.engine.model.forecast import Outlook, time_of_day
+from runbooks.engine.model.forecast import Forecast, time_of_day
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Board, Clock
 from runbooks.engine.model.redactor import Redactor
@@ -129,7 +129,7 @@ class Console:
         """What is still switched off."""
         self.say(f"      owed: {summed(debts)}", style="yellow" if debts else "dim")
 
-    def clock(self, seen: Outlook | None) -> None:
+    def clock(self, seen: Forecast | None) -> None:
         """How long it has lasted, when it will be done, and until when turning back still fits."""
         if seen is None:
             return
@@ -281,7 +281,7 @@ def span(time: timedelta) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def clock_line(seen: Outlook) -> str:
+def clock_line(seen: Forecast) -> str:
     """A night's clock: 1:23:45 elapsed · done about 04:10 · window ends 06:00 · turn back by 05:20."""
     moments = {"window ends": seen.window_end, "turn back by": seen.turn_back_by}
     if seen.left and not seen.ended:

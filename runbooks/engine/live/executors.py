@@ -12,7 +12,7 @@ from runbooks.engine.model.actions import (
     HttpGet,
     Look,
     MoveNames,
-    Reading,
+    ProbeOutput,
     RemoteCommand,
     SnapshotList,
     SnapshotTrial,
@@ -23,7 +23,7 @@ from runbooks.engine.model.actions import (
 )
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.outcome import Outcome
-from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, Shelf, Sql, Ssh, Tell
+from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, ObjectStore, OnLine, Sql, Ssh
 from runbooks.engine.model.probe_output import Unreadable, complaint
 from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
 
@@ -37,7 +37,7 @@ class ActFailed(CutoverError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiveWorld:
+class LiveExecutor:
     """Looks and acts through ports."""
 
     ssh: Ssh
@@ -45,7 +45,7 @@ class LiveWorld:
     sql: Sql
     http: Http
     dns: Dns
-    shelf: Shelf
+    object_store: ObjectStore
     amazon: Amazon
     clock: Clock
 
@@ -56,7 +56,7 @@ class LiveWorld:
         except (CutoverError, Unreadable) as error:
             return unseen(f"could not tell: {error}")
 
-    def read(self, look: Look) -> Reading:
+    def read(self, look: Look) -> ProbeOutput:
         """What a look sees."""
         match look:
             case RemoteCommand():
@@ -68,23 +68,23 @@ class LiveWorld:
             case DnsLookup():
                 return self.dns.look_up(look)
             case StoreTrial():
-                return _tried(self.shelf, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
+                return _tried(self.object_store, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
             case SnapshotList() | SnapshotTrial() | ZoneRecords():
                 return self.amazon.look(look)
 
-    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
         """Performs an action, and tells apart what failed and what nobody knows."""
         try:
-            reading = self._perform(action, name, tell)
+            output = self._perform(action, name, tell)
         except UnknownError as error:
             return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
         except CutoverError as error:  # else not begun now; something of that name may have been before
             return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
-        if reading.code != 0:
-            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), reading))
+        if output.code != 0:
+            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), output))
         return Acted(outcome=Outcome.DONE)
 
-    def _perform(self, action: Action, name: str, tell: Tell) -> Reading:
+    def _perform(self, action: Action, name: str, tell: OnLine) -> ProbeOutput:
         match action:
             case RemoteCommand():
                 return self.ssh.run(action)
@@ -111,7 +111,7 @@ class NoDryForm(CutoverError):
     """An effect that a dry run can't show; so it must not run at all."""
 
 
-class DryWorld:
+class DryRunExecutor:
     """Shows every effect and has nothing to perform one with."""
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
@@ -119,12 +119,12 @@ class DryWorld:
         shown = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
         return holds(str(shown)) if expected else fails("not looked at in a dry run")
 
-    def read(self, look: Look) -> Reading:
+    def read(self, look: Look) -> ProbeOutput:
         """Nothing."""
         _dry(look)
-        return Reading()
+        return ProbeOutput()
 
-    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
         """Nothing."""
         if not isinstance(action, Action):
             raise _no_dry_form(action)
@@ -142,9 +142,9 @@ class DryWorld:
         """Nothing is waited for."""
 
 
-def _tried(shelf: Shelf, name: str) -> Reading:
-    shelf.put_new(name, name)
-    return Reading(code=0 if shelf.get(name) == name else 1, text=name)
+def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:
+    object_store.put_new(name, name)
+    return ProbeOutput(code=0 if object_store.get(name) == name else 1, text=name)
 
 
 def _dry(look: Look) -> Look:

@@ -15,8 +15,8 @@ from datetime import timedelta
 from errors import CutoverError, UnknownError
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
-from runbooks.engine.model.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.model.ports import Clock, JobState, Ssh, Tell
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
+from runbooks.engine.model.ports import Clock, JobState, OnLine, Ssh
 
 FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
@@ -60,7 +60,7 @@ class RemoteJobs:
     exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
     silence: timedelta = SILENCE  # so long without news, and nobody knows a job's outcome
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
         """Starts the job, or attaches to the one of that name, and follows it to its end."""
         started = self.ssh.run(RemoteCommand(host=job.host, command=start_script(name, job.command, self.exports)))
         if started.code != 0:
@@ -83,7 +83,7 @@ class RemoteJobs:
             why = said.error.strip() or said.text.strip() or "no reason given"
             raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
-    def _follow(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+    def _follow(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
         log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
         end = heard + job.timeout.total_seconds()
         while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
@@ -97,11 +97,11 @@ class RemoteJobs:
                 self.clock.wait(pause)
         raise self._unknown(job, name, late=self.clock.ticks() >= end)
 
-    def _news(self, host: str, name: str, offset: int, tell: Tell) -> News:
+    def _news(self, host: str, name: str, offset: int, tell: OnLine) -> News:
         """What is new; a lost link is no news, and is tried again."""
         try:
-            reading = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
-            return read_news(reading.text)
+            output = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
+            return read_news(output.text)
         except (CutoverError, ValueError) as error:
             tell(f"no news from {host}, trying again: {error}")
             return News(state=SILENT)
@@ -129,7 +129,7 @@ def read_state(text: str) -> JobState:
 class _Log:
     """What was fetched of a log: told line by line, its end kept."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: OnLine) -> None:
         self._tell = tell
         self._rest = ""  # of a line that is not whole yet
         self.offset = 0  # bytes
@@ -147,7 +147,7 @@ class _Log:
                 self._tell(line)
 
 
-def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> Reading:
+def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> ProbeOutput:
     if news.state != "exited":
         raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
-    return Reading(code=news.code, text=log.tail)
+    return ProbeOutput(code=news.code, text=log.tail)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from errors import CutoverError, LockedError
-from runbooks.engine.model.ports import Shelf
+from runbooks.engine.model.ports import ObjectStore
 
 NOTES = "lock/"
 SEE = "See inv cutover.status."
@@ -87,37 +87,37 @@ def holder(path: Path) -> str:
 
 
 @contextmanager
-def claimed(shelf: Shelf, me: Holder, *, take_over: str, ousting: bool = False) -> Iterator[Holder | None]:
+def claimed(object_store: ObjectStore, me: Holder, *, take_over: str, ousting: bool = False) -> Iterator[Holder | None]:
     """Holds the environment for all machines while the block runs; yields from whom it was taken, if from anybody.
 
     A holder that died on this machine is taken over from; one elsewhere only where `ousting`, which `take_over`, a
     command, stands for. Raises LockedError.
     """
-    number, last = _last(shelf)
+    number, last = _last(object_store)
     if last and not ousting and not _is_gone(last, me):
         raise _locked(str(last), f"{SEE} If that machine is gone for good:  {take_over}")
-    if not shelf.put_new(_name(number + 1), me.to_json()):
-        raise _locked(str(_last(shelf)[1] or "somebody who just ended"), SEE)
+    if not object_store.put_new(_name(number + 1), me.to_json()):
+        raise _locked(str(_last(object_store)[1] or "somebody who just ended"), SEE)
     try:
         yield last
     finally:
         # Where it can't be put, or somebody took over, the last note names a process that is gone, or another.
         with suppress(CutoverError):
-            shelf.put_new(_name(number + 2), "")
+            object_store.put_new(_name(number + 2), "")
 
 
-def claimant(shelf: Shelf, me: Holder) -> str:
+def claimant(object_store: ObjectStore, me: Holder) -> str:
     """Who is at work in the environment, on whatever machine; empty where nobody is."""
-    _, last = _last(shelf)
+    _, last = _last(object_store)
     return str(last) if last and not _is_gone(last, me) else ""
 
 
-def _last(shelf: Shelf) -> tuple[int, Holder | None]:
+def _last(object_store: ObjectStore) -> tuple[int, Holder | None]:
     """The number of the last note, and who holds the environment by it."""
-    names = shelf.names(NOTES)
+    names = object_store.names(NOTES)
     if not names:
         return 0, None
-    note = shelf.get(names[-1])
+    note = object_store.get(names[-1])
     return int(names[-1].removeprefix(NOTES)), Holder(**json.loads(note)) if note else None
 
 

@@ -75,7 +75,7 @@ _CHOICES = {
 
 
 @dataclass(frozen=True)
-class Nobody:
+class NoOperator:
     """Nobody can be asked; whatever needs an answer stops."""
 
     present: bool = False
@@ -102,7 +102,7 @@ class Nobody:
 
 
 @dataclass(frozen=True)
-class Imagined:
+class DryRunOperator:
     """The person of a dry run: what would be asked is shown, and taken as done."""
 
     console: Console

@@ -17,7 +17,7 @@ from paramiko.ssh_exception import AuthenticationException, ChannelException
 
 from errors import CutoverError, UnknownError, UsageError
 from inventory.model import Host, Ssh
-from runbooks.engine.model.actions import Reading, RemoteCommand
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 
 KEEPALIVE = 30  # seconds
 LOST = -1  # the exit code of a command whose end was not seen
@@ -40,7 +40,7 @@ class Fleet:
         self._all: set[_Connection] = set()
         self._guard = threading.Lock()
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         """What the command printed, and its exit code.
 
         Raises UnreachableError where it was not begun, UnknownError where its end was not seen.
@@ -161,7 +161,7 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         if self.gateway is not None:
             self.gateway.close()
 
-    def perform(self, command: RemoteCommand) -> Reading:
+    def perform(self, command: RemoteCommand) -> ProbeOutput:
         """Runs a command within its time."""
         out_of_time = threading.Event()
 
@@ -181,7 +181,7 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             limit.join()  # where it gave up just now, nobody opens the connection again while it is being closed
         if result.exited == LOST:
             raise self._lost(command, out_of_time.is_set(), "the connection was lost")
-        return Reading(code=result.exited, text=result.stdout, error=result.stderr)
+        return ProbeOutput(code=result.exited, text=result.stdout, error=result.stderr)
 
     def _why(self, error: SSHException) -> str:
         """Paramiko's words for it, but for some that nobody would understand."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from errors import CutoverError, LockedError
 from runbooks.engine.model.journal import Event, FileJournal, read_events
-from runbooks.engine.model.ports import Shelf
+from runbooks.engine.model.ports import ObjectStore
 from runbooks.engine.model.redactor import Redactor
 
 NIGHTS = "nights/"
@@ -29,22 +29,22 @@ class ForeignJournalError(CutoverError):
     """The file on this machine does not belong to the journal on the shelf."""
 
 
-class SharedJournal(FileJournal):
+class StoreJournal(FileJournal):
     """Events on the shelf first, then in the file."""
 
     def __init__(
         self,
         path: Path,
-        shelf: Shelf,
+        object_store: ObjectStore,
         folder: str,
         *,
         now: Callable[[], datetime],
         operator: str,
         redactor: Redactor | None = None,
     ) -> None:
-        events = read_shared(read_events(path), shelf, folder)
+        events = read_store_journal(read_events(path), object_store, folder)
         super().__init__(path, now=now, operator=operator, redactor=redactor)
-        self._shelf = shelf
+        self._shelf = object_store
         self._folder = folder
         self._unsure: Event | None = None  # may be on the shelf, and is not in the file
         for event in events[len(self._events) :]:
@@ -76,32 +76,32 @@ class SharedJournal(FileJournal):
         )
 
 
-def current_folder(shelf: Shelf, date: str) -> str:
+def current_folder(object_store: ObjectStore, date: str) -> str:
     """Where the night's newest run lies on the shelf; empty where it never began."""
-    names = shelf.names(f"{NIGHTS}{date}/")
+    names = object_store.names(f"{NIGHTS}{date}/")
     return names[-1].rpartition("/")[0] if names else ""
 
 
-def next_folder(shelf: Shelf, date: str) -> str:
+def next_folder(object_store: ObjectStore, date: str) -> str:
     """Where a new run of the night shall lie."""
-    number = int(current_folder(shelf, date).rpartition("/")[2] or 0)
+    number = int(current_folder(object_store, date).rpartition("/")[2] or 0)
     return f"{NIGHTS}{date}/{number + 1:03}"
 
 
-def read_shared(here: Sequence[Event], shelf: Shelf, folder: str) -> tuple[Event, ...]:
+def read_store_journal(here: Sequence[Event], object_store: ObjectStore, folder: str) -> tuple[Event, ...]:
     """The events on the shelf; those that this machine has in a file are not fetched again.
 
     Raises ForeignJournalError where the file holds other events than the shelf, NewerJournalError where a newer version
     of this tool wrote some of these.
     """
-    names = shelf.names(f"{folder}/") if folder else []
-    if here and (len(names) < len(here) or shelf.get(names[len(here) - 1]) != here[-1].to_json()):
+    names = object_store.names(f"{folder}/") if folder else []
+    if here and (len(names) < len(here) or object_store.get(names[len(here) - 1]) != here[-1].to_json()):
         raise ForeignJournalError(
             f"The journal of this machine has {len(here)} events, and the store does not have them.",
             hint="Is it another store? If that night is over for good, move its journal.jsonl away.",
         )
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        texts = list(pool.map(shelf.get, names[len(here) :]))
+        texts = list(pool.map(object_store.get, names[len(here) :]))
     events = (*here, *(_event(text) for text in texts))
     if [event.number for event in events] != list(range(1, len(events) + 1)):
         raise CutoverError(f"The night's journal in the store, {folder}, is damaged: an event is missing.")

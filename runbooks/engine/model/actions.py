@@ -167,7 +167,7 @@ Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial | AmazonLook 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class ProbeOutput:
     """What an effect saw."""
 
     code: int = 0  # exit code, HTTP status, or 1 where the store gave another text back

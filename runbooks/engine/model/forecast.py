@@ -12,11 +12,11 @@ from runbooks.engine.model.journal import Event
 from runbooks.engine.model.outcome import SETTLED
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Debt, Step
-from runbooks.engine.model.work_intervals import Stretch, stretches, worked
+from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, worked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outlook:
+class Forecast:
     """A night's times as seen at a moment, all of them in its time zone."""
 
     now: datetime
@@ -45,16 +45,18 @@ class Outlook:
 def by_estimate(plan: Plan, events: tuple[Event, ...]) -> timedelta:
     """What the steps that are over take by their estimates."""
     history = read_history(events)
-    over = (step for step in plan.steps if all(history.past(step.key, t.host).outcome in SETTLED for t in step.tasks))
+    over = (
+        step for step in plan.steps if all(history.task_state(step.key, t.host).outcome in SETTLED for t in step.tasks)
+    )
     return sum((step.estimate for step in over if step.estimate), timedelta())
 
 
-def outlook(plan: Plan, events: tuple[Event, ...], now: datetime) -> Outlook | None:
+def forecast(plan: Plan, events: tuple[Event, ...], now: datetime) -> Forecast | None:
     """The clock of a night at a moment; none before it began."""
     history = read_history(events)
     if history.began is None:
         return None
-    every, end = stretches(events), plan.window_end(history.began)
+    every, end = work_intervals(events), plan.window_end(history.began)
     back_takes = way_back(plan, owed(events))
     ahead = sum((_left(step, history, every, now) for step in plan.steps), timedelta())
     left = back_takes if history.abandoned else ahead
@@ -63,7 +65,7 @@ def outlook(plan: Plan, events: tuple[Event, ...], now: datetime) -> Outlook | N
         moment.astimezone(plan.zone) if moment else None for moment in (history.began, end, back, history.ended)
     )
     assert began is not None
-    return Outlook(
+    return Forecast(
         now=now.astimezone(plan.zone), began=began, left=left, window_end=until, turn_back_by=back, ended=ended
     )
 
@@ -80,13 +82,13 @@ def committed(plan: Plan, history: History) -> bool:
     return bool(history.approved if plan.approve else history.confirmed)
 
 
-def _left(step: Step, history: History, every: tuple[Stretch, ...], now: datetime) -> timedelta:
-    if all(history.past(step.key, task.host).outcome in SETTLED for task in step.tasks):
+def _left(step: Step, history: History, every: tuple[WorkInterval, ...], now: datetime) -> timedelta:
+    if all(history.task_state(step.key, task.host).outcome in SETTLED for task in step.tasks):
         return timedelta()
     return max((step.estimate or timedelta()) - worked(every, step.key, now), timedelta())
 
 
-def _warnings(seen: Outlook) -> Iterator[str]:
+def _warnings(seen: Forecast) -> Iterator[str]:
     if seen.ended or seen.window_end is None:
         return
     if seen.now > seen.window_end:

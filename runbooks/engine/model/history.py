@@ -13,7 +13,7 @@ from runbooks.engine.model.outcome import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class Past:
+class TaskState:
     """What became of one step on one host so far."""
 
     outcome: Outcome = Outcome.PENDING
@@ -32,7 +32,7 @@ class Past:
         return self.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
 
 
-NOTHING = Past()
+NOT_BEGUN = TaskState()
 
 
 @dataclass(kw_only=True)
@@ -45,14 +45,14 @@ class History:
     plan: tuple[str, ...] = ()  # its lines
     began: datetime | None = None
     ended: datetime | None = None
-    tasks: dict[tuple[str, str], Past] = field(default_factory=dict)  # (step, host)
+    tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)  # (step, host)
     confirmed: dict[str, str] = field(default_factory=dict)  # irreversible step: who typed its word
     approved: dict[str, str] = field(default_factory=dict)  # irreversible step: the second person
     abandoned: str = ""  # who gave the night up, and when; empty where nobody did
 
-    def past(self, step: str, host: str) -> Past:
+    def task_state(self, step: str, host: str) -> TaskState:
         """What became of a step on a host."""
-        return self.tasks.get((step, host), NOTHING)
+        return self.tasks.get((step, host), NOT_BEGUN)
 
     def copy(self) -> History:
         """As it is now, whatever happens next."""
@@ -67,7 +67,7 @@ def read_history(events: Iterable[Event]) -> History:
     return history
 
 
-class Chronicle:
+class HistoryCache:
     """The history of one journal, kept up to date: each event is read once, however often somebody asks."""
 
     def __init__(self) -> None:
@@ -133,16 +133,16 @@ def _read(history: History, event: Event) -> None:
 
 
 def _conclude(history: History, event: Event) -> None:
-    past, over = history.past(event.step, event.host), bool(event.data.get("over"))
+    task_state, over = history.task_state(event.step, event.host), bool(event.data.get("over"))
     _change(
         history,
         event,
         outcome=Outcome(event.data["outcome"]),
         proof=event.data["proof"],
         figures=event.data.get("figures", {}),
-        began=past.began or event.at,
+        began=task_state.began or event.at,
         ended=event.at,
-        attempt=past.attempt + (1 if over else 0),
+        attempt=task_state.attempt + (1 if over else 0),
         over=over,
         operator=event.operator,
     )
@@ -150,7 +150,7 @@ def _conclude(history: History, event: Event) -> None:
 
 def _change(history: History, event: Event, **changes: Any) -> None:
     key = (event.step, event.host)
-    history.tasks[key] = replace(history.past(*key), **changes)
+    history.tasks[key] = replace(history.task_state(*key), **changes)
 
 
 _TELL: Mapping[Kind, Callable[[History, Event], None]] = {
@@ -174,9 +174,9 @@ class Facts:
 
     def finished(self, step: str, host: str) -> datetime | None:
         """When a step was proven done on a host in this run."""
-        past = self.history.past(step, host)
-        return past.ended if past.outcome is Outcome.DONE else None
+        task_state = self.history.task_state(step, host)
+        return task_state.ended if task_state.outcome is Outcome.DONE else None
 
     def before(self, step: str, host: str) -> tuple[tuple[Any, ...], ...] | None:
         """The reading made there before the step's first act."""
-        return self.history.past(step, host).before
+        return self.history.task_state(step, host).before

@@ -27,7 +27,7 @@ class Plan:
     date: str  # YYYY-MM-DD; also the word typed at the point of no return
     checklist: str = ""  # the name of the one it goes by, which the journal keeps
     resume: str  # the command that goes on with it
-    pay: str = ""  # the command that gives it up and switches on what is owed
+    back_out: str = ""  # the command that gives it up and switches on what is owed
     approve: str = ""  # the command of the second person who must approve the point of no return; empty: nobody must
     notes: tuple[str, ...] = ()  # what is particular to this night
     steps: tuple[Step, ...]

@@ -17,22 +17,22 @@ from runbooks.engine.model.actions import (
     DnsLookup,
     HttpGet,
     Look,
-    Reading,
+    ProbeOutput,
     RemoteCommand,
     SqlQuery,
 )
-from runbooks.engine.model.forecast import Outlook
+from runbooks.engine.model.forecast import Forecast
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.step import Check, Debt, HostTask, Step, Verdict
 
-Tell = Callable[[str], None]  # takes a line of progress
+OnLine = Callable[[str], None]  # takes a line of progress
 
 
 class Ssh(Protocol):
     """Runs short commands on hosts."""
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         """What it printed, and its exit code; UnknownError where its outcome was lost."""
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class JobState:
 class Jobs(Protocol):
     """Runs long commands on hosts, apart from the connection."""
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
+    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
         """Starts the job, or attaches to the one of that name, and follows it to its end.
 
         Raises JobLost where it is gone without an exit status, UnknownError where its end was not seen.
@@ -73,39 +73,39 @@ class Jobs(Protocol):
 class Sql(Protocol):
     """Asks databases."""
 
-    def query(self, query: SqlQuery) -> Reading:
+    def query(self, query: SqlQuery) -> ProbeOutput:
         """Its rows."""
 
 
 class Http(Protocol):
     """Asks for pages."""
 
-    def get(self, request: HttpGet) -> Reading:
+    def get(self, request: HttpGet) -> ProbeOutput:
         """Its status and reason, whatever the status is."""
 
 
 class Dns(Protocol):
     """Resolves names."""
 
-    def look_up(self, lookup: DnsLookup) -> Reading:
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
         """A row (name, address) for each address; none for a name that does not exist."""
 
 
 class Amazon(Protocol):
     """Asks Amazon's API."""
 
-    def perform(self, call: AmazonCall, name: str, tell: Tell) -> Reading:
+    def perform(self, call: AmazonCall, name: str, tell: OnLine) -> ProbeOutput:
         """Does it, or goes on with what was begun under that name, and follows it to its end.
 
         Raises ActFailed where it was begun and has failed, CutoverError where it was not begun, UnknownError where its
         end was not seen.
         """
 
-    def look(self, look: AmazonLook) -> Reading:
+    def look(self, look: AmazonLook) -> ProbeOutput:
         """What Amazon says; CutoverError where it does not."""
 
 
-class Shelf(Protocol):
+class ObjectStore(Protocol):
     """Small texts of an environment, kept where every machine that works on it sees them."""
 
     def put_new(self, name: str, text: str) -> bool:
@@ -118,7 +118,7 @@ class Shelf(Protocol):
         """Every name that begins so, in order."""
 
 
-class Herald(Protocol):
+class Notifier(Protocol):
     """Tells people who are not at the terminal."""
 
     def tell(self, event: str, text: str, step: str = "") -> None:
@@ -190,16 +190,16 @@ class Acted:
     over: bool = True  # whether nothing of it is still running
 
 
-class World(Protocol):
+class Executor(Protocol):
     """Everything a run looks at and acts on."""
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
         """Whether a check holds; `expected` says whether it should by now, which is all that a dry run can see."""
 
-    def read(self, look: Look) -> Reading:
+    def read(self, look: Look) -> ProbeOutput:
         """What a look sees."""
 
-    def act(self, action: Action, name: str, tell: Tell) -> Acted:
+    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
         """Performs an action; `name` is the same whenever the same attempt is meant."""
 
     def look_at_job(self, host: str, name: str) -> JobState:
@@ -231,7 +231,7 @@ class Screen(Protocol):
     def owed(self, debts: Sequence[Debt]) -> None:
         """What is still switched off."""
 
-    def clock(self, seen: Outlook | None) -> None:
+    def clock(self, seen: Forecast | None) -> None:
         """How long it has lasted, when it will be done, and until when turning back still fits."""
 
     def say(self, text: str) -> None:

@@ -7,44 +7,44 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from runbooks.engine.model.actions import Reading
+from runbooks.engine.model.actions import ProbeOutput
 
 
 class Unreadable(Exception):
     """What was seen says nothing that can be judged."""
 
 
-def word(reading: Reading, known: Collection[str]) -> str:
+def word(output: ProbeOutput, known: Collection[str]) -> str:
     """The one word a probe printed, which must be a known one."""
-    said = reading.text.strip().lower()
+    said = output.text.strip().lower()
     if said not in known:
-        raise Unreadable(f"expected one of {', '.join(known)}, got {_said(reading)}")
+        raise Unreadable(f"expected one of {', '.join(known)}, got {_said(output)}")
     return said
 
 
-def record(reading: Reading, *fields: str) -> dict[str, Any]:
+def record(output: ProbeOutput, *fields: str) -> dict[str, Any]:
     """The JSON object in the last line a probe printed, with at least these fields."""
-    lines = reading.text.strip().splitlines()
-    return _object(lines[-1] if lines else "", reading, fields)
+    lines = output.text.strip().splitlines()
+    return _object(lines[-1] if lines else "", output, fields)
 
 
-def records(reading: Reading, *fields: str) -> list[dict[str, Any]]:
+def records(output: ProbeOutput, *fields: str) -> list[dict[str, Any]]:
     """The JSON objects a probe printed, one a line, each with at least these fields; it must have succeeded."""
-    if reading.code != 0:
-        raise Unreadable(f"expected JSON objects, got {_said(reading)}")
-    return [_object(line, reading, fields) for line in reading.text.strip().splitlines()]
+    if output.code != 0:
+        raise Unreadable(f"expected JSON objects, got {_said(output)}")
+    return [_object(line, output, fields) for line in output.text.strip().splitlines()]
 
 
-def _object(line: str, reading: Reading, fields: Iterable[str]) -> dict[str, Any]:
+def _object(line: str, output: ProbeOutput, fields: Iterable[str]) -> dict[str, Any]:
     try:
         data = json.loads(line)
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise Unreadable(f"expected a JSON object, got {_said(reading)}")
+        raise Unreadable(f"expected a JSON object, got {_said(output)}")
     missing = [field for field in fields if field not in data]
     if missing:
-        raise Unreadable(f"expected {', '.join(missing)} in {_said(reading)}")
+        raise Unreadable(f"expected {', '.join(missing)} in {_said(output)}")
     return data
 
 
@@ -64,13 +64,13 @@ def not_before(stamp: datetime, reference: datetime) -> bool:
     return stamp >= reference.replace(microsecond=0)
 
 
-def complaint(effect: str, reading: Reading) -> str:
+def complaint(effect: str, output: ProbeOutput) -> str:
     """Why a command did not succeed, in one line."""
-    last = (reading.error.strip() or reading.text.strip()).splitlines()[-1:] or ["it said nothing"]
-    return f"{effect} exited {reading.code}: {last[0].strip()}"
+    last = (output.error.strip() or output.text.strip()).splitlines()[-1:] or ["it said nothing"]
+    return f"{effect} exited {output.code}: {last[0].strip()}"
 
 
-def _said(reading: Reading) -> str:
-    if reading.text.strip():
-        return repr(reading.text.strip()[:200])
-    return f"nothing (exit {reading.code}: {reading.error.strip()[:200] or 'no message'})"
+def _said(output: ProbeOutput) -> str:
+    if output.text.strip():
+        return repr(output.text.strip()[:200])
+    return f"nothing (exit {output.code}: {output.error.strip()[:200] or 'no message'})"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from runbooks.engine.model.actions import SOON, Action, Look, Reading
+from runbooks.engine.model.actions import SOON, Action, Look, ProbeOutput
 
 if TYPE_CHECKING:
     from runbooks.engine.model.history import Facts
@@ -69,7 +69,7 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
     return holds("; ".join(verdict.proof for verdict in every), **figures)
 
 
-Judge = Callable[[tuple[Reading, ...], "Facts"], Verdict]
+Judge = Callable[[tuple[ProbeOutput, ...], "Facts"], Verdict]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ BREAKS = (Kind.RESUMED, Kind.STOPPED)  # nobody follows what was at work before
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
+class WorkInterval:
     """A step at work on a host, from an intent to its result."""
 
     step: str
@@ -23,16 +23,16 @@ class Stretch:
     outcome: Outcome = Outcome.RUNNING
 
 
-def stretches(events: Iterable[Event]) -> tuple[Stretch, ...]:
+def work_intervals(events: Iterable[Event]) -> tuple[WorkInterval, ...]:
     """Every stretch, in the order in which they began; one that nobody followed to its end is unknown."""
-    found: list[Stretch] = []
+    found: list[WorkInterval] = []
     at_work: dict[tuple[str, str], int] = {}
     last: datetime | None = None
     for event in events:
         where = (event.step, event.host)
         if event.kind is Kind.INTENT:
             at_work[where] = len(found)
-            found.append(Stretch(step=event.step, host=event.host, began=event.at))
+            found.append(WorkInterval(step=event.step, host=event.host, began=event.at))
         elif event.kind is Kind.RESULT and where in at_work:
             index = at_work.pop(where)
             found[index] = replace(found[index], ended=event.at, outcome=Outcome(event.data["outcome"]))
@@ -44,11 +44,11 @@ def stretches(events: Iterable[Event]) -> tuple[Stretch, ...]:
     return tuple(found)
 
 
-def worked(stretches: Sequence[Stretch], step: str, now: datetime) -> timedelta:
+def worked(work_intervals: Sequence[WorkInterval], step: str, now: datetime) -> timedelta:
     """How long a step was at work on any host; what several hosts did at once counts once, pauses do not."""
     total, until = timedelta(), datetime.min.replace(tzinfo=now.tzinfo)
-    for stretch in sorted((one for one in stretches if one.step == step), key=lambda one: one.began):
-        ended = stretch.ended or now
-        total += max(ended - max(stretch.began, until), timedelta())
+    for work_interval in sorted((one for one in work_intervals if one.step == step), key=lambda one: one.began):
+        ended = work_interval.ended or now
+        total += max(ended - max(work_interval.began, until), timedelta())
         until = max(until, ended)
     return total

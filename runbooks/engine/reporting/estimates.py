@@ -12,7 +12,7 @@ from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Step
-from runbooks.engine.model.work_intervals import stretches, worked
+from runbooks.engine.model.work_intervals import work_intervals, worked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ def times(events: Sequence[Event]) -> dict[str, timedelta]:
     if not events:
         return {}
     outcomes: dict[str, set[Outcome]] = {}
-    for (step, _), past in read_history(events).tasks.items():
-        outcomes.setdefault(step, set()).add(past.outcome)
-    every = stretches(events)
-    begun = {stretch.step for stretch in every}
+    for (step, _), task_state in read_history(events).tasks.items():
+        outcomes.setdefault(step, set()).add(task_state.outcome)
+    every = work_intervals(events)
+    begun = {work_interval.step for work_interval in every}
     done = [step for step, found in outcomes.items() if found == {Outcome.DONE} and step in begun]
     return {step: worked(every, step, events[-1].at) for step in done}
 

@@ -8,14 +8,14 @@ from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.plan import Plan
 
 
-def sentence(plan: Plan, event: Event) -> str:
+def event_text(plan: Plan, event: Event) -> str:
     """An event, such as `step 4, Disable auto-backup, db-shard-2: done, auto-backup is disabled`."""
     said = _SAY[event.kind](event)
-    where = place(plan, event)
+    where = step_and_host(plan, event)
     return f"{where}: {said}" if where else said
 
 
-def place(plan: Plan, event: Event) -> str:
+def step_and_host(plan: Plan, event: Event) -> str:
     """Step and host of an event; empty where it is the whole night's."""
     if not event.step:
         return ""

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from runbooks.engine.model.journal import Event, Journal, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.model.ports import Choice, Herald, Person
+from runbooks.engine.model.ports import Choice, Notifier, Person
 from runbooks.engine.model.step import HostTask, Step
-from runbooks.engine.reporting.event_text import sentence
+from runbooks.engine.reporting.event_text import event_text
 
 WAITING, POINT = "waiting", "point of no return"
 GOOD = (Outcome.DONE.value, Outcome.SKIPPED.value)
 TOLD = (Kind.BEGAN, Kind.RESUMED, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
 
 
-class Silence:
+class NoNotifier:
     """A herald of whom nobody wants to hear."""
 
     def tell(self, event: str, text: str, step: str = "") -> None:
@@ -30,19 +30,19 @@ class Announcer:
 
     plan: Plan
     journal: Journal
-    herald: Herald
+    notifier: Notifier
 
     def hear(self, event: Event) -> None:
         """Tells start, failure, point of no return and end; leaves the rest."""
-        text = f"{self.plan.title}: {sentence(self.plan, event)} ({event.operator})"
+        text = f"{self.plan.title}: {event_text(self.plan, event)} ({event.operator})"
         if event.kind in TOLD:
-            self.herald.tell(event.kind.value, text)
+            self.notifier.tell(event.kind.value, text)
         elif event.kind is Kind.RESULT and event.data["outcome"] not in GOOD:
-            self.herald.tell(event.data["outcome"], text, event.step)
+            self.notifier.tell(event.data["outcome"], text, event.step)
         elif event.data.get("confirmed") and self.plan.approve:
-            self.herald.tell(WAITING, f"{text}. Waiting for a second person: {self.plan.approve}", event.step)
+            self.notifier.tell(WAITING, f"{text}. Waiting for a second person: {self.plan.approve}", event.step)
         elif event.kind is Kind.INTENT and self._passes(event):
-            self.herald.tell(POINT, f"{text}. The point of no return is passed", event.step)
+            self.notifier.tell(POINT, f"{text}. The point of no return is passed", event.step)
 
     def _passes(self, event: Event) -> bool:
         """Whether a step that can't be undone begins with it, for the first time."""
@@ -53,12 +53,12 @@ class Announcer:
 
 
 @dataclass
-class Called:
+class NotifyingPerson:
     """A person who may have walked away: the herald tells of each question before it is asked."""
 
     person: Person
     plan: Plan
-    herald: Herald
+    notifier: Notifier
     _asked: str = ""  # the step whose instructions wait; its other hosts follow at once
 
     @property
@@ -89,9 +89,9 @@ class Called:
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
         """Says yes or no."""
-        self.herald.tell(WAITING, f"{self.plan.title}: {question}")
+        self.notifier.tell(WAITING, f"{self.plan.title}: {question}")
         return self.person.agree(statements, question)
 
     def _call(self, step: Step, what: str) -> None:
         text = f"{self.plan.title}: step {step.number}, {step.title}, {what}"
-        self.herald.tell(WAITING, text, step.key)
+        self.notifier.tell(WAITING, text, step.key)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from runbooks.engine.model.history import History, Past
+from runbooks.engine.model.history import History, TaskState
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Step
@@ -28,14 +28,15 @@ class StepReport:
 def reported(plan: Plan, history: History, *, at_work: bool = False) -> list[StepReport]:
     """Every step; an intent without a result is unknown unless somebody is at work."""
     return [
-        _step(step, [history.past(step.key, task.host) for task in step.tasks], at_work=at_work) for step in plan.steps
+        _step(step, [history.task_state(step.key, task.host) for task in step.tasks], at_work=at_work)
+        for step in plan.steps
     ]
 
 
-def standing(past: Past, *, at_work: bool) -> Outcome:
+def standing(task_state: TaskState, *, at_work: bool) -> Outcome:
     """What a step on a host has come to; an intent without a result is unknown unless somebody is at work."""
-    left_open = past.outcome is Outcome.RUNNING and not at_work
-    return Outcome.UNKNOWN if left_open else past.outcome
+    left_open = task_state.outcome is Outcome.RUNNING and not at_work
+    return Outcome.UNKNOWN if left_open else task_state.outcome
 
 
 def done_so_far(reports: Sequence[StepReport]) -> int:
@@ -43,12 +44,14 @@ def done_so_far(reports: Sequence[StepReport]) -> int:
     return sum(1 for report in reports if report.outcome in SETTLED)
 
 
-def _step(step: Step, pasts: Sequence[Past], *, at_work: bool) -> StepReport:
-    outcomes = {standing(past, at_work=at_work) for past in pasts}
+def _step(step: Step, task_states: Sequence[TaskState], *, at_work: bool) -> StepReport:
+    outcomes = {standing(task_state, at_work=at_work) for task_state in task_states}
     worst = next(outcome for outcome in _WORST_FIRST if outcome in outcomes)
     hosts = [task.host for task in step.tasks]
-    proofs = _proofs([(host, past.proof) for host, past in zip(hosts, pasts, strict=True) if past.proof])
-    return StepReport(step=step, outcome=worst, spent=_spent(pasts), proofs=proofs)
+    proofs = _proofs(
+        [(host, task_state.proof) for host, task_state in zip(hosts, task_states, strict=True) if task_state.proof]
+    )
+    return StepReport(step=step, outcome=worst, spent=_spent(task_states), proofs=proofs)
 
 
 def _proofs(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -58,7 +61,7 @@ def _proofs(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"{host}: {proof}" if len(said) > 1 else proof for host, proof in said)
 
 
-def _spent(pasts: Sequence[Past]) -> timedelta | None:
-    began = [past.began for past in pasts if past.began]
-    ended = [past.ended for past in pasts if past.ended]
+def _spent(task_states: Sequence[TaskState]) -> timedelta | None:
+    began = [task_state.began for task_state in task_states if task_state.began]
+    ended = [task_state.ended for task_state in task_states if task_state.ended]
     return max(ended) - min(began) if began and ended else None

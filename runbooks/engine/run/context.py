@@ -9,27 +9,27 @@ from typing import Any
 
 from errors import AbortedError
 from runbooks.engine.model.debts import owed
-from runbooks.engine.model.forecast import Outlook, committed, outlook
-from runbooks.engine.model.history import Chronicle, Facts, History, Past
+from runbooks.engine.model.forecast import Forecast, committed, forecast
+from runbooks.engine.model.history import Facts, History, HistoryCache, TaskState
 from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.model.ports import Approvals, Clock, Person, Screen, World
+from runbooks.engine.model.ports import Approvals, Clock, Executor, Person, Screen
 from runbooks.engine.model.step import Debt, HostTask, Step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class RunContext:
     """Everything a runner uses; the journal is the only thing that remembers."""
 
     plan: Plan
-    world: World
+    executor: Executor
     journal: Journal
     clock: Clock
     person: Person
     screen: Screen
     approvals: Approvals
-    hands: int = 5  # hosts at a time, at most
-    _chronicle: Chronicle = field(default_factory=Chronicle, init=False, repr=False)
+    max_parallel: int = 5  # hosts at a time, at most
+    _history_cache: HistoryCache = field(default_factory=HistoryCache, init=False, repr=False)
 
     def begin(self) -> None:
         """Writes the night's first event."""
@@ -38,7 +38,7 @@ class Stage:
         told: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
         self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **told)
 
-    def go_on(self) -> None:
+    def adopt_plan(self) -> None:
         """Goes on with the plan as it is now; where it is another than so far, a person must agree to what changed.
 
         Raises AbortedError where nobody does.
@@ -53,11 +53,11 @@ class Stage:
 
     def history(self) -> History:
         """The night so far."""
-        return self._chronicle.of(self.journal.events)
+        return self._history_cache.of(self.journal.events)
 
-    def past(self, step: Step, task: HostTask) -> Past:
+    def task_state(self, step: Step, task: HostTask) -> TaskState:
         """What became of a step on a host so far."""
-        return self.history().past(step.key, task.host)
+        return self.history().task_state(step.key, task.host)
 
     def facts(self) -> Facts:
         """What judges may know now."""
@@ -73,17 +73,17 @@ class Stage:
         """Whether the point of no return is passed."""
         return committed(self.plan, self.history())
 
-    def way_on(self) -> str:
+    def next_step_hint(self) -> str:
         """What can be done after a stop; going back is spoken of only before the point of no return."""
         if self.history().abandoned:
-            return f"{self.plan.pay} goes on with what it owes."
-        if self.committed or not self.plan.pay or not self.debts():
+            return f"{self.plan.back_out} goes on with what it owes."
+        if self.committed or not self.plan.back_out or not self.debts():
             return self.plan.go_on
-        return f"{self.plan.go_on} Or give the night up: {self.plan.pay} switches everything on again."
+        return f"{self.plan.go_on} Or give the night up: {self.plan.back_out} switches everything on again."
 
-    def outlook(self) -> Outlook | None:
+    def forecast(self) -> Forecast | None:
         """The night's clock now."""
-        return outlook(self.plan, self.journal.events, self.clock.now())
+        return forecast(self.plan, self.journal.events, self.clock.now())
 
     def debts(self) -> tuple[Debt, ...]:
         """What is owed now."""

@@ -10,12 +10,12 @@ from errors import AbortedError, CutoverError, RefusedError, UnknownError
 from runbooks.engine.live.clock import await_proof
 from runbooks.engine.live.jobs import job_name
 from runbooks.engine.model.debts import as_data
-from runbooks.engine.model.history import Past
+from runbooks.engine.model.history import TaskState
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Acted, Board, Choice
 from runbooks.engine.model.step import Check, HostTask, Step, Truth, Verdict, together
-from runbooks.engine.run.context import Stage
+from runbooks.engine.run.context import RunContext
 
 AT_ONCE = timedelta()
 BROKE_OFF = "an earlier run broke off here: it may have taken effect or not"
@@ -25,19 +25,19 @@ BROKE_OFF = "an earlier run broke off here: it may have taken effect or not"
 class Attempt:
     """A step's task on a host, being worked on."""
 
-    stage: Stage
+    context: RunContext
     step: Step
     task: HostTask
 
     @property
-    def past(self) -> Past:
+    def task_state(self) -> TaskState:
         """What the journal says of it now."""
-        return self.stage.past(self.step, self.task)
+        return self.context.task_state(self.step, self.task)
 
     @property
     def job(self) -> str:
         """The name of its next job, or of the one whose end nobody saw."""
-        return job_name(self.stage.history().run, self.step.key, self.task.host, self.past.attempt)
+        return job_name(self.context.history().run, self.step.key, self.task.host, self.task_state.attempt)
 
     def already(self, board: Board) -> bool:
         """Whether the proof holds before anything was done; then it is journalled as done."""
@@ -53,10 +53,10 @@ class Attempt:
         """Performs the action and waits for the proof."""
         assert self.task.action is not None
         if self.ready(board):
-            name, doubtful = self.job, self.past.doubtful
+            name, doubtful = self.job, self.task_state.doubtful
             self._intend(str(self.task.action))
             board.show(self.task.host, Outcome.RUNNING, self.task.action.shown)
-            acted = self.stage.world.act(self.task.action, name, lambda line: self._progress(board, line))
+            acted = self.context.executor.act(self.task.action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
 
     def ready(self, board: Board) -> bool:
@@ -65,9 +65,9 @@ class Attempt:
 
     def ask(self) -> Choice:
         """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
-        note = BROKE_OFF if self.past.doubtful else ""
+        note = BROKE_OFF if self.task_state.doubtful else ""
         self._intend("by hand")
-        choice = self.stage.person.perform(self.step, self.task, note)
+        choice = self.context.person.perform(self.step, self.task, note)
         self._answered(choice)
         return choice
 
@@ -77,8 +77,8 @@ class Attempt:
 
     def choose(self) -> Choice | None:
         """What a person wants done about a failure; None where nobody can decide. Raises AbortedError."""
-        past = self.past
-        choice = self.stage.person.choose(self.step, self.task, past.outcome, past.proof or BROKE_OFF)
+        task_state = self.task_state
+        choice = self.context.person.choose(self.step, self.task, task_state.outcome, task_state.proof or BROKE_OFF)
         if choice is not None:
             self._answered(choice)
         return choice
@@ -101,16 +101,16 @@ class Attempt:
         self._record(Outcome.FAILED, proof, {}, over=True)
 
     def _answered(self, choice: Choice) -> None:
-        self.stage.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=choice.value)
+        self.context.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=choice.value)
         where = f"step {self.step.number}, {self.step.title}, at {self.task.host}"
         if choice is Choice.ABORT:
-            raise AbortedError(f"Aborted by the operator in {where}.", hint=self.stage.way_on())
+            raise AbortedError(f"Aborted by the operator in {where}.", hint=self.context.next_step_hint())
         if choice is Choice.SKIP and self.step.required:
-            raise RefusedError(f"Can't skip {where}: it is required.", hint=self.stage.plan.go_on)
+            raise RefusedError(f"Can't skip {where}: it is required.", hint=self.context.plan.go_on)
 
     def _may_begin(self, board: Board) -> bool:
         """Looks at what the act needs; an act that may be running already would be in its own way."""
-        if self.past.doubtful or not self.task.needs:
+        if self.task_state.doubtful or not self.task.needs:
             return True
         board.show(self.task.host, Outcome.PENDING, "looking")
         verdict = self._together(self.task.needs, expected=True)
@@ -122,26 +122,26 @@ class Attempt:
 
     def _read_before(self, board: Board) -> bool:
         """Makes the reading before the first act; a later one would see what that act has done."""
-        if self.task.before is None or self.past.before is not None:
+        if self.task.before is None or self.task_state.before is not None:
             return True
         try:
-            rows = self.stage.world.read(self.task.before).rows
+            rows = self.context.executor.read(self.task.before).rows
         except CutoverError as error:
             self._write(board, Outcome.FAILED, f"not begun: {error}", None)
             return False
-        self.stage.journal.append(Kind.READING, step=self.step.key, host=self.task.host, rows=rows)
+        self.context.journal.append(Kind.READING, step=self.step.key, host=self.task.host, rows=rows)
         return True
 
     def _intend(self, what: str) -> None:
         owes = as_data(self.task.owes)
-        self.stage.journal.append(Kind.INTENT, step=self.step.key, host=self.task.host, what=what, owes=owes)
+        self.context.journal.append(Kind.INTENT, step=self.step.key, host=self.task.host, what=what, owes=owes)
 
     def _conclude(self, board: Board, acted: Acted, *, doubtful: bool = False) -> None:
         patience = AT_ONCE if acted.outcome is Outcome.FAILED else self.step.settle
         try:
             verdict = await_proof(
                 self._expected,
-                self.stage.clock,
+                self.context.clock,
                 patience,
                 lambda line: self._progress(board, f"waiting for the proof: {line}"),
             )
@@ -158,8 +158,8 @@ class Attempt:
         return self._together(self.task.checks, expected=expected)
 
     def _together(self, checks: Sequence[Check], *, expected: bool) -> Verdict:
-        facts = self.stage.facts()
-        return together(self.stage.world.look(check, facts, expected=expected) for check in checks)
+        facts = self.context.facts()
+        return together(self.context.executor.look(check, facts, expected=expected) for check in checks)
 
     def _progress(self, board: Board, line: str) -> None:
         board.show(self.task.host, Outcome.RUNNING, line)
@@ -171,7 +171,7 @@ class Attempt:
         board.show(self.task.host, outcome, proof)
 
     def _record(self, outcome: Outcome, proof: str, figures: Mapping[str, object], *, over: bool) -> None:
-        self.stage.journal.append(
+        self.context.journal.append(
             Kind.RESULT,
             step=self.step.key,
             host=self.task.host,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from errors import CutoverError, RefusedError, UnknownError
 from runbooks.engine.model.actions import DetachedJob
 from runbooks.engine.model.ports import JobState
-from runbooks.engine.run.context import Stage
+from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 from runbooks.engine.run.host_step import Attempt
 
@@ -16,7 +16,7 @@ ENDED = {"lost": "gone, without an exit status", "absent": "never begun"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unfinished:
+class OrphanedJob:
     """A job whose end the journal does not have, as its host tells of it."""
 
     attempt: Attempt
@@ -39,25 +39,25 @@ class Unfinished:
         return f"ended {where} ({ENDED.get(self.state.state, f'exit {self.state.code}')})"
 
     def _since(self) -> str:
-        began = self.attempt.past.began
+        began = self.attempt.task_state.began
         return f"{began:%Y-%m-%d %H:%M:%S} UTC" if began else "a time that nobody knows"
 
 
-def look(stage: Stage) -> list[Unfinished]:
+def orphaned_jobs(context: RunContext) -> list[OrphanedJob]:
     """Every job whose end the journal does not have."""
     attempts = [
-        Attempt(stage=stage, step=step, task=task)
-        for step in stage.plan.steps
+        Attempt(context=context, step=step, task=task)
+        for step in context.plan.steps
         for task in step.tasks
         if isinstance(task.action, DetachedJob)
     ]
-    open_ = [attempt for attempt in attempts if attempt.past.doubtful and not attempt.past.over]
-    return _asked(stage, open_, stage.world.look_at_job)
+    open_ = [attempt for attempt in attempts if attempt.task_state.doubtful and not attempt.task_state.over]
+    return _asked(context, open_, context.executor.look_at_job)
 
 
-def stop(stage: Stage, jobs: Iterable[Unfinished]) -> list[Unfinished]:
+def stop(context: RunContext, jobs: Iterable[OrphanedJob]) -> list[OrphanedJob]:
     """Stops those that have not ended, and journals which of them are gone; what became of them."""
-    stopped = _asked(stage, [job.attempt for job in jobs if not job.ended], stage.world.stop_job)
+    stopped = _asked(context, [job.attempt for job in jobs if not job.ended], context.executor.stop_job)
     for job in stopped:
         # One that succeeded in the last moment is left to its step's proof.
         if job.ended and job.state != JobState(state="exited"):
@@ -65,25 +65,25 @@ def stop(stage: Stage, jobs: Iterable[Unfinished]) -> list[Unfinished]:
     return stopped
 
 
-def refuse_at_work(stage: Stage, hint: str) -> None:
+def refuse_at_work(context: RunContext, hint: str) -> None:
     """RefusedError where a job still runs, UnknownError where its host can't tell."""
-    left = [job for job in look(stage) if not job.ended]
+    left = [job for job in orphaned_jobs(context) if not job.ended]
     if left:
         kind = RefusedError if all(job.state for job in left) else UnknownError
         raise kind("\n".join(["This must have ended first:", *(f"  - {job}" for job in left)]), hint=hint)
 
 
-def _asked(stage: Stage, attempts: Sequence[Attempt], ask: Callable[[str, str], JobState]) -> list[Unfinished]:
+def _asked(context: RunContext, attempts: Sequence[Attempt], ask: Callable[[str, str], JobState]) -> list[OrphanedJob]:
     if not attempts:
         return []
     work = [lambda attempt=attempt: _one(attempt, ask) for attempt in attempts]
-    return fan_out(work, limit=stage.hands, on_interrupt=stage.world.interrupt)
+    return fan_out(work, limit=context.max_parallel, on_interrupt=context.executor.interrupt)
 
 
-def _one(attempt: Attempt, ask: Callable[[str, str], JobState]) -> Unfinished:
+def _one(attempt: Attempt, ask: Callable[[str, str], JobState]) -> OrphanedJob:
     action = attempt.task.action
     assert isinstance(action, DetachedJob)
     try:
-        return Unfinished(attempt=attempt, command=action.command, state=ask(attempt.task.host, attempt.job))
+        return OrphanedJob(attempt=attempt, command=action.command, state=ask(attempt.task.host, attempt.job))
     except CutoverError as error:
-        return Unfinished(attempt=attempt, command=action.command, state=None, trouble=str(error))
+        return OrphanedJob(attempt=attempt, command=action.command, state=None, trouble=str(error))

@@ -15,7 +15,7 @@ from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.ports import Board, Choice
 from runbooks.engine.model.step import Check, HostTask, Step, Truth, Verdict
-from runbooks.engine.run.context import Stage
+from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 from runbooks.engine.run.host_step import Attempt
 from runbooks.engine.run.point_of_no_return import pass_point
@@ -37,17 +37,17 @@ class InvariantBroken(CutoverError):
 class Runner:
     """Carries out the steps of a stage's plan."""
 
-    stage: Stage
+    context: RunContext
 
     def run(self) -> None:
         """All that is not done, in order. Raises where the night must stop, and DebtLeft where something is owed."""
         with self.told():
-            for step in self.stage.plan.steps:  # what nobody knows is settled before anything else begins
+            for step in self.context.plan.steps:  # what nobody knows is settled before anything else begins
                 self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
-            for step in self.stage.plan.steps:
+            for step in self.context.plan.steps:
                 self.perform(step, self._left(step, *_OPEN))
             self.refuse_debts()
-            self.stage.journal.append(Kind.ENDED)
+            self.context.journal.append(Kind.ENDED)
 
     def run_alone(self, step: Step) -> None:
         """One step, whatever the journal says of it: the world decides whether there is anything to do."""
@@ -55,38 +55,38 @@ class Runner:
             self.perform(step, step.tasks)
 
     def _left(self, step: Step, *outcomes: Outcome) -> list[HostTask]:
-        history = self.stage.history()
-        return [task for task in step.tasks if history.past(step.key, task.host).outcome in outcomes]
+        history = self.context.history()
+        return [task for task in step.tasks if history.task_state(step.key, task.host).outcome in outcomes]
 
     def settle(self) -> None:
         """Looks at what nobody knows, and acts on nothing. UnknownError where it can't be seen either."""
-        for step in self.stage.plan.steps:
+        for step in self.context.plan.steps:
             attempts = [self._attempt(step, task) for task in self._left(step, Outcome.RUNNING, Outcome.UNKNOWN)]
             self._together(step, attempts, Attempt.settle)
-            if any(attempt.past.doubtful for attempt in attempts):
+            if any(attempt.task_state.doubtful for attempt in attempts):
                 raise self._stopped(step)
 
     def perform(self, step: Step, tasks: Sequence[HostTask]) -> None:
         """A step on some of its hosts, whatever the journal says of it: the world decides."""
         if not tasks:
             return
-        self.stage.screen.begin(step, len(self.stage.plan.steps), self.stage.elapsed())
+        self.context.screen.begin(step, len(self.context.plan.steps), self.context.elapsed())
         self._watch(step, "before")
         attempts = self._not_yet_so(step, [self._attempt(step, task) for task in tasks])
-        looked = self.stage.clock.ticks()
+        looked = self.context.clock.ticks()
         if attempts and step.point_of_no_return:
-            pass_point(self.stage, step)
+            pass_point(self.context, step)
         self._together(step, [attempt for attempt in attempts if _may_act(attempt)], Attempt.by_command)
         for attempt in attempts:
             if attempt.task.action is None and not self._came_about(attempt, looked):
                 self._by_person(attempt)
             self._rescue(attempt)
         self._watch(step, "after")
-        self.stage.screen.owed(self.stage.debts())
-        self.stage.screen.clock(self.stage.outlook())
+        self.context.screen.owed(self.context.debts())
+        self.context.screen.clock(self.context.forecast())
 
     def _attempt(self, step: Step, task: HostTask) -> Attempt:
-        return Attempt(stage=self.stage, step=step, task=task)
+        return Attempt(context=self.context, step=step, task=task)
 
     def _not_yet_so(self, step: Step, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Looks first: what is as wanted already is not done twice."""
@@ -97,14 +97,14 @@ class Runner:
         """Whatever touches the world does so in a thread, which Ctrl-C can leave behind."""
         if not attempts:
             return []
-        with self.stage.screen.board(step, [attempt.task for attempt in attempts]) as board:
+        with self.context.screen.board(step, [attempt.task for attempt in attempts]) as board:
             work = [lambda attempt=attempt: do(attempt, board) for attempt in attempts]
-            limit = min(step.limit, self.stage.hands)
-            return fan_out(work, limit=limit, on_interrupt=self.stage.world.interrupt)
+            limit = min(step.limit, self.context.max_parallel)
+            return fan_out(work, limit=limit, on_interrupt=self.context.executor.interrupt)
 
     def _came_about(self, attempt: Attempt, looked: float) -> bool:
         """Whether it is so by now: a person may do several hosts in one go, and is asked host by host."""
-        stale = self.stage.clock.ticks() - looked > STALE
+        stale = self.context.clock.ticks() - looked > STALE
         return stale and self._together(attempt.step, [attempt], Attempt.already) == [True]
 
     def _by_person(self, attempt: Attempt) -> None:
@@ -116,12 +116,12 @@ class Runner:
             self._together(attempt.step, [attempt], Attempt.by_hand)
 
     def _skip(self, attempt: Attempt) -> None:
-        reason = self.stage.person.reason(attempt.step, attempt.task)
+        reason = self.context.person.reason(attempt.step, attempt.task)
         self._together(attempt.step, [attempt], lambda skipped, board: skipped.skip(board, reason))
-        self.stage.screen.still_off(self.stage.debts())
+        self.context.screen.still_off(self.context.debts())
 
     def _rescue(self, attempt: Attempt) -> None:
-        while attempt.past.outcome not in SETTLED:
+        while attempt.task_state.outcome not in SETTLED:
             choice = attempt.choose()
             if choice is None:
                 raise self._stopped(attempt.step)
@@ -135,52 +135,54 @@ class Runner:
 
     def _stopped(self, step: Step) -> CutoverError:
         """One error that names every host that is not done."""
-        wrong = {task.host: self.stage.past(step, task) for task in step.tasks}
+        wrong = {task.host: self.context.task_state(step, task) for task in step.tasks}
         lines = [
-            f"  - {host}: {past.outcome.value}: {past.proof}" for host, past in wrong.items() if _is_wrong(past.outcome)
+            f"  - {host}: {task_state.outcome.value}: {task_state.proof}"
+            for host, task_state in wrong.items()
+            if _is_wrong(task_state.outcome)
         ]
-        failed = any(past.outcome is Outcome.FAILED for past in wrong.values())
+        failed = any(task_state.outcome is Outcome.FAILED for task_state in wrong.values())
         kind, word = (StepFailed, "failed") if failed else (UnknownError, "has an unknown outcome")
-        head = f"Step {step.number} of {len(self.stage.plan.steps)}, {step.title}, {word}; the night stops here:"
-        return kind("\n".join([head, *lines]), hint=f"Put it right, then {self.stage.plan.go_on}")
+        head = f"Step {step.number} of {len(self.context.plan.steps)}, {step.title}, {word}; the night stops here:"
+        return kind("\n".join([head, *lines]), hint=f"Put it right, then {self.context.plan.go_on}")
 
     def _watch(self, step: Step, when: str) -> None:
-        for check in self.stage.plan.invariants:
+        for check in self.context.plan.invariants:
             verdict = self._invariant(check)
             where = f"{when} step {step.number}, {step.title}"
             if verdict.truth is Truth.FAILS:
                 message = f"{check.title}: this does not hold {where}; the night stops here. {verdict.proof}"
-                raise InvariantBroken(message, hint=f"Put it right, then {self.stage.plan.go_on}")
+                raise InvariantBroken(message, hint=f"Put it right, then {self.context.plan.go_on}")
             if verdict.truth is Truth.UNSEEN:
                 raise UnknownError(
-                    f"{check.title}: {where} nobody can tell. {verdict.proof}", hint=self.stage.plan.go_on
+                    f"{check.title}: {where} nobody can tell. {verdict.proof}", hint=self.context.plan.go_on
                 )
 
     def _invariant(self, check: Check) -> Verdict:
         verdict = self._seen(check, timedelta())
         if verdict.truth is Truth.UNSEEN:
-            self.stage.screen.warn(f"{check.title}: {verdict.proof} Looking again for {BLINK.total_seconds():.0f} s.")
+            self.context.screen.warn(f"{check.title}: {verdict.proof} Looking again for {BLINK.total_seconds():.0f} s.")
             verdict = self._seen(check, BLINK)
         return verdict
 
     def _seen(self, check: Check, patience: timedelta) -> Verdict:
         def look() -> Verdict:
-            return self.stage.world.look(check, self.stage.facts(), expected=True)
+            return self.context.executor.look(check, self.context.facts(), expected=True)
 
         def seen(verdict: Verdict) -> bool:
             return verdict.truth is not Truth.UNSEEN
 
         def wait() -> Verdict:
-            return await_proof(look, self.stage.clock, patience, lambda line: None, enough=seen)
+            return await_proof(look, self.context.clock, patience, lambda line: None, enough=seen)
 
-        return fan_out([wait], limit=1, on_interrupt=self.stage.world.interrupt)[0]
+        return fan_out([wait], limit=1, on_interrupt=self.context.executor.interrupt)[0]
 
     def refuse_debts(self) -> None:
         """DebtLeft where something is owed still."""
-        debts = self.stage.debts()
+        debts = self.context.debts()
         if debts:
             message = f"Every step is through, and this is not proven to be on again: {summed(debts)}."
-            hint = f"{self.stage.plan.pay} switches it on."
+            hint = f"{self.context.plan.back_out} switches it on."
             raise DebtLeft(message, hint=hint)
 
     @contextmanager
@@ -189,10 +191,10 @@ class Runner:
         try:
             yield
         except CutoverError as error:
-            self.stage.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
+            self.context.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
             raise
         except KeyboardInterrupt:
-            self.stage.journal.append(Kind.STOPPED, reason="interrupted", code=int(ExitCode.INTERRUPTED))
+            self.context.journal.append(Kind.STOPPED, reason="interrupted", code=int(ExitCode.INTERRUPTED))
             raise
 
 
@@ -205,5 +207,5 @@ def _is_wrong(outcome: Outcome) -> bool:
 
 def _may_act(attempt: Attempt) -> bool:
     """What can be attached to, and may still run, is; nothing else that may have taken effect runs again unasked."""
-    past, action = attempt.past, attempt.task.action
-    return action is not None and (not past.doubtful or (action.attaches and not past.over))
+    task_state, action = attempt.task_state, attempt.task.action
+    return action is not None and (not task_state.doubtful or (action.attaches and not task_state.over))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from runbooks.engine.model.forecast import Outlook, time_of_day
+from runbooks.engine.model.forecast import Forecast, time_of_day
 from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.night.report.model import Account, StepAccount
 
@@ -16,7 +16,7 @@ def span(time: timedelta) -> str:
     return f"{seconds:.0f} s" if seconds < 99.5 else minutes(time)
 
 
-def clock(seen: Outlook) -> tuple[tuple[str, str], ...]:
+def clock(seen: Forecast) -> tuple[tuple[str, str], ...]:
     """The night's times, each with its name."""
     times: list[tuple[str, datetime | None]] = [("began", seen.began)]
     if seen.ended:
@@ -48,4 +48,4 @@ def titled(step: StepAccount) -> str:
 
 def zone_name(account: Account) -> str:
     """The name of the time zone that all times are in."""
-    return f"{account.outlook.began:%Z}"
+    return f"{account.forecast.began:%Z}"

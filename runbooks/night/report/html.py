@@ -30,7 +30,7 @@ def page(account: Account) -> str:
 
 
 def _meta(account: Account) -> Markup:
-    again = [] if account.outlook.ended else [element("meta", http_equiv="refresh", content=REFRESH)]
+    again = [] if account.forecast.ended else [element("meta", http_equiv="refresh", content=REFRESH)]
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -42,7 +42,7 @@ def _meta(account: Account) -> Markup:
 
 
 def _head(account: Account) -> Markup:
-    seen = account.outlook
+    seen = account.forecast
     told = f"{account.settled} of {len(account.steps)} steps; as of {seen.now:%Y-%m-%d %H:%M:%S} {zone_name(account)}"
     notes = [element("li", line) for line in (*account.plan.notes, *account.figures)]
     return together(
@@ -54,12 +54,12 @@ def _head(account: Account) -> Markup:
 
 
 def _clock(account: Account) -> Markup:
-    tiles = [element("div", element("dt", name), element("dd", time)) for name, time in clock(account.outlook)]
+    tiles = [element("div", element("dt", name), element("dd", time)) for name, time in clock(account.forecast)]
     return element("dl", *tiles, class_="clock")
 
 
 def _warnings(account: Account) -> Markup:
-    return together(*(element("p", warning, class_="card warning") for warning in account.outlook.warnings))
+    return together(*(element("p", warning, class_="card warning") for warning in account.forecast.warnings))
 
 
 def _debt(account: Account) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 
-from runbooks.engine.model.work_intervals import Stretch
+from runbooks.engine.model.work_intervals import WorkInterval
 from runbooks.night.report.formatting import clock, compared, span, titled, zone_name
 from runbooks.night.report.model import Account, HostAccount, StepAccount
 
@@ -19,9 +19,9 @@ def paper(account: Account) -> str:
 def _head(account: Account) -> Iterator[str]:
     yield f"# {_text(account.plan.title)}: {account.state}"
     yield ""
-    times = ", ".join(f"{name} {time}" for name, time in clock(account.outlook))
+    times = ", ".join(f"{name} {time}" for name, time in clock(account.forecast))
     yield f"- {account.settled} of {len(account.steps)} steps; {times} ({zone_name(account)})"
-    yield from (f"- **{_text(warning)}**" for warning in account.outlook.warnings)
+    yield from (f"- **{_text(warning)}**" for warning in account.forecast.warnings)
     yield f"- run {_text(account.run)}, plan {account.plan.digest}"
     yield from (f"- {_text(line)}" for line in (*account.plan.notes, *account.figures))
     yield ""
@@ -51,13 +51,13 @@ def _step(step: StepAccount, account: Account) -> Iterator[str]:
 
 
 def _host(host: HostAccount, account: Account) -> tuple[str, ...]:
-    whens = ", ".join(_when(stretch, account.plan.zone) for stretch in host.stretches)
+    whens = ", ".join(_when(work_interval, account.plan.zone) for work_interval in host.work_intervals)
     return host.host, host.outcome.value, whens, host.proof, host.operator
 
 
-def _when(stretch: Stretch, zone: tzinfo) -> str:
+def _when(work_interval: WorkInterval, zone: tzinfo) -> str:
     began, ended = (
-        f"{moment.astimezone(zone):%H:%M:%S}" if moment else "" for moment in (stretch.began, stretch.ended)
+        f"{moment.astimezone(zone):%H:%M:%S}" if moment else "" for moment in (work_interval.began, work_interval.ended)
     )
     return f"{began} to {ended}" if ended else f"since {began}"
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from runbooks.engine.model.debts import detailed, owed
-from runbooks.engine.model.forecast import Outlook, outlook
-from runbooks.engine.model.history import History, Past, read_history
+from runbooks.engine.model.forecast import Forecast, forecast
+from runbooks.engine.model.history import History, TaskState, read_history
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Mark, Step
-from runbooks.engine.model.work_intervals import Stretch, stretches, worked
+from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, worked
 from runbooks.engine.reporting.estimates import LastTime
-from runbooks.engine.reporting.event_text import sentence
+from runbooks.engine.reporting.event_text import event_text
 from runbooks.engine.reporting.step_report import StepReport, reported, standing
 
 PEOPLE = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
@@ -30,7 +30,7 @@ class HostAccount:
     outcome: Outcome
     proof: str
     operator: str
-    stretches: tuple[Stretch, ...]
+    work_intervals: tuple[WorkInterval, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Account:
 
     plan: Plan
     run: str
-    outlook: Outlook
+    forecast: Forecast
     state: str  # running, stopped, given up, done, or: nobody is at work
     steps: tuple[StepAccount, ...]
     deeds: tuple[Deed, ...]
@@ -94,13 +94,13 @@ def account(
     figures: Iterable[str] = (),
 ) -> Account:
     """The account of a night that has begun, as it stands now."""
-    history, seen, every = read_history(events), outlook(plan, events, now), stretches(events)
+    history, seen, every = read_history(events), forecast(plan, events, now), work_intervals(events)
     assert seen is not None, "the night has begun"
     steps = [_step(told, history, every, last, now, at_work) for told in reported(plan, history, at_work=at_work)]
     return Account(
         plan=plan,
         run=history.run,
-        outlook=seen,
+        forecast=seen,
         state="given up" if history.abandoned else _state(events[-1], at_work=at_work),
         steps=tuple(steps),
         deeds=tuple(_deed(plan, event) for event in events if event.kind in PEOPLE),
@@ -119,11 +119,11 @@ def _state(last: Event, *, at_work: bool) -> str:
 
 
 def _step(
-    told: StepReport, history: History, every: Sequence[Stretch], last: LastTime, now: datetime, at_work: bool
+    told: StepReport, history: History, every: Sequence[WorkInterval], last: LastTime, now: datetime, at_work: bool
 ) -> StepAccount:
     step = told.step
-    mine = [stretch for stretch in every if stretch.step == step.key]
-    hosts = [_host(task.host, history.past(step.key, task.host), mine, at_work) for task in step.tasks]
+    mine = [work_interval for work_interval in every if work_interval.step == step.key]
+    hosts = [_host(task.host, history.task_state(step.key, task.host), mine, at_work) for task in step.tasks]
     return StepAccount(
         step=step,
         outcome=told.outcome,
@@ -133,11 +133,13 @@ def _step(
     )
 
 
-def _host(host: str, past: Past, mine: Sequence[Stretch], at_work: bool) -> HostAccount:
-    there = tuple(stretch for stretch in mine if stretch.host == host)
-    outcome = standing(past, at_work=at_work)
-    return HostAccount(host=host, outcome=outcome, proof=past.proof, operator=past.operator, stretches=there)
+def _host(host: str, task_state: TaskState, mine: Sequence[WorkInterval], at_work: bool) -> HostAccount:
+    there = tuple(work_interval for work_interval in mine if work_interval.host == host)
+    outcome = standing(task_state, at_work=at_work)
+    return HostAccount(
+        host=host, outcome=outcome, proof=task_state.proof, operator=task_state.operator, work_intervals=there
+    )
 
 
 def _deed(plan: Plan, event: Event) -> Deed:
-    return Deed(at=event.at.astimezone(plan.zone), operator=event.operator, what=sentence(plan, event))
+    return Deed(at=event.at.astimezone(plan.zone), operator=event.operator, what=event_text(plan, event))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from runbooks.engine.model.work_intervals import Stretch
+from runbooks.engine.model.work_intervals import WorkInterval
 from runbooks.night.report.elements import Markup, element
 from runbooks.night.report.formatting import span, titled, zone_name
 from runbooks.night.report.model import Account, HostAccount, StepAccount
@@ -43,28 +43,29 @@ def timeline(account: Account) -> Markup:
 
 def _scale(account: Account) -> Scale:
     """From the beginning until now while it runs, else until the last work."""
-    seen = account.outlook
-    every = [stretch for step in account.steps for host in step.hosts for stretch in host.stretches]
-    ends = [stretch.ended for stretch in every if stretch.ended]
+    seen = account.forecast
+    every = [work_interval for step in account.steps for host in step.hosts for work_interval in host.work_intervals]
+    ends = [work_interval.ended for work_interval in every if work_interval.ended]
     end = seen.now if account.state == "running" else max([seen.ended or seen.began, *ends])
     return Scale(seen.began, max(end.astimezone(seen.began.tzinfo), seen.began + SHORTEST))
 
 
 def _rows(step: StepAccount, scale: Scale) -> list[Markup]:
-    lanes = [_lane(host, scale) for host in step.hosts if host.stretches]
+    lanes = [_lane(host, scale) for host in step.hosts if host.work_intervals]
     return [element("h3", titled(step)), *lanes] if lanes else []
 
 
 def _lane(host: HostAccount, scale: Scale) -> Markup:
-    bars = [_bar(stretch, scale) for stretch in host.stretches]
+    bars = [_bar(work_interval, scale) for work_interval in host.work_intervals]
     name = element("span", host.host, class_="host", title=host.host)
     return element("div", name, element("div", *bars, class_="track"), class_="lane")
 
 
-def _bar(stretch: Stretch, scale: Scale) -> Markup:
-    ended = stretch.ended or scale.ended
-    left, right = (min(max(scale.percent(moment), 0.0), 100.0) for moment in (stretch.began, ended))
+def _bar(work_interval: WorkInterval, scale: Scale) -> Markup:
+    ended = work_interval.ended or scale.ended
+    left, right = (min(max(scale.percent(moment), 0.0), 100.0) for moment in (work_interval.began, ended))
     zone = scale.began.tzinfo
-    told = f"{stretch.began.astimezone(zone):%H:%M:%S}, {span(ended - stretch.began)}, {stretch.outcome.value}"
+    began = work_interval.began.astimezone(zone)
+    title = f"{began:%H:%M:%S}, {span(ended - work_interval.began)}, {work_interval.outcome.value}"
     where = f"left:{left:.2f}%;width:{right - left:.2f}%"
-    return element("div", class_=f"bar {stretch.outcome.value}", style=where, title=told)
+    return element("div", class_=f"bar {work_interval.outcome.value}", style=where, title=title)
