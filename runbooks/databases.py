@@ -16,10 +16,10 @@ from archiver.vacuum.feeds import Feed
 from archiver.vacuum.rewrite import UNDONE, BloatFinding, RewriteOutcome, Upkeep
 from archiver.vacuum.strays import Stray
 from errors import CutoverError, ExitCode, UsageError
+from formatting import many, size
 from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
 from runbooks.cli.confirm import CONFIRM, confirmed
-from runbooks.cli.formatting import many, size
 from runbooks.cli.task import ENV, load_environment, parse_span, task
 from runbooks.cli.text import upkeep as text_upkeep
 from runbooks.engine.live.console import clean, say

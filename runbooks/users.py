@@ -16,10 +16,10 @@ from archiver.runs.purge import Purged
 from archiver.runs.purge_candidates import LegacyUser, legacy_users
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
+from formatting import size
 from inventory.model import Environment
 from runbooks.cli.confirm import CONFIRM, confirmed
 from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.formatting import size
 from runbooks.cli.task import ENV, load_environment, parse_date, parse_id, task
 from runbooks.cli.text.archives import counts
 from runbooks.cli.text.records import purge_line

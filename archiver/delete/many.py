@@ -29,6 +29,7 @@ from archiver.postgres.triggers import triggers_disabled
 from archiver.records import log_and_markers
 from archiver.records.archive_record import Record
 from errors import CutoverError
+from formatting import plural
 from inventory.model import Depth
 
 OnStrategy = Callable[[str], None]  # hears which tables are emptied or deleted from, and why
@@ -102,7 +103,7 @@ def empty_shard(work: BulkWork, placement: Placement, wanted: Sequence[Record]) 
                 placement.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest]
             )
             placement.sessions[SHARD].commit(
-                doing=f"deleting {len(rest)} {work.model.tenant.noun}s in {placement.shard}"
+                doing=f"deleting {len(rest)} {plural(work.model.tenant.noun)} in {placement.shard}"
             )
     return failed
 
@@ -124,7 +125,7 @@ def empty_master(work: BulkWork, wanted: Sequence[Record], noted: Mapping[int, M
         gone = _end(
             work, DeletionSet(found, work.depth, went, [record.id for record in rest]), chosen, rest, noted, began
         )
-        master.commit(doing=f"deleting {len(rest)} {work.model.tenant.noun}s in master")
+        master.commit(doing=f"deleting {len(rest)} {plural(work.model.tenant.noun)} in master")
     return BulkDeletion(deleted=gone.deleted, kept=gone.kept, failed=failed)
 
 

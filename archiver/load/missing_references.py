@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from archiver.catalog.model import MASTER, Model, TableName
 from archiver.catalog.naming import singular
 from archiver.completeness.completeness import vocabulary
-from archiver.load.row_labels import id_text, shortened
+from archiver.load.row_labels import id_text
 from archiver.load.staged import Staged
 from archiver.postgres.schema import NAMESPACE, Schema, Table, identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Session
+from formatting import first_few
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class MissingReference:
     keys: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.reference}: no {self.reference.target} {shortened(self.keys)}"
+        return f"{self.reference}: no {self.reference.target} {first_few(self.keys)}"
 
 
 def missing_references(

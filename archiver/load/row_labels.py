@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from archiver.postgres.schema import Table
 from archiver.postgres.session import SQL, Composable, Identifier
 
-SHOWN = 10
 _NUMBERS = ("smallint", "integer", "bigint", "uuid")
 
 
@@ -16,9 +15,3 @@ def id_text(shape: Table, columns: Sequence[str], alias: str) -> Composable:
     if not columns or any(shape.type_of(name) not in _NUMBERS for name in columns):
         return SQL("'(not shown)'")
     return SQL("concat_ws(',', {})").format(SQL(", ").join(Identifier(alias, name) for name in columns))
-
-
-def shortened(words: Sequence[str]) -> str:
-    """The first of many words, and how many more there are."""
-    more = len(words) - SHOWN
-    return ", ".join(words[:SHOWN]) + (f" and {more} more" if more > 0 else "")

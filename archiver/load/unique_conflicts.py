@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import TableName
-from archiver.load.row_labels import id_text, shortened
+from archiver.load.row_labels import id_text
 from archiver.load.staged import Staged
 from archiver.postgres.schema import NAMESPACE
 from archiver.postgres.session import SQL, Composable, Identifier, Session
+from formatting import first_few
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class UniqueConflict:
 
     def __str__(self) -> str:
         pairs = [f"archived {archived} by live {live}" for archived, live in self.rows]
-        return f"{self.table}: the unique index {self.index} is taken: {shortened(pairs)}"
+        return f"{self.table}: the unique index {self.index} is taken: {first_few(pairs)}"
 
 
 def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[UniqueConflict]:

@@ -10,6 +10,7 @@ from archiver.catalog.model import MASTER
 from archiver.postgres.schema import identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from errors import UsageError
+from formatting import plural
 from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
 
@@ -47,7 +48,7 @@ def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[
     """The live tenants of a customer; UsageError where there is no such customer."""
     customer = table.customer
     if customer is None:
-        raise UsageError(f"The catalog of tables knows no customers of {table.noun}s.")
+        raise UsageError(f"The catalog of tables knows no customers of {plural(table.noun)}.")
     known = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
     if not master.row(known, (customer_id,), doing="looking for a customer"):
         raise UsageError(f"There is no customer {customer_id}.")
@@ -67,7 +68,7 @@ def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tena
 def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
     """Which of these ids no live tenant has."""
     query = SQL("SELECT t.{0} FROM {1} t WHERE t.{0} = ANY(%s)").format(Identifier(table.key), identifier(table.table))
-    live = {row[0] for row in master.rows(query, (list(ids),), doing=f"looking for {table.noun}s")}
+    live = {row[0] for row in master.rows(query, (list(ids),), doing=f"looking for {plural(table.noun)}")}
     return sorted(set(ids) - live)
 
 

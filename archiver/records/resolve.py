@@ -17,6 +17,7 @@ from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from errors import UsageError
+from formatting import plural
 
 Archived = Record | Month | Purge  # whose archive somebody may need to open again
 
@@ -78,7 +79,7 @@ def customers_to_restore(databases: Databases, customer_id: int, year: int | Non
         raise UsageError(f"No {noun} of customer {customer_id} is archived{f' for {year}' if year else ''}.")
     if len(years) > 1:
         raise UsageError(
-            f"{noun.capitalize()}s of customer {customer_id} are archived for several years: {_listed(years)}.",
+            f"{plural(noun).capitalize()} of customer {customer_id} are archived for several years: {_listed(years)}.",
             hint="Add --year=…",
         )
     return found
@@ -223,7 +224,7 @@ def _known(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
     ]
     if unknown:
         noun = databases.model.tenant.noun
-        raise UsageError(f"The exclusion names {noun}s that do not exist: {_listed(unknown)}.")
+        raise UsageError(f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
     for customer in sorted(exclude.customers):
         tenants.of_customer(databases.master, databases.model.tenant, customer)
 

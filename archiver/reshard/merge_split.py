@@ -24,6 +24,7 @@ from archiver.reshard.move import move
 from archiver.reshard.settle import end, withdraw
 from archiver.runs.context import Archiver
 from errors import CutoverError, RefusedError, UsageError
+from formatting import plural
 
 MERGE, SPLIT = "merge", "split"
 _ALONE = "cutover shards"  # one merge or split at a time, in master
@@ -173,7 +174,7 @@ def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
     """RefusedError where nothing keeps the application off."""
     if archiver.fence is None and not kept_off():
         raise RefusedError(
-            f"Moving live {archiver.model.tenant.noun}s refused: nothing keeps the application off them.",
+            f"Moving live {plural(archiver.model.tenant.noun)} refused: nothing keeps the application off them.",
             hint="Name a `fence` in the inventory, or switch maintenance mode on.",
         )
 

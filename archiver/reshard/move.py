@@ -34,6 +34,7 @@ from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_ro
 from archiver.runs.context import Archiver, new_location, opened, pack
 from archiver.verify.verify import verify
 from errors import CutoverError, RefusedError
+from formatting import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def _refuse(archiver: Archiver, way: TenantRoute, route: Route) -> None:
     shared = {str(table) for table in sharable(model, way.source.placement.schemas) if table.database == SHARD}
     shared |= {str(need.child) for need in model.external_links if need.child.database == SHARD}
     if shared:
-        raise RefusedError(f"{who}: several {noun}s may share rows of {', '.join(sorted(shared))}.")
+        raise RefusedError(f"{who}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
     if there := counts(way.target.rows()):
         rows = ", ".join(f"{name} ({number})" for name, number in there.items())
         raise RefusedError(f"{who}: rows of it lie in {route.target} already: {rows}.")

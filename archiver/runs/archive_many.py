@@ -33,6 +33,7 @@ from archiver.runs.eta import Eta
 from archiver.runs.progress import OnProgress, expected, reporting_progress
 from archiver.runs.units import split
 from errors import CutoverError, UnknownError
+from formatting import plural
 from inventory.model import Depth
 
 FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)
@@ -129,7 +130,7 @@ def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveR
         size.rows or 0 for shard in {MASTER, *shards} for size in sizes(archiver.databases.session(shard)).values()
     )
     if len(tenants) * FEW < rows:
-        return f"for {len(tenants)} {noun}s a pass over about {rows:,} rows does not pay"
+        return f"for {len(tenants)} {plural(noun)} a pass over about {rows:,} rows does not pay"
     return many.reason_not_bulk(archiver.model, archiver.databases.placement(shards[0]), request.depth)
 
 

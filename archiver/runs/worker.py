@@ -12,6 +12,7 @@ from archiver.runs.engines import attempt
 from archiver.runs.units import UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError, LockedError, RefusedError
+from formatting import plural
 from inventory.model import Environment
 
 PURPOSE = "archive.worker"
@@ -41,7 +42,7 @@ def _perform(archiver: Archiver, tell: Report, run: str, number: int) -> None:
     master = archiver.databases.master
     try:
         with board.taken(master, run, number) as job:
-            schools = f"{len(job.unit.tenant_ids)} {archiver.model.tenant.noun}s of {job.unit.shard}"
+            schools = f"{len(job.unit.tenant_ids)} {plural(archiver.model.tenant.noun)} of {job.unit.shard}"
             tell(f"unit {number}: {schools}")
             ended = _attempt(archiver, job)
             board.end(master, run, number, ended)

@@ -18,13 +18,13 @@ from archiver.postgres.tenants import Exclude
 from archiver.runs.archive_many import goes_in_sets
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
+from formatting import clock_span, many, size
 from inventory.model import Environment
 from runbooks.archives.lists import excluded_at
 from runbooks.cli.debug_host import belongs_elsewhere, forward
-from runbooks.cli.formatting import many, size
 from runbooks.cli.task import ENV, Addresses, load_environment, parse_count, parse_date, task
 from runbooks.cli.text.archives import to_json
-from runbooks.engine.live.console import clean, say, span
+from runbooks.engine.live.console import clean, say
 
 PURPOSE = "archive.estimate"
 ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"
@@ -101,7 +101,7 @@ def _line(who: str, itself: Expected) -> str:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds:.1f} s" if seconds < 60 else span(timedelta(seconds=seconds))
+    return f"{seconds:.1f} s" if seconds < 60 else clock_span(timedelta(seconds=seconds))
 
 
 def _statistics(analyzed_at: datetime | None) -> str:

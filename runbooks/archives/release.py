@@ -7,7 +7,7 @@ from invoke.context import Context
 from archiver.records.holds import release as give_back
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
-from runbooks.cli.formatting import many
+from formatting import many
 from runbooks.cli.task import ENV, load_environment, parse_id, task
 from runbooks.engine.live.console import say
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from invoke.exceptions import Exit
 
 from errors import CutoverError, ExitCode
-from runbooks.cli.formatting import numbered
+from formatting import numbered
 from runbooks.engine.live.console import say
 
 

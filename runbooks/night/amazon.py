@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 
 from errors import CutoverError, UnknownError
+from formatting import in_minutes
 from inventory.platforms import Aws
 from platforms import ec2, route53
 from platforms.progress import Progress, State
@@ -25,7 +26,6 @@ from runbooks.engine.model.actions import (
 )
 from runbooks.engine.model.ports import Clock, OnLine
 from runbooks.engine.model.step import Truth, Verdict, fails, holds, unseen
-from runbooks.engine.reporting.plan_markdown import minutes
 
 SILENCE = timedelta(minutes=10)  # so long without an answer, and nobody knows how it ends
 VERDICTS = {State.DONE: holds, State.FAILED: fails, State.GOING: unseen}
@@ -67,7 +67,7 @@ class AmazonApi:
         if seen.truth is Truth.FAILS:
             raise ActFailed(f"{call} failed: {seen.proof}.")
         if seen.truth is Truth.UNSEEN:
-            why = f"not over within {minutes(call.timeout)} ({seen.proof})"
+            why = f"not over within {in_minutes(call.timeout)} ({seen.proof})"
             raise UnknownError(f"Nobody knows the outcome of {call}: {why}.", hint="It may go on there.")
         return ProbeOutput(text=seen.proof)
 
@@ -85,7 +85,9 @@ class _Attentive:
             progress = self._ask()
         except CutoverError as error:
             if self._clock.ticks() - self._heard > SILENCE.total_seconds():
-                raise UnknownError(f"No news for {minutes(SILENCE)}, so nobody knows how it ends. {error}") from error
+                raise UnknownError(
+                    f"No news for {in_minutes(SILENCE)}, so nobody knows how it ends. {error}"
+                ) from error
             return unseen(f"no news, trying again: {error}")
         self._heard = self._clock.ticks()
         return VERDICTS[progress.state](progress.sentence)

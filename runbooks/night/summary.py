@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from runbooks.cli.formatting import size
-from runbooks.engine.live.console import Console, span
+from formatting import clock_span, in_minutes, size
+from runbooks.engine.live.console import Console
 from runbooks.engine.model.debts import owed, summed
 from runbooks.engine.model.forecast import forecast
 from runbooks.engine.model.history import History, read_history
@@ -14,7 +14,6 @@ from runbooks.engine.model.journal import Event
 from runbooks.engine.model.outcome import SETTLED
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.reporting.event_text import event_text
-from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.engine.reporting.step_report import StepReport, done_so_far, reported
 
 COLUMNS = ("#", "step", "outcome", "time", "proof")
@@ -25,7 +24,7 @@ LATEST = 3  # events that are shown below a night at work
 def show_closing(console: Console, plan: Plan, events: Sequence[Event]) -> None:
     """The closing summary of a night that is done."""
     history = read_history(events)
-    console.say(f"\n{plan.title}: done in {span(_length(history))}.", style="bold green")
+    console.say(f"\n{plan.title}: done in {clock_span(_length(history))}.", style="bold green")
     _show_steps(console, reported(plan, history))
     for line in figures(plan, history):
         console.say(f"  {line}")
@@ -67,8 +66,8 @@ def show_news(console: Console, plan: Plan, events: Iterable[Event]) -> None:
 def _progress(report: StepReport, history: History) -> tuple[str, ...]:
     step = report.step
     done = sum(1 for task in step.tasks if history.task_state(step.key, task.host).outcome in SETTLED)
-    spent = span(report.spent) if report.spent is not None else ""
-    estimate = f"{minutes(step.estimate)}, {step.basis}" if step.estimate else ""
+    spent = clock_span(report.spent) if report.spent is not None else ""
+    estimate = f"{in_minutes(step.estimate)}, {step.basis}" if step.estimate else ""
     return str(step.number), step.title, report.outcome.value, f"{done}/{len(step.tasks)}", spent, estimate
 
 
@@ -78,7 +77,7 @@ def _show_steps(console: Console, reports: Iterable[StepReport]) -> None:
 
 def _row(report: StepReport) -> tuple[str, ...]:
     step = report.step
-    spent = span(report.spent) if report.spent is not None else ""
+    spent = clock_span(report.spent) if report.spent is not None else ""
     return str(step.number), step.title, report.outcome.value, spent, "\n".join(report.proofs)
 
 

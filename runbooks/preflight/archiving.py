@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from formatting import in_minutes
 from inventory.model import Host
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
@@ -12,7 +13,6 @@ from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition
 from runbooks.engine.model.probe_output import Unreadable, complaint, record
 from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
-from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.steps.context import NightContext
 
 PATIENCE = timedelta(minutes=5)
@@ -80,8 +80,8 @@ def fits(night: NightContext, host: Host, steps: Sequence[Step]) -> Check:
         assert ends is not None
         needed, left = archiving + others, ends - facts.now
         sentence = (
-            f"{minutes(needed)} until the product is open again (archiving {minutes(archiving)}), and "
-            f"{minutes(left)} until the window closes at {ends.astimezone(night.environment.zone):%H:%M}"
+            f"{in_minutes(needed)} until the product is open again (archiving {in_minutes(archiving)}), and "
+            f"{in_minutes(left)} until the window closes at {ends.astimezone(night.environment.zone):%H:%M}"
         )
         return holds(sentence) if needed <= left else fails(sentence)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from formatting import size
 from inventory.model import Database, Host
-from runbooks.cli.formatting import size
 from runbooks.engine.model.actions import Look, ProbeOutput, RemoteCommand, SqlQuery
 from runbooks.engine.model.df import df, mounts
 from runbooks.engine.model.history import Facts

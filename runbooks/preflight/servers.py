@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from formatting import size
 from inventory.model import Database, Host
-from runbooks.cli.formatting import size
 from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition, Subject

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from formatting import in_minutes
 from inventory.model import Host, Role
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.probe_output import moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
-from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.steps.context import NightContext, builds, command
 
 ENABLED, DISABLED = "enabled", "disabled"
@@ -103,7 +103,7 @@ def loss(night: NightContext) -> tuple[str, ...]:
     age = night.night.backup_max_age
     if age is None:
         return ()
-    return (f"Backups may be up to {minutes(age)} old: what was written since then could be lost.",)
+    return (f"Backups may be up to {in_minutes(age)} old: what was written since then could be lost.",)
 
 
 def schedule_is(night: NightContext, host: Host, wanted: str) -> Check:
@@ -139,10 +139,10 @@ def backed_up(night: NightContext, host: Host) -> Check:
             return fails(f"{sentence} is older than {limit:%Y-%m-%d %H:%M:%S} UTC")
         if backup.get("verified") is not True:
             return fails(f"{sentence} is not verified")
-        lost = f"; what was written in the {minutes(facts.now - finished)} since could be lost" if oldest else ""
+        lost = f"; what was written in the {in_minutes(facts.now - finished)} since could be lost" if oldest else ""
         return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"))
 
-    young = f"is at most {minutes(oldest)} old" if oldest else "is younger than maintenance mode"
+    young = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
     return Check(title=f"a verified backup {young}", looks=(look,), judge=judge)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from formatting import size
 from inventory.model import Host
-from runbooks.cli.formatting import size
 from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from formatting import in_minutes, size
 from inventory.model import Host, Role
-from runbooks.cli.formatting import size
 from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
-from runbooks.engine.reporting.plan_markdown import minutes
 from runbooks.steps.context import NightContext, builds
 
 SIZE = "SELECT pg_database_size(current_database())"
@@ -95,14 +94,14 @@ def none_old(night: NightContext, host: Host) -> Check:
             return fails(f"transactions are open for long: {'; '.join(old)}")
         if not all(row[0] for row in rows):
             return unseen("the role sees its own transactions alone; it is no member of pg_read_all_stats")
-        return holds(f"no transaction older than {minutes(OLD)}")
+        return holds(f"no transaction older than {in_minutes(OLD)}")
 
-    return Check(title=f"no transaction older than {minutes(OLD)}", looks=(look,), judge=judge)
+    return Check(title=f"no transaction older than {in_minutes(OLD)}", looks=(look,), judge=judge)
 
 
 def _transaction(row: tuple[object, ...]) -> str:
     _, pid, role, program, seconds = row
-    return f"pid {pid} of {role} ({program or 'no name'}) for {minutes(timedelta(seconds=int(str(seconds))))}"
+    return f"pid {pid} of {role} ({program or 'no name'}) for {in_minutes(timedelta(seconds=int(str(seconds))))}"
 
 
 def _size(night: NightContext, host: Host) -> SqlQuery:

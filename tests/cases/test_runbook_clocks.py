@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors import RefusedError
-from runbooks.engine.live.console import span
+from formatting import clock_span
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.night import run
 from tests.cases import case
@@ -70,6 +70,6 @@ def test_a_journal_from_the_future_is_told_to_whoever_goes_on(operated: Operated
 
 @case("runbook 34", "ten minutes less than nothing are told as -1:50:00")
 def test_a_time_below_nothing_is_not_told_as_another() -> None:
-    told = span(-LATE)
+    told = clock_span(-LATE)
     assert "50" not in told
     assert told.lstrip("-\N{MINUS SIGN}") in ("10:00", "0:00", "")

@@ -254,7 +254,7 @@ def test_credentials_that_expire_on_the_way_leave_the_outcome_unknown(amazon: Fa
     told = night.stops(UnknownError)
 
     assert night.outcome("snapshots.create db-master") == "unknown"
-    assert "No news for 10 min, so nobody knows how it ends." in told
+    assert "No news for 10 min: its end is unknown." in told
     assert "the credentials have expired (RequestExpired)" in told
     assert night.fake_night.clock.now() - began < timedelta(hours=6)
 

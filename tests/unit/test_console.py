@@ -12,7 +12,8 @@ from datetime import timedelta
 import pytest
 
 from errors import AbortedError
-from runbooks.engine.live.console import Console, clean, span
+from formatting import clock_span
+from runbooks.engine.live.console import Console, clean
 from runbooks.engine.live.operators import Operator
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
@@ -147,7 +148,7 @@ def test_output_of_a_host_can_not_move_the_cursor() -> None:
 
 
 def test_times_are_told_as_on_a_clock() -> None:
-    assert [span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
+    assert [clock_span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
 
 
 def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:

@@ -13,18 +13,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("errors", "inventory", "archiver", "platforms", "rehearsal", "runbooks", "tasks", "bench")
-# tasks → runbooks → { runbooks.engine · platforms → archiver · rehearsal } → inventory → errors
+ROOMS = ("errors", "formatting", "inventory", "archiver", "platforms", "rehearsal", "runbooks", "tasks", "bench")
+# tasks → runbooks → { runbooks.engine · platforms → archiver · rehearsal } → inventory → { formatting · errors }
 MAY_IMPORT = {
     "errors": set[str](),
-    "inventory": {"errors"},
-    "archiver": {"inventory", "errors"},
-    "platforms": {"archiver", "inventory", "errors"},
-    "rehearsal": {"archiver", "inventory", "errors"},
-    "runbooks.engine": {"inventory", "errors"},
-    "runbooks": {"runbooks.engine", "platforms", "archiver", "rehearsal", "inventory", "errors"},
+    "formatting": set[str](),
+    "inventory": {"formatting", "errors"},
+    "archiver": {"inventory", "formatting", "errors"},
+    "platforms": {"archiver", "inventory", "formatting", "errors"},
+    "rehearsal": {"archiver", "inventory", "formatting", "errors"},
+    "runbooks.engine": {"inventory", "formatting", "errors"},
+    "runbooks": {"runbooks.engine", "platforms", "archiver", "rehearsal", "inventory", "formatting", "errors"},
     "tasks": {"runbooks"},
-    "bench": {"archiver", "rehearsal", "inventory", "errors"},
+    "bench": {"archiver", "rehearsal", "inventory", "formatting", "errors"},
 }
 # The floors of the folders in a room: a file imports its own folder, and folders below.
 FLOORS = {

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from errors import ExitCode, Problems, UsageError
+from formatting import in_minutes
 from inventory.load import load, names
 from inventory.model import Environment, Exclusion, Queue
 from runbooks.cutover import SIXTEEN, plan_of
 from runbooks.engine.model.actions import DetachedJob, HttpGet, RemoteCommand
 from runbooks.engine.model.plan import Plan, numbered, validated
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, holds
-from runbooks.engine.reporting.plan_markdown import minutes, rendered
+from runbooks.engine.reporting.plan_markdown import rendered
 from tests.fakes import NIGHT, SERVERS, night_plan, rehearsal
 
 KEYS = [
@@ -218,7 +219,7 @@ def test_the_whole_procedure_is_checked_and_every_problem_told_at_once() -> None
     ],
 )
 def test_spans_are_told_as_a_person_does(span: timedelta, text: str) -> None:
-    assert minutes(span) == text
+    assert in_minutes(span) == text
 
 
 def test_step_8_counts_on_the_workers_that_the_inventory_names_and_preflight_on_their_broker() -> None:

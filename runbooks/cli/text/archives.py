@@ -20,8 +20,7 @@ from archiver.runs.context import ArchiveOutcome
 from archiver.runs.progress import RunProgress
 from archiver.runs.reencrypt import Reencrypted
 from archiver.runs.restore import Restored
-from runbooks.cli.formatting import many, size
-from runbooks.engine.live.console import span
+from formatting import clock_span, many, size
 
 
 def outcome_line(noun: str, outcome: ArchiveOutcome, *, pretend: bool) -> str:
@@ -112,7 +111,7 @@ def progress_line(noun: str, total: int, done: RunProgress) -> str:
     rate = done.rows / max(done.elapsed.total_seconds(), 1)
     return (
         f"{done.tenants:,} of {many(total, noun)} verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
-        f"about {span(done.left)} left"
+        f"about {clock_span(done.left)} left"
     )
 
 

@@ -10,7 +10,7 @@ from archiver.records.cutoff import Span
 from archiver.records.slice_record import Counted, Slice
 from archiver.runs.month_result import Shard
 from archiver.runs.monthly_restore import Returned
-from runbooks.cli.formatting import many, size
+from formatting import many, size
 from runbooks.cli.text.archives import counts, failure
 
 

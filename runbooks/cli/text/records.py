@@ -13,7 +13,7 @@ from archiver.records.purge_record import Purge
 from archiver.records.retained_rows import RetainedRow
 from archiver.runs.reverify import Reverified
 from archiver.store.bucket import StoredObject
-from runbooks.cli.formatting import many, size
+from formatting import many, plural, size
 from runbooks.cli.text.archives import failure, whose
 
 SHOWN = 20  # keys of a table
@@ -127,7 +127,7 @@ def progress_lines(noun: str, found: NightProgress) -> Iterator[str]:
     """How far a night is, in a screen."""
     row = "{:<10}  {:>7}  {:>13}  {:>8}"
     yield f"night {found.night}: {found.begun:,} of {many(found.begun + found.waiting, noun)} begun"
-    yield row.format("", f"{noun}s", "rows", "size")
+    yield row.format("", f"{plural(noun)}", "rows", "size")
     yield row.format("waiting", f"{found.waiting:,}", "", "")
     for one in found.standings:
         yield row.format(one.state.value, f"{one.tenants:,}", f"{one.rows:,}", size(one.size))
@@ -139,7 +139,7 @@ def progress_lines(noun: str, found: NightProgress) -> Iterator[str]:
 def _rate(found: NightProgress, noun: str) -> str:
     if found.per_minute is None:
         return ""
-    return f", the last at {found.last:%H:%M:%S} UTC, {found.per_minute:,.0f} {noun}s a minute"
+    return f", the last at {found.last:%H:%M:%S} UTC, {found.per_minute:,.0f} {plural(noun)} a minute"
 
 
 def _said(value: object) -> str:

@@ -8,7 +8,7 @@ from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, Route
 from archiver.reshard.merge_split import SPLIT, MoveOutcome
 from archiver.reshard.shard_sizes import ShardSize
-from runbooks.cli.formatting import many, size
+from formatting import many, plural, size
 from runbooks.cli.text.archives import failure
 
 
@@ -36,7 +36,7 @@ def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> s
 def shard_size_lines(noun: str, holdings: Iterable[ShardSize]) -> Iterator[str]:
     """What lies where."""
     row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
-    yield row.format("shard", f"{noun}s", "rows at last ANALYZE", "size", "").rstrip()
+    yield row.format("shard", f"{plural(noun)}", "rows at last ANALYZE", "size", "").rstrip()
     for one in holdings:
         rows = "?" if one.rows is None else f"{one.rows:,}"
         note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""

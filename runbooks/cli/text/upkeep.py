@@ -12,7 +12,7 @@ from archiver.vacuum.bloat import Measured
 from archiver.vacuum.feeds import Feed
 from archiver.vacuum.rewrite import UNDONE, BloatFinding, Fate, RewriteOutcome, Upkeep
 from archiver.vacuum.strays import Stray
-from runbooks.cli.formatting import many, size
+from formatting import many, size
 
 
 def found_line(upkeep: Upkeep, found: Sequence[BloatFinding]) -> str:

@@ -17,8 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from errors import AbortedError
+from formatting import clock_span, time_of_day
 from runbooks.engine.model.debts import detailed, summed
-from runbooks.engine.model.forecast import Forecast, time_of_day
+from runbooks.engine.model.forecast import Forecast
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Board, Clock
 from runbooks.engine.model.redactor import Redactor
@@ -103,7 +104,7 @@ class Console:
         """A step begins, so long after the night did."""
         style = "cyan" if step.shown_mark is Mark.AUTOMATE else "magenta"
         head = Text.assemble((f"{step.number:>2}/{total} ", "bold"), (step.title, "bold"))
-        tail = Text.assemble((step.shown_mark.value, style), (f"  {span(elapsed)}", "dim"))
+        tail = Text.assemble((step.shown_mark.value, style), (f"  {clock_span(elapsed)}", "dim"))
         room = (self._rich.width if self._rich.is_terminal else 80) - head.cell_len - tail.cell_len - 2
         self._rich.print()
         self._rich.print(head, Text("─" * max(room, 3), style="dim"), tail, soft_wrap=True)
@@ -253,7 +254,7 @@ class _Board:
     def _cells(self, host: str, row: _Row) -> Cells:
         look = self._looks[row.outcome]
         spent = row.spent if row.spent is not None else self._clock.ticks() - row.since
-        time = span(timedelta(seconds=spent)) if spent >= 1 else ""
+        time = clock_span(timedelta(seconds=spent)) if spent >= 1 else ""
         name = f"{host:<{self._width}}"
         return Text(f"  {look.word}", look.style), Text(name), Text(row.sentence), Text(time, "dim")
 
@@ -274,20 +275,13 @@ def _grid(rows: Sequence[Cells]) -> Table:
     return grid
 
 
-def span(time: timedelta) -> str:
-    """A time as on a clock: 0:07, 12:34, 1:02:03."""
-    minutes, seconds = divmod(int(time.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 def clock_line(seen: Forecast) -> str:
     """A night's clock: 1:23:45 elapsed · done about 04:10 · window ends 06:00 · turn back by 05:20."""
     moments = {"window ends": seen.window_end, "turn back by": seen.turn_back_by}
     if seen.left and not seen.ended:
         moments = {"done about": seen.done_by, **moments}
     told = [f"{word} {time_of_day(moment, seen.now)}" for word, moment in moments.items() if moment]
-    return " · ".join([f"{span(seen.elapsed)} elapsed", *told])
+    return " · ".join([f"{clock_span(seen.elapsed)} elapsed", *told])
 
 
 def clean(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from formatting import time_of_day
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.history import History, read_history
 from runbooks.engine.model.journal import Event
@@ -98,9 +99,3 @@ def _warnings(seen: Forecast) -> Iterator[str]:
         yield f"By the estimates the night is done at {done}, after its window closes at {end}."
     if seen.turn_back_by and seen.now > seen.turn_back_by:
         yield "Turning back no longer fits into the window, by the estimates."
-
-
-def time_of_day(moment: datetime, now: datetime) -> str:
-    """A time on the clock, with its day where that is not plain: 06:00, or Sun 06:00."""
-    near = abs(moment - now) < timedelta(hours=18)
-    return f"{moment:%H:%M}" if near else f"{moment:%a %H:%M}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from statistics import median
 
+from formatting import plural
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
@@ -77,4 +78,4 @@ def _estimated(step: Step, known: Sequence[tuple[Earlier, Mapping[str, timedelta
 
 def _basis(names: Sequence[str], *, rehearsed: bool) -> str:
     noun = "rehearsal" if rehearsed else "night"
-    return f"as in the {noun} of {names[0]}" if len(names) == 1 else f"median of {len(names)} {noun}s"
+    return f"as in the {noun} of {names[0]}" if len(names) == 1 else f"median of {len(names)} {plural(noun)}"

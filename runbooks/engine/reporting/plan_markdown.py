@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from formatting import in_minutes
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import HostTask, Mark, Step
 
@@ -14,21 +15,13 @@ def rendered(plan: Plan) -> str:
     return "\n".join([*_head(plan), *_preflight(plan), *(line for step in plan.steps for line in _step(step))])
 
 
-def minutes(span: timedelta) -> str:
-    """A span as a person says it: `45 min`, `2 h 30 min`."""
-    hours, rest = divmod(round(span.total_seconds() / 60), 60)
-    return " ".join(
-        part for part in (f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else "") if part
-    )
-
-
 def _head(plan: Plan) -> Iterator[str]:
     yield f"# {plan.title}"
     yield ""
     yield from (f"- {note}" for note in plan.notes)
     yield from (f"- Looked at before and after every step: {check}" for check in plan.invariants)
     total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
-    yield f"- {len(plan.steps)} steps, about {minutes(total)} as planned; plan {plan.digest}"
+    yield f"- {len(plan.steps)} steps, about {in_minutes(total)} as planned; plan {plan.digest}"
     yield ""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from formatting import span
 from runbooks.engine.model.outcome import Outcome
+from runbooks.night.report.common_text import clock, compared, titled, zone_name
 from runbooks.night.report.elements import Markup, element, together
-from runbooks.night.report.formatting import clock, compared, span, titled, zone_name
 from runbooks.night.report.model import Account, Deed, HostAccount, StepAccount
 from runbooks.night.report.timeline import timeline
 

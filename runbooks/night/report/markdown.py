@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 
+from formatting import span
 from runbooks.engine.model.work_intervals import WorkInterval
-from runbooks.night.report.formatting import clock, compared, span, titled, zone_name
+from runbooks.night.report.common_text import clock, compared, titled, zone_name
 from runbooks.night.report.model import Account, HostAccount, StepAccount
 
 

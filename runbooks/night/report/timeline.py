@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from formatting import span
 from runbooks.engine.model.work_intervals import WorkInterval
+from runbooks.night.report.common_text import titled, zone_name
 from runbooks.night.report.elements import Markup, element
-from runbooks.night.report.formatting import span, titled, zone_name
 from runbooks.night.report.model import Account, HostAccount, StepAccount
 
 TICKS = 5  # times along the axis

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from runbooks.engine.model.forecast import Forecast, time_of_day
-from runbooks.engine.reporting.plan_markdown import minutes
+from formatting import span, time_of_day
+from runbooks.engine.model.forecast import Forecast
 from runbooks.night.report.model import Account, StepAccount
-
-
-def span(time: timedelta) -> str:
-    """A time as a person says it, in seconds where it is short: 42 s, 12 min, 2 h 30 min."""
-    seconds = time.total_seconds()
-    return f"{seconds:.0f} s" if seconds < 99.5 else minutes(time)
 
 
 def clock(seen: Forecast) -> tuple[tuple[str, str], ...]:
