@@ -1,0 +1,252 @@
+"""The vocabulary of `docs/glossary.md` holds: no retired word is back in code, in texts, or in the names of tests."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("archiver", "runbooks", "platforms", "inventory", "rehearsal", "bench")
+DOCS = ("README.md", "CHANGELOG.md", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md"))))
+
+# Names in the product's code: the retired one, and what to say instead.
+RETIRED_NAMES = {
+    "Workplace": "Databases",
+    "workplace": "databases",
+    "place": "databases, or the noun it is",
+    "Site": "Placement",
+    "site": "placement",
+    "Ground": "ScratchDatabase",
+    "ground": "scratch",
+    "Order": "ArchiveRequest",
+    "Tell": "OnLine, OnArchived … by what it is given",
+    "tell": "on_result, report_progress, on_line",
+    "told": "said, reported, or the noun it is",
+    "TellWay": "OnStrategy",
+    "way": "on_strategy, route, relocation, path",
+    "went": "deleted",
+    "going": "to_delete, deletion_set",
+    "Going": "DeletionSet",
+    "gone": "deleted",
+    "kept": "retained",
+    "noted": "markers",
+    "reclaim": "delete",
+    "reclaiming": "deletion",
+    "reclaimed": "deletion",
+    "Reclaimed": "Deletion",
+    "maps": "row_sets",
+    "straight": "single_parent",
+    "brought": "transferred",
+    "held": "column_alias, on_hold, held_locks",
+    "whole": "complete, run_many, or the noun it is",
+    "refill": "truncate_reload",
+    "unfit": "reason_not_bulk",
+    "entire": "all_rows_go",
+    "follows": "goes_with_parent",
+    "leader": "deciding_link",
+    "moving": "reshard",
+    "carry": "merge, split, move_all",
+    "course": "route",
+    "Course": "Route",
+    "half": "shard_rows",
+    "Half": "ShardRows",
+    "lying": "relocate",
+    "whereabouts": "placement_history",
+    "Whereabouts": "PlacementHistory",
+    "shown": "displayed, text, or the noun it is",
+    "hop": "relocation, link_step",
+    "hops": "relocations, link_steps",
+    "Hop": "Relocation, LinkStep",
+    "rewrap": "reencrypt",
+    "rewrapped": "reencrypted",
+    "Rewrapped": "Reencrypted",
+    "sealed": "with_digests, reencrypted",
+    "anew": "reencrypted",
+    "ownerless": "orphan_rows",
+    "named_outside": "externally_referenced",
+    "needed_by": "referenced_by",
+    "quiet": "triggers_disabled",
+    "all_quiet": "all_triggers_disabled",
+    "choice": "answer, resolve",
+    "Stage": "RunContext",
+    "stage": "context",
+    "Cast": "Terminal",
+    "hands": "max_parallel",
+    "on_stage": "live_run",
+    "played": "scripted",
+    "imagined": "dry_run",
+    "chronicle": "history_cache",
+    "Chronicle": "HistoryCache",
+    "herald": "notifier",
+    "Herald": "Notifier",
+    "stretches": "work_intervals",
+    "Stretch": "WorkInterval",
+    "outlook": "forecast",
+    "Outlook": "Forecast",
+    "readings": "outputs",
+    "reading": "output",
+    "Reading": "ProbeOutput",
+    "beside": "in_background",
+    "unfinished": "orphaned_jobs, interrupted",
+    "shelf": "object_store",
+    "Shelf": "ObjectStore",
+    "past": "task_state",
+    "Past": "TaskState",
+    "tonight": "night",
+    "Tonight": "NightContext",
+    "one": "record, or the noun it is",
+    "found": "rows, or the noun it is",
+    "wanted": "requested, or the noun it is",
+    "there": "existing, target, or the noun it is",
+    "here": "local, source, or the noun it is",
+    "known": "values, or the noun it is",
+    "everybody": "all_tenants, or the noun it is",
+    "nobody": "no_operator, no_tenant",
+    "somebody": "the noun it is",
+    "people": "legacy_users",
+}
+# A name that stays: where (a file, a folder, or "" for everywhere), and why.
+STAYING_NAMES: dict[str, dict[str, str]] = {
+    "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+}
+
+# Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
+RETIRED_TEXT = {
+    r"\bnobody\b": "no one is meant: say the state (not running, unknown, no rows)",
+    r"\bsomebody\b": "another operator, another session, a person",
+    r"\beverybody\b": "all tenants, other sessions",
+    r"\banybody\b": "any operator",
+    r"\bwhom\b": "turn the sentence round",
+    r"\bownerless\b": "orphan row",
+    r"\bpeople of old\b|\bpurge of old\b": "legacy users",
+    r"\bleft alone\b": "on hold, or excluded",
+    r"\brewrap": "reencrypt",
+    r"\bmultitude\b|\bhearken\b": "plain words",
+}
+# A text that stays: the words around it, and why.
+STAYING_TEXT: dict[str, str] = {
+    '"rewrap"': "an act in archiver.log, which is append-only",
+    '"rewrap activity"': "an act in archiver.log",
+    '"rewrap purge"': "an act in archiver.log",
+}
+FIRST_WORDS = ("That", "Whether", "What", "Who", "Whose", "Whom", "How", "Which")  # no docstring begins with them
+
+
+def files(folder: str) -> list[Path]:
+    """The Python files of a folder, or the folder's own where it has sub-folders of their own."""
+    return sorted(path for path in (ROOT / folder).glob("**/*.py") if "__pycache__" not in path.parts)
+
+
+FOLDERS = [
+    str(path.relative_to(ROOT))
+    for top in PRODUCT
+    for path in (ROOT / top, *sorted((ROOT / top).iterdir()))
+    if path.is_dir() and path.name != "__pycache__" and (path != ROOT / top or list(path.glob("*.py")))
+]
+
+
+def own_files(folder: str) -> list[Path]:
+    """The files of a folder of FOLDERS: a top's own, or all below a folder."""
+    return sorted((ROOT / folder).glob("*.py")) if folder in PRODUCT else files(folder)
+
+
+def names(path: Path) -> Iterator[tuple[int, str]]:
+    """Every name in a file with its line, also in f-strings and after a dot."""
+    text = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME:
+            yield token.start[0], token.string
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Every line of a comment or a string of a Python file with its number; of another file, every line."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield from enumerate(text.splitlines(), 1)
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.STRING, tokenize.COMMENT):
+            yield from enumerate(token.string.splitlines(), token.start[0])
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Every docstring of a file with the line it begins in."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield node.body[0].lineno, text
+
+
+def stays(name: str, path: Path) -> bool:
+    """True if the table of names that stay has this one in that file."""
+    where = str(path.relative_to(ROOT))
+    return any(where.startswith(start) for start in STAYING_NAMES.get(name, {}))
+
+
+def retired(path: Path) -> Iterator[str]:
+    """Each retired word in a file's texts, with its place and what to say instead."""
+    for number, line in texts(path):
+        if any(stay in line for stay in STAYING_TEXT):
+            continue
+        for pattern, say in RETIRED_TEXT.items():
+            if found := re.search(pattern, line, re.IGNORECASE):
+                yield f"{path.relative_to(ROOT)}:{number}: {found[0]!r} (say: {say})"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_retired_name_is_used_in_the_code(folder: str) -> None:
+    assert own_files(folder)
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {name} (say: {RETIRED_NAMES[name]})"
+        for path in own_files(folder)
+        for line, name in names(path)
+        if name in RETIRED_NAMES and not stays(name, path)
+    ] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_retired_word_is_said(folder: str) -> None:
+    assert [line for path in own_files(folder) for line in retired(path)] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_docstring_begins_with_a_question_word(folder: str) -> None:
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in own_files(folder)
+        for line, text in docstrings(path)
+        if text.split()[0] in FIRST_WORDS
+    ] == []
+
+
+@pytest.mark.parametrize("name", [*DOCS, *(str(path.relative_to(ROOT)) for path in ROOT.glob("inventory/**/*.yaml"))])
+def test_no_retired_word_is_in_a_document_or_an_inventory(name: str) -> None:
+    assert list(retired(ROOT / name)) == []
+
+
+def test_no_test_is_named_with_a_retired_word() -> None:
+    banned = {"nobody", "somebody", "whom", "everybody", "ownerless", "rewrap", "rewrapped", "shelf", "theatre", "tonight"}
+    assert [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
+        for path in files("tests")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and banned & set(node.name.split("_"))
+    ] == []
+
+
+@pytest.mark.parametrize("room", ["archiver", "runbooks"])
+def test_no_two_public_classes_of_a_room_have_one_name(room: str) -> None:
+    seen: dict[str, list[str]] = {}
+    for path in files(room):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                seen.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert seen
+    assert {name: where for name, where in seen.items() if len(where) > 1} == {}
