@@ -34,14 +34,15 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        order = self.unit.request
+        request = self.unit.request
         times = {
-            name: moment and moment.isoformat() for name, moment in (("night", order.night), ("until", order.until))
+            name: moment and moment.isoformat() for name, moment in (("night", request.night), ("until", request.until))
         }
         return {
-            **asdict(self.unit),
+            "shard": self.unit.shard,
+            "tenant_ids": self.unit.tenant_ids,
             "memory": self.memory,
-            "order": {**asdict(order), "depth": order.depth.value, **times},
+            "order": {**asdict(request), "depth": request.depth.value, **times},
         }
 
 
