@@ -11,7 +11,7 @@ from invoke.exceptions import Exit
 
 from archiver.records import move_record
 from archiver.records.move_record import Route
-from archiver.reshard.merge_split import MERGE, SPLIT, chosen, move_all, refuse_words
+from archiver.reshard.merge_split import MERGE, SPLIT, move_all, refuse_invalid_route, tenants_to_move
 from archiver.reshard.shard_sizes import shard_sizes
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
@@ -65,14 +65,16 @@ def show(context: Context, env: str = "") -> None:
 
 def _carry(route: Route, env: str, *, here: bool, yes_production: bool) -> None:
     environment = load_environment(env, yes_production=yes_production)
-    refuse_words(route, [database.name for database in environment.shards])
+    refuse_invalid_route(route, [database.name for database in environment.shards])
     if belongs_elsewhere(environment, here=here):
         ways: dict[str, str | bool] = {"from": route.source, "into": route.target}
         raise Exit(code=forward(environment, f"shards.{route.verb}", **ways))
     year = environment.school_year(datetime.now(environment.zone).date())
     with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
-        tell = result_printer(len(chosen(archiver.databases, route)), partial(shards.moved_line, noun), alone=False)
+        tell = result_printer(
+            len(tenants_to_move(archiver.databases, route)), partial(shards.moved_line, noun), alone=False
+        )
         outcomes = move_all(archiver, route, year, tell, kept_off=partial(_in_maintenance, environment))
     if route.verb == MERGE:
         say(f"Archives of {route.source} come back into {route.target} from now on.")

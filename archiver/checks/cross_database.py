@@ -20,16 +20,16 @@ class Transferred:
     """Tables of the shards as far as links across databases need them: each set of values once a shard, counted."""
 
     columns: Mapping[TableName, tuple[str, ...]]
-    places: dict[TableName, Composable] = field(default_factory=dict)
+    relations: dict[TableName, Composable] = field(default_factory=dict)
 
     def prepare(self, databases: Databases) -> None:
         """Makes the tables, empty; before the transaction that may not make any."""
         for number, (table, columns) in enumerate(self.columns.items()):
-            self.places[table] = Identifier("pg_temp", f"brought {number}")
+            self.relations[table] = Identifier("pg_temp", f"brought {number}")
             shape = databases.schema(databases.shards[0]).tables[table.table]
             own = [SQL("{} {}").format(Identifier(name), SQL(key_type(shape, name))) for name in columns]
             query = SQL("CREATE TEMP TABLE {} ({} text, {} bigint, {} text, {})").format(
-                self.places[table], *map(Identifier, (ON, ROWS, EXAMPLE)), SQL(", ").join(own)
+                self.relations[table], *map(Identifier, (ON, ROWS, EXAMPLE)), SQL(", ").join(own)
             )
             databases.master.execute(query, doing=f"making a table for keys of {table}")
 
@@ -43,7 +43,7 @@ class Transferred:
 
     def _carry(self, there: Session, here: Session, table: TableName, query: Composable) -> None:
         columns = (ON, ROWS, EXAMPLE, *self.columns[table])
-        target = SQL("{} ({})").format(self.places[table], SQL(", ").join(map(Identifier, columns)))
+        target = SQL("{} ({})").format(self.relations[table], SQL(", ").join(map(Identifier, columns)))
         with tempfile.TemporaryFile() as values:
             there.copy_out(query, values, doing=f"reading the keys of {table}")
             values.seek(0)

@@ -41,7 +41,7 @@ class IntegrityCheck:
 
     def source(self, table: TableName, here: str) -> Composable:
         """A table for FROM, asked in master or in a shard: itself, or what was brought of it."""
-        return identifier(table.table) if table.database == here else self.transferred.places[table]
+        return identifier(table.table) if table.database == here else self.transferred.relations[table]
 
 
 def check_integrity(databases: Databases) -> list[IntegrityFinding]:
@@ -176,7 +176,7 @@ def _on_wrong_shards(looking: IntegrityCheck) -> Iterator[IntegrityFinding]:
     lost = SQL("{} c WHERE coalesce(c.{} <> ALL({}), true)").format(looking.source(model.root, MASTER), shard, known)
     what = "on a shard that the inventory does not have"
     yield from _asked(looking, IntegrityKind.UNKNOWN_SHARD, model.root, lost, what, refused=NO_SUCH_SHARD)
-    for table in looking.transferred.places:
+    for table in looking.transferred.relations:
         for chain in chains(model, table):
             query = SQL("{} WHERE t.{shard} <> c.{} AND t.{shard} = ANY({})").format(
                 _up(looking, chain), Identifier(ON), known, shard=shard

@@ -1,1 +1,1 @@
-"""Which rows to delete, the proof that they are archived, and their deletion."""
+"""Decide which rows to delete, prove that they are archived, and delete them."""

@@ -1,4 +1,4 @@
-"""A slice's rows out of the live shard, batch by batch, each proved against the stored archive as it goes."""
+"""Delete a slice's rows from the live shard in batches, each compared with the stored archive first."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from archiver.records.slice_record import Slice
 
 @dataclass(kw_only=True)
 class SliceProgress:
-    """How far the deletion of a slice is: what its marker holds."""
+    """The progress of a slice's deletion, as its marker records it."""
 
-    deleted: Counter[str] = field(default_factory=Counter)  # rows decided, by member
-    stayed: dict[str, list[str]] = field(default_factory=dict)  # keys of those that stay, by member
-    appeared: Counter[str] = field(default_factory=Counter)  # rows by table that came after the proof, and stay live
+    deleted: Counter[str] = field(default_factory=Counter)  # by member: rows decided
+    stayed: dict[str, list[str]] = field(default_factory=dict)  # by member: keys of the rows that stay live
+    appeared: Counter[str] = field(default_factory=Counter)  # by table: rows added after the proof; they stay live
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some trees of a slice: their rows, and what the archive holds of each."""
+    """Some row trees of a slice: their rows, and the archive's line for each."""
 
     rows: Mapping[TableName, SelectedRows]
     trees: Mapping[TableName, list[int]]
@@ -45,148 +45,156 @@ class Batch:
 def delete_in_batches(
     placement: Placement,
     rules: Rules,
-    one: Slice,
-    found: Due,
+    tenant_slice: Slice,
+    due: Due,
     archive: Archive,
     throttle: Throttle,
     progress: SliceProgress,
 ) -> None:
-    """Deletes what is as the stored archive holds it, until all is decided or the run is to stop.
+    """Delete the rows that are as the stored archive holds them, until all are decided or the run is to stop.
 
-    What changed, is in use, or has new rows below it stays live with its whole tree. Each batch commits with the marker
-    that says how far it is.
+    A tree stays live as a whole if one of its rows changed, is in use, or has new rows below it. Each batch commits
+    together with the marker that records the progress.
     """
     session = placement.sessions[rules.database]
-    for batch in _batches(found, archive, throttle.batch):
+    for batch in _batches(due, archive, throttle.batch):
         throttle.wait(session)
         if throttle.over:
             break
-        throttle.deleted(_delete_batch(placement, rules, one, batch, progress))
+        throttle.deleted(_delete_batch(placement, rules, tenant_slice, batch, progress))
 
 
-def close(placement: Placement, rules: Rules, one: Slice) -> None:
-    """Writes into master what went of a slice, by its marker; where nothing did, the slice is given up.
+def close(placement: Placement, rules: Rules, tenant_slice: Slice) -> None:
+    """Write into master what was deleted of a slice, as its marker says; give the slice up if nothing was.
 
-    The caller keeps everybody else off the tenant.
+    The caller holds the tenant's lock.
     """
-    noted, master = log_and_markers.marked(placement.sessions[rules.database], one.month, one.act), placement.master
-    with master.transaction(doing=f"writing what went of {one.month.month}"):
-        if noted is None:
-            slice_record.give_up(master, one)
+    session, master = placement.sessions[rules.database], placement.master
+    marker = log_and_markers.marked(session, tenant_slice.month, tenant_slice.act)
+    with master.transaction(doing=f"recording what was deleted of {tenant_slice.month.month}"):
+        if marker is None:
+            slice_record.give_up(master, tenant_slice)
             return
-        done = slice_record.deleted(master, one, noted["went"], noted["stayed"])
+        done = slice_record.deleted(master, tenant_slice, marker["went"], marker["stayed"])
         if not done.deleted_rows:
-            slice_record.give_up(master, one)
+            slice_record.give_up(master, tenant_slice)
             return
         details = {
-            "month": one.month.month,
-            "shard": one.month.shard,
-            "deleted": {name: rows - len(noted["stayed"].get(name, ())) for name, rows in noted["went"].items()},
-            "kept": {name: len(keys) for name, keys in noted["stayed"].items()},
-            "sha256": one.sha256,
+            "month": tenant_slice.month.month,
+            "shard": tenant_slice.month.shard,
+            "deleted": {name: rows - len(marker["stayed"].get(name, ())) for name, rows in marker["went"].items()},
+            "kept": {name: len(keys) for name, keys in marker["stayed"].items()},
+            "sha256": tenant_slice.sha256,
         }
         log_and_markers.log(master, "archive activity", done, details)
 
 
-def _batches(found: Due, archive: Archive, size: int) -> Iterator[Batch]:
-    """The slice's rows, batch by batch, beside the archive's, which lie in the same order."""
-    places: Counter[TableName] = Counter()
-    sources = {table: archive.open(layout.member(table)) for table, rows in found.rows.items() if rows.rows}
-    for sizes in found.batches(size):
-        ends = {table: places[table] + count for table, count in sizes.items()}
+def _batches(due: Due, archive: Archive, size: int) -> Iterator[Batch]:
+    """Yield the slice's rows in batches, with the archive's lines, which are in the same order."""
+    positions: Counter[TableName] = Counter()
+    sources = {table: archive.open(layout.member(table)) for table, rows in due.rows.items() if rows.rows}
+    for sizes in due.batches(size):
+        ends = {table: positions[table] + count for table, count in sizes.items()}
         yield Batch(
             rows={
-                table: replace(found.rows[table], rows=found.rows[table].rows[places[table] : end])
+                table: replace(due.rows[table], rows=due.rows[table].rows[positions[table] : end])
                 for table, end in ends.items()
             },
-            trees={table: list(found.trees[table][places[table] : end]) for table, end in ends.items()},
+            trees={table: list(due.trees[table][positions[table] : end]) for table, end in ends.items()},
             lines={table: _lines(sources[table], count) for table, count in sizes.items()},
         )
-        places.update(sizes)
+        positions.update(sizes)
 
 
 def _lines(source: IO[bytes], count: int) -> list[bytes]:
+    """Read the next lines of a member."""
     return [source.readline() for _ in range(count)]
 
 
-def _delete_batch(placement: Placement, rules: Rules, one: Slice, batch: Batch, progress: SliceProgress) -> int:
-    """One batch in one transaction; how many rows went."""
+def _delete_batch(
+    placement: Placement, rules: Rules, tenant_slice: Slice, batch: Batch, progress: SliceProgress
+) -> int:
+    """Delete one batch in one transaction. Return the number of deleted rows."""
     session = placement.sessions[rules.database]
     session.begin()
     try:
-        stay = _changed(placement, batch) | _with_newcomers(placement, rules, batch)
-        prove_shape(
-            replace(placement, sessions={rules.database: session})
-        )  # the locks keep migrations out from here on
-        gone = _without(batch, stay)
-        delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, gone))
-        reached = _after(placement, batch, stay, progress)
-        _mark(session, one, reached)
+        stay = _changed(placement, batch) | _trees_with_new_rows(placement, rules, batch)
+        # From here on the locks keep migrations out.
+        prove_shape(replace(placement, sessions={rules.database: session}))
+        deletable = _without(batch, stay)
+        delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable))
+        reached = _progress_after(placement, batch, stay, progress)
+        _mark(session, tenant_slice, reached)
     except BaseException:
         session.rollback()
         raise
-    session.commit(doing=f"deleting activity of {one.month.month}")
+    session.commit(doing=f"deleting activity of {tenant_slice.month.month}")
     progress.deleted, progress.stayed = reached.deleted, reached.stayed
-    _look_for_late(placement, rules, gone, progress)
-    return sum(len(rows.rows) for rows in gone.values())
+    _count_late_rows(placement, rules, deletable, progress)
+    return sum(len(rows.rows) for rows in deletable.values())
 
 
 def _changed(placement: Placement, batch: Batch) -> set[int]:
-    """The trees with a row that is not there as archived, or that somebody is writing to. All others are locked."""
+    """Return the trees with a row that differs from the archive or is locked by another session; lock all others."""
     stay: set[int] = set()
     for table, rows in batch.rows.items():
         locked = _locked(placement, table, rows)
-        here = replace(rows, rows=[row for row, key in zip(rows.rows, rows.identities(), strict=True) if key in locked])
-        live = _Lines()
+        locked_rows = replace(
+            rows, rows=[row for row, key in zip(rows.rows, rows.identities(), strict=True) if key in locked]
+        )
+        copied = _Lines()
         session, shape = placement.sessions[table.database], placement.schemas[table.database].tables[table.table]
-        copy_in_order(session, table, shape, here, live)
-        now = dict(zip(here.identities(), live.lines, strict=True))
+        copy_in_order(session, table, shape, locked_rows, copied)
+        live_lines = dict(zip(locked_rows.identities(), copied.lines, strict=True))
         for key, line, tree in zip(rows.identities(), batch.lines[table], batch.trees[table], strict=True):
-            if now.get(key) != line:
+            if live_lines.get(key) != line:
                 stay.add(tree)
     return stay
 
 
 def _locked(placement: Placement, table: TableName, rows: SelectedRows) -> set[Key]:
-    """Locks the rows that are there and that nobody else has locked: the product waits for us, we for nobody."""
+    """Lock the rows that exist and are not locked by another session, without waiting. Return their keys."""
     shape = placement.schemas[table.database].tables[table.table]
     names = SQL(", ").join(map(Identifier, rows.identity))
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {} FOR UPDATE SKIP LOCKED").format(
         names, identifier(table.table), among(shape, rows.identity, rows.identities()), names
     )
-    found = placement.sessions[table.database].keys(query, doing=f"locking rows of {table}")
-    return {row if len(row) > 1 else row[0] for row in found}
+    keys = placement.sessions[table.database].keys(query, doing=f"locking rows of {table}")
+    return {key if len(key) > 1 else key[0] for key in keys}
 
 
-def _with_newcomers(placement: Placement, rules: Rules, batch: Batch) -> set[int]:
-    """The trees below which there is a row that is not of this batch."""
+def _trees_with_new_rows(placement: Placement, rules: Rules, batch: Batch) -> set[int]:
+    """Return the trees below which there is a row that is not in this batch."""
     stay: set[int] = set()
     for link in rules.inner:
         parents = batch.rows.get(link.parent)
         if parents is None:
             continue
-        key_of, strange = parents.key_of(link.parent_columns), _strange(placement, rules, link, batch.rows)
+        key_of, keys = parents.key_of(link.parent_columns), _keys_with_new_children(placement, rules, link, batch.rows)
         stay.update(
-            tree for row, tree in zip(parents.rows, batch.trees[link.parent], strict=True) if key_of(row) in strange
+            tree for row, tree in zip(parents.rows, batch.trees[link.parent], strict=True) if key_of(row) in keys
         )
     return stay
 
 
-def _strange(placement: Placement, rules: Rules, link: Link, rows: Mapping[TableName, SelectedRows]) -> set[Key]:
-    """The keys of parents below which there are rows that are not among these."""
+def _keys_with_new_children(
+    placement: Placement, rules: Rules, link: Link, rows: Mapping[TableName, SelectedRows]
+) -> set[Key]:
+    """Return the keys of parents below which there are rows that are not among these."""
     keys = rows[link.parent].values(link.parent_columns)
     shape = placement.schemas[link.child.database].tables[link.child.table]
     below = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
-    known = set(rows[link.child].identities()) if link.child in rows else set()
+    batch_identities = set(rows[link.child].identities()) if link.child in rows else set()
     key_in = below.key_in(link)
     return {
         key
         for row, identity in zip(below.rows, below.identities(), strict=True)
-        if identity not in known and (key := key_in(row)) is not None
+        if identity not in batch_identities and (key := key_in(row)) is not None
     }
 
 
 def _without(batch: Batch, stay: set[int]) -> dict[TableName, SelectedRows]:
+    """Return the rows of the trees that do not stay."""
     return {
         table: replace(
             rows, rows=[row for row, tree in zip(rows.rows, batch.trees[table], strict=True) if tree not in stay]
@@ -196,51 +204,53 @@ def _without(batch: Batch, stay: set[int]) -> dict[TableName, SelectedRows]:
 
 
 def _of_all_tables(
-    placement: Placement, rules: Rules, gone: Mapping[TableName, SelectedRows]
+    placement: Placement, rules: Rules, deletable: Mapping[TableName, SelectedRows]
 ) -> dict[TableName, SelectedRows]:
-    """The same with all other tables of the database, of which nothing goes."""
+    """Return the rows for every table of the database; empty for a table that loses none."""
     nothing = SelectedRows(identity=(), columns=(), rows=[])
-    return {table: gone.get(table, nothing) for table in rules.model.of(rules.database)}
+    return {table: deletable.get(table, nothing) for table in rules.model.of(rules.database)}
 
 
-def _after(placement: Placement, batch: Batch, stay: set[int], progress: SliceProgress) -> SliceProgress:
-    """How far the deletion is when a batch has gone."""
-    went, stayed = Counter(progress.deleted), {name: list(keys) for name, keys in progress.stayed.items()}
+def _progress_after(placement: Placement, batch: Batch, stay: set[int], progress: SliceProgress) -> SliceProgress:
+    """Return the progress once a batch is deleted."""
+    decided, stayed = Counter(progress.deleted), {name: list(keys) for name, keys in progress.stayed.items()}
     for table, rows in batch.rows.items():
-        went[layout.member(table)] += len(rows.rows)
+        decided[layout.member(table)] += len(rows.rows)
         shape = placement.schemas[table.database].tables[table.table]
-        places = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
+        key_positions = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
         for line, tree in zip(batch.lines[table], batch.trees[table], strict=True):
             if tree in stay:
-                stayed.setdefault(layout.member(table), []).append(key_in_line(line, places))
-    return SliceProgress(deleted=went, stayed=stayed)
+                stayed.setdefault(layout.member(table), []).append(key_in_line(line, key_positions))
+    return SliceProgress(deleted=decided, stayed=stayed)
 
 
-def key_in_line(line: bytes, places: list[int]) -> str:
-    """A row's key as the archive writes it."""
+def key_in_line(line: bytes, positions: list[int]) -> str:
+    """Return a row's key as the archive writes it."""
     cells = line.rstrip(b"\n").split(b"\t")
-    return "\t".join(cells[place].decode() for place in places)
+    return "\t".join(cells[position].decode() for position in positions)
 
 
-def _mark(session: Session, one: Slice, progress: SliceProgress) -> None:
-    log_and_markers.unmark(session, one.month, one.act)
-    log_and_markers.mark(session, one.month, one.act, {"went": progress.deleted, "stayed": progress.stayed})
+def _mark(session: Session, tenant_slice: Slice, progress: SliceProgress) -> None:
+    """Replace the slice's marker."""
+    log_and_markers.unmark(session, tenant_slice.month, tenant_slice.act)
+    content = {"went": progress.deleted, "stayed": progress.stayed}
+    log_and_markers.mark(session, tenant_slice.month, tenant_slice.act, content)
 
 
-def _look_for_late(
-    placement: Placement, rules: Rules, gone: Mapping[TableName, SelectedRows], progress: SliceProgress
+def _count_late_rows(
+    placement: Placement, rules: Rules, deletable: Mapping[TableName, SelectedRows], progress: SliceProgress
 ) -> None:
-    """Rows that came after the proof and name what went: without a foreign key no lock keeps them out."""
+    """Count the rows added after the proof that refer to deleted rows: without a foreign key no lock prevents that."""
     for link in rules.inner:
-        if gone.get(link.parent) and gone[link.parent].rows and not _enforced(placement, link):
+        if deletable.get(link.parent) and deletable[link.parent].rows and not _enforced(placement, link):
             shape = placement.schemas[link.child.database].tables[link.child.table]
-            keys = gone[link.parent].values(link.parent_columns)
-            late = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
-            progress.appeared.update({str(link.child): len(late.rows)} if late.rows else {})
+            keys = deletable[link.parent].values(link.parent_columns)
+            late_rows = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
+            progress.appeared.update({str(link.child): len(late_rows.rows)} if late_rows.rows else {})
 
 
 def _enforced(placement: Placement, link: Link) -> bool:
-    """Whether a foreign key says the same as a link."""
+    """True if a foreign key matches the link."""
     pairs = {*zip(link.columns, link.parent_columns, strict=True)}
     return any(
         key.target == link.parent.table and {*zip(key.columns, key.target_columns, strict=True)} == pairs
@@ -249,7 +259,7 @@ def _enforced(placement: Placement, link: Link) -> bool:
 
 
 class _Lines:
-    """A sink for COPY, which gives one row at a time."""
+    """A sink for COPY, which writes one row at a time."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What is noted in master of many tenants whose rows go, in the transaction in which they do; before they do."""
+"""Bookkeeping of a bulk deletion, written to master in the deleting transaction before any row is deleted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal, Sess
 from archiver.records import id_index, retained_rows
 from archiver.records.archive_record import Record
 
-_RUN = SQL("pg_temp.run")  # tenant, record and place in the run
+_RUN = SQL("pg_temp.run")  # tenant, record and position in the run
 
 
 @dataclass(frozen=True)
 class Bookkeeping:
-    """Of each tenant: which rows of master go with it, and which stay.
+    """The rows of master that are deleted with each tenant, and those that stay.
 
-    A row of several tenants that goes with them all goes with the last of them, as if they were archived one by one.
+    A row of several tenants of the run is deleted with the last of them, as if they were archived one by one.
     """
 
     deletion_set: DeletionSet
@@ -28,22 +28,22 @@ class Bookkeeping:
     _with_last: dict[TableName, Composable] = field(default_factory=dict)
 
     def deleted(self, table: TableName) -> dict[int, int]:
-        """How many rows of a table go with each tenant."""
+        """Return the number of a table's rows that are deleted with each tenant."""
         query = SQL("SELECT m.{}, count(*) FROM {} GROUP BY 1").format(Identifier(TENANT), self._mine(table))
         return dict(self.session.rows(query, doing=f"counting the rows of {table}"))
 
     def write(self) -> None:
-        """Writes the index of ids, the keys that go, and the rows that stay beside their copy in an archive."""
+        """Write the index of ids, the deleted keys, and the rows that stay live although an archive holds a copy."""
         indexed = id_index.indexed(self.deletion_set.row_sets.placement.schemas[MASTER])
         for table in self.deletion_set.model.of(MASTER):
             if table.table in indexed:
                 self._write_ids("ids", table, self.deletion_set.row_sets.source(table))
                 self._write_ids("gone", table, self._mine(table))
             if not self.deletion_set.all_rows_go(table) and self.deletion_set.row_sets.shape(table).primary_key:
-                self._write_kept(table)
+                self._write_retained(table)
 
     def _mine(self, table: TableName) -> Composable:
-        """FROM …: the rows that go, as `c`, and the tenant with which each goes, as `m`."""
+        """SQL: FROM …: the rows to delete as `c`, and the tenant with which each is deleted as `m`."""
         source = self.deletion_set.row_sets.source(table)
         if self.deletion_set.all_rows_go(table):
             return source
@@ -51,22 +51,23 @@ class Bookkeeping:
         return SQL("{} JOIN {} l ON {}").format(source, last, same)
 
     def _last_of(self, table: TableName) -> tuple[Composable, Composable]:
-        """Where it says with whom the row `c` goes, or the row `m` that it belongs to, as `l`; and by what it is found
-        there."""
+        """SQL: the table `l` with the tenant each row is deleted with, and the condition that joins it: to the row `c`,
+        or to its parent `m`."""
         if self.deletion_set.goes_with_parent(table):
             [link] = self.deletion_set.model.found_by(table)
             return self._last(link.parent), self._same(link.parent, "m")
         return self._last(table), self._same(table, "c")
 
     def _last(self, table: TableName) -> Composable:
+        """Create a table's relation of identities and the last tenant of each, once. Return its name."""
         if table not in self._with_last:
-            place = Identifier("pg_temp", f"last {len(self._with_last)}")
+            relation = Identifier("pg_temp", f"last {len(self._with_last)}")
             identity = identity_of(self.deletion_set.row_sets.shape(table))
             query = SQL(
-                "CREATE TEMP TABLE {place} ON COMMIT DROP AS SELECT DISTINCT ON ({columns}) m.{tenant}, {named}"
+                "CREATE TEMP TABLE {relation} ON COMMIT DROP AS SELECT DISTINCT ON ({columns}) m.{tenant}, {named}"
                 " FROM {source} JOIN {run} r ON r.{tenant} = m.{tenant} WHERE {goes} ORDER BY {columns}, r.place DESC"
             ).format(
-                place=place,
+                relation=relation,
                 columns=SQL(", ").join(Identifier("c", name) for name in identity),
                 named=SQL(", ").join(
                     SQL("c.{} AS {}").format(Identifier(name), Identifier(f"identity {name}")) for name in identity
@@ -76,11 +77,12 @@ class Bookkeeping:
                 run=_RUN,
                 goes=self.deletion_set.row(table, "c"),
             )
-            self.session.execute(query, doing=f"deciding with whom the rows of {table} go")
-            self._with_last[table] = place
+            self.session.execute(query, doing=f"deciding which tenant each row of {table} is deleted with")
+            self._with_last[table] = relation
         return self._with_last[table]
 
     def _same(self, table: TableName, row: str) -> Composable:
+        """SQL: the condition that a row of `l` is for the tenant `m` and the row under this alias."""
         tenant = SQL("l.{tenant} = m.{tenant}").format(tenant=Identifier(TENANT))
         identity = (
             SQL("{} = {}").format(Identifier(row, name), Identifier("l", f"identity {name}"))
@@ -89,6 +91,7 @@ class Bookkeeping:
         return SQL(" AND ").join((tenant, *identity))
 
     def _write_ids(self, target: str, table: TableName, source: Composable) -> None:
+        """Write a table's ids by record into `archiver.ids` or `archiver.gone`."""
         [key] = self.deletion_set.row_sets.shape(table).primary_key
         query = SQL(
             "INSERT INTO archiver.{target} (record_id, table_name, ids) SELECT r.record_id, {name}, array_agg(c.{key})"
@@ -101,9 +104,10 @@ class Bookkeeping:
             run=_RUN,
             tenant=Identifier(TENANT),
         )
-        self.session.execute(query, doing=f"noting the ids of {table}")
+        self.session.execute(query, doing=f"recording the ids of {table}")
 
-    def _write_kept(self, table: TableName) -> None:
+    def _write_retained(self, table: TableName) -> None:
+        """Write key and digest of a table's rows that stay live."""
         shape, (last, same) = self.deletion_set.row_sets.shape(table), self._last_of(table)
         query = SQL(
             "INSERT INTO archiver.kept (record_id, table_name, key, digest) SELECT r.record_id, {name}, {key}, {digest}"
@@ -119,11 +123,11 @@ class Bookkeeping:
             tenant=Identifier(TENANT),
             same=same,
         )
-        self.session.execute(query, doing=f"noting the rows of {table} that stay")
+        self.session.execute(query, doing=f"recording the rows of {table} that stay")
 
 
 def bookkeeping_of(deletion_set: DeletionSet, records: Sequence[Record]) -> Bookkeeping:
-    """Begins to note, of the tenants in this order."""
+    """Prepare the bookkeeping for these tenants, in this order."""
     session = deletion_set.row_sets.placement.sessions[MASTER]
     query = SQL(
         "CREATE TEMP TABLE {run} ON COMMIT DROP AS SELECT w.*"
@@ -135,12 +139,12 @@ def bookkeeping_of(deletion_set: DeletionSet, records: Sequence[Record]) -> Book
         tenant=Identifier(TENANT),
     )
     session.execute(query, doing="listing the tenants")
-    # The index of ids is brought up to date when it is next looked after, not id by id.
+    # Defers the update of the index of ids to its next VACUUM.
     session.execute("SET LOCAL gin_pending_list_limit TO '1GB'", doing="preparing the index of ids")
     return Bookkeeping(deletion_set, session)
 
 
 def retained(record: Record, deleted: Mapping[str, int]) -> dict[str, int]:
-    """The rows of an archive that stay live, by table, where there are any."""
+    """Return the number of archived rows that stay live, by table; tables without any are left out."""
     archived = {name.removesuffix(".copy").replace("/", "."): member.rows for name, member in record.members.items()}
-    return {table: rows for table, all_of_them in archived.items() if (rows := all_of_them - deleted.get(table, 0))}
+    return {table: rows for table, archived_rows in archived.items() if (rows := archived_rows - deleted.get(table, 0))}

@@ -1,4 +1,4 @@
-"""What becomes of a tenant's rows, decided under the lock: which go, and which stay because something needs them."""
+"""Decide under the lock which of a tenant's rows are deleted, and which stay because another row refers to them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archiver.records.retained_rows import RetainedRow
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionDecision:
-    """A tenant's rows, and what becomes of them."""
+    """A tenant's rows, those to delete, and those to retain."""
 
     selection: Selection
     to_delete: Mapping[TableName, SelectedRows]
@@ -26,23 +26,31 @@ class DeletionDecision:
 
 
 def decide(
-    placement: Placement, model: Model, record: Record, selection: Selection, went: Values | None = None
+    placement: Placement, model: Model, record: Record, selection: Selection, deleted_keys: Values | None = None
 ) -> DeletionDecision:
-    """Decides by the record's depth and by who needs a row; `went` are keys of parents that went before."""
-    gone = deletable(model, record.depth, selection, partial(externally_referenced, placement, record, selection), went)
+    """Decide by the record's depth and by the references to each row.
+
+    `deleted_keys` are the keys of parents deleted by an earlier transaction.
+    """
+    to_delete = deletable(
+        model, record.depth, selection, partial(externally_referenced, placement, record, selection), deleted_keys
+    )
     return DeletionDecision(
         selection=selection,
-        to_delete=gone,
-        retained={database: _staying(placement, model, database, selection, gone) for database in placement.sessions},
+        to_delete=to_delete,
+        retained={
+            database: _staying(placement, model, database, selection, to_delete) for database in placement.sessions
+        },
     )
 
 
 def _staying(
-    placement: Placement, model: Model, database: str, selection: Selection, gone: Mapping[TableName, SelectedRows]
+    placement: Placement, model: Model, database: str, selection: Selection, to_delete: Mapping[TableName, SelectedRows]
 ) -> list[RetainedRow]:
+    """Return the tenant's rows in one database that are not deleted."""
     session, tables = placement.sessions[database], placement.schemas[database].tables
     return [
         row
         for table in model.of(database)
-        for row in retained_rows.staying(session, table, tables[table.table], selection.found[table], gone[table])
+        for row in retained_rows.staying(session, table, tables[table.table], selection.found[table], to_delete[table])
     ]

@@ -1,4 +1,4 @@
-"""Rows out of one database by identity, in an order that its foreign keys accept."""
+"""Delete rows from one database by identity, in an order that its foreign keys accept."""
 
 from __future__ import annotations
 
@@ -13,58 +13,64 @@ from archiver.postgres.triggers import triggers_disabled
 from errors import RefusedError
 
 
-def delete(placement: Placement, model: Model, database: str, gone: Mapping[TableName, SelectedRows]) -> None:
-    """Deletes what names another row before what it names; whatever forbids it says so before a commit."""
+def delete(placement: Placement, model: Model, database: str, to_delete: Mapping[TableName, SelectedRows]) -> None:
+    """Delete these rows, referencing rows before the rows they refer to.
+
+    Raises RefusedError or DatabaseError before any commit if something prevents it.
+    """
     with triggers_disabled(placement.sessions[database], model, database):
-        _delete(placement, database, gone)
+        _delete(placement, database, to_delete)
 
 
-def _delete(placement: Placement, database: str, gone: Mapping[TableName, SelectedRows]) -> None:
+def _delete(placement: Placement, database: str, to_delete: Mapping[TableName, SelectedRows]) -> None:
     session, schema = placement.sessions[database], placement.schemas[database]
     for group in reversed(load_order(schema)):
-        rows = {TableName(database, name): gone[TableName(database, name)] for name in group}
-        _delete_together(placement, database, {table: found for table, found in rows.items() if found.rows})
+        rows = {TableName(database, name): to_delete[TableName(database, name)] for name in group}
+        _delete_together(placement, database, {table: of_table for table, of_table in rows.items() if of_table.rows})
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
 
 
 def prove_staying(
-    placement: Placement, database: str, selection: Selection, gone: Mapping[TableName, SelectedRows]
+    placement: Placement, database: str, selection: Selection, to_delete: Mapping[TableName, SelectedRows]
 ) -> None:
-    """After a deletion: RefusedError where a foreign key or a trigger took a row that stays with it, or changed it."""
+    """Raise RefusedError if the deletion also deleted or changed rows that stay, by a foreign key or a trigger."""
     session, touched = placement.sessions[database], []
-    for table, found in selection.found.items():
-        going = set(gone[table].rows)
-        staying = [key for row, key in zip(found.rows, found.identities(), strict=True) if row not in going]
+    for table, selected in selection.found.items():
+        deleted_rows = set(to_delete[table].rows)
+        staying = [
+            key for row, key in zip(selected.rows, selected.identities(), strict=True) if row not in deleted_rows
+        ]
         if table.database == database and staying:
             shape = placement.schemas[database].tables[table.table]
-            # What this transaction wrote has its number; locking a row leaves the number as it was.
+            # A row that this transaction wrote has its xmin; locking a row leaves xmin as it was.
             query = SQL("SELECT count(*) FROM {} WHERE {} AND xmin <> pg_current_xact_id()::xid").format(
-                identifier(table.table), among(shape, found.identity, staying)
+                identifier(table.table), among(shape, selected.identity, staying)
             )
-            untouched = session.row(query, doing=f"looking at the rows of {table} that stay")[0]
+            untouched = session.row(query, doing=f"checking the rows of {table} that stay")[0]
             if untouched != len(staying):
                 touched.append(f"{table} ({len(staying) - untouched})")
     if touched:
         raise RefusedError(
-            f"Deleting on {session.where} refused: rows that stay would go or change with those that are deleted: "
+            f"Deleting on {session.where} refused: rows that stay would be deleted or changed too: "
             f"{', '.join(touched)}.",
-            hint="A foreign key with ON DELETE CASCADE or SET NULL, or a trigger, does it: another tenant needs them.",
+            hint="The cause is a foreign key with ON DELETE CASCADE or SET NULL, or a trigger: another tenant needs them.",
         )
 
 
 def _delete_together(placement: Placement, database: str, rows: Mapping[TableName, SelectedRows]) -> None:
-    """One statement, which looks at foreign keys when it ends: tables may name each other in a circle."""
+    """Delete from several tables in one statement: foreign keys, even in a cycle, are checked when it ends."""
     if not rows:
         return
     session, shapes = placement.sessions[database], placement.schemas[database].tables
     delete_, tables = SQL("DELETE FROM {} WHERE {}"), ", ".join(table.table for table in rows)
     deletes = [
-        delete_.format(identifier(table.table), among(shapes[table.table], found.identity, found.identities()))
-        for table, found in rows.items()
+        delete_.format(identifier(table.table), among(shapes[table.table], selected.identity, selected.identities()))
+        for table, selected in rows.items()
     ]
     counts = session.counts(deletes, doing=f"deleting from {tables}")
-    if counts != [len(found.rows) for found in rows.values()]:
-        proved = sum(len(found.rows) for found in rows.values())
+    if counts != [len(selected.rows) for selected in rows.values()]:
+        proved = sum(len(selected.rows) for selected in rows.values())
         raise RefusedError(
-            f"Deleting from {tables} on {session.where} refused: {sum(counts)} rows went, {proved} were proved."
+            f"Deleting from {tables} on {session.where} refused: "
+            f"{sum(counts)} rows would be deleted, {proved} were verified."
         )

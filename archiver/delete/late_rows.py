@@ -1,4 +1,4 @@
-"""Rows that came after the proof and name what went: without a foreign key no lock keeps them out."""
+"""Find rows added after the proof that refer to deleted rows: without a foreign key no lock prevents that."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from archiver.records.archive_record import Record
 
 
 def appeared(placement: Placement, model: Model, record: Record, decided: DeletionDecision) -> dict[str, int]:
-    """How many there are, by table: the tenant's own, and those outside it that name a row of which it was thought
-    that nobody else needs it."""
+    """Return the number of such rows by table: the tenant's own, and outside rows that refer to a row that had no other
+    reference when it was deleted."""
     now = select(placement, model, record.tenant_id, known=decided.selection.values)
     more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.found.items()})
     for link in (*model.links, *model.external_links):
@@ -25,6 +25,6 @@ def appeared(placement: Placement, model: Model, record: Record, decided: Deleti
 
 
 def _leads_to_one(placement: Placement, link: Link) -> bool:
-    """Whether the link names its parent by key: that row went as well."""
+    """True if the link refers to its parent by primary key: that row was deleted as well."""
     parent = placement.schemas[link.parent.database].tables.get(link.parent.table)
     return parent is not None and parent.primary_key == link.parent_columns

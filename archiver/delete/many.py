@@ -1,4 +1,4 @@
-"""The space of many verified tenants given back: first in each shard, then in master together with the records' end."""
+"""Delete many verified tenants as one set: first in each shard, then in master, where the records are completed too."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from errors import CutoverError
 from formatting import plural
 from inventory.model import Depth
 
-OnStrategy = Callable[[str], None]  # hears which tables are emptied or deleted from, and why
+OnStrategy = Callable[[str], None]  # called with a line: the tables, how they are deleted from, and why
 
 
 @dataclass(frozen=True, kw_only=True)
 class BulkWork:
-    """What many tenants are deleted with."""
+    """The context of a bulk deletion."""
 
     databases: Databases
     depth: Depth
@@ -53,18 +53,18 @@ class BulkWork:
 
 @dataclass(frozen=True, kw_only=True)
 class BulkDeletion:
-    """What became of a set of tenants."""
+    """The result of deleting a set of tenants."""
 
-    deleted: Mapping[int, Mapping[str, int]]  # by tenant: rows by table
-    kept: Mapping[int, Mapping[str, int]]
-    failed: Mapping[int, CutoverError]  # these are live as they were
+    deleted: Mapping[int, Mapping[str, int]]  # tenant id: rows by table
+    retained: Mapping[int, Mapping[str, int]]
+    failed: Mapping[int, CutoverError]  # these tenants are live, unchanged
 
 
 def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | None:
-    """Why tenants of this model can't be deleted in sets, if so: then they are, one by one."""
+    """Return why tenants of this model can't be deleted in sets, only one by one; None if they can."""
     deletion_set = DeletionSet(RowSets(placement, model), depth, {})
     if model.start(depth) != model.root and not deletion_set.all_rows_go(model.start(depth)):
-        return f"rows of {model.start(depth)} may be another tenant's as well"
+        return f"rows of {model.start(depth)} may belong to another tenant too"
     for table in model.tables:
         if any(link.within for link in model.referenced_by(table)):
             return f"rows of {table} lead to rows of the same table"
@@ -73,111 +73,126 @@ def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | N
     return None
 
 
-def empty_shard(work: BulkWork, placement: Placement, wanted: Sequence[Record]) -> dict[int, CutoverError]:
-    """Deletes tenants, whose records say so, in their shard, with markers; returns those that failed, and why.
+def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> dict[int, CutoverError]:
+    """Delete tenants in their shard, with markers; their records already say `deleting`. Return the failures by tenant.
 
-    Both databases are proved before. A set that can't be deleted as a whole raises; then nothing was.
+    The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set cannot be
+    deleted.
     """
     with ExitStack() as stack:
-        # Master is only looked at, and several shards may be at it.
+        # Master is only read here, by several shards at a time: each has its own session.
         reader = stack.enter_context(closing(work.databases.open(MASTER)))
         placement = replace(placement, sessions={**placement.sessions, MASTER: reader})
         stack.enter_context(reader.rolled_back("REPEATABLE READ"))
         stack.enter_context(placement.sessions[SHARD].rolled_back())
-        chosen = _locked(work, placement, SHARD, wanted)
-        found = row_sets.make(placement, work.model, [record.tenant_id for record in wanted])
-        rows = unchanged_set.unwritten(placement.sessions[SHARD], work.model.of(SHARD), wanted)
-        if rows is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), wanted) is not None:
-            counts, failed = unchanged_set.archived(work.model.tables, wanted), dict[int, CutoverError]()
+        table_groups = _locked(work, placement, SHARD, records)
+        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
+        unwritten_counts = unchanged_set.unwritten(placement.sessions[SHARD], work.model.of(SHARD), records)
+        if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
+            counts, failed = unchanged_set.archived(work.model.tables, records), dict[int, CutoverError]()
         else:
-            rows, counts = None, unchanged_set.counted(found, work.model.tables, wanted)
-            failed = unchanged_set.changed(found, counts, wanted, work.folder, work.stored)
+            unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
+            failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
         prove_shape(placement)
-        found.leave_out(failed)
-        rest = [record for record in wanted if record.tenant_id not in failed]
-        if rest:
-            deletion_set = DeletionSet(found, work.depth, {})
-            contents = _markers(deletion_set, counts, rest)  # of rows that are still there
-            _delete(deletion_set, SHARD, chosen, _sums(counts, SHARD, rest, deletion_set), rows)
+        sets.leave_out(failed)
+        remaining = [record for record in records if record.tenant_id not in failed]
+        if remaining:
+            deletion_set = DeletionSet(sets, work.depth, {})
+            contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
+            _delete(deletion_set, SHARD, table_groups, _sums(counts, SHARD, remaining, deletion_set), unwritten_counts)
             log_and_markers.mark_all(
-                placement.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest]
+                placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
             )
             placement.sessions[SHARD].commit(
-                doing=f"deleting {len(rest)} {plural(work.model.tenant.noun)} in {placement.shard}"
+                doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in {placement.shard}"
             )
     return failed
 
 
-def empty_master(work: BulkWork, wanted: Sequence[Record], noted: Mapping[int, Mapping[str, Any]]) -> BulkDeletion:
-    """Deletes tenants in master and ends their records; `noted` is what the shards' markers say of them."""
+def empty_master(
+    work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]
+) -> BulkDeletion:
+    """Delete tenants in master and complete their records. `shard_markers` are the contents of the shards' markers, by
+    tenant."""
     began = time.monotonic()
-    site, master = work.databases.master_only(), work.databases.master
+    placement, master = work.databases.master_only(), work.databases.master
     with master.rolled_back():
-        chosen = _locked(work, site, MASTER, wanted)
-        known = _known(work.model, noted, "found")
-        found = row_sets.make(site, work.model, [record.tenant_id for record in wanted], known)
-        counts = unchanged_set.counted(found, work.model.of(MASTER), wanted)
-        failed = unchanged_set.changed(found, counts, wanted, work.folder, work.stored)
-        prove_shape(site)
-        found.leave_out(failed)
-        rest = [record for record in wanted if record.tenant_id not in failed]
-        went = _known(work.model, {one: noted[one] for one in noted if one not in failed}, "gone")
-        gone = _end(
-            work, DeletionSet(found, work.depth, went, [record.id for record in rest]), chosen, rest, noted, began
+        table_groups = _locked(work, placement, MASTER, records)
+        keys_found = _keys_by_link(work.model, shard_markers, "found")
+        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
+        counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
+        failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
+        prove_shape(placement)
+        sets.leave_out(failed)
+        remaining = [record for record in records if record.tenant_id not in failed]
+        keys_deleted = _keys_by_link(
+            work.model,
+            {tenant_id: shard_markers[tenant_id] for tenant_id in shard_markers if tenant_id not in failed},
+            "gone",
         )
-        master.commit(doing=f"deleting {len(rest)} {plural(work.model.tenant.noun)} in master")
-    return BulkDeletion(deleted=gone.deleted, kept=gone.kept, failed=failed)
+        deletion = _delete_in_master(
+            work,
+            DeletionSet(sets, work.depth, keys_deleted, [record.id for record in remaining]),
+            table_groups,
+            remaining,
+            shard_markers,
+            began,
+        )
+        master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
+    return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
 
 
-def _end(
+def _delete_in_master(
     work: BulkWork,
     deletion_set: DeletionSet,
-    chosen: Sequence[JoinedTables],
-    wanted: Sequence[Record],
-    noted: Mapping[int, Mapping[str, Any]],
+    table_groups: Sequence[JoinedTables],
+    records: Sequence[Record],
+    shard_markers: Mapping[int, Mapping[str, Any]],
     began: float,
 ) -> BulkDeletion:
-    """Decides in master, notes all that a restore and a look will ask for, deletes, and ends the records."""
+    """Decide in master, write the bookkeeping for restore and audit, delete, and complete the records."""
     master, tables = work.databases.master, work.model.of(MASTER)
     for table in tables:
         deletion_set.materialize(table)
-    noting = bookkeeping.bookkeeping_of(deletion_set, wanted)
-    noting.write()
-    by_table = {str(table): noting.deleted(table) for table in tables}
-    _delete(deletion_set, MASTER, chosen, {table.table: sum(by_table[str(table)].values()) for table in tables})
+    books = bookkeeping.bookkeeping_of(deletion_set, records)
+    books.write()
+    by_table = {str(table): books.deleted(table) for table in tables}
+    _delete(deletion_set, MASTER, table_groups, {table.table: sum(by_table[str(table)].values()) for table in tables})
     deleted = {
         record.tenant_id: {
             **{table: counts.get(record.tenant_id, 0) for table, counts in by_table.items()},
-            **noted[record.tenant_id].get("deleted", {}),
+            **shard_markers[record.tenant_id].get("deleted", {}),
         }
-        for record in wanted
+        for record in records
     }
-    kept = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in wanted}
+    retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
     details = [
-        {"deleted": deleted[record.tenant_id], "kept": kept[record.tenant_id], "sha256": record.sha256}
-        for record in wanted
+        {"deleted": deleted[record.tenant_id], "kept": retained[record.tenant_id], "sha256": record.sha256}
+        for record in records
     ]
-    seconds = (time.monotonic() - began) / max(1, len(wanted))
-    record_states.archived(master, wanted, [kept[record.tenant_id] for record in wanted], seconds)
-    log_and_markers.log_all(master, "archive", wanted, details)
-    return BulkDeletion(deleted=deleted, kept=kept, failed={})
+    seconds = (time.monotonic() - began) / max(1, len(records))
+    record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
+    log_and_markers.log_all(master, "archive", records, details)
+    return BulkDeletion(deleted=deleted, retained=retained, failed={})
 
 
-def _locked(work: BulkWork, placement: Placement, database: str, wanted: Sequence[Record]) -> list[JoinedTables]:
-    """Keeps everybody from changing the tables, and where they will be emptied also from reading them."""
+def _locked(work: BulkWork, placement: Placement, database: str, records: Sequence[Record]) -> list[JoinedTables]:
+    """Lock the tables against writes; those to be truncated also against reads. Return the groups of tables."""
     session, below = placement.sessions[database], work.model.below(work.depth)
     rows = {
-        table.table: sum(record.members[layout.member(table)].rows for record in wanted)
+        table.table: sum(record.members[layout.member(table)].rows for record in records)
         for table in work.model.of(database)
         if table in below
     }
-    chosen = groups(session, placement.schemas[database], {table: count for table, count in rows.items() if count})
-    modes = {table: _EMPTIED if group.emptied else _DELETED for group in chosen for table in group.tables}
+    table_groups = groups(
+        session, placement.schemas[database], {table: count for table, count in rows.items() if count}
+    )
+    modes = {table: _EMPTIED if group.emptied else _DELETED for group in table_groups for table in group.tables}
     for table, mode in sorted(modes.items()):
         session.execute(SQL("LOCK TABLE {} IN " + mode).format(identifier(table)), doing=f"locking {table}")
-    for group in chosen:
+    for group in table_groups:
         work.on_strategy(f"{session.where}: {', '.join(group.tables)}: {group.reason}")
-    return chosen
+    return table_groups
 
 
 _EMPTIED, _DELETED = "ACCESS EXCLUSIVE MODE", "SHARE ROW EXCLUSIVE MODE"
@@ -186,35 +201,41 @@ _EMPTIED, _DELETED = "ACCESS EXCLUSIVE MODE", "SHARE ROW EXCLUSIVE MODE"
 def _delete(
     deletion_set: DeletionSet,
     database: str,
-    chosen: Sequence[JoinedTables],
+    table_groups: Sequence[JoinedTables],
     rows: Mapping[str, int],
-    of_all: Mapping[TableName, int] | None = None,
+    table_counts: Mapping[TableName, int] | None = None,
 ) -> None:
-    """Deletes so many rows of each table; `of_all` is how many it has, where that is known."""
+    """Delete this number of rows of each table; `table_counts` are the numbers of rows in the tables, if known."""
     placement = deletion_set.row_sets.placement
     session, schema = placement.sessions[database], placement.schemas[database]
 
-    def goes(table: str, alias: str) -> Composable:
+    def condition(table: str, alias: str) -> Composable:
         return deletion_set.row(TableName(database, table), alias)
 
-    def leader(table: str) -> tuple[str, Composable] | None:
+    def deciding_link(table: str) -> tuple[str, Composable] | None:
         link = deletion_set.deciding_link(TableName(database, table))
         return (link.parent.table, narrowed(matched(link, "c", "p"), link, "c")) if link else None
 
-    to_empty = {table for group in chosen if group.emptied for table in group.tables if rows[table]}
+    to_empty = {table for group in table_groups if group.emptied for table in group.tables if rows[table]}
     emptied = [table.table for table in deletion_set.model.of(database) if table.table in to_empty]  # parents first
-    deleted = {table: rows[table] for group in chosen if not group.emptied for table in group.tables if rows[table]}
+    deleted = {
+        table: rows[table] for group in table_groups if not group.emptied for table in group.tables if rows[table]
+    }
     if deleted:
         with triggers_disabled(session, deletion_set.model, database):
-            delete_set(session, schema, deleted, goes)
+            delete_set(session, schema, deleted, condition)
     if emptied:
-        stay = {table: of_all[TableName(database, table)] - rows[table] for table in emptied} if of_all else None
-        truncate_reload(session, schema, emptied, goes, stay, leader)
+        retained_counts = (
+            {table: table_counts[TableName(database, table)] - rows[table] for table in emptied}
+            if table_counts
+            else None
+        )
+        truncate_reload(session, schema, emptied, condition, retained_counts, deciding_link)
 
 
-def _sums(counts: Counts, database: str, wanted: Sequence[Record], deletion_set: DeletionSet) -> dict[str, int]:
-    """How many rows of each table go, where all go that were found."""
-    tenants = {record.tenant_id for record in wanted}
+def _sums(counts: Counts, database: str, records: Sequence[Record], deletion_set: DeletionSet) -> dict[str, int]:
+    """Return the number of rows to delete by table, for tables in which all of the tenants' rows go."""
+    tenants = {record.tenant_id for record in records}
     return {
         table.table: sum(rows for tenant_id, (rows, _) in of_table.items() if tenant_id in tenants)
         for table, of_table in counts.items()
@@ -222,16 +243,16 @@ def _sums(counts: Counts, database: str, wanted: Sequence[Record], deletion_set:
     }
 
 
-def _markers(deletion_set: DeletionSet, counts: Counts, wanted: Sequence[Record]) -> dict[int, dict[str, Any]]:
-    """What master's half needs of each tenant, as `marker.content` has it of one."""
+def _markers(deletion_set: DeletionSet, counts: Counts, records: Sequence[Record]) -> dict[int, dict[str, Any]]:
+    """Return by tenant what the deletion in master needs, in the form of `marker.content`."""
     contents: dict[int, dict[str, Any]] = {
-        record.tenant_id: {"found": {}, "gone": {}, "deleted": {}, "staying": []} for record in wanted
+        record.tenant_id: {"found": {}, "gone": {}, "deleted": {}, "staying": []} for record in records
     }
     for table in deletion_set.model.of(SHARD):
-        goes = deletion_set.all_rows_go(table)
+        all_rows_go = deletion_set.all_rows_go(table)
         for tenant_id, content in contents.items():
             rows, _ = counts[table].get(tenant_id, (0, 0))
-            content["deleted"][str(table)] = rows if goes else 0
+            content["deleted"][str(table)] = rows if all_rows_go else 0
     for link in marker.crossing(deletion_set.model):
         values = _values(deletion_set.row_sets, link)
         for tenant_id, content in contents.items():
@@ -240,19 +261,20 @@ def _markers(deletion_set: DeletionSet, counts: Counts, wanted: Sequence[Record]
     return contents
 
 
-def _values(found: RowSets, link: Link) -> dict[int, list[Key]]:
-    """The keys by which master's rows are found through a shard, by tenant."""
+def _values(sets: RowSets, link: Link) -> dict[int, list[Key]]:
+    """Return by tenant the keys in the shard by which rows of master are found."""
     columns = (TENANT, *link.parent_columns)
-    query = SQL("SELECT DISTINCT {} FROM {}").format(SQL(", ").join(map(Identifier, columns)), found.of(link.parent))
+    query = SQL("SELECT DISTINCT {} FROM {}").format(SQL(", ").join(map(Identifier, columns)), sets.of(link.parent))
     values: dict[int, list[Key]] = {}
-    for row in found.placement.sessions[SHARD].keys(query, doing=f"reading the keys of {link.parent}"):
+    for row in sets.placement.sessions[SHARD].keys(query, doing=f"reading the keys of {link.parent}"):
         if None not in row:
             values.setdefault(row[0], []).append(row[1:] if len(row) > 2 else row[1])
     return values
 
 
-def _known(model: Model, noted: Mapping[int, Mapping[str, Any]], what: str) -> dict[Link, Known]:
+def _keys_by_link(model: Model, shard_markers: Mapping[int, Mapping[str, Any]], field: str) -> dict[Link, Known]:
+    """Return one field of the shards' markers by link, each key with its tenant."""
     return {
-        link: [(tenant_id, key) for tenant_id, content in noted.items() for key in content[what][str(link)]]
+        link: [(tenant_id, key) for tenant_id, content in shard_markers.items() for key in content[field][str(link)]]
         for link in marker.crossing(model)
     }

@@ -1,4 +1,4 @@
-"""What a shard's deletion leaves beside its marker: all that master's half needs, also when another run does it."""
+"""The content of a shard's deletion marker: all that the deletion in master needs, even in a later run."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from archiver.records.retained_rows import RetainedRow
 
 
 def content(model: Model, decided: DeletionDecision) -> dict[str, Any]:
-    """What went from the shard, what stays there, and the keys by which master's rows are found through it."""
-    found, gone = decided.selection.found, decided.to_delete
+    """Return what was deleted in the shard, what stays there, and the keys by which rows of master are found."""
+    selected, to_delete = decided.selection.found, decided.to_delete
     return {
-        "found": {str(link): found[link.parent].values(link.parent_columns) for link in crossing(model)},
-        "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in crossing(model)},
-        "deleted": {str(table): len(gone[table].rows) for table in model.of(SHARD)},
+        "found": {str(link): selected[link.parent].values(link.parent_columns) for link in crossing(model)},
+        "gone": {str(link): to_delete[link.parent].values(link.parent_columns) for link in crossing(model)},
+        "deleted": {str(table): len(to_delete[table].rows) for table in model.of(SHARD)},
         "staying": [asdict(row) for row in decided.retained[SHARD]],
     }
 
 
-def keys(placement: Placement, model: Model, noted: Mapping[str, list[Any]]) -> Values:
-    """The keys of crossing links as a marker's JSON holds them, each again of its column's type."""
+def keys(placement: Placement, model: Model, values_by_link: Mapping[str, list[Any]]) -> Values:
+    """Convert a marker's keys of crossing links back to the types of their columns."""
     links = {str(link): link for link in crossing(model)}
-    return {links[name]: typed(placement, links[name], values) for name, values in noted.items()}
+    return {links[name]: typed(placement, links[name], values) for name, values in values_by_link.items()}
 
 
-def staying(noted: Iterable[Mapping[str, str]]) -> list[RetainedRow]:
-    """The rows that stayed in the shard."""
-    return [RetainedRow(**row) for row in noted]
+def staying(rows: Iterable[Mapping[str, str]]) -> list[RetainedRow]:
+    """Return the rows that stayed in the shard."""
+    return [RetainedRow(**row) for row in rows]
 
 
 def crossing(model: Model) -> list[Link]:
-    """The links by which rows of master are found through a shard."""
+    """Return the links by which rows of master are found through a shard."""
     return [link for link in model.links if link.child.database == MASTER and link.parent.database == SHARD]

@@ -1,4 +1,4 @@
-"""Deletes what a verified archive holds, and proves it at that moment. Here: DELETE by identity, a tenant at a time."""
+"""Delete one verified tenant: row locks, verification of every row, then DELETE by identity."""
 
 from __future__ import annotations
 
@@ -32,27 +32,28 @@ DELETED = "deleted"  # the marker's act
 
 @dataclass(frozen=True, kw_only=True)
 class Deletion:
-    """What a deletion did; deleted and kept together are the manifest's rows."""
+    """The result of a deletion; deleted and retained together are the manifest's rows."""
 
     record: Record
-    deleted: Mapping[str, int]  # rows by table
-    kept: Mapping[str, int]  # rows left live, by table, where there are any
-    appeared: Mapping[str, int]  # rows by table, where there are any, that came after the proof and stay live
+    deleted: Mapping[str, int]  # by table: rows
+    retained: Mapping[str, int]  # by table: rows left live; only tables with some
+    appeared: Mapping[str, int]  # by table: rows added after the proof; they stay live
 
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedTenant:
-    """A tenant whose stored archive was restored and compared; without the proof nothing is deleted."""
+    """A tenant whose stored archive was restored and compared: a precondition of any deletion."""
 
     record: Record
     proof: Verified
-    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which the rows were read
+    snapshots: Mapping[str, str]  # by database: xmin of the snapshot in which the rows were read
 
 
 def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, work: Path, stored: Stored) -> Deletion:
-    """Deletes a tenant's rows, or none: RefusedError names the tables that changed since the extraction.
+    """Delete a tenant's rows, all or none. Raises RefusedError with the tables that changed since the extraction.
 
-    Every row is locked and proved in both databases, then deleted in the shard, then in master with the record.
+    Every row is locked and verified in both databases, then deleted: first in the shard, then in master together with
+    the record.
     """
     record = archive_record.deleting(placement.master, proven.record)
     try:
@@ -63,7 +64,8 @@ def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, wo
 
 
 def _step_back(placement: Placement, record: Record) -> None:
-    """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
+    """Set the record back to `verified` if the shard's deletion did not commit; if that can't be read, a rerun settles
+    it."""
     with suppress(CutoverError):
         if log_and_markers.marked(placement.shard_session, record, DELETED) is None:
             archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
@@ -72,6 +74,7 @@ def _step_back(placement: Placement, record: Record) -> None:
 def _prove_and_delete(
     placement: Placement, model: Model, record: Record, proven: VerifiedTenant, work: Path, stored: Stored
 ) -> Deletion:
+    """Lock, verify and delete in one transaction a database."""
     began = time.monotonic()
     with _both_open(placement):
         selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
@@ -87,28 +90,28 @@ def _prove_and_delete(
 
 
 def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
-    """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
-    noted = log_and_markers.marked(placement.shard_session, record, DELETED)
-    if noted is None:
+    """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
+    marker_content = log_and_markers.marked(placement.shard_session, record, DELETED)
+    if marker_content is None:
         return None
-    found, went = (marker.keys(placement, model, noted[name]) for name in ("found", "gone"))
+    keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
     with _both_open(placement):
-        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), known=found)
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), known=keys_found)
         prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
         prove_shape(placement)
-        decided = decide(placement, model, record, selection, went)
+        decided = decide(placement, model, record, selection, keys_deleted)
         delete(placement, model, MASTER, decided.to_delete)
         prove_staying(placement, MASTER, selection, decided.to_delete)
         return _commit_master(placement, model, record, decided, None)
 
 
 def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
-    """Undoes the emptying of the shard: in one transaction its rows come back and the marker goes."""
+    """Undo the shard's deletion: restore its rows and remove the marker, in one transaction."""
     shard = placement.sessions[SHARD]
     incoming = IncomingArchive(placement=placement, model=model, archive=archive, mappings=fitting(placement, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
         with triggers_disabled(shard, model, SHARD):
-            load_database(incoming, SHARD, LiveNeighbors(kept=record.kept, everywhere=True))
+            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True))
             shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         log_and_markers.unmark(shard, record, DELETED)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
@@ -116,7 +119,7 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
 
 @contextmanager
 def _both_open(placement: Placement) -> Iterator[None]:
-    """A transaction in each database of a site; whatever is still open at the end is rolled back."""
+    """Open a transaction in each database of a placement; roll back whatever is still open at the end."""
     with ExitStack() as transactions:
         for session in placement.sessions.values():
             transactions.enter_context(session.rolled_back())
@@ -124,7 +127,7 @@ def _both_open(placement: Placement) -> Iterator[None]:
 
 
 def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
-    """Commits the shard's deletion, with a marker that says so and holds all that master's half needs."""
+    """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
     log_and_markers.mark(shard, record, DELETED, marker.content(model, decided))
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
@@ -132,29 +135,31 @@ def _commit_shard(shard: Session, model: Model, record: Record, decided: Deletio
 def _commit_master(
     placement: Placement, model: Model, record: Record, decided: DeletionDecision, seconds: float | None
 ) -> Deletion:
-    """Commits master's deletion, together with the record's last state and the log."""
-    master, gone = placement.master, decided.to_delete
-    noted = log_and_markers.marked(placement.shard_session, record, DELETED) or {"deleted": {}}
-    deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **noted["deleted"]}
-    left = {
+    """Commit the deletion in master together with the record's final state and the log entry."""
+    master, to_delete = placement.master, decided.to_delete
+    marker_content = log_and_markers.marked(placement.shard_session, record, DELETED) or {"deleted": {}}
+    deleted = {**{str(table): len(to_delete[table].rows) for table in model.of(MASTER)}, **marker_content["deleted"]}
+    retained = {
         str(table): rows
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    log_and_markers.remember_deleted(master, record, _keys(gone))
+    log_and_markers.remember_deleted(master, record, _keys(to_delete))
     id_index.write(master, record, _keys(decided.selection.found))
-    retained_rows.remember(master, record, [*decided.retained[MASTER], *marker.staying(noted.get("staying", ()))])
-    record = archive_record.archived(master, record, left, seconds)
-    log_and_markers.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
+    retained_rows.remember(
+        master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
+    )
+    record = archive_record.archived(master, record, retained, seconds)
+    log_and_markers.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
-    late = appeared(placement, model, record, decided)
-    return Deletion(record=record, deleted=deleted, kept=left, appeared=late)
+    late_rows = appeared(placement, model, record, decided)
+    return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)
 
 
-def _keys(found: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:
-    """The whole-number keys of rows of master, by table."""
+def _keys(rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:
+    """Return the whole-number keys of rows of master, by table."""
     return {
         table.table: [row[0] for row in rows.rows]
-        for table, rows in found.items()
+        for table, rows in rows_by_table.items()
         if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
     }

@@ -1,4 +1,4 @@
-"""Which keys of a tenant's rows live rows outside it still name."""
+"""Find the keys of a tenant's rows that live rows outside the tenant refer to."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from archiver.records.archive_record import Record
 def externally_referenced(
     placement: Placement, record: Record, selection: Selection, link: Link, keys: set[Key]
 ) -> set[Key]:
-    """Which of a link's keys some live row outside the tenant names: in its own databases, and from master on every
-    other shard, where a key of master may be named as well, also by a deletion that stands half-way."""
+    """Return those of a link's keys that live rows outside the tenant refer to.
+
+    Searches the tenant's own databases; for a key of master referenced from a shard also every other shard, and the
+    interrupted deletions.
+    """
     own = placement.sessions[link.parent.database]
     crossing = link.child.database != link.parent.database == SHARD
-    elsewhere = placement.other_shards if crossing else ()
+    other_shards = placement.other_shards if crossing else ()
     named: set[Key] = referenced_by_interrupted(placement, link, [record.id]) & keys if crossing else set()
-    for session in (own, *elsewhere):
-        query = _naming(placement, link, keys, selection.found.get(link.parent) if session is own else None)
-        rows = session.keys(query, doing=f"looking who needs {link.child}")
+    for session in (own, *other_shards):
+        query = _references(placement, link, keys, selection.found.get(link.parent) if session is own else None)
+        rows = session.keys(query, doing=f"finding references to {link.child}")
         named |= {row if len(row) > 1 else row[0] for row in rows}
     return named
 
 
-def _naming(placement: Placement, link: Link, keys: set[Key], own: SelectedRows | None) -> Composable:
+def _references(placement: Placement, link: Link, keys: set[Key], own: SelectedRows | None) -> Composable:
+    """SQL: the link's keys in rows that refer to one of these keys, except the tenant's own rows."""
     child = placement.schemas[link.child.database].tables[link.child.table]
     query = SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(
         SQL(", ").join(map(Identifier, link.parent_columns)),

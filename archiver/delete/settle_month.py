@@ -1,4 +1,4 @@
-"""Ends what a monthly run that was cut off left: each slice's marker says what went, the rest stays live."""
+"""Complete an interrupted monthly run: each slice's marker says what was deleted; all other rows stay live."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from archiver.records.archive_record import ArchiveState
 
 
 def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
-    """Ends every such month of a shard; no archive is opened for it. The caller keeps other monthly runs off the shard.
+    """Complete every interrupted month of a shard; no archive is opened. The caller holds the shard's monthly lock.
 
-    Raises LockedError where somebody is at work on one of its tenants.
+    Raises LockedError if another session is working on one of its tenants.
     """
     for month in month_record.unfinished(placement.master, placement.shard):
         if month.state is ArchiveState.DELETING:
-            for one in slice_record.pending(placement.master, month):
-                with databases.tenant_lock(rules.model.tenant.noun, one.tenant_id, placement.shard):
-                    close(placement, rules, one)
+            for tenant_slice in slice_record.pending(placement.master, month):
+                with databases.tenant_lock(rules.model.tenant.noun, tenant_slice.tenant_id, placement.shard):
+                    close(placement, rules, tenant_slice)
         month_record.archived(placement.master, month)
 
 
 def settle_tenant(databases: Databases, rules: Rules, tenant_id: int) -> None:
-    """The same of one tenant alone, which the caller keeps everybody else off.
+    """Complete the interrupted slices of one tenant. The caller holds the tenant's lock.
 
-    On every shard: the one from which its rows went may be merged into another one since.
+    Covers every shard: the one from which its rows were deleted may have been merged since.
     """
-    for one in slice_record.cut_off(databases.master, tenant_id):
-        close(databases.placement(one.month.shard), rules, one)
+    for tenant_slice in slice_record.cut_off(databases.master, tenant_id):
+        close(databases.placement(tenant_slice.month.shard), rules, tenant_slice)

@@ -1,4 +1,5 @@
-"""Which of a tenant's rows may go, and which stay because a live row outside needs them; pure but for one look."""
+"""Decide which of a tenant's rows may be deleted: a row stays if a live row outside refers to it. Pure but for one
+callback."""
 
 from __future__ import annotations
 
@@ -11,112 +12,124 @@ from archiver.catalog.model import Link, Model, TableName
 from archiver.postgres.selection import Key, SelectedRows, Selection, Values
 from inventory.model import Depth
 
-Live = Callable[[Link, set[Key]], set[Key]]  # of these keys of a link, which a live row outside the tenant names
+Live = Callable[[Link, set[Key]], set[Key]]  # returns those of a link's keys that live rows outside the tenant refer to
 Row = tuple[Any, ...]
 
 
 def deletable(
-    model: Model, depth: Depth, selection: Selection, live: Live, went: Values | None = None
+    model: Model, depth: Depth, selection: Selection, live: Live, deleted_keys: Values | None = None
 ) -> Mapping[TableName, SelectedRows]:
-    """The rows that go: found below the depth's start by a row that goes, and needed by no row that stays.
+    """Return the rows to delete: a deleted row leads to them, and no row that stays refers to them.
 
-    `went` are keys of links whose parents went in an earlier transaction.
+    The rows of the depth's start are deleted in any case. `deleted_keys` are keys of links whose parents were deleted
+    in an earlier transaction.
     """
     start, first = model.start(depth), selection.found[model.root]
-    if start != model.root:  # a row to start from may be another tenant's as well
-        first = _gone(model, model.root, set(model.tables), first, selection, live, went or {})[start]
-    return _gone(model, start, model.below(depth), first, selection, live, went or {})
+    if start != model.root:  # a row of the start may belong to another tenant too
+        first = _deleted_from(model, model.root, set(model.tables), first, selection, live, deleted_keys or {})[start]
+    return _deleted_from(model, start, model.below(depth), first, selection, live, deleted_keys or {})
 
 
-def _gone(
+def _deleted_from(
     model: Model,
     start: TableName,
     below: Collection[TableName],
     first: SelectedRows,
     selection: Selection,
     live: Live,
-    went: Values,
+    deleted_keys: Values,
 ) -> Mapping[TableName, SelectedRows]:
-    """The first rows, which go in any case, and those that go with them from the tables below."""
-    gone: dict[TableName, SelectedRows] = {}
+    """Return the first rows, which are deleted in any case, and the rows of the tables below that are deleted with
+    them."""
+    deleted: dict[TableName, SelectedRows] = {}
     for table in model.tables:
         if table == start:
-            gone[table] = first
+            deleted[table] = first
         elif table in below:
-            gone[table] = _only(selection.found[table], _going(model, table, selection, gone, live, went))
+            deleted[table] = _only(
+                selection.found[table], _to_delete(model, table, selection, deleted, live, deleted_keys)
+            )
         else:
-            gone[table] = _only(selection.found[table], [])
-    return gone
+            deleted[table] = _only(selection.found[table], [])
+    return deleted
 
 
-def _going(
+def _to_delete(
     model: Model,
     table: TableName,
     selection: Selection,
-    gone: Mapping[TableName, SelectedRows],
+    deleted: Mapping[TableName, SelectedRows],
     live: Live,
-    went: Values,
+    deleted_keys: Values,
 ) -> Sequence[Row]:
+    """Return the rows of one table to delete."""
     rows = selection.found[table]
-    going = _reached(model, rows, table, {**gone, table: rows}, went)
+    remaining = _reached(model, rows, table, {**deleted, table: rows}, deleted_keys)
     for link in model.referenced_by(table):
-        going = _without(rows, going, link, partial(live, link))
-    going = _unneeded(model, table, selection, gone, going)
+        remaining = _without(rows, remaining, link, partial(live, link))
+    remaining = _without_own_references(model, table, selection, deleted, remaining)
     if any(link.within for link in model.referenced_by(table)):
-        going = _settled(model, table, selection, gone, going, went)
-    return going
+        remaining = _fixed_point(model, table, selection, deleted, remaining, deleted_keys)
+    return remaining
 
 
-def _settled(
+def _fixed_point(
     model: Model,
     table: TableName,
     selection: Selection,
-    gone: Mapping[TableName, SelectedRows],
-    going: Sequence[Row],
-    went: Values,
+    deleted: Mapping[TableName, SelectedRows],
+    remaining: Sequence[Row],
+    deleted_keys: Values,
 ) -> Sequence[Row]:
-    """Where rows of a table lead to others of it: until each that goes is reached and needed by such rows only."""
+    """Drop rows of a table that refers to itself until a deleted row leads to each, and only deleted rows need it."""
     while True:
-        rows = _only(selection.found[table], going)
-        left = _reached(model, rows, table, {**gone, table: rows}, went)
-        left = _unneeded(model, table, selection, {**gone, table: _only(rows, left)}, left)
-        if len(left) == len(going):
+        rows = _only(selection.found[table], remaining)
+        left = _reached(model, rows, table, {**deleted, table: rows}, deleted_keys)
+        left = _without_own_references(model, table, selection, {**deleted, table: _only(rows, left)}, left)
+        if len(left) == len(remaining):
             return left
-        going = left
+        remaining = left
 
 
 def _reached(
-    model: Model, rows: SelectedRows, table: TableName, gone: Mapping[TableName, SelectedRows], went: Values
+    model: Model, rows: SelectedRows, table: TableName, deleted: Mapping[TableName, SelectedRows], deleted_keys: Values
 ) -> Sequence[Row]:
-    """The rows that a row which goes leads to."""
+    """Return the rows that a deleted row leads to."""
     keys = [
-        (rows.key_in(link), set(went.get(link) or gone[link.parent].values(link.parent_columns)))
+        (rows.key_in(link), set(deleted_keys.get(link) or deleted[link.parent].values(link.parent_columns)))
         for link in model.found_by(table)
     ]
     return [row for row in rows.rows if any(key_of(row) in parents for key_of, parents in keys)]
 
 
-def _unneeded(
-    model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, SelectedRows], going: Sequence[Row]
+def _without_own_references(
+    model: Model,
+    table: TableName,
+    selection: Selection,
+    deleted: Mapping[TableName, SelectedRows],
+    remaining: Sequence[Row],
 ) -> Sequence[Row]:
-    """Those that none of the tenant's own rows needs which stays."""
+    """Drop the rows that a row of the tenant that stays refers to."""
     rows = selection.found[table]
     for link in model.referenced_by(table):
-        if link.parent in gone:
-            found, goes = selection.found[link.parent], set(gone[link.parent].rows)
-            stay = set(_only(found, [row for row in found.rows if row not in goes]).values(link.parent_columns))
-            going = _without(rows, going, link, stay.intersection)
-    return going
+        if link.parent in deleted:
+            parents, deleted_rows = selection.found[link.parent], set(deleted[link.parent].rows)
+            stay = set(
+                _only(parents, [row for row in parents.rows if row not in deleted_rows]).values(link.parent_columns)
+            )
+            remaining = _without(rows, remaining, link, stay.intersection)
+    return remaining
 
 
 def _without(
-    rows: SelectedRows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]
+    rows: SelectedRows, remaining: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]
 ) -> Sequence[Row]:
-    """Those of them whose key in a link nobody needs."""
-    key_of, keys = rows.key_in(link), _only(rows, going).named(link)
+    """Drop the rows whose key in a link is still needed."""
+    key_of, keys = rows.key_in(link), _only(rows, remaining).named(link)
     staying = needed(keys) if keys else set()
-    return [row for row in going if key_of(row) not in staying] if staying else going
+    return [row for row in remaining if key_of(row) not in staying] if staying else remaining
 
 
 def _only(rows: SelectedRows, chosen: Sequence[Row]) -> SelectedRows:
+    """Return the selection with these rows only."""
     return replace(rows, rows=chosen)

@@ -1,8 +1,8 @@
-"""Tables emptied, and filled again with the rows that stay, in the caller's transaction; by their owner.
+"""Truncate tables and reload the rows that stay, in the caller's transaction, as the tables' owner.
 
-Grants, views, sequences, defaults, identity, comments, publications and statistics targets are the table's own, and the
-table stays. Foreign keys are dropped and made anew: TRUNCATE is refused while one refers to a table, and row by
-row they are slow. User triggers are switched off meanwhile: the rows that stay were inserted long ago.
+The tables stay, and with them grants, views, sequences, defaults, identity, comments, publications and statistics
+targets. Foreign keys are dropped and created again: TRUNCATE is refused while one refers to a table, and checking them
+row by row is slow. User triggers are disabled meanwhile: they have seen the rows that stay before.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal, Sess
 from archiver.postgres.triggers import all_triggers_disabled
 from errors import RefusedError
 
-Goes = Callable[[str, str], Composable]  # a table and an alias: whether the row goes
-# A table: one before it with whose rows its own stay, and the condition, of `c` and `p`, by which they find each other.
+DeleteCondition = Callable[[str, str], Composable]  # of a table and an alias: SQL that is true for a row to delete
+# Of a table: an earlier one whose rows decide about its own, and the condition that joins them as `p` and `c`.
 DecidingLink = Callable[[str], tuple[str, Composable] | None]
 
 
@@ -33,81 +33,88 @@ def truncate_reload(
     session: Session,
     schema: Schema,
     tables: Sequence[str],
-    goes: Goes,
-    stay: Mapping[str, int] | None = None,
-    leader: DecidingLink = lambda table: None,
+    condition: DeleteCondition,
+    retained_counts: Mapping[str, int] | None = None,
+    deciding_link: DecidingLink = lambda table: None,
 ) -> None:
-    """Leaves in the tables just the rows that do not go; the caller holds them locked.
+    """Delete the rows that fulfil the condition; the caller holds the tables locked.
 
-    `stay` says how many these must be, where that is known; RefusedError where they are others.
+    Raises RefusedError if the rows that stay are not as many as `retained_counts` says (if given), or not all come
+    back.
     """
-    kept: dict[str, tuple[Composable, int]] = {}
+    set_aside: dict[str, tuple[Composable, int]] = {}
     for table in tables:
-        kept[table] = _keep(session, schema, table, goes, leader(table), kept)
-    for table, (_, rows) in kept.items():
-        if stay is not None and rows != stay[table]:
+        set_aside[table] = _set_aside(session, schema, table, condition, deciding_link(table), set_aside)
+    for table, (_, rows) in set_aside.items():
+        if retained_counts is not None and rows != retained_counts[table]:
             raise RefusedError(
-                f"Emptying {table} on {session.where} refused: {rows} rows would stay, {stay[table]} should.",
-                hint="Somebody deleted rows there since they were archived.",
+                f"Truncating {table} on {session.where} refused: "
+                f"{rows} rows would stay, {retained_counts[table]} expected.",
+                hint="Rows of it were deleted since they were archived.",
             )
     with _without_foreign_keys(session, tables), all_triggers_disabled(session, tables):
         session.execute(
-            SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"emptying {', '.join(tables)}"
+            SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"truncating {', '.join(tables)}"
         )
-        for table, (place, rows) in kept.items():
+        for table, (relation, rows) in set_aside.items():
             columns = column_list(schema.tables[table])
             query = SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}")
-            came = session.execute(
-                query.format(identifier(table), columns, columns, place), doing=f"filling {table} again"
+            inserted = session.execute(
+                query.format(identifier(table), columns, columns, relation), doing=f"reloading {table}"
             )
-            if came != rows:
-                raise RefusedError(f"Filling {table} again on {session.where} refused: {came} of {rows} rows came.")
+            if inserted != rows:
+                raise RefusedError(f"Reloading {table} on {session.where} refused: {inserted} of {rows} rows inserted.")
 
 
-def _keep(
+def _set_aside(
     session: Session,
     schema: Schema,
     table: str,
-    goes: Goes,
-    leader: tuple[str, Composable] | None,
-    kept: Mapping[str, tuple[Composable, int]],
+    condition: DeleteCondition,
+    deciding_link: tuple[str, Composable] | None,
+    set_aside: Mapping[str, tuple[Composable, int]],
 ) -> tuple[Composable, int]:
-    """Puts the rows that stay aside; where, and how many they are."""
-    place, rows = Identifier("pg_temp", f"kept {len(kept)}"), _rows(schema, table)
-    if leader and leader[0] in kept:
-        parent, same = leader
-        staying = _staying_with(rows, identifier(parent), kept[parent][0], same)
+    """Copy the rows that stay into a temporary table. Return its name and the number of rows."""
+    relation, rows = Identifier("pg_temp", f"kept {len(set_aside)}"), _rows(schema, table)
+    if deciding_link and deciding_link[0] in set_aside:
+        parent, same = deciding_link
+        staying = _staying_with(rows, identifier(parent), set_aside[parent][0], same)
     else:
-        staying = SQL("{} WHERE NOT {}").format(rows, goes(table, "c"))
-    query = SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(place, staying)
-    return place, session.execute(query, doing=f"putting aside what stays of {table}")
+        staying = SQL("{} WHERE NOT {}").format(rows, condition(table, "c"))
+    query = SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(relation, staying)
+    return relation, session.execute(query, doing=f"copying the rows of {table} that stay")
 
 
 def _rows(schema: Schema, table: str) -> Composable:
+    """SQL: all rows of the table, as `c`."""
     return SQL("SELECT {} FROM {} c").format(column_list(schema.tables[table], "c"), identifier(table))
 
 
-def _staying_with(rows: Composable, parents: Composable, kept: Composable, same: Composable) -> Composable:
-    """What belongs to a row that stays, and what belongs to none at all: few keys to look among, where most goes."""
+def _staying_with(rows: Composable, parents: Composable, set_aside: Composable, same: Composable) -> Composable:
+    """SQL: the rows whose parent stays, and the rows without a parent.
+
+    Where most rows go, few parents stay: looking those up is cheaper than looking up the deleted ones.
+    """
     return SQL(
-        "{rows} WHERE EXISTS (SELECT 1 FROM {kept} p WHERE {same})"
+        "{rows} WHERE EXISTS (SELECT 1 FROM {set_aside} p WHERE {same})"
         " UNION ALL {rows} WHERE NOT EXISTS (SELECT 1 FROM {parents} p WHERE {same})"
-    ).format(rows=rows, kept=kept, parents=parents, same=same)
+    ).format(rows=rows, set_aside=set_aside, parents=parents, same=same)
 
 
 @contextmanager
 def _without_foreign_keys(session: Session, tables: Sequence[str]) -> Iterator[None]:
+    """Drop the foreign keys to the tables, and create them again after the block."""
     rows = session.rows(_FOREIGN_KEYS, (NAMESPACE, list(tables)), doing="reading the foreign keys")
     keys = [_ForeignKey(*row) for row in rows]
     for key in keys:
         drop = SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(SQL(key.table), Identifier(key.name))
-        session.execute(drop, doing=f"taking the foreign key {key.name} off")
+        session.execute(drop, doing=f"dropping the foreign key {key.name}")
     yield
     for key in keys:
         add = SQL("ALTER TABLE {} ADD CONSTRAINT {} {}")
         session.execute(
             add.format(SQL(key.table), Identifier(key.name), SQL(key.definition)),
-            doing=f"putting the foreign key {key.name} back",
+            doing=f"recreating the foreign key {key.name}",
         )
         if key.comment is not None:
             comment = SQL("COMMENT ON CONSTRAINT {} ON {} IS {}")

@@ -1,4 +1,4 @@
-"""Under the lock: what is live is what the archive holds, by row version, else by content."""
+"""Verify under lock that live rows are as archived: by row version, else by content."""
 
 from __future__ import annotations
 
@@ -29,49 +29,51 @@ def prove_unchanged(
     work: Path,
     stored: Stored,
 ) -> None:
-    """RefusedError where a tenant's rows are not as archived; it names the tables."""
+    """Raise RefusedError with the names of the tables if a tenant's rows are not as archived."""
     changed = []
     for table in tables:
-        wanted, rows = record.members[layout.member(table)], selection.found[table]
-        if len(rows.rows) == wanted.rows and not rows.changed:
+        member, rows = record.members[layout.member(table)], selection.found[table]
+        if len(rows.rows) == member.rows and not rows.changed:
             continue
         path = work / "now.copy"
         now = spooled(placement, model, table, selection, record.tenant_id, path)
         if not same_content(record, table, now, path, stored):
-            changed.append(difference(table, wanted.rows, now.rows))
+            changed.append(difference(table, member.rows, now.rows))
     if changed:
         raise refusal(model, record, changed)
 
 
 def same_content(record: Record, table: TableName, now: Member, path: Path, stored: Stored) -> bool:
-    """Whether rows that lie in a file are an archive's: by digest, or of a run over many, which reads rows as they lie,
-    line by line against the archive itself."""
-    wanted = record.members[layout.member(table)]
-    if now == wanted or not record.snapshots or (now.rows, now.bytes) != (wanted.rows, wanted.bytes):
-        return now == wanted
+    """True if the rows in a file are the archive's.
+
+    Compares digests; a run over many tenants reads rows in physical order, so its archives are compared line by line.
+    """
+    archived = record.members[layout.member(table)]
+    if now == archived or not record.snapshots or (now.rows, now.bytes) != (archived.rows, archived.bytes):
+        return now == archived
     with stored(record) as archive, archive.open(layout.member(table)) as rows, path.open("rb") as live:
         return sorted(rows) == sorted(live)
 
 
 def difference(table: TableName, archived: int, now: int) -> str:
-    """A table whose rows changed, in words."""
+    """Return a table whose rows changed as text, with both counts."""
     return f"{table} ({archived} rows archived, {now} now)"
 
 
 def refusal(model: Model, record: Record, changed: list[str]) -> RefusedError:
-    """What is said of a tenant whose rows changed."""
+    """Return the error for a tenant whose rows changed."""
     return RefusedError(
         f"Deleting {model.tenant.noun} {record.tenant_id} refused: rows changed since they were archived: "
         f"{', '.join(changed)}.",
-        hint="It stays live as it is. Run the same command again: it archives the rows as they are then.",
+        hint="It stays live, unchanged. Run the same command again: it archives the rows as they are then.",
     )
 
 
 def prove_shape(placement: Placement) -> None:
-    """RefusedError where the tables do not have the shape any more in which their rows were archived."""
+    """Raise RefusedError if a table's definition has changed since its rows were archived."""
     for database, session in placement.sessions.items():
         if read_schema(session, placement.schemas[database].tables) != placement.schemas[database]:
             raise RefusedError(
-                f"Deleting refused: a table on {session.where} has another shape than when its rows were archived.",
-                hint="Somebody migrates there. Run the same command again when that is over.",
+                f"Deleting refused: a table's definition on {session.where} has changed since its rows were archived.",
+                hint="A migration is running there. Run the same command again when it has finished.",
             )

@@ -1,4 +1,4 @@
-"""Many tenants proved at once, under the lock: their rows are as archived, by row version, else by content."""
+"""Verify many tenants at once, under lock: their rows are as archived, by row version, else by content."""
 
 from __future__ import annotations
 
@@ -15,54 +15,55 @@ from archiver.postgres.session import SQL, Identifier, Literal, Session
 from archiver.records.archive_record import Record
 from errors import CutoverError
 
-# By table and tenant: the rows that are there, and how many of them were written since they were archived.
+# By table and tenant: the number of live rows, and how many of them were written since they were archived.
 Counts = Mapping[TableName, Mapping[int, tuple[int, int]]]
 
 
-def counted(row_sets: RowSets, tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
-    """Counts the tenants' rows, one pass a table."""
-    return {table: _counted(row_sets, table, wanted) for table in tables}
+def counted(row_sets: RowSets, tables: Iterable[TableName], records: Sequence[Record]) -> Counts:
+    """Count the tenants' rows, one pass per table."""
+    return {table: _counted(row_sets, table, records) for table in tables}
 
 
-def unwritten(session: Session, tables: Sequence[TableName], wanted: Sequence[Record]) -> dict[TableName, int] | None:
-    """How many rows each table has, where nobody wrote to any of them since the tenants were read; else None.
+def unwritten(session: Session, tables: Sequence[TableName], records: Sequence[Record]) -> dict[TableName, int] | None:
+    """Return the number of rows in each table if none was written since the tenants were read; else None.
 
-    Then what was found there can only have become less, and to count what goes is proof enough.
+    Then rows can only have been deleted since, and counting the rows to delete is proof enough.
     """
     rows = {}
     for table in tables:
-        since = _oldest(session, {record.snapshots.get(table.database, "") for record in wanted})
+        since = _oldest(session, {record.snapshots.get(table.database, "") for record in records})
         if since is None:
             return None
         query = SQL("SELECT count(*), count(*) FILTER (WHERE age(xmin) <= age({}::xid)) FROM {}").format(
             Literal(since), identifier(table.table)
         )
-        rows[table], written = session.row(query, doing=f"looking who wrote to {table}")
+        rows[table], written = session.row(query, doing=f"checking {table} for rows written since")
         if written:
             return None
     return rows
 
 
-def archived(tables: Iterable[TableName], wanted: Sequence[Record]) -> Counts:
-    """What the tenants' records say of their rows."""
+def archived(tables: Iterable[TableName], records: Sequence[Record]) -> Counts:
+    """Return the numbers of rows that the tenants' records hold."""
     return {
-        table: {record.tenant_id: (record.members[layout.member(table)].rows, 0) for record in wanted}
+        table: {record.tenant_id: (record.members[layout.member(table)].rows, 0) for record in records}
         for table in tables
     }
 
 
-def _counted(row_sets: RowSets, table: TableName, wanted: Sequence[Record]) -> dict[int, tuple[int, int]]:
+def _counted(row_sets: RowSets, table: TableName, records: Sequence[Record]) -> dict[int, tuple[int, int]]:
+    """Count the tenants' rows in one table, and those written since they were archived."""
     session = row_sets.placement.sessions[table.database]
-    since = _oldest(session, {record.snapshots.get(table.database, "") for record in wanted})
+    since = _oldest(session, {record.snapshots.get(table.database, "") for record in records})
     written = SQL("age(c.xmin) <= age({}::xid)").format(Literal(since)) if since else SQL("true")
     query = SQL("SELECT m.{tenant}, count(*), count(*) FILTER (WHERE {written}) FROM {source} GROUP BY 1").format(
         tenant=Identifier(TENANT), written=written, source=row_sets.source(table)
     )
-    return {row[0]: (row[1], row[2]) for row in session.rows(query, doing=f"proving the rows of {table}")}
+    return {row[0]: (row[1], row[2]) for row in session.rows(query, doing=f"verifying the rows of {table}")}
 
 
 def _oldest(session: Session, snapshots: set[str]) -> str | None:
-    """The snapshot before all others; none where somebody has none, or one that this server has not reached yet."""
+    """Return the oldest snapshot; None if one is missing, or is ahead of this server."""
     if "" in snapshots:
         return None
     query = "SELECT x FROM unnest(%s::text[]) x ORDER BY age(x::xid) DESC LIMIT 1"
@@ -75,13 +76,13 @@ def _oldest(session: Session, snapshots: set[str]) -> str | None:
 def changed(
     row_sets: RowSets,
     now: Counts,
-    wanted: Sequence[Record],
+    records: Sequence[Record],
     work: Path,
     stored: Stored,
 ) -> dict[int, CutoverError]:
-    """The tenants whose rows are not as archived, and what is said of each."""
+    """Return the tenants whose rows are not as archived, each with its error."""
     failed: dict[int, CutoverError] = {}
-    for record in wanted:
+    for record in records:
         try:
             differ = [
                 difference(table, record.members[layout.member(table)].rows, of_table.get(record.tenant_id, (0, 0))[0])
@@ -103,15 +104,17 @@ def changed(
 
 
 def _same(
-    row_sets: RowSets, table: TableName, found: tuple[int, int], record: Record, path: Path, stored: Stored
+    row_sets: RowSets, table: TableName, counts: tuple[int, int], record: Record, path: Path, stored: Stored
 ) -> bool:
-    rows, written = found
+    """True if a tenant's rows in one table are as archived."""
+    rows, written = counts
     if rows != record.members[layout.member(table)].rows:
         return False
     return not written or _same_content(row_sets, table, record, path, stored)
 
 
 def _same_content(row_sets: RowSets, table: TableName, record: Record, path: Path, stored: Stored) -> bool:
+    """True if a tenant's live rows have the archived content."""
     query = SQL("SELECT {} FROM {} WHERE m.{} = {}").format(
         column_list(row_sets.shape(table), "c"), row_sets.source(table), Identifier(TENANT), Literal(record.tenant_id)
     )

@@ -31,7 +31,7 @@ class Expected:
 class Estimate:
     """What is expected, and what that rests on."""
 
-    everybody: Expected
+    all_tenants: Expected
     together: float  # seconds, where they are archived in one run
     workers: int  # of that run
     biggest: tuple[tuple[TenantSize, Expected], ...]
@@ -41,7 +41,7 @@ class Estimate:
     def to_json(self) -> dict[str, Any]:
         """Plain data: times in ISO format."""
         return {
-            "everybody": asdict(self.everybody),
+            "everybody": asdict(self.all_tenants),
             "together": self.together,
             "workers": self.workers,
             "biggest": [{"tenant_id": one.tenant.id, **asdict(itself)} for one, itself in self.biggest],
@@ -60,7 +60,7 @@ def estimate(
     everybody = _expected(sizes, rates)
     pace = Eta(rows=everybody.rows, workers=workers)
     return Estimate(
-        everybody=everybody,
+        all_tenants=everybody,
         together=pace.left(timedelta(), 0).total_seconds() if in_sets else everybody.archive,
         workers=workers,
         biggest=tuple((one, _expected([one], rates)) for one in sizes[:top]),

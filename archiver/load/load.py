@@ -11,7 +11,7 @@ from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.load.fit import Mappings
 from archiver.load.staged import Staged
-from archiver.load.staging import copies, differing, missing, stage
+from archiver.load.staging import copies, differing, missing, stage_rows
 from archiver.mapping.schema_mapping import WHOLE, TableMapping
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema, Table, column_list, identifier, load_order
@@ -46,7 +46,7 @@ class Loaded:
 class LiveNeighbors:
     """What is known of live rows beside which an archive is loaded."""
 
-    kept: Collection[str]  # archived tables of which the deletion left rows live
+    retained: Collection[str]  # archived tables of which the deletion left rows live
     # Which of these came unchanged out of an older archive.
     older: Callable[[Collection[RetainedRow]], Collection[RetainedRow]] = lambda rows: ()
     # Told what a migration made of an archived table's rows.
@@ -92,7 +92,7 @@ def lost_tables(incoming: IncomingArchive, database: str) -> dict[str, Loaded]:
 
 def _beside_live(table: TableMapping, shared: Collection[TableName], live: LiveNeighbors) -> bool:
     """Whether the rows must be compared with live ones, or change on their way."""
-    return live.everywhere or not table.plain or table.target in shared or str(table.source) in live.kept
+    return live.everywhere or not table.plain or table.target in shared or str(table.source) in live.retained
 
 
 def sharable(model: Model, schemas: Mapping[str, Schema]) -> set[TableName]:
@@ -124,7 +124,7 @@ def _beside(
 
     A live row with other content stays, unless it came unchanged out of an older archive.
     """
-    staged = [stage(session, table, incoming.model, incoming.archive) for table in tables]
+    staged = [stage_rows(session, table, incoming.model, incoming.archive) for table in tables]
     for one in staged:
         _keep(session, one)
     differ = [differing(session, one) for one in staged]
@@ -133,9 +133,9 @@ def _beside(
     ]
     inserted = _insert(session, staged)
     for one, table in zip(staged, tables, strict=True):
-        if not table.plain and str(table.source) in live.kept:
+        if not table.plain and str(table.source) in live.retained:
             live.mapped(table.source, copies(session, one))
-    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.place for one in staged)))
+    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.relation for one in staged)))
     return {
         str(one.table): Loaded(
             inserted=came,
@@ -171,7 +171,7 @@ def _all_came(table: TableName, inserted: int, wanted: int) -> None:
 
 def _keep(session: Session, one: Staged) -> None:
     """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
-    session.rows(one.there, doing=f"looking at the live rows of {one.table}")
+    session.rows(one.lock_query, doing=f"looking at the live rows of {one.table}")
 
 
 def _replace(session: Session, one: Staged, older: Collection[RetainedRow]) -> int:
@@ -186,7 +186,7 @@ def _replace(session: Session, one: Staged, older: Collection[RetainedRow]) -> i
     ).format(
         live=one.live,
         values=SQL(", ").join(SQL("{0} = s.{0}").format(Identifier(name)) for name in columns),
-        place=one.place,
+        place=one.relation,
         keys=Literal([row.key for row in older]),
         digests=Literal([row.digest for row in older]),
         match=one.match,

@@ -68,7 +68,7 @@ def _references(session: Session, staged: Mapping[str, Staged], schema: Schema, 
 
 def _enforced(one: Staged, live: Table) -> Iterator[RowReference]:
     for key in live.foreign_keys:
-        if one.came.issuperset(key.columns):
+        if one.column_names.issuperset(key.columns):
             yield RowReference(one.table, key.columns, key.target, key.target_columns, enforced=True)
 
 
@@ -94,8 +94,8 @@ def _leading_nowhere(reference: RowReference, staged: Mapping[str, Staged]) -> C
     absent = SQL("NOT EXISTS (SELECT 1 FROM {} t WHERE {})")
     beside = staged.get(reference.target)
     places: list[Composable] = [identifier(reference.target)]
-    if beside and beside.came.issuperset(reference.target_columns):
-        places.append(beside.place)
+    if beside and beside.column_names.issuperset(reference.target_columns):
+        places.append(beside.relation)
     conditions = [
         *(SQL("s.{} IS NOT NULL").format(Identifier(column)) for column in reference.columns),
         *(absent.format(place, match) for place in places),

@@ -18,7 +18,7 @@ class Staged:
 
     table: TableName
     shape: Table  # the live table, narrowed to the columns that came
-    place: Composable  # the temporary table
+    relation: Composable  # the temporary table
     rows: int
     links: tuple[Link, ...]  # by which the table's rows are found
     lost: Mapping[str, int] = field(default_factory=dict)  # archived column: rows that held a value there
@@ -29,7 +29,7 @@ class Staged:
         return identifier(self.table.table)
 
     @property
-    def came(self) -> frozenset[str]:
+    def column_names(self) -> frozenset[str]:
         """The columns that came."""
         return frozenset(column.name for column in self.shape.columns)
 
@@ -39,12 +39,12 @@ class Staged:
         return _alike(self.shape.primary_key) if self.shape.primary_key else SQL("false")
 
     @property
-    def there(self) -> Composable:
+    def lock_query(self) -> Composable:
         """The query that locks the live rows which have a copy here, so that nobody deletes them meanwhile."""
         order = self.shape.primary_key or KEYLESS
         same = self.match if self.shape.primary_key else _same_copy(self)
         return SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
-            self.live, self.place, same, SQL(", ").join(Identifier("l", name) for name in order)
+            self.live, self.relation, same, SQL(", ").join(Identifier("l", name) for name in order)
         )
 
     @property
@@ -55,7 +55,7 @@ class Staged:
     @property
     def copies(self) -> Composable:
         """The query for key and digest of the staged rows."""
-        return SQL("SELECT {}, {} FROM {} s").format(key_text(self.shape, "s"), digest(self.shape, "s"), self.place)
+        return SQL("SELECT {}, {} FROM {} s").format(key_text(self.shape, "s"), digest(self.shape, "s"), self.relation)
 
     @property
     def differing(self) -> Composable:
@@ -63,7 +63,7 @@ class Staged:
         return SQL("SELECT {}, {} FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
             key_text(self.shape, "l"),
             digest(self.shape, "l"),
-            self.place,
+            self.relation,
             self.live,
             self.match,
             _whole(self.shape, "s"),
@@ -78,7 +78,7 @@ def _alike(columns: Iterable[str]) -> Composable:
 
 def _missing_by_key(one: Staged) -> Composable:
     query = SQL("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
-    return query.format(column_list(one.shape), one.place, one.live, one.match)
+    return query.format(column_list(one.shape), one.relation, one.live, one.match)
 
 
 def _missing_copies(one: Staged) -> Composable:
@@ -90,7 +90,7 @@ def _missing_copies(one: Staged) -> Composable:
         columns=column_list(one.shape),
         copy=Identifier("number of the copy"),  # a plain name may be a column's
         whole_s=_whole(one.shape, "s"),
-        place=one.place,
+        place=one.relation,
         live=one.live,
         same=_same_copy(one),
     )
@@ -98,7 +98,7 @@ def _missing_copies(one: Staged) -> Composable:
 
 def _same_copy(one: Staged) -> Composable:
     """That a staged row and a live row without key say the same; the columns that have an index come first."""
-    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.came.issuperset(link.columns)]
+    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.column_names.issuperset(link.columns)]
     whole = SQL("{} = {}").format(_whole(one.shape, "l"), _whole(one.shape, "s"))
     return SQL("({}) AND {}").format(SQL(" OR ").join(near or [SQL("true")]), whole)
 

@@ -19,14 +19,14 @@ from errors import UsageError
 _WORDS = ("22", "23", "42")  # SQLSTATE classes of what an expression in a migration can do wrong
 
 
-def stage(session: Session, mapping: TableMapping, model: Model, archive: Archive) -> Staged:
+def stage_rows(session: Session, mapping: TableMapping, model: Model, archive: Archive) -> Staged:
     """Brings an archived table into a temporary one of today's shape, for as long as the session lives."""
     table, name = mapping.target, f"stage {mapping.target.table}"
     place = Identifier("pg_temp", name)
     session.execute(SQL("DROP TABLE IF EXISTS {}").format(place))
     bring = _as_it_is if mapping.plain else _by_migration
     rows, lost = bring(session, mapping, archive, name)
-    return Staged(table=table, shape=mapping.shape, place=place, rows=rows, links=model.found_by(table), lost=lost)
+    return Staged(table=table, shape=mapping.shape, relation=place, rows=rows, links=model.found_by(table), lost=lost)
 
 
 def misfits(session: Session, mapping: TableMapping, archive: Archive) -> list[str]:

@@ -32,7 +32,7 @@ def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[Uni
     indexes = session.rows(_UNIQUE, (NAMESPACE, list(staged)), doing="reading the unique indexes")
     for table, index, keys, predicate, columns in indexes:
         one = staged[table]
-        if one.came.issuperset(columns):
+        if one.column_names.issuperset(columns):
             rows = session.rows(_sharing(one, keys, predicate or "true"), doing=f"looking for taken keys in {table}")
             if rows:
                 found.append(UniqueConflict(table=one.table, index=index, rows=tuple(rows)))

@@ -52,7 +52,7 @@ def uncovered(one: ShardRows, rows: Selection, offsets: Offsets) -> int:
     for table in one.model.tables:
         columns = [
             SQL("CASE WHEN {} THEN {} END").format(each.holds or SQL("true"), Identifier(each.name))
-            for each in one.numbered[table.table]
+            for each in one.id_columns[table.table]
         ]
         if columns:
             query = SQL("SELECT max(n) FROM (SELECT unnest(ARRAY[{}]::bigint[]) AS n FROM {} WHERE {}) r WHERE {}")

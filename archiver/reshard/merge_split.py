@@ -52,20 +52,20 @@ def move_all(
     where there is none, `kept_off` is asked whether it is off all of them. `tell` hears of each tenant as it ends.
     """
     databases = archiver.databases
-    refuse_words(route, databases.shards)
-    if chosen(databases, route):
+    refuse_invalid_route(route, databases.shards)
+    if tenants_to_move(databases, route):
         _refuse_live(archiver, kept_off)
     completeness.prove_complete(databases)
     with held_locks([AdvisoryLock(databases.master, _ALONE)]):
         _begin(archiver, route)
         outcomes = []
-        for tenant in chosen(databases, route):
+        for tenant in tenants_to_move(databases, route):
             outcomes.append(_attempt(archiver, tenant, route, year, kept_off))
             on_result(outcomes[-1])
     return outcomes
 
 
-def chosen(databases: Databases, route: Route) -> list[Tenant]:
+def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
     """Who is to be moved, and whose move was cut off: of a merge all tenants of the source, of a split those of them
     that came from the target."""
     half_way = {left.tenant_id for left in move_record.unfinished(databases.master) if left.route == route}
@@ -94,7 +94,7 @@ def came_from(gone: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
     return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
 
 
-def refuse_words(route: Route, shards: Collection[str]) -> None:
+def refuse_invalid_route(route: Route, shards: Collection[str]) -> None:
     """UsageError unless it leads from one shard to another one."""
     for option, shard in (("from", route.source), ("into", route.target)):
         if shard not in shards:

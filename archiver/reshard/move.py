@@ -46,7 +46,7 @@ class TenantRoute:
     target: ShardRows
 
     @property
-    def sites(self) -> tuple[Placement, Placement]:
+    def placements(self) -> tuple[Placement, Placement]:
         """Both shards, each with master."""
         return self.source.placement, self.target.placement
 
@@ -126,7 +126,7 @@ def _swap(archiver: Archiver, way: TenantRoute, loading: Move, work: Path) -> No
 
     In between a reader sees the tenant where master says it lies, whole; never nowhere.
     """
-    here, there = way.sites
+    here, there = way.placements
     with _open(here, there):
         rows = _locked(archiver, way, loading)
         _load(archiver, way, loading, work)
@@ -163,7 +163,7 @@ def _load(archiver: Archiver, way: TenantRoute, loading: Move, work: Path) -> No
     session = placement.sessions[SHARD]
     prove_shape(placement)
     with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
-        load_database(_incoming(archiver, way, loading, archive), SHARD, LiveNeighbors(kept=()))
+        load_database(_incoming(archiver, way, loading, archive), SHARD, LiveNeighbors(retained=()))
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
     changed = differences(way.target, way.target.rows(), loading.members, loading.offsets)
     _refuse_different(archiver, loading, changed, f"they did not come into {loading.target} as they are")

@@ -25,7 +25,7 @@ class ShardRows:
     placement: Placement
     model: Model  # only the tables of a shard
     tenant_id: int
-    known: Values  # of links by which its rows are found through master
+    link_values: Values  # of links by which its rows are found through master
 
     @property
     def session(self) -> Session:
@@ -33,7 +33,7 @@ class ShardRows:
         return self.placement.sessions[SHARD]
 
     @property
-    def numbered(self) -> Mapping[str, tuple[IdColumn, ...]]:
+    def id_columns(self) -> Mapping[str, tuple[IdColumn, ...]]:
         """The columns with ids of the shard's tables."""
         return id_columns(self.model, self.placement.schemas[SHARD])
 
@@ -44,7 +44,7 @@ class ShardRows:
     def rows(self, *, locked: bool = False) -> Selection:
         """Its rows there, locked in key order if so wanted."""
         lock = RowLock(since={}) if locked else None
-        return select(self.placement, self.model, self.tenant_id, lock=lock, known=self.known)
+        return select(self.placement, self.model, self.tenant_id, lock=lock, known=self.link_values)
 
 
 def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
@@ -59,7 +59,7 @@ def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
             links=tuple(link for link in model.links if link.child.database == SHARD),
         ),
         tenant_id=tenant_id,
-        known={link: found.values[link] for link in across},
+        link_values={link: found.values[link] for link in across},
     )
 
 
@@ -84,7 +84,7 @@ def _content(one: ShardRows, table: TableName, rows: Selection, offsets: Offsets
     shape = schema.tables[table.table]
     query = SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {}) r ORDER BY {}").format(
         column_list(shape),
-        SQL(", ").join(_columns(shape, one.numbered[table.table], offsets)),
+        SQL(", ").join(_columns(shape, one.id_columns[table.table], offsets)),
         identifier(table.table),
         condition(one.model, schema, table, one.tenant_id, rows.values),
         row_order(shape),

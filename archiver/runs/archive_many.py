@@ -253,13 +253,13 @@ def _end(run: _Run, work: BulkWork, wanted: Sequence[Record], noted: Mapping[int
 
 
 def _outcome(run: _Run, record: Record, gone: BulkDeletion) -> ArchiveOutcome:
-    deleted, kept = gone.deleted[record.tenant_id], gone.kept[record.tenant_id]
+    deleted, kept = gone.deleted[record.tenant_id], gone.retained[record.tenant_id]
     return ArchiveOutcome(
         tenant_id=record.tenant_id,
         seconds=(time.monotonic() - run.began) / len(run.tenants),
         rows=record.rows,
         size=record.size or 0,
-        deletion=Deletion(record=record, deleted=deleted, kept=kept, appeared={}),
+        deletion=Deletion(record=record, deleted=deleted, retained=kept, appeared={}),
     )
 
 

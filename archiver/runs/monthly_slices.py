@@ -30,7 +30,7 @@ from archiver.runs.context import Archiver
 from errors import RefusedError
 from inventory.migrations import Changes
 
-BESIDE = LiveNeighbors(kept=(), everywhere=True)  # rows of any table may be live
+BESIDE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
         )
         with master.rolled_back():
             with triggers_disabled(master, group.model, MASTER):
-                loaded = load_database(incoming, MASTER, LiveNeighbors(kept=(), everywhere=True))
+                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True))
                 master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
             purge_record.restored(master, wanted)
             master.commit(doing=f"restoring purge {number}")

@@ -260,7 +260,7 @@ def _neighbours(placement: Placement, model: Model, record: Record, only: Part |
     tenant = tenants.unknown(placement.master, model.tenant, [record.tenant_id])
     parts = only or record.partial or _pending(placement, record)
     return LiveNeighbors(
-        kept=record.kept,
+        retained=record.kept,
         older=partial(retained_rows.from_older, placement.master, record),
         mapped=partial(retained_rows.follow, placement.master, record),
         everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),

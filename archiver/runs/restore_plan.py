@@ -13,7 +13,7 @@ from archiver.load.load import IncomingArchive, Loaded, lost_tables
 from archiver.load.missing_references import MissingReference, missing_references
 from archiver.load.relocate import relocated
 from archiver.load.staged import Staged
-from archiver.load.staging import differing, missing, stage
+from archiver.load.staging import differing, missing, stage_rows
 from archiver.load.unique_conflicts import UniqueConflict, unique_conflicts
 from archiver.mapping.schema_mapping import SchemaMapping
 from archiver.postgres.session import DatabaseError
@@ -87,7 +87,7 @@ def look(incoming: IncomingArchive) -> LiveComparison:
     for database, session in incoming.placement.sessions.items():
         with session.rolled_back():
             staged = {
-                name: stage(session, table, incoming.model, incoming.archive)
+                name: stage_rows(session, table, incoming.model, incoming.archive)
                 for name, table in incoming.mappings[database].by_target.items()
             }
             tables |= lost_tables(incoming, database)

@@ -88,7 +88,7 @@ def lines(noun: str, found: Estimate) -> Iterator[str]:
     yield ROW.format("", *heads)
     for one, itself in found.biggest:
         yield _line(f"{noun} {one.tenant.id} {clean(one.tenant.name)}", itself)
-    yield _line(f"all {found.everybody.tenants}, one after the other", found.everybody)
+    yield _line(f"all {found.all_tenants.tenants}, one after the other", found.all_tenants)
     yield f"inv archive.all, with {many(found.workers, 'worker')}: about {_time(found.together)}."
     yield f"Rests on {_statistics(found.analyzed_at)}, and for the times on {_samples(noun, found.rates)}."
 

@@ -44,7 +44,7 @@ def test_the_record_holds_what_was_asked_for(world: World) -> None:
     assert record.seconds_to_extract
     assert record.seconds_to_restore
     deleted = sum(outcome.deletion.deleted.values())
-    assert deleted + sum(outcome.deletion.kept.values()) == record.rows == outcome.rows
+    assert deleted + sum(outcome.deletion.retained.values()) == record.rows == outcome.rows
 
 
 def test_pretend_leaves_no_trace(world: World) -> None:

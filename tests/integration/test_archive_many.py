@@ -69,7 +69,7 @@ def test_together_leaves_what_one_by_one_would_leave_and_all_come_back(world: Wo
     world.archive_together(*chosen, depth=depth, way=ways.append)
 
     same(expected, oracle.snapshot(world.dsns))
-    assert any("emptied" in way for way in ways)
+    assert any("truncated" in way for way in ways)
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
     same(before, oracle.snapshot(world.dsns))

@@ -107,7 +107,7 @@ def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none
             schema,
             ["people", "visits", "places"],
             goes,
-            leader={"visits": ("people", SQL("c.person_id = p.id"))}.get,
+            deciding_link={"visits": ("people", SQL("c.person_id = p.id"))}.get,
         )
 
     of_3, of_place_5 = "count(*) FILTER (WHERE person_id = 3)", "count(*) FILTER (WHERE place_id = 5)"
@@ -131,21 +131,21 @@ def test_deleting_leaves_the_same(session: Session) -> None:
 
 def test_more_rows_than_were_proved_are_not_deleted(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
-    with pytest.raises(CutoverError, match="180 rows went, 179 were proved"), session.transaction():
+    with pytest.raises(CutoverError, match="180 rows would be deleted, 179 were verified"), session.transaction():
         delete_set(session, read_schema(session, ["people", "places"]), {"people": 179, "places": 9}, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
 
 
 OBSTACLES = {
-    "ALTER TABLE letters OWNER TO stranger": "the foreign key addressee of letters is another role's",
+    "ALTER TABLE letters OWNER TO stranger": "the foreign key addressee of letters is owned by another role",
     "ALTER TABLE people ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY": "row security is forced on people",
     "CREATE RULE nothing AS ON INSERT TO people DO ALSO NOTHING": "people has rules",
-    "ALTER TABLE people DISABLE TRIGGER ALL": "somebody switched foreign keys of people off",
+    "ALTER TABLE people DISABLE TRIGGER ALL": "foreign keys of people are disabled",
     "CREATE TABLE more () INHERITS (people)": "people has tables that inherit from it, or inherits itself",
     "ALTER PUBLICATION everything SET (publish = 'insert')": (
         "publication everything does not publish all that happens to people"
     ),
-    "ALTER TABLE places OWNER TO stranger": "places is another role's",
+    "ALTER TABLE places OWNER TO stranger": "places is owned by another role",
 }
 
 
@@ -168,6 +168,6 @@ def test_what_loses_little_is_deleted_from(session: Session) -> None:
     [much], [little] = groups(session, schema, TABLES), groups(session, schema, {"people": 50, "places": 1})
 
     assert much.emptied
-    assert much.reason == "189 of about 210 rows go: emptied, and filled with what stays"
+    assert much.reason == "189 of about 210 rows to delete: truncated, and reloaded with the rows that stay"
     assert not little.emptied
-    assert little.reason == "51 of about 210 rows go: deleted one by one"
+    assert little.reason == "51 of about 210 rows to delete: deleted row by row"

@@ -68,7 +68,7 @@ class Trial:
             assert outcome.deletion is not None
             deleted += Counter(outcome.deletion.deleted)
             had = Counter(row.table for row in mine[outcome.tenant_id])
-            assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.kept), outcome
+            assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.retained), outcome
             self._holds(outcome.tenant_id, mine[outcome.tenant_id])
         assert deleted == Counter(row.table for row in goes), deleted
         self._live()
@@ -91,7 +91,7 @@ class Trial:
 
     def _counts(self, outcome: ArchiveOutcome, mine: Collection[Row], goes: Collection[Row]) -> None:
         assert outcome.deletion is not None
-        deleted, kept = outcome.deletion.deleted, outcome.deletion.kept
+        deleted, kept = outcome.deletion.deleted, outcome.deletion.retained
         went, had = (Counter(row.table for row in rows) for rows in (goes, mine))
         assert went == {name: rows for name, rows in deleted.items() if rows}, (went, deleted)
         assert had - went == kept, (had - went, kept)

@@ -31,7 +31,7 @@ def outcome_line(noun: str, outcome: ArchiveOutcome, *, pretend: bool) -> str:
     line = f"{noun} {outcome.tenant_id}: {done}, {outcome.rows:,} rows, {size(outcome.size)}, {outcome.seconds:.1f} s"
     if outcome.deletion is None:
         return line
-    kept, appeared = outcome.deletion.kept, outcome.deletion.appeared
+    kept, appeared = outcome.deletion.retained, outcome.deletion.appeared
     line += f"; left live: {counts(kept)}" if kept else ""
     return line + (f"; CAME LATER and is in no archive, left live: {counts(appeared)}" if appeared else "")
 
