@@ -53,7 +53,7 @@ def prove_staying(
         raise RefusedError(
             f"Deleting on {session.where} refused: rows that stay would be deleted or changed too: "
             f"{', '.join(touched)}.",
-            hint="The cause is a foreign key with ON DELETE CASCADE or SET NULL, or a trigger: another tenant needs them.",
+            hint="Cause: a foreign key with ON DELETE CASCADE or SET NULL, or a trigger. Another tenant needs them.",
         )
 
 

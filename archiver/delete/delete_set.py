@@ -43,5 +43,5 @@ def _prove_staying(session: Session, tables: Collection[str]) -> None:
         tables_and_rows = ", ".join(f"{table} ({rows})" for table, rows in touched.items() if rows)
         raise RefusedError(
             f"Deleting on {session.where} refused: rows that stay would be changed too: {tables_and_rows}.",
-            hint="The cause is a foreign key with ON DELETE SET NULL, or a trigger.",
+            hint="Cause: a foreign key with ON DELETE SET NULL, or a trigger.",
         )

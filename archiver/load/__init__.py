@@ -1,1 +1,1 @@
-"""Archived rows into live tables, and what would stand in their way."""
+"""Load archived rows into live tables, and find what prevents it."""

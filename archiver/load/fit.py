@@ -1,4 +1,4 @@
-"""Whether an archive fits today's databases, and by which mapping its rows come back."""
+"""Check that an archive fits today's databases, and map its rows onto them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from errors import Problems, RefusedError
 from inventory.migrations import Changes, Migration, chain
 
 Mappings = Mapping[str, SchemaMapping]  # by database
-SHOWN = 12  # digits of a fingerprint that a person needs
+SHOWN = 12  # digits that tell fingerprints apart
 
 
 def fitting(placement: Placement, archive: Archive, last: Changes | None = None) -> Mappings:
-    """The mapping of each database, by the migrations and by `last`, a person's own for this archive.
+    """Return the mapping of each database, by the migrations and then by `last`, the operator's own for this archive.
 
-    Raises Problems with everything that forbids it, RefusedError where ids would be given out twice.
+    Raises Problems with everything that prevents it, RefusedError if a sequence would give out archived ids again.
     """
     manifest = archive.manifest
     mappings = mapped(placement, manifest, last)
@@ -34,7 +34,7 @@ def fitting(placement: Placement, archive: Archive, last: Changes | None = None)
 
 
 def mapped(placement: Placement, manifest: Manifest, last: Changes | None = None) -> Mappings:
-    """The mapping of each database, whatever its problems."""
+    """Return the mapping of each database, with its problems."""
     filled = {name for name, member in manifest.members.items() if member.rows}
     return {
         database: compare(
@@ -51,37 +51,37 @@ def mapped(placement: Placement, manifest: Manifest, last: Changes | None = None
 def migrations_between(
     migrations: Iterable[Migration], database: str, archived: Schema, live: Schema, last: Changes | None = None
 ) -> tuple[Changes, ...]:
-    """The migrations between an archived database and a live one, then a person's own."""
-    found = () if archived == live else chain(migrations, database, archived.fingerprint, live.fingerprint)
-    return (*found, last) if last is not None and last.database == database else found
+    """Return the migrations between an archived and a live database, then the operator's own."""
+    migrations_found = () if archived == live else chain(migrations, database, archived.fingerprint, live.fingerprint)
+    return (*migrations_found, last) if last is not None and last.database == database else migrations_found
 
 
 def today(session: Session, schema: Schema) -> LiveSchema:
-    """A live database as rows come into it."""
+    """Return a live database's schema and defaults."""
     rows = session.rows(_DEFAULTS, (NAMESPACE,), doing="reading the defaults")
     return LiveSchema(schema=schema, defaults=frozenset((row[0], row[1]) for row in rows))
 
 
 def problems_of(mappings: Mappings) -> list[str]:
-    """What the schemas alone forbid."""
+    """Return the problems that follow from the schemas alone."""
     return [problem for mapping in mappings.values() for problem in mapping.problems]
 
 
 def rows_that_do_not_fit(placement: Placement, mappings: Mappings, archive: Archive) -> list[str]:
-    """What the rows forbid: they are looked at in transactions that are rolled back."""
-    found: list[str] = []
+    """Return the problems with the rows, tried in transactions that are rolled back."""
+    problems: list[str] = []
     for database, mapping in mappings.items():
         session, doubtful = placement.sessions[database], [table for table in mapping.tables if table.doubts]
         for table in doubtful:
             with session.rolled_back():
-                found += misfits(session, table, archive)
-    return found
+                problems += misfits(session, table, archive)
+    return problems
 
 
 def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
-    """Raises Problems where there are any, with the migrations in which an answer belongs."""
-    told = list(problems)
-    if told:
+    """Raise Problems if there are any, with the migrations that must answer them."""
+    listed = list(problems)
+    if listed:
         noun, tenant_id = manifest.noun, manifest.tenant_id
         begin = ", or ".join(
             f"database: {database}, before: {schema.fingerprint[:SHOWN]}"
@@ -89,13 +89,13 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
         )
         raise Problems(
             f"The archive of {noun} {tenant_id} does not fit today's tables; nothing was changed:",
-            told,
-            hint=f"Say it in inventory/migrations/*.yaml ({begin}); inv restore.plan {tenant_id} shows all of it.",
+            listed,
+            hint=f"Add it to inventory/migrations/*.yaml ({begin}); inv restore.plan {tenant_id} shows the full plan.",
         )
 
 
 def sequences_too_low(placement: Placement, mappings: Mappings, manifest: Manifest) -> Iterator[RefusedError]:
-    """Each sequence that would give an archived id out a second time, under its name of today."""
+    """Yield an error for each live sequence that would give out an archived id again."""
     for database, mapping in mappings.items():
         for sequence, highest in _numbered(mapping.tables, manifest):
             query = SQL("SELECT last_value FROM {}").format(SQL(sequence))
@@ -108,7 +108,7 @@ def sequences_too_low(placement: Placement, mappings: Mappings, manifest: Manife
 
 
 def _numbered(tables: Iterable[TableMapping], manifest: Manifest) -> Iterator[tuple[str, int]]:
-    """What numbers today a column that came, and the highest number that did."""
+    """Yield each live sequence with the highest archived value of its column."""
     for table in tables:
         for column in table.shape.columns:
             highest = manifest.highest.get(f"{table.source}.{table.origins[column.name]}")

@@ -1,4 +1,4 @@
-"""Which rows of an archive lead to which: by the catalog's links in the archive's own names, by foreign keys; pure."""
+"""Steps from archived rows to others: by the catalog's links in the archive's names, and by foreign keys; pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from archiver.load.fit import Mappings
 from archiver.postgres.schema import Schema
 from errors import RefusedError
 
-Where = tuple[str, str] | None  # a column that must hold a value
+Where = tuple[str, str] | None  # a column and the value it must have
 
 
 @dataclass(frozen=True, kw_only=True)
 class LinkStep:
-    """A row of `source` leads to the rows of `target` whose columns hold the same."""
+    """A step from a row of `source` to the rows of `target` with the same values in their columns."""
 
     source: TableName
     columns: tuple[str, ...]
@@ -26,16 +26,17 @@ class LinkStep:
 
 
 def below(links: Iterable[Link]) -> list[LinkStep]:
-    """From each row to those that are found by it."""
+    """Return the steps from each row to the rows found by it."""
     return [_down(link) for link in links]
 
 
 def named(links: Iterable[Link], schemas: Mapping[str, Schema]) -> list[LinkStep]:
-    """From each row to those that it names by their key, in a link or a foreign key."""
+    """Return the steps from each row to the rows it refers to by their key, in a link or a foreign key."""
     return [*_named_by_links(links, schemas), *_named_by_foreign_keys(schemas)]
 
 
 def _down(link: Link) -> LinkStep:
+    """Return the step from parent to child."""
     return LinkStep(
         source=link.parent,
         columns=link.parent_columns,
@@ -46,6 +47,7 @@ def _down(link: Link) -> LinkStep:
 
 
 def _up(link: Link) -> LinkStep:
+    """Return the step from child to parent."""
     return LinkStep(
         source=link.child,
         columns=link.columns,
@@ -56,6 +58,7 @@ def _up(link: Link) -> LinkStep:
 
 
 def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
+    """Yield the steps to rows whose primary key a link refers to."""
     for link in links:
         if link.parent_columns == _key(schemas, link.parent):
             yield _up(link)
@@ -64,6 +67,7 @@ def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Ite
 
 
 def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
+    """Yield the steps along foreign keys within the archive."""
     for database, schema in schemas.items():
         for name, table in schema.tables.items():
             for key in table.foreign_keys:
@@ -77,18 +81,20 @@ def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
 
 
 def _key(schemas: Mapping[str, Schema], table: TableName) -> tuple[str, ...]:
+    """Return a table's primary key."""
     return schemas[table.database].tables[table.table].primary_key
 
 
 def archived_links(links: Iterable[Link], mappings: Mappings) -> list[Link]:
-    """The catalog's links as the archive calls tables and columns; without those of which it knows nothing.
+    """Return the catalog's links under the archive's names, without those of which the archive lacks a table or column.
 
-    Raises RefusedError where migrations make the values that link rows.
+    Raises RefusedError if migrations compute the values that link rows.
     """
     return [link for today in links if (link := _archived_link(today, mappings)) is not None]
 
 
 def _archived_link(link: Link, mappings: Mappings) -> Link | None:
+    """Return one link under the archive's names; None if the archive lacks a table or column."""
     child = archived_columns(mappings, link.child, (*link.columns, *(link.where or ())[:1]))
     parent = archived_columns(mappings, link.parent, link.parent_columns)
     if child is None or parent is None:
@@ -101,14 +107,14 @@ def _archived_link(link: Link, mappings: Mappings) -> Link | None:
 def archived_columns(
     mappings: Mappings, table: TableName, columns: Sequence[str]
 ) -> tuple[TableName, tuple[str, ...]] | None:
-    """What the archive calls a table and its columns; None where it has none of that."""
+    """Return the archive's names of a table and its columns; None if it lacks one."""
     mapping = mappings[table.database].by_target.get(table.table)
     if mapping is None or not mapping.origins.keys() >= set(columns):
         return None
     origins = tuple(origin for column in columns if (origin := mapping.origins[column]) is not None)
     if len(origins) < len(columns):
         raise RefusedError(
-            f"A part cannot be found by {table}.{', '.join(columns)}: migrations make the values.",
-            hint="Restore the whole.",
+            f"Cannot find a part by {table}.{', '.join(columns)}: migrations compute the values.",
+            hint="Restore the complete archive.",
         )
     return mapping.source, origins

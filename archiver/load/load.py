@@ -1,4 +1,4 @@
-"""Archived rows into tables: straight in, or beside live rows by comparison."""
+"""Load archived rows into tables: directly, or next to live rows by comparison."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from errors import RefusedError
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What happened to a table's archived rows on their way back."""
+    """The result of loading a table's archived rows."""
 
     inserted: int = 0
-    already_live: int = 0  # already live and equal
-    replaced: int = 0  # live as an older archive held it: the newer copy took its place
-    differing: int = 0  # already live with other content: the live row stayed
-    # Archived column that today's table lacks, or `*` for whole rows: in how many rows something was lost.
+    already_live: int = 0  # live and equal
+    replaced: int = 0  # live as in an older archive: replaced by the newer copy
+    differing: int = 0  # live with other content: the live row stays
+    # By archived column that today's table lacks, or `*` for complete rows: the number of rows that lost a value.
     lost: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Loaded) -> Loaded:
-        """Of both together."""
+        """Return the sum of both."""
         return Loaded(
             inserted=self.inserted + other.inserted,
             already_live=self.already_live + other.already_live,
@@ -44,19 +44,19 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveNeighbors:
-    """What is known of live rows beside which an archive is loaded."""
+    """The live rows next to which an archive is loaded."""
 
-    retained: Collection[str]  # archived tables of which the deletion left rows live
-    # Which of these came unchanged out of an older archive.
+    retained: Collection[str]  # archived tables with rows that stayed live when the others were deleted
+    # Returns those of these rows that come unchanged from an older archive.
     older: Callable[[Collection[RetainedRow]], Collection[RetainedRow]] = lambda rows: ()
-    # Told what a migration made of an archived table's rows.
+    # Called with an archived table and its rows as migrations changed them.
     mapped: Callable[[TableName, Collection[RetainedRow]], object] = lambda table, rows: None
-    everywhere: bool = False  # rows of any table may be live
+    everywhere: bool = False  # any table may have live rows of the tenant
 
 
 @dataclass(frozen=True, kw_only=True)
 class IncomingArchive:
-    """An archive on its way into its databases."""
+    """An archive, its databases, and the mappings onto them."""
 
     placement: Placement
     model: Model
@@ -65,132 +65,141 @@ class IncomingArchive:
 
 
 def load(session: Session, shape: Table, source: TableName, target: str, archive: Archive) -> int:
-    """Streams a member into a table that has its columns; how many rows."""
+    """Copy a member into a table with the same columns. Return the number of rows."""
     columns = SQL("{} ({})").format(identifier(target), column_list(shape))
     return session.copy_in(columns, archive.open(layout.member(source)), doing=f"loading {source}")
 
 
 def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors) -> dict[str, Loaded]:
-    """Loads all tables of one database, what a foreign key names before what names it; in the caller's transaction."""
+    """Load all tables of one database in the caller's transaction, referenced tables first."""
     placement, mapping = incoming.placement, incoming.mappings[database]
     session, shared = placement.sessions[database], sharable(incoming.model, placement.schemas)
     loaded = lost_tables(incoming, database)
     for group in load_order(placement.schemas[database]):
         tables = [mapping.by_target[name] for name in group if name in mapping.by_target]
-        if len(tables) > 1 or any(_beside_live(table, shared, live) for table in tables):
-            loaded |= _beside(session, incoming, tables, live)
+        if len(tables) > 1 or any(_must_be_compared(table, shared, live) for table in tables):
+            loaded |= _load_next_to_live(session, incoming, tables, live)
         elif tables:
-            loaded[str(tables[0].target)] = _straight(session, tables[0], incoming.archive)
+            loaded[str(tables[0].target)] = _load_directly(session, tables[0], incoming.archive)
     return loaded
 
 
 def lost_tables(incoming: IncomingArchive, database: str) -> dict[str, Loaded]:
-    """The archived tables of which no row comes back, because a migration says so."""
+    """Return the archived tables of which no row comes back, because a migration says so."""
     lost = incoming.mappings[database].lost
     return {str(table): Loaded(lost={WHOLE: _rows(incoming.archive, table)}) for table in lost}
 
 
-def _beside_live(table: TableMapping, shared: Collection[TableName], live: LiveNeighbors) -> bool:
-    """Whether the rows must be compared with live ones, or change on their way."""
+def _must_be_compared(table: TableMapping, shared: Collection[TableName], live: LiveNeighbors) -> bool:
+    """True if the rows must be compared with live ones, or are changed by a mapping."""
     return live.everywhere or not table.plain or table.target in shared or str(table.source) in live.retained
 
 
 def sharable(model: Model, schemas: Mapping[str, Schema]) -> set[TableName]:
-    """The tables of which another tenant may have a row too: found in more than one way, or below such a table."""
-    found: set[TableName] = set()
+    """Return the tables of which another tenant may have a row too: found in several ways, or below such a table."""
+    shared: set[TableName] = set()
     for table in model.tables:
         links = model.found_by(table)
-        if len(links) > 1 or any(_many(schemas, link, found) for link in links):
-            found.add(table)
-    return found
+        if len(links) > 1 or any(_has_many_parents(schemas, link, shared) for link in links):
+            shared.add(table)
+    return shared
 
 
-def _many(schemas: Mapping[str, Schema], link: Link, shared: set[TableName]) -> bool:
-    """Whether several parents may lead to one row."""
+def _has_many_parents(schemas: Mapping[str, Schema], link: Link, shared: set[TableName]) -> bool:
+    """True if several parents may lead to one row."""
     parent = schemas[link.parent.database].tables[link.parent.table]
     return link.parent in shared or parent.primary_key != link.parent_columns
 
 
-def _straight(session: Session, table: TableMapping, archive: Archive) -> Loaded:
+def _load_directly(session: Session, table: TableMapping, archive: Archive) -> Loaded:
+    """Load a table's rows without comparing them."""
     rows = load(session, table.archived, table.source, table.target.table, archive)
-    _all_came(table.target, rows, _rows(archive, table.source))
+    _refuse_missing(table.target, rows, _rows(archive, table.source))
     return Loaded(inserted=rows)
 
 
-def _beside(
+def _load_next_to_live(
     session: Session, incoming: IncomingArchive, tables: Sequence[TableMapping], live: LiveNeighbors
 ) -> dict[str, Loaded]:
-    """Loads tables beside their live rows: missing rows are inserted, live ones are compared.
+    """Load tables next to their live rows: insert missing rows, compare live ones.
 
-    A live row with other content stays, unless it came unchanged out of an older archive.
+    A live row with other content stays, unless it comes unchanged from an older archive.
     """
     staged = [stage_rows(session, table, incoming.model, incoming.archive) for table in tables]
-    for one in staged:
-        _keep(session, one)
-    differ = [differing(session, one) for one in staged]
+    for staged_table in staged:
+        _lock_live(session, staged_table)
+    differ = [differing(session, staged_table) for staged_table in staged]
     replaced = [
-        _replace(session, one, live.older(rows)) if rows else 0 for one, rows in zip(staged, differ, strict=True)
+        _replace(session, staged_table, live.older(rows)) if rows else 0
+        for staged_table, rows in zip(staged, differ, strict=True)
     ]
     inserted = _insert(session, staged)
-    for one, table in zip(staged, tables, strict=True):
+    for staged_table, table in zip(staged, tables, strict=True):
         if not table.plain and str(table.source) in live.retained:
-            live.mapped(table.source, copies(session, one))
-    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(one.relation for one in staged)))
+            live.mapped(table.source, copies(session, staged_table))
+    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(staged_table.relation for staged_table in staged)))
     return {
-        str(one.table): Loaded(
-            inserted=came,
-            already_live=one.rows - came - len(rows),
+        str(staged_table.table): Loaded(
+            inserted=new_rows,
+            already_live=staged_table.rows - new_rows - len(rows),
             replaced=new,
             differing=len(rows) - new,
-            lost=one.lost,
+            lost=staged_table.lost,
         )
-        for one, came, rows, new in zip(staged, inserted, differ, replaced, strict=True)
+        for staged_table, new_rows, rows, new in zip(staged, inserted, differ, replaced, strict=True)
     }
 
 
 def _insert(session: Session, staged: Sequence[Staged]) -> list[int]:
-    """Inserts what is missing, in one statement: tables may name each other in a circle."""
-    tables, insert = ", ".join(str(one.table) for one in staged), SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}")
-    wanted = [missing(session, one) for one in staged]
-    inserts = [insert.format(one.live, column_list(one.shape), one.missing) for one in staged]
+    """Insert the missing rows in one statement: tables may refer to each other in a cycle."""
+    tables = ", ".join(str(staged_table.table) for staged_table in staged)
+    insert = SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}")
+    expected = [missing(session, staged_table) for staged_table in staged]
+    inserts = [
+        insert.format(staged_table.live, column_list(staged_table.shape), staged_table.missing)
+        for staged_table in staged
+    ]
     inserted = session.counts(inserts, doing=f"loading {tables}")
-    for one, came, all_of_them in zip(staged, inserted, wanted, strict=True):
-        _all_came(one.table, came, all_of_them)
+    for staged_table, rows, count in zip(staged, inserted, expected, strict=True):
+        _refuse_missing(staged_table.table, rows, count)
     return inserted
 
 
 def _rows(archive: Archive, table: TableName) -> int:
+    """Return the number of archived rows of a table."""
     return archive.manifest.members[layout.member(table)].rows
 
 
-def _all_came(table: TableName, inserted: int, wanted: int) -> None:
-    """A trigger may swallow a row without a word."""
-    if inserted != wanted:
-        raise RefusedError(f"Loading {table} refused: {inserted} of {wanted} rows came. Does a trigger take them away?")
+def _refuse_missing(table: TableName, inserted: int, expected: int) -> None:
+    """Raise RefusedError if rows are missing: a trigger may drop them silently."""
+    if inserted != expected:
+        raise RefusedError(
+            f"Loading {table} refused: {inserted} of {expected} rows inserted. Does a trigger drop them?"
+        )
 
 
-def _keep(session: Session, one: Staged) -> None:
-    """Waits for whoever is deleting one of these live rows, and lets nobody begin to."""
-    session.rows(one.lock_query, doing=f"looking at the live rows of {one.table}")
+def _lock_live(session: Session, staged_table: Staged) -> None:
+    """Wait for sessions that are deleting one of these live rows, and block new ones."""
+    session.rows(staged_table.lock_query, doing=f"locking the live rows of {staged_table.table}")
 
 
-def _replace(session: Session, one: Staged, older: Collection[RetainedRow]) -> int:
-    """Puts the archive's copies in the place of these live rows, where they still are as they were seen."""
-    fixed = one.shape.primary_key
-    columns = [column.name for column in one.shape.copied if column.name not in fixed and not column.identity]
+def _replace(session: Session, staged_table: Staged, older: Collection[RetainedRow]) -> int:
+    """Replace these live rows with the archive's copies, if they are still as they were read."""
+    fixed = staged_table.shape.primary_key
+    columns = [column.name for column in staged_table.shape.copied if column.name not in fixed and not column.identity]
     if not older or not columns:
         return 0
     query = SQL(
-        "UPDATE {live} l SET {values} FROM {place} s, unnest({keys}::text[], {digests}::text[]) o (key, digest)"
+        "UPDATE {live} l SET {values} FROM {relation} s, unnest({keys}::text[], {digests}::text[]) o (key, digest)"
         " WHERE {match} AND {key} = o.key AND {digest} = o.digest"
     ).format(
-        live=one.live,
+        live=staged_table.live,
         values=SQL(", ").join(SQL("{0} = s.{0}").format(Identifier(name)) for name in columns),
-        place=one.relation,
+        relation=staged_table.relation,
         keys=Literal([row.key for row in older]),
         digests=Literal([row.digest for row in older]),
-        match=one.match,
-        key=key_text(one.shape, "l"),
-        digest=digest(one.shape, "l"),
+        match=staged_table.match,
+        key=key_text(staged_table.shape, "l"),
+        digest=digest(staged_table.shape, "l"),
     )
-    return session.execute(query, doing=f"replacing older copies in {one.table}")
+    return session.execute(query, doing=f"replacing older copies in {staged_table.table}")

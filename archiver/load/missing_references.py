@@ -1,4 +1,4 @@
-"""Rows that archived ones refer to, and that are neither live nor in the archive."""
+"""Find references of archived rows to rows that are neither live nor in the archive."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from formatting import first_few
 
 @dataclass(frozen=True)
 class RowReference:
-    """Columns of a table that name a row of another one in the same database."""
+    """Columns of a table that refer to a row of another one in the same database."""
 
     table: TableName
     columns: tuple[str, ...]
     target: str
     target_columns: tuple[str, ...]
-    enforced: bool  # by a foreign key; else only their name says so
+    enforced: bool  # by a foreign key; else implied by the column's name
 
     def __str__(self) -> str:
         return f"{self.table}.{', '.join(self.columns)}"
@@ -31,7 +31,7 @@ class RowReference:
 
 @dataclass(frozen=True, kw_only=True)
 class MissingReference:
-    """Rows that archived ones refer to, and that are neither live nor in the archive."""
+    """Keys that archived rows refer to, of rows that are neither live nor in the archive."""
 
     reference: RowReference
     keys: tuple[str, ...]
@@ -43,65 +43,70 @@ class MissingReference:
 def missing_references(
     session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model
 ) -> list[MissingReference]:
-    """Every reference of missing rows that leads nowhere, by foreign key or by name, within one database."""
-    found = []
+    """Return every reference of missing rows that leads nowhere, by foreign key or by name, within one database."""
+    missing = []
     for reference in _references(session, staged, schema, model):
-        query = _leading_nowhere(reference, staged)
+        query = _without_target(reference, staged)
         rows = session.rows(query, doing=f"following {reference}")
         if rows:
-            found.append(MissingReference(reference=reference, keys=tuple(row[0] for row in rows)))
-    return found
+            missing.append(MissingReference(reference=reference, keys=tuple(row[0] for row in rows)))
+    return missing
 
 
 def _references(session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model) -> Iterator[RowReference]:
+    """Yield the references of staged tables: by foreign keys, then by the names of other columns."""
     keys = {row[0]: (row[1], row[2]) for row in session.rows(_KEYS, (NAMESPACE,), doing="reading the primary keys")}
-    for name, one in staged.items():
-        enforced = list(_enforced(one, schema.tables[name]))
+    for name, staged_table in staged.items():
+        enforced = list(_enforced(staged_table, schema.tables[name]))
         yield from enforced
-        said = {column for reference in enforced for column in reference.columns}
-        words = _words(one.table, model, keys)
-        for column in one.shape.columns:
-            target = words.get(column.name, "") if column.name not in said else ""
+        enforced_columns = {column for reference in enforced for column in reference.columns}
+        targets = _targets_by_name(staged_table.table, model, keys)
+        for column in staged_table.shape.columns:
+            target = targets.get(column.name, "") if column.name not in enforced_columns else ""
             if target in keys and _alike(keys[target][1], column.type):
-                yield RowReference(one.table, (column.name,), target, (keys[target][0],), enforced=False)
+                yield RowReference(staged_table.table, (column.name,), target, (keys[target][0],), enforced=False)
 
 
-def _enforced(one: Staged, live: Table) -> Iterator[RowReference]:
+def _enforced(staged_table: Staged, live: Table) -> Iterator[RowReference]:
+    """Yield the references by foreign keys."""
     for key in live.foreign_keys:
-        if one.column_names.issuperset(key.columns):
-            yield RowReference(one.table, key.columns, key.target, key.target_columns, enforced=True)
+        if staged_table.column_names.issuperset(key.columns):
+            yield RowReference(staged_table.table, key.columns, key.target, key.target_columns, enforced=True)
 
 
-def _words(table: TableName, model: Model, keys: Mapping[str, tuple[str, str]]) -> dict[str, str]:
-    """What columns are called that name a row of a table in the same database."""
-    words = {f"{singular(name)}_id": name for name in keys}
-    words |= {word: target.table for word, target in vocabulary(model).items() if target.database == table.database}
+def _targets_by_name(table: TableName, model: Model, keys: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return, by column name, the table of the same database that such a column refers to."""
+    targets = {f"{singular(name)}_id": name for name in keys}
+    targets |= {word: target.table for word, target in vocabulary(model).items() if target.database == table.database}
     customer = model.tenant.customer
     if customer and table == TableName(MASTER, model.tenant.table):
-        words[customer.column] = customer.table
-    return words
+        targets[customer.column] = customer.table
+    return targets
 
 
-def _alike(one: str, other: str) -> bool:
-    """Whether two columns can name the same thing."""
-    whole = ("smallint", "integer", "bigint")
-    return one == other or (one in whole and other in whole)
+def _alike(first: str, second: str) -> bool:
+    """True if two columns of these types can hold the same key."""
+    integers = ("smallint", "integer", "bigint")
+    return first == second or (first in integers and second in integers)
 
 
-def _leading_nowhere(reference: RowReference, staged: Mapping[str, Staged]) -> Composable:
-    one, pairs = staged[reference.table.table], zip(reference.columns, reference.target_columns, strict=True)
-    match = SQL(" AND ").join(SQL("t.{} = s.{}").format(Identifier(two), Identifier(first)) for first, two in pairs)
+def _without_target(reference: RowReference, staged: Mapping[str, Staged]) -> Composable:
+    """SQL: the keys of missing rows for which there is neither a live nor a staged row."""
+    staged_table, pairs = staged[reference.table.table], zip(reference.columns, reference.target_columns, strict=True)
+    match = SQL(" AND ").join(
+        SQL("t.{} = s.{}").format(Identifier(target_column), Identifier(column)) for column, target_column in pairs
+    )
     absent = SQL("NOT EXISTS (SELECT 1 FROM {} t WHERE {})")
-    beside = staged.get(reference.target)
-    places: list[Composable] = [identifier(reference.target)]
-    if beside and beside.column_names.issuperset(reference.target_columns):
-        places.append(beside.relation)
+    staged_target = staged.get(reference.target)
+    relations: list[Composable] = [identifier(reference.target)]
+    if staged_target and staged_target.column_names.issuperset(reference.target_columns):
+        relations.append(staged_target.relation)
     conditions = [
         *(SQL("s.{} IS NOT NULL").format(Identifier(column)) for column in reference.columns),
-        *(absent.format(place, match) for place in places),
+        *(absent.format(relation, match) for relation in relations),
     ]
     return SQL("SELECT DISTINCT {} FROM ({}) s WHERE {} ORDER BY 1").format(
-        id_text(one.shape, reference.columns, "s"), one.missing, SQL(" AND ").join(conditions)
+        id_text(staged_table.shape, reference.columns, "s"), staged_table.missing, SQL(" AND ").join(conditions)
     )
 
 

@@ -1,4 +1,4 @@
-"""An archive's mappings for rows that lie in another shard today: their ids there, and its name in the tenant's row."""
+"""Map an archive whose rows are in another shard today: renumbered ids, and the shard's name in the tenant's row."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ from archiver.records.id_offsets import Offsets
 from archiver.records.placement import Relocations
 
 
-def relocated(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], hops: Relocations) -> Mappings:
-    """The mappings of an archive whose rows went these ways; as they are, where there are none."""
-    if not hops or model.tenant.shard is None:
+def relocated(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], relocations: Relocations) -> Mappings:
+    """Return the mappings after these relocations of the rows; unchanged if there are none."""
+    if not relocations or model.tenant.shard is None:
         return mappings
     column, root = model.tenant.shard, mappings[MASTER].by_target[model.root.table]
-    name = SQL("{}::{}").format(Literal(hops[-1].target), SQL(root.shape.type_of(column)))
+    name = SQL("{}::{}").format(Literal(relocations[-1].target), SQL(root.shape.type_of(column)))
     return {
         MASTER: _replaced(mappings[MASTER], {model.root.table: {column: name}}),
-        SHARD: renumbered(mappings[SHARD], model, schemas[SHARD], [hop.offsets for hop in hops]),
+        SHARD: renumbered(mappings[SHARD], model, schemas[SHARD], [relocation.offsets for relocation in relocations]),
     }
 
 
-def renumbered(mapping: SchemaMapping, model: Model, schema: Schema, hops: Sequence[Offsets]) -> SchemaMapping:
-    """A shard's mapping with every id as it is after these ways."""
-    if not any(region.plus for offsets in hops for region in offsets):
+def renumbered(
+    mapping: SchemaMapping, model: Model, schema: Schema, offsets_of_each: Sequence[Offsets]
+) -> SchemaMapping:
+    """Return a shard's mapping with every id after these offsets, applied in order."""
+    if not any(region.plus for offsets in offsets_of_each for region in offsets):
         return mapping
     columns = id_columns(model, schema)
     return _replaced(
         mapping,
         {
             name: {
-                one.name: one.moved(table.values[one.name], hops) for one in columns[name] if one.name in table.values
+                column.name: column.moved(table.values[column.name], offsets_of_each)
+                for column in columns[name]
+                if column.name in table.values
             }
             for name, table in mapping.by_target.items()
         },
@@ -44,9 +48,10 @@ def renumbered(mapping: SchemaMapping, model: Model, schema: Schema, hops: Seque
 
 
 def _replaced(mapping: SchemaMapping, values: Mapping[str, Mapping[str, Composable]]) -> SchemaMapping:
-    """A mapping with other values for some columns, by table."""
+    """Return a mapping with other values for some columns, by table."""
     return replace(mapping, tables=tuple(_other(table, values.get(table.target.table, {})) for table in mapping.tables))
 
 
 def _other(table: TableMapping, values: Mapping[str, Composable]) -> TableMapping:
+    """Return a table's mapping with other values for some columns."""
     return replace(table, values={**table.values, **values}, plain=False) if values else table

@@ -1,4 +1,4 @@
-"""Keys of rows in a sentence: never what else a row holds."""
+"""Keys of rows as text: never what else a row holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NUMBERS = ("smallint", "integer", "bigint", "uuid")
 
 
 def id_text(shape: Table, columns: Sequence[str], alias: str) -> Composable:
-    """A row's key as text: 13, or 13,4 of several columns; a key of words may be a person's name, and is not shown."""
+    """SQL: a row's key as text: 13, or 13,4 of several columns; a key of text is hidden: it may be a person's name."""
     if not columns or any(shape.type_of(name) not in _NUMBERS for name in columns):
         return SQL("'(not shown)'")
     return SQL("concat_ws(',', {})").format(SQL(", ").join(Identifier(alias, name) for name in columns))

@@ -1,4 +1,4 @@
-"""Archived rows in a temporary table of today's shape, and the queries that hold them against the live ones; pure."""
+"""Archived rows in a temporary table of today's columns, and the queries that compare them with live rows; pure."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from archiver.records.retained_rows import digest, key_text
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A table's archived rows beside the live ones: `s` and `l` in every query."""
+    """A table's staged archived rows, `s`, and its live rows, `l`, in every query."""
 
     table: TableName
-    shape: Table  # the live table, narrowed to the columns that came
+    shape: Table  # the live table, narrowed to the staged columns
     relation: Composable  # the temporary table
     rows: int
     links: tuple[Link, ...]  # by which the table's rows are found
-    lost: Mapping[str, int] = field(default_factory=dict)  # archived column: rows that held a value there
+    lost: Mapping[str, int] = field(default_factory=dict)  # by archived column: rows that had a value there
 
     @property
     def live(self) -> Composable:
-        """The table itself."""
+        """The live table."""
         return identifier(self.table.table)
 
     @property
     def column_names(self) -> frozenset[str]:
-        """The columns that came."""
+        """The staged columns."""
         return frozenset(column.name for column in self.shape.columns)
 
     @property
     def match(self) -> Composable:
-        """That a staged row and a live row have one key; never, where there is no key."""
+        """SQL: the condition that a staged and a live row have the same key; false if the table has no key."""
         return _alike(self.shape.primary_key) if self.shape.primary_key else SQL("false")
 
     @property
     def lock_query(self) -> Composable:
-        """The query that locks the live rows which have a copy here, so that nobody deletes them meanwhile."""
+        """The query that locks the live rows that have a staged copy against deletion."""
         order = self.shape.primary_key or KEYLESS
         same = self.match if self.shape.primary_key else _same_copy(self)
         return SQL("SELECT 1 FROM {} l JOIN {} s ON {} ORDER BY {} FOR KEY SHARE OF l").format(
@@ -59,49 +59,55 @@ class Staged:
 
     @property
     def differing(self) -> Composable:
-        """The query for key and digest of the live rows that say something else than their copies."""
+        """The query for key and digest of the live rows whose staged copies have other content."""
         return SQL("SELECT {}, {} FROM {} s JOIN {} l ON {} WHERE {} <> {}").format(
             key_text(self.shape, "l"),
             digest(self.shape, "l"),
             self.relation,
             self.live,
             self.match,
-            _whole(self.shape, "s"),
-            _whole(self.shape, "l"),
+            _row(self.shape, "s"),
+            _row(self.shape, "l"),
         )
 
 
 def _alike(columns: Iterable[str]) -> Composable:
-    """That a live row and a staged one hold the same in these columns."""
+    """SQL: the condition that a live and a staged row are equal in these columns."""
     return SQL(" AND ").join(SQL("l.{0} = s.{0}").format(Identifier(name)) for name in columns)
 
 
-def _missing_by_key(one: Staged) -> Composable:
+def _missing_by_key(staged: Staged) -> Composable:
+    """SQL: the staged rows whose key is not live."""
     query = SQL("SELECT {} FROM {} s WHERE NOT EXISTS (SELECT 1 FROM {} l WHERE {})")
-    return query.format(column_list(one.shape), one.relation, one.live, one.match)
+    return query.format(column_list(staged.shape), staged.relation, staged.live, staged.match)
 
 
-def _missing_copies(one: Staged) -> Composable:
-    """Of rows without a key, as many copies as are missing: the table is a multiset of whole rows."""
+def _missing_copies(staged: Staged) -> Composable:
+    """SQL: the missing copies of rows without a key: the table is a multiset of rows."""
     return SQL(
-        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS {copy} FROM {place} s) s"
+        "SELECT {columns} FROM (SELECT *, row_number() OVER (PARTITION BY {whole_s}) AS {copy} FROM {relation} s) s"
         " WHERE {copy} > (SELECT count(*) FROM {live} l WHERE {same})"
     ).format(
-        columns=column_list(one.shape),
-        copy=Identifier("number of the copy"),  # a plain name may be a column's
-        whole_s=_whole(one.shape, "s"),
-        place=one.relation,
-        live=one.live,
-        same=_same_copy(one),
+        columns=column_list(staged.shape),
+        copy=Identifier("number of the copy"),  # a plain name could be a column's
+        whole_s=_row(staged.shape, "s"),
+        relation=staged.relation,
+        live=staged.live,
+        same=_same_copy(staged),
     )
 
 
-def _same_copy(one: Staged) -> Composable:
-    """That a staged row and a live row without key say the same; the columns that have an index come first."""
-    near = [SQL("({})").format(_alike(link.columns)) for link in one.links if one.column_names.issuperset(link.columns)]
-    whole = SQL("{} = {}").format(_whole(one.shape, "l"), _whole(one.shape, "s"))
-    return SQL("({}) AND {}").format(SQL(" OR ").join(near or [SQL("true")]), whole)
+def _same_copy(staged: Staged) -> Composable:
+    """SQL: the condition that a staged and a live row without key are equal, with indexed columns first."""
+    near = [
+        SQL("({})").format(_alike(link.columns))
+        for link in staged.links
+        if staged.column_names.issuperset(link.columns)
+    ]
+    equal = SQL("{} = {}").format(_row(staged.shape, "l"), _row(staged.shape, "s"))
+    return SQL("({}) AND {}").format(SQL(" OR ").join(near or [SQL("true")]), equal)
 
 
-def _whole(shape: Table, alias: str) -> Composable:
+def _row(shape: Table, alias: str) -> Composable:
+    """SQL: a row as text."""
     return row_text((column.name for column in shape.copied), alias)

@@ -1,4 +1,4 @@
-"""Brings archived rows into temporary tables of today's shape, and looks how they meet the live ones."""
+"""Stage archived rows in temporary tables of today's columns, and compare them with the live rows."""
 
 from __future__ import annotations
 
@@ -16,54 +16,58 @@ from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier
 from archiver.records.retained_rows import RetainedRow
 from errors import UsageError
 
-_WORDS = ("22", "23", "42")  # SQLSTATE classes of what an expression in a migration can do wrong
+_EXPRESSION_ERRORS = ("22", "23", "42")  # SQLSTATE classes of errors in a migration's expression
 
 
 def stage_rows(session: Session, mapping: TableMapping, model: Model, archive: Archive) -> Staged:
-    """Brings an archived table into a temporary one of today's shape, for as long as the session lives."""
+    """Copy an archived table into a temporary one of today's columns, which lives as long as the session."""
     table, name = mapping.target, f"stage {mapping.target.table}"
-    place = Identifier("pg_temp", name)
-    session.execute(SQL("DROP TABLE IF EXISTS {}").format(place))
-    bring = _as_it_is if mapping.plain else _by_migration
-    rows, lost = bring(session, mapping, archive, name)
-    return Staged(table=table, shape=mapping.shape, relation=place, rows=rows, links=model.found_by(table), lost=lost)
+    relation = Identifier("pg_temp", name)
+    session.execute(SQL("DROP TABLE IF EXISTS {}").format(relation))
+    copy = _unchanged if mapping.plain else _migrated
+    rows, lost = copy(session, mapping, archive, name)
+    return Staged(
+        table=table, shape=mapping.shape, relation=relation, rows=rows, links=model.found_by(table), lost=lost
+    )
 
 
 def misfits(session: Session, mapping: TableMapping, archive: Archive) -> list[str]:
-    """What the rows of an archived table say to the doubts about it: each way in which some do not fit."""
-    with _in_the_words_of_a_migration(mapping):
+    """Return the checks of an archived table that some of its rows fail, as text."""
+    with _blaming_the_migration(mapping):
         _copy_in_as_text(session, mapping, archive)
         for doubt in mapping.doubts:
             if doubt.function is not None:
                 session.execute(doubt.function)
         counts = (SQL("count(*) FILTER (WHERE {})").format(doubt.misfit) for doubt in mapping.doubts)
         query = SQL("SELECT {} FROM ({}) r").format(SQL(", ").join(counts), mapping.rows)
-        found = session.row(query, doing=f"looking at the rows of {mapping.source}")
-    return [doubt.sentence(rows) for doubt, rows in zip(mapping.doubts, found, strict=True) if rows]
+        counts_found = session.row(query, doing=f"checking the rows of {mapping.source}")
+    return [doubt.sentence(rows) for doubt, rows in zip(mapping.doubts, counts_found, strict=True) if rows]
 
 
-def differing(session: Session, one: Staged) -> list[RetainedRow]:
-    """The live rows that say something else than their copies in the archive."""
-    return _noted(session, one, one.differing)
+def differing(session: Session, staged: Staged) -> list[RetainedRow]:
+    """Return the live rows whose archived copies have other content."""
+    return _retained(session, staged, staged.differing)
 
 
-def copies(session: Session, one: Staged) -> list[RetainedRow]:
-    """The archive's copies, as a live row would say the same today."""
-    return _noted(session, one, one.copies)
+def copies(session: Session, staged: Staged) -> list[RetainedRow]:
+    """Return the archive's copies as live rows would be today."""
+    return _retained(session, staged, staged.copies)
 
 
-def _noted(session: Session, one: Staged, query: Composable) -> list[RetainedRow]:
-    rows = session.rows(query, doing=f"comparing {one.table}") if one.shape.primary_key else []
-    return [RetainedRow(table=str(one.table), key=key, digest=text) for key, text in rows]
+def _retained(session: Session, staged: Staged, query: Composable) -> list[RetainedRow]:
+    """Return key and digest of the query's rows; none of a table without key."""
+    rows = session.rows(query, doing=f"comparing {staged.table}") if staged.shape.primary_key else []
+    return [RetainedRow(table=str(staged.table), key=key, digest=text) for key, text in rows]
 
 
-def missing(session: Session, one: Staged) -> int:
-    """How many rows are not live."""
-    query = SQL("SELECT count(*) FROM ({}) missing").format(one.missing)
-    return int(session.row(query, doing=f"comparing {one.table}")[0])
+def missing(session: Session, staged: Staged) -> int:
+    """Return the number of archived rows that are not live."""
+    query = SQL("SELECT count(*) FROM ({}) missing").format(staged.missing)
+    return int(session.row(query, doing=f"comparing {staged.table}")[0])
 
 
-def _as_it_is(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
+def _unchanged(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
+    """Stage a table whose columns are as archived."""
     columns = column_list(mapping.archived)
     session.execute(
         SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
@@ -74,8 +78,9 @@ def _as_it_is(session: Session, mapping: TableMapping, archive: Archive, name: s
     return _copy_in(session, target, mapping, archive), {}
 
 
-def _by_migration(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
-    with _in_the_words_of_a_migration(mapping):
+def _migrated(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
+    """Stage a table through a mapping. Return the number of rows, and of lost values by column."""
+    with _blaming_the_migration(mapping):
         rows = _copy_in_as_text(session, mapping, archive)
         values = (SQL("{} AS {}").format(value, Identifier(column)) for column, value in mapping.values.items())
         session.execute(
@@ -84,38 +89,40 @@ def _by_migration(session: Session, mapping: TableMapping, archive: Archive, nam
             ),
             doing=f"mapping {mapping.source}",
         )
-    held = session.row(
+    counts = session.row(
         SQL("SELECT {} FROM {}").format(
             SQL(", ").join([SQL("count(*)"), *(SQL("count({})").format(Identifier(name)) for name in mapping.lost)]),
             ARCHIVED,
         )
     )
     session.execute(SQL("DROP TABLE {}").format(ARCHIVED))
-    return rows, {name: count for name, count in zip(mapping.lost, held[1:], strict=True) if count}
+    return rows, {name: count for name, count in zip(mapping.lost, counts[1:], strict=True) if count}
 
 
 def _copy_in_as_text(session: Session, mapping: TableMapping, archive: Archive) -> int:
+    """Copy an archived table into a temporary table of text columns."""
     columns = SQL(", ").join(SQL("{} text").format(Identifier(column.name)) for column in mapping.archived.copied)
     session.execute(
         SQL("DROP TABLE IF EXISTS {}; CREATE TEMP TABLE archived ({})").format(ARCHIVED, columns),
-        doing=f"making room for {mapping.source}",
+        doing=f"creating a temporary table for {mapping.source}",
     )
     return _copy_in(session, SQL("{} ({})").format(ARCHIVED, column_list(mapping.archived)), mapping, archive)
 
 
 def _copy_in(session: Session, target: Composable, mapping: TableMapping, archive: Archive) -> int:
+    """Copy a member into a table. Return the number of rows."""
     return session.copy_in(target, archive.open(layout.member(mapping.source)), doing=f"loading {mapping.target}")
 
 
 @contextmanager
-def _in_the_words_of_a_migration(mapping: TableMapping) -> Iterator[None]:
-    """An expression that a person wrote may be none, or may not take these rows."""
+def _blaming_the_migration(mapping: TableMapping) -> Iterator[None]:
+    """Turn an error of a migration's expression into a UsageError: it may be invalid, or not fit these rows."""
     try:
         yield
     except DatabaseError as error:
-        if error.code[:2] not in _WORDS:
+        if error.code[:2] not in _EXPRESSION_ERRORS:
             raise
         raise UsageError(
-            f"What the migrations make of {mapping.source} fails. {error}",
+            f"Applying the migrations to {mapping.source} failed. {error}",
             hint=f"Correct their expressions for tables/{mapping.target.table}.",
         ) from error

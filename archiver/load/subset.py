@@ -1,4 +1,4 @@
-"""A part of an archive: the rows of one classroom, say, with all it needs, as a smaller archive of the same tenant."""
+"""A part of an archive as a smaller archive of the same tenant: for example one classroom with all it needs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from errors import UsageError
 
 @contextmanager
 def subset_of(archive: Archive, model: Model, mappings: Mappings, only: Part | None, work: Path) -> Iterator[Archive]:
-    """The whole archive, or of a part the smaller one, which lies in the work folder: the part's own row, all that is
-    found below it, and whatever those rows name, up to the tenant's row, without what else belongs to that.
+    """Yield the complete archive, or for a part a smaller one, written to the work folder.
 
-    Raises UsageError where the archive does not hold the part.
+    It holds the part's own row, all rows below it, and the rows those refer to, up to the tenant's row, but not what
+    else belongs to these. Raises UsageError if the archive does not hold the part.
     """
     if only is None:
         yield archive
@@ -35,12 +35,13 @@ def subset_of(archive: Archive, model: Model, mappings: Mappings, only: Part | N
 
 @contextmanager
 def smaller(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> Iterator[Archive]:
-    """An archive that holds these rows of another and no more; it lies in the work folder, which holds no other."""
+    """Yield an archive with only these rows, written to the work folder, which must hold no other part."""
     with bundle.opened(_written(archive, rows, work), Keys()) as opened:
         yield opened
 
 
 def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> Path:
+    """Write an archive with only these rows. Return its path."""
     files = {layout.member(table): work / f"part-{number}.copy" for number, table in enumerate(rows)}
     members = {layout.member(table): _spooled(rows[table], files[layout.member(table)]) for table in rows}
     _, texts = layout.with_digests(replace(archive.manifest, members=members))
@@ -50,26 +51,29 @@ def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> P
 
 
 def _rows(archive: Archive, model: Model, mappings: Mappings, part: Part) -> Mapping[TableName, Lines]:
-    found, links, reach = _own(archive, model, mappings, part), archived_links(model.links, mappings), Closure(archive)
-    return reach.follow(reach.follow(found, below(links)), named(links, archive.manifest.schemas))
+    """Return the rows of a part's archive."""
+    own, links = _own_row(archive, model, mappings, part), archived_links(model.links, mappings)
+    closure = Closure(archive)
+    return closure.follow(closure.follow(own, below(links)), named(links, archive.manifest.schemas))
 
 
-def _own(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
-    """The part's own row."""
-    called, reach = archived_columns(mappings, model.holds(part), ()), Closure(archive)
+def _own_row(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
+    """Return the part's own row. Raises UsageError if the archive does not hold it."""
+    called, closure = archived_columns(mappings, model.holds(part), ()), Closure(archive)
     table = called[0] if called else None
-    own = reach.holding(table, reach.key(table), (str(part.id).encode(),)) if table else {}
+    own = closure.holding(table, closure.key(table), (str(part.id).encode(),)) if table else {}
     if table is None or not own:
         manifest = archive.manifest
         raise UsageError(
             f"{part.noun.capitalize()} {part.id} is not in the archive of {manifest.noun} {manifest.tenant_id} of "
             f"{manifest.year}; nothing was changed.",
-            hint=f"It may be another {manifest.noun}'s: inv archive.find {part.noun} {part.id} tells.",
+            hint=f"To see which {manifest.noun} it belongs to, run: inv archive.find {part.noun} {part.id}",
         )
     return {table: own}
 
 
 def _spooled(lines: Lines, path: Path) -> Member:
+    """Write lines into a file. Return their count and digest."""
     spool = Spool(path)
     for number in sorted(lines):
         spool.write(lines[number])

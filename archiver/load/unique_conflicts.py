@@ -1,4 +1,4 @@
-"""Unique keys that other live rows have taken since a tenant was archived."""
+"""Find unique keys that other live rows have taken since a tenant was archived."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from formatting import first_few
 
 @dataclass(frozen=True, kw_only=True)
 class UniqueConflict:
-    """A unique index in which other live rows have the values of archived ones; never the values themselves."""
+    """A unique index in which other live rows have the values of archived ones; shows keys only, no values."""
 
     table: TableName
     index: str
-    rows: tuple[tuple[str, str], ...]  # key of the archived row, key of the live one
+    rows: tuple[tuple[str, str], ...]  # (key of the archived row, key of the live row)
 
     def __str__(self) -> str:
         pairs = [f"archived {archived} by live {live}" for archived, live in self.rows]
@@ -27,32 +27,34 @@ class UniqueConflict:
 
 
 def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[UniqueConflict]:
-    """Every unique index that forbids to insert what is missing, of one database's staged tables."""
-    found = []
+    """Return every unique index that prevents the insert of missing rows, for one database's staged tables."""
+    conflicts = []
     indexes = session.rows(_UNIQUE, (NAMESPACE, list(staged)), doing="reading the unique indexes")
     for table, index, keys, predicate, columns in indexes:
-        one = staged[table]
-        if one.column_names.issuperset(columns):
-            rows = session.rows(_sharing(one, keys, predicate or "true"), doing=f"looking for taken keys in {table}")
+        staged_table = staged[table]
+        if staged_table.column_names.issuperset(columns):
+            rows = session.rows(
+                _sharing(staged_table, keys, predicate or "true"), doing=f"finding taken keys in {table}"
+            )
             if rows:
-                found.append(UniqueConflict(table=one.table, index=index, rows=tuple(rows)))
-    return found
+                conflicts.append(UniqueConflict(table=staged_table.table, index=index, rows=tuple(rows)))
+    return conflicts
 
 
-def _sharing(one: Staged, keys: Sequence[str], predicate: str) -> Composable:
-    """Pairs of a missing row and another live one that have the same values in an index."""
-    own = id_text(one.shape, one.shape.primary_key, "r")
+def _sharing(staged: Staged, keys: Sequence[str], predicate: str) -> Composable:
+    """SQL: pairs of a missing row and another live one with the same values in an index."""
+    own = id_text(staged.shape, staged.shape.primary_key, "r")
     side = SQL("SELECT {} AS own, {} FROM {} r WHERE {}")
     values = SQL(", ").join(SQL("{} AS {}").format(SQL(key), Identifier(f"k{n}")) for n, key in enumerate(keys))
     alike = SQL(" AND ").join(SQL("s.{0} = l.{0}").format(Identifier(f"k{n}")) for n in range(len(keys)))
     return SQL("SELECT s.own, l.own FROM ({}) s JOIN ({}) l ON {} ORDER BY s.own, l.own").format(
-        side.format(own, values, SQL("({})").format(one.missing), SQL(predicate)),
-        side.format(own, values, one.live, SQL(predicate)),
+        side.format(own, values, SQL("({})").format(staged.missing), SQL(predicate)),
+        side.format(own, values, staged.live, SQL(predicate)),
         alike,
     )
 
 
-# Columns of an index: those it lists, and those its expressions and its condition speak of.
+# Columns of an index: those it lists, and those used in its expressions and its condition.
 _UNIQUE = """
 SELECT c.relname, x.relname,
        (SELECT array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k, true) ORDER BY k)

@@ -217,7 +217,7 @@ def test_a_trigger_that_swallows_rows_stops_a_restore(world: World) -> None:
             "CREATE TRIGGER swallow BEFORE INSERT ON student_settings FOR EACH ROW EXECUTE FUNCTION swallow()"
         )
 
-    with pytest.raises(RefusedError, match=r"Loading master\.student_settings refused: 0 of \d+ rows came"):
+    with pytest.raises(RefusedError, match=r"Loading master\.student_settings refused: 0 of \d+ rows inserted"):
         world.restore(13)
 
     same(before, oracle.snapshot(world.dsns))

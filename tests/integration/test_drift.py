@@ -234,7 +234,7 @@ def test_rows_that_do_not_fit_are_refused_by_table_column_and_count(new_world: N
             database="master",
             tables={"donations": TableChanges(convert={"amount": "nonsense("}), "classrooms": TableChanges()},
         )
-        with pytest.raises(UsageError, match=r"What the migrations make of master\.donations fails\. .*syntax error"):
+        with pytest.raises(UsageError, match=r"Applying the migrations to master\.donations failed\. .*syntax error"):
             world.restore(13, mapping=mistaken)
         emptied = TableChanges(fill={"notes": "NULL"})
         with pytest.raises(Problems, match=rf"classrooms\.notes, {nulls} rows: the migration gives NULL"):
