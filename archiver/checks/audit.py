@@ -1,4 +1,4 @@
-"""Looks at the live databases after a night: is every selected tenant archived, and is none of its rows left?"""
+"""Audit the live databases after a night: is every selected tenant archived, and are all of its rows deleted?"""
 
 from __future__ import annotations
 
@@ -20,34 +20,35 @@ from archiver.records.archive_record import ArchiveState, Record
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What a night came to."""
+    """The result of an audit."""
 
-    selected: int  # tenants that the night was to archive
-    archived: int  # of them, with a record of this year
+    selected: int  # tenants that the night had to archive
+    archived: int  # of these, with an archive of this night
     excluded: int
-    unarchived: tuple[int, ...]  # tenants without one, and those that stand half-way, excluded meanwhile or not
-    left: dict[int, int]  # tenant: live rows that should have gone
+    unarchived: tuple[int, ...]  # tenants without an archive, and interrupted ones, even if excluded meanwhile
+    left: dict[int, int]  # by tenant: live rows that should have been deleted
     rows: int  # in the archives
     size: int  # bytes of the tarballs
 
 
 def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Audit:
-    """Holds the records of a night against what is live; tenants of the year's earlier nights need nothing more."""
+    """Compare the records of a night with the live rows. A tenant archived by an earlier night of the year counts as
+    done."""
     of_year = archive_record.of_year(databases.master, year)
     earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
-    half_way = {
+    interrupted = {
         record.tenant_id for record in of_year if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING)
     }
     done = [record for record in earlier if record.night == night]
     ids = {record.tenant_id for record in earlier}
     table = databases.model.tenant
-    wanted = tenants.all_but(databases.master, table, exclude)
-    everybody = tenants.all_but(databases.master, table, Exclude())
-    unarchived = tuple(sorted({tenant.id for tenant in wanted if tenant.id not in ids} | half_way))
+    selected = tenants.all_but(databases.master, table, exclude)
+    all_tenants = tenants.all_but(databases.master, table, Exclude())
+    unarchived = tuple(sorted({tenant.id for tenant in selected if tenant.id not in ids} | interrupted))
     return Audit(
         selected=len(done) + len(unarchived),
         archived=len(done),
-        excluded=len(everybody) - len(wanted),
+        excluded=len(all_tenants) - len(selected),
         unarchived=unarchived,
         left=_left(databases, year, earlier),
         rows=sum(record.rows for record in done),
@@ -56,20 +57,22 @@ def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Aud
 
 
 def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, int]:
-    """Live rows that name a deleted row, beyond those kept because another tenant shares them."""
+    """Return by tenant the live rows that refer to a deleted row, beyond those retained for another tenant."""
     left: Counter[int] = Counter()
-    kept = {record.tenant_id: record.kept for record in done}
+    retained = {record.tenant_id: record.kept for record in done}
     for table in databases.model.tables:
-        found: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for link in _followed(databases, table):
-            found |= _naming(databases, link, log_and_markers.deleted_keys(databases.master, year, link.parent.table))
-        for tenant_id, rows in found.items():
-            left[tenant_id] += max(0, rows - kept[tenant_id].get(str(table), 0))
+            counts |= _referring_rows(
+                databases, link, log_and_markers.deleted_keys(databases.master, year, link.parent.table)
+            )
+        for tenant_id, rows in counts.items():
+            left[tenant_id] += max(0, rows - retained[tenant_id].get(str(table), 0))
     return {tenant_id: rows for tenant_id, rows in sorted(left.items()) if rows}
 
 
 def _followed(databases: Databases, table: TableName) -> list[Link]:
-    """The links to rows of master whose keys were noted when they were deleted."""
+    """Return the links to rows of master whose keys were recorded when they were deleted."""
     tables = databases.schema(MASTER).tables
     return [
         link
@@ -79,25 +82,26 @@ def _followed(databases: Databases, table: TableName) -> list[Link]:
     ]
 
 
-def _naming(databases: Databases, link: Link, gone: dict[int, list[int]]) -> Counter[int]:
-    """How many live rows name a deleted row, by tenant."""
-    owner = {key: tenant_id for tenant_id, keys in gone.items() for key in keys}
+def _referring_rows(databases: Databases, link: Link, deleted_keys: dict[int, list[int]]) -> Counter[int]:
+    """Return by tenant the number of live rows that refer to a deleted row."""
+    owner = {key: tenant_id for tenant_id, keys in deleted_keys.items() for key in keys}
     names = [MASTER] if link.child.database == MASTER else list(databases.shards)
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for name in names if owner else []:
         for key, rows in _count(databases.session(name), databases, name, link, owner):
-            found[owner[key]] += rows
-    return found
+            counts[owner[key]] += rows
+    return counts
 
 
 def _count(
     session: Session, databases: Databases, name: str, link: Link, owner: dict[int, int]
 ) -> list[tuple[int, int]]:
+    """Count the rows of one database that refer to deleted rows, by key."""
     shape = databases.schema(name).tables[link.child.table]
     query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
         Identifier(*link.columns),
         identifier(link.child.table),
         narrowed(among(shape, link.columns, owner), link),
     )
-    rows: list[tuple[int, int]] = session.rows(query, doing=f"looking for rows left in {link.child}")
+    rows: list[tuple[int, int]] = session.rows(query, doing=f"finding rows left in {link.child}")
     return rows

@@ -1,4 +1,4 @@
-"""What of the shards' rows names master's, brought into temporary tables of master's session to be joined there."""
+"""Copy the shards' keys that links to master need into temporary tables in master's session, to be joined there."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from archiver.postgres.schema import Table, identifier
 from archiver.postgres.selection import key_type
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 
-ON, ROWS, EXAMPLE = "on shard", "how many rows", "one of them"  # beside a table's own columns
+ON, ROWS, EXAMPLE = "on shard", "how many rows", "one of them"  # the columns besides a table's own
 
 
 @dataclass(frozen=True)
 class Transferred:
-    """Tables of the shards as far as links across databases need them: each set of values once a shard, counted."""
+    """The shards' tables as far as links across databases need them: each set of values once per shard, counted."""
 
     columns: Mapping[TableName, tuple[str, ...]]
     relations: dict[TableName, Composable] = field(default_factory=dict)
 
     def prepare(self, databases: Databases) -> None:
-        """Makes the tables, empty; before the transaction that may not make any."""
+        """Create the tables, empty; before the transactions, which are read-only."""
         for number, (table, columns) in enumerate(self.columns.items()):
             self.relations[table] = Identifier("pg_temp", f"brought {number}")
             shape = databases.schema(databases.shards[0]).tables[table.table]
@@ -31,37 +31,39 @@ class Transferred:
             query = SQL("CREATE TEMP TABLE {} ({} text, {} bigint, {} text, {})").format(
                 self.relations[table], *map(Identifier, (ON, ROWS, EXAMPLE)), SQL(", ").join(own)
             )
-            databases.master.execute(query, doing=f"making a table for keys of {table}")
+            databases.master.execute(query, doing=f"creating a table for keys of {table}")
 
     def fill(self, databases: Databases) -> None:
-        """Brings the shards' values, in the transactions that are open."""
+        """Copy the shards' values, within the open transactions."""
         for table, columns in self.columns.items():
             for shard in databases.shards:
                 shape = databases.schema(shard).tables[table.table]
                 values = _values(shard, table, columns, in_order(table, shape, databases.model))
-                self._carry(databases.session(shard), databases.master, table, values)
+                self._copy(databases.session(shard), databases.master, table, values)
 
-    def _carry(self, there: Session, here: Session, table: TableName, query: Composable) -> None:
+    def _copy(self, shard_session: Session, master: Session, table: TableName, query: Composable) -> None:
+        """Copy a query's rows from a shard into the table in master."""
         columns = (ON, ROWS, EXAMPLE, *self.columns[table])
         target = SQL("{} ({})").format(self.relations[table], SQL(", ").join(map(Identifier, columns)))
         with tempfile.TemporaryFile() as values:
-            there.copy_out(query, values, doing=f"reading the keys of {table}")
+            shard_session.copy_out(query, values, doing=f"reading the keys of {table}")
             values.seek(0)
-            here.copy_in(target, values, doing=f"bringing the keys of {table}")
+            master.copy_in(target, values, doing=f"copying the keys of {table}")
 
 
 def transferred(model: Model) -> Transferred:
-    """What links across databases need of the shards' tables."""
-    wanted: dict[TableName, list[str]] = {}
+    """Return the tables and columns of the shards that links across databases need."""
+    columns_needed: dict[TableName, list[str]] = {}
     for link in (*model.links, *model.external_links):
         if link.child.database != link.parent.database:
             child = link.child.database == SHARD
             table, columns = (link.child, link.columns) if child else (link.parent, link.parent_columns)
-            wanted.setdefault(table, []).extend(columns)
-    return Transferred({table: tuple(dict.fromkeys(columns)) for table, columns in wanted.items()})
+            columns_needed.setdefault(table, []).extend(columns)
+    return Transferred({table: tuple(dict.fromkeys(columns)) for table, columns in columns_needed.items()})
 
 
 def _values(shard: str, table: TableName, columns: tuple[str, ...], names: Composable) -> Composable:
+    """SQL: a shard's distinct values in these columns, with their count and one row's key."""
     listed = SQL(", ").join(Identifier("c", name) for name in columns)
     return SQL("SELECT {}, count(*), ({})[1], {} FROM {} c GROUP BY {}").format(
         Literal(shard), names, listed, identifier(table.table), listed
@@ -69,7 +71,7 @@ def _values(shard: str, table: TableName, columns: tuple[str, ...], names: Compo
 
 
 def in_order(table: TableName, shape: Table, model: Model) -> Composable:
-    """The names of rows `c`, in their order: a row is known by its key, or by all that links it with others."""
+    """SQL: the sorted keys of rows `c`; of a table without key, the columns that link it to others."""
     columns = [Identifier("c", name) for name in shape.primary_key or model.columns(table)]
     named = columns[0] if len(columns) == 1 else SQL("ROW({})").format(SQL(", ").join(columns))
     return SQL("array_agg({}::text ORDER BY {})").format(named, SQL(", ").join(columns))

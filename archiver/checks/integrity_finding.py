@@ -1,4 +1,4 @@
-"""What may be doubtful in live rows, and what was found of it; pure."""
+"""Kinds of doubtful live rows, and findings; pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from archiver.catalog.model import TableName
 
 
 class IntegrityKind(Enum):
-    """What is doubtful in a row."""
+    """A kind of doubtful row."""
 
     SEVERAL_WAYS = "several ways"  # found by several tables: a user who administers and teaches
     SEVERAL_TENANTS = "several tenants"  # belongs to more than one tenant
-    SEVERAL_OWNERS = "several owners"  # names more than one owner: a donation of a school and a student
-    DANGLING = "dangling"  # names a row that is gone
-    DANGLING_ACROSS = "dangling across"  # names a row of the other database that is gone
-    WRONG_SHARD = "wrong shard"  # lies on another shard than its tenant's
+    SEVERAL_OWNERS = "several owners"  # refers to more than one owner: a donation of a school and a student
+    DANGLING = "dangling"  # refers to a missing row
+    DANGLING_ACROSS = "dangling across"  # refers to a missing row of the other database
+    WRONG_SHARD = "wrong shard"  # is on another shard than its tenant
     UNKNOWN_SHARD = "unknown shard"  # a tenant on a shard that the inventory does not have
 
 
@@ -32,10 +32,10 @@ class IntegrityFinding:
     what: str  # what is doubtful, behind the number of rows: "name a school that is gone"
     rows: int
     examples: tuple[str, ...]  # some of their keys
-    refused: str = ""  # why the archiver refuses such rows; empty: it archives them all the same
+    refused: str = ""  # why the archiver refuses such rows; empty: it archives them nevertheless
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "kind": self.kind.value,
             "database": self.database,
@@ -48,5 +48,5 @@ class IntegrityFinding:
 
 
 def refused(findings: Sequence[IntegrityFinding]) -> list[IntegrityFinding]:
-    """Those that the archiver refuses."""
+    """Return the findings that the archiver refuses."""
     return [finding for finding in findings if finding.refused]

@@ -1,4 +1,4 @@
-"""How far the archiving of a night is, as the records in master say it: whoever does it, wherever it is asked."""
+"""The progress of a night's archiving, read from the records in master: from any host, whichever process archives."""
 
 from __future__ import annotations
 
@@ -27,50 +27,53 @@ class Standing:
 
 @dataclass(frozen=True, kw_only=True)
 class NightProgress:
-    """What a night's records say at one moment."""
+    """The records of a night at one moment."""
 
     night: date
-    waiting: int  # tenants that the night wants and that nobody has begun
-    standings: Sequence[Standing]  # in the order of a tenant's life; only states that occur
-    verified: int  # tenants whose archives are proved, and also those gone since
-    began: datetime | None  # when the first was begun; none: none was
-    last: datetime | None  # when the last one's archive was proved
-    at_work: Sequence[str]  # who, and since when
+    waiting: int  # tenants selected for the night and not started
+    standings: Sequence[Standing]  # in the order of an archive's life; only states that occur
+    verified: int  # tenants with a verified archive, deleted or not
+    began: datetime | None  # when the first was started; None: none yet
+    last: datetime | None  # when the last archive was verified
+    at_work: Sequence[str]  # the sessions at work, and since when
 
     @property
     def begun(self) -> int:
-        """Tenants that have a record."""
+        """Number of tenants with a record."""
         return sum(standing.tenants for standing in self.standings)
 
     @property
     def per_minute(self) -> float | None:
-        """Archives that were proved in a minute; None before the first was."""
+        """Archives verified per minute; None before the first."""
         if self.began is None or self.last is None:
             return None
         minutes = (self.last - self.began).total_seconds() / 60
         return self.verified / minutes if minutes > 0 else None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: states by their values, times in ISO format."""
-        plain = {**asdict(self), "standings": [{**asdict(one), "state": one.state.value} for one in self.standings]}
+        """Return plain data: states by their values, times in ISO format."""
+        plain = {
+            **asdict(self),
+            "standings": [{**asdict(standing), "state": standing.state.value} for standing in self.standings],
+        }
         times = {key: value.isoformat() for key, value in plain.items() if isinstance(value, date)}
         return {**plain, **times, "per_minute": self.per_minute}
 
 
 def progress(databases: Databases, year: int, night: date, exclude: Exclude) -> NightProgress:
-    """Reads how far a night is; `exclude` is who it leaves alone."""
+    """Read the progress of a night; `exclude` names the tenants it skips."""
     master = databases.master
-    wanted = {tenant.id for tenant in tenants.all_but(master, databases.model.tenant, exclude)}
-    there = ready(master)
-    begun = master.rows(_BEGUN, (night, year), doing="reading the records") if there else []
-    rows = master.rows(_STANDINGS, (night,), doing="reading the records") if there else []
+    selected = {tenant.id for tenant in tenants.all_but(master, databases.model.tenant, exclude)}
+    has_schema = ready(master)
+    begun = master.rows(_BEGUN, (night, year), doing="reading the records") if has_schema else []
+    rows = master.rows(_STANDINGS, (night,), doing="reading the records") if has_schema else []
     by_state = {
         ArchiveState(row[0]): Standing(state=ArchiveState(row[0]), tenants=row[1], rows=row[2], size=row[3])
         for row in rows
     }
     return NightProgress(
         night=night,
-        waiting=len(wanted - {row[0] for row in begun}),
+        waiting=len(selected - {row[0] for row in begun}),
         standings=[by_state[state] for state in ArchiveState if state in by_state],
         verified=sum(row[4] for row in rows),
         began=min((row[5] for row in rows), default=None),

@@ -1,4 +1,4 @@
-"""Whether today's tables, with the migrations that are written, still take every archive: from schemas alone."""
+"""Check that today's tables, with the migrations in the inventory, still fit every archive: by schemas alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from archiver.store.schemas import StoredSchemas
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaPair:
-    """The archives of one fingerprint that go into one live database."""
+    """One archived schema and the live database that its archives go into."""
 
     database: str  # master or shard
     fingerprint: str
@@ -32,7 +32,7 @@ class SchemaPair:
 
 @dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """An archive, and which of its members hold rows."""
+    """An archive, and its members with rows."""
 
     archive: Record | Month
     filled: frozenset[str]
@@ -40,72 +40,75 @@ class _Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a look at the archives of one kind came to."""
+    """The result for the archives of one pair."""
 
-    kind: SchemaPair
+    pair: SchemaPair
     today: str  # fingerprint of the live database
     archives: tuple[Record | Month, ...]
-    problems: tuple[str, ...] = ()  # what the schemas forbid
-    doubts: tuple[str, ...] = ()  # what only the rows can tell, and no migration speaks of
+    problems: tuple[str, ...] = ()  # problems that follow from the schemas
+    doubts: tuple[str, ...] = ()  # questions that only the rows can answer, and no migration does
 
 
 def check_stored(databases: Databases, schemas: StoredSchemas, work: Path) -> list[Checked]:
-    """Maps every stored schema that a record names, of a tenant or of a month, onto the live databases; no archive is
+    """Map every stored schema that a record of a tenant or month refers to onto the live databases; no archive is
     fetched."""
-    found: dict[SchemaPair, list[_Stored]] = {}
-    for kind, stored in (*_of_tenants(databases), *_of_months(databases)):
-        found.setdefault(kind, []).append(stored)
-    return [_check(databases, kind, archives, schemas, work) for kind, archives in found.items()]
+    by_pair: dict[SchemaPair, list[_Stored]] = {}
+    for pair, stored in (*_of_tenants(databases), *_of_months(databases)):
+        by_pair.setdefault(pair, []).append(stored)
+    return [_check(databases, pair, archives, schemas, work) for pair, archives in by_pair.items()]
 
 
 def _of_tenants(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
-    wanted = [record for record in archive_record.read_if_any(databases.master) if record.state in BACK]
-    shards = shards_of(databases, wanted)
-    for record in wanted:
+    """Yield the schema pairs of tenants' archives."""
+    records = [record for record in archive_record.read_if_any(databases.master) if record.state in BACK]
+    shards = shards_of(databases, records)
+    for record in records:
         filled = frozenset(name for name, member in record.members.items() if member.rows)
         for database, fingerprint in zip((MASTER, SHARD), record.fingerprint.split("+"), strict=False):
             live = MASTER if database == MASTER else shards[record.id]
-            kind = SchemaPair(database=database, fingerprint=fingerprint, live=live)
-            yield kind, _Stored(archive=record, filled=filled)
+            pair = SchemaPair(database=database, fingerprint=fingerprint, live=live)
+            yield pair, _Stored(archive=record, filled=filled)
 
 
 def _of_months(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
-    """Past months go where the archives of their shard go."""
-    known, filled = placement_history(databases.master), slice_record.filled(databases.master)
+    """Yield the schema pairs of months' archives, which follow the archives of their shard."""
+    history, filled = placement_history(databases.master), slice_record.filled(databases.master)
     for month in month_record.every(databases.master):
         if month.id in filled:
-            live = ends_in(month.shard, known.relocations(NO_TENANT, month.shard, month.started_at))
+            live = ends_in(month.shard, history.relocations(NO_TENANT, month.shard, month.started_at))
             database = MASTER if live == MASTER else SHARD
-            kind = SchemaPair(database=database, fingerprint=month.fingerprint, live=live)
-            yield kind, _Stored(archive=month, filled=filled[month.id])
+            pair = SchemaPair(database=database, fingerprint=month.fingerprint, live=live)
+            yield pair, _Stored(archive=month, filled=filled[month.id])
 
 
 def _check(
-    databases: Databases, kind: SchemaPair, stored: Sequence[_Stored], schemas: StoredSchemas, work: Path
+    databases: Databases, pair: SchemaPair, stored: Sequence[_Stored], schemas: StoredSchemas, work: Path
 ) -> Checked:
-    archives = tuple(one.archive for one in stored)
-    if kind.live not in (MASTER, *databases.shards):
-        gone = f"{kind.live} is not in the inventory any more"
-        return Checked(kind=kind, today="", archives=archives, problems=(gone,))
-    live = databases.schema(kind.live)
-    checked = Checked(kind=kind, today=live.fingerprint, archives=archives)
-    if live.fingerprint == kind.fingerprint:
+    """Check the archives of one pair."""
+    archives = tuple(entry.archive for entry in stored)
+    if pair.live not in (MASTER, *databases.shards):
+        problem = f"{pair.live} is no longer in the inventory"
+        return Checked(pair=pair, today="", archives=archives, problems=(problem,))
+    live = databases.schema(pair.live)
+    checked = Checked(pair=pair, today=live.fingerprint, archives=archives)
+    if live.fingerprint == pair.fingerprint:
         return checked
-    archived = schemas.fetch(kind.fingerprint, work)
+    archived = schemas.fetch(pair.fingerprint, work)
     if archived is None:
-        gone = f"the store has no {layout.schema_key(kind.fingerprint)}: the archives are from before it was kept"
-        return replace(checked, problems=(gone,))
-    mapping = _map(databases, kind, stored, archived)
+        problem = f"the store has no {layout.schema_key(pair.fingerprint)}: the archives are older than stored schemas"
+        return replace(checked, problems=(problem,))
+    mapping = _map(databases, pair, stored, archived)
     doubts = [doubt.sentence() for table in mapping.tables for doubt in table.doubts if not doubt.answered]
     return replace(checked, problems=mapping.problems, doubts=tuple(doubts))
 
 
-def _map(databases: Databases, kind: SchemaPair, stored: Sequence[_Stored], archived: Schema) -> SchemaMapping:
-    today = fit.today(databases.session(kind.live), databases.schema(kind.live))
-    chain = fit.migrations_between(databases.migrations, kind.database, archived, today.schema)
+def _map(databases: Databases, pair: SchemaPair, stored: Sequence[_Stored], archived: Schema) -> SchemaMapping:
+    """Map an archived schema onto the live one."""
+    today = fit.today(databases.session(pair.live), databases.schema(pair.live))
+    chain = fit.migrations_between(databases.migrations, pair.database, archived, today.schema)
     filled = [
         name
         for name in archived.tables
-        if any(layout.member(TableName(kind.database, name)) in one.filled for one in stored)
+        if any(layout.member(TableName(pair.database, name)) in entry.filled for entry in stored)
     ]
-    return compare(kind.database, archived, today, chain, filled)
+    return compare(pair.database, archived, today, chain, filled)

@@ -1,4 +1,4 @@
-"""Objects of the store that no record names: left by a failed extraction, or by a restore that keeps the tarball."""
+"""Find archives in the store that no record refers to, left by failed extractions, or by restores that keep them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from archiver.store.bucket import Bucket, StoredObject
 
 
 def unreferenced_objects(bucket: Bucket, databases: Databases) -> tuple[StoredObject, ...]:
-    """The archives that no record names, by location.
+    """Return the archives that no record refers to, by location.
 
-    Nobody else may be at work meanwhile: a record may be about to move to an object that none names yet.
-    Raises LockedError where somebody is.
+    Takes the exclusive lock: a running command may be about to point a record to a new object. Raises LockedError if
+    another session is at work.
     """
     with databases.exclusive_lock():
-        there = sorted(bucket.objects(), key=lambda stored: stored.location)
+        stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
         named = {record.location for record in archive_record.read_if_any(databases.master)}
         named |= {move.location for move in move_record.unfinished(databases.master)}
         named |= {month.location for month in month_record.every(databases.master)}
         named |= {purge.location for purge in purges.every(databases.master)}
-    archives = [stored for stored in there if layout.is_archive(bucket.key(stored.location))]
+    archives = [stored for stored in stored_objects if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

@@ -1,1 +1,1 @@
-"""How big tenants are, and how long their archives take."""
+"""Estimate the sizes of tenants, and the duration of archiving."""

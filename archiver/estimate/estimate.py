@@ -1,4 +1,4 @@
-"""What archiving will take: sizes of tenants by the rates of this environment; pure."""
+"""Estimate the duration of archiving: tenants' sizes times the rates of this environment; pure."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from archiver.runs.eta import Eta
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What is expected of one tenant, or of several one after the other; times in seconds."""
+    """The estimate for one tenant, or for several one after the other; times in seconds."""
 
     tenants: int
     rows: int
     bytes: int  # in the live tables
     size: int  # bytes of the tarballs
-    archive: float  # the whole of it
+    archive: float  # in total
     extract: float
     verify: float
-    delete: float | None  # none: it was never measured, and is missing in `archive` too
-    restore: float  # taken to last as long as its proof
+    delete: float | None  # None: never measured, and not included in `archive`
+    restore: float  # assumed to take as long as `verify`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What is expected, and what that rests on."""
+    """The estimate, and what it is based on."""
 
     all_tenants: Expected
-    together: float  # seconds, where they are archived in one run
+    together: float  # seconds, if they are archived in one run
     workers: int  # of that run
     biggest: tuple[tuple[TenantSize, Expected], ...]
     rates: Rates
-    analyzed_at: datetime | None  # when the oldest of the statistics were made
+    analyzed_at: datetime | None  # time of the oldest statistics
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: times in ISO format."""
+        """Return plain data: times in ISO format."""
         return {
             "everybody": asdict(self.all_tenants),
             "together": self.together,
             "workers": self.workers,
-            "biggest": [{"tenant_id": one.tenant.id, **asdict(itself)} for one, itself in self.biggest],
+            "biggest": [{"tenant_id": size.tenant.id, **asdict(expected)} for size, expected in self.biggest],
             "rates": asdict(self.rates),
             "analyzed_at": self.analyzed_at.isoformat() if self.analyzed_at else None,
         }
@@ -53,23 +53,24 @@ class Estimate:
 def estimate(
     sizes: Sequence[TenantSize], rates: Rates, top: int, analyzed_at: datetime | None, *, workers: int, in_sets: bool
 ) -> Estimate:
-    """What archiving these tenants comes to, the biggest first; `top` of them also one by one.
+    """Return the estimate for archiving these tenants, biggest first; the first `top` also individually.
 
-    `in_sets` says whether a run over many archives them in sets, with so many workers; else it takes one by one.
+    `in_sets`: a run over many archives them in sets with this number of workers; otherwise one by one.
     """
-    everybody = _expected(sizes, rates)
-    pace = Eta(rows=everybody.rows, workers=workers)
+    all_tenants = _expected(sizes, rates)
+    pace = Eta(rows=all_tenants.rows, workers=workers)
     return Estimate(
-        all_tenants=everybody,
-        together=pace.left(timedelta(), 0).total_seconds() if in_sets else everybody.archive,
+        all_tenants=all_tenants,
+        together=pace.left(timedelta(), 0).total_seconds() if in_sets else all_tenants.archive,
         workers=workers,
-        biggest=tuple((one, _expected([one], rates)) for one in sizes[:top]),
+        biggest=tuple((size, _expected([size], rates)) for size in sizes[:top]),
         rates=rates,
         analyzed_at=analyzed_at,
     )
 
 
 def _expected(sizes: Sequence[TenantSize], rates: Rates) -> Expected:
+    """Return the estimate for these tenants, one after the other."""
     tenants, rows = len(sizes), sum(size.rows for size in sizes)
     verify = rates.verify.seconds(tenants, rows)
     return Expected(

@@ -1,4 +1,4 @@
-"""How long archiving takes here, from what it took: earlier records, or a few tenants that are pretended now."""
+"""Measure how long archiving takes here: from earlier records, or on a few tenants without deleting them."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from archiver.records.archive_record import Record
 from archiver.runs.archive import pretended
 from archiver.runs.context import Archiver
 
-MEASURED = (0.5, 0.9)  # a tenant in the middle, and one of which nine in ten are smaller
+MEASURED = (0.5, 0.9)  # the median tenant, and the one at the 90th percentile
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveSample:
-    """One tenant that was archived, or pretended; times in seconds."""
+    """One tenant that was archived, or whose archiving was tried without deletion; times in seconds."""
 
     rows: int
     size: int  # bytes of the tarball
-    archive: float  # all of it, but without the deletion where that was pretended
+    archive: float  # in total, without the deletion if that was not done
     extract: float
     verify: float
-    delete: float | None  # none: pretended
+    delete: float | None  # None: not done
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """Seconds for each tenant, and for each row."""
+    """Seconds per tenant and per row."""
 
     tenant: float
     row: float
 
     def seconds(self, tenants: int, rows: float) -> float:
-        """How long it takes for these together, one after the other."""
+        """Return the duration for these together, one after the other."""
         return self.tenant * tenants + self.row * rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """What an environment does in which time."""
+    """The rates of an environment."""
 
     archive: Rate
     extract: Rate
-    verify: Rate  # and as long a restore takes
-    delete: Rate | None  # none: the samples were pretended
+    verify: Rate  # also used for a restore
+    delete: Rate | None  # None: no sample was deleted
     bytes_per_row: float  # of a tarball
-    samples: int  # on which they rest
+    samples: int  # number of samples used
 
 
 def rates(samples: Sequence[ArchiveSample]) -> Rates:
-    """The rates at which these samples went."""
+    """Return the rates of these samples."""
     deletions = [(sample.rows, sample.delete) for sample in samples if sample.delete is not None]
     rows = sum(sample.rows for sample in samples)
     return Rates(
@@ -70,8 +70,8 @@ def rates(samples: Sequence[ArchiveSample]) -> Rates:
 
 
 def fitted(points: Sequence[tuple[int, float]]) -> Rate:
-    """The line through (rows, seconds) that lies nearest; through zero, where that would not rise or begin below."""
-    rows, seconds = [float(one) for one, _ in points], [one for _, one in points]
+    """Return the line nearest to (rows, seconds); through the origin, if it would fall or start below zero."""
+    rows, seconds = [float(count) for count, _ in points], [duration for _, duration in points]
     if len(set(rows)) > 1:
         line = linear_regression(rows, seconds)
         if line.slope >= 0 and line.intercept >= 0:
@@ -80,19 +80,20 @@ def fitted(points: Sequence[tuple[int, float]]) -> Rate:
 
 
 def recorded(master: Session) -> list[ArchiveSample]:
-    """What earlier archives took; one that was cut off and ended later says nothing."""
-    found = (_of_record(record) for record in archive_record.read_if_any(master))
-    return [sample for sample in found if sample is not None]
+    """Return the samples of earlier archives; an interrupted one that was completed later is no sample."""
+    samples = (_of_record(record) for record in archive_record.read_if_any(master))
+    return [sample for sample in samples if sample is not None]
 
 
 def _of_record(record: Record) -> ArchiveSample | None:
+    """Return the sample of a record; None if a duration is missing."""
     extract, verify, delete = record.seconds_to_extract, record.seconds_to_restore, record.seconds_to_delete
     if record.archived_at is None or extract is None or verify is None or delete is None:
         return None
     return ArchiveSample(
         rows=record.rows,
         size=record.size or 0,
-        # A run over many begins and ends with all of them: what one took are its parts.
+        # A run over many tenants starts and ends with all of them: the time of one is the sum of its parts.
         archive=extract + verify + delete
         if record.snapshots
         else (record.archived_at - record.started_at).total_seconds() + delete,
@@ -103,13 +104,14 @@ def _of_record(record: Record) -> ArchiveSample | None:
 
 
 def measure(archiver: Archiver, sizes: Sequence[TenantSize], year: int) -> list[ArchiveSample]:
-    """Pretends to archive a tenant of middle size and a big one, each under its lock; nothing is kept or deleted."""
+    """Archive a median tenant and a big one without deletion, each under its lock; nothing is kept."""
     by_rows = sorted(sizes, key=lambda size: size.rows)
-    places = sorted({int(len(by_rows) * part) for part in MEASURED}) if by_rows else []
-    return [_pretended(archiver, by_rows[place].tenant, year) for place in places]
+    positions = sorted({int(len(by_rows) * part) for part in MEASURED}) if by_rows else []
+    return [_measured(archiver, by_rows[position].tenant, year) for position in positions]
 
 
-def _pretended(archiver: Archiver, tenant: Tenant, year: int) -> ArchiveSample:
+def _measured(archiver: Archiver, tenant: Tenant, year: int) -> ArchiveSample:
+    """Archive a tenant without deletion, and measure it."""
     databases, began = archiver.databases, time.monotonic()
     with databases.tenant_lock(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
         packed, proof = pretended(archiver, databases.placement(tenant.shard), tenant, year, work)

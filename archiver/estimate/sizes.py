@@ -1,4 +1,4 @@
-"""How big each tenant is: counted where that is cheap, and below that in proportion."""
+"""Estimate the size of each tenant: counted where that is cheap, and proportional to parent rows elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = Mapping[int, float]  # by tenant
 
 @dataclass(frozen=True, kw_only=True)
 class TenantSize:
-    """What a tenant holds, about."""
+    """The approximate size of a tenant."""
 
     tenant: Tenant
     rows: float
@@ -27,62 +27,68 @@ class TenantSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Every live tenant, the biggest first."""
+    """The sizes of all live tenants, biggest first."""
 
     tenants: tuple[TenantSize, ...]
-    analyzed_at: datetime | None  # when the oldest of the statistics were made; none: nobody knows
+    analyzed_at: datetime | None  # time of the oldest statistics; None: unknown
 
 
 def read(databases: Databases) -> Sizes:
-    """Reads statistics and counts: a statement for each database, and for each table near the tenant."""
-    held = table_sizes.read(databases)
-    everybody = tenants.all_but(databases.master, databases.model.tenant, Exclude())
-    found = shared_out(databases.model, everybody, held, counting.count(databases))
-    times = [table.analyzed_at for table in held.values() if table.rows]
+    """Read statistics and counts: one statement per database, and one per table near the tenant."""
+    by_table = table_sizes.read(databases)
+    all_tenants = tenants.all_but(databases.master, databases.model.tenant, Exclude())
+    tenant_sizes = shared_out(databases.model, all_tenants, by_table, counting.count(databases))
+    times = [table.analyzed_at for table in by_table.values() if table.rows]
     return Sizes(
-        tenants=tuple(sorted(found, key=lambda size: size.rows, reverse=True)),
+        tenants=tuple(sorted(tenant_sizes, key=lambda size: size.rows, reverse=True)),
         analyzed_at=None if None in times else min(filter(None, times), default=None),
     )
 
 
 def shared_out(
     model: Model,
-    everybody: Sequence[Tenant],
-    held: Mapping[TableIn, TableSize],
+    all_tenants: Sequence[Tenant],
+    by_table: Mapping[TableIn, TableSize],
     counted: Mapping[TableIn, Mapping[int, int]],
 ) -> list[TenantSize]:
-    """Gives each tenant its part of every table; pure.
+    """Distribute the rows and bytes of every table over the tenants; pure.
 
-    Rows that were not counted are given out as those are that they are found by.
+    Rows that were not counted are distributed in proportion to the rows they are found by.
     """
-    rows: dict[TableName, dict[int, float]] = {model.root: {tenant.id: 1.0 for tenant in everybody}}
-    bytes_: dict[int, float] = {tenant.id: 0.0 for tenant in everybody}
+    rows: dict[TableName, dict[int, float]] = {model.root: {tenant.id: 1.0 for tenant in all_tenants}}
+    bytes_: dict[int, float] = {tenant.id: 0.0 for tenant in all_tenants}
     for table in model.tables:
         parents = [rows[link.parent] for link in model.found_by(table) if not link.within]
-        for at in [at for at in held if at.table == table]:
-            here = [tenant.id for tenant in everybody if at.name in (MASTER, tenant.shard)]
-            known = rows.get(table) if table == model.root else counted.get(at)
-            found = _of(here, known) if known is not None else _in_proportion(here, held[at].rows, parents)
-            rows[table] = rows.get(table, {}) | found
-            for tenant_id, size in _bytes(found, held[at]):
+        for at in [at for at in by_table if at.table == table]:
+            tenant_ids = [tenant.id for tenant in all_tenants if at.name in (MASTER, tenant.shard)]
+            counts = rows.get(table) if table == model.root else counted.get(at)
+            rows_by_tenant = (
+                _of(tenant_ids, counts)
+                if counts is not None
+                else _in_proportion(tenant_ids, by_table[at].rows, parents)
+            )
+            rows[table] = rows.get(table, {}) | rows_by_tenant
+            for tenant_id, size in _bytes(rows_by_tenant, by_table[at]):
                 bytes_[tenant_id] += size
     return [
         TenantSize(tenant=tenant, rows=sum(part.get(tenant.id, 0) for part in rows.values()), bytes=bytes_[tenant.id])
-        for tenant in everybody
+        for tenant in all_tenants
     ]
 
 
-def _of(here: Iterable[int], known: Mapping[int, float]) -> dict[int, float]:
-    return {tenant_id: known.get(tenant_id, 0) for tenant_id in here}
+def _of(tenant_ids: Iterable[int], counts: Mapping[int, float]) -> dict[int, float]:
+    """Return the counts of these tenants."""
+    return {tenant_id: counts.get(tenant_id, 0) for tenant_id in tenant_ids}
 
 
-def _in_proportion(here: Iterable[int], rows: int, parents: Sequence[Rows]) -> dict[int, float]:
-    weights = {tenant_id: sum(parent.get(tenant_id, 0) for parent in parents) for tenant_id in here}
-    whole = sum(weights.values()) or 1
-    return {tenant_id: rows * weight / whole for tenant_id, weight in weights.items()}
+def _in_proportion(tenant_ids: Iterable[int], rows: int, parents: Sequence[Rows]) -> dict[int, float]:
+    """Distribute rows over tenants in proportion to their parents' rows."""
+    weights = {tenant_id: sum(parent.get(tenant_id, 0) for parent in parents) for tenant_id in tenant_ids}
+    total = sum(weights.values()) or 1
+    return {tenant_id: rows * weight / total for tenant_id, weight in weights.items()}
 
 
-def _bytes(found: Rows, held: TableSize) -> Iterable[tuple[int, float]]:
-    """A table's bytes by tenant; statistics may be older than the rows."""
-    whole = max(held.rows, sum(found.values())) or 1
-    return ((tenant_id, held.bytes * rows / whole) for tenant_id, rows in found.items())
+def _bytes(rows_by_tenant: Rows, size: TableSize) -> Iterable[tuple[int, float]]:
+    """Yield a table's bytes by tenant; as statistics may be outdated, the rows counted may exceed theirs."""
+    total = max(size.rows, sum(rows_by_tenant.values())) or 1
+    return ((tenant_id, size.bytes * rows / total) for tenant_id, rows in rows_by_tenant.items())

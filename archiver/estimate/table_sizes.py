@@ -1,4 +1,4 @@
-"""How many rows and bytes the carried tables hold, in every database."""
+"""Read the rows and bytes of the carried tables in every database."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from errors import RefusedError
 class TableIn:
     """A table of one database."""
 
-    name: str  # the database's, in the inventory
+    name: str  # of the database, in the inventory
     table: TableName
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableSize:
-    """What one table holds."""
+    """The size of one table."""
 
     rows: int
     bytes: int  # without its indexes
@@ -30,20 +30,21 @@ class TableSize:
 
 
 def read(databases: Databases) -> Mapping[TableIn, TableSize]:
-    """Reads every carried table's statistics, a statement a database; RefusedError where there are none of a table."""
-    found = {at: size for name in (MASTER, *databases.shards) for at, size in _sizes(databases, name).items()}
-    unknown = sorted(f"{at.name}.{at.table.table}" for at, size in found.items() if size.rows is None)
+    """Read every carried table's statistics, one statement per database. Raises RefusedError if a table has none."""
+    sizes = {at: size for name in (MASTER, *databases.shards) for at, size in _sizes(databases, name).items()}
+    unknown = sorted(f"{at.name}.{at.table.table}" for at, size in sizes.items() if size.rows is None)
     if unknown:
         raise RefusedError(
             f"Estimating refused: PostgreSQL has no statistics of {', '.join(unknown)}.",
             hint="Run ANALYZE in each of these databases.",
         )
     return {
-        at: TableSize(rows=size.rows or 0, bytes=size.bytes, analyzed_at=size.analyzed_at) for at, size in found.items()
+        at: TableSize(rows=size.rows or 0, bytes=size.bytes, analyzed_at=size.analyzed_at) for at, size in sizes.items()
     }
 
 
 def _sizes(databases: Databases, name: str) -> dict[TableIn, live.LiveTableSize]:
+    """Read the statistics of one database."""
     sizes = live.sizes(databases.session(name))
     return {
         TableIn(name, table): sizes[table.table] for table in databases.model.of(MASTER if name == MASTER else SHARD)

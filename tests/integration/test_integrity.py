@@ -33,33 +33,33 @@ BY_SQL = {
     "several owners: master donations with more than one owner": (
         "SELECT id FROM donations WHERE num_nonnulls(school_id, class_id, student_id) > 1"
     ),
-    "dangling: master taggings whose taggable_id names a row of master.schools that is gone": (
+    "dangling: master taggings whose taggable_id refers to a missing row of master.schools": (
         "SELECT id FROM taggings WHERE taggable_type = 'School' AND taggable_id NOT IN (SELECT id FROM schools)"
     ),
-    "dangling: master school_assignments whose school_id names a row of master.schools that is gone": (
+    "dangling: master school_assignments whose school_id refers to a missing row of master.schools": (
         "SELECT id FROM school_assignments WHERE school_id NOT IN (SELECT id FROM schools)"
     ),
-    "dangling: master school_administrations whose user_id names a row of master.users that is gone": (
+    "dangling: master school_administrations whose user_id refers to a missing row of master.users": (
         "SELECT id FROM school_administrations WHERE user_id NOT IN (SELECT id FROM users)"
     ),
-    "dangling: master classroom_teachings whose classroom_id names a row of master.classrooms that is gone": (
+    "dangling: master classroom_teachings whose classroom_id refers to a missing row of master.classrooms": (
         "SELECT (classroom_id, user_id) FROM classroom_teachings WHERE classroom_id NOT IN (SELECT id FROM classrooms)"
     ),
-    "dangling: master classroom_students whose student_id names a row of master.students that is gone": (
+    "dangling: master classroom_students whose student_id refers to a missing row of master.students": (
         "SELECT (classroom_id, student_id) FROM classroom_students WHERE student_id NOT IN (SELECT id FROM students)"
     ),
-    "dangling: master student_settings whose student_id names a row of master.students that is gone": (
+    "dangling: master student_settings whose student_id refers to a missing row of master.students": (
         "SELECT id FROM student_settings WHERE student_id NOT IN (SELECT id FROM students)"
     ),
-    "dangling: master donations whose school_id names a row of master.schools that is gone": (
+    "dangling: master donations whose school_id refers to a missing row of master.schools": (
         "SELECT id FROM donations WHERE school_id NOT IN (SELECT id FROM schools)"
     ),
 }
 ACROSS = (
     "several tenants: master students in more than one school",
     "several tenants: master donations in more than one school",
-    "dangling across: shard enrollments whose student_id names a row of master.students that is gone",
-    "dangling across: shard enrollments whose classroom_id names a row of master.classrooms that is gone",
+    "dangling across: shard enrollments whose student_id refers to a missing row of master.students",
+    "dangling across: shard enrollments whose classroom_id refers to a missing row of master.classrooms",
 )
 
 
@@ -89,7 +89,7 @@ def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> 
     findings = found(world)
 
     on_shards = {
-        f"dangling: {shard} hint_views whose attempt_id names a row of shard.attempts that is gone" for shard in SHARDS
+        f"dangling: {shard} hint_views whose attempt_id refers to a missing row of shard.attempts" for shard in SHARDS
     }
     assert set(findings) == {*BY_SQL, *ACROSS, *on_shards}
     for name, query in BY_SQL.items():

@@ -155,7 +155,7 @@ def losses(tables: Mapping[str, Loaded]) -> str:
 def checked_lines(found: Iterable[Checked]) -> Iterator[str]:
     """What became of each kind of archive, with the fingerprints that a migration names."""
     for one in found:
-        kind, archives = one.kind, many(len(one.archives), "archive")
+        kind, archives = one.pair, many(len(one.archives), "archive")
         way = f"{kind.fingerprint[:SHOWN]} to {one.today[:SHOWN]}, {archives} into {kind.live}"
         verdict = "DOES NOT FIT" if one.problems else "DEPENDS ON ITS ROWS" if one.doubts else "OK"
         yield f"{kind.database}: {way}: {verdict}"
