@@ -32,8 +32,10 @@ class Audit:
 
 
 def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Audit:
-    """Compare the records of a night with the live rows. A tenant archived by an earlier night of the year counts as
-    done."""
+    """Compare the records of a night with the live rows.
+
+    Tenants archived by an earlier night of the year count as done.
+    """
     of_year = archive_record.of_year(databases.master, year)
     earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
     interrupted = {

@@ -1,5 +1,4 @@
-"""Check the live rows for shared, doubtful and orphan rows: one snapshot per database, in which only temporary tables
-are written."""
+"""Check live rows for shared, doubtful and orphan rows: one snapshot per database, writing only temporary tables."""
 
 from __future__ import annotations
 
@@ -102,8 +101,10 @@ def _by_several(check: IntegrityCheck, table: TableName, links: Sequence[Link]) 
 
 
 def _several_tenants(check: IntegrityCheck) -> Iterator[IntegrityFinding]:
-    """Yield the rows of master that belong to several tenants; a shard's rows belong to the tenants of their rows in
-    master."""
+    """Yield the rows of master that belong to several tenants.
+
+    The rows of a shard belong to the tenants of their rows in master.
+    """
     noun = check.model.tenant.noun
     for table in sharable(check.model, check.schemas):
         if table.database == MASTER:

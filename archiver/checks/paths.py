@@ -86,8 +86,7 @@ def owners(model: Model, table: TableName) -> dict[tuple[str, ...], Link]:
 
 
 def ways_in(model: Model, table: TableName) -> list[Link]:
-    """Return the links within one database by which several tables lead to the same columns; empty if there is one at
-    most."""
+    """Return the links within one database by which several tables lead to the same columns; else none."""
     alike: dict[tuple[str, ...], list[Link]] = {}
     for link in model.found_by(table):
         if link.child.database == link.parent.database and not link.within:

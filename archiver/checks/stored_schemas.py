@@ -50,8 +50,10 @@ class Checked:
 
 
 def check_stored(databases: Databases, schemas: StoredSchemas, work: Path) -> list[Checked]:
-    """Map every stored schema that a record of a tenant or month refers to onto the live databases; no archive is
-    fetched."""
+    """Map every stored schema that a record of a tenant or month refers to onto the live databases.
+
+    No archive is fetched.
+    """
     by_pair: dict[SchemaPair, list[_Stored]] = {}
     for pair, stored in (*_of_tenants(databases), *_of_months(databases)):
         by_pair.setdefault(pair, []).append(stored)

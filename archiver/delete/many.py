@@ -76,8 +76,7 @@ def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | N
 def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> dict[int, CutoverError]:
     """Delete tenants in their shard, with markers; their records already say `deleting`. Return the failures by tenant.
 
-    The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set cannot be
-    deleted.
+    The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set as such fails.
     """
     with ExitStack() as stack:
         # Master is only read here, by several shards at a time: each has its own session.
@@ -112,8 +111,10 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
 def empty_master(
     work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]
 ) -> BulkDeletion:
-    """Delete tenants in master and complete their records. `shard_markers` are the contents of the shards' markers, by
-    tenant."""
+    """Delete tenants in master and complete their records.
+
+    `shard_markers` has, by tenant, the content of the shard's marker.
+    """
     began = time.monotonic()
     placement, master = work.databases.master_only(), work.databases.master
     with master.rolled_back():

@@ -64,8 +64,7 @@ def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, wo
 
 
 def _step_back(placement: Placement, record: Record) -> None:
-    """Set the record back to `verified` if the shard's deletion did not commit; if that can't be read, a rerun settles
-    it."""
+    """Set the record back to `verified` if the shard did not commit; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
         if log_and_markers.marked(placement.shard_session, record, DELETED) is None:
             archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
@@ -74,7 +73,7 @@ def _step_back(placement: Placement, record: Record) -> None:
 def _prove_and_delete(
     placement: Placement, model: Model, record: Record, proven: VerifiedTenant, work: Path, stored: Stored
 ) -> Deletion:
-    """Lock, verify and delete in one transaction a database."""
+    """Lock, verify and delete, in one transaction per database."""
     began = time.monotonic()
     with _both_open(placement):
         selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))

@@ -1,5 +1,4 @@
-"""Decide which of a tenant's rows may be deleted: a row stays if a live row outside refers to it. Pure but for one
-callback."""
+"""Decide which of a tenant's rows to delete: a row stays if a live row outside refers to it; pure but for a query."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ def _deleted_from(
     live: Live,
     deleted_keys: Values,
 ) -> Mapping[TableName, SelectedRows]:
-    """Return the first rows, which are deleted in any case, and the rows of the tables below that are deleted with
-    them."""
+    """Return the first rows, deleted in any case, and the rows of the tables below that are deleted with them."""
     deleted: dict[TableName, SelectedRows] = {}
     for table in model.tables:
         if table == start:

@@ -32,7 +32,7 @@ def count(databases: Databases) -> dict[TableIn, Counter[int]]:
 
 
 def _only_link(model: Model, table: TableName) -> Link | None:
-    """Return the table's only link, if it has one column."""
+    """Return the table's only link; None if there are several, or if it has several columns."""
     links = model.found_by(table)
     return links[0] if len(links) == 1 and len(links[0].columns) == 1 else None
 

@@ -43,7 +43,7 @@ class MissingReference:
 def missing_references(
     session: Session, staged: Mapping[str, Staged], schema: Schema, model: Model
 ) -> list[MissingReference]:
-    """Return every reference of missing rows that leads nowhere, by foreign key or by name, within one database."""
+    """Return every reference of missing rows that leads nowhere, by foreign key or name, within one database."""
     missing = []
     for reference in _references(session, staged, schema, model):
         query = _without_target(reference, staged)

@@ -1,1 +1,1 @@
-"""Tenants from one shard to another, and back: by an archive, with ids that no other row has or will have."""
+"""Move tenants from one shard to another and back, as archives, with ids that no other row has or will have."""

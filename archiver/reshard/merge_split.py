@@ -1,4 +1,4 @@
-"""A whole shard into another one, tenant by tenant, and back: `inv shards.merge` and `inv shards.split`."""
+"""Merge a shard into another one, tenant by tenant, and split it off again (`inv shards.merge`, `inv shards.split`)."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from errors import CutoverError, RefusedError, UsageError
 from formatting import plural
 
 MERGE, SPLIT = "merge", "split"
-_ALONE = "cutover shards"  # one merge or split at a time, in master
+_LOCK = "cutover shards"  # one merge or split at a time, in master
 
 
 @dataclass(frozen=True, kw_only=True)
 class MoveOutcome:
-    """What became of one tenant."""
+    """The result for one tenant."""
 
     tenant_id: int
     seconds: float
-    move: Move | None = None  # none: it failed
+    move: Move | None = None  # None: it failed
     error: CutoverError | None = None
 
 
@@ -46,17 +46,17 @@ OnMoved = Callable[[MoveOutcome], None]
 def move_all(
     archiver: Archiver, route: Route, year: int, on_result: OnMoved, *, kept_off: Callable[[], bool] = lambda: False
 ) -> list[MoveOutcome]:
-    """Moves all tenants of a merge or of a split, one by one; one that fails stays where it is, the others go on.
+    """Move all tenants of a merge or split one by one; one that fails stays where it is, and the others continue.
 
-    What an earlier run of the same course left half-way is settled first. The fence keeps the application off each;
-    where there is none, `kept_off` is asked whether it is off all of them. `tell` hears of each tenant as it ends.
+    What an interrupted run of the same route left is settled first. The fence blocks the application from each tenant;
+    if there is none, `kept_off` must say that the application is off. `on_result` is called for each tenant.
     """
     databases = archiver.databases
     refuse_invalid_route(route, databases.shards)
     if tenants_to_move(databases, route):
         _refuse_live(archiver, kept_off)
     completeness.prove_complete(databases)
-    with held_locks([AdvisoryLock(databases.master, _ALONE)]):
+    with held_locks([AdvisoryLock(databases.master, _LOCK)]):
         _begin(archiver, route)
         outcomes = []
         for tenant in tenants_to_move(databases, route):
@@ -66,53 +66,56 @@ def move_all(
 
 
 def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
-    """Who is to be moved, and whose move was cut off: of a merge all tenants of the source, of a split those of them
-    that came from the target."""
-    half_way = {left.tenant_id for left in move_record.unfinished(databases.master) if left.route == route}
-    there = [
+    """Return the tenants to move, and those of interrupted moves, by id.
+
+    A merge moves all tenants of the source; a split those of them that came from the target.
+    """
+    interrupted = {left.tenant_id for left in move_record.unfinished(databases.master) if left.route == route}
+    tenants = [
         tenant
         for tenant in all_but(databases.master, databases.model.tenant, Exclude())
         if tenant.shard == route.source
     ]
     if route.verb == SPLIT:
-        came = came_from(placement_history(databases.master).tenants)
-        there = [tenant for tenant in there if came.get(tenant.id) == route.target]
-    left = of_ids(databases.master, databases.model.tenant, sorted(half_way - {tenant.id for tenant in there}))
-    return sorted((*there, *left), key=lambda tenant: tenant.id)
+        origins = came_from(placement_history(databases.master).tenants)
+        tenants = [tenant for tenant in tenants if origins.get(tenant.id) == route.target]
+    left = of_ids(databases.master, databases.model.tenant, sorted(interrupted - {tenant.id for tenant in tenants}))
+    return sorted((*tenants, *left), key=lambda tenant: tenant.id)
 
 
-def came_from(gone: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
-    """From which shard each tenant came to where it is; one that went back is where it was before it came."""
+def came_from(relocations: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
+    """Return the shard that each tenant came from; a tenant that moved back counts as if it had not moved."""
     trails: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for tenant_id, hops in gone.items():
+    for tenant_id, path in relocations.items():
         trail = trails[tenant_id]
-        for hop in hops:
-            if trail and trail[-1] == (hop.target, hop.source):
+        for relocation in path:
+            if trail and trail[-1] == (relocation.target, relocation.source):
                 trail.pop()
             else:
-                trail.append((hop.source, hop.target))
+                trail.append((relocation.source, relocation.target))
     return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
 
 
 def refuse_invalid_route(route: Route, shards: Collection[str]) -> None:
-    """UsageError unless it leads from one shard to another one."""
+    """Raise UsageError unless the route leads from one shard to another."""
     for option, shard in (("from", route.source), ("into", route.target)):
         if shard not in shards:
-            there, got = ", ".join(shards) or "none", repr(shard) if shard else "nothing"
-            raise UsageError(f"--{option}: expected a shard of the inventory ({there}), got {got}.")
+            shards_known, got = ", ".join(shards) or "none", repr(shard) if shard else "nothing"
+            raise UsageError(f"--{option}: expected a shard of the inventory ({shards_known}), got {got}.")
     if route.source == route.target:
         raise UsageError(f"--into: expected another shard than --from, got {route.target!r} twice.")
 
 
 def _begin(archiver: Archiver, route: Route) -> None:
-    """While nobody else is at work: archives of a shard that is merged come back into the other one from now on, those
-    of one that is split off into itself again.
+    """Record where archives are restored from now on: those of a merged shard in the target, of a split-off one in
+    itself.
 
-    Past months that were cut off there end first: their markers lie on a shard that may be given up when it is empty.
+    Takes the exclusive lock. Interrupted monthly runs are completed first: their markers are on a shard that may be
+    dropped when it is empty.
     """
     databases = archiver.databases
     with databases.exclusive_lock():
-        _refuse_half_way(databases)
+        _refuse_interrupted(databases)
         if archiver.model.catalog.activity:
             settle(databases, Rules(model=archiver.model), databases.placement(route.source))
         _refuse_merged(databases, route)
@@ -124,32 +127,33 @@ def _begin(archiver: Archiver, route: Route) -> None:
             databases.master.execute(_NO_ALIAS, (route.target, route.source), doing="ending the alias")
 
 
-def _refuse_half_way(databases: Databases) -> None:
-    """What is half archived or half restored must end where it began."""
+def _refuse_interrupted(databases: Databases) -> None:
+    """Raise RefusedError if an archive or restore is interrupted: it must be completed where it began."""
     for state in (archive_record.ArchiveState.DELETING, archive_record.ArchiveState.RESTORING):
         for record in archive_record.read_if_any(databases.master, state=state):
             noun = databases.model.tenant.noun
             raise RefusedError(
-                f"{noun.capitalize()} {record.tenant_id} is {state.value} for {record.year}: a run was cut off.",
-                hint="The same command again ends that.",
+                f"{noun.capitalize()} {record.tenant_id} is {state.value} for {record.year}: a run was interrupted.",
+                hint="Run the same command again to complete it.",
             )
 
 
 def _refuse_merged(databases: Databases, route: Route) -> None:
-    """Nothing goes into a shard whose archives come back elsewhere."""
+    """Raise RefusedError if the target was merged into another shard."""
     query = "SELECT lies_in FROM archiver.aliases WHERE shard = %s AND (%s <> 'split' OR lies_in <> %s)"
     row = databases.master.row(query, (route.target, route.verb, route.source), doing="reading the aliases")
     if row:
         raise RefusedError(
             f"{route.target} was merged into {row[0]}.",
-            hint=f"inv shards.split --from={row[0]} --into={route.target} undoes that.",
+            hint=f"To undo that, run: inv shards.split --from={row[0]} --into={route.target}",
         )
 
 
 def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_off: Callable[[], bool]) -> MoveOutcome:
+    """Move one tenant under its locks. Return the outcome, also of a failure."""
     began = time.monotonic()
     try:
-        with _kept(archiver, tenant, route), work_folder(archiver.work) as work:
+        with _locked(archiver, tenant, route), work_folder(archiver.work) as work:
             _refuse_live(archiver, kept_off)
             left = _settled(archiver, tenant, route)
             moved = left or move(archiver, tenant, route, year, work)
@@ -160,8 +164,8 @@ def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_o
 
 
 @contextmanager
-def _kept(archiver: Archiver, tenant: Tenant, route: Route) -> Iterator[None]:
-    """Keeps everybody else and the application off a tenant while the block runs."""
+def _locked(archiver: Archiver, tenant: Tenant, route: Route) -> Iterator[None]:
+    """Hold the tenant's locks and keep the application off it while the block runs."""
     noun = archiver.model.tenant.noun
     with (
         archiver.databases.tenant_lock(noun, tenant.id, route.source, route.target),
@@ -171,7 +175,7 @@ def _kept(archiver: Archiver, tenant: Tenant, route: Route) -> Iterator[None]:
 
 
 def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
-    """RefusedError where nothing keeps the application off."""
+    """Raise RefusedError if nothing keeps the application off."""
     if archiver.fence is None and not kept_off():
         raise RefusedError(
             f"Moving live {plural(archiver.model.tenant.noun)} refused: nothing keeps the application off them.",
@@ -180,9 +184,9 @@ def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
 
 
 def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
-    """What an earlier run left of a tenant: its move, where only the source was to be emptied; else none is left.
+    """Settle what an earlier run left of a tenant. Return its move if only the source was left to empty, else None.
 
-    A past month that was cut off ends first, while its markers are on the tenant's shard.
+    An interrupted monthly run is completed first, while its markers are on the tenant's shard.
     """
     if archiver.model.catalog.activity:
         settle_tenant(archiver.databases, Rules(model=archiver.model), tenant.id)

@@ -1,4 +1,4 @@
-"""One tenant from a shard to another: extract, pack, store, verify; then into the target, and out of the source."""
+"""Move one tenant from a shard to another: extract, pack, store, verify; then load the target and empty the source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from formatting import plural
 
 @dataclass(frozen=True, kw_only=True)
 class TenantRoute:
-    """A tenant's rows here, and where they are to be."""
+    """A tenant's rows on the source, and their destination."""
 
     tenant: Tenant
     source: ShardRows
@@ -52,20 +52,20 @@ class TenantRoute:
 
 
 def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path) -> Move:
-    """Moves a tenant whose locks the caller holds, and off which the application is kept.
+    """Move a tenant; the caller holds its locks and keeps the application off it.
 
-    Raises RefusedError, with nothing changed, where rows are in the way, are shared, or change meanwhile.
+    Raises RefusedError, with nothing changed, if rows are in the way, are shared, or change meanwhile.
     """
-    _still_there(archiver, tenant, route)
-    way = _way(archiver, tenant, route)
-    _refuse(archiver, way, route)
+    _check_shard(archiver, tenant, route)
+    tenant_route = _tenant_route(archiver, tenant, route)
+    _refuse(archiver, tenant_route, route)
     planned = move_record.plan(archiver.databases.master, tenant, route, year, new_location(archiver, year, tenant.id))
     try:
-        packed = pack(archiver, extract_one(way.source.placement, archiver.model, tenant, year, work), work)
+        packed = pack(archiver, extract_one(tenant_route.source.placement, archiver.model, tenant, year, work), work)
         stored = _store(archiver, planned, packed)
         _verify(archiver, stored, work)
-        loading = move_record.loading(archiver.databases.master, stored, _offsets(archiver, way, route))
-        _swap(archiver, way, loading, work)
+        loading = move_record.loading(archiver.databases.master, stored, _offsets(archiver, tenant_route, route))
+        _swap(archiver, tenant_route, loading, work)
     except CutoverError:
         _step_back(archiver, planned)
         raise
@@ -73,115 +73,122 @@ def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path
     return loading
 
 
-def _still_there(archiver: Archiver, tenant: Tenant, route: Route) -> None:
-    """Looks again, now under the lock."""
+def _check_shard(archiver: Archiver, tenant: Tenant, route: Route) -> None:
+    """Raise RefusedError if the tenant is no longer on the source; checked again under the lock."""
     now = tenants.tenant(archiver.databases.master, archiver.model.tenant, tenant.id)
     if now is None or now.shard != route.source:
-        raise RefusedError(f"{archiver.model.tenant.noun.capitalize()} {tenant.id} is not on {route.source} any more.")
+        raise RefusedError(f"{archiver.model.tenant.noun.capitalize()} {tenant.id} is no longer on {route.source}.")
 
 
-def _way(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRoute:
-    here = shard_rows(archiver.databases.placement(route.source), archiver.model, tenant.id)
-    return TenantRoute(tenant=tenant, source=here, target=here.on(archiver.databases.placement(route.target)))
+def _tenant_route(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRoute:
+    """Return a tenant's rows on the source and on the target."""
+    source_rows = shard_rows(archiver.databases.placement(route.source), archiver.model, tenant.id)
+    return TenantRoute(
+        tenant=tenant, source=source_rows, target=source_rows.on(archiver.databases.placement(route.target))
+    )
 
 
-def _refuse(archiver: Archiver, way: TenantRoute, route: Route) -> None:
-    """What would leave a row in two shards, or two rows of one id in one."""
+def _refuse(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> None:
+    """Raise RefusedError if the move would leave a row on both shards, or two rows with the same id on one."""
     noun, model = archiver.model.tenant.noun, archiver.model
-    who = f"Moving {noun} {way.tenant.id} from {route.source} to {route.target} refused"
-    for record in archive_record.of_tenant(archiver.databases.master, way.tenant.id):
+    refused = f"Moving {noun} {tenant_route.tenant.id} from {route.source} to {route.target} refused"
+    for record in archive_record.of_tenant(archiver.databases.master, tenant_route.tenant.id):
         if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING):
             raise RefusedError(
-                f"{who}: it is {record.state.value} for {record.year}.", hint="The command that was cut off ends that."
+                f"{refused}: it is {record.state.value} for {record.year}.",
+                hint="Run the interrupted command again to complete it.",
             )
-    shared = {str(table) for table in sharable(model, way.source.placement.schemas) if table.database == SHARD}
+    shared = {str(table) for table in sharable(model, tenant_route.source.placement.schemas) if table.database == SHARD}
     shared |= {str(need.child) for need in model.external_links if need.child.database == SHARD}
     if shared:
-        raise RefusedError(f"{who}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
-    if there := counts(way.target.rows()):
-        rows = ", ".join(f"{name} ({number})" for name, number in there.items())
-        raise RefusedError(f"{who}: rows of it lie in {route.target} already: {rows}.")
+        raise RefusedError(f"{refused}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
+    if existing := counts(tenant_route.target.rows()):
+        rows = ", ".join(f"{name} ({number})" for name, number in existing.items())
+        raise RefusedError(f"{refused}: rows of it are already on {route.target}: {rows}.")
 
 
 def _store(archiver: Archiver, planned: Move, packed: Packed) -> Move:
+    """Store the tarball and record it."""
     archiver.bucket.put(archiver.bucket.key(planned.location), packed.path, packed.digests)
     return move_record.stored(archiver.databases.master, planned, packed.extract.manifest, packed.digests)
 
 
 def _verify(archiver: Archiver, stored: Move, work: Path) -> None:
-    """Proves what the store gives back, not what was sent."""
+    """Verify the archive as the store returns it."""
     with opened(archiver, work, stored) as archive:
         verify(archive, stored.tenant_id, stored.year, archiver.scratch, archiver.model)
 
 
-def _offsets(archiver: Archiver, way: TenantRoute, route: Route) -> Offsets:
-    """Those of the two shards, with a place for every id of the tenant."""
-    known = regions(archiver.databases.master, route.source, route.target)
-    highest = uncovered(way.source, way.source.rows(), known)
-    return reserved(archiver.databases, route, highest) if highest or not known else known
+def _offsets(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Offsets:
+    """Return the offsets of the two shards, with a place for every id of the tenant."""
+    existing = regions(archiver.databases.master, route.source, route.target)
+    highest = uncovered(tenant_route.source, tenant_route.source.rows(), existing)
+    return reserved(archiver.databases, route, highest) if highest or not existing else existing
 
 
-def _swap(archiver: Archiver, way: TenantRoute, loading: Move, work: Path) -> None:
-    """Everything is locked, loaded and proved before anything commits: the target first, then master, then the source.
+def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+    """Lock, load and verify everything before anything commits: the target first, then master, then the source.
 
-    In between a reader sees the tenant where master says it lies, whole; never nowhere.
+    A reader sees the complete tenant at any time, on the shard that master names.
     """
-    here, there = way.placements
-    with _open(here, there):
-        rows = _locked(archiver, way, loading)
-        _load(archiver, way, loading, work)
-        delete(here, way.source.model, SHARD, rows.found)
-        _point(archiver, loading)
+    source, target = tenant_route.placements
+    with _open(source, target):
+        rows = _locked(archiver, tenant_route, loading)
+        _load(archiver, tenant_route, loading, work)
+        delete(source, tenant_route.source.model, SHARD, rows.found)
+        _update_shard(archiver, loading)
         what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
-        there.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
-        here.master.commit(doing=f"{what} in master")
-        here.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
+        target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
+        source.master.commit(doing=f"{what} in master")
+        source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
 
 
 @contextmanager
-def _open(here: Placement, there: Placement) -> Iterator[None]:
-    """A transaction in each of the three databases; whatever is still open at the end is rolled back."""
+def _open(source: Placement, target: Placement) -> Iterator[None]:
+    """Open a transaction in each of the three databases; roll back whatever is still open at the end."""
     with ExitStack() as transactions:
-        for session in (here.master, there.sessions[SHARD], here.sessions[SHARD]):
+        for session in (source.master, target.sessions[SHARD], source.sessions[SHARD]):
             transactions.enter_context(session.rolled_back())
         yield
 
 
-def _locked(archiver: Archiver, way: TenantRoute, loading: Move) -> Selection:
-    """The source's rows under lock, proved to be those of the archive."""
-    rows = way.source.rows(locked=True)
-    prove_shape(way.source.placement)
+def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Selection:
+    """Return the source's rows, locked, and verified to be the archive's."""
+    rows = tenant_route.source.rows(locked=True)
+    prove_shape(tenant_route.source.placement)
     _refuse_different(
-        archiver, loading, differences(way.source, rows, loading.members), "they changed since they were read"
+        archiver, loading, differences(tenant_route.source, rows, loading.members), "they changed since they were read"
     )
     return rows
 
 
-def _load(archiver: Archiver, way: TenantRoute, loading: Move, work: Path) -> None:
-    """The stored rows into the target, read back and compared."""
-    placement, model = way.target.placement, archiver.model
+def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+    """Load the stored rows into the target, read them back, and compare."""
+    placement, model = tenant_route.target.placement, archiver.model
     session = placement.sessions[SHARD]
     prove_shape(placement)
     with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
-        load_database(_incoming(archiver, way, loading, archive), SHARD, LiveNeighbors(retained=()))
+        load_database(_incoming(archiver, tenant_route, loading, archive), SHARD, LiveNeighbors(retained=()))
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-    changed = differences(way.target, way.target.rows(), loading.members, loading.offsets)
-    _refuse_different(archiver, loading, changed, f"they did not come into {loading.target} as they are")
+    changed = differences(tenant_route.target, tenant_route.target.rows(), loading.members, loading.offsets)
+    _refuse_different(archiver, loading, changed, f"they are not in {loading.target} as they were")
 
 
-def _incoming(archiver: Archiver, way: TenantRoute, loading: Move, archive: Archive) -> IncomingArchive:
-    placement = way.target.placement
+def _incoming(archiver: Archiver, tenant_route: TenantRoute, loading: Move, archive: Archive) -> IncomingArchive:
+    """Return the archive with its mapping onto the target."""
+    placement = tenant_route.target.placement
     mapping = fit.mapped(placement, archive.manifest)[SHARD]
     if mapping.problems or mapping.lost or not all(table.plain for table in mapping.tables):
         raise RefusedError(
-            f"Moving from {loading.source} to {loading.target} refused: their tables have other shapes.",
-            hint="Migrate both alike first.",
+            f"Moving from {loading.source} to {loading.target} refused: their table definitions differ.",
+            hint="Apply the same migrations to both first.",
         )
     mappings = {SHARD: renumbered(mapping, archiver.model, placement.schemas[SHARD], [loading.offsets])}
     return IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings)
 
 
 def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why: str) -> None:
+    """Raise RefusedError if rows differ."""
     if changed:
         raise RefusedError(
             f"Moving {archiver.model.tenant.noun} {loading.tenant_id} refused, {why}: {', '.join(changed)}.",
@@ -189,25 +196,26 @@ def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why
         )
 
 
-def _point(archiver: Archiver, loading: Move) -> None:
-    """Master names the target from here on; belongs into the transaction of the move."""
+def _update_shard(archiver: Archiver, loading: Move) -> None:
+    """Set the tenant's shard in master to the target; belongs in the transaction of the move."""
     tenant, master = archiver.model.tenant, archiver.databases.master
     query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
         identifier(tenant.table), Identifier(str(tenant.shard)), Identifier(tenant.key), Identifier(str(tenant.shard))
     )
     args = (loading.target, loading.tenant_id, loading.source)
     if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
-        raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is not on {loading.source} any more.")
+        raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
     move_record.switched(master, loading)
     log_and_markers.log(master, "move", loading, _details(loading))
 
 
 def _details(loading: Move) -> dict[str, object]:
+    """Return the details for the log."""
     return {"from": loading.source, "to": loading.target, "rows": loading.rows, "sha256": loading.sha256}
 
 
 def _step_back(archiver: Archiver, planned: Move) -> None:
-    """Where master still names the source all is as it was; where that can't be seen, a rerun settles it."""
+    """Withdraw the move if master still names the source; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
         for left in move_record.unfinished(archiver.databases.master, [planned.tenant_id]):
             if left.state is not move_record.MoveState.SWITCHED:

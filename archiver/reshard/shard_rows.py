@@ -1,4 +1,4 @@
-"""A tenant's rows on one shard: found by its rows in master, read back, and compared with what was archived."""
+"""A tenant's rows on one shard: found by its rows in master, read back, and compared with the archive."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from archiver.records.id_offsets import Offsets, reversed_offsets
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRows:
-    """What of a tenant lies on one shard."""
+    """The rows of a tenant on one shard."""
 
     placement: Placement
-    model: Model  # only the tables of a shard
+    model: Model  # of a shard's tables only
     tenant_id: int
-    link_values: Values  # of links by which its rows are found through master
+    link_values: Values  # of the links by which its rows are found through master
 
     @property
     def session(self) -> Session:
@@ -34,22 +34,22 @@ class ShardRows:
 
     @property
     def id_columns(self) -> Mapping[str, tuple[IdColumn, ...]]:
-        """The columns with ids of the shard's tables."""
+        """The id columns of the shard's tables."""
         return id_columns(self.model, self.placement.schemas[SHARD])
 
     def on(self, placement: Placement) -> ShardRows:
-        """The same on another shard."""
+        """Return the same rows on another shard."""
         return replace(self, placement=placement)
 
     def rows(self, *, locked: bool = False) -> Selection:
-        """Its rows there, locked in key order if so wanted."""
+        """Select its rows there, optionally locked in key order."""
         lock = RowLock(since={}) if locked else None
         return select(self.placement, self.model, self.tenant_id, lock=lock, known=self.link_values)
 
 
 def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
-    """A tenant's half on the shard of a site."""
-    found = select(placement, model, tenant_id)
+    """Return a tenant's rows on the shard of a placement."""
+    selection = select(placement, model, tenant_id)
     across = [link for link in model.links if link.child.database == SHARD and link.parent.database == MASTER]
     return ShardRows(
         placement=placement,
@@ -59,42 +59,45 @@ def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
             links=tuple(link for link in model.links if link.child.database == SHARD),
         ),
         tenant_id=tenant_id,
-        link_values={link: found.values[link] for link in across},
+        link_values={link: selection.values[link] for link in across},
     )
 
 
 def counts(rows: Selection) -> dict[str, int]:
-    """How many rows there are, by table, where there are any."""
-    return {str(table): len(found.rows) for table, found in rows.found.items() if found.rows}
+    """Return the number of rows by table; tables without any are left out."""
+    return {str(table): len(of_table.rows) for table, of_table in rows.found.items() if of_table.rows}
 
 
-def differences(one: ShardRows, rows: Selection, archived: Mapping[str, Member], offsets: Offsets = ()) -> list[str]:
-    """The tables whose rows are not those of the archive, by content; `offsets` are those by which they came there."""
+def differences(
+    tenant_rows: ShardRows, rows: Selection, archived: Mapping[str, Member], offsets: Offsets = ()
+) -> list[str]:
+    """Return the tables whose rows are not the archive's, by content; `offsets` are those that renumbered them."""
     changed = []
-    for table, found in rows.found.items():
-        wanted = archived[layout.member(table)]
-        if _content(one, table, rows, reversed_offsets(offsets)) != wanted:
-            changed.append(difference(table, wanted.rows, len(found.rows)))
+    for table, of_table in rows.found.items():
+        member = archived[layout.member(table)]
+        if _content(tenant_rows, table, rows, reversed_offsets(offsets)) != member:
+            changed.append(difference(table, member.rows, len(of_table.rows)))
     return changed
 
 
-def _content(one: ShardRows, table: TableName, rows: Selection, offsets: Offsets) -> Member:
-    """What COPY says of a table's rows, each id as it is after a way, in an order that is the same each time."""
-    schema = one.placement.schemas[SHARD]
+def _content(tenant_rows: ShardRows, table: TableName, rows: Selection, offsets: Offsets) -> Member:
+    """Return the digest of a table's rows in a fixed order, with each id before these offsets."""
+    schema = tenant_rows.placement.schemas[SHARD]
     shape = schema.tables[table.table]
     query = SQL("SELECT {} FROM (SELECT {} FROM {} WHERE {}) r ORDER BY {}").format(
         column_list(shape),
-        SQL(", ").join(_columns(shape, one.id_columns[table.table], offsets)),
+        SQL(", ").join(_columns(shape, tenant_rows.id_columns[table.table], offsets)),
         identifier(table.table),
-        condition(one.model, schema, table, one.tenant_id, rows.values),
+        condition(tenant_rows.model, schema, table, tenant_rows.tenant_id, rows.values),
         row_order(shape),
     )
     digest = Digest()
-    return digest.finish(one.session.copy_out(query, digest, doing=f"reading {table} back"))
+    return digest.finish(tenant_rows.session.copy_out(query, digest, doing=f"reading {table} back"))
 
 
 def _columns(shape: Table, columns: Sequence[IdColumn], offsets: Offsets) -> list[Composable]:
-    moved = {one.name: one.moved(Identifier(one.name), [offsets]) for one in columns}
+    """SQL: the columns, with ids renumbered by the offsets."""
+    moved = {id_column.name: id_column.moved(Identifier(id_column.name), [offsets]) for id_column in columns}
     return [
         SQL("{} AS {}").format(moved.get(column.name, Identifier(column.name)), Identifier(column.name))
         for column in shape.copied

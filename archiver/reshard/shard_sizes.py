@@ -1,4 +1,4 @@
-"""What lies on each shard: tenants, rows and bytes, and what became of it."""
+"""The size of each shard: tenants, rows and bytes, and the shard it was merged into."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from archiver.records.placement import placement_history
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSize:
-    """One shard."""
+    """The size of one shard."""
 
     name: str
     tenants: int
-    rows: int | None  # by PostgreSQL's statistics; none: a table was never analyzed
+    rows: int | None  # by PostgreSQL's statistics; None: a table was never analyzed
     bytes: int  # without indexes
-    merged_into: str | None  # where its archives come back; none: here
+    merged_into: str | None  # shard on which its archives are restored; None: itself
 
 
 def shard_sizes(databases: Databases) -> list[ShardSize]:
-    """Every shard of the inventory; no table of a shard is read for it."""
+    """Return the size of every shard of the inventory, from statistics: no table of a shard is read."""
     live = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
     aliases = placement_history(databases.master).aliases
     return [
-        _holding(databases, name, live[name], aliases[name].target if name in aliases else None)
+        _shard_size(databases, name, live[name], aliases[name].target if name in aliases else None)
         for name in databases.shards
     ]
 
 
-def _holding(databases: Databases, name: str, tenants: int, merged_into: str | None) -> ShardSize:
-    found = sizes(databases.session(name))
-    tables = [found[table.table] for table in databases.model.of(SHARD)]
+def _shard_size(databases: Databases, name: str, tenants: int, merged_into: str | None) -> ShardSize:
+    """Return the size of one shard."""
+    sizes_by_table = sizes(databases.session(name))
+    tables = [sizes_by_table[table.table] for table in databases.model.of(SHARD)]
     counted = [size.rows for size in tables if size.rows is not None]
     return ShardSize(
         name=name,

@@ -220,7 +220,7 @@ def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(few: World) 
         )
     before = oracle.snapshot(few.dsns)
 
-    with pytest.raises(RefusedError, match=r"rows of it lie in shard_1 already: shard\.enrollments \(1\)"):
+    with pytest.raises(RefusedError, match=r"rows of it are already on shard_1: shard\.enrollments \(1\)"):
         few.move_all("merge", "shard_2", "shard_1")
 
     same_rows(before, oracle.snapshot(few.dsns))
@@ -245,12 +245,12 @@ def test_a_row_that_comes_after_the_proof_stays_and_is_named(
     few: World, closed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(*words: object) -> None:
-        point(*words)  # type: ignore[arg-type]
+        update_shard(*words)  # type: ignore[arg-type]
         assert [path.name for path in closed.iterdir()] == ["9"]
         _write(few, "shard_2")
 
-    point = move._point
-    monkeypatch.setattr(move, "_point", late)
+    update_shard = move._update_shard
+    monkeypatch.setattr(move, "_update_shard", late)
     with pytest.raises(RefusedError, match=r"its rows there are not those that were moved: .*shard\.enrollments \("):
         few.move_all("merge", "shard_2", "shard_1")
 

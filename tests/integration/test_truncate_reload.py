@@ -117,7 +117,7 @@ def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none
 
 def test_a_row_that_stays_and_names_one_that_goes_stops_it(session: Session) -> None:
     schema = read_schema(session, ["people", "places"])
-    with pytest.raises(CutoverError, match="Putting the foreign key boss back"), session.transaction():
+    with pytest.raises(CutoverError, match="Recreating the foreign key boss"), session.transaction():
         truncate_reload(session, schema, ["people", "places"], goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
 
