@@ -25,7 +25,7 @@ class Loaded:
     """The result of loading a table's archived rows."""
 
     inserted: int = 0
-    already_live: int = 0  # live and equal
+    there: int = 0  # live and equal; a persisted key, like the other fields
     replaced: int = 0  # live as in an older archive: replaced by the newer copy
     differing: int = 0  # live with other content: the live row stays
     # By archived column that today's table lacks, or `*` for complete rows: the number of rows that lost a value.
@@ -35,7 +35,7 @@ class Loaded:
         """Return the sum of both."""
         return Loaded(
             inserted=self.inserted + other.inserted,
-            already_live=self.already_live + other.already_live,
+            there=self.there + other.there,
             replaced=self.replaced + other.replaced,
             differing=self.differing + other.differing,
             lost=Counter(self.lost) + Counter(other.lost),
@@ -141,7 +141,7 @@ def _load_next_to_live(
     return {
         str(staged_table.table): Loaded(
             inserted=new_rows,
-            already_live=staged_table.rows - new_rows - len(rows),
+            there=staged_table.rows - new_rows - len(rows),
             replaced=new,
             differing=len(rows) - new,
             lost=staged_table.lost,

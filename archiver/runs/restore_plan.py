@@ -113,4 +113,4 @@ def refuse_by_rows(incoming: IncomingArchive, error: CutoverError) -> None:
 def _would_be(incoming: IncomingArchive, database: str, one: Staged) -> Loaded:
     session = incoming.placement.sessions[database]
     came, other = missing(session, one), len(differing(session, one))
-    return Loaded(inserted=came, already_live=one.rows - came - other, differing=other, lost=one.lost)
+    return Loaded(inserted=came, there=one.rows - came - other, differing=other, lost=one.lost)

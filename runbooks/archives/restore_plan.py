@@ -111,4 +111,4 @@ def _rows_lines(found: LiveComparison) -> Iterator[str]:
 
 
 def _there(found: LiveComparison) -> int:
-    return sum(table.already_live + table.differing for table in found.tables.values())
+    return sum(table.there + table.differing for table in found.tables.values())

@@ -140,6 +140,11 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/delete/unchanged.py": "the module archiver.extract.one",
         "archiver/reshard/move.py": "the module archiver.extract.one",
     },
+    "there": {
+        "archiver/load/load.py": "Loaded's fields are the keys of markers and of the log",
+        "archiver/runs/restore_plan.py": "Loaded.there of archiver.load.load",
+        "runbooks/archives/restore_plan.py": "Loaded.there of archiver.load.load",
+    },
     "unfinished": {
         "archiver/delete/settle_month.py": "month_record.unfinished of archiver.records",
         "archiver/checks/unreferenced.py": "move_record.unfinished of archiver.records",
