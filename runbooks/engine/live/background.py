@@ -9,8 +9,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
-LAST_WORDS = 2.0  # seconds at the end for what is still to be done
-IN_A_HURRY = 0.2  # the same where the operator interrupted the night
+DRAIN_SECONDS = 2.0  # seconds at the end for what is still to be done
+INTERRUPTED_SECONDS = 0.2  # the same where the operator interrupted the night
 
 
 @contextmanager
@@ -22,11 +22,11 @@ def in_background(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Ca
     waiting: SimpleQueue[tuple[T, ...]] = SimpleQueue()  # an empty tuple is the end
     thread = threading.Thread(target=_serve, args=(waiting, work), name=name, daemon=True)
     thread.start()
-    patience = LAST_WORDS
+    patience = DRAIN_SECONDS
     try:
         yield lambda item: waiting.put((item,))
     except KeyboardInterrupt:
-        patience = IN_A_HURRY
+        patience = INTERRUPTED_SECONDS
         raise
     finally:
         waiting.put(())

@@ -64,7 +64,7 @@ def await_proof(
     look: Callable[[], Verdict],
     clock: Clock,
     patience: timedelta,
-    tell: OnLine,
+    on_line: OnLine,
     *,
     enough: Callable[[Verdict], bool] = proven,
 ) -> Verdict:
@@ -76,5 +76,5 @@ def await_proof(
         verdict = look()
         if enough(verdict) or clock.ticks() >= deadline:
             return verdict
-        tell(verdict.proof)
+        on_line(verdict.proof)
         pause = min(max(pause * 1.5, FIRST_PAUSE), LONGEST_PAUSE)

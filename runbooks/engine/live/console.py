@@ -31,7 +31,7 @@ Cells = tuple[Text, Text, Text, Text]  # outcome, host, sentence, time
 
 
 @dataclass(frozen=True)
-class Look:
+class OutcomeStyle:
     """How an outcome is shown: never by colour alone."""
 
     word: str
@@ -39,14 +39,14 @@ class Look:
 
 
 LIVE = {
-    Outcome.PENDING: Look("  to do  ", "dim"),
-    Outcome.RUNNING: Look("> running", "cyan"),
-    Outcome.DONE: Look("✓ done   ", "green"),
-    Outcome.FAILED: Look("✗ FAILED ", "bold red"),
-    Outcome.SKIPPED: Look("- skipped", "magenta"),
-    Outcome.UNKNOWN: Look("? UNKNOWN", "bold yellow"),
+    Outcome.PENDING: OutcomeStyle("  to do  ", "dim"),
+    Outcome.RUNNING: OutcomeStyle("> running", "cyan"),
+    Outcome.DONE: OutcomeStyle("✓ done   ", "green"),
+    Outcome.FAILED: OutcomeStyle("✗ FAILED ", "bold red"),
+    Outcome.SKIPPED: OutcomeStyle("- skipped", "magenta"),
+    Outcome.UNKNOWN: OutcomeStyle("? UNKNOWN", "bold yellow"),
 }
-DRY = {**LIVE, Outcome.RUNNING: Look("  would  ", "cyan"), Outcome.DONE: Look("  proof  ", "green")}
+DRY = {**LIVE, Outcome.RUNNING: OutcomeStyle("  would  ", "cyan"), Outcome.DONE: OutcomeStyle("  proof  ", "green")}
 
 
 class Console:
@@ -58,7 +58,7 @@ class Console:
         clock: Clock,
         file: IO[str] | None = None,
         read: Callable[[str], str] = input,
-        looks: Mapping[Outcome, Look] = LIVE,
+        styles: Mapping[Outcome, OutcomeStyle] = LIVE,
         redactor: Redactor | None = None,
     ) -> None:
         self._redactor = redactor or Redactor()
@@ -67,9 +67,9 @@ class Console:
             self._rich.width = PLAIN_WIDTH
         self._clock = clock
         self._read = read
-        self._looks = looks
+        self._looks = styles
         # A live table makes sense on a terminal, and only where things take their time.
-        self._live = self._rich.is_terminal and looks is LIVE
+        self._live = self._rich.is_terminal and styles is LIVE
 
     @property
     def redrawable(self) -> bool:
@@ -172,10 +172,10 @@ class Console:
         except EOFError:
             raise AbortedError("The keyboard is gone, so nobody can answer.") from None
 
-    def redraw(self, tell: Callable[[], None]) -> None:
+    def redraw(self, draw: Callable[[], None]) -> None:
         """What the call prints takes the place of all that stands on the terminal."""
         with self._rich.capture() as drawn:
-            tell()
+            draw()
         self._rich.clear()
         self._rich.print(Text.from_ansi(drawn.get()), soft_wrap=True)
 
@@ -223,7 +223,7 @@ class _Board:
         hosts: Sequence[str],
         width: int,
         clock: Clock,
-        looks: Mapping[Outcome, Look],
+        looks: Mapping[Outcome, OutcomeStyle],
         cleaned: Callable[[str], str],
     ) -> None:
         self._rows = {host: _Row(since=clock.ticks()) for host in hosts}

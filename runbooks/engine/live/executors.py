@@ -72,10 +72,10 @@ class LiveExecutor:
             case SnapshotList() | SnapshotTrial() | ZoneRecords():
                 return self.amazon.look(look)
 
-    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
         """Performs an action, and tells apart what failed and what nobody knows."""
         try:
-            output = self._perform(action, name, tell)
+            output = self._perform(action, name, on_line)
         except UnknownError as error:
             return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
         except CutoverError as error:  # else not begun now; something of that name may have been before
@@ -84,14 +84,14 @@ class LiveExecutor:
             return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), output))
         return Acted(outcome=Outcome.DONE)
 
-    def _perform(self, action: Action, name: str, tell: OnLine) -> ProbeOutput:
+    def _perform(self, action: Action, name: str, on_line: OnLine) -> ProbeOutput:
         match action:
             case RemoteCommand():
                 return self.ssh.run(action)
             case DetachedJob():
-                return self.jobs.run(action, name, tell)
+                return self.jobs.run(action, name, on_line)
             case TakeSnapshots() | MoveNames():
-                return self.amazon.perform(action, name, tell)
+                return self.amazon.perform(action, name, on_line)
 
     def look_at_job(self, host: str, name: str) -> JobState:
         """What became of a detached job."""
@@ -124,7 +124,7 @@ class DryRunExecutor:
         _dry(look)
         return ProbeOutput()
 
-    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
         """Nothing."""
         if not isinstance(action, Action):
             raise _no_dry_form(action)

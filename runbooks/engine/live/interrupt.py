@@ -17,7 +17,7 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
-def twice_leaves() -> Iterator[None]:
+def second_interrupt_exits() -> Iterator[None]:
     """While the block runs, and to the end where it was interrupted, a second Ctrl-C leaves at once.
 
     Nothing is lost by it: the journal is on disk before each act, and no job ends with its terminal.

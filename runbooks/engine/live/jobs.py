@@ -60,12 +60,12 @@ class RemoteJobs:
     exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
     silence: timedelta = SILENCE  # so long without news, and nobody knows a job's outcome
 
-    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
         """Starts the job, or attaches to the one of that name, and follows it to its end."""
         started = self.ssh.run(RemoteCommand(host=job.host, command=start_script(name, job.command, self.exports)))
         if started.code != 0:
             raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
-        return self._follow(job, name, tell)
+        return self._follow(job, name, on_line)
 
     def look(self, host: str, name: str) -> JobState:
         """What became of a job; CutoverError where its host can't tell."""
@@ -83,11 +83,11 @@ class RemoteJobs:
             why = said.error.strip() or said.text.strip() or "no reason given"
             raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
-    def _follow(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
-        log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
+    def _follow(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        log, pause, heard = _Log(on_line), FIRST_PAUSE, self.clock.ticks()
         end = heard + job.timeout.total_seconds()
         while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
-            news = self._news(job.host, name, log.offset, tell)
+            news = self._news(job.host, name, log.offset, on_line)
             heard = heard if news.state == SILENT else self.clock.ticks()
             log.add(news)
             if news.last:
@@ -97,13 +97,13 @@ class RemoteJobs:
                 self.clock.wait(pause)
         raise self._unknown(job, name, late=self.clock.ticks() >= end)
 
-    def _news(self, host: str, name: str, offset: int, tell: OnLine) -> News:
+    def _news(self, host: str, name: str, offset: int, on_line: OnLine) -> News:
         """What is new; a lost link is no news, and is tried again."""
         try:
             output = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
             return read_news(output.text)
         except (CutoverError, ValueError) as error:
-            tell(f"no news from {host}, trying again: {error}")
+            on_line(f"no news from {host}, trying again: {error}")
             return News(state=SILENT)
 
     def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
@@ -129,8 +129,8 @@ def read_state(text: str) -> JobState:
 class _Log:
     """What was fetched of a log: told line by line, its end kept."""
 
-    def __init__(self, tell: OnLine) -> None:
-        self._tell = tell
+    def __init__(self, on_line: OnLine) -> None:
+        self._tell = on_line
         self._rest = ""  # of a line that is not whole yet
         self.offset = 0  # bytes
         self.tail = ""

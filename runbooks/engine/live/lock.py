@@ -51,7 +51,7 @@ def born(pid: int) -> str:
 
 
 @contextmanager
-def held(path: Path, me: Holder) -> Iterator[None]:
+def machine_lock(path: Path, me: Holder) -> Iterator[None]:
     """Holds this machine's lock while the block runs; the kernel lets go of it when the process dies.
 
     Raises LockedError with what the holder says of itself.

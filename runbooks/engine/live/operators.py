@@ -43,7 +43,7 @@ class Operator:
         """Asks what to do about a failure."""
         self.console.warn(f"{task.host}: {outcome.value}. {proof}")
         if task.action:
-            self.console.say(f"    What is tried:  {task.action.shown}   (on {task.host})", style="cyan")
+            self.console.say(f"    What is tried:  {task.action.instruction}   (on {task.host})", style="cyan")
         again = "retry" if task.action else "look again"
         return self._answer(f"{task.host}:", {"r": again, "h": "by hand", "s": "skip", "a": "abort"}, step)
 

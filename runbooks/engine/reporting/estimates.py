@@ -17,7 +17,7 @@ from runbooks.engine.model.work_intervals import work_intervals, worked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Earlier:
+class EarlierNight:
     """A night that was."""
 
     name: str  # its date, such as 2013-08-16
@@ -46,7 +46,7 @@ def times(events: Sequence[Event]) -> dict[str, timedelta]:
     return {step: worked(every, step, events[-1].at) for step in done}
 
 
-def estimated(plan: Plan, nights: Sequence[Earlier]) -> Plan:
+def estimated(plan: Plan, nights: Sequence[EarlierNight]) -> Plan:
     """The plan, with what earlier nights took in place of what the checklist says.
 
     A lab's databases are small: a rehearsal's time counts only where it is longer than the checklist's.
@@ -55,7 +55,7 @@ def estimated(plan: Plan, nights: Sequence[Earlier]) -> Plan:
     return replace(plan, steps=tuple(_estimated(step, known) for step in plan.steps))
 
 
-def last_time(nights: Sequence[Earlier]) -> LastTime:
+def last_time(nights: Sequence[EarlierNight]) -> LastTime:
     """The last of some nights that came to its end; nothing where none did."""
     ended = [night for night in nights if _came_to_its_end(night.events)]
     return LastTime(name=ended[-1].name, times=times(ended[-1].events)) if ended else LastTime()
@@ -65,7 +65,7 @@ def _came_to_its_end(events: Sequence[Event]) -> bool:
     return events[-1].kind is Kind.ENDED and not any(event.kind is Kind.ABANDONED for event in events)
 
 
-def _estimated(step: Step, known: Sequence[tuple[Earlier, Mapping[str, timedelta]]]) -> Step:
+def _estimated(step: Step, known: Sequence[tuple[EarlierNight, Mapping[str, timedelta]]]) -> Step:
     told = [(night, took[step.key]) for night, took in known if step.key in took]
     if not told:
         return step

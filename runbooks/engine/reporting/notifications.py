@@ -20,7 +20,7 @@ TOLD = (Kind.BEGAN, Kind.RESUMED, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
 class NoNotifier:
     """A herald of whom nobody wants to hear."""
 
-    def tell(self, event: str, text: str, step: str = "") -> None:
+    def notify(self, event: str, text: str, step: str = "") -> None:
         """Nothing."""
 
 
@@ -32,17 +32,17 @@ class Announcer:
     journal: Journal
     notifier: Notifier
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Tells start, failure, point of no return and end; leaves the rest."""
         text = f"{self.plan.title}: {event_text(self.plan, event)} ({event.operator})"
         if event.kind in TOLD:
-            self.notifier.tell(event.kind.value, text)
+            self.notifier.notify(event.kind.value, text)
         elif event.kind is Kind.RESULT and event.data["outcome"] not in GOOD:
-            self.notifier.tell(event.data["outcome"], text, event.step)
+            self.notifier.notify(event.data["outcome"], text, event.step)
         elif event.data.get("confirmed") and self.plan.approve:
-            self.notifier.tell(WAITING, f"{text}. Waiting for a second person: {self.plan.approve}", event.step)
+            self.notifier.notify(WAITING, f"{text}. Waiting for a second person: {self.plan.approve}", event.step)
         elif event.kind is Kind.INTENT and self._passes(event):
-            self.notifier.tell(POINT, f"{text}. The point of no return is passed", event.step)
+            self.notifier.notify(POINT, f"{text}. The point of no return is passed", event.step)
 
     def _passes(self, event: Event) -> bool:
         """Whether a step that can't be undone begins with it, for the first time."""
@@ -89,9 +89,9 @@ class NotifyingPerson:
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
         """Says yes or no."""
-        self.notifier.tell(WAITING, f"{self.plan.title}: {question}")
+        self.notifier.notify(WAITING, f"{self.plan.title}: {question}")
         return self.person.agree(statements, question)
 
     def _call(self, step: Step, what: str) -> None:
         text = f"{self.plan.title}: step {step.number}, {step.title}, {what}"
-        self.notifier.tell(WAITING, text, step.key)
+        self.notifier.notify(WAITING, text, step.key)

@@ -59,7 +59,7 @@ def _remarks(step: Step) -> Iterator[str]:
 
 
 def _task(task: HostTask) -> Iterator[str]:
-    yield f"- [ ] {task.host}" + (f": `{task.action.shown.removeprefix('$ ')}`" if task.action else "")
+    yield f"- [ ] {task.host}" + (f": `{task.action.instruction.removeprefix('$ ')}`" if task.action else "")
     if not task.action:
         yield from (f"  - {_instruction(line)}" for line in task.by_hand)
     yield from (f"  - before it begins: {check}" for check in task.needs)

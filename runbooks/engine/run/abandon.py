@@ -24,7 +24,7 @@ def abandon_night(context: RunContext, payments: BackOutSteps) -> None:
     the operator does not agree, DebtLeft where something is owed still.
     """
     runner = Runner(replace(context, plan=replace(context.plan, resume=context.plan.back_out)))
-    with runner.told():
+    with runner.stop_journaled():
         orphaned_jobs.refuse_at_work(context, hint="inv cutover.abort --stop ends it.")
         runner.settle()
         abandoned = _abandoned(context)

@@ -55,7 +55,7 @@ class Attempt:
         if self.ready(board):
             name, doubtful = self.job, self.task_state.doubtful
             self._intend(str(self.task.action))
-            board.show(self.task.host, Outcome.RUNNING, self.task.action.shown)
+            board.show(self.task.host, Outcome.RUNNING, self.task.action.instruction)
             acted = self.context.executor.act(self.task.action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
 

@@ -41,7 +41,7 @@ class Runner:
 
     def run(self) -> None:
         """All that is not done, in order. Raises where the night must stop, and DebtLeft where something is owed."""
-        with self.told():
+        with self.stop_journaled():
             for step in self.context.plan.steps:  # what nobody knows is settled before anything else begins
                 self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
             for step in self.context.plan.steps:
@@ -51,7 +51,7 @@ class Runner:
 
     def run_alone(self, step: Step) -> None:
         """One step, whatever the journal says of it: the world decides whether there is anything to do."""
-        with self.told():
+        with self.stop_journaled():
             self.perform(step, step.tasks)
 
     def _left(self, step: Step, *outcomes: Outcome) -> list[HostTask]:
@@ -186,7 +186,7 @@ class Runner:
             raise DebtLeft(message, hint=hint)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def stop_journaled(self) -> Iterator[None]:
         """Leaves the reason in the journal where the run stops."""
         try:
             yield
