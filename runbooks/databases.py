@@ -23,7 +23,7 @@ from runbooks.cli.confirm import CONFIRM, confirmed
 from runbooks.cli.task import ENV, load_environment, parse_span, task
 from runbooks.cli.text import upkeep as text_upkeep
 from runbooks.engine.live.console import clean, say
-from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.engine.live.interrupt import second_interrupt_exits
 from runbooks.upkeep import backup
 from runbooks.upkeep.free_disk import free_disk
 
@@ -57,7 +57,7 @@ def vacuum(
     refuse_if_down(environment)
     if not dry_run:
         confirmed(environment, confirm, "rewrite its tables")
-    with twice_leaves():
+    with second_interrupt_exits():
         done = [_vacuum(environment, one, every=all, dry_run=dry_run) for one in databases]
     if any(outcome.fate in UNDONE for outcomes in done for outcome in outcomes):
         raise Exit(code=ExitCode.FAILED)

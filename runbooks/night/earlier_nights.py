@@ -14,7 +14,7 @@ from inventory.model import Environment
 from runbooks.engine.live.store_journal import NIGHTS, current_folder, read_store_journal
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, read_events
-from runbooks.engine.reporting.estimates import Earlier
+from runbooks.engine.reporting.estimates import EarlierNight
 from runbooks.night.files import Files, object_store_of
 
 REHEARSAL = "rehearsal"
@@ -22,7 +22,7 @@ KEPT = 5  # rehearsals, the newest
 FETCHED = 2  # nights, the newest, where this machine has seen none
 
 
-def earlier_nights(environment: Environment, before: datetime) -> list[Earlier]:
+def earlier_nights(environment: Environment, before: datetime) -> list[EarlierNight]:
     """The nights of an environment that began before a moment, the oldest first; without any, those of the rehearsal.
 
     They are this machine's; where it has seen none, the store's.
@@ -30,9 +30,9 @@ def earlier_nights(environment: Environment, before: datetime) -> list[Earlier]:
     homes = {Files(environment, "").home, _kept(environment.name)}
     own = _began_before(before, _on_disk(homes)) or _began_before(before, _in_store(environment))
     if own or environment.name == REHEARSAL:
-        return [Earlier(name=_date(events), events=events) for events in own]
+        return [EarlierNight(name=_date(events), events=events) for events in own]
     rehearsed = _began_before(before, _on_disk([_kept(REHEARSAL)]))
-    return [Earlier(name=_date(events), events=events, rehearsal=True) for events in rehearsed]
+    return [EarlierNight(name=_date(events), events=events, rehearsal=True) for events in rehearsed]
 
 
 def keep(environment: Environment, date: str) -> None:

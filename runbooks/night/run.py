@@ -13,8 +13,8 @@ from runbooks.engine.live.approval import StoreApprovals, put_approval, requeste
 from runbooks.engine.live.clock import DryRunClock, SystemClock
 from runbooks.engine.live.console import DRY, Console
 from runbooks.engine.live.executors import DryRunExecutor
-from runbooks.engine.live.interrupt import twice_leaves
-from runbooks.engine.live.lock import claimed, held
+from runbooks.engine.live.interrupt import second_interrupt_exits
+from runbooks.engine.live.lock import claimed, machine_lock
 from runbooks.engine.live.operators import DryRunOperator, NoOperator, Operator
 from runbooks.engine.model.forecast import by_estimate
 from runbooks.engine.model.history import Facts, History, read_history
@@ -101,7 +101,7 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
 def run_dry(environment: Environment, plan: Plan) -> None:
     """The night by the same runner, in a world without transport; writes no file."""
     clock = DryRunClock(lambda: by_estimate(plan, journal.events))
-    console = Console(clock=clock, looks=DRY, redactor=redactor_for(environment))
+    console = Console(clock=clock, styles=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
     imagined = DryRunOperator(console)
     context = RunContext(
@@ -174,9 +174,9 @@ def live_run(
     object_store, me = files.object_store_of(environment), files.myself(f"{what} {plan.title}")
     lock, go_on = files.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
     with (
-        twice_leaves(),
+        second_interrupt_exits(),
         redactor_for(environment).errors(),
-        held(lock, me),
+        machine_lock(lock, me),
         claimed(object_store, me, take_over=go_on, ousting=take_over) as ousted,
     ):
         if ousted:

@@ -57,7 +57,7 @@ class WebhookNotifier:
     take: Callable[[News], None]
     about: News  # what stands in every post
 
-    def tell(self, event: str, text: str, step: str = "") -> None:
+    def notify(self, event: str, text: str, step: str = "") -> None:
         """Hands the words over."""
         self.take({"text": text, "event": event, **self.about, "step": step})
 

@@ -14,7 +14,7 @@ from platforms.backup_copy import newest_stored, send
 from runbooks.cli.debug_host import own_name
 from runbooks.cli.task import ENV, Addresses, load_environment, task
 from runbooks.engine.live.console import say
-from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.engine.live.interrupt import second_interrupt_exits
 
 HELP = {
     "env": ENV,
@@ -28,7 +28,7 @@ def backup(context: Context, env: str = "", yes_production: bool = False) -> Non
     """Take a backup of the database on this host, and verify it; so does step 5, where the inventory has backups."""
     environment = load_environment(env, yes_production=yes_production)
     backups, database = _here(environment)
-    with twice_leaves():
+    with second_interrupt_exits():
         taken = take(backups, database, say)
     say(f"{database.name}: {taken.folder}, {len(taken.files):,} files, verified, SHA-256 {taken.sha256[:12]}…")
 
@@ -41,7 +41,7 @@ def send_backup(context: Context, env: str = "", yes_production: bool = False) -
     found = newest(database)
     if found is None:
         raise CutoverError(f"There is no backup of {database.name} to send.", hint="inv databases.backup takes one.")
-    with twice_leaves():
+    with second_interrupt_exits():
         say(f"{database.name}: {send(found, backups, say)}, SHA-256 {found.sha256[:12]}…")
 
 

@@ -13,7 +13,7 @@ import pytest
 from archiver.postgres.operator import operator
 from errors import CutoverError, LockedError
 from inventory.model import Environment
-from runbooks.engine.live.lock import Holder, claimant, claimed, held, holder
+from runbooks.engine.live.lock import Holder, claimant, claimed, holder, machine_lock
 from runbooks.engine.model.journal import FileJournal, Kind, read_events
 from runbooks.night import files as night_files
 from tests.cases import case
@@ -66,14 +66,14 @@ def test_a_note_of_another_version_holds_the_environment_until_it_is_taken_over(
 @case("runbook 23", "a lock file of another version is a TypeError", raises=(TypeError,))
 @pytest.mark.parametrize("note", [NOTES["a field more"], NOTES["a field less"]], ids=["more", "less"])
 def test_a_lock_file_of_another_version_is_held_all_the_same(tmp_path: Path, note: str) -> None:
-    with held(tmp_path / "lock", ME):
+    with machine_lock(tmp_path / "lock", ME):
         (tmp_path / "lock").write_text(note)
         assert holder(tmp_path / "lock")
 
 
 def test_a_lock_file_that_is_cut_is_held_all_the_same(tmp_path: Path) -> None:
     """Proves that of the two doors to a cut note the one on this machine is well."""
-    with held(tmp_path / "lock", ME):
+    with machine_lock(tmp_path / "lock", ME):
         (tmp_path / "lock").write_text(NOTES["cut"])
         assert holder(tmp_path / "lock")
 
@@ -112,7 +112,7 @@ def begin(path: Path) -> None:
 
 def lock(path: Path) -> None:
     """A lock that is held there."""
-    with held(path / "lock", ME):
+    with machine_lock(path / "lock", ME):
         pass
 
 

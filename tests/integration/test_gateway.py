@@ -67,7 +67,7 @@ def test_a_gateway_with_an_unknown_or_a_changed_key_is_refused_by_name(way: Way,
     way.target.connections.clear()
     known = tmp_path / "known_hosts"
     known.write_text(way.target.known() + (way.gateway.known(new_key()) if key else ""))
-    why = "it shows another host key than known_hosts has" if key else "its host key is not in known_hosts"
+    why = "its host key differs from the one in known_hosts" if key else "its host key is not in known_hosts"
     where = f"operator@127.0.0.1:{way.gateway.host.port}"
     assert refused(way.fleet(known)) == f"Connecting to the gateway ({where}) failed: {why}."
     assert way.target.connections == []
@@ -77,7 +77,7 @@ def test_a_gateway_with_an_unknown_or_a_changed_key_is_refused_by_name(way: Way,
 def test_a_host_behind_it_with_an_unknown_or_a_changed_key_is_refused(way: Way, tmp_path: Path, key: str) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(way.gateway.known() + (way.target.known(new_key()) if key else ""))
-    why = "it shows another host key than known_hosts has" if key else "its host key is not in known_hosts"
+    why = "its host key differs from the one in known_hosts" if key else "its host key is not in known_hosts"
     assert refused(way.fleet(known)) == f"Connecting to db (operator@127.0.0.1:{way.target.host.port}) failed: {why}."
     await_condition(way.gateway.connections[-1].is_closed, doing="Waiting for the end of a connection", seconds=5)
 
@@ -102,5 +102,5 @@ def test_a_gateway_that_breaks_off_leaves_an_unknown_outcome(way: Way, tmp_path:
         running = pool.submit(fleet.run, replace(LOOK, command=f"touch {begun}; sleep 5"))
         await_condition(begun.exists, doing="Waiting for the command", seconds=5)
         way.gateway.cut()
-        with pytest.raises(UnknownError, match="Nobody knows the outcome on db: touch"):
+        with pytest.raises(UnknownError, match="Unknown outcome on db: touch"):
             running.result()

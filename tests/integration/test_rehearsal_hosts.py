@@ -415,7 +415,7 @@ def test_a_night_is_refused_by_each_wrong_host_key_and_server_before_its_first_s
     problems = str(refused.value).splitlines()[1:]
     expected = {
         "debug: ": "its host key is not in known_hosts",
-        "db-master: ": "it shows another host key than known_hosts has",
+        "db-master: ": "its host key differs from the one in known_hosts",
         "shard_2 on db-shard-2: ": "its system identifier is ",
     }
     for subject, reason in expected.items():

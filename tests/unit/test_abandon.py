@@ -81,11 +81,11 @@ def test_a_night_given_up_is_not_gone_on_with_and_begins_anew(operated: Operated
 def test_giving_up_says_what_is_not_done_and_needs_a_yes(operated: OperatedNight) -> None:
     operated.run_until(f"db-shard-1: {VACUUM['db-shard-1']}", ProbeOutput)
     operated.fake_night.person.confirms = False
-    with pytest.raises(AbortedError, match="nothing was switched on") as aborted:
+    with pytest.raises(AbortedError, match="nothing was switched back on") as aborted:
         operated.pay()
 
     assert "not done: Vacuum full, Binary snapshot, Data warehouse cut over" in operated.fake_night.person.asked[-1]
-    assert "to be switched on: standby: db-master, db-shard-1" in operated.fake_night.person.asked[-1]
+    assert "to be switched back on: standby: db-master, db-shard-1" in operated.fake_night.person.asked[-1]
     assert aborted.value.hint == operated.fake_night.plan.go_on
     assert operated.fake_night.production.maintenance
     assert not [event for event in operated.events if event.kind is Kind.ABANDONED]
@@ -106,7 +106,7 @@ def test_maintenance_mode_alone_stays_owed_while_a_school_is_deleting(operated: 
     operated.fake_night.production.half_way[13] = "deleting"
     with pytest.raises(StepFailed, match=r"control: failed: not begun: these schools .*: 13 \(deleting\)") as stopped:
         operated.pay()
-    assert f"Put it right, then {operated.fake_night.plan.back_out} goes on from here." == stopped.value.hint
+    assert f"Fix it, then {operated.fake_night.plan.back_out} goes on from here." == stopped.value.hint
     assert operated.fake_night.plan.back_out in operated.abort().hint
     assert operated.debts == ["maintenance mode (the app)"]
     assert operated.fake_night.production.maintenance
@@ -189,10 +189,10 @@ def test_a_host_that_can_not_be_asked_is_named(operated: OperatedNight, monkeypa
     monkeypatch.setattr(operated.fake_night.jobs, "look", lambda host, name: unreachable())
     operated.abort()
     assert (
-        f"nobody knows on db-shard-2: {VACUUM['db-shard-2']} (Connecting failed: no route to host.)"
+        f"state unknown on db-shard-2: {VACUUM['db-shard-2']} (Connecting failed: no route to host.)"
         in operated.out.getvalue()
     )
-    with pytest.raises(UnknownError, match="This must have ended first"):
+    with pytest.raises(UnknownError, match="These jobs must end first"):
         operated.pay()
 
 

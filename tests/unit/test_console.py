@@ -73,7 +73,7 @@ def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.Stri
         "  ✓ done     db-master   auto-backup is disabled  (0:11)",
     ]
     assert lines[5].startswith("  ✗ FAILED   db-shard-1  auto-backup is enabled, a long reason")
-    assert lines[6] == "      owed: auto-backup"
+    assert lines[6] == "      still off: auto-backup"
 
 
 def test_there_is_no_default_answer(paper: io.StringIO, clock: FakeClock) -> None:
@@ -157,4 +157,4 @@ def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
     fake_night.run()
     told = paper.getvalue()
     assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
-    assert told.endswith("      owed: none\n      1:14 elapsed\n")
+    assert told.endswith("      everything is back on\n      1:14 elapsed\n")

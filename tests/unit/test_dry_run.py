@@ -85,7 +85,7 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
                 assert task.host in shown
                 assert str(check) in shown
     assert "after 2014-08-15 is typed" in shown
-    assert "owed: none" in shown
+    assert "everything is back on" in shown
     assert list(sealed.iterdir()) == []
 
 

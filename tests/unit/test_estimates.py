@@ -16,7 +16,7 @@ from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.work_intervals import work_intervals, worked
-from runbooks.engine.reporting.estimates import Earlier, estimated, last_time, times
+from runbooks.engine.reporting.estimates import EarlierNight, estimated, last_time, times
 from tests.fakes import EVENING, NIGHT, FakeClock, FakeNight, Killed, night_plan, rehearsal
 
 Story = Sequence[tuple[int, Kind, str, str]]  # minute, kind, host, outcome
@@ -39,10 +39,10 @@ def told(story: Story, step: str = "vacuum.full") -> tuple[Event, ...]:
     )
 
 
-def night_of(minutes: int, **options: bool) -> Earlier:
+def night_of(minutes: int, **options: bool) -> EarlierNight:
     """An earlier night whose vacuum took so long."""
     story = [(0, Kind.BEGAN, "", ""), (10, Kind.INTENT, "a", ""), (10 + minutes, Kind.RESULT, "a", "done")]
-    return Earlier(name=f"2013-08-{minutes}", events=told([*story, (99, Kind.ENDED, "", "")]), **options)
+    return EarlierNight(name=f"2013-08-{minutes}", events=told([*story, (99, Kind.ENDED, "", "")]), **options)
 
 
 def windowed(ends: time = time(6, 0)) -> Plan:
@@ -104,7 +104,7 @@ def test_a_step_that_was_skipped_or_was_so_already_tells_no_time() -> None:
     ],
 )
 def test_an_estimate_is_the_median_of_earlier_nights_and_says_so(
-    nights: list[Earlier], minutes: int, basis: str
+    nights: list[EarlierNight], minutes: int, basis: str
 ) -> None:
     plan = night_plan()
     step = estimated(plan, nights).step("vacuum.full")
@@ -114,7 +114,7 @@ def test_an_estimate_is_the_median_of_earlier_nights_and_says_so(
 
 
 def test_last_time_is_the_newest_night_that_came_to_its_end() -> None:
-    broken_off = Earlier(name="2013-08-30", events=night_of(30).events[:-1])
+    broken_off = EarlierNight(name="2013-08-30", events=night_of(30).events[:-1])
 
     assert last_time([night_of(12), night_of(20), broken_off]).name == "2013-08-20"
     assert last_time([night_of(12), night_of(20)]).times == {"vacuum.full": timedelta(minutes=20)}

@@ -28,7 +28,7 @@ from invoke.program import Program
 from runbooks.night import run as night
 from runbooks.engine.live.clock import Interrupted
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.interrupt import twice_leaves
+from runbooks.engine.live.interrupt import second_interrupt_exits
 from runbooks.engine.model.journal import FileJournal, Kind
 from runbooks.engine.run.runner import Runner
 from runbooks.cli.task import task
@@ -72,7 +72,7 @@ def conduct(context):
     console = Console(clock=fake_night.clock)
     run_context = replace(fake_night.context, journal=journal, screen=console, max_parallel=2)
     run_context.begin()
-    with twice_leaves():
+    with second_interrupt_exits():
         night.conduct(run_context, console, Runner.run)
 
 Program(namespace=Collection(conduct)).run(["inv", "conduct"])
@@ -138,7 +138,7 @@ def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(be
     code, said = begun.ended()
 
     assert code == 130
-    assert "Still switched off, or not proven to be on again:" in said
+    assert "Still off, or not verified to be back on:" in said
     assert "standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in said
     events = read_events(begun.journal)
     assert events[-1].data == {"reason": "interrupted", "code": 130}

@@ -108,7 +108,7 @@ def test_a_host_that_stays_silent_leaves_an_unknown_outcome_and_the_job_is_attac
     ssh: ThisMachine, tmp_path: Path
 ) -> None:
     count = job(f"sleep 0.5; echo x >> {tmp_path}/count")
-    with pytest.raises(UnknownError, match=r"on db-master: there was no news of it for 0:00:00\.3"):
+    with pytest.raises(UnknownError, match=r"on db-master is unknown: no news for 0:00:00\.3"):
         RemoteJobs(ssh, Tearing(ssh, 1000), silence=timedelta(seconds=0.3)).run(count, NAME, print)
     ssh.fails = 0
     assert RemoteJobs(ssh, SystemClock()).run(count, NAME, print).code == 0

@@ -160,7 +160,7 @@ def test_whoever_is_ousted_by_a_newer_version_hears_so_and_stops(tmp_path: Path)
     journal.append(Kind.BEGAN, run="r", digest="d")
     object_store.put_new("nights/d/001/000002", NEWER)
 
-    with pytest.raises(OustedError, match="somebody goes on with the night"):
+    with pytest.raises(OustedError, match="another operator continues the night"):
         journal.append(Kind.ENDED)
 
 

@@ -15,7 +15,7 @@ from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
-from runbooks.engine.live.lock import Holder, born, claimant, claimed, held, holder
+from runbooks.engine.live.lock import Holder, born, claimant, claimed, holder, machine_lock
 from runbooks.night import files as night_files
 from runbooks.night import run
 from tests.fakes import FakeNight, FakeObjectStore, rehearsal
@@ -24,8 +24,8 @@ ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="run
 HOLDER = """
 import sys, time
 from pathlib import Path
-from runbooks.engine.live.lock import Holder, held
-with held(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
+from runbooks.engine.live.lock import Holder, machine_lock
+with machine_lock(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -34,13 +34,13 @@ with held(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", wha
 def test_a_lock_says_who_holds_it_and_is_let_go_of(tmp_path: Path) -> None:
     path = tmp_path / "rehearsal" / "lock"
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         assert holder(path) == "chris on laptop, running the night, since 22:00 (process 4711)"
-        with pytest.raises(LockedError, match="chris on laptop") as locked, held(path, ABOUT):
+        with pytest.raises(LockedError, match="chris on laptop") as locked, machine_lock(path, ABOUT):
             pass
         assert locked.value.exit_code is ExitCode.LOCKED
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         pass
 
 
@@ -53,7 +53,7 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         assert holder(path).startswith("kim on desk")
         process.send_signal(signal.SIGKILL)
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
     environment = replace(rehearsal(), state=str(tmp_path))
     night_files.refuse_if_at_work(environment)
     with (
-        held(tmp_path / "rehearsal" / "lock", ABOUT),
+        machine_lock(tmp_path / "rehearsal" / "lock", ABOUT),
         pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
     ):
         night_files.refuse_if_at_work(environment)

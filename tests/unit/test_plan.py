@@ -173,7 +173,7 @@ def test_the_markdown_has_every_host_command_and_proof() -> None:
         for task in step_.tasks:
             assert f"- [ ] {task.host}" in text
             assert all(f"  - proof: {check}" in text for check in task.checks)
-            assert task.action is None or f"`{task.action.shown.removeprefix('$ ')}`" in text
+            assert task.action is None or f"`{task.action.instruction.removeprefix('$ ')}`" in text
     assert "`$ auto-backup off`" in text
     assert "ETL is enabled on at most one warehouse" in text
 

@@ -56,10 +56,10 @@ def test_a_step_that_was_skipped_is_named_where_the_date_is_typed(fake_night: Fa
     [
         (
             lambda world: world.stored.discard("db-shard-3"),
-            "Transfer DB backup is not proven any more:\n  - db-shard-3",
+            "Transfer DB backup is no longer verified:\n  - db-shard-3",
         ),
-        (lambda world: world.backup.clear(), "DB backup is not proven any more:\n  - db-master: there is no backup"),
-        (lambda world: world.do("control", "ttmscalr maintenance:off"), "maintenance mode on is not proven any more:"),
+        (lambda world: world.backup.clear(), "DB backup is no longer verified:\n  - db-master: there is no backup"),
+        (lambda world: world.do("control", "ttmscalr maintenance:off"), "maintenance mode on is no longer verified:"),
     ],
     ids=["a stored copy", "every backup", "maintenance mode"],
 )
@@ -95,7 +95,7 @@ def test_a_resumed_night_looks_again_although_the_date_was_typed(fake_night: Fak
         fake_night.run()
     fake_night.production.broken.clear()
     fake_night.production.maintenance = False
-    with pytest.raises(RefusedError, match="Apangea maintenance mode on is not proven any more"):
+    with pytest.raises(RefusedError, match="Apangea maintenance mode on is no longer verified"):
         fake_night.run()
 
     fake_night.production.maintenance = True
@@ -156,7 +156,7 @@ def test_who_typed_the_date_does_not_approve_it_from_any_machine() -> None:
         run="r", step="archiving.run", typist="chris@laptop", at=FakeClock().now(), statements=("backups: 5 of 5",)
     )
     object_store = FakeObjectStore()
-    with pytest.raises(RefusedError, match=r"chris@laptop typed the date at 21:00:00 UTC, so somebody else"):
+    with pytest.raises(RefusedError, match=r"chris@laptop typed the date at 21:00:00 UTC, so another person"):
         put_approval(object_store, request, "chris@desk")
     assert object_store.texts == {}
 
@@ -211,7 +211,7 @@ def test_a_colleague_approves_from_another_terminal_and_who_typed_the_date_can_n
     with pytest.raises(CutoverError, match="closed"):
         operated.run()
 
-    with pytest.raises(RefusedError, match=r"chris@.* typed the date at .* so somebody else must approve"):
+    with pytest.raises(RefusedError, match=r"chris@.* typed the date at .* so another person must approve"):
         operated.approve()
     monkeypatch.setenv("CUTOVER_OPERATOR", "kim")
     operated.approve()

@@ -106,7 +106,7 @@ def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> N
     assert given_up.forecast.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
     assert [deed.what for deed in given_up.deeds][-2:] == [
         f"the night stops. {fake_night.journal.events[-2].data['reason']}",
-        "the night is given up",
+        "the night is abandoned",
     ]
 
 

@@ -381,7 +381,7 @@ def test_a_plan_that_changed_is_shown_and_gone_on_with_only_if_somebody_agrees(
         fake_night.context.adopt_plan()
         fake_night.context.adopt_plan()
 
-    [question] = [asked for asked in fake_night.person.asked if "Go on with the plan" in asked]
+    [question] = [asked for asked in fake_night.person.asked if "Go on with the changed plan" in asked]
     assert "- watcher: Stop System Watcher.\n$ system-watcher stop" in question
     assert "+ watcher: on watcher: pkill watcher" in question
     assert [event.kind for event in fake_night.journal.events[1:]] == [Kind.RESUMED] * (2 if agreed else 0)

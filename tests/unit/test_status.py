@@ -92,7 +92,7 @@ def test_one_screen_tells_where_the_night_is(tmp_path: Path) -> None:
     assert "backups.dump" not in told
     assert re.search(r" 5 +DB backup +\w+ +\d/5 .*1 h, as planned", told)
     assert "done about" in told
-    assert "owed: maintenance mode · System Watcher · ETL · auto-backup " + TIMES + "5" in told
+    assert "still off: maintenance mode · System Watcher · ETL · auto-backup " + TIMES + "5" in told
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_whoever_was_ousted_loses_the_next_put_and_does_nothing_more(
     desk.append(Kind.RESUMED, digest="d")
 
     for _ in range(2):
-        with pytest.raises(OustedError, match="kim@desk since 2014-08-15 21:00:00 UTC goes on") as ousted:
+        with pytest.raises(OustedError, match="kim@desk since 2014-08-15 21:00:00 UTC continues the night") as ousted:
             laptop.append(Kind.INTENT, step="archiving.run", host="debug")
     assert ousted.value.exit_code is ExitCode.LOCKED
     assert [event.kind for event in read_events(tmp_path / "laptop/journal.jsonl")] == [Kind.BEGAN]
@@ -88,7 +88,7 @@ def test_what_a_dead_process_put_and_did_not_write_down_here_is_fetched(
 
 def test_a_file_of_another_store_is_not_gone_on_with(object_store: FakeObjectStore, tmp_path: Path) -> None:
     journal(object_store, tmp_path).append(Kind.BEGAN, run="r", digest="d")
-    with pytest.raises(ForeignJournalError, match="has 1 events, and the store does not have them"):
+    with pytest.raises(ForeignJournalError, match="has 1 event that the store does not have"):
         journal(FakeObjectStore(), tmp_path)
     other = FakeObjectStore()
     journal(other, tmp_path / "other").append(Kind.BEGAN, run="another", digest="d")

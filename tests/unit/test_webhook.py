@@ -34,7 +34,7 @@ def hooked(url: str) -> Environment:
 def announced(fake_night: FakeNight, environment: Environment, warnings: list[str]) -> None:
     """Runs the night as it is conducted, with the environment's webhook."""
     with webhook.notifier_of(environment, "2014-08-15", warnings.append) as herald:
-        fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, herald).hear)
+        fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, herald).on_event)
         fake_night.person = NotifyingPerson(fake_night.person, fake_night.plan, herald)  # type: ignore[assignment]  # as the stage takes it
         fake_night.run()
 
@@ -88,7 +88,7 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "PATIENCE", 0.2)
-    monkeypatch.setattr(background, "LAST_WORDS", 1.0)
+    monkeypatch.setattr(background, "DRAIN_SECONDS", 1.0)
     with serving() as gone:
         pass
     for url, badly in ((inbox.url, {"hangs": True}), (gone.url, {}), (inbox.url, {"hangs": False, "status": 503})):
@@ -108,7 +108,7 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
     fake_night = FakeNight()
     plan = replace(fake_night.plan, approve="inv cutover.approve --date=2014-08-15")
     with webhook.notifier_of(hooked(inbox.url), "2014-08-15", pytest.fail) as herald:
-        fake_night.journal.listen(Announcer(plan, fake_night.journal, herald).hear)
+        fake_night.journal.listen(Announcer(plan, fake_night.journal, herald).on_event)
         fake_night.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
 
     [news] = inbox.news
@@ -117,7 +117,7 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
 
 
 def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "LAST_WORDS", 0.01)
+    monkeypatch.setattr(background, "DRAIN_SECONDS", 0.01)
     goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
 
     def work(items: Sequence[int]) -> None:

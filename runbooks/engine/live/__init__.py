@@ -1,1 +1,1 @@
-"""The engine's ports with real transport: SSH, jobs, console, clock, lock and journal in the store."""
+"""The engine's live ports: SSH, jobs, console, clock, lock, and the journal in the store."""

@@ -1,4 +1,4 @@
-"""The second person: what waits for an approval, and the approval itself, a text on the shelf."""
+"""The second person's approval: the pending request, and the approval as a text in the object store."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ class Request:
 
     run: str
     step: str  # its key
-    typist: str  # who typed the word, such as `chris@laptop`
+    typist: str  # the operator who typed the word, e.g. `chris@laptop`
     at: datetime
-    statements: tuple[str, ...]  # what was shown to the typist
+    statements: tuple[str, ...]  # shown to the typist
 
     def refuse_typist(self, operator: str) -> None:
-        """RefusedError where the operator is who typed the word, on whatever machine."""
+        """Raise RefusedError if the operator is the typist, on any machine."""
         if _person(operator) == _person(self.typist):
-            message = f"{self.typist} typed the date at {self.at:%H:%M:%S} UTC, so somebody else must approve it."
+            message = f"{self.typist} typed the date at {self.at:%H:%M:%S} UTC, so another person must approve it."
             raise RefusedError(message, hint="Ask a colleague to run the same command under a name of their own.")
 
 
 def requested(events: Iterable[Event]) -> Request | None:
-    """What waits for a second person, if anything does."""
+    """Return the request that waits for a second person; None if there is none."""
     run, request = "", None
     for event in events:
         if event.kind is Kind.BEGAN:
             run = event.data["run"]
         elif event.data.get("confirmed"):
-            said = tuple(event.data.get("statements", ()))
-            request = Request(run=run, step=event.step, typist=event.operator, at=event.at, statements=said)
+            statements = tuple(event.data.get("statements", ()))
+            request = Request(run=run, step=event.step, typist=event.operator, at=event.at, statements=statements)
         elif event.data.get("approved") or event.kind is Kind.ABANDONED:
             request = None
     return request
 
 
 def put_approval(object_store: ObjectStore, request: Request, operator: str) -> None:
-    """Puts the operator's approval where the waiting run sees it. RefusedError for who typed the word."""
+    """Store the operator's approval where the waiting run sees it. Raises RefusedError for the typist."""
     request.refuse_typist(operator)
     name = re.sub(r"[^\w.-]", "_", operator)
     object_store.put_new(f"{_folder(request.run)}{name}", json.dumps({"operator": operator}))
@@ -56,15 +56,15 @@ def put_approval(object_store: ObjectStore, request: Request, operator: str) -> 
 
 @dataclass(frozen=True)
 class StoreApprovals:
-    """Approvals on the shelf, which any machine may have put there."""
+    """Approvals in the object store, put there from any machine."""
 
     object_store: ObjectStore
     clock: Clock
 
     def approver(self, run: str, typist: str) -> str:
-        """Waits until somebody else than who typed the word has approved the run; who that is."""
+        """Wait until a person other than the typist has approved the run; return that person."""
         while True:
-            with suppress(CutoverError):  # a store that is out of sight for a moment only makes the wait longer
+            with suppress(CutoverError):  # an unreachable store only prolongs the wait
                 for operator in self._operators(run):
                     if _person(operator) != _person(typist):
                         return operator
@@ -80,5 +80,5 @@ def _folder(run: str) -> str:
 
 
 def _person(operator: str) -> str:
-    """Without the machine."""
+    """Return the operator without the machine."""
     return operator.rpartition("@")[0]

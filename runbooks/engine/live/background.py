@@ -1,4 +1,4 @@
-"""Work beside a night, which never waits for it: in a thread that the end of the process does not wait for either."""
+"""Background work: a daemon thread that neither the run nor process exit waits for."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
-LAST_WORDS = 2.0  # seconds at the end for what is still to be done
-IN_A_HURRY = 0.2  # the same where the operator interrupted the night
+DRAIN_SECONDS = 2.0  # seconds at the end for the remaining items
+INTERRUPTED_SECONDS = 0.2  # the same if the operator interrupted the night
 
 
 @contextmanager
 def in_background(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Callable[[T], None]]:
-    """Yields what takes an item and is back at once; `work` is called with all items that have come meanwhile.
+    """Yield a function that queues an item and returns at once; `work` is called with all items queued meanwhile.
 
-    What is not done soon after the block is dropped.
+    Items that are not done soon after the block are dropped.
     """
-    waiting: SimpleQueue[tuple[T, ...]] = SimpleQueue()  # an empty tuple is the end
+    waiting: SimpleQueue[tuple[T, ...]] = SimpleQueue()  # an empty tuple ends the thread
     thread = threading.Thread(target=_serve, args=(waiting, work), name=name, daemon=True)
     thread.start()
-    patience = LAST_WORDS
+    patience = DRAIN_SECONDS
     try:
         yield lambda item: waiting.put((item,))
     except KeyboardInterrupt:
-        patience = IN_A_HURRY
+        patience = INTERRUPTED_SECONDS
         raise
     finally:
         waiting.put(())

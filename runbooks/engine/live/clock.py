@@ -1,4 +1,4 @@
-"""The real clock, whose waits end when the run is interrupted."""
+"""The system clock: its waits end when the run is interrupted."""
 
 from __future__ import annotations
 
@@ -26,37 +26,37 @@ class SystemClock:
         self._interrupted = threading.Event()
 
     def now(self) -> datetime:
-        """The moment, in UTC."""
+        """Return the current time in UTC."""
         return datetime.now(UTC)
 
     def ticks(self) -> float:
-        """Seconds that only grow."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def wait(self, pause: timedelta) -> None:
-        """Waits; raises Interrupted as soon as the run is."""
+        """Wait. Raises Interrupted as soon as the run is interrupted."""
         if self._interrupted.wait(pause.total_seconds()):
-            raise Interrupted("Interrupted while it was waiting; nobody knows its outcome.")
+            raise Interrupted("Interrupted while waiting; the outcome is unknown.")
 
     def interrupt(self) -> None:
-        """Ends every wait, now and later."""
+        """End every wait, now and later."""
         self._interrupted.set()
 
 
 class DryRunClock(SystemClock):
-    """The time of a dry run: as if whatever it shows had taken as long as it is estimated to."""
+    """The clock of a dry run: the time as if each step already printed had taken its estimate."""
 
-    def __init__(self, shown: Callable[[], timedelta]) -> None:
+    def __init__(self, estimate: Callable[[], timedelta]) -> None:
         super().__init__()
-        self._shown = shown
+        self._estimate = estimate
 
     def now(self) -> datetime:
-        """The moment, in UTC, at which it would be done."""
-        return super().now() + self._shown()
+        """Return the time in UTC at which the steps so far would be done."""
+        return super().now() + self._estimate()
 
 
 def proven(verdict: Verdict) -> bool:
-    """Whether there is nothing left to wait for."""
+    """True if the verdict holds, so that there is nothing to wait for."""
     return verdict.holds
 
 
@@ -64,17 +64,17 @@ def await_proof(
     look: Callable[[], Verdict],
     clock: Clock,
     patience: timedelta,
-    tell: OnLine,
+    on_line: OnLine,
     *,
     enough: Callable[[Verdict], bool] = proven,
 ) -> Verdict:
-    """Looks until it is enough or the patience is over; the last verdict. Looks at least once."""
+    """Look repeatedly until `enough` or for at most `patience`; return the last verdict. Looks at least once."""
     deadline = clock.ticks() + patience.total_seconds()
     pause = timedelta()
     while True:
-        clock.wait(pause)  # also how an interrupted run finds out before its first look
+        clock.wait(pause)  # also ends an interrupted run before its first look
         verdict = look()
         if enough(verdict) or clock.ticks() >= deadline:
             return verdict
-        tell(verdict.proof)
+        on_line(verdict.proof)
         pause = min(max(pause * 1.5, FIRST_PAUSE), LONGEST_PAUSE)

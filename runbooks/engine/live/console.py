@@ -1,12 +1,10 @@
-"""The only door to Rich: everything the operator sees and answers."""
+"""The only door to Rich: everything the operator reads and answers."""
 
 from __future__ import annotations
 
 import sys
-import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, BinaryIO
 
@@ -18,6 +16,8 @@ from rich.text import Text
 
 from errors import AbortedError
 from formatting import clock_span, time_of_day
+from runbooks.engine.live.board import BoardRow, OutcomeStyle, StepBoard
+from runbooks.engine.live.keyboard import flush_type_ahead, silent_keyboard
 from runbooks.engine.model.debts import detailed, summed
 from runbooks.engine.model.forecast import Forecast
 from runbooks.engine.model.outcome import Outcome
@@ -25,32 +25,21 @@ from runbooks.engine.model.ports import Board, Clock
 from runbooks.engine.model.redactor import Redactor
 from runbooks.engine.model.step import Debt, HostTask, Mark, Step
 
-PLAIN_WIDTH = 160  # where there is no terminal
-NEWS_EVERY = 10.0  # seconds between two lines of progress of a host, where there is no terminal
-Cells = tuple[Text, Text, Text, Text]  # outcome, host, sentence, time
-
-
-@dataclass(frozen=True)
-class Look:
-    """How an outcome is shown: never by colour alone."""
-
-    word: str
-    style: str
-
+PLAIN_WIDTH = 160  # characters, without a terminal
 
 LIVE = {
-    Outcome.PENDING: Look("  to do  ", "dim"),
-    Outcome.RUNNING: Look("> running", "cyan"),
-    Outcome.DONE: Look("✓ done   ", "green"),
-    Outcome.FAILED: Look("✗ FAILED ", "bold red"),
-    Outcome.SKIPPED: Look("- skipped", "magenta"),
-    Outcome.UNKNOWN: Look("? UNKNOWN", "bold yellow"),
+    Outcome.PENDING: OutcomeStyle("  to do  ", "dim"),
+    Outcome.RUNNING: OutcomeStyle("> running", "cyan"),
+    Outcome.DONE: OutcomeStyle("✓ done   ", "green"),
+    Outcome.FAILED: OutcomeStyle("✗ FAILED ", "bold red"),
+    Outcome.SKIPPED: OutcomeStyle("- skipped", "magenta"),
+    Outcome.UNKNOWN: OutcomeStyle("? UNKNOWN", "bold yellow"),
 }
-DRY = {**LIVE, Outcome.RUNNING: Look("  would  ", "cyan"), Outcome.DONE: Look("  proof  ", "green")}
+DRY = {**LIVE, Outcome.RUNNING: OutcomeStyle("  would  ", "cyan"), Outcome.DONE: OutcomeStyle("  proof  ", "green")}
 
 
 class Console:
-    """The operator's screen and keyboard. Tests give a `file` to write to and a `read` that answers."""
+    """The operator's screen and keyboard. Tests pass a `file` to write to and a `read` that answers."""
 
     def __init__(
         self,
@@ -58,7 +47,7 @@ class Console:
         clock: Clock,
         file: IO[str] | None = None,
         read: Callable[[str], str] = input,
-        looks: Mapping[Outcome, Look] = LIVE,
+        styles: Mapping[Outcome, OutcomeStyle] = LIVE,
         redactor: Redactor | None = None,
     ) -> None:
         self._redactor = redactor or Redactor()
@@ -67,22 +56,22 @@ class Console:
             self._rich.width = PLAIN_WIDTH
         self._clock = clock
         self._read = read
-        self._looks = looks
-        # A live table makes sense on a terminal, and only where things take their time.
-        self._live = self._rich.is_terminal and looks is LIVE
+        self._styles = styles
+        # A live table makes sense on a terminal, and not in a dry run, where nothing takes time.
+        self._live = self._rich.is_terminal and styles is LIVE
 
     @property
     def redrawable(self) -> bool:
-        """Whether what stands there can be drawn anew: on a terminal, and in no file."""
+        """True on a terminal, where the output can be redrawn."""
         return self._rich.is_terminal
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody can be asked."""
+        """True if a person can be asked."""
         return self._rich.is_terminal and sys.stdin.isatty()
 
     def say(self, text: str, *, style: str = "") -> None:
-        """A sentence, or lines; what is wrapped keeps its indent, and nothing is where there is no terminal."""
+        """Print a sentence or lines; a terminal wraps them and keeps their indent, a file does not wrap."""
         for line in self._clean(text).split("\n"):
             words = line.lstrip(" ")
             if self._rich.is_terminal:
@@ -91,17 +80,17 @@ class Console:
                 self._rich.print(Text(line, style=style), soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """A sentence that must not be overlooked."""
+        """Print a warning."""
         self.say(f"! {text}", style="bold yellow")
 
     def opening(self, title: str, notes: Sequence[str]) -> None:
-        """What is about to begin."""
+        """Print a title and notes on what is about to begin."""
         self.say(title, style="bold")
         for note in notes:
             self.say(f"  {note}")
 
     def begin(self, step: Step, total: int, elapsed: timedelta) -> None:
-        """A step begins, so long after the night did."""
+        """Print that a step begins; `elapsed` is the time since the night began."""
         style = "cyan" if step.shown_mark is Mark.AUTOMATE else "magenta"
         head = Text.assemble((f"{step.number:>2}/{total} ", "bold"), (step.title, "bold"))
         tail = Text.assemble((step.shown_mark.value, style), (f"  {clock_span(elapsed)}", "dim"))
@@ -111,27 +100,30 @@ class Console:
 
     @contextmanager
     def board(self, step: Step, tasks: Sequence[HostTask]) -> Iterator[Board]:
-        """A board for some hosts of a step: a live table on a terminal, else lines."""
+        """Yield a board for some hosts of a step: a live table on a terminal, otherwise lines."""
         width = max(len(task.host) for task in step.tasks)
-        board = _Board([task.host for task in tasks], width, self._clock, self._looks, self._clean)
+        board = StepBoard([task.host for task in tasks], width, self._clock, self._styles, self._clean)
         if not self._live:
             board.print_row = self._print_row
             yield board
             return
-        live = Live(get_renderable=board.table, console=self._rich, transient=True, refresh_per_second=8)
+        live = Live(
+            get_renderable=lambda: _grid(board.rows()), console=self._rich, transient=True, refresh_per_second=8
+        )
         try:
-            with _silent_keyboard(), live:
+            with silent_keyboard(), live:
                 yield board
         finally:
             for row in board.ended():
                 self._print_row(row)
 
     def owed(self, debts: Sequence[Debt]) -> None:
-        """What is still switched off."""
-        self.say(f"      owed: {summed(debts)}", style="yellow" if debts else "dim")
+        """Print in one line what is still off."""
+        line = f"still off: {summed(debts)}" if debts else "everything is back on"
+        self.say(f"      {line}", style="yellow" if debts else "dim")
 
     def clock(self, seen: Forecast | None) -> None:
-        """How long it has lasted, when it will be done, and until when turning back still fits."""
+        """Print the time elapsed, the expected end, and the latest time to turn back; nothing before a night."""
         if seen is None:
             return
         self.say(f"      {clock_line(seen)}", style="dim")
@@ -139,48 +131,48 @@ class Console:
             self.warn(warning)
 
     def still_off(self, debts: Sequence[Debt]) -> None:
-        """What is still switched off, and where: said whenever a run stops."""
+        """Print what is still off, and where; called whenever a run stops."""
         self._rich.print()
         if not debts:
-            self.say("Nothing is owed: whatever was switched off is on again.", style="green")
+            self.say("Everything is back on.", style="green")
             return
-        self.say("Still switched off, or not proven to be on again:", style="bold yellow")
+        self.say("Still off, or not verified to be back on:", style="bold yellow")
         for line in detailed(debts):
             self.say(f"  {line}", style="yellow")
 
     def instruct(self, host: str, lines: Sequence[str]) -> None:
-        """What a person is to do on a host."""
+        """Print what a person must do on a host."""
         self.say(f"  by hand on {host}:", style="bold")
         for line in lines:
             self.say(f"    {line}", style="cyan" if line.startswith("$ ") else "")
 
     def ask(self, question: str, answers: Mapping[str, str]) -> str:
-        """The key of the answer that was chosen; there is no default, and anything else is asked again."""
+        """Return the key of the chosen answer; there is no default, and anything else is asked again."""
         offered = "   ".join(f"[{key}] {label}" for key, label in answers.items())
         while True:
-            said = self.typed(f"  {question}   {offered}: ").lower()
+            typed = self.typed(f"  {question}   {offered}: ").lower()
             for key, label in answers.items():
-                if said in (key, label):
+                if typed in (key, label):
                     return key
             self.say(f"  Please answer with one of: {', '.join(answers)}.")
 
     def typed(self, prompt: str) -> str:
-        """What the operator types after the prompt; what was typed before it is thrown away."""
-        _flush_type_ahead()
+        """Return what the operator types after the prompt; what was typed before it is discarded."""
+        flush_type_ahead()
         try:
             return self._read(prompt).strip()
         except EOFError:
-            raise AbortedError("The keyboard is gone, so nobody can answer.") from None
+            raise AbortedError("The keyboard is gone, so no answer can be given.") from None
 
-    def redraw(self, tell: Callable[[], None]) -> None:
-        """What the call prints takes the place of all that stands on the terminal."""
+    def redraw(self, draw: Callable[[], None]) -> None:
+        """Replace the terminal's contents with what the call prints."""
         with self._rich.capture() as drawn:
-            tell()
+            draw()
         self._rich.clear()
         self._rich.print(Text.from_ansi(drawn.get()), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-        """A table; the columns named in `numbers` are set to the right."""
+        """Print a table; the columns named in `numbers` are right-aligned."""
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
         for column in columns:
             right = column in numbers
@@ -189,135 +181,60 @@ class Console:
             table.add_row(*(Text(self._clean(cell)) for cell in row))
         with self._rich.capture() as drawn:
             self._rich.print(Padding(table, (0, 0, 0, 2)))
-        # Rich fills every line to the full width, which a file does not need.
+        # Rich pads every line to the full width, which a file does not need.
         lines = [line.rstrip() for line in drawn.get().splitlines()]
         self._rich.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
 
     def _clean(self, text: str) -> str:
         return clean(str(self._redactor.clean(text)))
 
-    def _print_row(self, cells: Cells) -> None:
-        """One host; a sentence that is wrapped keeps to its column, and none is where there is no terminal."""
+    def _print_row(self, row: BoardRow) -> None:
+        """Print one host; a long sentence wraps within its column on a terminal, and not at all without one."""
         if self._rich.is_terminal:
-            self._rich.print(_grid([cells]))
+            self._rich.print(_grid([row]))
         else:
-            *row, time = cells
-            told = [*row, Text(f"({time})", "dim")] if time else row
-            self._rich.print(Text("  ").join(told), soft_wrap=True)
+            *cells, time = _cells(row)
+            line = [*cells, Text(f"({time})", "dim")] if time else cells
+            self._rich.print(Text("  ").join(line), soft_wrap=True)
 
 
-@dataclass
-class _Row:
-    outcome: Outcome = Outcome.PENDING
-    sentence: str = ""
-    since: float = 0.0
-    spent: float | None = None  # set when it ended
-    told: float | None = None  # when a line of progress was last printed
+def _cells(row: BoardRow) -> tuple[Text, Text, Text, Text]:
+    style = row.style
+    return Text(f"  {style.word}", style.style), Text(row.host), Text(row.sentence), Text(row.time, "dim")
 
 
-class _Board:
-    """The hosts of a step; workers write to it from their threads, one row each."""
-
-    def __init__(
-        self,
-        hosts: Sequence[str],
-        width: int,
-        clock: Clock,
-        looks: Mapping[Outcome, Look],
-        cleaned: Callable[[str], str],
-    ) -> None:
-        self._rows = {host: _Row(since=clock.ticks()) for host in hosts}
-        self._clock = clock
-        self._looks = looks
-        self._width = width
-        self._cleaned = cleaned
-        self.print_row: Callable[[Cells], None] | None = None  # where no live table shows the rows
-
-    def show(self, host: str, outcome: Outcome, sentence: str) -> None:
-        """A host's new state."""
-        row = self._rows[host]
-        row.outcome, row.sentence = outcome, self._cleaned(sentence).strip()
-        if outcome not in (Outcome.PENDING, Outcome.RUNNING):
-            row.spent = self._clock.ticks() - row.since
-        if self.print_row and self._worth_a_line(row):
-            row.told = self._clock.ticks()
-            self.print_row(self._cells(host, row))
-
-    def table(self) -> Table:
-        """The hosts as they are now."""
-        return _grid([self._cells(host, row) for host, row in self._rows.items()])
-
-    def ended(self) -> list[Cells]:
-        """The last word on each host that was touched."""
-        return [self._cells(host, row) for host, row in self._rows.items() if row.outcome is not Outcome.PENDING]
-
-    def _cells(self, host: str, row: _Row) -> Cells:
-        look = self._looks[row.outcome]
-        spent = row.spent if row.spent is not None else self._clock.ticks() - row.since
-        time = clock_span(timedelta(seconds=spent)) if spent >= 1 else ""
-        name = f"{host:<{self._width}}"
-        return Text(f"  {look.word}", look.style), Text(name), Text(row.sentence), Text(time, "dim")
-
-    def _worth_a_line(self, row: _Row) -> bool:
-        if row.outcome is Outcome.RUNNING:
-            return row.told is None or self._clock.ticks() - row.told >= NEWS_EVERY
-        return row.outcome is not Outcome.PENDING
-
-
-def _grid(rows: Sequence[Cells]) -> Table:
+def _grid(rows: Sequence[BoardRow]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
     grid.add_column(justify="right", no_wrap=True)
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*_cells(row))
     return grid
 
 
 def clock_line(seen: Forecast) -> str:
-    """A night's clock: 1:23:45 elapsed · done about 04:10 · window ends 06:00 · turn back by 05:20."""
+    """Return a night's clock: 1:23:45 elapsed · done about 04:10 · window ends 06:00 · turn back by 05:20."""
     moments = {"window ends": seen.window_end, "turn back by": seen.turn_back_by}
     if seen.left and not seen.ended:
         moments = {"done about": seen.done_by, **moments}
-    told = [f"{word} {time_of_day(moment, seen.now)}" for word, moment in moments.items() if moment]
-    return " · ".join([f"{clock_span(seen.elapsed)} elapsed", *told])
+    times = [f"{word} {time_of_day(moment, seen.now)}" for word, moment in moments.items() if moment]
+    return " · ".join([f"{clock_span(seen.elapsed)} elapsed", *times])
 
 
 def clean(text: str) -> str:
-    """Text without control characters, which a host's output may hold; lines stay lines."""
+    """Return a text without control characters, which a host's output may contain; line breaks stay."""
     return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
 
 
 @contextmanager
-def _silent_keyboard() -> Iterator[None]:
-    """What is typed into a live table is not shown: it would tear the table apart. Ctrl-C works."""
-    try:
-        before = termios.tcgetattr(sys.stdin)
-    except (termios.error, OSError, ValueError):  # no terminal to type at
-        yield
-        return
-    silent = [*before]
-    silent[3] &= ~termios.ECHO
-    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-def _flush_type_ahead() -> None:
-    with suppress(termios.error, OSError, ValueError):  # no terminal: nothing was typed ahead
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
-
-
-@contextmanager
 def raw_output() -> Iterator[BinaryIO]:
-    """Standard output for bytes that are an answer, not words: rows, for a file or the next program."""
+    """Yield standard output for bytes, such as rows for a file or another program."""
     yield sys.stdout.buffer
     sys.stdout.buffer.flush()
 
 
 def say(text: str) -> None:
-    """A line of a task that has no screen of its own, whole however narrow the terminal."""
+    """Print a line of a task without a console of its own; it is never wrapped."""
     Rich(highlight=False, markup=False, emoji=False).print(Text(clean(text)), soft_wrap=True)

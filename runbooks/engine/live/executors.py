@@ -1,4 +1,4 @@
-"""The worlds a run can be in: the live one, made of ports, and the dry one, which has no transport."""
+"""The executors of a run: the live one, made of ports, and the dry-run one, without transport."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
 
 
 class JobLost(UnknownError):
-    """A job is no longer there and left no exit status."""
+    """A job no longer exists and left no exit status."""
 
 
 class ActFailed(CutoverError):
-    """An act was begun and has failed, and nothing of it goes on."""
+    """An act was begun and failed, and nothing of it still runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveExecutor:
-    """Looks and acts through ports."""
+    """Checks and acts through ports."""
 
     ssh: Ssh
     jobs: Jobs
@@ -50,14 +50,14 @@ class LiveExecutor:
     clock: Clock
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
-        """Whether a check holds; a look that fails is a verdict too."""
+        """Return the verdict of a check; an error of a look is a verdict too: unseen."""
         try:
             return check.judge(tuple(self.read(look) for look in check.looks), facts)
         except (CutoverError, Unreadable) as error:
             return unseen(f"could not tell: {error}")
 
     def read(self, look: Look) -> ProbeOutput:
-        """What a look sees."""
+        """Return the output of a look."""
         match look:
             case RemoteCommand():
                 return self.ssh.run(look)
@@ -72,74 +72,74 @@ class LiveExecutor:
             case SnapshotList() | SnapshotTrial() | ZoneRecords():
                 return self.amazon.look(look)
 
-    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
-        """Performs an action, and tells apart what failed and what nobody knows."""
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
+        """Perform an action; the result tells failed from unknown."""
         try:
-            output = self._perform(action, name, tell)
+            output = self._perform(action, name, on_line)
         except UnknownError as error:
             return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
-        except CutoverError as error:  # else not begun now; something of that name may have been before
+        except CutoverError as error:  # otherwise not begun now; an earlier act of that name may have been
             return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
         if output.code != 0:
             return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), output))
         return Acted(outcome=Outcome.DONE)
 
-    def _perform(self, action: Action, name: str, tell: OnLine) -> ProbeOutput:
+    def _perform(self, action: Action, name: str, on_line: OnLine) -> ProbeOutput:
         match action:
             case RemoteCommand():
                 return self.ssh.run(action)
             case DetachedJob():
-                return self.jobs.run(action, name, tell)
+                return self.jobs.run(action, name, on_line)
             case TakeSnapshots() | MoveNames():
-                return self.amazon.perform(action, name, tell)
+                return self.amazon.perform(action, name, on_line)
 
     def look_at_job(self, host: str, name: str) -> JobState:
-        """What became of a detached job."""
+        """Return the state of a detached job."""
         return self.jobs.look(host, name)
 
     def stop_job(self, host: str, name: str) -> JobState:
-        """Stops a detached job for good."""
+        """Stop a detached job for good and return its state."""
         return self.jobs.stop(host, name)
 
     def interrupt(self) -> None:
-        """Ends waits and drops connections, so that nobody hangs on them."""
+        """End waits and close connections, so that no thread hangs on them."""
         self.clock.interrupt()
         self.ssh.close()
 
 
 class NoDryForm(CutoverError):
-    """An effect that a dry run can't show; so it must not run at all."""
+    """An effect without a dry-run form; it must not run at all."""
 
 
 class DryRunExecutor:
-    """Shows every effect and has nothing to perform one with."""
+    """Displays every effect, and has no means to perform one."""
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
-        """As expected: a dry run sees nothing."""
-        shown = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
-        return holds(str(shown)) if expected else fails("not looked at in a dry run")
+        """Return the expected verdict: a dry run reads nothing."""
+        displayed = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
+        return holds(str(displayed)) if expected else fails("not looked at in a dry run")
 
     def read(self, look: Look) -> ProbeOutput:
-        """Nothing."""
+        """Return an empty output."""
         _dry(look)
         return ProbeOutput()
 
-    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
-        """Nothing."""
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
+        """Return DONE without doing anything."""
         if not isinstance(action, Action):
             raise _no_dry_form(action)
         return Acted(outcome=Outcome.DONE)
 
     def look_at_job(self, host: str, name: str) -> JobState:
-        """No job was begun."""
+        """Raise NoDryForm: a dry run begins no job."""
         raise _no_dry_form(name)
 
     def stop_job(self, host: str, name: str) -> JobState:
-        """No job was begun."""
+        """Raise NoDryForm: a dry run begins no job."""
         raise _no_dry_form(name)
 
     def interrupt(self) -> None:
-        """Nothing is waited for."""
+        """Do nothing: a dry run waits for nothing."""
 
 
 def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:

@@ -1,4 +1,4 @@
-"""Ctrl-C: once stops the run, which then says where it stands; twice leaves at once, whatever hangs."""
+"""Ctrl-C: the first stops the run, which then reports its state; a second exits at once, even if something hangs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SHOW_CURSOR = "\x1b[?25h"
 
 
 @contextmanager
-def twice_leaves() -> Iterator[None]:
-    """While the block runs, and to the end where it was interrupted, a second Ctrl-C leaves at once.
+def second_interrupt_exits() -> Iterator[None]:
+    """Make a second Ctrl-C exit at once, within the block and, if it was interrupted, until the process ends.
 
-    Nothing is lost by it: the journal is on disk before each act, and no job ends with its terminal.
+    Nothing is lost: the journal is on disk before each act, and no job ends with its terminal.
     """
     restore = _terminal()
 
@@ -41,7 +41,7 @@ def twice_leaves() -> Iterator[None]:
 
 
 def _terminal() -> Callable[[], None]:
-    """What puts the terminal back as it is now, should a live table have changed it."""
+    """Return a function that restores the terminal's current settings, which a live table may change."""
     try:
         settings = termios.tcgetattr(sys.stdin)
     except (termios.error, OSError, ValueError):  # no terminal

@@ -1,6 +1,6 @@
-"""What is run on a host for a detached job there: begun, followed, looked at and stopped, in plain sh.
+"""Shell scripts that start, follow, inspect and stop a detached job on its host, in plain sh.
 
-`jobs.py` says what lies in a job's folder.
+`jobs.py` describes the files in a job's folder.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ CHUNK = 64 * 1024  # bytes of log fetched at a time
 
 
 def start_script(name: str, command: str, exports: Mapping[str, str]) -> str:
-    """A command that starts the job unless it was started before, and ends when it is known to have begun."""
+    """Return a command that starts the job unless it was started before, and exits once the job has begun."""
     variables = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in exports.items())
     runner = variables + _filled(_RUN, name=name)
     return _in_sh(_START, name=name, command=shlex.quote(command), runner=shlex.quote(runner))
 
 
 def news_script(name: str, offset: int) -> str:
-    """A command that prints a job's state and its log from a byte on."""
+    """Return a command that prints a job's state and its log from a byte offset."""
     return _in_sh(_NEWS, name=name, offset=str(offset), chunk=str(CHUNK))
 
 
 def look_script(name: str) -> str:
-    """A command that prints a job's state, exit status and process, then the last line of its log."""
+    """Return a command that prints a job's state, exit status and process, then the last line of its log."""
     return _in_sh(_LOOK, name=name)
 
 
 def stop_script(name: str) -> str:
-    """A command that stops a job with all its processes, and prints its state after that, as `look_script` does."""
+    """Return a command that stops a job with all its processes, then prints its state as `look_script` does."""
     return _in_sh(_STOP, name=name)
 
 
@@ -39,7 +39,7 @@ def _in_sh(script: str, **values: str) -> str:
 
 
 def _filled(script: str, **values: str) -> str:
-    return re.sub(r"@(\w+)@", lambda found: values[found[1]], script)
+    return re.sub(r"@(\w+)@", lambda match: values[match[1]], script)
 
 
 # The runner is the job's process: it claims the job, runs the command and leaves its exit status.
@@ -70,7 +70,7 @@ while [ ! -e pid ]; do
 done
 """
 
-# A process is the job's if it began when the job did; Z is one that is dead and only not yet buried.
+# A process is the job's if it began when the job did; state Z is a zombie, which is dead already.
 _STATE = """\
 state=absent code=0 pid=0
 if [ -e exit ]; then
@@ -104,8 +104,8 @@ echo "$state $code $pid"
 exit 0
 """
 
-# A job that has not begun never will: the claim is taken. INT comes first because vacuumdb and its like then cancel
-# what their server does. The job leads a session of its own, whose number nobody else gets while one of it lives.
+# A job that has not begun never will: the claim is taken. INT comes first because it makes vacuumdb and its like cancel
+# their server's work. The job leads a session of its own; its id is not reused while a process of the session lives.
 _STOP = f"""\
 umask 077
 mkdir -p "$HOME/.cutover/jobs/@name@" && cd "$HOME/.cutover/jobs/@name@" || exit 1

@@ -1,8 +1,8 @@
-"""Long commands, run on their host apart from the connection: state lies in files there.
+"""Long commands that run on their host independently of the connection, with their state in files there.
 
-A job's folder is `~/.cutover/jobs/<name>`: `command`, `pid` (with the process's start time), `log`, `exit`. The name is
-the same whenever the same attempt is meant, so that starting it again attaches to it. `pid` is made by a hard link,
-which only one starter can win: the command never runs twice.
+A job's folder is `~/.cutover/jobs/<name>`: `command`, `pid` (with the process's start time), `log`, `exit`. The name
+identifies the attempt, so that starting it again attaches to the job. `pid` is created by a hard link, which only one
+starter can win: the command never runs twice.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
 RUNNING = "running"
 SILENCE = timedelta(minutes=10)
-SILENT = "silent"  # no news of a job came through
+SILENT = "silent"  # no news of the job arrived
 TAIL = 2000  # characters of log kept for the result
 
 
 def job_name(run: str, step: str, host: str, attempt: int) -> str:
-    """The name of one attempt of a step on a host in a run."""
+    """Return the name of one attempt of a step on a host in a run."""
     return re.sub(r"[^\w.-]", "_", f"{run}.{step}.{host}.{attempt}", flags=re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What a job's folder says."""
+    """The state and new log output of a job."""
 
     state: str  # running, exited, lost, absent or silent
     code: int = 0  # exit status
@@ -42,12 +42,12 @@ class News:
 
     @property
     def more(self) -> bool:
-        """Whether there is more of the log than was fetched."""
+        """True if the log has more than was fetched."""
         return self.size == CHUNK
 
     @property
     def last(self) -> bool:
-        """Whether nothing more will come."""
+        """True if nothing more will come."""
         return self.state not in (RUNNING, SILENT) and not self.more
 
 
@@ -58,36 +58,36 @@ class RemoteJobs:
     ssh: Ssh
     clock: Clock
     exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
-    silence: timedelta = SILENCE  # so long without news, and nobody knows a job's outcome
+    silence: timedelta = SILENCE  # time without news after which a job's outcome is unknown
 
-    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
-        """Starts the job, or attaches to the one of that name, and follows it to its end."""
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Start the job, or attach to the one with that name, follow it to its end and return its output."""
         started = self.ssh.run(RemoteCommand(host=job.host, command=start_script(name, job.command, self.exports)))
         if started.code != 0:
             raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
-        return self._follow(job, name, tell)
+        return self._follow(job, name, on_line)
 
     def look(self, host: str, name: str) -> JobState:
-        """What became of a job; CutoverError where its host can't tell."""
+        """Return the state of a job. Raises CutoverError if its host can't report it."""
         return self._asked(host, look_script(name))
 
     def stop(self, host: str, name: str) -> JobState:
-        """Stops a job with all its processes, for good, and says what became of it. CutoverError as `look`."""
+        """Stop a job with all its processes, for good, and return its state. Raises CutoverError as `look` does."""
         return self._asked(host, stop_script(name))
 
     def _asked(self, host: str, script: str) -> JobState:
-        said = self.ssh.run(RemoteCommand(host=host, command=script))
+        output = self.ssh.run(RemoteCommand(host=host, command=script))
         try:
-            return read_state(said.text)
+            return read_state(output.text)
         except ValueError:
-            why = said.error.strip() or said.text.strip() or "no reason given"
+            why = output.error.strip() or output.text.strip() or "no reason given"
             raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
-    def _follow(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
-        log, pause, heard = _Log(tell), FIRST_PAUSE, self.clock.ticks()
+    def _follow(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        log, pause, heard = _Log(on_line), FIRST_PAUSE, self.clock.ticks()
         end = heard + job.timeout.total_seconds()
         while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
-            news = self._news(job.host, name, log.offset, tell)
+            news = self._news(job.host, name, log.offset, on_line)
             heard = heard if news.state == SILENT else self.clock.ticks()
             log.add(news)
             if news.last:
@@ -97,46 +97,46 @@ class RemoteJobs:
                 self.clock.wait(pause)
         raise self._unknown(job, name, late=self.clock.ticks() >= end)
 
-    def _news(self, host: str, name: str, offset: int, tell: OnLine) -> News:
-        """What is new; a lost link is no news, and is tried again."""
+    def _news(self, host: str, name: str, offset: int, on_line: OnLine) -> News:
+        """Return the news of a job; a lost connection is no news, and is tried again."""
         try:
             output = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
             return read_news(output.text)
         except (CutoverError, ValueError) as error:
-            tell(f"no news from {host}, trying again: {error}")
+            on_line(f"no news from {host}, trying again: {error}")
             return News(state=SILENT)
 
     def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
-        why = f"it has not ended within {job.timeout}" if late else f"there was no news of it for {self.silence}"
-        hint = f"It may go on there; its log is ~/.cutover/jobs/{name}/log."
-        return UnknownError(f"Nobody knows the outcome of the job {name} on {job.host}: {why}.", hint=hint)
+        why = f"it has not ended within {job.timeout}" if late else f"no news for {self.silence}"
+        hint = f"It may still be running there; its log is ~/.cutover/jobs/{name}/log."
+        return UnknownError(f"The outcome of the job {name} on {job.host} is unknown: {why}.", hint=hint)
 
 
 def read_news(text: str) -> News:
-    """The news a script printed: a line `state code size`, then the bytes of the log. ValueError where it is none."""
+    """Parse the news a script printed: a line `state code size`, then the bytes of the log. Raises ValueError."""
     head, _, body = text.partition("\n")
     state, code, size = head.split()
     return News(state=state, code=int(code), size=int(size), text=body)
 
 
 def read_state(text: str) -> JobState:
-    """What a script printed: a line `state code pid`, then a line of the log. ValueError where it is none."""
+    """Parse the state a script printed: a line `state code pid`, then a line of the log. Raises ValueError."""
     head, _, line = text.partition("\n")
     state, code, pid = head.split()
     return JobState(state=state, code=int(code), pid=int(pid), line=line.strip())
 
 
 class _Log:
-    """What was fetched of a log: told line by line, its end kept."""
+    """The fetched part of a log: reported line by line, its end retained."""
 
-    def __init__(self, tell: OnLine) -> None:
-        self._tell = tell
-        self._rest = ""  # of a line that is not whole yet
+    def __init__(self, on_line: OnLine) -> None:
+        self._on_line = on_line
+        self._rest = ""  # of an incomplete line
         self.offset = 0  # bytes
         self.tail = ""
 
     def add(self, news: News) -> None:
-        """Takes the next piece."""
+        """Add the next piece."""
         self.offset += news.size
         self.tail = (self.tail + news.text)[-TAIL:]
         *lines, self._rest = (self._rest + news.text).split("\n")
@@ -144,10 +144,10 @@ class _Log:
             lines.append(self._rest)
         for line in lines:
             if line.strip():
-                self._tell(line)
+                self._on_line(line)
 
 
 def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> ProbeOutput:
     if news.state != "exited":
-        raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
+        raise JobLost(f"The job {name} on {job.host} no longer exists and left no exit status.")
     return ProbeOutput(code=news.code, text=log.tail)

@@ -1,7 +1,7 @@
-"""One run per environment: on this machine by a lock of the kernel, between machines by notes on the shelf.
+"""One run per environment: on one machine by a kernel lock, across machines by numbered notes in the object store.
 
-The notes are numbered, put only where none is, and never changed: each taking, take-over and release is one more, and
-the last of them counts.
+A note is put only under an unused number and never changed: each claim, take-over and release adds one, and the last
+one counts.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SEE = "See inv cutover.status."
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """Who is at work in an environment, as it says of itself."""
+    """The run at work in an environment, as it describes itself."""
 
     who: str
     where: str  # the machine
     pid: int
-    born: str  # when machine and process began: a number of a process is used again
+    born: str  # when machine and process began: process ids are reused
     what: str
     since: str
 
@@ -36,12 +36,12 @@ class Holder:
         return f"{self.who} on {self.where}, {self.what}, since {self.since} (process {self.pid})"
 
     def to_json(self) -> str:
-        """One line."""
+        """Return the holder as one line of JSON."""
         return json.dumps(asdict(self))
 
 
 def born(pid: int) -> str:
-    """When this machine and a process on it began, in words that only they have; empty where there is none."""
+    """Return a text that identifies this machine's boot and a process on it; empty if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
@@ -51,10 +51,10 @@ def born(pid: int) -> str:
 
 
 @contextmanager
-def held(path: Path, me: Holder) -> Iterator[None]:
-    """Holds this machine's lock while the block runs; the kernel lets go of it when the process dies.
+def machine_lock(path: Path, me: Holder) -> Iterator[None]:
+    """Hold this machine's lock within the block; the kernel releases it when the process dies.
 
-    Raises LockedError with what the holder says of itself.
+    Raises LockedError with the holder's description of itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -62,7 +62,7 @@ def held(path: Path, me: Holder) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _locked(holder(path) or "somebody who just ended", SEE) from None
+            raise _locked(holder(path) or "a run that has just ended", SEE) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, me.to_json().encode(), 0)
         yield
@@ -72,7 +72,7 @@ def held(path: Path, me: Holder) -> Iterator[None]:
 
 
 def holder(path: Path) -> str:
-    """Who holds this machine's lock; empty where nobody does."""
+    """Return the holder of this machine's lock; empty if it is free."""
     if not path.exists():
         return ""
     with path.open() as file:
@@ -81,39 +81,39 @@ def holder(path: Path) -> str:
         except BlockingIOError:
             try:
                 return str(Holder(**json.loads(file.read())))
-            except ValueError:  # its holder is just writing it
-                return "somebody who just began"
+            except ValueError:  # its holder is still writing it
+                return "a run that has just begun"
     return ""
 
 
 @contextmanager
 def claimed(object_store: ObjectStore, me: Holder, *, take_over: str, ousting: bool = False) -> Iterator[Holder | None]:
-    """Holds the environment for all machines while the block runs; yields from whom it was taken, if from anybody.
+    """Hold the environment for all machines within the block; yield the holder it was taken over from, if any.
 
-    A holder that died on this machine is taken over from; one elsewhere only where `ousting`, which `take_over`, a
-    command, stands for. Raises LockedError.
+    A holder that died on this machine is taken over from; a holder on another machine only if `ousting`, which the
+    command `take_over` sets. Raises LockedError.
     """
     number, last = _last(object_store)
-    if last and not ousting and not _is_gone(last, me):
+    if last and not ousting and not _is_dead(last, me):
         raise _locked(str(last), f"{SEE} If that machine is gone for good:  {take_over}")
     if not object_store.put_new(_name(number + 1), me.to_json()):
-        raise _locked(str(_last(object_store)[1] or "somebody who just ended"), SEE)
+        raise _locked(str(_last(object_store)[1] or "a run that has just ended"), SEE)
     try:
         yield last
     finally:
-        # Where it can't be put, or somebody took over, the last note names a process that is gone, or another.
+        # If it can't be put, or another run took over, the last note names a dead process, or that other run.
         with suppress(CutoverError):
             object_store.put_new(_name(number + 2), "")
 
 
 def claimant(object_store: ObjectStore, me: Holder) -> str:
-    """Who is at work in the environment, on whatever machine; empty where nobody is."""
+    """Return the holder of the environment, on any machine; empty if no run is at work."""
     _, last = _last(object_store)
-    return str(last) if last and not _is_gone(last, me) else ""
+    return str(last) if last and not _is_dead(last, me) else ""
 
 
 def _last(object_store: ObjectStore) -> tuple[int, Holder | None]:
-    """The number of the last note, and who holds the environment by it."""
+    """Return the number of the last note, and the holder it names."""
     names = object_store.names(NOTES)
     if not names:
         return 0, None
@@ -125,10 +125,10 @@ def _name(number: int) -> str:
     return f"{NOTES}{number:08}"
 
 
-def _is_gone(other: Holder, me: Holder) -> bool:
-    """Whether a holder is known to be dead; of another machine nobody knows."""
+def _is_dead(other: Holder, me: Holder) -> bool:
+    """True if a holder is known to be dead; unknown, so False, on another machine."""
     return other.where == me.where and born(other.pid) != other.born
 
 
-def _locked(who: str, hint: str) -> LockedError:
-    return LockedError(f"Another run is at work in this environment: {who}.", hint=hint)
+def _locked(other: str, hint: str) -> LockedError:
+    return LockedError(f"Another run is at work in this environment: {other}.", hint=hint)

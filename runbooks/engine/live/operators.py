@@ -1,4 +1,4 @@
-"""Who answers: the operator at the console, nobody, or, in a dry run, a person who is only spoken of."""
+"""Sources of answers: the operator at the console, no operator, and the assumed operator of a dry run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Operator:
     present: bool = True
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
-        """Shows what to do, and waits until the person says that it is done."""
+        """Display what to do, and wait for the person's answer."""
         self.console.instruct(task.host, task.by_hand)
         if note:
             self.console.warn(f"{task.host}: {note}.")
@@ -29,32 +29,32 @@ class Operator:
         return self._answer(f"{task.host}:", answers, step)
 
     def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
-        """Has the word typed; `abort` is the other answer."""
+        """Return True if the person types the word, False for `abort`; anything else is asked again."""
         self.console.warn(f"Point of no return: {step.title}.")
         for statement in statements:
             self.console.say(f"    {statement}")
         while True:
-            said = self.console.typed(f"  Type the date of the night ({word}) to go on, or {ABORT}: ")
-            if said in (word, ABORT):
-                return said == word
+            typed = self.console.typed(f"  Type the date of the night ({word}) to go on, or {ABORT}: ")
+            if typed in (word, ABORT):
+                return typed == word
             self.console.say("  That is neither.")
 
     def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
-        """Asks what to do about a failure."""
+        """Ask how to handle a failure."""
         self.console.warn(f"{task.host}: {outcome.value}. {proof}")
         if task.action:
-            self.console.say(f"    What is tried:  {task.action.shown}   (on {task.host})", style="cyan")
-        again = "retry" if task.action else "look again"
+            self.console.say(f"    Attempted:  {task.action.instruction}   (on {task.host})", style="cyan")
+        again = "retry" if task.action else "check again"
         return self._answer(f"{task.host}:", {"r": again, "h": "by hand", "s": "skip", "a": "abort"}, step)
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Asks why, until there is an answer."""
+        """Ask for the reason, until there is one."""
         while True:
-            if said := self.console.typed(f"  Why is {step.title} skipped on {task.host}? "):
-                return said
+            if typed := self.console.typed(f"  Why is {step.title} skipped on {task.host}? "):
+                return typed
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """Shows what it is about, and asks."""
+        """Display the statements, and ask."""
         for statement in statements:
             self.console.say(f"    {statement}")
         return self.console.ask(question, {"y": "yes", "n": "no"}) == "y"
@@ -76,63 +76,63 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class NoOperator:
-    """Nobody can be asked; whatever needs an answer stops."""
+    """No person can be asked; a run that needs an answer stops."""
 
     present: bool = False
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
-        """Nobody does anything by hand."""
+        """Return ABORT."""
         return Choice.ABORT
 
     def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
-        """Nobody confirms."""
+        """Return False."""
         return False
 
     def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
-        """Nobody decides."""
+        """Return None."""
         return None
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Nobody skips."""
-        return "nobody was there"
+        """Return a text, although nothing is skipped without an operator."""
+        return "no operator"
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """Nobody agrees."""
+        """Return False."""
         return False
 
 
 @dataclass(frozen=True)
 class DryRunOperator:
-    """The person of a dry run: what would be asked is shown, and taken as done."""
+    """The operator of a dry run: each question is displayed, and taken as answered."""
 
     console: Console
     present: bool = True
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
-        """Shows what a person would do."""
+        """Display what a person would do."""
         self.console.instruct(task.host, task.by_hand)
         return Choice.DONE
 
     def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
-        """Shows what would have to be typed."""
+        """Display what would have to be typed."""
         self.console.warn(f"Point of no return: {step.title} would begin after {word} is typed.")
         for statement in statements:
             self.console.say(f"    {statement}")
         return True
 
     def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
-        """A dry run that fails stops."""
+        """Return None: a dry run that fails stops."""
         return None
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Nothing is skipped in a dry run."""
+        """Return a text, although a dry run skips nothing."""
         return "dry run"
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """A dry run has no earlier one to differ from."""
+        """Return True: a dry run has no earlier plan to differ from."""
         return True
 
     def approver(self, run: str, typist: str) -> str:
-        """Shows that somebody else would have to approve."""
-        self.console.say("    Somebody else would have to approve it.")
-        return "somebody else"
+        """Display that a second person would have to approve."""
+        self.console.say("    A second person would have to approve it.")
+        return "a second person"

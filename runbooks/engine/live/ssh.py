@@ -1,4 +1,4 @@
-"""The only door to Fabric and Paramiko: commands on hosts whose keys are verified, judged by us, never left hanging."""
+"""The only door to Fabric and Paramiko: commands on hosts with verified keys, each within a time limit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 
 KEEPALIVE = 30  # seconds
 LOST = -1  # the exit code of a command whose end was not seen
-KEPT = 1024 * 1024  # bytes of a command's output, at most
+MAX_OUTPUT = 1024 * 1024  # bytes of a command's output, at most
 
 
 class UnreachableError(CutoverError):
@@ -29,10 +29,10 @@ class UnreachableError(CutoverError):
 
 
 class Fleet:
-    """The hosts of an environment; a connection serves one thread at a time and is kept for the next."""
+    """The hosts of an environment; a connection serves one thread at a time and is then reused."""
 
     def __init__(self, hosts: Mapping[str, Host], ssh: Ssh) -> None:
-        # Paramiko logs what it also raises; the operator reads one of them.
+        # Paramiko logs the errors it raises; the operator should read them once.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
         self._hosts = hosts
         self._ssh = ssh
@@ -41,15 +41,15 @@ class Fleet:
         self._guard = threading.Lock()
 
     def run(self, command: RemoteCommand) -> ProbeOutput:
-        """What the command printed, and its exit code.
+        """Run a command and return its output and exit code.
 
-        Raises UnreachableError where it was not begun, UnknownError where its end was not seen.
+        Raises UnreachableError if it was not begun, UnknownError if its end was not seen.
         """
         with self._connection(command.host) as connection:
             return connection.perform(command)
 
     def close(self) -> None:
-        """Drops every connection, also those in use."""
+        """Close every connection, including those in use."""
         with self._guard:
             connections = list(self._all)
             self._all.clear()
@@ -84,23 +84,23 @@ class Fleet:
 
 
 class _BoundedRemote(Remote):  # type: ignore[misc]  # Fabric has no types
-    """Reads output to its end, keeps only that, and holds no more of it than that."""
+    """Reads a command's output to its end, and holds no more than its last part in memory."""
 
     read_chunk_size = 64 * 1024
 
     def read_proc_output(self, reader: Callable[[int], bytes]) -> Iterator[str]:
-        """All of a short output, the end of a long one. Told in one piece: Fabric joins all pieces for each new one."""
-        kept, size = bytearray(), 0
+        """Yield a short output in full, the end of a long one. One piece: Fabric joins all pieces for each new one."""
+        tail, size = bytearray(), 0
         while data := reader(self.read_chunk_size):
             size += len(data)
-            kept += data
-            if len(kept) > 2 * KEPT:
-                del kept[:-KEPT]
-        yield _ending(bytes(kept), size)
+            tail += data
+            if len(tail) > 2 * MAX_OUTPUT:
+                del tail[:-MAX_OUTPUT]
+        yield _ending(bytes(tail), size)
 
 
 class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
-    """A connection to one host that trusts only the inventory's known_hosts and reads nobody's dotfiles."""
+    """A connection to one host that trusts only the inventory's known_hosts and reads no user's SSH configuration."""
 
     def __init__(self, host: Host, ssh: Ssh, gateway: _Connection | None = None) -> None:
         super().__init__(
@@ -114,21 +114,21 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             connect_kwargs=_connect_arguments(ssh),
         )
         self._set(_name=host.name, _patience=ssh.connect_timeout)
-        # Fabric accepts any host key, also a changed one.
+        # Fabric accepts any host key, even a changed one.
         self.client.set_missing_host_key_policy(RejectPolicy())
         _load_known_hosts(self.client, Path(ssh.known_hosts).expanduser())
 
-    # Connections are told apart by identity here: Fabric calls two to the same host equal.
+    # Compared by identity: Fabric considers two connections to the same host equal.
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
     def reach(self) -> None:
-        """Opens the connection unless it is open; UnreachableError with the reason."""
+        """Open the connection unless it is open. Raises UnreachableError with the reason."""
         try:
             self.open()
             self.transport.set_keepalive(KEEPALIVE)
         except BadHostKeyException as error:
-            raise self._refused("it shows another host key than known_hosts has") from error
+            raise self._refused("its host key differs from the one in known_hosts") from error
         except PasswordRequiredException as error:
             raise self._refused("the user key is encrypted; add it to the agent") from error
         except AuthenticationException as error:
@@ -139,30 +139,30 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
             raise self._refused(_reason(error)) from error
 
     def create_session(self) -> Channel:
-        """A channel; without a time limit a host that hangs would hold us for an hour."""
+        """Return a channel; without a time limit a hanging host would block for an hour."""
         channel: Channel = self.transport.open_session(timeout=self._patience)
         return channel
 
     def open_gateway(self) -> Channel:
-        """The way through the gateway, whose key is verified like any host's; UnreachableError where it is shut."""
+        """Return a channel through the gateway, after verifying its key too. Raises UnreachableError."""
         self.gateway.reach()
-        there = (self.host, self.port)
+        target = (self.host, self.port)
         try:
             channel: Channel = self.gateway.transport.open_channel(
-                "direct-tcpip", dest_addr=there, src_addr=("", 0), timeout=self._patience
+                "direct-tcpip", dest_addr=target, src_addr=("", 0), timeout=self._patience
             )
         except ChannelException as error:
             raise self._refused(f"{self.gateway._name} can't reach it ({error.text})") from error
         return channel
 
     def close(self) -> None:
-        """Ends it, and the way there. Fabric ends neither the gateway nor a connection that was refused half-way."""
+        """Close it and its gateway. Fabric closes neither a gateway nor a connection that was refused half-way."""
         self.client.close()
         if self.gateway is not None:
             self.gateway.close()
 
     def perform(self, command: RemoteCommand) -> ProbeOutput:
-        """Runs a command within its time."""
+        """Run a command within its time limit."""
         out_of_time = threading.Event()
 
         def give_up() -> None:
@@ -174,56 +174,58 @@ class _Connection(Connection):  # type: ignore[misc]  # Fabric has no types
         limit.start()
         try:
             result = self.run(command.command, hide=True, warn=True, in_stream=False, pty=False, encoding="utf-8")
-        except Exception as error:  # whatever breaks after the command was sent leaves it unknown
+        except Exception as error:  # any failure after the command was sent leaves its outcome unknown
             raise self._lost(command, out_of_time.is_set(), _reason(error)) from error
         finally:
             limit.cancel()
-            limit.join()  # where it gave up just now, nobody opens the connection again while it is being closed
+            limit.join()  # so that the connection is not reopened while the timer is closing it
         if result.exited == LOST:
             raise self._lost(command, out_of_time.is_set(), "the connection was lost")
         return ProbeOutput(code=result.exited, text=result.stdout, error=result.stderr)
 
     def _why(self, error: SSHException) -> str:
-        """Paramiko's words for it, but for some that nobody would understand."""
+        """Return Paramiko's message, or a clearer one for two obscure errors."""
         if "not found in known_hosts" in str(error):
             return "its host key is not in known_hosts"
-        # Without a greeting Paramiko says the one or, when it goes on to ask for the key, the other.
+        # Without a greeting Paramiko raises the first or, if it goes on to ask for the key, the second.
         silent = any(words in str(error) for words in ("protocol banner", "No existing session"))
         return f"no greeting of an SSH server within {self._patience} s" if silent else _reason(error)
 
     def _refused(self, reason: str) -> UnreachableError:
-        where = f"{self._name} ({self.user}@{self.host}:{self.port})"
-        return UnreachableError(f"Connecting to {where} failed: {reason}.", hint="Nothing was done there.")
+        target = f"{self._name} ({self.user}@{self.host}:{self.port})"
+        return UnreachableError(f"Connecting to {target} failed: {reason}.", hint="Nothing was done there.")
 
     def _lost(self, command: RemoteCommand, late: bool, reason: str) -> UnknownError:
         why = f"no end within {command.timeout.total_seconds():.0f} s" if late else reason
-        return UnknownError(f"Nobody knows the outcome {command}: {why}.", hint="It may still be running there.")
+        return UnknownError(f"Unknown outcome {command}: {why}.", hint="It may still be running there.")
 
 
 def _connection(host: Host, ssh: Ssh) -> _Connection:
-    """A connection, with a way through the gateway of its own: no host's trouble breaks another's link."""
+    """Return a connection with its own connection to the gateway, so that one host's failure breaks no other's."""
     if ssh.gateway is None:
         return _Connection(host, ssh)
-    hop = Host(name="the gateway", address=ssh.gateway.address, user=ssh.gateway.user, port=ssh.gateway.port, roles=())
-    return _Connection(host, ssh, gateway=_Connection(hop, ssh))
+    gateway = Host(
+        name="the gateway", address=ssh.gateway.address, user=ssh.gateway.user, port=ssh.gateway.port, roles=()
+    )
+    return _Connection(host, ssh, gateway=_Connection(gateway, ssh))
 
 
-def _ending(kept: bytes, size: int) -> str:
-    """An output of that size as text; of a long one the end, from a line's beginning, below a line that says so."""
-    if size <= KEPT:
-        return kept.decode("utf-8", "replace")
-    end = kept[-KEPT:]
+def _ending(tail: bytes, size: int) -> str:
+    """Return an output as text: a long one's end, from the start of a line, below a line that says so."""
+    if size <= MAX_OUTPUT:
+        return tail.decode("utf-8", "replace")
+    end = tail[-MAX_OUTPUT:]
     end = end[end.find(b"\n", 0, -1) + 1 :]
-    return f"[{size - len(end)} bytes before this are left out]\n{end.decode('utf-8', 'replace')}"
+    return f"[{size - len(end)} bytes before this are omitted]\n{end.decode('utf-8', 'replace')}"
 
 
 def _config() -> Config:
-    """Fabric's own defaults and nothing of anybody's files or variables."""
+    """Return Fabric's defaults, without any user's files or variables."""
     return Config(lazy=True, overrides={"load_ssh_configs": False, "runners": {"remote": _BoundedRemote}})
 
 
 def _connect_arguments(ssh: Ssh) -> dict[str, Any]:
-    """New for every connection: Fabric changes what it is given."""
+    """Return new arguments for each connection: Fabric modifies them."""
     limits = dict.fromkeys(("banner_timeout", "auth_timeout", "channel_timeout"), ssh.connect_timeout)
     key = {"key_filename": str(Path(ssh.key).expanduser())} if ssh.key else {}
     return {**limits, **key, "look_for_keys": False, "allow_agent": ssh.key is None}

@@ -1,1 +1,1 @@
-"""Values and protocols of the engine: step, plan, journal, history, debts, ports."""
+"""Values and protocols of the engine: steps, plan, journal, history, debts and ports."""

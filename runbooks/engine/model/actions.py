@@ -1,4 +1,4 @@
-"""Effects as data: each can say itself in one line, and none can do anything."""
+"""Effects as data: each describes itself in one line; the executors perform them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class RemoteCommand:
 
     host: str
     command: str
-    timeout: timedelta = SOON  # after this nobody knows its outcome
-    attaches: ClassVar[bool] = False  # whether performing it again, under the same name, goes on with what was begun
+    timeout: timedelta = SOON  # after this its outcome is unknown
+    attaches: ClassVar[bool] = False  # True if performing it again under the same name continues it
 
     @property
-    def shown(self) -> str:
-        """As a person types it."""
+    def instruction(self) -> str:
+        """The act as an instruction to a person: `$ ` and the command to type."""
         return f"$ {self.command}"
 
     def __str__(self) -> str:
@@ -30,16 +30,16 @@ class RemoteCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class DetachedJob:
-    """A long command on a host, which goes on there whatever becomes of the connection."""
+    """A long command on a host, which keeps running when the connection breaks."""
 
     host: str
     command: str
-    timeout: timedelta  # after this we stop following it; it is not killed
+    timeout: timedelta  # after this it is no longer followed; it is not killed
     attaches: ClassVar[bool] = True
 
     @property
-    def shown(self) -> str:
-        """As a person types it."""
+    def instruction(self) -> str:
+        """The act as an instruction to a person: `$ ` and the command to type."""
         return f"$ {self.command}"
 
     def __str__(self) -> str:
@@ -53,12 +53,12 @@ class TakeSnapshots:
     host: str
     instance: str
     tags: Mapping[str, str]
-    timeout: timedelta  # after this we stop following them; they may be completed all the same
+    timeout: timedelta  # after this they are no longer followed; they may still complete
     attaches: ClassVar[bool] = True
 
     @property
-    def shown(self) -> str:
-        """As a person does it."""
+    def instruction(self) -> str:
+        """The act as an instruction to a person."""
         return str(self)
 
     def __str__(self) -> str:
@@ -67,18 +67,18 @@ class TakeSnapshots:
 
 @dataclass(frozen=True, kw_only=True)
 class MoveNames:
-    """DNS names pointed at other names by Route 53, all in one change."""
+    """CNAME records set in Route 53, all in one change."""
 
-    host: str  # for which the step does it
+    host: str  # the host of the step's task
     zone: str
     targets: Mapping[str, str]
     ttl: int  # seconds
-    timeout: timedelta  # after this we stop waiting for the zone; it may come into sync all the same
-    attaches: ClassVar[bool] = True  # the same change, made again, changes nothing
+    timeout: timedelta  # after this the zone is no longer waited for; it may still come into sync
+    attaches: ClassVar[bool] = True  # repeating the same change has no effect
 
     @property
-    def shown(self) -> str:
-        """As a person does it."""
+    def instruction(self) -> str:
+        """The act as an instruction to a person."""
         return str(self)
 
     def __str__(self) -> str:
@@ -91,7 +91,7 @@ class SqlQuery:
     """A read-only statement on a database of the inventory."""
 
     database: str  # the inventory's name
-    name: str  # what the statement asks, in a few words
+    name: str  # the question it answers, in a few words
     statement: str
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ class SqlQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpGet:
-    """A request for a page, of which only the status matters."""
+    """A request for a page; only its status matters."""
 
     url: str
 
@@ -110,7 +110,7 @@ class HttpGet:
 
 @dataclass(frozen=True, kw_only=True)
 class DnsLookup:
-    """The addresses of some names, asked at one moment."""
+    """A lookup of the addresses of some names, all at one moment."""
 
     names: tuple[str, ...]
 
@@ -120,7 +120,7 @@ class DnsLookup:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreTrial:
-    """A small text put into the environment's store and fetched again; it stays there, and is in nobody's way."""
+    """A small text put into the environment's store and fetched again; it stays there."""
 
     folder: str
 
@@ -130,7 +130,7 @@ class StoreTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotList:
-    """The snapshots that there are of the volumes of an EC2 instance."""
+    """A list of the existing snapshots of the volumes of an EC2 instance."""
 
     instance: str
 
@@ -140,7 +140,7 @@ class SnapshotList:
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotTrial:
-    """EC2 asked whether it would take snapshots of an instance's volumes; it takes none."""
+    """A dry run at EC2 of taking snapshots of an instance's volumes; it takes none."""
 
     instance: str
 
@@ -150,7 +150,7 @@ class SnapshotTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class ZoneRecords:
-    """The records that some names have in a hosted zone of Route 53."""
+    """The records of some names in a hosted zone of Route 53."""
 
     zone: str
     names: tuple[str, ...]
@@ -162,15 +162,15 @@ class ZoneRecords:
 Command = RemoteCommand | DetachedJob
 AmazonCall = TakeSnapshots | MoveNames
 AmazonLook = SnapshotList | SnapshotTrial | ZoneRecords
-Action = Command | AmazonCall  # what changes the world
-Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial | AmazonLook  # what only looks at it
+Action = Command | AmazonCall  # changes the system
+Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial | AmazonLook  # only reads it
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOutput:
-    """What an effect saw."""
+    """The output of an effect."""
 
-    code: int = 0  # exit code, HTTP status, or 1 where the store gave another text back
+    code: int = 0  # exit code, HTTP status, or 1 if the store returned another text
     text: str = ""  # standard output, the reason phrase, or the name of the text in the store
     error: str = ""  # standard error
-    rows: tuple[tuple[object, ...], ...] = ()  # of SQL; (name, address) of DNS; what Amazon's API lists
+    rows: tuple[tuple[object, ...], ...] = ()  # of SQL; (name, address) of DNS; items that Amazon's API lists

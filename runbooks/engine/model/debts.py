@@ -1,4 +1,4 @@
-"""What is owed: everything that was, or may have been, switched off and is not proven on again. Pure."""
+"""Debts: everything that was, or may have been, switched off and is not verified to be back on. Pure."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 class DebtLeft(CutoverError):
-    """The steps are through, and something is still switched off."""
+    """All steps are done, and something is still switched off."""
 
     exit_code = ExitCode.DEBT
 
 
 def owed(events: Iterable[Event]) -> tuple[Debt, ...]:
-    """What these events leave owed, oldest first.
+    """Return the debts that these events leave open, oldest first.
 
-    A debt begins with the intent, because nobody knows what an act that broke off has done; only proof pays it.
+    A debt begins with the intent, because an interrupted act may have taken effect; only a proof pays it.
     """
     debts: dict[Debt, None] = {}
     for event in events:
@@ -36,13 +36,13 @@ def owed(events: Iterable[Event]) -> tuple[Debt, ...]:
 
 
 def summed(debts: Iterable[Debt]) -> str:
-    """What is owed in one line, each kind once, with its count; `none` where nothing is."""
+    """Return the debts in one line, each kind once with its count; `none` if there are none."""
     counts = Counter(debt.what for debt in debts)
     return " · ".join(what if count == 1 else f"{what} {TIMES}{count}" for what, count in counts.items()) or "none"
 
 
 def detailed(debts: Iterable[Debt]) -> tuple[str, ...]:
-    """What is owed and where, a line for each kind."""
+    """Return the debts with their hosts, one line for each kind."""
     places: dict[str, list[str]] = {}
     for debt in debts:
         places.setdefault(debt.what, []).append(debt.where)
@@ -50,7 +50,7 @@ def detailed(debts: Iterable[Debt]) -> tuple[str, ...]:
 
 
 def as_data(debt: Debt | None) -> dict[str, str] | None:
-    """A debt as the journal keeps it."""
+    """Return a debt as the journal stores it."""
     return {"what": debt.what, "where": debt.where} if debt else None
 
 

@@ -1,4 +1,4 @@
-"""Free disk on a host: how df is asked, and what it says. Pure."""
+"""Free disk space on a host: the df command, and its output parsed. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LINE = re.compile(r".*\s\d+\s+\d+\s+(-?\d+)\s+(?:\d+%|-)\s+(/.*)")  # free kB, 
 
 
 def df(paths: Iterable[str]) -> str:
-    """The command that tells of the disks on which these paths lie."""
+    """Return the command that reports the file systems of these paths."""
     return f"df -Pk {' '.join(map(shlex.quote, paths))}"
 
 
 def mounts(output: ProbeOutput, count: int) -> list[tuple[str, int]]:
-    """Each path's mount point and the bytes that are free there; Unreadable where df did not say so."""
-    lines = [found for line in output.text.splitlines()[1:] if (found := _LINE.fullmatch(line.rstrip()))]
-    if output.code != 0 or len(lines) != count:
-        said = (output.error or output.text).strip()[:200] or "it said nothing"
+    """Return each path's mount point and the bytes free there. Raises Unreadable if df did not report them."""
+    matches = [match for line in output.text.splitlines()[1:] if (match := _LINE.fullmatch(line.rstrip()))]
+    if output.code != 0 or len(matches) != count:
+        said = (output.error or output.text).strip()[:200] or "it printed nothing"
         raise Unreadable(f"df exited {output.code}: {said}")
-    return [(found[2], int(found[1]) * 1024) for found in lines]
+    return [(match[2], int(match[1]) * 1024) for match in matches]

@@ -1,4 +1,4 @@
-"""The clock of a night: how long it has lasted, when it will be done, and until when turning back still fits. Pure."""
+"""The clock of a night: time elapsed, expected end, and the latest time to turn back. Pure."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, w
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """A night's times as seen at a moment, all of them in its time zone."""
+    """A night's times at a moment, all in its time zone."""
 
     now: datetime
     began: datetime
-    left: timedelta  # what the steps that are not done take, by their estimates
-    window_end: datetime | None = None  # none: it may last as long as it will
-    turn_back_by: datetime | None = None  # none: no window, or the point of no return is passed
+    left: timedelta  # estimate of the steps that are not done
+    window_end: datetime | None = None  # none: its length is not limited
+    turn_back_by: datetime | None = None  # none: no window, or past the point of no return
     ended: datetime | None = None  # none: it is not done
 
     @property
     def elapsed(self) -> timedelta:
-        """Since the night began, or how long it took."""
+        """The time since the night began; for an ended night, its duration."""
         return (self.ended or self.now) - self.began
 
     @property
     def done_by(self) -> datetime:
-        """When it will be done, if somebody is at work on it."""
+        """The expected end, provided that a run is at work on it."""
         return self.ended or self.now + self.left
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What must not be overlooked."""
+        """Warnings about the night's window."""
         return tuple(_warnings(self))
 
 
 def by_estimate(plan: Plan, events: tuple[Event, ...]) -> timedelta:
-    """What the steps that are over take by their estimates."""
+    """Return the sum of the estimates of the settled steps."""
     history = read_history(events)
-    over = (
+    settled = (
         step for step in plan.steps if all(history.task_state(step.key, t.host).outcome in SETTLED for t in step.tasks)
     )
-    return sum((step.estimate for step in over if step.estimate), timedelta())
+    return sum((step.estimate for step in settled if step.estimate), timedelta())
 
 
 def forecast(plan: Plan, events: tuple[Event, ...], now: datetime) -> Forecast | None:
-    """The clock of a night at a moment; none before it began."""
+    """Return the clock of a night at a moment; None before it began."""
     history = read_history(events)
     if history.began is None:
         return None
-    every, end = work_intervals(events), plan.window_end(history.began)
-    back_takes = way_back(plan, owed(events))
-    ahead = sum((_left(step, history, every, now) for step in plan.steps), timedelta())
-    left = back_takes if history.abandoned else ahead
-    back = None if end is None or history.ended or committed(plan, history) else end - back_takes
+    intervals, end = work_intervals(events), plan.window_end(history.began)
+    back_out = back_out_time(plan, owed(events))
+    ahead = sum((_left(step, history, intervals, now) for step in plan.steps), timedelta())
+    left = back_out if history.abandoned else ahead
+    back = None if end is None or history.ended or committed(plan, history) else end - back_out
     began, until, back, ended = (
         moment.astimezone(plan.zone) if moment else None for moment in (history.began, end, back, history.ended)
     )
@@ -71,22 +71,22 @@ def forecast(plan: Plan, events: tuple[Event, ...], now: datetime) -> Forecast |
     )
 
 
-def way_back(plan: Plan, debts: Iterable[Debt]) -> timedelta:
-    """How long it takes to switch on again what is owed."""
+def back_out_time(plan: Plan, debts: Iterable[Debt]) -> timedelta:
+    """Return the estimated time to switch everything that is owed back on."""
     due = set(debts)
     paying = [step for step in plan.steps if any(task.pays in due for task in step.tasks)]
     return sum((step.estimate or timedelta() for step in paying), timedelta())
 
 
 def committed(plan: Plan, history: History) -> bool:
-    """Whether the point of no return is passed."""
+    """True if the point of no return is passed."""
     return bool(history.approved if plan.approve else history.confirmed)
 
 
-def _left(step: Step, history: History, every: tuple[WorkInterval, ...], now: datetime) -> timedelta:
+def _left(step: Step, history: History, intervals: tuple[WorkInterval, ...], now: datetime) -> timedelta:
     if all(history.task_state(step.key, task.host).outcome in SETTLED for task in step.tasks):
         return timedelta()
-    return max((step.estimate or timedelta()) - worked(every, step.key, now), timedelta())
+    return max((step.estimate or timedelta()) - worked(intervals, step.key, now), timedelta())
 
 
 def _warnings(seen: Forecast) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What the journal's events amount to: pure, and the only source of what is done."""
+"""The state of a night, derived from the journal's events alone. Pure."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from runbooks.engine.model.outcome import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class TaskState:
-    """What became of one step on one host so far."""
+    """The state of one step on one host so far."""
 
     outcome: Outcome = Outcome.PENDING
     proof: str = ""
     began: datetime | None = None  # of the last attempt
     ended: datetime | None = None
-    attempt: int = 1  # of the next act; an act whose end nobody saw keeps its number
-    over: bool = False  # whether an act was begun and has surely ended
+    attempt: int = 1  # of the next act; an act whose end was not seen keeps its number
+    over: bool = False  # True if an act was begun and has certainly ended
     figures: Mapping[str, Any] = field(default_factory=dict)
-    before: tuple[tuple[Any, ...], ...] | None = None  # the reading made before the first act
+    before: tuple[tuple[Any, ...], ...] | None = None  # rows read before the first act
     operator: str = ""
 
     @property
     def doubtful(self) -> bool:
-        """Whether it may have taken effect or not."""
+        """True if it may or may not have taken effect."""
         return self.outcome in (Outcome.RUNNING, Outcome.UNKNOWN)
 
 
@@ -40,53 +40,53 @@ class History:
     """A night so far."""
 
     run: str = ""
-    checklist: str = ""  # the name of the one it goes by; empty where the journal is from before there were several
+    checklist: str = ""  # its name; empty in a journal from before there were several
     digest: str = ""
     plan: tuple[str, ...] = ()  # its lines
     began: datetime | None = None
     ended: datetime | None = None
     tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)  # (step, host)
-    confirmed: dict[str, str] = field(default_factory=dict)  # irreversible step: who typed its word
+    confirmed: dict[str, str] = field(default_factory=dict)  # irreversible step: the operator who typed its word
     approved: dict[str, str] = field(default_factory=dict)  # irreversible step: the second person
-    abandoned: str = ""  # who gave the night up, and when; empty where nobody did
+    abandoned: str = ""  # the operator who abandoned the night, and when; empty if it is not abandoned
 
     def task_state(self, step: str, host: str) -> TaskState:
-        """What became of a step on a host."""
+        """Return the state of a step on a host."""
         return self.tasks.get((step, host), NOT_BEGUN)
 
     def copy(self) -> History:
-        """As it is now, whatever happens next."""
+        """Return a copy that later events do not change."""
         return replace(self, tasks=dict(self.tasks), confirmed=dict(self.confirmed), approved=dict(self.approved))
 
 
 def read_history(events: Iterable[Event]) -> History:
-    """The history that these events tell."""
+    """Return the history of these events."""
     history = History()
     for event in events:
-        _tell(history, event)
+        _apply(history, event)
     return history
 
 
 class HistoryCache:
-    """The history of one journal, kept up to date: each event is read once, however often somebody asks."""
+    """The history of one journal, kept up to date: each event is applied once."""
 
     def __init__(self) -> None:
         self._history = History()
-        self._told = 0  # events
-        self._telling = threading.Lock()
+        self._applied = 0  # events
+        self._lock = threading.Lock()
 
     def of(self, events: Sequence[Event]) -> History:
-        """What the journal's events amount to, which may be more of them than at the last call."""
-        with self._telling:
-            for event in events[self._told :]:
-                _tell(self._history, event)
-            self._told = max(self._told, len(events))
+        """Return the history of the journal's events, which may have grown since the last call."""
+        with self._lock:
+            for event in events[self._applied :]:
+                _apply(self._history, event)
+            self._applied = max(self._applied, len(events))
             return self._history.copy()
 
 
-def _tell(history: History, event: Event) -> None:
-    if event.kind in _TELL:
-        _TELL[event.kind](history, event)
+def _apply(history: History, event: Event) -> None:
+    if event.kind in _APPLY:
+        _APPLY[event.kind](history, event)
 
 
 def _begin(history: History, event: Event) -> None:
@@ -153,7 +153,7 @@ def _change(history: History, event: Event, **changes: Any) -> None:
     history.tasks[key] = replace(history.task_state(*key), **changes)
 
 
-_TELL: Mapping[Kind, Callable[[History, Event], None]] = {
+_APPLY: Mapping[Kind, Callable[[History, Event], None]] = {
     Kind.BEGAN: _begin,
     Kind.RESUMED: _resume,
     Kind.INTENT: _intend,
@@ -167,16 +167,16 @@ _TELL: Mapping[Kind, Callable[[History, Event], None]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a judge may know beside what it sees."""
+    """Facts that a judge may use besides the probes' output."""
 
     now: datetime
     history: History
 
     def finished(self, step: str, host: str) -> datetime | None:
-        """When a step was proven done on a host in this run."""
+        """Return the time at which a step was verified as done on a host in this run; None if it was not."""
         task_state = self.history.task_state(step, host)
         return task_state.ended if task_state.outcome is Outcome.DONE else None
 
     def before(self, step: str, host: str) -> tuple[tuple[Any, ...], ...] | None:
-        """The reading made there before the step's first act."""
+        """Return the rows read there before the step's first act; None if none were."""
         return self.history.task_state(step, host).before

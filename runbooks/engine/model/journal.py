@@ -19,24 +19,24 @@ from runbooks.engine.model.redactor import Redactor
 
 
 class Kind(Enum):
-    """What an event says."""
+    """The kind of an event."""
 
     BEGAN = "began"  # a night: run, plan, digest
-    RESUMED = "resumed"  # somebody went on with it
+    RESUMED = "resumed"  # an operator resumed it
     INTENT = "intent"  # a step is about to be done on a host
-    READING = "reading"  # what a host was like before the act
-    ANSWER = "answer"  # what a person answered
+    READING = "reading"  # rows read from a host before the act
+    ANSWER = "answer"  # an operator's answer
     RESULT = "result"  # a step's outcome on a host, with its proof
-    ABANDONED = "abandoned"  # somebody gave the night up; what is owed is paid, and nothing else is done
+    ABANDONED = "abandoned"  # an operator abandoned the night; its debts are paid, and nothing else is done
     STOPPED = "stopped"  # the run ended before its end
     ENDED = "ended"  # the run is done
 
 
-OVER = (Kind.STOPPED, Kind.ENDED)  # after these nobody is at work
+OVER = (Kind.STOPPED, Kind.ENDED)  # after these no run is at work
 
 
 class NewerJournalError(RefusedError):
-    """A newer version of this tool wrote the journal: what it means by it is not known here."""
+    """A newer version of this tool wrote the journal, and this version can't read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,15 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One line."""
+        """Return the event as one line of JSON."""
         head = {"number": self.number, "at": self.at.isoformat(), "kind": self.kind.value, "operator": self.operator}
         return json.dumps({**head, "step": self.step, "host": self.host, "data": self.data}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Event:
-        """The event of one line; ValueError, KeyError or TypeError where it is none.
+        """Return the event of one line. Raises ValueError, KeyError or TypeError if the line is not an event.
 
-        Raises NewerJournalError where it is of a kind that this version does not know.
+        Raises NewerJournalError if its kind is not known to this version.
         """
         raw = json.loads(line)
         return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": _kind(raw)})
@@ -78,7 +78,7 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
 
 
 class Journal:
-    """Events in memory; a store of them overrides `_keep`."""
+    """Events in memory; a subclass that stores them overrides `_keep`."""
 
     def __init__(self, *, now: Callable[[], datetime], operator: str, redactor: Redactor | None = None) -> None:
         self._now = now
@@ -90,11 +90,11 @@ class Journal:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What is written so far."""
+        """The events written so far."""
         return tuple(self._events)
 
     def append(self, kind: Kind, *, step: str = "", host: str = "", **data: Any) -> Event:
-        """Writes an event; when this returns, it is kept."""
+        """Write an event; it is stored when this returns."""
         clean = self._redactor.clean(data)
         with self._writing:
             self._settle()
@@ -109,14 +109,14 @@ class Journal:
         return event
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Has the listener called with each event from now on, once it is kept; from whatever thread wrote it."""
+        """Call the listener with each event from now on, once it is stored, in the thread that wrote it."""
         self._listeners.append(listener)
 
     def _settle(self) -> None:
-        """Finishes what an earlier call left unsure; in memory nothing is."""
+        """Finish a write that an earlier call left uncertain; in memory there is none."""
 
     def _keep(self, event: Event) -> None:
-        """Stores it for good, or raises."""
+        """Store the event permanently, or raise."""
 
 
 class FileJournal(Journal):
@@ -135,7 +135,7 @@ class FileJournal(Journal):
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         end = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            _write_whole(descriptor, f"{event.to_json()}\n".encode())
+            _write_line(descriptor, f"{event.to_json()}\n".encode())
         except OSError as error:
             with suppress(OSError):  # half a line would spoil the next one
                 os.ftruncate(descriptor, end)
@@ -147,9 +147,9 @@ class FileJournal(Journal):
 
 
 def read_events(path: Path) -> tuple[Event, ...]:
-    """The events of a journal's file; none where there is no file. A torn last line was never an event.
+    """Return the events of a journal file; none if there is no file. An incomplete last line is ignored.
 
-    Raises CutoverError where the file is damaged, NewerJournalError where a newer version of this tool wrote it.
+    Raises CutoverError if the file is damaged, NewerJournalError if a newer version of this tool wrote it.
     """
     if not path.exists():
         return ()
@@ -163,17 +163,17 @@ def read_events(path: Path) -> tuple[Event, ...]:
     return events
 
 
-def _write_whole(descriptor: int, line: bytes) -> None:
+def _write_line(descriptor: int, line: bytes) -> None:
     if os.write(descriptor, line) != len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(descriptor)
 
 
 def _cut_torn_line(path: Path) -> None:
-    """A writer that died in the middle of a line left half of it."""
+    """Remove the incomplete last line that a killed writer left."""
     if path.exists():
-        whole = path.read_bytes().rfind(b"\n") + 1
-        os.truncate(path, whole)
+        complete = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, complete)
 
 
 def _sync_folder(folder: Path) -> None:

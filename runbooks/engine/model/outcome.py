@@ -1,4 +1,4 @@
-"""What became of a step on a host."""
+"""Outcomes of a step on a host."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import Enum
 
 
 class Outcome(Enum):
-    """What became of a step on a host."""
+    """The outcome of a step on a host."""
 
     PENDING = "pending"  # not begun
     RUNNING = "running"  # the intent is in the journal, the result is not
-    DONE = "done"  # proven
+    DONE = "done"  # verified
     FAILED = "failed"  # the proof does not hold
-    SKIPPED = "skipped"  # by somebody, for a reason
+    SKIPPED = "skipped"  # by an operator, with a reason
     UNKNOWN = "unknown"  # may have taken effect or not
 
 

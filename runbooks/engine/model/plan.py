@@ -1,4 +1,4 @@
-"""The whole procedure as a value: numbered, checked before anything starts, and with a digest."""
+"""The complete procedure as a value: numbered, validated before anything starts, and with a digest."""
 
 from __future__ import annotations
 
@@ -15,69 +15,69 @@ from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
 
 
 def no_window(began: datetime) -> None:
-    """The window of a night that may last as long as it will."""
+    """Return None: the night's length is not limited."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The steps of one night in their order, and what must hold all the time."""
+    """The steps of one night in order, and the checks that must hold throughout."""
 
     title: str
     environment: str
     date: str  # YYYY-MM-DD; also the word typed at the point of no return
-    checklist: str = ""  # the name of the one it goes by, which the journal keeps
-    resume: str  # the command that goes on with it
-    back_out: str = ""  # the command that gives it up and switches on what is owed
-    approve: str = ""  # the command of the second person who must approve the point of no return; empty: nobody must
-    notes: tuple[str, ...] = ()  # what is particular to this night
+    checklist: str = ""  # its name, which the journal records
+    resume: str  # the command that resumes it
+    back_out: str = ""  # the command that abandons it and switches everything back on
+    approve: str = ""  # the command by which a second person approves the point of no return; empty: no approval needed
+    notes: tuple[str, ...] = ()  # particulars of this night
     steps: tuple[Step, ...]
-    invariants: tuple[Check, ...] = ()  # looked at before and after every step
-    preflight: tuple[Subject, ...] = ()  # looked at before the first step; no part of the digest
-    zone: tzinfo = UTC  # in which the night's times are told
-    window_end: Callable[[datetime], datetime | None] = no_window  # when a night must end that began at a moment
+    invariants: tuple[Check, ...] = ()  # checked before and after every step
+    preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
+    zone: tzinfo = UTC  # of the night's times as displayed
+    window_end: Callable[[datetime], datetime | None] = no_window  # from a night's begin to the time it must end
 
     def step(self, key: str) -> Step:
-        """The step of that key."""
+        """Return the step with that key."""
         return next(step for step in self.steps if step.key == key)
 
     def before(self, step: Step) -> tuple[Step, ...]:
-        """The steps that come before one."""
+        """Return the steps that precede a step."""
         return self.steps[: step.number - 1]
 
     @property
     def go_on(self) -> str:
-        """What to do after a stop, in a sentence."""
+        """The hint after a stop: the command that resumes the night."""
         return f"{self.resume} goes on from here."
 
     @property
     def asks(self) -> tuple[Step, ...]:
-        """The steps that can't go on without a person."""
+        """The steps that need a person."""
         return tuple(step for step in self.steps if not step.automatic or step.point_of_no_return)
 
     @property
     def lines(self) -> list[str]:
-        """Everything that would be done, asked or looked at, a line each."""
+        """Everything that would be done, asked or checked, a line each."""
         steps = [line for step in self.steps for line in _described(step)]
         return [*steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
 
     @property
     def digest(self) -> str:
-        """Twelve characters that change when one of the lines does."""
+        """A digest of the lines, 12 hex digits."""
         return hashlib.sha256(json.dumps(self.lines).encode()).hexdigest()[:12]
 
     def changed_from(self, lines: Sequence[str]) -> list[str]:
-        """What is otherwise than in the lines of an earlier plan: `- was`, `+ is`."""
+        """Return the differences from the lines of an earlier plan: `- was`, `+ is`."""
         changes = difflib.unified_diff(lines, self.lines, n=0, lineterm="")
         return [f"{line[0]} {line[1:]}" for line in changes if not line.startswith(("---", "+++", "@@"))]
 
 
 def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps with their numbers, from 1."""
+    """Return the steps with their numbers, from 1."""
     return tuple(replace(step, number=number) for number, step in enumerate(steps, start=1))
 
 
 def paying(steps: Iterable[Step], debts: Container[Debt]) -> Iterator[Step]:
-    """The steps that pay these debts, each on the hosts where it does."""
+    """Yield the steps that pay these debts, each with only the hosts on which it does."""
     for step in steps:
         tasks = tuple(task for task in step.tasks if task.pays in debts)
         if tasks:
@@ -85,7 +85,7 @@ def paying(steps: Iterable[Step], debts: Container[Debt]) -> Iterator[Step]:
 
 
 def validated(plan: Plan) -> Plan:
-    """The plan, if nothing is wrong with it; else Problems with everything that is."""
+    """Return the plan if it is valid. Raises Problems with everything that is wrong with it."""
     problems = [problem for step in plan.steps for problem in _step_problems(step)]
     problems += [*_repeated(plan), *_debt_problems(plan)]
     if problems:
@@ -122,7 +122,7 @@ def _repeated(plan: Plan) -> Iterator[str]:
 
 
 def _debt_problems(plan: Plan) -> Iterator[str]:
-    """Whatever a step switches off, a later one must switch on."""
+    """Yield each debt that no later step pays."""
     for step in plan.steps:
         paid_later = {task.pays for later in plan.steps[step.number :] for task in later.tasks}
         for task in step.tasks:

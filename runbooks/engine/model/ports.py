@@ -1,4 +1,4 @@
-"""What the engine needs of the outside: each port is a protocol, so that live, dry and in-memory ones are alike."""
+"""The engine's ports to the outside: protocols with live, dry-run and in-memory implementations."""
 
 from __future__ import annotations
 
@@ -33,118 +33,118 @@ class Ssh(Protocol):
     """Runs short commands on hosts."""
 
     def run(self, command: RemoteCommand) -> ProbeOutput:
-        """What it printed, and its exit code; UnknownError where its outcome was lost."""
+        """Run a command and return its output and exit code. Raises UnknownError if its outcome was lost."""
 
     def close(self) -> None:
-        """Drops every connection, also those in use."""
+        """Close every connection, including those in use."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobState:
-    """What became of a job, as far as its host knows."""
+    """The state of a job, as its host reports it."""
 
     state: str  # running, exited, lost or absent
     code: int = 0  # exit status
     pid: int = 0
-    line: str = ""  # the last of its log
+    line: str = ""  # the last line of its log
 
     @property
     def running(self) -> bool:
-        """Whether it is still at work."""
+        """True if it is still running."""
         return self.state == "running"
 
 
 class Jobs(Protocol):
-    """Runs long commands on hosts, apart from the connection."""
+    """Runs long commands on hosts, independently of the connection."""
 
-    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
-        """Starts the job, or attaches to the one of that name, and follows it to its end.
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Start the job, or attach to the one with that name, follow it to its end and return its output.
 
-        Raises JobLost where it is gone without an exit status, UnknownError where its end was not seen.
+        Raises JobLost if it has left no exit status, UnknownError if its end was not seen.
         """
 
     def look(self, host: str, name: str) -> JobState:
-        """What became of a job; CutoverError where its host can't tell."""
+        """Return the state of a job. Raises CutoverError if its host can't report it."""
 
     def stop(self, host: str, name: str) -> JobState:
-        """Stops a job with all its processes, for good, and says what became of it; CutoverError as `look`."""
+        """Stop a job with all its processes, for good, and return its state. Raises CutoverError as `look` does."""
 
 
 class Sql(Protocol):
-    """Asks databases."""
+    """Queries databases."""
 
     def query(self, query: SqlQuery) -> ProbeOutput:
-        """Its rows."""
+        """Return the rows of a query."""
 
 
 class Http(Protocol):
-    """Asks for pages."""
+    """Requests pages."""
 
     def get(self, request: HttpGet) -> ProbeOutput:
-        """Its status and reason, whatever the status is."""
+        """Return the response's status and reason, also for an error status."""
 
 
 class Dns(Protocol):
     """Resolves names."""
 
     def look_up(self, lookup: DnsLookup) -> ProbeOutput:
-        """A row (name, address) for each address; none for a name that does not exist."""
+        """Return a row (name, address) for each address; none for a name that does not exist."""
 
 
 class Amazon(Protocol):
-    """Asks Amazon's API."""
+    """Calls Amazon's API."""
 
-    def perform(self, call: AmazonCall, name: str, tell: OnLine) -> ProbeOutput:
-        """Does it, or goes on with what was begun under that name, and follows it to its end.
+    def perform(self, call: AmazonCall, name: str, on_line: OnLine) -> ProbeOutput:
+        """Perform the call, or continue the one begun under that name, and follow it to its end.
 
-        Raises ActFailed where it was begun and has failed, CutoverError where it was not begun, UnknownError where its
-        end was not seen.
+        Raises ActFailed if it was begun and failed, CutoverError if it was not begun, UnknownError if its end was not
+        seen.
         """
 
     def look(self, look: AmazonLook) -> ProbeOutput:
-        """What Amazon says; CutoverError where it does not."""
+        """Return Amazon's answer. Raises CutoverError if there is none."""
 
 
 class ObjectStore(Protocol):
-    """Small texts of an environment, kept where every machine that works on it sees them."""
+    """Small texts of an environment, stored where every machine that works on it can read them."""
 
     def put_new(self, name: str, text: str) -> bool:
-        """Keeps a text for good; False where another stands under that name already."""
+        """Store a text permanently; return False if that name holds another text already."""
 
     def get(self, name: str) -> str | None:
-        """The text of that name; none where there is none."""
+        """Return the text with that name; None if there is none."""
 
     def names(self, start: str) -> list[str]:
-        """Every name that begins so, in order."""
+        """Return every name that begins with `start`, in order."""
 
 
 class Notifier(Protocol):
-    """Tells people who are not at the terminal."""
+    """Notifies people who are not at the terminal."""
 
-    def tell(self, event: str, text: str, step: str = "") -> None:
-        """Takes the words, and is back at once: it never waits and never raises."""
+    def notify(self, event: str, text: str, step: str = "") -> None:
+        """Send a text in the background: it never waits and never raises."""
 
 
 class Clock(Protocol):
     """Tells the time and waits."""
 
     def now(self) -> datetime:
-        """The moment, with its time zone."""
+        """Return the current time, with its time zone."""
 
     def ticks(self) -> float:
-        """Seconds that only grow."""
+        """Return monotonic seconds."""
 
     def wait(self, pause: timedelta) -> None:
-        """Waits; raises Interrupted as soon as the run is."""
+        """Wait. Raises Interrupted as soon as the run is interrupted."""
 
     def interrupt(self) -> None:
-        """Ends every wait, now and later."""
+        """End every wait, now and later."""
 
 
 class Choice(Enum):
-    """What a person decides."""
+    """A person's decision."""
 
-    DONE = "done"  # it is done by hand
+    DONE = "done"  # done by hand
     RETRY = "retry"
     BY_HAND = "by hand"
     SKIP = "skip"
@@ -152,93 +152,93 @@ class Choice(Enum):
 
 
 class Person(Protocol):
-    """Whoever answers."""
+    """The person who answers the run's questions."""
 
     @property
     def present(self) -> bool:
-        """Whether there is anybody to ask."""
+        """True if a person can be asked."""
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
-        """Does by hand what the instructions say: DONE, SKIP or ABORT."""
+        """Have the person follow the instructions; return DONE, SKIP or ABORT."""
 
     def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
-        """Whether the person typed the word that lets an irreversible step begin."""
+        """Return True if the person typed the word that lets an irreversible step begin."""
 
     def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
-        """What to do about a failure: RETRY, BY_HAND, SKIP or ABORT; None where nobody can decide."""
+        """Return the decision about a failure: RETRY, BY_HAND, SKIP or ABORT; None if no person is present."""
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Why a step is skipped."""
+        """Return the reason for which a step is skipped."""
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """Whether the person says yes, having read the statements."""
+        """Show the statements and return True if the person answers yes."""
 
 
 class Approvals(Protocol):
-    """Brings the word of a second person."""
+    """Waits for the approval of a second person."""
 
     def approver(self, run: str, typist: str) -> str:
-        """Waits until somebody else than who typed the word has approved the run; who that is."""
+        """Wait until a person other than the typist has approved the run; return that person."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acted:
-    """How an act ended, as far as it can be told without looking at the world."""
+    """The result of an act, before its proof is checked."""
 
     outcome: Outcome  # DONE, FAILED or UNKNOWN
     sentence: str = ""
-    over: bool = True  # whether nothing of it is still running
+    over: bool = True  # True if nothing of it is still running
 
 
 class Executor(Protocol):
-    """Everything a run looks at and acts on."""
+    """Reads and changes the systems of an environment."""
 
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
-        """Whether a check holds; `expected` says whether it should by now, which is all that a dry run can see."""
+        """Return the verdict of a check. `expected`: True if it should hold by now; a dry run returns just that."""
 
     def read(self, look: Look) -> ProbeOutput:
-        """What a look sees."""
+        """Return the output of a look."""
 
-    def act(self, action: Action, name: str, tell: OnLine) -> Acted:
-        """Performs an action; `name` is the same whenever the same attempt is meant."""
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
+        """Perform an action and return its result; `name` identifies the attempt."""
 
     def look_at_job(self, host: str, name: str) -> JobState:
-        """What became of a detached job; CutoverError where its host can't tell."""
+        """Return the state of a detached job. Raises CutoverError if its host can't report it."""
 
     def stop_job(self, host: str, name: str) -> JobState:
-        """Stops a detached job for good, and says what became of it; CutoverError where its host can't tell."""
+        """Stop a detached job for good and return its state. Raises CutoverError if its host can't report it."""
 
     def interrupt(self) -> None:
-        """Lets go of whatever is being waited for."""
+        """End whatever is being waited for."""
 
 
 class Board(Protocol):
-    """Shows the hosts of a step while they are at work."""
+    """Displays the hosts of a step while they are at work."""
 
     def show(self, host: str, outcome: Outcome, sentence: str) -> None:
-        """A host's new state."""
+        """Display a host's new state."""
 
 
 class Screen(Protocol):
-    """What the operator sees."""
+    """The operator's screen."""
 
     def begin(self, step: Step, total: int, elapsed: timedelta) -> None:
-        """A step begins, so long after the night did."""
+        """Print that a step begins; `elapsed` is the time since the night began."""
 
     def board(self, step: Step, tasks: Sequence[HostTask]) -> AbstractContextManager[Board]:
-        """A board for some hosts of a step."""
+        """Return a board for some hosts of a step."""
 
     def owed(self, debts: Sequence[Debt]) -> None:
-        """What is still switched off."""
+        """Print in one line what is still off."""
 
     def clock(self, seen: Forecast | None) -> None:
-        """How long it has lasted, when it will be done, and until when turning back still fits."""
+        """Print the time elapsed, the expected end, and the latest time to turn back."""
 
     def say(self, text: str) -> None:
-        """A sentence."""
+        """Print a sentence."""
 
     def warn(self, text: str) -> None:
-        """A sentence that must not be overlooked."""
+        """Print a warning."""
 
     def still_off(self, debts: Sequence[Debt]) -> None:
-        """What is still switched off, and where, now that the run stops."""
+        """Print what is still off, and where, now that the run stops."""

@@ -1,4 +1,4 @@
-"""The nouns of a preflight, frozen: what must hold before a night begins, and what was found."""
+"""The nouns of a preflight, frozen: preconditions of a night, their subjects, and the findings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from runbooks.engine.model.step import Check, Truth, Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class Precondition:
-    """What must hold before a night begins."""
+    """A check that must hold before a night begins."""
 
     check: Check
-    advice: str  # what to do where it does not hold: a sentence
-    stops: tuple[Truth, ...] = (Truth.FAILS, Truth.UNSEEN)  # with these no night begins; else they are a warning
-    all_night: bool = False  # whether a night leaves it true, so that a resume looks at it too
+    advice: str  # a sentence: what to do if it does not hold
+    stops: tuple[Truth, ...] = (Truth.FAILS, Truth.UNSEEN)  # verdicts that stop the night; others only warn
+    all_night: bool = False  # True if it holds throughout a night, so that a resume checks it too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +23,12 @@ class Subject:
     """A host, database or service that must be ready."""
 
     name: str
-    preconditions: tuple[Precondition, ...]  # where the first does not hold the rest is not looked at
+    preconditions: tuple[Precondition, ...]  # if the first does not hold, the rest are not checked
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What was seen of a precondition."""
+    """The verdict on a precondition."""
 
     subject: str
     precondition: Precondition
@@ -36,12 +36,12 @@ class Finding:
 
     @property
     def stops(self) -> bool:
-        """Whether it is a problem: no night begins."""
+        """True if it is a problem that stops the night."""
         return self.verdict.truth in self.precondition.stops
 
     @property
     def warns(self) -> bool:
-        """Whether it is worth a look and no more."""
+        """True if it is only a warning."""
         return not (self.verdict.holds or self.stops)
 
     def __str__(self) -> str:
@@ -51,13 +51,13 @@ class Finding:
 
 
 def all_night(subjects: Iterable[Subject]) -> tuple[Subject, ...]:
-    """What of them holds throughout a night; whatever is out of reach is a warning then.
+    """Return the preconditions that hold throughout a night; an unreachable subject is only a warning.
 
-    The steps find out by themselves what they can't reach, and what became of it is unknown, not refused.
+    A step that can't reach its host finds that out itself: its outcome is then unknown, not refused.
     """
     lasting = (replace(subject, preconditions=tuple(_lasting(subject))) for subject in subjects)
     return tuple(subject for subject in lasting if subject.preconditions)
 
 
 def _lasting(subject: Subject) -> Iterator[Precondition]:
-    return (replace(each, stops=(Truth.FAILS,)) for each in subject.preconditions if each.all_night)
+    return (replace(condition, stops=(Truth.FAILS,)) for condition in subject.preconditions if condition.all_night)

@@ -1,4 +1,4 @@
-"""How judges read what was seen: words, JSON and moments, or a clear word that it can't be read. Pure."""
+"""Parsers of probe output: words, JSON objects and times; unreadable output raises. Pure."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from runbooks.engine.model.actions import ProbeOutput
 
 
 class Unreadable(Exception):
-    """What was seen says nothing that can be judged."""
+    """Probe output that can't be judged."""
 
 
-def word(output: ProbeOutput, known: Collection[str]) -> str:
-    """The one word a probe printed, which must be a known one."""
-    said = output.text.strip().lower()
-    if said not in known:
-        raise Unreadable(f"expected one of {', '.join(known)}, got {_said(output)}")
-    return said
+def word(output: ProbeOutput, words: Collection[str]) -> str:
+    """Return the word that a probe printed. Raises Unreadable if it is not one of `words`."""
+    printed = output.text.strip().lower()
+    if printed not in words:
+        raise Unreadable(f"expected one of {', '.join(words)}, got {_quoted(output)}")
+    return printed
 
 
 def record(output: ProbeOutput, *fields: str) -> dict[str, Any]:
-    """The JSON object in the last line a probe printed, with at least these fields."""
+    """Return the JSON object in the last line a probe printed. Raises Unreadable if it lacks one of the fields."""
     lines = output.text.strip().splitlines()
     return _object(lines[-1] if lines else "", output, fields)
 
 
 def records(output: ProbeOutput, *fields: str) -> list[dict[str, Any]]:
-    """The JSON objects a probe printed, one a line, each with at least these fields; it must have succeeded."""
+    """Return the JSON objects a probe printed, one per line.
+
+    Raises Unreadable if the probe failed or an object lacks one of the fields.
+    """
     if output.code != 0:
-        raise Unreadable(f"expected JSON objects, got {_said(output)}")
+        raise Unreadable(f"expected JSON objects, got {_quoted(output)}")
     return [_object(line, output, fields) for line in output.text.strip().splitlines()]
 
 
@@ -41,15 +44,15 @@ def _object(line: str, output: ProbeOutput, fields: Iterable[str]) -> dict[str, 
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise Unreadable(f"expected a JSON object, got {_said(output)}")
+        raise Unreadable(f"expected a JSON object, got {_quoted(output)}")
     missing = [field for field in fields if field not in data]
     if missing:
-        raise Unreadable(f"expected {', '.join(missing)} in {_said(output)}")
+        raise Unreadable(f"expected {', '.join(missing)} in {_quoted(output)}")
     return data
 
 
 def moment(text: object) -> datetime:
-    """A moment as ISO 8601 with its offset."""
+    """Return a time written as ISO 8601 with its offset. Raises Unreadable."""
     try:
         stamp = datetime.fromisoformat(str(text))
     except ValueError:
@@ -60,17 +63,17 @@ def moment(text: object) -> datetime:
 
 
 def not_before(stamp: datetime, reference: datetime) -> bool:
-    """Whether a moment that may be told in whole seconds is not earlier than another."""
+    """True if a time, which may be truncated to whole seconds, is not earlier than the reference."""
     return stamp >= reference.replace(microsecond=0)
 
 
 def complaint(effect: str, output: ProbeOutput) -> str:
-    """Why a command did not succeed, in one line."""
-    last = (output.error.strip() or output.text.strip()).splitlines()[-1:] or ["it said nothing"]
+    """Return one line that says why a command failed."""
+    last = (output.error.strip() or output.text.strip()).splitlines()[-1:] or ["it printed nothing"]
     return f"{effect} exited {output.code}: {last[0].strip()}"
 
 
-def _said(output: ProbeOutput) -> str:
+def _quoted(output: ProbeOutput) -> str:
     if output.text.strip():
         return repr(output.text.strip()[:200])
     return f"nothing (exit {output.code}: {output.error.strip()[:200] or 'no message'})"

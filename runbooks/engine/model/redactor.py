@@ -1,4 +1,4 @@
-"""Secrets, and how they are kept out of everything that is written down or shown."""
+"""Keeps secrets out of everything that is stored or displayed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from urllib.parse import quote
 from errors import CutoverError
 
 MASK = "[secret]"
-SHORTEST = 6  # characters; a shorter word would be found everywhere
+SHORTEST = 6  # characters; a shorter one would match ordinary text
 _WORDS = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
-_NAME = re.compile(rf"(?i){_WORDS}|identity|hook")  # of a variable or a key that holds one
+_NAME = re.compile(rf"(?i){_WORDS}|identity|hook")  # of a variable or a key that holds a secret
 _VALUE = r"""(?P<secret>'[^']*'|"[^"]*"|[^\s'"&,;}]+)"""
-# Surely a secret: it is known by its own from there on, wherever it stands.
+# Certainly a secret: from then on its value is masked wherever it occurs.
 _SURE = (
     re.compile(rf"(?i)(?P<before>{_WORDS}\w*=){_VALUE}"),
     re.compile(rf"(?i)(?P<before>--(?:[\w-]+-)?{_WORDS}\s+){_VALUE}"),
@@ -26,7 +26,7 @@ _SURE = (
     re.compile(r"(?P<before>)(?P<secret>AGE-SECRET-KEY-1\w+)"),
     re.compile(r"(?s)(?P<before>)(?P<secret>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$))"),
 )
-# Perhaps only a word behind a colon, so it is taken out where it stands, and nowhere else.
+# Perhaps only a word after a colon, so it is masked in that position only.
 _LIKELY = (
     re.compile(rf"(?i)(?P<before>{_WORDS}\w*['\"]?\s*[=:]\s*){_VALUE}"),
     re.compile(r"(?i)(?P<before>\b(?:bearer|basic)\s+)(?P<secret>[\w.~+/=-]{16,})"),
@@ -34,23 +34,23 @@ _LIKELY = (
 
 
 class Redactor:
-    """Takes secrets out: those it knows, and whatever looks like one."""
+    """Masks secrets: those it was given, and everything that looks like one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
-        self._secrets = sorted(known, key=len, reverse=True)
+        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def clean(self, value: Any) -> Any:
-        """The value without secrets, through lists and mappings."""
+        """Return the value with secrets masked, also in nested lists and mappings."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):
-            return {key: MASK if _names_one(key, item) else self.clean(item) for key, item in value.items()}
+            return {key: MASK if _holds_secret(key, item) else self.clean(item) for key, item in value.items()}
         return [self.clean(item) for item in value] if isinstance(value, list | tuple) else value
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Takes secrets out of the errors that leave the block."""
+        """Mask secrets in the errors that leave the block."""
         try:
             yield
         except CutoverError as error:
@@ -65,28 +65,28 @@ class Redactor:
         return text
 
 
-def redactor_for(*known: object) -> Redactor:
-    """One that knows the secrets of this process's variables, and those that some values hold, such as an inventory."""
-    return Redactor([*_secrets_in(dict(os.environ)), *_secrets_in(known)])
+def redactor_for(*sources: object) -> Redactor:
+    """Return a redactor for the secrets in this process's environment variables and in `sources`, e.g. an inventory."""
+    return Redactor([*_secrets_in(dict(os.environ)), *_secrets_in(sources)])
 
 
 def _secrets_in(value: object) -> Iterator[str]:
-    """What stands where a secret stands, in any depth."""
+    """Yield the secrets that a value holds, at any depth."""
     if is_dataclass(value):
         value = vars(value)
     if isinstance(value, str):
-        yield from (found["secret"].strip("'\"") for pattern in _SURE for found in pattern.finditer(value))
+        yield from (match["secret"].strip("'\"") for pattern in _SURE for match in pattern.finditer(value))
     elif isinstance(value, Mapping):
-        yield from (str(item) for key, item in value.items() if _names_one(key, item))
+        yield from (str(item) for key, item in value.items() if _holds_secret(key, item))
         yield from (secret for item in value.values() for secret in _secrets_in(item))
     elif isinstance(value, list | tuple):
         yield from (secret for item in value for secret in _secrets_in(item))
 
 
-def _names_one(key: object, item: object) -> bool:
+def _holds_secret(key: object, item: object) -> bool:
     return isinstance(item, str) and bool(_NAME.search(str(key)))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
-    """As it is, in a URL, and on a command line."""
+    """Return the secret as it is, URL-quoted and shell-quoted."""
     return secret, quote(secret, safe=""), shlex.quote(secret)

@@ -1,4 +1,4 @@
-"""The nouns of a checklist, frozen: a step, what it does on one host, and what proves it."""
+"""The nouns of a checklist, frozen: a step, its task on one host, and the checks that prove it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Mark(Enum):
-    """Where a step starts on the checklist."""
+    """A step's mark on the checklist."""
 
     AUTOMATE = "AUTOMATE"  # a command does it
-    MANUAL = "MANUAL"  # a person does it; with a command in the inventory it is automatic there
+    MANUAL = "MANUAL"  # a person does it, unless the inventory has a command for it
 
 
 class Truth(Enum):
-    """What a look at the world tells."""
+    """The result of a check."""
 
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -31,42 +31,42 @@ class Truth(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A judgement on what was seen, with the sentence that is its proof."""
+    """A judgment on a check's output, with the sentence that proves it."""
 
     truth: Truth
     proof: str
-    figures: Mapping[str, object] = field(default_factory=dict)  # numbers and names worth keeping
+    figures: Mapping[str, object] = field(default_factory=dict)  # numbers and names to record
 
     @property
     def holds(self) -> bool:
-        """Whether it is proven."""
+        """True if the check holds."""
         return self.truth is Truth.HOLDS
 
 
 def holds(proof: str, **figures: object) -> Verdict:
-    """It is as wanted."""
+    """Return a verdict: the check holds."""
     return Verdict(truth=Truth.HOLDS, proof=proof, figures=figures)
 
 
 def fails(proof: str) -> Verdict:
-    """It is not as wanted."""
+    """Return a verdict: the check does not hold."""
     return Verdict(truth=Truth.FAILS, proof=proof)
 
 
 def unseen(proof: str) -> Verdict:
-    """Nobody could tell."""
+    """Return a verdict: the check could not be made."""
     return Verdict(truth=Truth.UNSEEN, proof=proof)
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:
-    """One verdict of several: what is wrong outweighs what could not be seen, which outweighs what holds."""
-    every = list(verdicts)
+    """Return one verdict for several: the first that fails, else the first unseen, else all proofs joined."""
+    each = list(verdicts)
     for truth in (Truth.FAILS, Truth.UNSEEN):
-        for verdict in every:
+        for verdict in each:
             if verdict.truth is truth:
                 return verdict
-    figures = {key: value for verdict in every for key, value in verdict.figures.items()}
-    return holds("; ".join(verdict.proof for verdict in every), **figures)
+    figures = {key: value for verdict in each for key, value in verdict.figures.items()}
+    return holds("; ".join(verdict.proof for verdict in each), **figures)
 
 
 Judge = Callable[[tuple[ProbeOutput, ...], "Facts"], Verdict]
@@ -74,7 +74,7 @@ Judge = Callable[[tuple[ProbeOutput, ...], "Facts"], Verdict]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A read-only look at the world, and the judge of what it sees."""
+    """A read-only check of the live system: its looks, and the judge of their output."""
 
     title: str  # what must hold
     looks: tuple[Look, ...]
@@ -97,54 +97,54 @@ class Debt:
 
 @dataclass(frozen=True, kw_only=True)
 class HostTask:
-    """What a step is on one host."""
+    """A step's task on one host."""
 
     host: str
     checks: tuple[Check, ...]
     action: Action | None = None  # none: a person does it
     instructions: str = ""  # for the person
-    needs: tuple[Check, ...] = ()  # must hold before each act; else it fails, and nothing is run
-    before: Look | None = None  # read and journalled once, before the first act
+    needs: tuple[Check, ...] = ()  # must hold before each act; otherwise it fails and nothing is run
+    before: Look | None = None  # read and journaled once, before the first act
     owes: Debt | None = None
     pays: Debt | None = None
 
     @property
     def looks_first(self) -> bool:
-        """Whether there is anything to look at before its first act."""
+        """True if something must be checked or read before its first act."""
         return bool(self.needs or self.before)
 
     @property
     def by_hand(self) -> tuple[str, ...]:
-        """The lines that tell a person what to do; one that begins with `$ ` is typed on the host."""
+        """The instructions to a person; a line that begins with `$ ` is typed on the host."""
         if self.instructions or self.action is None:
             return tuple(self.instructions.strip().splitlines())
-        return (self.action.shown,)
+        return (self.action.instruction,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One line of the checklist."""
 
-    key: str  # stable; journal and resume know steps by it
+    key: str  # stable: identifies the step in journals
     title: str
     mark: Mark
     tasks: tuple[HostTask, ...]
     number: int = 0  # given by the plan
     required: bool = False  # never skipped
     point_of_no_return: bool = False
-    gate: str = ""  # what its proofs are called at the point of no return, where they are looked at once more
-    warning: tuple[str, ...] = ()  # what its prompt must say first
-    limit: int = 5  # hosts at a time
-    settle: timedelta = SOON  # how long the world may take to show the proof
+    gate: str = ""  # the name of its proofs at the point of no return, where they are checked again
+    warning: tuple[str, ...] = ()  # lines that its prompt must show first
+    limit: int = 5  # hosts at a time, at most
+    settle: timedelta = SOON  # the time that the proof may take to appear
     estimate: timedelta | None = None
-    basis: str = "as planned"  # where the estimate comes from
+    basis: str = "as planned"  # source of the estimate
 
     @property
     def automatic(self) -> bool:
-        """Whether commands do it here."""
+        """True if commands do it in this environment."""
         return all(task.action for task in self.tasks)
 
     @property
     def shown_mark(self) -> Mark:
-        """The mark the step has here."""
+        """The mark of the step in this environment."""
         return Mark.AUTOMATE if self.automatic else Mark.MANUAL

@@ -1,1 +1,1 @@
-"""What the engine says of a plan and of a run."""
+"""Texts about a plan and a run: plan as Markdown, events, notifications, step reports and estimates."""

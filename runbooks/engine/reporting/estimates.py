@@ -1,4 +1,4 @@
-"""How long each step takes, from the journals of earlier nights. Pure."""
+"""Estimates of each step's duration, from the journals of earlier nights. Pure."""
 
 from __future__ import annotations
 
@@ -17,63 +17,63 @@ from runbooks.engine.model.work_intervals import work_intervals, worked
 
 
 @dataclass(frozen=True, kw_only=True)
-class Earlier:
-    """A night that was."""
+class EarlierNight:
+    """An earlier night."""
 
     name: str  # its date, such as 2013-08-16
     events: tuple[Event, ...]
-    rehearsal: bool = False  # of a lab, for an environment that had no night of its own
+    rehearsal: bool = False  # in a lab, for an environment without a night of its own
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastTime:
-    """What a night is compared with."""
+    """The night that the current one is compared with."""
 
     name: str = ""  # its date
-    times: Mapping[str, timedelta] = field(default_factory=dict)  # step to the time it took
+    times: Mapping[str, timedelta] = field(default_factory=dict)  # step to its duration
 
 
 def times(events: Sequence[Event]) -> dict[str, timedelta]:
-    """Step to the time it took: of every step that was done on all its hosts, and that somebody had to do."""
+    """Return step to duration for every step that was begun and is done on all its hosts."""
     if not events:
         return {}
     outcomes: dict[str, set[Outcome]] = {}
     for (step, _), task_state in read_history(events).tasks.items():
         outcomes.setdefault(step, set()).add(task_state.outcome)
-    every = work_intervals(events)
-    begun = {work_interval.step for work_interval in every}
-    done = [step for step, found in outcomes.items() if found == {Outcome.DONE} and step in begun]
-    return {step: worked(every, step, events[-1].at) for step in done}
+    intervals = work_intervals(events)
+    begun = {interval.step for interval in intervals}
+    done = [step for step, seen in outcomes.items() if seen == {Outcome.DONE} and step in begun]
+    return {step: worked(intervals, step, events[-1].at) for step in done}
 
 
-def estimated(plan: Plan, nights: Sequence[Earlier]) -> Plan:
-    """The plan, with what earlier nights took in place of what the checklist says.
+def estimated(plan: Plan, nights: Sequence[EarlierNight]) -> Plan:
+    """Return the plan with estimates from earlier nights in place of the checklist's.
 
-    A lab's databases are small: a rehearsal's time counts only where it is longer than the checklist's.
+    A lab's databases are small: a rehearsal's duration counts only if it is longer than the checklist's estimate.
     """
-    known = [(night, times(night.events)) for night in nights]
-    return replace(plan, steps=tuple(_estimated(step, known) for step in plan.steps))
+    measured = [(night, times(night.events)) for night in nights]
+    return replace(plan, steps=tuple(_estimated(step, measured) for step in plan.steps))
 
 
-def last_time(nights: Sequence[Earlier]) -> LastTime:
-    """The last of some nights that came to its end; nothing where none did."""
-    ended = [night for night in nights if _came_to_its_end(night.events)]
+def last_time(nights: Sequence[EarlierNight]) -> LastTime:
+    """Return the last night that ended as done; an empty LastTime if there is none."""
+    ended = [night for night in nights if _ended_as_done(night.events)]
     return LastTime(name=ended[-1].name, times=times(ended[-1].events)) if ended else LastTime()
 
 
-def _came_to_its_end(events: Sequence[Event]) -> bool:
+def _ended_as_done(events: Sequence[Event]) -> bool:
     return events[-1].kind is Kind.ENDED and not any(event.kind is Kind.ABANDONED for event in events)
 
 
-def _estimated(step: Step, known: Sequence[tuple[Earlier, Mapping[str, timedelta]]]) -> Step:
-    told = [(night, took[step.key]) for night, took in known if step.key in took]
-    if not told:
+def _estimated(step: Step, measured: Sequence[tuple[EarlierNight, Mapping[str, timedelta]]]) -> Step:
+    durations = [(night, took[step.key]) for night, took in measured if step.key in took]
+    if not durations:
         return step
-    time = timedelta(seconds=median(took.total_seconds() for _, took in told))
-    rehearsed = any(night.rehearsal for night, _ in told)
+    time = timedelta(seconds=median(took.total_seconds() for _, took in durations))
+    rehearsed = any(night.rehearsal for night, _ in durations)
     if rehearsed and step.estimate and step.estimate >= time:
         return step
-    return replace(step, estimate=time, basis=_basis([night.name for night, _ in told], rehearsed=rehearsed))
+    return replace(step, estimate=time, basis=_basis([night.name for night, _ in durations], rehearsed=rehearsed))
 
 
 def _basis(names: Sequence[str], *, rehearsed: bool) -> str:

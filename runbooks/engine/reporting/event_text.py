@@ -1,4 +1,4 @@
-"""What an event of the journal says, in one sentence. Pure."""
+"""An event of the journal as one sentence. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from runbooks.engine.model.plan import Plan
 
 
 def event_text(plan: Plan, event: Event) -> str:
-    """An event, such as `step 4, Disable auto-backup, db-shard-2: done, auto-backup is disabled`."""
-    said = _SAY[event.kind](event)
+    """Return an event in a sentence, e.g. `step 4, Disable auto-backup, db-shard-2: done, auto-backup is disabled`."""
+    text = _TEXTS[event.kind](event)
     where = step_and_host(plan, event)
-    return f"{where}: {said}" if where else said
+    return f"{where}: {text}" if where else text
 
 
 def step_and_host(plan: Plan, event: Event) -> str:
-    """Step and host of an event; empty where it is the whole night's."""
+    """Return step and host of an event; empty if it concerns the night itself."""
     if not event.step:
         return ""
     titles = {step.key: f"step {step.number}, {step.title}" for step in plan.steps}
-    step = titles.get(event.step, event.step)  # a plan that changed may not have it any more
+    step = titles.get(event.step, event.step)  # a changed plan may no longer have it
     return f"{step}, {event.host}" if event.host else step
 
 
@@ -33,17 +33,17 @@ def _answer(event: Event) -> str:
 
 
 def _resume(event: Event) -> str:
-    return "the night goes on, with a plan that changed" if "plan" in event.data else "the night goes on"
+    return "the night resumes, with a changed plan" if "plan" in event.data else "the night resumes"
 
 
-_SAY: Mapping[Kind, Callable[[Event], str]] = {
+_TEXTS: Mapping[Kind, Callable[[Event], str]] = {
     Kind.BEGAN: lambda event: "the night begins",
     Kind.RESUMED: _resume,
     Kind.INTENT: lambda event: f"begun, {event.data['what']}",
-    Kind.READING: lambda event: "looked at, before anything is done",
+    Kind.READING: lambda event: "state read, before the first act",
     Kind.ANSWER: _answer,
     Kind.RESULT: lambda event: f"{event.data['outcome']}, {event.data['proof']}",
     Kind.STOPPED: lambda event: f"the night stops. {event.data['reason']}",
-    Kind.ABANDONED: lambda event: "the night is given up",
+    Kind.ABANDONED: lambda event: "the night is abandoned",
     Kind.ENDED: lambda event: "the night ends",
 }

@@ -1,4 +1,4 @@
-"""The plan as the Markdown checklist that reviewers and auditors read: the same list that runs."""
+"""The plan as a Markdown checklist for reviewers and auditors: the same list that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbooks.engine.model.step import HostTask, Mark, Step
 
 
 def rendered(plan: Plan) -> str:
-    """The whole plan as Markdown."""
+    """Return the complete plan as Markdown."""
     return "\n".join([*_head(plan), *_preflight(plan), *(line for step in plan.steps for line in _step(step))])
 
 
@@ -19,7 +19,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"# {plan.title}"
     yield ""
     yield from (f"- {note}" for note in plan.notes)
-    yield from (f"- Looked at before and after every step: {check}" for check in plan.invariants)
+    yield from (f"- Checked before and after every step: {check}" for check in plan.invariants)
     total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
     yield f"- {len(plan.steps)} steps, about {in_minutes(total)} as planned; plan {plan.digest}"
     yield ""
@@ -53,21 +53,21 @@ def _remarks(step: Step) -> Iterator[str]:
         yield "Point of no return: the date is typed before it begins"
     yield from step.warning
     if step.gate:
-        yield f"Looked at once more before the point of no return: {step.gate}"
+        yield f"Checked again before the point of no return: {step.gate}"
     if step.required:
         yield "Required: it can't be skipped"
 
 
 def _task(task: HostTask) -> Iterator[str]:
-    yield f"- [ ] {task.host}" + (f": `{task.action.shown.removeprefix('$ ')}`" if task.action else "")
+    yield f"- [ ] {task.host}" + (f": `{task.action.instruction.removeprefix('$ ')}`" if task.action else "")
     if not task.action:
         yield from (f"  - {_instruction(line)}" for line in task.by_hand)
     yield from (f"  - before it begins: {check}" for check in task.needs)
     yield from (f"  - proof: {check}" for check in task.checks)
     if task.owes:
-        yield f"  - owed from here on: {task.owes}"
+        yield f"  - still off from here on: {task.owes}"
     if task.pays:
-        yield f"  - pays: {task.pays}"
+        yield f"  - switches back on: {task.pays}"
 
 
 def _instruction(line: str) -> str:

@@ -1,4 +1,4 @@
-"""What a night has come to, as rows for a table: the closing summary and the status. Pure."""
+"""The state of a night's steps, as rows of the closing summary and the status. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WORST_FIRST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDIN
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """One step of a night so far."""
+    """The state of one step of a night."""
 
     step: Step
     outcome: Outcome
-    spent: timedelta | None  # from its first beginning to its last end
-    proofs: tuple[str, ...]  # `host: proof`, or one for all hosts where they agree
+    spent: timedelta | None  # from its first begin to its last end
+    proofs: tuple[str, ...]  # `host: proof`, or one for all hosts if they agree
 
 
 def reported(plan: Plan, history: History, *, at_work: bool = False) -> list[StepReport]:
-    """Every step; an intent without a result is unknown unless somebody is at work."""
+    """Return a report on every step; an intent without a result is unknown unless a run is at work."""
     return [
         _step(step, [history.task_state(step.key, task.host) for task in step.tasks], at_work=at_work)
         for step in plan.steps
@@ -34,13 +34,13 @@ def reported(plan: Plan, history: History, *, at_work: bool = False) -> list[Ste
 
 
 def standing(task_state: TaskState, *, at_work: bool) -> Outcome:
-    """What a step on a host has come to; an intent without a result is unknown unless somebody is at work."""
+    """Return the outcome of a step on a host; an intent without a result is unknown unless a run is at work."""
     left_open = task_state.outcome is Outcome.RUNNING and not at_work
     return Outcome.UNKNOWN if left_open else task_state.outcome
 
 
 def done_so_far(reports: Sequence[StepReport]) -> int:
-    """How many steps are settled."""
+    """Return the number of settled steps."""
     return sum(1 for report in reports if report.outcome in SETTLED)
 
 
@@ -54,11 +54,11 @@ def _step(step: Step, task_states: Sequence[TaskState], *, at_work: bool) -> Ste
     return StepReport(step=step, outcome=worst, spent=_spent(task_states), proofs=proofs)
 
 
-def _proofs(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    proofs = {proof for _, proof in said}
-    if len(said) > 1 and len(proofs) == 1:
-        return (f"{len(said)} hosts: {said[0][1]}",)
-    return tuple(f"{host}: {proof}" if len(said) > 1 else proof for host, proof in said)
+def _proofs(by_host: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    proofs = {proof for _, proof in by_host}
+    if len(by_host) > 1 and len(proofs) == 1:
+        return (f"{len(by_host)} hosts: {by_host[0][1]}",)
+    return tuple(f"{host}: {proof}" if len(by_host) > 1 else proof for host, proof in by_host)
 
 
 def _spent(task_states: Sequence[TaskState]) -> timedelta | None:

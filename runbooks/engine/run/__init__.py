@@ -1,1 +1,1 @@
-"""How a plan is run: host by host, resumed, or abandoned."""
+"""Runs a plan: host by host, resumed, or abandoned."""

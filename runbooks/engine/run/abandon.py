@@ -1,4 +1,4 @@
-"""A night given up: whatever it owes is switched on again, and it is over."""
+"""Abandon a night: switch everything it owes back on, and end it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from runbooks.engine.run import orphaned_jobs
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 
-BackOutSteps = Callable[[RunContext], Plan]  # what switches on everything that is owed, in an order that is safe
+BackOutSteps = Callable[[RunContext], Plan]  # the steps that pay all debts, in a safe order
 
 
-def abandon_night(context: RunContext, payments: BackOutSteps) -> None:
-    """Switches on what is owed, and abandons the night; where nothing but payments was left of it, it ends as done.
+def abandon_night(context: RunContext, back_out_steps: BackOutSteps) -> None:
+    """Switch everything back on, and abandon the night; if only paying steps were left, it ends as done.
 
-    Raises RefusedError while a job of it still runs, UnknownError where something can't be seen, AbortedError where
-    the operator does not agree, DebtLeft where something is owed still.
+    Raises RefusedError while one of its jobs still runs, UnknownError if an outcome can't be determined, AbortedError
+    if the operator does not agree, DebtLeft if something is still owed.
     """
     runner = Runner(replace(context, plan=replace(context.plan, resume=context.plan.back_out)))
-    with runner.told():
+    with runner.stop_journaled():
         orphaned_jobs.refuse_at_work(context, hint="inv cutover.abort --stop ends it.")
         runner.settle()
         abandoned = _abandoned(context)
-        _pay(Runner(replace(context, plan=payments(runner.context))))
+        _pay(Runner(replace(context, plan=back_out_steps(runner.context))))
         if abandoned:
             context.journal.append(Kind.ENDED)
     if not abandoned:
@@ -42,22 +42,25 @@ def _pay(payer: Runner) -> None:
 
 
 def _abandoned(context: RunContext) -> bool:
-    """Whether paying gives the night up; written before anything is switched on, because its proofs end there."""
+    """True if paying abandons the night, as agreed by the operator.
+
+    That is journaled before anything is switched on, because from there on earlier proofs no longer hold.
+    """
     left = _left(context)
     if left and not context.history().abandoned:
         statements = (
-            *(f"to be switched on: {line}" for line in detailed(context.debts())),
+            *(f"to be switched back on: {line}" for line in detailed(context.debts())),
             f"not done: {', '.join(left)}",
-            "The night is over then: inv cutover.run begins it anew, from its first step.",
+            "This ends the night; inv cutover.run then starts it again from its first step.",
         )
-        if not context.person.agree(statements, "Give the night up?"):
-            raise AbortedError("Aborted by the operator: nothing was switched on.", hint=context.plan.go_on)
+        if not context.person.agree(statements, "Abandon the night?"):
+            raise AbortedError("Aborted by the operator: nothing was switched back on.", hint=context.plan.go_on)
         context.journal.append(Kind.ABANDONED)
     return bool(left)
 
 
 def _left(context: RunContext) -> list[str]:
-    """What is neither done nor a payment."""
+    """Return the titles of the steps that are not settled and pay no debt."""
     return [
         step.title
         for step in context.plan.steps

@@ -1,4 +1,4 @@
-"""What a run stands on: the plan, the world, the journal, the clock, the person and the screen."""
+"""The context of a run: plan, executor, journal, clock, person and screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runbooks.engine.model.step import Debt, HostTask, Step
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """Everything a runner uses; the journal is the only thing that remembers."""
+    """Everything a runner uses; only the journal holds state."""
 
     plan: Plan
     executor: Executor
@@ -32,59 +32,59 @@ class RunContext:
     _history_cache: HistoryCache = field(default_factory=HistoryCache, init=False, repr=False)
 
     def begin(self) -> None:
-        """Writes the night's first event."""
+        """Write the night's first event."""
         plan, keys = self.plan, [step.key for step in self.plan.steps]
         run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
-        told: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
-        self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **told)
+        about: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
+        self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **about)
 
     def adopt_plan(self) -> None:
-        """Goes on with the plan as it is now; where it is another than so far, a person must agree to what changed.
+        """Resume with the current plan; a person must agree to changes since the night's last plan.
 
-        Raises AbortedError where nobody does.
+        Raises AbortedError if no person agrees.
         """
         plan, history = self.plan, self.history()
         changed: dict[str, Any] = {} if history.digest == plan.digest else {"plan": plan.lines}
         if changed:
-            self.screen.warn("The plan is not the one this night went by so far. What changed:")
-            if not self.person.agree(plan.changed_from(history.plan), "Go on with the plan as it is now?"):
-                raise AbortedError("Aborted: the plan has changed, and nobody agreed to it.", hint=plan.go_on)
+            self.screen.warn("This night's plan has changed since its last run:")
+            if not self.person.agree(plan.changed_from(history.plan), "Go on with the changed plan?"):
+                raise AbortedError("Aborted: the plan has changed, and no operator agreed to it.", hint=plan.go_on)
         self.journal.append(Kind.RESUMED, digest=plan.digest, **changed)
 
     def history(self) -> History:
-        """The night so far."""
+        """Return the night so far."""
         return self._history_cache.of(self.journal.events)
 
     def task_state(self, step: Step, task: HostTask) -> TaskState:
-        """What became of a step on a host so far."""
+        """Return the state of a step on a host so far."""
         return self.history().task_state(step.key, task.host)
 
     def facts(self) -> Facts:
-        """What judges may know now."""
+        """Return the facts for judges as of now."""
         return Facts(now=self.clock.now(), history=self.history())
 
     def elapsed(self) -> timedelta:
-        """Since the night began."""
+        """Return the time since the night began; zero before."""
         began = self.history().began
         return self.clock.now() - began if began else timedelta()
 
     @property
     def committed(self) -> bool:
-        """Whether the point of no return is passed."""
+        """True if the point of no return is passed."""
         return committed(self.plan, self.history())
 
     def next_step_hint(self) -> str:
-        """What can be done after a stop; going back is spoken of only before the point of no return."""
+        """Return the hint after a stop; backing out is mentioned only before the point of no return."""
         if self.history().abandoned:
-            return f"{self.plan.back_out} goes on with what it owes."
+            return f"{self.plan.back_out} switches the rest back on."
         if self.committed or not self.plan.back_out or not self.debts():
             return self.plan.go_on
-        return f"{self.plan.go_on} Or give the night up: {self.plan.back_out} switches everything on again."
+        return f"{self.plan.go_on} Or abandon the night: {self.plan.back_out} switches everything back on."
 
     def forecast(self) -> Forecast | None:
-        """The night's clock now."""
+        """Return the night's clock now; None before it began."""
         return forecast(self.plan, self.journal.events, self.clock.now())
 
     def debts(self) -> tuple[Debt, ...]:
-        """What is owed now."""
+        """Return what is owed now."""
         return owed(self.journal.events)

@@ -1,4 +1,4 @@
-"""Several hosts at once, a few at a time, in threads that a Ctrl-C can leave behind."""
+"""Work on several hosts at once, a few at a time, in threads that a Ctrl-C can abandon."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 T = TypeVar("T")
-GRACE = 1.0  # seconds in which the threads, all together, may still write down what they know
+GRACE = 1.0  # seconds, in total, in which the threads may still journal their results
 
 _Done = tuple[int, T | None, BaseException | None]
 
 
 def fan_out(work: Sequence[Callable[[], T]], *, limit: int, on_interrupt: Callable[[], None]) -> list[T]:
-    """The results of all calls, in their order; at most `limit` run at a time.
+    """Return the results of all calls, in their order; at most `limit` run at a time.
 
-    After all have ended, the first exception is raised. On Ctrl-C what has not begun never begins, `on_interrupt`
-    lets go of what runs, and KeyboardInterrupt is raised when it has ended, or soon after in any case.
+    After all have ended, the first exception is raised. On Ctrl-C no further call begins, `on_interrupt` ends the
+    waits of those that run, and KeyboardInterrupt is raised once they have ended, or after GRACE at the latest.
     """
     waiting: SimpleQueue[tuple[int, Callable[[], T]]] = SimpleQueue()
     ended: SimpleQueue[_Done[T]] = SimpleQueue()
     for item in enumerate(work):
         waiting.put(item)
-    # Not an executor: Python waits for its threads at exit, and one of them may hang on a dead host.
+    # No ThreadPoolExecutor: Python waits for its threads at exit, and one of them may hang on a dead host.
     threads = [
         threading.Thread(target=_serve, args=(waiting, ended), daemon=True) for _ in range(min(limit, len(work)))
     ]
@@ -63,4 +63,4 @@ def _value(outcome: _Done[T]) -> T:
     _, value, error = outcome
     if error is not None:
         raise error
-    return value  # type: ignore[return-value]  # a call that returned None means it
+    return value  # type: ignore[return-value]  # None is a result too

@@ -1,4 +1,4 @@
-"""One step on one host: look, act, look again; the intent in the journal before, the result after."""
+"""One step on one host: check, act, check again; the intent is journaled before, the result after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BROKE_OFF = "an earlier run broke off here: it may have taken effect or not"
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A step's task on a host, being worked on."""
+    """An attempt at a step's task on a host."""
 
     context: RunContext
     step: Step
@@ -31,17 +31,17 @@ class Attempt:
 
     @property
     def task_state(self) -> TaskState:
-        """What the journal says of it now."""
+        """The task's state as the journal has it now."""
         return self.context.task_state(self.step, self.task)
 
     @property
     def job(self) -> str:
-        """The name of its next job, or of the one whose end nobody saw."""
+        """The name of its next job, or of the job whose end was not seen."""
         return job_name(self.context.history().run, self.step.key, self.task.host, self.task_state.attempt)
 
-    def already(self, board: Board) -> bool:
-        """Whether the proof holds before anything was done; then it is journalled as done."""
-        board.show(self.task.host, Outcome.PENDING, "looking")
+    def already_done(self, board: Board) -> bool:
+        """True if the proof holds before anything was done; it is then journaled as done."""
+        board.show(self.task.host, Outcome.PENDING, "checking")
         verdict = self._look(expected=False)
         if verdict.holds:
             self._write(board, Outcome.DONE, f"already so: {verdict.proof}", verdict)
@@ -50,45 +50,45 @@ class Attempt:
         return verdict.holds
 
     def by_command(self, board: Board) -> None:
-        """Performs the action and waits for the proof."""
+        """Perform the action and wait for the proof."""
         assert self.task.action is not None
         if self.ready(board):
             name, doubtful = self.job, self.task_state.doubtful
             self._intend(str(self.task.action))
-            board.show(self.task.host, Outcome.RUNNING, self.task.action.shown)
+            board.show(self.task.host, Outcome.RUNNING, self.task.action.instruction)
             acted = self.context.executor.act(self.task.action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
 
     def ready(self, board: Board) -> bool:
-        """Whether it may be begun: what it needs holds, and the reading before its first act is made."""
+        """True if it may begin: its needs hold, and what must be read before its first act is read."""
         return self._may_begin(board) and self._read_before(board)
 
     def ask(self) -> Choice:
-        """Has a person do it by hand: DONE, or SKIP; raises AbortedError."""
+        """Have a person do it by hand; return DONE or SKIP. Raises AbortedError."""
         note = BROKE_OFF if self.task_state.doubtful else ""
         self._intend("by hand")
-        choice = self.context.person.perform(self.step, self.task, note)
-        self._answered(choice)
-        return choice
+        answer = self.context.person.perform(self.step, self.task, note)
+        self._journal_answer(answer)
+        return answer
 
     def by_hand(self, board: Board) -> None:
-        """Waits for the proof of what a person says is done."""
+        """Wait for the proof of a task that a person reports as done."""
         self._conclude(board, Acted(outcome=Outcome.DONE, over=False))
 
     def choose(self) -> Choice | None:
-        """What a person wants done about a failure; None where nobody can decide. Raises AbortedError."""
+        """Ask a person how to handle a failure; return None if no person is present. Raises AbortedError."""
         task_state = self.task_state
-        choice = self.context.person.choose(self.step, self.task, task_state.outcome, task_state.proof or BROKE_OFF)
-        if choice is not None:
-            self._answered(choice)
-        return choice
+        answer = self.context.person.choose(self.step, self.task, task_state.outcome, task_state.proof or BROKE_OFF)
+        if answer is not None:
+            self._journal_answer(answer)
+        return answer
 
     def skip(self, board: Board, reason: str) -> None:
-        """Leaves it undone, for a reason."""
+        """Journal the task as skipped, for a reason."""
         self._write(board, Outcome.SKIPPED, f"skipped: {reason}", None)
 
     def settle(self, board: Board) -> None:
-        """Writes what the world shows of an act that is over, and whose end nobody saw; what can't be seen stays so."""
+        """Journal the outcome of an ended act whose end was not seen; UNKNOWN if it can't be checked."""
         verdict = self._look(expected=False)
         if verdict.truth is Truth.UNSEEN:
             self._write(board, Outcome.UNKNOWN, verdict.proof, verdict)
@@ -97,23 +97,23 @@ class Attempt:
             self._write(board, outcome, f"an earlier run broke off here: {verdict.proof}", verdict, over=True)
 
     def cut_off(self, proof: str) -> None:
-        """Writes that its job was stopped, and is gone."""
+        """Journal that its job was stopped and no longer runs."""
         self._record(Outcome.FAILED, proof, {}, over=True)
 
-    def _answered(self, choice: Choice) -> None:
-        self.context.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=choice.value)
+    def _journal_answer(self, answer: Choice) -> None:
+        self.context.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=answer.value)
         where = f"step {self.step.number}, {self.step.title}, at {self.task.host}"
-        if choice is Choice.ABORT:
+        if answer is Choice.ABORT:
             raise AbortedError(f"Aborted by the operator in {where}.", hint=self.context.next_step_hint())
-        if choice is Choice.SKIP and self.step.required:
+        if answer is Choice.SKIP and self.step.required:
             raise RefusedError(f"Can't skip {where}: it is required.", hint=self.context.plan.go_on)
 
     def _may_begin(self, board: Board) -> bool:
-        """Looks at what the act needs; an act that may be running already would be in its own way."""
+        """Check what the act needs; not for an act that may be running already: it could fail its own needs."""
         if self.task_state.doubtful or not self.task.needs:
             return True
-        board.show(self.task.host, Outcome.PENDING, "looking")
-        verdict = self._together(self.task.needs, expected=True)
+        board.show(self.task.host, Outcome.PENDING, "checking")
+        verdict = self._verdict(self.task.needs, expected=True)
         if verdict.holds:
             board.show(self.task.host, Outcome.PENDING, verdict.proof)
         else:
@@ -121,7 +121,7 @@ class Attempt:
         return verdict.holds
 
     def _read_before(self, board: Board) -> bool:
-        """Makes the reading before the first act; a later one would see what that act has done."""
+        """Read the state before the first act; a later reading would include its effects."""
         if self.task.before is None or self.task_state.before is not None:
             return True
         try:
@@ -155,9 +155,9 @@ class Attempt:
         return self._look(expected=True)
 
     def _look(self, *, expected: bool) -> Verdict:
-        return self._together(self.task.checks, expected=expected)
+        return self._verdict(self.task.checks, expected=expected)
 
-    def _together(self, checks: Sequence[Check], *, expected: bool) -> Verdict:
+    def _verdict(self, checks: Sequence[Check], *, expected: bool) -> Verdict:
         facts = self.context.facts()
         return together(self.context.executor.look(check, facts, expected=expected) for check in checks)
 
@@ -180,14 +180,14 @@ class Attempt:
             figures=dict(figures),
             owes=as_data(self.task.owes),
             pays=as_data(self.task.pays),
-            over=over,  # whether an act was begun and has surely ended: the next one gets a new name
+            over=over,  # True if an act was begun and has certainly ended: the next one gets a new name
         )
 
 
 def _judged(acted: Acted, verdict: Verdict, *, doubtful: bool) -> tuple[Outcome, str]:
-    """The world decides; the act's own word counts only where the world does not show the proof.
+    """Return outcome and proof: the checks decide; the act's own result counts only if they do not hold.
 
-    `doubtful` says that an earlier act, which could not be attached to, may be at work.
+    `doubtful`: True if an earlier act, which could not be attached to, may still be at work.
     """
     if verdict.holds:
         return Outcome.DONE, verdict.proof + (f" (although {acted.sentence})" if acted.sentence else "")

@@ -1,4 +1,4 @@
-"""Detached jobs whose end nobody has seen: what their hosts say of them, and how they are stopped."""
+"""Detached jobs whose end was not seen: ask their hosts for their state, and stop them."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ ENDED = {"lost": "gone, without an exit status", "absent": "never begun"}
 
 @dataclass(frozen=True, kw_only=True)
 class OrphanedJob:
-    """A job whose end the journal does not have, as its host tells of it."""
+    """A job whose end is not in the journal, with its state as its host reports it."""
 
     attempt: Attempt
     command: str
-    state: JobState | None  # none: its host can't tell
-    trouble: str = ""  # why it can't
+    state: JobState | None  # none: its host can't report it
+    trouble: str = ""  # the reason why it can't
 
     @property
     def ended(self) -> bool:
-        """Whether it surely does not run."""
+        """True if it certainly does not run."""
         return self.state is not None and not self.state.running
 
     def __str__(self) -> str:
         where = f"on {self.attempt.task.host}: {self.command}"
         if self.state is None:
-            return f"nobody knows {where} ({self.trouble})"
+            return f"state unknown {where} ({self.trouble})"
         if self.state.running:
             said = f"; last said: {self.state.line}" if self.state.line else ""
             return f"still running {where} (process {self.state.pid}, since {self._since()}{said})"
@@ -40,11 +40,11 @@ class OrphanedJob:
 
     def _since(self) -> str:
         began = self.attempt.task_state.began
-        return f"{began:%Y-%m-%d %H:%M:%S} UTC" if began else "a time that nobody knows"
+        return f"{began:%Y-%m-%d %H:%M:%S} UTC" if began else "an unknown time"
 
 
 def orphaned_jobs(context: RunContext) -> list[OrphanedJob]:
-    """Every job whose end the journal does not have."""
+    """Return every job whose end is not in the journal."""
     attempts = [
         Attempt(context=context, step=step, task=task)
         for step in context.plan.steps
@@ -56,31 +56,31 @@ def orphaned_jobs(context: RunContext) -> list[OrphanedJob]:
 
 
 def stop(context: RunContext, jobs: Iterable[OrphanedJob]) -> list[OrphanedJob]:
-    """Stops those that have not ended, and journals which of them are gone; what became of them."""
+    """Stop the jobs that have not ended, journal those that then have, and return their states."""
     stopped = _asked(context, [job.attempt for job in jobs if not job.ended], context.executor.stop_job)
     for job in stopped:
-        # One that succeeded in the last moment is left to its step's proof.
+        # A job that succeeded at the last moment is judged by its step's proof.
         if job.ended and job.state != JobState(state="exited"):
             job.attempt.cut_off("stopped by the operator, with all its processes")
     return stopped
 
 
 def refuse_at_work(context: RunContext, hint: str) -> None:
-    """RefusedError where a job still runs, UnknownError where its host can't tell."""
+    """Raise RefusedError if a job still runs, UnknownError if its host can't report it."""
     left = [job for job in orphaned_jobs(context) if not job.ended]
     if left:
         kind = RefusedError if all(job.state for job in left) else UnknownError
-        raise kind("\n".join(["This must have ended first:", *(f"  - {job}" for job in left)]), hint=hint)
+        raise kind("\n".join(["These jobs must end first:", *(f"  - {job}" for job in left)]), hint=hint)
 
 
 def _asked(context: RunContext, attempts: Sequence[Attempt], ask: Callable[[str, str], JobState]) -> list[OrphanedJob]:
     if not attempts:
         return []
-    work = [lambda attempt=attempt: _one(attempt, ask) for attempt in attempts]
+    work = [lambda attempt=attempt: _job(attempt, ask) for attempt in attempts]
     return fan_out(work, limit=context.max_parallel, on_interrupt=context.executor.interrupt)
 
 
-def _one(attempt: Attempt, ask: Callable[[str, str], JobState]) -> OrphanedJob:
+def _job(attempt: Attempt, ask: Callable[[str, str], JobState]) -> OrphanedJob:
     action = attempt.task.action
     assert isinstance(action, DetachedJob)
     try:

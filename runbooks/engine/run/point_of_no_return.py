@@ -1,4 +1,4 @@
-"""Past the point of no return: all before it done and proven once more, the word typed, a second person heard."""
+"""The point of no return: all earlier steps done, proofs checked again, the word typed, a second person's approval."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from runbooks.engine.run.fanout import fan_out
 
 
 def pass_point(context: RunContext, step: Step) -> None:
-    """Lets an irreversible step begin.
+    """Let an irreversible step begin.
 
-    Raises UsageError where a step before it is not done, RefusedError or UnknownError where a proof does not hold any
-    more or can't be seen, AbortedError where the operator does not type the word.
+    Raises UsageError if an earlier step is not done, RefusedError or UnknownError if a proof no longer holds or can't
+    be checked, AbortedError if the operator does not type the word.
     """
     _refuse_undone(context, step)
     gates = [gate for gate in context.plan.before(step) if gate.gate]
@@ -25,27 +25,27 @@ def pass_point(context: RunContext, step: Step) -> None:
     if step.key not in context.history().confirmed:
         _confirm(context, step, proven)
     if context.plan.approve and step.key not in context.history().approved:
-        _hear_second_person(context, step)
+        _await_approval(context, step)
 
 
 def _refuse_undone(context: RunContext, step: Step) -> None:
-    undone = [said for earlier in context.plan.before(step) if (said := _undone(context, earlier))]
+    undone = [text for earlier in context.plan.before(step) if (text := _undone(context, earlier))]
     if undone:
-        message = f"{step.title} can't be undone, and these steps before it are not done: {', '.join(undone)}."
+        message = f"{step.title} can't be undone, and these earlier steps are not done: {', '.join(undone)}."
         raise UsageError(message, hint=f"{context.plan.resume} does them first.")
 
 
 def _undone(context: RunContext, step: Step) -> str:
-    """The step, with the hosts on which it failed or is unknown; empty where it is settled."""
+    """Return the step with the hosts on which it failed or is unknown; empty if it is settled."""
     outcomes = {task.host: context.task_state(step, task).outcome for task in step.tasks}
-    wrong = [f"{host} {outcome.value}" for host, outcome in outcomes.items() if outcome not in _INNOCENT]
+    wrong = [f"{host} {outcome.value}" for host, outcome in outcomes.items() if outcome not in _NOT_WRONG]
     if all(outcome in SETTLED for outcome in outcomes.values()):
         return ""
     return f"{step.key} ({', '.join(wrong)})" if wrong else step.key
 
 
 def _proven_again(context: RunContext, step: Step, gate: Step) -> str:
-    """The statement that all of a gate's proofs hold still."""
+    """Return the statement that all proofs of a gate still hold. Raises RefusedError or UnknownError if not."""
     facts = context.facts()
 
     def look(task: HostTask) -> Verdict:
@@ -59,9 +59,9 @@ def _proven_again(context: RunContext, step: Step, gate: Step) -> str:
         if not verdict.holds
     ]
     if wrong:
-        head = f"{step.title} can't be undone, and before it {gate.title} is not proven any more:"
+        head = f"{step.title} can't be undone, and {gate.title} is no longer verified:"
         kind = RefusedError if any(verdict.truth is Truth.FAILS for verdict in verdicts) else UnknownError
-        raise kind("\n".join([head, *wrong]), hint=f"Put it right (inv {gate.key}), then {context.plan.go_on}")
+        raise kind("\n".join([head, *wrong]), hint=f"Fix it (inv {gate.key}), then {context.plan.go_on}")
     return f"{gate.gate}: {len(verdicts)} of {len(verdicts)}"
 
 
@@ -82,13 +82,15 @@ def _left_out(context: RunContext, step: Step) -> Iterator[str]:
             yield f"skipped: {earlier.title} on {', '.join(hosts)}"
 
 
-def _hear_second_person(context: RunContext, step: Step) -> None:
+def _await_approval(context: RunContext, step: Step) -> None:
     history = context.history()
     run, typist = history.run, history.confirmed[step.key]
     context.screen.warn(f"Waiting for a second person, not {typist}: {context.plan.approve}")
-    [who] = fan_out([lambda: context.approvals.approver(run, typist)], limit=1, on_interrupt=context.executor.interrupt)
-    context.journal.append(Kind.ANSWER, step=step.key, approved=who)
-    context.screen.say(f"  approved by {who}")
+    [approver] = fan_out(
+        [lambda: context.approvals.approver(run, typist)], limit=1, on_interrupt=context.executor.interrupt
+    )
+    context.journal.append(Kind.ANSWER, step=step.key, approved=approver)
+    context.screen.say(f"  approved by {approver}")
 
 
-_INNOCENT = (*SETTLED, Outcome.PENDING)
+_NOT_WRONG = (*SETTLED, Outcome.PENDING)
