@@ -114,6 +114,7 @@ RETIRED_NAMES = {
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
     "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    "quiet": {"archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
