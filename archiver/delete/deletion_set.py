@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from archiver.catalog.model import Link, Model, TableName
 from archiver.delete.interrupted import referenced_by_interrupted
-from archiver.extract.row_sets import Known, RowSets, column_alias, fill, keys_table
+from archiver.extract.row_sets import LinkValues, RowSets, column_alias, fill, keys_table
 from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
@@ -24,7 +24,7 @@ class DeletionSet:
 
     row_sets: RowSets
     depth: Depth
-    deleted_keys: dict[Link, Known]  # keys of links to another database whose rows went before
+    deleted_keys: dict[Link, LinkValues]  # keys of links to another database whose rows went before
     records: Sequence[int] = ()  # of the tenants that go
     _chosen: dict[TableName, Composable] = field(default_factory=dict)  # identities, where not all that was found goes
     _names: list[str] = field(default_factory=list)
@@ -143,7 +143,7 @@ class DeletionSet:
         half_way = referenced_by_interrupted(self.row_sets.placement, link, self.records)
         return self._keys(link, [*named, *((0, key) for key in half_way)])
 
-    def _keys(self, link: Link, known: Known) -> Composable:
+    def _keys(self, link: Link, known: LinkValues) -> Composable:
         session, shape = self.row_sets.placement.sessions[link.child.database], self.row_sets.shape(link.child)
         place = keys_table(session, self._name(), link, shape)
         fill(session, place, link, shape, known)

@@ -19,7 +19,7 @@ from archiver.delete.truncate_reload import truncate_reload
 from archiver.delete.unchanged import Stored, prove_shape
 from archiver.delete.unchanged_set import Counts
 from archiver.extract import row_sets
-from archiver.extract.row_sets import Known, RowSets
+from archiver.extract.row_sets import LinkValues, RowSets
 from archiver.format import layout
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import TENANT, identifier
@@ -251,7 +251,7 @@ def _values(found: RowSets, link: Link) -> dict[int, list[Key]]:
     return values
 
 
-def _known(model: Model, noted: Mapping[int, Mapping[str, Any]], what: str) -> dict[Link, Known]:
+def _known(model: Model, noted: Mapping[int, Mapping[str, Any]], what: str) -> dict[Link, LinkValues]:
     return {
         link: [(tenant_id, key) for tenant_id, content in noted.items() for key in content[what][str(link)]]
         for link in marker.crossing(model)

@@ -114,6 +114,7 @@ RETIRED_NAMES = {
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
     "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    "one": {"archiver/extract": "the module extract/one.py, beside extract/many.py"},
     "quiet": {"archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come"},
 }
 
