@@ -50,7 +50,8 @@ BROKEN = [
     (
         "master/users.copy",
         without_first,
-        "Verifying master.(preferences failed: some of its rows have no parent|.* some of its rows reference rows of master.users)",
+        "Verifying master.(preferences failed: some of its rows have no parent|"
+        ".* some of its rows reference rows of master.users)",
     ),
     ("master/classrooms.copy", without_id, "Loading master.classrooms .* failed: .*null value"),
     ("shard/hint_views.copy", with_a_word_for_a_number, "Loading shard.hint_views .* failed"),
