@@ -1,1 +1,1 @@
-"""May anything be deleted? All that can point at a tenant's rows, asked of the live catalogue; and a first catalog."""
+"""Completeness: everything in the live catalogue that can point at a tenant's rows; and the draft of a catalog."""

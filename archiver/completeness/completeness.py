@@ -1,4 +1,4 @@
-"""Before anything is deleted: does the catalog know every live table and column that can point at a tenant's rows?"""
+"""The check before any deletion: the catalog knows every live table and column that can point at a tenant's rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from archiver.completeness.stale_entries import Lives, absent
 from archiver.postgres.databases import Databases
 from errors import Problems
 
-ACTS = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}  # what a foreign key does on its own
+ACTS = {"c": "deletes", "n": "sets to NULL", "d": "sets to its default"}  # a foreign key's own action
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """A link without an index, and the table that each archive therefore reads to its end."""
+    """A link without an index, and the table that every extraction therefore reads in full."""
 
     table: TableName
     columns: tuple[str, ...]
@@ -27,20 +27,20 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What a comparison of catalog and live databases came to."""
+    """The result of comparing the catalog with the live databases."""
 
-    problems: tuple[str, ...]  # nothing may be deleted while there is one
-    scans: tuple[Scan, ...]  # it will be slow
+    problems: tuple[str, ...]  # any one of them forbids deletions
+    scans: tuple[Scan, ...]  # these make it slow
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """Columns that can point at a carried table, of which the catalog says nothing."""
+    """Columns that can point at a carried table and that the catalog does not mention."""
 
     table: TableName
     columns: tuple[str, ...]
     points_at: TableName
-    value: str | None = None  # of a polymorphic pair: the type that does; then the column is that of the type
+    value: str | None = None  # of a polymorphic pair: the type that points there; `columns` is then the type column
 
     def __str__(self) -> str:
         if self.value is not None:
@@ -49,30 +49,30 @@ class Pointer:
 
 
 def prove_complete(databases: Databases) -> None:
-    """Raises Problems with everything that the catalog does not know, each with the line to add."""
+    """Raise Problems with everything the catalog does not know, each with the line to add."""
     refuse(compare(databases))
 
 
-def refuse(found: Findings) -> None:
-    """Raises Problems where there are any."""
-    if found.problems:
+def refuse(findings: Findings) -> None:
+    """Raise Problems if there are any."""
+    if findings.problems:
         raise Problems(
-            "The catalog of tables does not know all that can point at a tenant's rows; nothing is deleted:",
-            found.problems,
+            "The catalog does not know everything that can point at a tenant's rows; nothing is deleted:",
+            findings.problems,
             hint="inv archive.check-catalog shows the same.",
         )
 
 
 def compare(databases: Databases) -> Findings:
-    """Holds the catalog against the live catalogue of every database."""
+    """Compare the catalog with the live catalogue of every database."""
     lives: dict[str, dict[str, LiveCatalogue]] = {MASTER: _read(databases, MASTER, (MASTER,))}
     if databases.model.tenant.shard:
         lives[SHARD] = _read(databases, SHARD, databases.shards)
-    return held_against(databases.model, lives)
+    return findings_of(databases.model, lives)
 
 
-def held_against(model: Model, lives: Lives) -> Findings:
-    """The same of what was read from each database."""
+def findings_of(model: Model, lives: Lives) -> Findings:
+    """Compare the catalog with the live catalogues already read from the databases."""
     problems = [*absent(model, lives), *activity_mistakes(model, lives)]
     scans: list[Scan] = []
     for kind, databases in lives.items():
@@ -81,7 +81,7 @@ def held_against(model: Model, lives: Lives) -> Findings:
             problems += _leaving(model, kind, live)
             problems += _unknown_triggers(model, kind, live)
             scans += _scans(model, kind, live)
-    # Shards differ in size: the largest tells what a link without index may cost.
+    # Shards differ in size: the largest shows what a link without an index may cost.
     largest = {(scan.table, scan.columns): scan for scan in sorted(scans, key=lambda scan: scan.size.bytes)}
     return Findings(problems=tuple(dict.fromkeys(problems)), scans=tuple(largest.values()))
 
@@ -92,7 +92,7 @@ def _read(databases: Databases, kind: str, names: Iterable[str]) -> dict[str, Li
 
 
 def unexplained(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
-    """Foreign keys, columns by their names, and types of polymorphic pairs that the catalog says nothing of."""
+    """Yield foreign keys, columns (by name) and types of polymorphic pairs that the catalog does not mention."""
     for pointer in (*_by_key(model, kind, live), *_by_name(model, kind, live), *_by_type(model, kind, live)):
         written = model.written(pointer.table)
         if written is not None:
@@ -104,7 +104,7 @@ def unexplained(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointe
 
 
 def vocabulary(model: Model) -> dict[str, TableName]:
-    """Column names that mean a carried table's key: `school_id`, and what the catalog's own links call it."""
+    """Return the column names that mean a carried table's key: `school_id`, and those in the catalog's own links."""
     words = {f"{singular(table.table)}_id": table for table in model.tables}
     for link in (*model.links, *model.external_links):
         if len(link.columns) > 1:
@@ -120,13 +120,13 @@ def vocabulary(model: Model) -> dict[str, TableName]:
 def _by_key(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     for key in live.references:
         target = TableName(kind, key.target)
-        if key.table in live.tables and target in model.tables and not _spoken_of(model, kind, key):
+        if key.table in live.tables and target in model.tables and not _in_catalog(model, kind, key):
             yield Pointer(table=TableName(kind, key.table), columns=key.columns, points_at=target)
 
 
 def _by_name(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     words, linked = vocabulary(model), _linked_columns(model)
-    keyed = {(key.table, *key.columns) for key in live.references}  # a key says itself where its column leads
+    keyed = {(key.table, *key.columns) for key in live.references}  # a foreign key says where its column leads
     for table, shape in live.tables.items():
         for column in shape.columns:
             points_at = words.get(column.name)
@@ -144,13 +144,13 @@ def _by_type(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
                 yield Pointer(table=child, columns=(column,), points_at=points_at, value=value)
 
 
-def _spoken_of(model: Model, kind: str, key: LiveForeignKey) -> bool:
-    """Whether a link or a need joins just the columns that a foreign key joins, whichever side it is written from."""
+def _in_catalog(model: Model, kind: str, key: LiveForeignKey) -> bool:
+    """True if a found_by or needed_by link joins exactly the foreign key's columns, written from either side."""
     table, target = TableName(kind, key.table), TableName(kind, key.target)
-    there = {*zip(key.columns, key.target_columns, strict=True)}
-    back = {*zip(key.target_columns, key.columns, strict=True)}
+    forward = {*zip(key.columns, key.target_columns, strict=True)}
+    backward = {*zip(key.target_columns, key.columns, strict=True)}
     return any(
-        (link.child, link.parent, _pairs(link)) in ((table, target, there), (target, table, back))
+        (link.child, link.parent, _pairs(link)) in ((table, target, forward), (target, table, backward))
         for link in (*model.links, *model.external_links)
     )
 
@@ -160,7 +160,7 @@ def _pairs(link: Link) -> set[tuple[str, str]]:
 
 
 def _linked_columns(model: Model) -> set[tuple[str, str, str]]:
-    """Columns that a link or a need speaks of, on either side."""
+    """Return the columns on either side of the found_by and needed_by links."""
     links = (*model.links, *model.external_links)
     return {(link.child.database, link.child.table, column) for link in links for column in link.columns} | {
         (link.parent.database, link.parent.table, column) for link in links for column in link.parent_columns
@@ -182,10 +182,10 @@ def _line(model: Model, pointer: Pointer) -> str:
 
 
 def _leaving(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
-    """A deletion must touch no row that is in no archive, and must not be forbidden by one."""
+    """Yield foreign keys by which a deletion would change rows that are in no archive, or be forbidden by them."""
     for key in live.references:
-        carried, spoken_of = TableName(kind, key.table) in model.tables, _spoken_of(model, kind, key)
-        if TableName(kind, key.target) not in model.tables or (carried and spoken_of):
+        carried, in_catalog = TableName(kind, key.table) in model.tables, _in_catalog(model, kind, key)
+        if TableName(kind, key.target) not in model.tables or (carried and in_catalog):
             continue
         if key.on_delete in ACTS:
             yield (
@@ -193,15 +193,15 @@ def _leaving(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
                 f"{key.target} are deleted. {'Add found_by' if carried else 'Carry the table'}, "
                 "or make the key NO ACTION"
             )
-        elif not carried and not spoken_of:
+        elif not carried and not in_catalog:
             yield (
-                f"{kind}.{key.table}: the foreign key {key.name} forbids to delete rows of {key.target} that it names. "
-                f"Add to databases/{kind}/{key.target}: needed_by, or carry the table"
+                f"{kind}.{key.table}: the foreign key {key.name} forbids deleting rows of {key.target} "
+                f"that it references. Add to databases/{kind}/{key.target}: needed_by, or carry the table"
             )
 
 
 def _unknown_triggers(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
-    """What a trigger does to other rows when a tenant's go or come is in no archive."""
+    """Yield triggers unknown to the catalog: what they do to other rows on a delete or an insert is in no archive."""
     for (table, trigger), fires in live.triggers.items():
         written = model.written(TableName(kind, table))
         if fires and written is not None and trigger not in {**written.triggers, **written.quiet}:
@@ -214,9 +214,9 @@ def _unknown_triggers(model: Model, kind: str, live: LiveCatalogue) -> Iterator[
 
 def _scans(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Scan]:
     for link in model.links:
-        leads = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
+        type_column = [link.where[0]] if link.where else []  # an index over a polymorphic pair begins with the type
         for table, columns, leading in (
-            (link.child, link.columns, [*link.columns, *leads]),
+            (link.child, link.columns, [*link.columns, *type_column]),
             (link.parent, link.parent_columns, link.parent_columns),
         ):
             if table.database == kind and not any((table.table, name) in live.indexed for name in leading):

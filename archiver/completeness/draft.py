@@ -1,4 +1,4 @@
-"""A first catalog of tables for a product that has none, from what its databases say of themselves; pure."""
+"""The draft of a catalog for a product that has none, from its databases' own catalogues. Pure."""
 
 from __future__ import annotations
 
@@ -22,47 +22,49 @@ Reasons = dict[str, dict[str, str]]  # master or shard, then table: why it stays
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A catalog, and what a person should know of it."""
+    """A drafted catalog, and the links behind it for a person to check."""
 
     catalog: Catalog
-    found: Mapping[TableName, Sequence[Edge]]  # by which the carried tables' rows are found
-    ways: Mapping[TableName, Sequence[Link]]  # by which rows of excluded tables would be found
+    edges: Mapping[TableName, Sequence[Edge]]  # by carried table: the edges by which its rows are found
+    excluded_links: Mapping[TableName, Sequence[Link]]  # by excluded table: the links that would find its rows
 
 
 def draft(lives: Mapping[str, LiveCatalogue], root: str) -> Draft:
-    """Drafts a catalog for the tenants that a table of master lists.
+    """Draft a catalog for the tenants listed in a table of master.
 
-    Carried are that table and all from which edges lead to it, over any number of others. UsageError where there is no
-    such table, or where it can not list tenants.
+    It carries that table and every table from which edges lead to it, directly or through others. Raises UsageError if
+    there is no such table, or if it cannot list tenants.
     """
     tenant, start = _tenant(lives, root), TableName(MASTER, root)
-    every = edges(lives)
-    carried = _carried(start, every)
-    inside = [edge for edge in every if edge.link.child in carried and edge.link.parent in carried]
+    all_edges = edges(lives)
+    carried = _carried(start, all_edges)
+    inside = [edge for edge in all_edges if edge.link.child in carried and edge.link.parent in carried]
     order = _order(start, carried, inside)
-    found = _found(order, inside)
-    ways = _ways(carried, every)
+    found_by = _found_by(order, inside)
+    links = _excluded_links(carried, all_edges)
     catalog = Catalog(
         tenant=tenant,
-        databases=_databases(lives, found),
+        databases=_databases(lives, found_by),
         depths={Depth.ALL.value: DepthRule(start=root)},
     )
-    return Draft(catalog=_explained(catalog, lives, ways), found=found, ways=ways)
+    return Draft(catalog=_explained(catalog, lives, links), edges=found_by, excluded_links=links)
 
 
 def _tenant(lives: Mapping[str, LiveCatalogue], root: str) -> Tenant:
     tables = lives[MASTER].tables
     if root not in tables:
         near = get_close_matches(root, tables) or sorted(tables)[:5]
-        raise UsageError(f"There is no table {root!r}.", hint=f"Near it: {', '.join(near)}." if near else "")
+        raise UsageError(f"There is no table {root!r}.", hint=f"Similar: {', '.join(near)}." if near else "")
     table = tables[root]
     if len(table.primary_key) != 1 or table.type_of(table.primary_key[0]) not in WHOLE_NUMBERS:
-        raise UsageError(f"Table {root} can not list tenants: its key is not one column of whole numbers.")
+        raise UsageError(f"Table {root} cannot list tenants: its key is not a single integer column.")
     [key] = table.primary_key
     names = [column.name for column in table.columns]
     shard = next((name for name in names if "shard" in name), None)
     if SHARD in lives and shard is None:
-        raise UsageError(f"Table {root} has no column with `shard` in its name, to say where a tenant's activity lies.")
+        raise UsageError(
+            f"Table {root} has no column with `shard` in its name, to say which shard holds a tenant's activity."
+        )
     return Tenant(
         noun=singular(root),
         table=root,
@@ -72,17 +74,17 @@ def _tenant(lives: Mapping[str, LiveCatalogue], root: str) -> Tenant:
     )
 
 
-def _carried(root: TableName, every: Iterable[Edge]) -> list[TableName]:
-    """The root, and all from which edges lead to it."""
+def _carried(root: TableName, all_edges: Iterable[Edge]) -> list[TableName]:
+    """Return the root and every table from which edges lead to it."""
     named_by: dict[TableName, set[TableName]] = {}
-    for edge in every:
+    for edge in all_edges:
         named_by.setdefault(edge.link.parent, set()).add(edge.link.child)
     return [root, *sorted(reached(root, named_by) - {root})]
 
 
 def _order(root: TableName, carried: Sequence[TableName], inside: Iterable[Edge]) -> list[TableName]:
-    """Carried tables so that each names one that stands before it, and all it names where they are on no cycle."""
-    named: dict[TableName, dict[TableName, bool]] = {table: {} for table in carried}  # and whether every edge yields
+    """Return the carried tables in an order: each names an earlier one, and outside cycles only earlier ones."""
+    named: dict[TableName, dict[TableName, bool]] = {table: {} for table in carried}  # True if every edge yields
     for edge in inside:
         child, parent = edge.link.child, edge.link.parent
         if child not in (root, parent):
@@ -96,7 +98,7 @@ def _order(root: TableName, carried: Sequence[TableName], inside: Iterable[Edge]
 def _next(
     waiting: Mapping[TableName, set[TableName]], named: Mapping[TableName, Mapping[TableName, bool]]
 ) -> TableName:
-    """A table that waits for no other; else, of a cycle that waits for nothing outside, the one easiest to turn."""
+    """Return a table that waits for no other, or the easiest to turn in a cycle that waits for nothing outside it."""
     for table, ahead in waiting.items():
         if not ahead:
             return table
@@ -108,34 +110,36 @@ def _next(
     )
 
 
-def _found(order: Sequence[TableName], inside: Sequence[Edge]) -> dict[TableName, list[Edge]]:
-    """By which edges each table's rows are found; those that lead against the order are turned round."""
-    place = {table: number for number, table in enumerate(order)}
+def _found_by(order: Sequence[TableName], inside: Sequence[Edge]) -> dict[TableName, list[Edge]]:
+    """Return, by table, the edges by which its rows are found. Edges against the order are turned round."""
+    position = {table: number for number, table in enumerate(order)}
     below = [edge for edge in inside if edge.link.within and edge.link.child != order[0]]
-    along = [edge for edge in inside if place[edge.link.child] > place[edge.link.parent]]
-    against = [edge for edge in inside if place[edge.link.child] < place[edge.link.parent] and not edge.link.where]
+    along = [edge for edge in inside if position[edge.link.child] > position[edge.link.parent]]
+    against = [
+        edge for edge in inside if position[edge.link.child] < position[edge.link.parent] and not edge.link.where
+    ]
     turned = [replace(edge, link=edge.link.turned) for edge in against]
     return {table: [edge for edge in (*along, *turned, *below) if edge.link.child == table] for table in order}
 
 
 def _databases(
-    lives: Mapping[str, LiveCatalogue], found: Mapping[TableName, Sequence[Edge]]
+    lives: Mapping[str, LiveCatalogue], found_by: Mapping[TableName, Sequence[Edge]]
 ) -> dict[str, dict[str, Table]]:
-    groups = _groups(found)
+    groups = _groups(found_by)
     return {
         kind: {
-            table.table: Table(group=groups[table], found_by=tuple(edge.link.text for edge in by))
-            for table, by in found.items()
+            table.table: Table(group=groups[table], found_by=tuple(edge.link.text for edge in table_edges))
+            for table, table_edges in found_by.items()
             if table.database == kind
         }
         for kind in lives
     }
 
 
-def _groups(found: Mapping[TableName, Sequence[Edge]]) -> dict[TableName, str]:
-    """What a table is counted with: the table just below the root through which it is found, or the root itself."""
-    root, *rest = found
-    parents = {table: next(edge.link.parent for edge in found[table] if not edge.link.within) for table in rest}
+def _groups(found_by: Mapping[TableName, Sequence[Edge]]) -> dict[TableName, str]:
+    """Return each table's group: the table just below the root through which it is found, or the root itself."""
+    root, *rest = found_by
+    parents = {table: next(edge.link.parent for edge in found_by[table] if not edge.link.within) for table in rest}
     groups = {root: singular(root.table)}
     for table, parent in parents.items():
         if parent != root:
@@ -145,22 +149,22 @@ def _groups(found: Mapping[TableName, Sequence[Edge]]) -> dict[TableName, str]:
     return groups
 
 
-def _ways(carried: Sequence[TableName], every: Iterable[Edge]) -> dict[TableName, list[Link]]:
-    """The tables that carried ones name and that lead to no root, and how their rows would be found."""
-    ways: dict[TableName, list[Link]] = {}
-    for edge in every:
+def _excluded_links(carried: Sequence[TableName], all_edges: Iterable[Edge]) -> dict[TableName, list[Link]]:
+    """Return, by table that carried tables name but that is not carried, the links that would find its rows."""
+    links: dict[TableName, list[Link]] = {}
+    for edge in all_edges:
         if edge.link.child in carried and edge.link.parent not in carried and not edge.link.where:
-            ways.setdefault(edge.link.parent, []).append(edge.link.turned)
-    return dict(sorted(ways.items()))
+            links.setdefault(edge.link.parent, []).append(edge.link.turned)
+    return dict(sorted(links.items()))
 
 
 def _explained(
-    catalog: Catalog, lives: Mapping[str, LiveCatalogue], ways: Mapping[TableName, Sequence[Link]]
+    catalog: Catalog, lives: Mapping[str, LiveCatalogue], excluded_links: Mapping[TableName, Sequence[Link]]
 ) -> Catalog:
-    """The catalog with a reason for all that could point at a tenant's rows and is not followed."""
+    """Return the catalog with a reason for everything that could point at a tenant's rows and is not followed."""
     excluded: Reasons = {kind: {} for kind in lives}
     databases = {kind: dict(tables) for kind, tables in catalog.databases.items()}
-    for table, links in ways.items():
+    for table, links in excluded_links.items():
         namers = dict.fromkeys(link.parent.table for link in links)
         excluded[table.database][table.table] = f"named by {', '.join(namers)}; may be other tenants' too"
     model = resolve(catalog)
@@ -172,7 +176,7 @@ def _explained(
             else:
                 excluded[kind].setdefault(name, reason)
         for name, column, value in _types(live):
-            if name in databases[kind] and not _known(databases[kind][name], f"{column} = {value}"):
+            if name in databases[kind] and not _mentions(databases[kind][name], f"{column} = {value}"):
                 databases[kind][name] = _ignoring(databases[kind][name], column, value, "not of a carried table")
     return replace(catalog, databases=databases, excluded={kind: tables for kind, tables in excluded.items() if tables})
 
@@ -186,12 +190,12 @@ def _reason(pointer: Pointer, model: Model) -> str:
 
 
 def _types(live: LiveCatalogue) -> Iterator[tuple[str, str, str]]:
-    """Each table, type column and value of a polymorphic pair."""
+    """Yield each table, type column and value of a polymorphic pair."""
     for (name, column), values in live.types.items():
         yield from ((name, column, value) for value in values)
 
 
-def _known(table: Table, type_is: str) -> bool:
+def _mentions(table: Table, type_is: str) -> bool:
     return type_is in table.ignored or any(link.endswith(f" where {type_is}") for link in table.found_by)
 
 

@@ -1,4 +1,4 @@
-"""A drafted catalog as the YAML that a person goes on with; pure."""
+"""A drafted catalog as YAML for a person to continue. Pure."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from archiver.completeness.draft import Draft
 from archiver.completeness.edges import Edge
 from inventory.catalog import Table
 
-PLAIN = re.compile(r"[A-Za-z_][\w =.;'-]*(?<! )", re.ASCII)  # what YAML reads as it stands
-SPOKEN_FOR = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # and reads as something else than text
+PLAIN = re.compile(r"[A-Za-z_][\w =.;'-]*(?<! )", re.ASCII)  # needs no quotes in YAML
+RESERVED = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # unquoted, YAML reads these as no text
 BY_NAME = "  # by its name, no foreign key"
 
 
 def draft_text(draft: Draft) -> str:
-    """The draft as a file beside the inventory."""
+    """Return the text of a catalog file."""
     return "\n".join([*_head(draft), *_tenant(draft), *_databases(draft), *_depths(draft), *_excluded(draft)]) + "\n"
 
 
 def _head(draft: Draft) -> Iterator[str]:
     noun = draft.catalog.tenant.noun
-    yield f"# Which tables belong to a {noun}, and how its rows are found: a first draft, from what the databases say."
+    yield f"# Which tables belong to a {noun}, and how its rows are found: a draft from the databases' own catalogues."
     yield "#"
-    yield "# found_by   column = table.column: a row belongs to the tenant when the other row does."
-    yield "# ignored    a column, or a value of a type column, that looks as if it led to a tenant's rows."
+    yield "# found_by   column = table.column: a row belongs to the tenant if the other row does."
+    yield "# ignored    a column, or a value of a type column, that seems to lead to a tenant's rows but does not."
     yield "# excluded   tables that stay live."
     yield "#"
-    yield "# To go on: read it line by line, and look first where no foreign key says what a name says. A table that is"
-    yield "# excluded and yet the tenant's moves to databases, with the found_by beside it. Then run inv"
-    yield "# archive.check-catalog until it is content: it tells what is left for a person to decide, such as a trigger"
-    yield "# that fires or a foreign key that deletes, and what each of your changes leads to."
-    yield "# Not drafted: needed_by (whose rows elsewhere keep one alive), tenant/customer, and the depth students."
+    yield "# To continue: read it line by line. Check first the links that only a name suggests, without a foreign key."
+    yield "# If an excluded table belongs to the tenant, move it to databases, with the found_by shown beside it. Then"
+    yield "# run inv archive.check-catalog until it reports nothing: it lists what is left to decide, such as a trigger"
+    yield "# that fires or a foreign key that deletes, and the consequences of your changes."
+    yield "# Not drafted: needed_by (rows elsewhere that keep a row alive), tenant/customer, and the depth students."
 
 
 def _tenant(draft: Draft) -> Iterator[str]:
@@ -50,14 +50,14 @@ def _databases(draft: Draft) -> Iterator[str]:
         yield f"  {database}:"
         for name, table in tables.items():
             yield f"    {_scalar(name)}:"
-            yield from _table(table, draft.found[TableName(database, name)])
+            yield from _table(table, draft.edges[TableName(database, name)])
 
 
-def _table(table: Table, found: Iterable[Edge]) -> Iterator[str]:
+def _table(table: Table, edges: Iterable[Edge]) -> Iterator[str]:
     yield f"      group: {_scalar(table.group)}"
     if table.found_by:
         yield "      found_by:"
-    for edge in found:
+    for edge in edges:
         yield f"        - {_scalar(edge.link.text)}{BY_NAME if edge.by_name else ''}"
     if table.ignored:
         yield "      ignored:"
@@ -77,15 +77,15 @@ def _excluded(draft: Draft) -> Iterator[str]:
     for database, tables in draft.catalog.excluded.items():
         yield f"  {database}:"
         for name, reason in tables.items():
-            yield f"    {_scalar(name)}: {_scalar(reason)}{_way(draft, TableName(database, name))}"
+            yield f"    {_scalar(name)}: {_scalar(reason)}{_found_by(draft, TableName(database, name))}"
 
 
-def _way(draft: Draft, table: TableName) -> str:
-    links = ", ".join(_scalar(link.text) for link in draft.ways.get(table, ()))
+def _found_by(draft: Draft, table: TableName) -> str:
+    links = ", ".join(_scalar(link.text) for link in draft.excluded_links.get(table, ()))
     return f"  # found_by: [{links}]" if links else ""
 
 
 def _scalar(text: str) -> str:
-    """A text as YAML reads it back."""
-    plain = PLAIN.fullmatch(text) and text.lower() not in SPOKEN_FOR
+    """Return a text quoted where YAML would read something else."""
+    plain = PLAIN.fullmatch(text) and text.lower() not in RESERVED
     return text if plain else json.dumps(text, ensure_ascii=False)

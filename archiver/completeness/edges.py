@@ -1,4 +1,4 @@
-"""Which tables name which, as the live catalogue tells it: by foreign keys, by columns' names, by polymorphic pairs."""
+"""References between tables, read from the live catalogue: foreign keys, column names, polymorphic pairs."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Key = tuple[TableName, str]  # a table with a key of one column
 
 @dataclass(frozen=True, kw_only=True)
 class Edge:
-    """Rows of one table name rows of another."""
+    """A reference from rows of one table to rows of another."""
 
     link: Link  # the child names the parent
-    yields: bool = False  # may be NULL: on a cycle it is turned round before others
+    yields: bool = False  # may be NULL: in a cycle it is turned round before others
     by_name: bool = False  # no foreign key says so
 
 
 def edges(lives: Mapping[str, LiveCatalogue]) -> list[Edge]:
-    """Every edge in these databases, by master or shard; a shard's tables may name master's."""
-    found: dict[Link, Edge] = {}
+    """Return every edge in these databases, by master or shard. A shard's tables may name master's."""
+    by_link: dict[Link, Edge] = {}
     for kind in lives:
         for edge in (*_by_key(kind, lives[kind]), *_by_name(kind, lives), *_by_type(kind, lives)):
-            found.setdefault(edge.link, edge)
-    return list(found.values())
+            by_link.setdefault(edge.link, edge)
+    return list(by_link.values())
 
 
 def _by_key(kind: str, live: LiveCatalogue) -> Iterator[Edge]:
@@ -72,17 +72,17 @@ def _by_type(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
 
 
 def _words(kind: str, live: LiveCatalogue) -> dict[str, Key]:
-    """What columns call a table's key: `school_id`, or as the foreign keys of this database do where they agree."""
+    """Return column names that mean a table's key: `school_id`, or names on which the database's foreign keys agree."""
     words = {
         f"{singular(name)}_id": (TableName(kind, name), table.primary_key[0])
         for name, table in live.tables.items()
         if len(table.primary_key) == 1
     }
-    said: dict[str, set[Key]] = {}
+    referenced: dict[str, set[Key]] = {}
     for key in live.references:
         if len(key.columns) == 1 and key.columns[0].endswith("_id"):
-            said.setdefault(key.columns[0], set()).add((TableName(kind, key.target), key.target_columns[0]))
-    return {**{column: keys.pop() for column, keys in said.items() if len(keys) == 1}, **words}
+            referenced.setdefault(key.columns[0], set()).add((TableName(kind, key.target), key.target_columns[0]))
+    return {**{column: keys.pop() for column, keys in referenced.items() if len(keys) == 1}, **words}
 
 
 def _may_be_null(table: Table, name: str) -> bool:
@@ -90,6 +90,6 @@ def _may_be_null(table: Table, name: str) -> bool:
 
 
 def _alike(child: Table, column: str, parent: Table, key: str) -> bool:
-    """Whether the two columns hold values that compare."""
-    one, other = (re.sub(r"\(.*\)", "", text) for text in (child.type_of(column), parent.type_of(key)))
-    return ALIKE.get(one, one) == ALIKE.get(other, other)
+    """True if the values of the two columns can be compared."""
+    left, right = (re.sub(r"\(.*\)", "", text) for text in (child.type_of(column), parent.type_of(key)))
+    return ALIKE.get(left, left) == ALIKE.get(right, right)

@@ -1,4 +1,4 @@
-"""What a database's own catalogue says of the product's tables, and what could happen to their rows."""
+"""A database's own catalogue: the product's tables, and what could change their rows."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from archiver.postgres.session import SQL, Identifier, Session
 
 @dataclass(frozen=True, kw_only=True)
 class LiveForeignKey:
-    """A foreign key that leads to one of the product's tables, wherever it stands."""
+    """A foreign key to one of the product's tables, from any namespace."""
 
     name: str
-    table: str  # with its namespace where that is another
+    table: str  # with its namespace if that is not the product's
     columns: tuple[str, ...]
     target: str
     target_columns: tuple[str, ...]
@@ -24,29 +24,29 @@ class LiveForeignKey:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveTableSize:
-    """How large a table is, all its partitions together."""
+    """The size of a table, with all its partitions."""
 
-    rows: int | None  # as last estimated; none: never analyzed
+    rows: int | None  # as last estimated; None: never analyzed
     bytes: int  # without its indexes
-    analyzed_at: datetime | None = None  # of several partitions the oldest; none: nobody knows
+    analyzed_at: datetime | None = None  # the oldest of several partitions; None: unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveCatalogue:
-    """A database's own catalogue; a partition counts as its whole table."""
+    """A database's own catalogue. A partition counts as its table."""
 
     tables: Mapping[str, Table]
     references: tuple[LiveForeignKey, ...] = ()
-    types: Mapping[tuple[str, str], tuple[str, ...]]  # the values of a polymorphic pair's column, by table and column
+    types: Mapping[tuple[str, str], tuple[str, ...]]  # by table and type column: the values of a polymorphic pair
     indexed: frozenset[tuple[str, str]] = frozenset()  # table and the column that leads an index
-    triggers: Mapping[tuple[str, str], bool]  # table and trigger: whether it fires
+    triggers: Mapping[tuple[str, str], bool]  # table and trigger: True if it fires
     sizes: Mapping[str, LiveTableSize]
 
 
 def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogue:
-    """Reads a catalogue in a fixed number of queries, and the live types of each polymorphic pair.
+    """Read a catalogue in a fixed number of queries, plus one for the types of each polymorphic pair.
 
-    The types in the tables `unread` are left alone.
+    The types in the tables `unread` are not read.
     """
     names = [row[0] for row in session.rows(_TABLES, (NAMESPACE,), doing="reading the tables")]
     tables = read_schema(session, names).tables
@@ -63,7 +63,7 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogu
 
 
 def sizes(session: Session) -> dict[str, LiveTableSize]:
-    """How large each of a database's tables is, by PostgreSQL's statistics: no table is read for it."""
+    """Return the size of each table by PostgreSQL's statistics, without reading any table."""
     rows = session.rows(_SIZES, (NAMESPACE,), doing="reading the sizes")
     return {name: LiveTableSize(rows=count, bytes=size, analyzed_at=when) for name, count, size, when in rows}
 
@@ -82,7 +82,7 @@ def _reference(
 
 
 def _pairs(tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
-    """Each table and type column of a polymorphic pair: `taggable_type` beside `taggable_id`."""
+    """Yield each table and type column of a polymorphic pair: `taggable_type` beside `taggable_id`."""
     for name, table in tables.items():
         columns = {column.name for column in table.columns}
         for column in sorted(columns):

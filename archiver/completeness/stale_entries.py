@@ -1,4 +1,4 @@
-"""Tables, columns and triggers that the catalog names and no live database has: a slip of the pen, or a migration."""
+"""Tables, columns and triggers named in the catalog that no live database has: a typo, or a migration."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Lives = Mapping[str, Mapping[str, LiveCatalogue]]  # master or shard, then the i
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """That there is a table, or a column of it."""
+    """The catalog's claim that a table, or a column of it, exists."""
 
-    path: str  # where the catalog says so
+    path: str  # in the catalog
     table: TableName
     column: str | None = None
-    everywhere: bool = True  # in every database of its kind; else one is enough
+    everywhere: bool = True  # in every database of its kind; if not, one is enough
 
     def holds(self, live: LiveCatalogue) -> bool:
-        """Whether a database has it; a column of a table that is not there is the table's claim to tell."""
+        """True if a database has it. A column of a missing table counts as present: the table's own claim fails."""
         table = live.tables.get(self.table.table)
         if self.column is None or table is None:
             return table is not None or self.column is not None
@@ -29,13 +29,13 @@ class Claim:
 
 
 def absent(model: Model, lives: Lives) -> Iterator[str]:
-    """Everything that the catalog names and that is not there, with its path."""
+    """Yield everything the catalog names that does not exist, with its path."""
     for claim in (*_tenant(model), *_links(model), *_explained(model)):
-        there = lives[claim.table.database]
-        missing = [name for name, live in there.items() if not claim.holds(live)]
-        if missing and (claim.everywhere or len(missing) == len(there)):
+        databases = lives[claim.table.database]
+        missing = [name for name, live in databases.items() if not claim.holds(live)]
+        if missing and (claim.everywhere or len(missing) == len(databases)):
             what = f"{claim.table}.{claim.column}" if claim.column else f"table {claim.table}"
-            where = f" on {', '.join(missing)}" if len(there) > 1 else ""
+            where = f" on {', '.join(missing)}" if len(databases) > 1 else ""
             yield f"{claim.path}: there is no {what}{where}"
     yield from _triggers(model, lives)
 
@@ -69,7 +69,7 @@ def _links(model: Model) -> Iterator[Claim]:
 
 
 def _explained(model: Model) -> Iterator[Claim]:
-    """What the catalog gives reasons for; shards need not all have it."""
+    """Yield claims for what the catalog gives reasons for. Not every shard needs to have it."""
     for table in model.tables:
         written = model.written(table)
         for name in written.ignored if written else ():
@@ -83,7 +83,7 @@ def _explained(model: Model) -> Iterator[Claim]:
 def _triggers(model: Model, lives: Lives) -> Iterator[str]:
     for table in model.tables:
         written = model.written(table)
-        said = {"triggers": written.triggers, "quiet": written.quiet} if written else {}
-        for key, name in ((key, name) for key, names in said.items() for name in names):
+        written_names = {"triggers": written.triggers, "quiet": written.quiet} if written else {}
+        for key, name in ((key, name) for key, names in written_names.items() for name in names):
             if not any((table.table, name) in live.triggers for live in lives[table.database].values()):
                 yield f"databases/{table.database}/{table.table}/{key}: there is no trigger {name} on {table}"

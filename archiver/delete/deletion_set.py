@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from archiver.catalog.model import Link, Model, TableName
 from archiver.delete.interrupted import referenced_by_interrupted
-from archiver.extract.row_sets import Known, RowSets, column_alias, fill, keys_table
+from archiver.extract.row_sets import LinkValues, RowSets, column_alias, fill, keys_table
 from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
@@ -24,7 +24,7 @@ class DeletionSet:
 
     row_sets: RowSets
     depth: Depth
-    deleted_keys: dict[Link, Known]  # link to another database: keys of rows already deleted there
+    deleted_keys: dict[Link, LinkValues]  # link to another database: keys of rows already deleted there
     records: Sequence[int] = ()  # ids of the records of the tenants to delete
     _chosen: dict[TableName, Composable] = field(default_factory=dict)  # identities, where not all rows go
     _names: list[str] = field(default_factory=list)
@@ -148,7 +148,7 @@ class DeletionSet:
         interrupted = referenced_by_interrupted(self.row_sets.placement, link, self.records)
         return self._keys(link, [*named, *((0, key) for key in interrupted)])
 
-    def _keys(self, link: Link, values: Known) -> Composable:
+    def _keys(self, link: Link, values: LinkValues) -> Composable:
         """Create a relation with these values of a link. Return its name."""
         session, shape = self.row_sets.placement.sessions[link.child.database], self.row_sets.shape(link.child)
         relation = keys_table(session, self._next_name(), link, shape)

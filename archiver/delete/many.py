@@ -19,7 +19,7 @@ from archiver.delete.truncate_reload import truncate_reload
 from archiver.delete.unchanged import Stored, prove_shape
 from archiver.delete.unchanged_set import Counts
 from archiver.extract import row_sets
-from archiver.extract.row_sets import Known, RowSets
+from archiver.extract.row_sets import LinkValues, RowSets
 from archiver.format import layout
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import TENANT, identifier
@@ -273,7 +273,7 @@ def _values(sets: RowSets, link: Link) -> dict[int, list[Key]]:
     return values
 
 
-def _keys_by_link(model: Model, shard_markers: Mapping[int, Mapping[str, Any]], field: str) -> dict[Link, Known]:
+def _keys_by_link(model: Model, shard_markers: Mapping[int, Mapping[str, Any]], field: str) -> dict[Link, LinkValues]:
     """Return one field of the shards' markers by link, each key with its tenant."""
     return {
         link: [(tenant_id, key) for tenant_id, content in shard_markers.items() for key in content[field][str(link)]]

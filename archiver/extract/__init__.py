@@ -1,1 +1,1 @@
-"""Rows out of the live databases: of one tenant, of many, of a month."""
+"""Extraction: rows read from the live databases, for one tenant, for many, or for a month."""

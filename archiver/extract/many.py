@@ -1,4 +1,4 @@
-"""The rows of many tenants of one shard, with one pass over each table; sorted by tenant on the way to the disk."""
+"""Extraction of many tenants of one shard: one pass over each table, sorted by tenant on the way to disk."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from archiver.postgres.tenants import Tenant
 def extract_many(
     placement: Placement, model: Model, tenants: Sequence[Tenant], year: int, file: IO[bytes], memory: int
 ) -> Iterator[Extract]:
-    """Reads all of the tenants in one snapshot a database, then gives them one by one; their rows lie in the file.
+    """Read all tenants in one snapshot per database, then yield them one by one; their rows are in `file`.
 
-    At most `memory` bytes of rows lie in memory, however many there are.
+    Memory holds at most `memory` bytes of rows.
     """
     began = time.monotonic()
     with ExitStack() as snapshots:
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ"))
         xmins = {database: snapshot_xmin(session) for database, session in placement.sessions.items()}
-        found = row_sets.make(placement, model, [tenant.id for tenant in tenants])
-        sorters = {table: _sorted(found, table, file, memory) for table in model.tables}
+        sets = row_sets.make(placement, model, [tenant.id for tenant in tenants])
+        sorters = {table: _sorted(sets, table, file, memory) for table in model.tables}
         highest = _highest(placement, model)
     seconds = (time.monotonic() - began) / len(tenants)
     for tenant in tenants:
@@ -41,18 +41,18 @@ def extract_many(
         yield _extract(placement, model, tenant, year, own, highest, xmins, seconds)
 
 
-def _sorted(found: RowSets, table: TableName, file: IO[bytes], memory: int) -> Sorter:
+def _sorted(sets: RowSets, table: TableName, file: IO[bytes], memory: int) -> Sorter:
     sorter = Sorter(file, memory)
     query = SQL("SELECT m.{}, {} FROM {}").format(
-        Identifier(TENANT), column_list(found.shape(table), "c"), found.source(table)
+        Identifier(TENANT), column_list(sets.shape(table), "c"), sets.source(table)
     )
-    found.placement.sessions[table.database].copy_out(query, sorter, doing=f"copying {table} out")
+    sets.placement.sessions[table.database].copy_out(query, sorter, doing=f"copying {table} out")
     sorter.flush()
     return sorter
 
 
 def _highest(placement: Placement, model: Model) -> dict[TableName, dict[str, int]]:
-    """The highest number that a sequence gave out in each table, whoever has it: each tenant's would cost a pass."""
+    """Return each table's highest number from a sequence, of all tenants: one tenant's alone would cost a pass."""
     highest: dict[TableName, dict[str, int]] = {}
     for table in model.tables:
         shape, session = placement.schemas[table.database].tables[table.table], placement.sessions[table.database]
@@ -60,9 +60,9 @@ def _highest(placement: Placement, model: Model) -> dict[TableName, dict[str, in
         if numbered:
             columns = SQL(", ").join(SQL("max({})").format(Identifier(name)) for name in numbered)
             query = SQL("SELECT {} FROM {}").format(columns, identifier(table.table))
-            found = session.row(query, doing=f"looking for the highest number in {table}")
+            values = session.row(query, doing=f"looking for the highest number in {table}")
             highest[table] = {
-                f"{table}.{name}": value for name, value in zip(numbered, found, strict=True) if value is not None
+                f"{table}.{name}": value for name, value in zip(numbered, values, strict=True) if value is not None
             }
     return highest
 

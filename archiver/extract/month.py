@@ -1,4 +1,4 @@
-"""A tenant's due activity out of the live databases into spool files, and that of no tenant."""
+"""Extraction of due activity into spool files: a tenant's, and orphan rows that belong to no tenant."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal, Sess
 from archiver.postgres.tenants import Tenant
 from archiver.records.cutoff import Span
 
-NO_TENANT = 0  # in place of a tenant's id: rows whose parents are gone
+NO_TENANT = 0  # in place of a tenant's id: orphan rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class MonthExtract:
-    """One tenant's due rows in spool files, as of one moment per database."""
+    """One tenant's due rows in spool files, from one snapshot per database."""
 
     tenant: Tenant
     due: Due
@@ -37,36 +37,36 @@ class MonthExtract:
 
 
 def no_tenant(placement: Placement) -> Tenant:
-    """Who the rows are of that are no tenant's."""
+    """Return the tenant that stands for orphan rows."""
     return Tenant(id=NO_TENANT, name="", shard=placement.shard, customer_id=None, customer_name=None)
 
 
 def extract_month(
     placement: Placement, rules: Rules, tenant: Tenant, span: Span, work: Path
 ) -> tuple[Due, MonthExtract | None]:
-    """Reads a tenant's due rows in a snapshot of its own, where there are any; `work` must be empty."""
+    """Read a tenant's due rows, if any, in one snapshot per database. `work` must be empty."""
     with ExitStack() as snapshots:
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
-        found = (
+        selected = (
             orphan_rows(placement, rules) if tenant.id == NO_TENANT else select(placement, rules.reach, tenant.id).found
         )
-        found_due = due(rules, found, _ended(placement, rules, found, span))
-        return found_due, _spooled(placement, rules, tenant, span, found_due, work) if found_due.total else None
+        due_rows = due(rules, selected, _ended(placement, rules, selected, span))
+        return due_rows, _spooled(placement, rules, tenant, span, due_rows, work) if due_rows.total else None
 
 
 def _ended(
-    placement: Placement, rules: Rules, found: Mapping[TableName, SelectedRows], span: Span
+    placement: Placement, rules: Rules, selected: Mapping[TableName, SelectedRows], span: Span
 ) -> dict[TableName, set[Key]]:
-    """The identities of the rows that ended in the span, of the tables that say so themselves."""
-    return {table: _identities(placement, rules, table, found[table], span) for table in rules.ended}
+    """Return, by table with a rule of its own, the identities of the rows that ended in the time span."""
+    return {table: _identities(placement, rules, table, selected[table], span) for table in rules.ended}
 
 
 def _identities(placement: Placement, rules: Rules, table: TableName, rows: SelectedRows, span: Span) -> set[Key]:
     if not rows.rows:
         return set()
     rule, shape = rules.ended[table], placement.schemas[table.database].tables[table.table]
-    # Sessions are in UTC: so read, the text is right for columns with and without a time zone.
+    # Sessions are in UTC: the text means the same for columns with and without a time zone.
     conditions = [
         among(shape, rows.identity, rows.identities()),
         SQL("{} < {}").format(Identifier(rule.ended), Literal(f"{span.before:%Y-%m-%d %H:%M:%S}")),
@@ -76,26 +76,26 @@ def _identities(placement: Placement, rules: Rules, table: TableName, rows: Sele
     query = SQL("SELECT {} FROM {} WHERE {}").format(
         SQL(", ").join(map(Identifier, rows.identity)), identifier(table.table), SQL(" AND ").join(conditions)
     )
-    ended = placement.sessions[table.database].keys(query, doing=f"looking which rows of {table} ended")
+    ended = placement.sessions[table.database].keys(query, doing=f"looking for ended rows of {table}")
     return {row if len(row) > 1 else row[0] for row in ended}
 
 
-def _spooled(placement: Placement, rules: Rules, tenant: Tenant, span: Span, found: Due, work: Path) -> MonthExtract:
+def _spooled(placement: Placement, rules: Rules, tenant: Tenant, span: Span, due_rows: Due, work: Path) -> MonthExtract:
     tables = rules.model.of(rules.database)
     files = {table: work / f"{number}.copy" for number, table in enumerate(tables)}
-    members = {layout.member(table): _copied(placement, found, table, path) for table, path in files.items()}
+    members = {layout.member(table): _copied(placement, due_rows, table, path) for table, path in files.items()}
     schema = {rules.database: placement.schemas[rules.database]}
     manifest = manifest_of(placement, rules.model, tenant, span.year, members, highest(placement, files))
     return MonthExtract(
         tenant=tenant,
-        due=found,
+        due=due_rows,
         manifest=replace(manifest, schemas=schema, month=str(span.month)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
     )
 
 
-def _copied(placement: Placement, found: Due, table: TableName, path: Path) -> Member:
-    spool, rows = Spool(path), found.rows.get(table)
+def _copied(placement: Placement, due_rows: Due, table: TableName, path: Path) -> Member:
+    spool, rows = Spool(path), due_rows.rows.get(table)
     if rows is None or not rows.rows:
         return spool.finish(0)
     shape = placement.schemas[table.database].tables[table.table]
@@ -103,15 +103,15 @@ def _copied(placement: Placement, found: Due, table: TableName, path: Path) -> M
 
 
 def copy_in_order(session: Session, table: TableName, shape: Table, rows: SelectedRows, sink: Sink) -> int:
-    """Copies rows out in the order in which they stand here, not by their key; how many there were."""
+    """Copy rows out in the order of `rows`, not by key. Return their number."""
     query = SQL("SELECT {} FROM {} t JOIN unnest({}) WITH ORDINALITY w ({}, place) ON {} ORDER BY w.place").format(
         column_list(shape, "t"),
         identifier(table.table),
         SQL(", ").join(_arrays(shape, rows)),
-        SQL(", ").join(Identifier(f"key {place}") for place in range(len(rows.identity))),
+        SQL(", ").join(Identifier(f"key {number}") for number in range(len(rows.identity))),
         SQL(" AND ").join(
-            SQL("t.{} = w.{}").format(Identifier(name), Identifier(f"key {place}"))
-            for place, name in enumerate(rows.identity)
+            SQL("t.{} = w.{}").format(Identifier(name), Identifier(f"key {number}"))
+            for number, name in enumerate(rows.identity)
         ),
     )
     return session.copy_out(query, sink, doing=f"copying {table} out")
@@ -121,4 +121,4 @@ def _arrays(shape: Table, rows: SelectedRows) -> list[Composable]:
     keys = rows.identities()
     if len(rows.identity) == 1:
         return [array(shape, rows.identity[0], keys)]
-    return [array(shape, name, [key[place] for key in keys]) for place, name in enumerate(rows.identity)]
+    return [array(shape, name, [key[number] for key in keys]) for number, name in enumerate(rows.identity)]

@@ -1,4 +1,4 @@
-"""A tenant's rows out of the live databases into spool files: the ids found so far find the rows of the next table."""
+"""Extraction of one tenant into spool files: the keys read from one table select the rows of the next."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from archiver.records.id_index import WHOLE_NUMBERS
 
 @dataclass(frozen=True, kw_only=True)
 class Extract:
-    """One tenant's rows in spool files, as of one moment per database."""
+    """One tenant's rows in spool files, from one snapshot per database."""
 
     tenant: Tenant
     year: int
     manifest: Manifest
     rows: Mapping[str, CopyRows]  # by member
-    snapshots: Mapping[str, str]  # database: xmin of the snapshot the rows were read in
+    snapshots: Mapping[str, str]  # by database: the xmin of the snapshot that the rows were read in
     seconds: float
 
 
 def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, work: Path) -> Extract:
-    """Reads a tenant in a snapshot of its own; `work` must be empty."""
+    """Read one tenant's rows in one snapshot per database. `work` must be empty."""
     began = time.monotonic()
     files = {table: work / f"{number}.copy" for number, table in enumerate(model.tables)}
     members: dict[str, Member] = {}
@@ -61,7 +61,7 @@ def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, w
 def spooled(
     placement: Placement, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path
 ) -> Member:
-    """Copies a table's selected rows into a file, in an order that is the same each time."""
+    """Copy a table's selected rows into a file, in a reproducible order."""
     return _spooled(placement, model, table, selection.values, tenant_id, path)
 
 
@@ -81,7 +81,7 @@ def _spooled(
 
 
 def _keys(placement: Placement, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
-    """The values by which a link leads on from the rows of a file: whole numbers are read there, else the table is."""
+    """Return a link's values in the parent's rows, from the file if they are whole numbers, else from the table."""
     table, shape = link.parent, placement.schemas[link.parent.database].tables[link.parent.table]
     if {column.name for column in _numbered(shape)}.issuperset(link.parent_columns):
         return [key for key in dict.fromkeys(_numbers(path, shape, link.parent_columns)) if is_complete_key(key)]
@@ -95,23 +95,23 @@ def _keys(placement: Placement, model: Model, link: Link, values: Values, tenant
 
 
 def _numbered(shape: Table) -> Iterator[Column]:
-    """The columns whose text in a file is a whole number."""
+    """Yield the columns with a whole-number type."""
     return (column for column in shape.copied if column.type in WHOLE_NUMBERS)
 
 
 def _numbers(path: Path, shape: Table, columns: Sequence[str]) -> Iterator[Key]:
-    """What the rows of a file hold in columns of whole numbers, in their order; None for NULL."""
+    """Yield the values of whole-number columns in a file's rows, in row order; None for NULL."""
     names = [column.name for column in shape.copied]
-    places = [names.index(name) for name in columns]
+    positions = [names.index(name) for name in columns]
     with path.open("rb") as file:
-        if len(places) == 1:
-            [place] = places
+        if len(positions) == 1:
+            [position] = positions
             for line in file:
-                yield _number(line.split(b"\t", place + 1)[place])
+                yield _number(line.split(b"\t", position + 1)[position])
         else:
             for line in file:
                 cells = line.split(b"\t")
-                yield tuple(_number(cells[place]) for place in places)
+                yield tuple(_number(cells[position]) for position in positions)
 
 
 def _number(cell: bytes) -> int | None:
@@ -119,15 +119,15 @@ def _number(cell: bytes) -> int | None:
 
 
 def highest(placement: Placement, files: Mapping[TableName, Path]) -> dict[str, int]:
-    """The highest number of each table that a sequence numbers: below it nothing may be given out again."""
-    found: dict[str, int] = {}
+    """Return each table's highest number from a sequence: no sequence may issue it, or a lower one, again."""
+    numbers_by_column: dict[str, int] = {}
     for table, path in files.items():
         shape = placement.schemas[table.database].tables[table.table]
         for column in _numbered(shape):
             if column.sequence:
                 numbers = [number for number in _numbers(path, shape, [column.name]) if number is not None]
-                found |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
-    return found
+                numbers_by_column |= {f"{table}.{column.name}": max(numbers)} if numbers else {}
+    return numbers_by_column
 
 
 def manifest_of(
@@ -138,7 +138,7 @@ def manifest_of(
     members: Mapping[str, Member],
     highest: Mapping[str, int],
 ) -> Manifest:
-    """What the archive of a tenant's rows says of itself, but for its texts."""
+    """Return the manifest for a tenant's rows, without the digests of its texts."""
     return Manifest(
         noun=model.tenant.noun,
         tenant_id=tenant.id,

@@ -1,4 +1,4 @@
-"""Rows of activity that are no tenant's: whose parent is gone, or was never named."""
+"""Orphan rows of activity: their parent does not exist, or they name none."""
 
 from __future__ import annotations
 
@@ -16,48 +16,50 @@ from errors import RefusedError
 
 
 def orphan_rows(placement: Placement, rules: Rules) -> dict[TableName, SelectedRows]:
-    """All of them, and what is below them, found in the caller's snapshots.
+    """Return all orphan rows and the rows below them, read in the caller's snapshots.
 
-    Raises RefusedError where a tenant is half restored: its rows would be taken for such.
+    Raises RefusedError while a tenant is half restored or half moved: its rows would look like orphan rows.
     """
-    found: dict[TableName, SelectedRows] = {}
+    selected: dict[TableName, SelectedRows] = {}
     for table in rules.tables:
         [link] = rules.reach.found_by(table)
         where = (
-            _of_gone(placement, rules, link) if link in rules.entries else _below(placement, link, found[link.parent])
+            _no_parent(placement, rules, link)
+            if link in rules.entries
+            else _below(placement, link, selected[link.parent])
         )
-        found[table] = rows_where(placement, rules.reach, table, where)
-    return found
+        selected[table] = rows_where(placement, rules.reach, table, where)
+    return selected
 
 
-def _of_gone(placement: Placement, rules: Rules, link: Link) -> Composable:
-    """That a row names nobody outside of activity, or somebody who is gone."""
+def _no_parent(placement: Placement, rules: Rules, link: Link) -> Composable:
+    """SQL: a row names no parent outside of activity, or one that no tenant leads to."""
     query = SQL("SELECT DISTINCT {} FROM {} WHERE ({}) IS NOT NULL").format(
         _listed(link.columns), identifier(link.child.table), _listed(link.columns)
     )
-    named = _keys(placement, link.child, query, doing=f"looking whom {link.child} names")
-    # Master's moment is later than the shard's: whose rows came there by then is there now, or is still coming.
+    named = _keys(placement, link.child, query, doing=f"reading the parents that {link.child} names")
+    # Master's snapshot is later than the shard's: the owner of any row seen on the shard is in it, or half restored.
     _refuse_half_way(placement, rules.model.tenant.noun)
-    gone = named - _owned(placement, rules.reach, link, named)
+    missing = named - _owned(placement, rules.reach, link, named)
     shape = placement.schemas[link.child.database].tables[link.child.table]
-    return SQL("({}) IS NULL OR {}").format(_listed(link.columns), among(shape, link.columns, gone))
+    return SQL("({}) IS NULL OR {}").format(_listed(link.columns), among(shape, link.columns, missing))
 
 
 def _refuse_half_way(placement: Placement, noun: str) -> None:
-    # On whichever shard: since a merge that is not the one its record names.
+    # On any shard: after a merge, a tenant's shard is not the one in its record.
     for record in archive_record.read_if_any(placement.master, state=ArchiveState.RESTORING):
         raise RefusedError(
             f"{noun.capitalize()} {record.tenant_id} is half restored: rows of no {noun} stay on {placement.shard}.",
-            hint=f"End that first: inv restore.{noun} {record.tenant_id}",
+            hint=f"Finish that first: inv restore.{noun} {record.tenant_id}",
         )
     half_moved = move_record.half_moved(placement.master)
     move_record.refuse_half_moved(
-        placement.master, noun, [m.tenant_id for m in half_moved if placement.shard in (m.source, m.target)]
+        placement.master, noun, [move.tenant_id for move in half_moved if placement.shard in (move.source, move.target)]
     )
 
 
 def _owned(placement: Placement, model: Model, link: Link, named: set[Key]) -> set[Key]:
-    """Which of these keys are of rows that a tenant leads to."""
+    """Return those of the keys whose rows belong to a tenant."""
     shape = placement.schemas[MASTER].tables[link.parent.table]
     query = SQL("SELECT {} FROM {} p WHERE {} AND {}").format(
         SQL(", ").join(Identifier("p", name) for name in link.parent_columns),
@@ -65,28 +67,28 @@ def _owned(placement: Placement, model: Model, link: Link, named: set[Key]) -> s
         among(shape, link.parent_columns, named),
         _leads_up(model, link.parent, "p", count()),
     )
-    return _keys(placement, link.parent, query, doing=f"looking who of {link.parent} is there")
+    return _keys(placement, link.parent, query, doing=f"looking for the named rows of {link.parent}")
 
 
 def _leads_up(model: Model, table: TableName, alias: str, numbers: count[int]) -> Composable:
-    """That a tenant leads to a row of master."""
+    """SQL: a row of master belongs to a tenant."""
     if table == model.root:
         return SQL("true")
-    ways = []
+    conditions = []
     for link in model.found_by(table):
         parent = f"p{next(numbers)}"
-        there = SQL("EXISTS (SELECT FROM {} {} WHERE {} AND {})").format(
+        exists = SQL("EXISTS (SELECT FROM {} {} WHERE {} AND {})").format(
             identifier(link.parent.table),
             SQL(parent),
             matched(link, alias, parent),
             _leads_up(model, link.parent, parent, numbers),
         )
-        ways.append(narrowed(there, link, alias))
-    return SQL("({})").format(SQL(" OR ").join(ways))
+        conditions.append(narrowed(exists, link, alias))
+    return SQL("({})").format(SQL(" OR ").join(conditions))
 
 
 def _below(placement: Placement, link: Link, parents: SelectedRows) -> Composable:
-    """That a row's parent is not there, or is ownerless itself."""
+    """SQL: a row's parent does not exist, or is an orphan row itself."""
     shape = placement.schemas[link.child.database].tables[link.child.table]
     return SQL("NOT EXISTS (SELECT FROM {} p WHERE {}) OR {}").format(
         identifier(link.parent.table),

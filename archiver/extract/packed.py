@@ -1,4 +1,4 @@
-"""A tenant's tarball in the work folder: what an extraction and a pack leave."""
+"""The result of extracting and packing a tenant: a tarball in the work folder."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What an archive is: manifest, layout, tar, COPY text, encryption."""
+"""The archive's format: manifest, layout, tar, COPY text, encryption."""

@@ -1,4 +1,4 @@
-"""The archive file: a deterministic tar inside gzip. Written whole, read member by member, never unpacked to a path."""
+"""The archive file: a deterministic tar inside gzip. Read member by member, never unpacked to a path."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from archiver.format.manifest import Manifest, Member
 from archiver.format.rows import JOIN, CopyRows
 from errors import DamagedError
 
-NotGzip: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub takes the class for an instance
+NotGzip: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stub mistakes the class for an instance
 IN_MEMORY = 32 << 20  # bytes of an opened archive above which it goes to an unnamed file
 
 
 def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, CopyRows]) -> None:
-    """Writes the archive, members sorted by name; equal content gives equal bytes."""
+    """Write the archive, members sorted by name. Equal content gives equal bytes."""
     with path.open("wb") as out:
         gz = igzip.IGzipFile(filename="", fileobj=out, mode="wb", compresslevel=1, mtime=0)
         with gz:
@@ -33,9 +33,9 @@ def write(path: Path, texts: Mapping[str, bytes], rows: Mapping[str, CopyRows]) 
 
 
 def pack(manifest: Manifest, rows: Mapping[str, CopyRows], keys: Keys, work: Path) -> tuple[Manifest, Path]:
-    """Packs rows, by member, into an archive in the work folder, encrypted where there are recipients.
+    """Pack rows, by member, into an archive in the work folder, encrypted if there are recipients.
 
-    Returns the manifest as it stands in the archive, and where that lies.
+    Return the manifest as written into the archive, and the archive's path.
     """
     manifest, texts = layout.with_digests(manifest)
     path = work / layout.tarball_of(manifest)
@@ -56,7 +56,7 @@ def _tar(texts: Mapping[str, bytes], rows: Mapping[str, CopyRows]) -> Iterator[b
 
 
 def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in fewer pieces: each that is compressed alone has a price."""
+    """Yield the same bytes in fewer pieces: every call of the compressor costs time."""
     gathered = bytearray()
     for part in parts:
         gathered += part
@@ -67,7 +67,7 @@ def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class Archive:
-    """An opened archive whose every byte has been held against its manifest."""
+    """An opened archive; every byte has been checked against its manifest."""
 
     def __init__(self, tar: tarfile.TarFile, name: str) -> None:
         self.name = name  # of the file
@@ -77,7 +77,7 @@ class Archive:
         self._prove()
 
     def open(self, member: str) -> IO[bytes]:
-        """A member's bytes, as often as wanted."""
+        """Return a member's bytes as a file. Each call starts at the beginning."""
         source = self._tar.extractfile(self._entries[member])
         assert source is not None  # _index lets only plain files through
         return source
@@ -93,9 +93,9 @@ class Archive:
         return entries
 
     def _prove(self) -> None:
-        wanted = {layout.MANIFEST, *self.manifest.texts, *self.manifest.members}
-        for name in sorted(wanted ^ self._entries.keys()):
-            raise DamagedError(f"{self.name} {'lacks' if name in wanted else 'holds a stray'} member {name!r}.")
+        expected = {layout.MANIFEST, *self.manifest.texts, *self.manifest.members}
+        for name in sorted(expected ^ self._entries.keys()):
+            raise DamagedError(f"{self.name} {'lacks' if name in expected else 'holds a stray'} member {name!r}.")
         for name, sha256 in self.manifest.texts.items():
             if hashlib.sha256(self._bytes(name)).hexdigest() != sha256:
                 raise DamagedError(f"{self.name}: the member {name} does not match its SHA-256.")
@@ -108,7 +108,7 @@ class Archive:
 
 
 def measured(source: IO[bytes]) -> Member:
-    """Rows, bytes and SHA-256 of COPY text."""
+    """Return the rows, bytes and SHA-256 of COPY text."""
     digest, rows, size = hashlib.sha256(), 0, 0
     while data := source.read(JOIN):
         digest.update(data)
@@ -119,10 +119,10 @@ def measured(source: IO[bytes]) -> Member:
 
 @contextmanager
 def opened(path: Path, keys: Keys) -> Iterator[Archive]:
-    """Opens an archive, encrypted or not, and proves it against its own manifest.
+    """Open an archive, encrypted or not, and check it against its own manifest.
 
-    Nothing is unpacked to a path: the tar lies in an unnamed file, from which members are read in any order.
-    Raises DamagedError for whatever is not a whole archive of this format, UsageError where no key opens it.
+    Nothing is unpacked to a path: the tar is in an unnamed file, from which members are read in any order.
+    Raises DamagedError for anything but a complete archive of this format, UsageError if no key opens it.
     """
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, dir=str(path.parent)) as plain:
         try:
@@ -133,14 +133,14 @@ def opened(path: Path, keys: Keys) -> Iterator[Archive]:
             archive = Archive(tar, path.name)
         except (tarfile.TarError, EOFError, OSError, ValueError, NotGzip) as error:
             if isinstance(error, OSError) and error.errno:
-                raise  # the disk's doing, not the archive's
-            raise DamagedError(f"{path.name} is no whole archive: {str(error).rstrip('.')}.") from error
+                raise  # a failure of the disk, not of the archive
+            raise DamagedError(f"{path.name} is not a complete archive: {str(error).rstrip('.')}.") from error
         yield archive
 
 
 @contextmanager
 def _tarball(path: Path, keys: Keys) -> Iterator[IO[bytes]]:
-    """The plain tarball; decrypted it lies in an unnamed file too."""
+    """Yield the plain tarball. A decrypted one is in an unnamed file too."""
     if not encryption.is_encrypted(path.name):
         with path.open("rb") as packed:
             yield packed

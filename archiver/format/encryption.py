@@ -16,56 +16,56 @@ from archiver.format import layout
 from errors import DamagedError, UsageError
 from inventory.load import read_lines
 
-VARIABLE = "CUTOVER_IDENTITY"  # holds an identity itself, which would be seen on a command line
-_SECRET = "AGE-SECRET-KEY-"  # what an identity begins with
-_NO_KEY_FITS = "No matching keys found"  # pyrage's words; it has one error for this and for a damaged header
+VARIABLE = "CUTOVER_IDENTITY"  # holds an identity, which would be visible on a command line
+_SECRET = "AGE-SECRET-KEY-"  # an identity begins with this
+_NO_KEY_FITS = "No matching keys found"  # pyrage's text: its error type is the same for a damaged header
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
-    """What a run encrypts to and opens with."""
+    """The keys by which a run encrypts and decrypts."""
 
-    recipients: tuple[str, ...] = ()  # the inventory's public keys; none: archives are not encrypted
-    identities: tuple[x25519.Identity, ...] = ()  # the operator's, for what earlier runs encrypted
-    # Made for this run and written nowhere: what the run encrypts it can open and prove, and nothing else.
+    recipients: tuple[str, ...] = ()  # the inventory's public keys; if empty, archives are not encrypted
+    identities: tuple[x25519.Identity, ...] = ()  # the operator's, for archives of earlier runs
+    # Made for this run and never written down: it opens only what this run encrypted, so that it can be verified.
     own: x25519.Identity = field(default_factory=x25519.Identity.generate)
 
 
 def keys(recipients: tuple[str, ...], identity: str) -> Keys:
-    """A run's keys: the inventory's recipients, and the identities of a file, or without one of CUTOVER_IDENTITY.
+    """Return a run's keys: the inventory's recipients, and the identities in a file or, without one, CUTOVER_IDENTITY.
 
-    Raises UsageError for what is no recipient or no identity; no message holds an identity.
+    Raises UsageError for an invalid recipient or identity. No message contains an identity.
     """
     parsed(recipients)
     return Keys(recipients=recipients, identities=tuple(_identities(identity)))
 
 
 def parsed(recipients: Iterable[str]) -> list[x25519.Recipient]:
-    """The inventory's recipients as keys; UsageError names the one that is none."""
+    """Return the inventory's recipients as keys. Raises UsageError, which names the first invalid one."""
     return [_recipient(number, text) for number, text in enumerate(recipients, start=1)]
 
 
 def is_encrypted(name: str) -> bool:
-    """Whether an archive of that name or address is encrypted."""
+    """True if an archive with this name or address is encrypted."""
     return name.endswith(layout.ENCRYPTED)
 
 
 def encrypt(path: Path, keys: Keys) -> Path:
-    """Encrypts a file to the recipients and the run's own key, and removes the plain one; where it lies now."""
+    """Encrypt a file to the recipients and the run's own key, remove the plain one, and return the new path."""
     target = path.with_name(path.name + layout.ENCRYPTED)
     try:
         with path.open("rb") as source, target.open("wb") as sink:
             pyrage.encrypt_io(source, sink, [*parsed(keys.recipients), keys.own.to_public()])
     except pyrage.EncryptError as error:
-        raise OSError(errno.EIO, str(error)) from error  # the keys are proved: what is left is the disk
+        raise OSError(errno.EIO, str(error)) from error  # the keys are valid, so it is the disk
     path.unlink()
     return target
 
 
 def decrypt(path: Path, keys: Keys, sink: IO[bytes]) -> None:
-    """Writes what an encrypted file holds into a sink, opened by whichever key fits.
+    """Decrypt a file into a sink, with whichever key fits.
 
-    Raises UsageError where none does, DamagedError where the file was altered or cut off.
+    Raises UsageError if no key fits, DamagedError if the file was altered or truncated.
     """
     try:
         with path.open("rb") as source:
@@ -73,26 +73,26 @@ def decrypt(path: Path, keys: Keys, sink: IO[bytes]) -> None:
     except pyrage.DecryptError as error:
         if str(error) == _NO_KEY_FITS:
             raise _closed(path.name, keys) from None
-        raise DamagedError(f"{path.name} is no whole encrypted archive: {error}.") from error
+        raise DamagedError(f"{path.name} is not a complete encrypted archive: {error}.") from error
     except OSError as error:
         if error.errno:
-            raise  # the disk's doing, not the archive's
-        raise DamagedError(f"{path.name} is no whole encrypted archive: {error}.") from error
+            raise  # a failure of the disk, not of the archive
+        raise DamagedError(f"{path.name} is not a complete encrypted archive: {error}.") from error
 
 
 def refuse_if_closed(names: Iterable[str], keys: Keys) -> None:
-    """UsageError where one of these archives is encrypted and no identity was given: before anything is fetched."""
+    """Raise UsageError if one of these archives is encrypted and no identity was given. Call it before fetching."""
     for name in names:
         if is_encrypted(name) and not keys.identities:
             raise _closed(name, keys)
 
 
-def refuse_as_word(identity: str | bool) -> None:
-    """UsageError where the identity itself stands on a command line, in place of its file."""
+def refuse_literal_identity(identity: str | bool) -> None:
+    """Raise UsageError if the command line has the identity itself in place of its file."""
     if str(identity).upper().startswith(_SECRET):
         raise UsageError(
-            "--identity expects a file, and got an identity.",
-            hint="Others may have read it on the command line: rotate it (inv archive.reencrypt).",
+            "--identity expects a file, got an identity.",
+            hint="Others may have seen it on the command line: rotate it (inv archive.reencrypt).",
         )
 
 
@@ -100,7 +100,7 @@ def _closed(name: str, keys: Keys) -> UsageError:
     if keys.identities:
         return UsageError(
             f"The identity does not open {name}: it is encrypted to other keys.",
-            hint="inv archive.show names the public keys that it was encrypted to.",
+            hint="inv archive.show lists the public keys that it was encrypted to.",
         )
     return UsageError(
         f"{name} is encrypted, and no identity was given.",
@@ -113,13 +113,13 @@ def _recipient(number: int, text: str) -> x25519.Recipient:
         return x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise UsageError(
-            f"The inventory's store/recipients/{number} is no age public key: {text}.",
+            f"The inventory's store/recipients/{number} is not an age public key: {text}.",
             hint="A character is missing or mistyped. age-keygen -y prints the public key of an identity.",
         ) from None
 
 
 def _identities(path: str) -> Iterable[x25519.Identity]:
-    refuse_as_word(path)
+    refuse_literal_identity(path)
     lines = read_lines(path) if path else os.environ.get(VARIABLE, "").split()
     if path and not lines:
         raise UsageError(f"{path} holds no identity.", hint=_IDENTITY)
@@ -130,7 +130,7 @@ def _identity(line: str, where: str) -> x25519.Identity:
     try:
         return x25519.Identity.from_str(line)
     except pyrage.IdentityError:
-        raise UsageError(f"{where} holds a line that is no age identity.", hint=_IDENTITY) from None
+        raise UsageError(f"{where} holds a line that is not an age identity.", hint=_IDENTITY) from None
 
 
 _IDENTITY = "Expected AGE-SECRET-KEY-1…, as age-keygen writes it."

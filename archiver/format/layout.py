@@ -1,4 +1,4 @@
-"""Every name inside and outside an archive, and the texts that let it be opened without this tool; pure."""
+"""All names inside and outside an archive, and the texts by which it is opened without this tool. Pure."""
 
 from __future__ import annotations
 
@@ -14,65 +14,64 @@ from archiver.postgres.schema import NAMESPACE, Schema, Table, ddl, load_order, 
 from archiver.postgres.session import SETTINGS
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
-ENCRYPTED = ".age"  # what the name of an encrypted archive ends in
-SCHEMAS = "schemas/"  # where in the store the schemas lie
+ENCRYPTED = ".age"  # the suffix of an encrypted archive
+SCHEMAS = "schemas/"  # the schemas' prefix in the store
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
 
 
 def tarball(noun: str, year: int | str, tenant_id: int) -> str:
-    """The archive's file name: `2013_school_13.tar.gz`; of a month's activity `2014-09_school_13.tar.gz`."""
+    """Return the archive's file name: `2013_school_13.tar.gz`; for a month's activity `2014-09_school_13.tar.gz`."""
     return f"{year}_{noun}_{tenant_id}.tar.gz"
 
 
 def tarball_of(manifest: Manifest) -> str:
-    """The file name of the archive that a manifest stands in."""
+    """Return the file name of a manifest's archive."""
     return tarball(manifest.noun, manifest.month or manifest.year, manifest.tenant_id)
 
 
 def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypted: bool) -> str:
-    """The store's key, its own for every extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
+    """Return the store's key, unique per extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
     ending = ENCRYPTED if encrypted else ""
     return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
 
 
 def file_name(location: str) -> str:
-    """The last part of an address in the store: `2013_school_13.tar.gz`."""
+    """Return the last part of an address in the store: `2013_school_13.tar.gz`."""
     return location.rsplit("/", 1)[-1]
 
 
 def month_key(month: str, shard: str, extraction: str) -> str:
-    """The same for a month of a shard: `activity/2014-09/shard_1/20141105T031500-1f3a/2014-09_shard_1.tar`."""
+    """Return the key of a shard's month: `activity/2014-09/shard_1/20141105T031500-1f3a/2014-09_shard_1.tar`."""
     return f"activity/{month}/{shard}/{extraction}/{month}_{shard}.tar"
 
 
 def is_archive(key: str) -> bool:
-    """Whether a key of the store is one that `object_key`, `month_key` or `purge_key` makes; schemas and journals lie
-    there too."""
+    """True if a key of the store has the form of `object_key`, `month_key` or `purge_key`: no schema or journal."""
     return re.fullmatch(r"((purges/)?\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
 
 
 def purge_key(year: int, purge: int, extraction: str, *, encrypted: bool) -> str:
-    """The store's key of people who were purged, apart from tenants': `purges/2013/7/…/2013_purge_7.tar.gz`."""
+    """Return the key of a purge of legacy users, apart from tenants': `purges/2013/7/…/2013_purge_7.tar.gz`."""
     return f"purges/{object_key('purge', year, purge, extraction, encrypted=encrypted)}"
 
 
 def schema_key(fingerprint: str) -> str:
-    """The store's key of a schema, beside the archives that name it: `schemas/144f436b….json`."""
+    """Return the store's key of a schema: `schemas/144f436b….json`."""
     return f"{SCHEMAS}{fingerprint}.json"
 
 
 def member(table: TableName) -> str:
-    """A table's rows inside the archive: `master/schools.copy`."""
+    """Return the name of the member that holds a table's rows: `master/schools.copy`."""
     return f"{table.database}/{table.table}.copy"
 
 
 def table_of(name: str) -> TableName:
-    """The table whose rows a member holds."""
+    """Return the table of a member's rows."""
     return TableName(*name.removesuffix(".copy").split("/"))
 
 
 def with_digests(manifest: Manifest) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest with its texts' digests, and all members that are not rows, by name."""
+    """Return the manifest with its texts' digests, and all members that are not rows, by name."""
     schemas = tuple(manifest.schemas.items())
     texts = {
         README: _readme(manifest).encode(),
@@ -89,26 +88,26 @@ Schemas = tuple[tuple[str, Schema], ...]  # by database
 
 @lru_cache(maxsize=4)  # the same for all archives of one shape
 def schema_sql(schemas: Schemas) -> str:
-    """psql script that creates empty tables."""
+    """Return a psql script that creates empty tables."""
     return _script(
-        "Creates the tables, empty, as they were when these rows were taken.",
+        "Creates the tables, empty, as they were when these rows were extracted.",
         ((database, (f"{line};" for line in ddl(schema))) for database, schema in schemas),
     )
 
 
 @lru_cache(maxsize=4)
 def restore_sql(schemas: Schemas) -> str:
-    """psql script that loads the rows which are not there yet, what a foreign key names before what names it."""
+    """Return a psql script that loads the missing rows; rows referenced by foreign keys are loaded first."""
     pins = "\n".join(f"SET {key} TO '{value}';" for key, value in SETTINGS.items())
     parts = (
         (database, (line for group in load_order(schema) for line in _load(database, schema, group)))
         for database, schema in schemas
     )
-    return _script("Loads the rows that are not there yet. Run it where the archive was unpacked.", parts, pins)
+    return _script("Loads the rows that are missing. Run it in the folder where the archive was unpacked.", parts, pins)
 
 
 def _load(database: str, schema: Schema, group: tuple[str, ...]) -> Iterator[str]:
-    """Tables whose foreign keys form a cycle are filled in one statement: keys are looked at when it ends."""
+    """Yield the lines for one group. Tables in a foreign-key cycle take one statement: keys are checked at its end."""
     inserts = []
     for number, name in enumerate(group):
         table, target = schema.tables[name], f"{NAMESPACE}.{quoted(name)}"
@@ -125,8 +124,8 @@ def _load(database: str, schema: Schema, group: tuple[str, ...]) -> Iterator[str
     yield f"DROP TABLE {', '.join(f'pg_temp.stage_{number}' for number in range(len(group)))};"
 
 
-def _insert(target: str, columns: str, table: Table, stage: str) -> str:
-    insert = f"INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage}"
+def _insert(target: str, columns: str, table: Table, source: str) -> str:
+    insert = f"INSERT INTO {target} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {source}"
     if table.primary_key:
         return f"{insert} ON CONFLICT ({', '.join(map(quoted, table.primary_key))}) DO NOTHING"
     return f"{insert} EXCEPT ALL SELECT {columns} FROM {target}"
@@ -159,23 +158,23 @@ def _readme(manifest: Manifest) -> str:
     apart = f" and {manifest.shard} (here: shard)" if len(manifest.schemas) > 1 else ""
     return f"""{_title(manifest)}
 
-This file needs no tool but tar and PostgreSQL's psql (server {manifest.server_versions}).
+To open this archive you need only tar and PostgreSQL's psql (server {manifest.server_versions}).
 
   tar xzf {tarball_of(manifest)}                        into an empty folder; then, in that folder:
-  sha256sum …                           each .copy file's SHA-256 stands in manifest.json
+  sha256sum …                           each .copy file's SHA-256 is in manifest.json
 
-To look at it, in a new database:
+To inspect it in a new database:
 
   createdb look
   psql -d look -v ON_ERROR_STOP=1 -f schema.sql -f restore.sql
 
-To bring it back where the tables exist, in this order; rows that are there already stay as they are:
+To restore it where the tables exist, in this order; rows that already exist stay unchanged:
 
 {back}
 
 The rows came from master{apart}. Each .copy file is COPY text format, UTF-8,
-timestamps in UTC, with the columns named in restore.sql; generated columns are left out. A row that was shared with
-another {manifest.noun} stands in the archives of both.
+timestamps in UTC, with the columns named in restore.sql; generated columns are omitted. A row that was shared with
+another {manifest.noun} is in the archives of both.
 
      rows  member
 {rows}
@@ -186,5 +185,5 @@ def _title(manifest: Manifest) -> str:
     noun, number = manifest.noun, manifest.tenant_id
     if manifest.month is None:
         return f"{noun.capitalize()} {number}, year {manifest.year}: all its rows."
-    who = f"{noun.capitalize()} {number}" if number else f"Rows of no {noun}"
-    return f"{who}: activity that ended by the end of {manifest.month}, and went while the {noun} stayed."
+    owner = f"{noun.capitalize()} {number}" if number else f"Rows of no {noun}"
+    return f"{owner}: activity that ended by the end of {manifest.month}, archived while the {noun} stayed live."

@@ -1,4 +1,4 @@
-"""What an archive says of itself; pure. docs/format.md describes the format."""
+"""The archive's description of itself, specified in docs/format.md. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Written into the archive as `manifest.json`."""
+    """The content of the archive's `manifest.json`."""
 
-    noun: str  # what the tenant is called: school
+    noun: str  # the catalog's word for a tenant: school
     tenant_id: int
     tenant_name: str
     customer_id: int | None
@@ -41,7 +41,7 @@ class Manifest:
     highest: Mapping[str, int]  # by `database.table.column`: the highest number given out by a sequence
     texts: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of README, schema.sql and restore.sql
     format: int = FORMAT
-    month: str | None = None  # of activity alone: the last month that it is of, `2014-09`; none: all that a tenant has
+    month: str | None = None  # for activity alone: its last month, `2014-09`; None: all of a tenant's rows
 
     @property
     def fingerprint(self) -> str:
@@ -50,26 +50,26 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Rows in all."""
+        """The total number of rows."""
         return sum(member.rows for member in self.members.values())
 
     def to_json(self) -> bytes:
-        """The file's bytes: sorted keys, so that equal manifests are equal files."""
-        said = [name for name in self.__dataclass_fields__ if name != "schemas" and (name != "month" or self.month)]
-        told = {name: _told(getattr(self, name)) for name in said}
-        # Most of it, and the same for every archive of the shape.
-        told["schemas"] = _object({name: schema.text for name, schema in self.schemas.items()})
-        told["fingerprint"] = _told(self.fingerprint)
-        return _object(told).encode() + b"\n"
+        """Return the file's bytes, with sorted keys: equal manifests are equal files."""
+        fields = [name for name in self.__dataclass_fields__ if name != "schemas" and (name != "month" or self.month)]
+        members = {name: _json(getattr(self, name)) for name in fields}
+        # The schemas are most of the text, and their text is the same for every archive of the shape.
+        members["schemas"] = _object({name: schema.text for name, schema in self.schemas.items()})
+        members["fingerprint"] = _json(self.fingerprint)
+        return _object(members).encode() + b"\n"
 
     @classmethod
     def from_json(cls, text: bytes) -> Manifest:
-        """The manifest that `to_json` wrote; DamagedError where it is not one, or of another format."""
+        """Read what `to_json` wrote. Raises DamagedError if it is not a manifest, or has another format."""
         try:
             data: dict[str, Any] = json.loads(text)
-            found = data.get("format")
-            if found != FORMAT:
-                raise DamagedError(f"The archive is of format {found}, this tool reads format {FORMAT}.")
+            number = data.get("format")
+            if number != FORMAT:
+                raise DamagedError(f"The archive is of format {number}, this tool reads format {FORMAT}.")
             fingerprint = data.pop("fingerprint")
             data["schemas"] = {name: Schema.from_json(schema) for name, schema in data["schemas"].items()}
             data["members"] = {name: Member(**member) for name, member in data["members"].items()}
@@ -81,11 +81,11 @@ class Manifest:
         return manifest
 
 
-def _told(value: object) -> str:
+def _json(value: object) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=vars)
 
 
 def _object(members: Mapping[str, str]) -> str:
-    """An object of values that are JSON already, by name, a line each."""
+    """Return a JSON object, one member a line, of values that are JSON already."""
     lines = (f"{json.dumps(name, ensure_ascii=False)}: {members[name]}" for name in sorted(members))
     return "{" + ",".join("\n " + line.replace("\n", "\n ") for line in lines) + "\n}"

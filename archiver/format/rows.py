@@ -1,4 +1,4 @@
-"""A table's rows as COPY text, lying in files until they are packed; never in memory as a whole."""
+"""A table's rows as COPY text, in files until they are packed. Memory never holds a whole table."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import IO, Protocol
 from archiver.format.manifest import Member
 
 JOIN = 1 << 20  # bytes gathered before they are hashed and written
-_OBJECT = 96  # bytes that a row costs in memory beside its own: the object, its place in a list, what malloc rounds up
+_OBJECT = 96  # bytes of memory per row besides its text: the object, its entry in a list, malloc's rounding
 _NOTHING = array("Q")
 
 
 class CopyRows(Protocol):
-    """Rows that can be read as often as wanted."""
+    """Rows that can be read repeatedly."""
 
     @property
     def size(self) -> int:
         """Bytes."""
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, in pieces of at most JOIN."""
+        """Yield the bytes, in pieces of at most JOIN."""
 
 
 class RowFile:
@@ -40,14 +40,14 @@ class RowFile:
         return self._path.stat().st_size
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, in pieces of at most JOIN."""
+        """Yield the bytes, in pieces of at most JOIN."""
         with self._path.open("rb") as file:
             while data := file.read(JOIN):
                 yield data
 
 
 class Digest:
-    """A sink for COPY that keeps rows' bytes and SHA-256 only; it joins the one-row writes of psycopg2."""
+    """A sink for COPY that keeps only the size and SHA-256 of the rows. It joins the one-row writes of psycopg2."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -56,7 +56,7 @@ class Digest:
         self._size = 0
 
     def write(self, data: bytes, /) -> int:
-        """Takes one row, or several."""
+        """Take one row, or several."""
         self._parts.append(data)
         self._pending += len(data)
         if self._pending >= JOIN:
@@ -64,7 +64,7 @@ class Digest:
         return len(data)
 
     def finish(self, rows: int) -> Member:
-        """What the manifest says of what came."""
+        """Return the manifest's entry for the rows written."""
         self._flush()
         return Member(rows=rows, bytes=self._size, sha256=self._hash.hexdigest())
 
@@ -77,11 +77,11 @@ class Digest:
         self._pending = 0
 
     def _keep(self, data: bytes) -> None:
-        """Nothing."""
+        """Discard the rows; a subclass stores them."""
 
 
 class Spool(Digest):
-    """The same, and the rows go to a file."""
+    """A Digest that also writes the rows to a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Spool(Digest):
         self._file = path.open("wb")
 
     def finish(self, rows: int) -> Member:
-        """Closes the file; what the manifest says of it."""
+        """Close the file and return the manifest's entry for it."""
         member = super().finish(rows)
         self._file.close()
         return member
@@ -99,30 +99,30 @@ class Spool(Digest):
 
 
 class Pieces:
-    """The rows of one tenant and table, where a sorter left them: pieces of a file that many share."""
+    """The rows of one tenant and table, as a sorter left them: pieces of a file with the rows of many tenants."""
 
-    def __init__(self, file: IO[bytes], places: array[int], rows: int) -> None:
+    def __init__(self, file: IO[bytes], extents: array[int], rows: int) -> None:
         self._file = file
-        self._places = places  # offset and bytes of each piece in turn
+        self._extents = extents  # alternating: offset and bytes of each piece
         self.rows = rows
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(self._places[1::2])
+        return sum(self._extents[1::2])
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, in pieces of at most JOIN."""
+        """Yield the bytes, in pieces of at most JOIN."""
         number = self._file.fileno()
-        for offset, size in zip(self._places[::2], self._places[1::2], strict=True):
+        for offset, size in zip(self._extents[::2], self._extents[1::2], strict=True):
             for start in range(0, size, JOIN):
                 yield os.pread(number, min(JOIN, size - start), offset + start)
 
 
 class Sorter:
-    """A sink for COPY whose rows begin with their tenant: sorts them by tenant while they are read.
+    """A sink for COPY that sorts rows by the tenant they begin with, while they are read.
 
-    So many bytes lie in memory at most; then each tenant's rows are appended to the file as one piece.
+    When `memory` bytes have been gathered, each tenant's rows are appended to the file as one piece.
     """
 
     def __init__(self, file: IO[bytes], memory: int) -> None:
@@ -130,11 +130,11 @@ class Sorter:
         self._memory = memory
         self._waiting: defaultdict[bytes, list[bytes]] = defaultdict(list)
         self._pending = 0
-        self._places: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
+        self._extents: defaultdict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._rows: defaultdict[int, int] = defaultdict(int)
 
     def write(self, data: bytes, /) -> int:
-        """Takes one row: the tenant's id, a tab, and the row as it will stand in the archive."""
+        """Take one row: the tenant's id, a tab, and the row as it goes into the archive."""
         tenant, _, row = data.partition(b"\t")
         self._waiting[tenant].append(row)
         self._pending += len(data) + _OBJECT
@@ -143,24 +143,24 @@ class Sorter:
         return len(data)
 
     def flush(self) -> None:
-        """Writes what waits in memory."""
+        """Write the rows gathered in memory to the file."""
         offset = self._file.seek(0, 2)
         for tenant, rows in self._waiting.items():
             size = self._file.write(b"".join(rows))
-            self._places[int(tenant)].extend((offset, size))
+            self._extents[int(tenant)].extend((offset, size))
             self._rows[int(tenant)] += len(rows)
             offset += size
-        self._file.flush()  # it is read by its number
+        self._file.flush()  # Pieces reads by the file descriptor
         self._waiting.clear()
         self._pending = 0
 
     def rows(self, tenant_id: int) -> Pieces:
-        """One tenant's rows; the sorter has been flushed."""
-        return Pieces(self._file, self._places.get(tenant_id, _NOTHING), self._rows.get(tenant_id, 0))
+        """Return one tenant's rows. Call flush before."""
+        return Pieces(self._file, self._extents.get(tenant_id, _NOTHING), self._rows.get(tenant_id, 0))
 
 
 def member(rows: Pieces) -> Member:
-    """What the manifest says of a tenant's rows."""
+    """Return the manifest's entry for a tenant's rows."""
     digest = Digest()
     for data in rows.chunks():
         digest.write(data)

@@ -1,4 +1,4 @@
-"""Where rows lie between COPY and tarball: a folder a run, gone afterwards, and swept where a run was killed."""
+"""The folder for rows between COPY and tarball: one per run, removed afterwards, or by the next run after a kill."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ _START = "run-"
 
 @contextmanager
 def work_folder(home: Path) -> Iterator[Path]:
-    """An empty folder, gone afterwards; first go those that killed runs left. CutoverError where the disk fails."""
+    """Yield an empty folder and remove it afterwards; first remove the folders that killed runs left.
+
+    Raises CutoverError if the disk fails.
+    """
     try:
-        with ExitStack() as life:
+        with ExitStack() as cleanup:
             home.mkdir(parents=True, exist_ok=True)
             with _locked(home):
                 _sweep(home)
                 folder = Path(tempfile.mkdtemp(prefix=_START, dir=home))
-                life.enter_context(_locked(folder))
-            life.callback(shutil.rmtree, folder, ignore_errors=True)
+                cleanup.enter_context(_locked(folder))
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
             yield folder
     except BrokenPipeError:
-        raise  # whoever read our output is gone; nothing is wrong with the folder
+        raise  # the reader of our output has closed it; nothing is wrong with the folder
     except OSError as error:
         raise CutoverError(
             f"Working in {home} failed: {error.strerror or error}.",
-            hint="Is there space, and may this user write there? TMPDIR names another place.",
+            hint="Check the free space and this user's write permission there. TMPDIR selects another folder.",
         ) from error
 
 
 def _sweep(home: Path) -> None:
-    """Removes the folders that no living run holds a lock on."""
+    """Remove the folders that no running process has locked."""
     for folder in home.glob(f"{_START}*"):
         with suppress(OSError), _locked(folder, at_once=True):
             shutil.rmtree(folder)
@@ -45,10 +48,10 @@ def _sweep(home: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, *, at_once: bool = False) -> Iterator[None]:
-    """A lock that ends with the process; `at_once`: BlockingIOError where somebody has it."""
-    held = os.open(folder, os.O_RDONLY)
+    """Lock a folder; the lock ends with the process. With `at_once`: BlockingIOError if another process has it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | (fcntl.LOCK_NB if at_once else 0))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if at_once else 0))
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)

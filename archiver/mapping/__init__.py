@@ -1,1 +1,1 @@
-"""An archived schema onto today's. Pure."""
+"""Mapping of an archived schema to today's. Pure."""

@@ -1,4 +1,4 @@
-"""A column on its way through migrations: what is known of its values, and the SQL that carries them; pure."""
+"""A column through the migrations: what is known of its values, and the SQL that converts them. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class MigratedColumn:
-    """What is known of a column between two migrations."""
+    """The properties of a column between two migrations."""
 
     origin: str | None = None  # the archived column; None: a migration made it
     type: str | None = None  # as archived; None: an expression made the value
-    labels: tuple[str, ...] | None = None  # of an enum, as they are called by now
+    labels: tuple[str, ...] | None = None  # of an enum, with their names after the migrations so far
     not_null: bool = False
-    mapped: bool = False  # by a fill or a convert, whose values are a person's word
+    mapped: bool = False  # by a fill or a convert: a person's SQL, whose values only the rows can show
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnStep:
-    """A column from one side of a migration to the other."""
+    """A column before and after one migration."""
 
     name: str  # after
     old: str | None  # before; None: there was none
@@ -32,7 +32,7 @@ class ColumnStep:
 
     @property
     def after(self) -> MigratedColumn:
-        """What is known of it after the migration."""
+        """The column after the migration."""
         if self.convert is not None:
             return MigratedColumn(origin=self.before.origin, mapped=True)
         labels = self.before.labels and tuple(self.labels.get(label, label) for label in self.before.labels)
@@ -40,7 +40,7 @@ class ColumnStep:
 
     @property
     def value(self) -> Composable:
-        """Its value after the migration, as text, in the words of the columns before."""
+        """SQL: its value after the migration, as text, from the columns before."""
         if self.convert is not None:
             values = [_text(self.convert)]
         else:
@@ -50,10 +50,10 @@ class ColumnStep:
         return values[0] if len(values) == 1 else SQL("coalesce({})").format(SQL(", ").join(values))
 
     def _relabelled(self, value: Composable) -> Composable:
-        known = {old: new for old, new in sorted(self.labels.items()) if old in (self.before.labels or ())}
-        if not known:
+        renamed = {old: new for old, new in sorted(self.labels.items()) if old in (self.before.labels or ())}
+        if not renamed:
             return value
-        cases = (SQL("WHEN {} THEN {}").format(Literal(old), Literal(new)) for old, new in known.items())
+        cases = (SQL("WHEN {} THEN {}").format(Literal(old), Literal(new)) for old, new in renamed.items())
         return SQL("CASE {} {} ELSE {} END").format(value, SQL(" ").join(cases), value)
 
 

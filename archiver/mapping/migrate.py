@@ -1,4 +1,4 @@
-"""What migrations make of an archived table: which column came from which, and the SQL that carries the rows; pure."""
+"""An archived table after the migrations: the origin of each column, and the SQL that converts the rows. Pure."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class Migrated:
     name: str
     columns: Mapping[str, MigratedColumn]
     rows: Composable  # a SELECT of these columns as text
-    touched: bool = False  # whether a migration speaks of its columns or labels
+    touched: bool = False  # True if a migration changes its columns or labels
     dropped: Mapping[str, str] = field(default_factory=dict)  # archived column: why
-    gone: str | None = None  # why the whole table is dropped
+    drop_reason: str | None = None  # why the table is dropped; None: it is not
 
 
 def migrate(archived: Schema, chain: Sequence[Changes]) -> tuple[tuple[Migrated, ...], tuple[str, ...]]:
-    """Every archived table after these migrations, and what they say that cannot be."""
+    """Return every archived table after these migrations, and the mistakes in them."""
     tables = tuple(_begin(name, table, archived) for name, table in archived.tables.items())
     mistakes: list[str] = []
     for number, changes in enumerate(chain):
-        # Between migrations there were columns that an archive from before does not have: a name may lead nowhere.
+        # A later migration may name columns that were added after the archive was made: there, unknown names are valid.
         if number == 0 or not isinstance(changes, Migration):
-            mistakes += _leading_nowhere(tables, changes)
-        mistakes += _meeting(tables, changes)
+            mistakes += _unknown_names(tables, changes)
+        mistakes += _name_clashes(tables, changes)
         tables = tuple(_after(table, changes) for table in tables)
     return tables, tuple(mistakes)
 
@@ -56,17 +56,17 @@ def _begin(name: str, table: Table, archived: Schema) -> Migrated:
 
 
 def _after(table: Migrated, changes: Changes) -> Migrated:
-    """A table after one migration."""
-    if table.gone is not None or table.name in changes.drop_tables:
-        return replace(table, gone=table.gone or changes.drop_tables[table.name])
+    """Return a table after one migration."""
+    if table.drop_reason is not None or table.name in changes.drop_tables:
+        return replace(table, drop_reason=table.drop_reason or changes.drop_tables[table.name])
     own = _own(table, changes)
-    ways = _ways(table, changes, own)
-    touched = [(way.name, way.value) for way in ways] != [(name, Identifier(name)) for name in table.columns]
+    steps = _steps(table, changes, own)
+    touched = [(step.name, step.value) for step in steps] != [(name, Identifier(name)) for name in table.columns]
     return replace(
         table,
         name=_renamed(table, changes),
-        columns={way.name: way.after for way in ways},
-        rows=_select(table, ways) if touched else table.rows,
+        columns={step.name: step.after for step in steps},
+        rows=_select(table, steps) if touched else table.rows,
         touched=table.touched or touched,
         dropped={**table.dropped, **_dropped(table, own)},
     )
@@ -77,18 +77,18 @@ def _renamed(table: Migrated, changes: Changes) -> str:
 
 
 def _own(table: Migrated, changes: Changes) -> TableChanges:
-    """What a migration says of this table's columns."""
+    """Return a migration's changes to this table's columns."""
     return changes.tables.get(_renamed(table, changes), TableChanges())
 
 
-def _ways(table: Migrated, changes: Changes, own: TableChanges) -> list[ColumnStep]:
-    """The columns that are there after a migration."""
+def _steps(table: Migrated, changes: Changes, own: TableChanges) -> list[ColumnStep]:
+    """Return the columns that exist after a migration, each with its step."""
     olds = {own.rename.get(old, old): old for old in table.columns if old not in own.drop}
     names = dict.fromkeys((*olds, *own.convert, *own.fill))
-    return [_way(table, olds.get(name), name, changes) for name in names]
+    return [_step(table, olds.get(name), name, changes) for name in names]
 
 
-def _way(table: Migrated, old: str | None, name: str, changes: Changes) -> ColumnStep:
+def _step(table: Migrated, old: str | None, name: str, changes: Changes) -> ColumnStep:
     own = _own(table, changes)
     before = table.columns[old] if old is not None else MigratedColumn()
     return ColumnStep(
@@ -102,31 +102,31 @@ def _way(table: Migrated, old: str | None, name: str, changes: Changes) -> Colum
 
 
 def _labels(column: MigratedColumn, changes: Changes) -> Mapping[str, str]:
-    """What a migration calls the labels of this column's enum."""
+    """Return a migration's new labels for this column's enum, by old label."""
     if column.type is None or column.labels is None:
         return {}
     return changes.labels.get(column.type) or changes.labels.get(without_namespace(column.type), {})
 
 
-def _select(table: Migrated, ways: Sequence[ColumnStep]) -> Composable:
-    listed = (SQL("{} AS {}").format(way.value, Identifier(way.name)) for way in ways)
+def _select(table: Migrated, steps: Sequence[ColumnStep]) -> Composable:
+    listed = (SQL("{} AS {}").format(step.value, Identifier(step.name)) for step in steps)
     return SQL("SELECT {} FROM ({}) archived").format(SQL(", ").join(listed), table.rows)
 
 
 def _dropped(table: Migrated, own: TableChanges) -> dict[str, str]:
-    """The archived columns that are dropped: why."""
+    """Return the reason for each archived column that is dropped."""
     before = {name: table.columns[name].origin for name in own.drop if name in table.columns}
     return {origin: own.drop[name] for name, origin in before.items() if origin is not None}
 
 
-def _leading_nowhere(tables: Sequence[Migrated], changes: Changes) -> Iterator[str]:
-    """What a migration says of tables and columns that are not there."""
-    there = {table.name for table in tables if table.gone is None}
+def _unknown_names(tables: Sequence[Migrated], changes: Changes) -> Iterator[str]:
+    """Yield the tables and columns that a migration names and the archive does not have."""
+    existing = {table.name for table in tables if table.drop_reason is None}
     for key, names in (("rename_tables", changes.rename_tables), ("drop_tables", changes.drop_tables)):
         yield from (
-            f"{changes.name}/{key}/{name}: the archive has no such table" for name in names if name not in there
+            f"{changes.name}/{key}/{name}: the archive has no such table" for name in names if name not in existing
         )
-    after = {_renamed(table, changes): table for table in tables if table.gone is None}
+    after = {_renamed(table, changes): table for table in tables if table.drop_reason is None}
     for name, own in changes.tables.items():
         if name not in after:
             yield f"{changes.name}/tables/{name}: the archive has no such table"
@@ -137,8 +137,8 @@ def _leading_nowhere(tables: Sequence[Migrated], changes: Changes) -> Iterator[s
             yield from (f"{path}/{column}: the archive has no such column" for column in absent)
 
 
-def _meeting(tables: Sequence[Migrated], changes: Changes) -> Iterator[str]:
-    """Columns that a migration gives one name: one of them would be lost without a word."""
+def _name_clashes(tables: Sequence[Migrated], changes: Changes) -> Iterator[str]:
+    """Yield the columns to which a migration gives the same name: one of them would be lost silently."""
     for table in tables:
         own = _own(table, changes)
         names = Counter(own.rename.get(old, old) for old in table.columns if old not in own.drop)

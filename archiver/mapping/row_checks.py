@@ -1,4 +1,4 @@
-"""What only an archive's rows can tell: whether each of them fits a column of today; pure."""
+"""Checks that need an archive's rows: does each value fit today's column? Pure."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class RowCheck:
-    """A way in which rows may not fit, and how to count those that do not."""
+    """A reason why rows may not fit, and the SQL that counts those that do not."""
 
     where: str  # master.users.role
-    says: str  # why a row does not fit, and the line to add
-    misfit: Composable  # of a row, its columns as text
-    function: Composable | None = None  # makes what `misfit` calls
-    answered: bool = False  # a migration speaks of this column; that its words fit, only the rows can tell
+    says: str  # why such a row does not fit, and the line to add
+    misfit: Composable  # SQL: True for a row that does not fit; its columns are text
+    function: Composable | None = None  # SQL that creates the function `misfit` calls
+    answered: bool = False  # a migration converts this column; only the rows can show if its values fit
 
     def sentence(self, rows: int | None = None) -> str:
-        """The doubt as a sentence; with how many rows do not fit, where they were counted."""
+        """Return the doubt as a sentence, with the number of rows that do not fit if they were counted."""
         return f"{self.where}{'' if rows is None else f', {rows} rows'}: {self.says}"
 
 
 def row_checks_of(
     target: TableName, table: Migrated, columns: Sequence[Column], archived: Types, today: Types
 ) -> tuple[RowCheck, ...]:
-    """The doubts about a table's columns."""
-    found: list[RowCheck] = []
+    """Return the checks that a table's columns need."""
+    checks: list[RowCheck] = []
     for number, column in enumerate(columns):
         carried = table.columns[column.name]
-        found += _nulls(target, carried, column)
+        checks += _nulls(target, carried, column)
         if carried.labels is not None and labels(today, column.type) is not None:
-            found += _labels(target, carried, column, today)
+            checks += _labels(target, carried, column, today)
         elif not _surely_fits(carried, column, archived, today):
-            found.append(_fits(target, carried, column, archived, f"fits_{number}"))
-    return tuple(found)
+            checks.append(_fits(target, carried, column, archived, f"fits_{number}"))
+    return tuple(checks)
 
 
 def typed(carried: MigratedColumn, column: Column, archived: Types) -> Composable:
-    """A column's text as its type of today, by way of the type it had: as ALTER TABLE would cast it."""
+    """SQL: a column's text as today's type, cast through its archived type as ALTER TABLE would."""
     return _cast(Identifier(column.name), carried, column, archived)
 
 
@@ -67,9 +67,9 @@ def _nulls(target: TableName, carried: MigratedColumn, column: Column) -> Iterat
 
 
 def _labels(target: TableName, carried: MigratedColumn, column: Column, today: Types) -> Iterator[RowCheck]:
-    there = labels(today, column.type) or ()
+    new_labels = labels(today, column.type) or ()
     for label in carried.labels or ():
-        if label not in there:
+        if label not in new_labels:
             line = f"labels: {{{without_namespace(str(carried.type))}: {{{label}: <today's label>}}}}"
             yield RowCheck(
                 where=f"{target}.{column.name}",
@@ -101,7 +101,7 @@ def _fits(target: TableName, carried: MigratedColumn, column: Column, archived: 
 
 
 def _function(name: str, carried: MigratedColumn, column: Column, archived: Types) -> Composable:
-    """Whether a text can be cast to the type of today, and comes back the same from there."""
+    """SQL: create a function that is true if a text casts to today's type and back without change."""
     text = SQL("value")
     new = _cast(text, carried, column, archived)
     old = None if carried.type is None else plain(archived, carried.type)

@@ -1,1 +1,1 @@
-"""Space given back: bloat measured, tables rewritten, stray tables and feeds dropped."""
+"""Disk space: bloat measured, tables rewritten, stray tables dropped, feeds emptied."""

@@ -1,6 +1,6 @@
-"""How much of a table is waste, and whether a rewrite is worth it; pure.
+"""The waste in a table, and the decision to rewrite it. Pure.
 
-Worked out from a sample of live rows, because pgstattuple may be missing, reads whole tables and sees no index.
+Estimated from a sample of live rows: pgstattuple may be missing, reads entire tables, and does not measure indexes.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from math import ceil
 
 PAGE = 8192  # bytes
-_USABLE = PAGE - 24  # of a page of rows, below its header
-_POINTER = 4  # bytes a row or an entry costs besides itself
+_USABLE = PAGE - 24  # bytes of a heap page without its header
+_POINTER = 4  # bytes of the item pointer of a row or an index entry
 _INLINE = 2040  # bytes; a longer row has values in its TOAST table, four chunks a page and an index over them
 _TOASTED = 1.05
-_LEAF, _ENTRY = PAGE - 40, 8  # what a btree's page holds, and an entry's own header
+_LEAF, _ENTRY = PAGE - 40, 8  # usable bytes of a btree page, and the header of an entry
 _BRANCHES = 1.01  # pages above the leaves
-# A btree that is filled in any order is two thirds full, in an unlucky one half: a rebuild gives that back for a while.
+# A btree filled in random order is two thirds full, in the worst case half: a rebuild frees that only for a while.
 _GROWN = 2
-# Autovacuum waits until a fifth of a table is dead: so much is how a healthy table lives, and fills again.
+# Autovacuum waits until a fifth of a table is dead: that much waste is normal, and will be reused.
 BLOATED = 0.2
-# Rows, TOAST and each index end with a page that is not full: below this the measure says nothing.
+# Rows, TOAST and each index end with a partly filled page: below this, the estimate is meaningless.
 WORTH = 4 * PAGE
-_MARGIN = 1.2  # of the free disk that a rewrite needs: the sort of an index, and what the sample does not see
+_MARGIN = 1.2  # factor on the disk space of a rewrite: sorting an index, and the error of the sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +32,12 @@ class TableBloat:
     oid: int
     schema: str
     name: str
-    fill: int = 100  # per cent of a page that its rows are packed into
-    columns: tuple[str, ...] = ()  # that are stored
+    fill: int = 100  # fillfactor: percentage of a page that its rows fill
+    columns: tuple[str, ...] = ()  # the stored ones
     owner: str = ""
-    permitted: bool = True  # whether the role may vacuum it
-    readable: bool = True  # whether the role sees all of its rows
-    filled: bool = True  # whether it can have rows; not so a partitioned table, or a view that was never filled
+    permitted: bool = True  # True if the role may vacuum it
+    readable: bool = True  # True if the role sees all of its rows
+    filled: bool = True  # True if it can have rows: not a partitioned table, or a view that was never populated
     partitioned: bool = False  # its rows are those of its partitions
 
     def __str__(self) -> str:
@@ -45,16 +45,16 @@ class TableBloat:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexSize:
-    """Bytes of a table on disk."""
+class DiskSize:
+    """The size of a table on disk, in bytes."""
 
-    all: int = 0  # with everything
+    all: int = 0  # with indexes and TOAST
     main: int = 0  # its rows
-    toast: int = 0  # the values that are kept apart, with their index
+    toast: int = 0  # values stored out of line, with their index
 
     @property
     def heap(self) -> int:
-        """Bytes of its rows, wherever their values are."""
+        """Bytes of its rows, with their TOAST values."""
         return self.main + self.toast
 
 
@@ -63,59 +63,59 @@ class Index:
     """An index of a table."""
 
     bytes: int
-    columns: tuple[str, ...] | None  # none: over expressions or some rows, or no btree; nobody knows what it needs
-    fill: int = 90  # per cent of a page that its entries are packed into
+    columns: tuple[str, ...] | None  # None: an index on expressions, a partial one, or no btree: its need is unknown
+    fill: int = 90  # fillfactor: percentage of a page that its entries fill
 
 
 @dataclass(frozen=True, kw_only=True)
 class BloatSample:
-    """What was read of a table's live rows."""
+    """A sample of a table's live rows."""
 
-    rows: float  # in the whole table, by the share that was read
+    rows: float  # in the table, extrapolated from the share that was read
     width: float  # bytes of a row as it is stored, aligned, with its header
     widths: dict[str, float]  # bytes of a column's value, by name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A table, held against what its live rows need."""
+    """A table's size, compared with what its live rows need."""
 
     table: TableBloat
     bytes: int  # on disk
     live: int  # bytes after a rewrite
-    waste: int  # bytes that a rewrite gives back for good
+    waste: int  # bytes that a rewrite frees permanently
 
     @property
     def share(self) -> float:
-        """How much of it is waste: 0 to 1."""
+        """The waste as a share of its size, 0 to 1."""
         return self.waste / self.bytes if self.bytes else 0.0
 
     @property
     def bloated(self) -> bool:
-        """Whether a rewrite is worth its lock."""
+        """True if a rewrite is worth its lock."""
         return self.waste >= WORTH and self.share > BLOATED
 
     @property
     def need(self) -> int:
-        """Bytes of free disk that a rewrite wants: the new table lies beside the old one."""
+        """Bytes of free disk that a rewrite needs: old and new table exist side by side."""
         return ceil(self.live * _MARGIN)
 
 
-def measured(table: TableBloat, held: IndexSize, indexes: Iterable[Index], sample: BloatSample) -> Measured:
-    """What of a table and its indexes is waste."""
-    root = PAGE if held.toast else 0  # of the index that even an empty TOAST table has
-    live = min(held.heap, _heap(sample, table.fill) + root)
-    waste = held.heap - live
+def measured(table: TableBloat, size: DiskSize, indexes: Iterable[Index], sample: BloatSample) -> Measured:
+    """Return the size of a table with the waste in it and its indexes."""
+    root = PAGE if size.toast else 0  # even an empty TOAST table has an index page
+    live = min(size.heap, _heap(sample, table.fill) + root)
+    waste = size.heap - live
     for index in indexes:
         needed = min(index.bytes, _btree(index, sample))
         live += needed
         waste += index.bytes - needed if index.bytes > _GROWN * needed else 0
-    return Measured(table=table, bytes=held.all, live=live, waste=waste)
+    return Measured(table=table, bytes=size.all, live=live, waste=waste)
 
 
-def unmeasured(table: TableBloat, held: IndexSize) -> Measured:
-    """A table of which nobody knows: it may need as much as it has."""
-    return Measured(table=table, bytes=held.all, live=held.all, waste=0)
+def unmeasured(table: TableBloat, size: DiskSize) -> Measured:
+    """Return a table that cannot be measured: assume that it needs all its space."""
+    return Measured(table=table, bytes=size.all, live=size.all, waste=0)
 
 
 def _heap(sample: BloatSample, fill: int) -> int:

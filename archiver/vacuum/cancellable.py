@@ -1,4 +1,4 @@
-"""A long statement that is watched from a second session, and cancelled there when somebody stops us."""
+"""A long statement, watched from a second session and canceled from there if the run is interrupted."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from concurrent.futures import TimeoutError as NotYet
 from archiver.postgres.session import Composable, Session
 
 NEWS_EVERY = 10.0  # seconds
-_INSIST_EVERY = 0.5  # seconds; a cancel that comes before the statement has begun goes past it
+_INSIST_EVERY = 0.5  # seconds; a cancel that arrives before the statement begins has no effect
 OnLine = Callable[[str], None]
 
 
-def run_watched(session: Session, watcher: Session, statement: Composable, *, doing: str, tell: OnLine) -> None:
-    """Runs a statement and tells how far it is; where this is interrupted, the server stops as well.
+def run_watched(session: Session, watcher: Session, statement: Composable, *, doing: str, on_line: OnLine) -> None:
+    """Run a statement and report its progress; if the wait is interrupted, cancel the statement.
 
-    A server would go on without its client to the end.
+    Without the cancel, the server would run it to its end even without its client.
     """
     pid = session.row("SELECT pg_backend_pid()")[0]
-    with ThreadPoolExecutor(1) as hand:
-        work = hand.submit(session.execute, statement, doing=doing)
+    with ThreadPoolExecutor(1) as executor:
+        work = executor.submit(session.execute, statement, doing=doing)
         try:
             while not _ended(work, NEWS_EVERY):
-                tell(progress(watcher, pid))
+                on_line(progress(watcher, pid))
         except BaseException:
             cancel(watcher, pid, work)
             raise
@@ -31,14 +31,14 @@ def run_watched(session: Session, watcher: Session, statement: Composable, *, do
 
 
 def cancel(watcher: Session, pid: int, work: Future[int]) -> None:
-    """Cancels what a backend does, and waits for it to end."""
+    """Cancel a backend's statement and wait for it to end."""
     while not _ended(work, 0):
-        watcher.rows("SELECT pg_cancel_backend(%s)", (pid,), doing="cancelling a statement")
+        watcher.rows("SELECT pg_cancel_backend(%s)", (pid,), doing="canceling a statement")
         _ended(work, _INSIST_EVERY)
 
 
 def progress(watcher: Session, pid: int) -> str:
-    """How far a VACUUM FULL is, in a few words."""
+    """Return the progress of a VACUUM FULL in a few words."""
     row = watcher.row(_PROGRESS, (pid,), doing="reading the progress")
     if row is None:
         return "waiting, or analyzing"
@@ -48,7 +48,7 @@ def progress(watcher: Session, pid: int) -> str:
 
 
 def holders(watcher: Session, oid: int) -> str:
-    """Who holds a lock on a table."""
+    """Return the sessions that hold a lock on a table."""
     rows = watcher.rows(_HOLDERS, (oid,), doing="asking who holds a lock")
     return ", ".join(f"pid {pid} of {role} ({program or 'no name'})" for pid, role, program in rows)
 

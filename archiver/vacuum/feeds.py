@@ -1,4 +1,4 @@
-"""Tables that are emptied once a year and are in no archive: TRUNCATE, all of a database at once."""
+"""Feeds: tables in no archive that are emptied once a year, by one TRUNCATE per database."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from errors import Problems
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """A table to be emptied, as it is now."""
+    """A table to empty, with its current size."""
 
-    database: str  # by the inventory's name
+    database: str  # its name in the inventory
     table: str
     rows: int
     bytes: int  # with its indexes
 
 
 def look(databases: Databases) -> list[Feed]:
-    """Every feed of the catalog, its rows counted; Problems where one is not there."""
-    wanted = [
+    """Return every feed of the catalog with its row count. Raises Problems if one does not exist."""
+    names = [
         (name, table)
         for name, kind in databases.names_and_kinds()
         for table in databases.model.catalog.feeds.get(kind, ())
     ]
     missing = [
-        f"{name}: there is no table {table}" for name, table in wanted if not _there(databases.session(name), table)
+        f"{name}: there is no table {table}" for name, table in names if not _exists(databases.session(name), table)
     ]
     if missing:
-        raise Problems("The catalog names feeds that are not there:", missing)
-    return [_feed(databases.session(name), name, table) for name, table in wanted]
+        raise Problems("The catalog names feeds that do not exist:", missing)
+    return [_feed(databases.session(name), name, table) for name, table in names]
 
 
 def truncate(session: Session, feeds: Sequence[Feed]) -> None:
-    """Empties the feeds of one database, or none; their sequences go on, so that no id is given out twice.
+    """Empty all feeds of one database, or none of them. Sequences continue, so that no id is issued twice.
 
-    Raises DatabaseError where another table's foreign key names one of them.
+    Raises DatabaseError if another table's foreign key references one of them.
     """
     tables = SQL(", ").join(identifier(feed.table) for feed in feeds)
     with session.transaction(doing="emptying the feeds"):
@@ -48,7 +48,7 @@ def truncate(session: Session, feeds: Sequence[Feed]) -> None:
         session.execute(SQL("TRUNCATE {} CONTINUE IDENTITY RESTRICT").format(tables), doing="emptying the feeds")
 
 
-def _there(session: Session, table: str) -> bool:
+def _exists(session: Session, table: str) -> bool:
     query = SQL("SELECT to_regclass({}) IS NOT NULL").format(Literal(f"{NAMESPACE}.{quoted(table)}"))
     return bool(session.row(query, doing=f"looking for {table}")[0])
 

@@ -1,6 +1,6 @@
-"""Reads which tables there are, and a sample of each: with the rights of an owner, and without an extension.
+"""The tables of a database and a sample of each, read with the rights of an owner and without an extension.
 
-No ANALYZE: when a table was last analyzed is what step 9 is proven by, so that comes last.
+No ANALYZE: step 9 is verified by the time of each table's last ANALYZE, so that runs last.
 """
 
 from __future__ import annotations
@@ -8,28 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archiver.postgres.session import SQL, Composable, Composed, Identifier, Literal, Session
-from archiver.vacuum.bloat import PAGE, BloatSample, Index, IndexSize, Measured, TableBloat, measured, unmeasured
+from archiver.vacuum.bloat import PAGE, BloatSample, DiskSize, Index, Measured, TableBloat, measured, unmeasured
 
-SAMPLED = 2000  # pages: the count of rows is then off by some 2 per cent; smaller tables are read whole
-_TOAST_FROM = 2000  # bytes of a row; below that it has no value in its TOAST table, and is measured exactly
-_HEADER = 24  # bytes of a row's
+SAMPLED = 2000  # pages: the row count is then off by about 2 percent; smaller tables are read in full
+_TOAST_FROM = 2000  # bytes of a row; a smaller row has no value in TOAST, and is measured exactly
+_HEADER = 24  # bytes of a row's header
 
 
 def tables(session: Session) -> list[TableBloat]:
-    """Every table that statistics know, but for temporary ones. Waits for nobody's lock, as asking for a size does."""
+    """Return every table except temporary ones. Waits for no lock, unlike a query for a table's size."""
     rows = session.rows(_TABLES, doing="reading the tables")
     return [_table(*row) for row in rows]
 
 
-def held(session: Session, table: TableBloat) -> IndexSize:
-    """Bytes of a table on disk now."""
-    whole, main, toast = session.row(_HELD, (table.oid,), doing=f"reading the size of {table}") or (0, 0, 0)
-    return IndexSize(all=whole, main=main, toast=toast)
+def disk_size(session: Session, table: TableBloat) -> DiskSize:
+    """Return the current size of a table on disk."""
+    total, main, toast = session.row(_SIZE, (table.oid,), doing=f"reading the size of {table}") or (0, 0, 0)
+    return DiskSize(all=total, main=main, toast=toast)
 
 
 def measure(session: Session, table: TableBloat) -> Measured:
-    """Holds a table against what its live rows need; reads SAMPLED pages of it at most."""
-    size = held(session, table)
+    """Compare a table's size with what its live rows need, from a sample of at most SAMPLED pages."""
+    size = disk_size(session, table)
     if not (table.permitted and table.readable and table.filled):
         return unmeasured(table, size)
     rows = session.rows(_INDEXES, (table.oid,), doing=f"reading the indexes of {table}")
@@ -39,7 +39,7 @@ def measure(session: Session, table: TableBloat) -> Measured:
 
 
 def identifier(table: TableBloat) -> Composed:
-    """A table's name in a statement."""
+    """Return a table's name for a statement."""
     return SQL("{}.{}").format(Identifier(table.schema), Identifier(table.name))
 
 
@@ -69,7 +69,7 @@ def _table(
     )
 
 
-def _sample(session: Session, table: TableBloat, size: IndexSize, names: Sequence[str]) -> BloatSample:
+def _sample(session: Session, table: TableBloat, size: DiskSize, names: Sequence[str]) -> BloatSample:
     share = min(1.0, SAMPLED * PAGE / max(size.main, 1))
     query = SQL("SELECT count(*), {} FROM ONLY {} t TABLESAMPLE SYSTEM ({}) REPEATABLE (0)").format(
         SQL(", ").join(SQL("coalesce(avg({}), 0)::float8").format(text) for text in (_row(table), *map(_value, names))),
@@ -81,8 +81,8 @@ def _sample(session: Session, table: TableBloat, size: IndexSize, names: Sequenc
 
 
 def _row(table: TableBloat) -> Composable:
-    """A row's bytes, aligned. Asked for as a whole it would be fetched out of TOAST, and come without its padding
-    where it is summed up."""
+    """SQL: the bytes of a row, aligned: the sum of its columns if it may have values in TOAST, which the row as one
+    value would fetch; else the row as one value, which includes its padding."""
     values = SQL(" + ").join([Literal(_HEADER), *map(_value, table.columns)])
     return SQL("(CASE WHEN {} > {} THEN {} ELSE pg_column_size(t.*) END + 7) & -8").format(
         values, Literal(_TOAST_FROM), values
@@ -93,7 +93,7 @@ def _value(column: str) -> Composable:
     return SQL("coalesce(pg_column_size(t.{}), 0)").format(Identifier(column))
 
 
-# Names are those of pg_stat_user_tables. What the manual calls owner: of the table, or of the database.
+# The tables are those of pg_stat_user_tables. VACUUM requires the owner of the table or of the database.
 _TABLES = """
 SELECT c.oid, n.nspname, c.relname,
        coalesce((SELECT option_value::int FROM pg_options_to_table(c.reloptions) WHERE option_name = 'fillfactor'),
@@ -114,7 +114,7 @@ SELECT c.oid, n.nspname, c.relname,
    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
  ORDER BY n.nspname, c.relname
 """
-_HELD = """
+_SIZE = """
 SELECT pg_total_relation_size(c.oid), pg_relation_size(c.oid),
        (coalesce(pg_relation_size(c.reltoastrelid), 0) + coalesce((SELECT sum(pg_relation_size(i.indexrelid))
           FROM pg_index i WHERE i.indrelid = c.reltoastrelid), 0))::bigint

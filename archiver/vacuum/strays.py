@@ -1,4 +1,4 @@
-"""Tables that got into a database by accident: what uses them still, and dropping those that nothing does."""
+"""Stray tables: tables in a database by accident, what still uses them, and dropping the unused ones."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from inventory.catalog import Catalog
 class Use:
     """Something that needs a table."""
 
-    what: str  # a foreign key, a view …, as a person would look for it
-    by: str = ""  # the table whose foreign key it is, which may be a stray itself
+    what: str  # a foreign key, a view …, by the name a person would search for
+    by: str = ""  # the table with the foreign key, which may be a stray itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Writes:
-    """What the statistics say of when a table was last written."""
+    """The last writes to a table, by the statistics."""
 
     counted: int  # rows written since `since`
-    since: datetime  # since when they are surely counted
-    unanalyzed: int  # of them, those since it was last analyzed
+    since: datetime  # when counting certainly began
+    unanalyzed: int  # rows written since the last ANALYZE
     analyzed: datetime | None
 
     @property
     def none_since(self) -> datetime | None:
-        """Since when nobody surely wrote there; none where somebody did, and nobody knows when."""
+        """The time since which the table has certainly not been written; None if unknown."""
         if self.counted == 0:
             return self.since
         return self.analyzed if self.unanalyzed == 0 else None
@@ -40,58 +40,57 @@ class Writes:
 
 @dataclass(frozen=True, kw_only=True)
 class Stray:
-    """A table that should not be there."""
+    """A table that should not exist."""
 
     table: str
     rows: int
     bytes: int  # with its indexes
-    sequences: tuple[str, ...] = ()  # that number it and would stay behind it; those it owns go with it
+    sequences: tuple[str, ...] = ()  # number it, but are not owned by it: they would survive its DROP
     uses: tuple[Use, ...] = ()
     writes: Writes
     now: datetime  # by the server's clock
 
-    def refused(self, going: Collection[str], quiet: timedelta) -> list[str]:
-        """Why it is not dropped, when the tables `going` are and it must not have been written for so long."""
-        return [use.what for use in self.uses if use.by not in going] + list(_recent(self, quiet))
+    def refused(self, to_drop: Collection[str], idle: timedelta) -> list[str]:
+        """Return why it cannot be dropped with the tables `to_drop`, if it must be unwritten for `idle`."""
+        return [use.what for use in self.uses if use.by not in to_drop] + list(_recent(self, idle))
 
 
-def _recent(stray: Stray, quiet: timedelta) -> Iterator[str]:
+def _recent(stray: Stray, idle: timedelta) -> Iterator[str]:
     writes, last = stray.writes, stray.writes.none_since
     if last is None:
         rows = "1 row was" if writes.counted == 1 else f"{writes.counted:,} rows were"
-        yield f"{rows} written since {writes.since:%Y-%m-%d}, nobody knows when"
-    elif stray.now - last < quiet:
+        yield f"{rows} written since {writes.since:%Y-%m-%d}, at an unknown time"
+    elif stray.now - last < idle:
         yield f"it is known to be unwritten only since {last:%Y-%m-%d %H:%M} UTC"
 
 
 def look(session: Session, catalog: Catalog, kind: str) -> list[Stray]:
-    """The strays of a database, those first that name others."""
+    """Return the strays of a database; a table comes before the ones its foreign keys name."""
     names = [row[0] for row in session.rows(_TABLES, (NAMESPACE,), doing="reading the tables")]
-    found = [_read(session, name) for name in names if catalog.is_stray(kind, name)]
-    return _namers_first(found)
+    return _namers_first([_read(session, name) for name in names if catalog.is_stray(kind, name)])
 
 
-def droppable(strays: Iterable[Stray], quiet: timedelta) -> set[str]:
-    """The tables that may be dropped; what a table that stays names stays as well."""
+def droppable(strays: Iterable[Stray], idle: timedelta) -> set[str]:
+    """Return the tables that may be dropped. A table named by one that stays must stay too."""
     every = list(strays)
     names = {stray.table for stray in every}
-    while left := {stray.table for stray in every if stray.table in names and stray.refused(names, quiet)}:
+    while left := {stray.table for stray in every if stray.table in names and stray.refused(names, idle)}:
         names -= left
     return names
 
 
 def drop_unused(
-    session: Session, found: Sequence[Stray], quiet: timedelta
+    session: Session, strays: Sequence[Stray], idle: timedelta
 ) -> Iterator[tuple[Stray, CutoverError | None]]:
-    """Drops those that nothing uses, one after the other, and says of each why it could not be, if so.
+    """Drop the unused tables one by one. Yield each with the error that prevented it, or None.
 
-    Raises DatabaseError where the connection is lost, and UnknownError where that was at a COMMIT.
+    Raises DatabaseError if the connection is lost, UnknownError if it is lost during a COMMIT.
     """
-    for stray in found:
-        if stray.table not in droppable(found, quiet):
+    for stray in strays:
+        if stray.table not in droppable(strays, idle):
             continue
         try:
-            drop(session, stray, quiet)
+            drop(session, stray, idle)
         except (DatabaseError, RefusedError) as error:
             if isinstance(error, DatabaseError) and error.lost:
                 raise
@@ -100,26 +99,26 @@ def drop_unused(
             yield stray, None
 
 
-def drop(session: Session, stray: Stray, quiet: timedelta) -> None:
-    """Drops a table and the sequences that number it, once nobody else can write there and it was looked at again.
+def drop(session: Session, stray: Stray, idle: timedelta) -> None:
+    """Drop a table and the sequences that number it, after locking it and checking its use again.
 
-    Nothing else goes with it. RefusedError where it is in use by now.
+    Drops nothing else. Raises RefusedError if the table is in use by now.
     """
     name = identifier(stray.table)
     with session.transaction(doing=f"dropping {stray.table}"):
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
         session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name), doing=f"locking {stray.table}")
-        now = _read(session, stray.table)
-        if why := now.refused((), quiet):
-            raise RefusedError(f"{stray.table} is in use by now: {'; '.join(why)}.")
+        current = _read(session, stray.table)
+        if reasons := current.refused((), idle):
+            raise RefusedError(f"{stray.table} is in use by now: {'; '.join(reasons)}.")
         session.execute(SQL("DROP TABLE {} RESTRICT").format(name), doing=f"dropping {stray.table}")
-        for sequence in now.sequences:
+        for sequence in current.sequences:
             query = SQL("DROP SEQUENCE {} RESTRICT").format(identifier(sequence))
             session.execute(query, doing=f"dropping the sequence {sequence}")
 
 
 def _namers_first(strays: Sequence[Stray]) -> list[Stray]:
-    """Each table behind those whose foreign keys name it, as far as they name each other in no circle."""
+    """Return each table after those whose foreign keys name it, except within cycles."""
     order: list[Stray] = []
     while waiting := [stray for stray in strays if stray not in order]:
         names = {stray.table for stray in waiting}
@@ -132,17 +131,17 @@ def _read(session: Session, name: str) -> Stray:
     table = identifier(name)
     [oid] = session.row(_OID, (NAMESPACE, name), doing=f"looking for {name}")
     size = SQL("SELECT count(*), pg_total_relation_size({}), now() FROM {}").format(Literal(oid), table)
-    rows, whole, now = session.row(size, doing=f"counting {name}")
-    asked: dict[str, Composable] = {"oid": Literal(oid), "name": Literal(name), "namespace": Literal(NAMESPACE)}
-    asked |= {"numbering": SQL(_NUMBERING).format(**asked)}
-    behind = session.rows(SQL(_SEQUENCES).format(**asked), doing=f"reading the sequences of {name}")
-    uses = session.rows(SQL(_USES).format(**asked), doing=f"asking who uses {name}")
+    rows, total, now = session.row(size, doing=f"counting {name}")
+    values: dict[str, Composable] = {"oid": Literal(oid), "name": Literal(name), "namespace": Literal(NAMESPACE)}
+    values |= {"numbering": SQL(_NUMBERING).format(**values)}
+    sequences = session.rows(SQL(_SEQUENCES).format(**values), doing=f"reading the sequences of {name}")
+    uses = session.rows(SQL(_USES).format(**values), doing=f"reading what uses {name}")
     counted, since, unanalyzed, analyzed = session.row(_WRITES, (oid,), doing="reading the statistics")
     return Stray(
         table=name,
         rows=rows,
-        bytes=whole,
-        sequences=tuple(row[0] for row in behind),
+        bytes=total,
+        sequences=tuple(row[0] for row in sequences),
         uses=tuple(Use(what=what, by=by) for what, by in uses),
         writes=Writes(counted=counted, since=since, unanalyzed=unanalyzed, analyzed=analyzed),
         now=now,
@@ -156,14 +155,14 @@ SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 _OID = """
 SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s
 """
-# Counters hold from the last of: their reset, and the server's start, which loses them where it follows a crash.
+# Counters are valid since their reset or the server's start, whichever is later: a start after a crash resets them.
 _WRITES = """
 SELECT n_tup_ins + n_tup_upd + n_tup_del, greatest(d.stats_reset, pg_postmaster_start_time()),
        n_mod_since_analyze, greatest(last_analyze, last_autoanalyze)
   FROM pg_stat_user_tables t, pg_stat_database d
  WHERE t.relid = %s::oid AND d.datname = current_database()
 """
-# Those that a default asks, or that have the name that `serial` gives, and no owner with whom they go.
+# Sequences used by a column default, or named as `serial` names them.
 _NUMBERING = """
 SELECT s.oid, s.relname
   FROM pg_class s
@@ -179,7 +178,7 @@ SELECT s.relname FROM ({numbering}) s
                       AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i'))
  ORDER BY 1
 """
-# What a function's text names, no dependency tells.
+# Tables named in a function's text are not in pg_depend.
 _USES = """
 SELECT format('the foreign key %I of %s', k.conname, k.conrelid::regclass), c.relname
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid

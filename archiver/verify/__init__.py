@@ -1,1 +1,1 @@
-"""Archives proved by restoring them: loaded into bare tables of the scratch database, read back, and compared."""
+"""Verification of archives by restoring them: loaded into the scratch database, read back, and compared."""

@@ -1,4 +1,4 @@
-"""What must hold of loaded rows, each asked of a whole table at once: the tenants of which it does not hold."""
+"""The rules that loaded rows must obey: queries over an entire table, for the tenants that break them."""
 
 from __future__ import annotations
 
@@ -11,80 +11,84 @@ from archiver.postgres.schema import TENANT, Schema
 from archiver.postgres.selection import matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
 
-# As pg_get_constraintdef writes a key; what follows the columns (INCLUDE, DEFERRABLE) changes nothing here.
+# A key as pg_get_constraintdef writes it. What follows the columns (INCLUDE, DEFERRABLE) does not matter here.
 _KEY = re.compile(r'(PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? \(((?:"(?:[^"]|"")*"|[^)"])+)\)')
 _OVERLAPS = " WITHOUT OVERLAPS"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Proof:
-    """A rule, and a query for the tenants of what breaks it."""
+class RowRule:
+    """A rule, and the query for tenants that break it."""
 
     table: TableName
     rule: str  # a sentence's end: "several of its rows have one key"
-    broken: Composable  # a SELECT: a tenant's id for each row or key that does
+    broken: Composable  # a SELECT: the tenant's id for each row or key that breaks the rule
 
 
-def proofs(model: Model, database: str, schema: Schema, places: Mapping[str, Composable]) -> Iterator[Proof]:
-    """All of one database: keys are unique, every row belongs to the tenant, and no foreign key leads nowhere.
+def row_rules(model: Model, database: str, schema: Schema, relations: Mapping[str, Composable]) -> Iterator[RowRule]:
+    """Yield the rules of one database: unique keys, every row belongs to its tenant, no dangling foreign key.
 
-    What an archive calls otherwise than the catalog does today is left out; links across databases can't be seen here.
+    Links to tables or columns that have other names in the archive are skipped, and so are links across databases.
     """
     for name in schema.tables:
-        yield from _unique(TableName(database, name), schema, places[name])
+        yield from _unique(TableName(database, name), schema, relations[name])
     for table in model.of(database):
         links = model.found_by(table)
-        if links and all(_sayable(link, database, schema) for link in links):
-            yield _found(table, links, places)
+        if links and all(_in_archive(link, database, schema) for link in links):
+            yield _belongs(table, links, relations)
     for link in model.links:
-        if _sayable(link, database, schema) and _keyed(link, schema):
-            yield _named(link, places)
+        if _in_archive(link, database, schema) and _keyed(link, schema):
+            yield _referenced(link, relations)
 
 
-def _unique(table: TableName, schema: Schema, place: Composable) -> Iterator[Proof]:
-    query = SQL("SELECT {tenant} FROM {place} WHERE {whole} GROUP BY {tenant}, {columns} HAVING count(*) > 1")
+def _unique(table: TableName, schema: Schema, relation: Composable) -> Iterator[RowRule]:
+    query = SQL("SELECT {tenant} FROM {relation} WHERE {condition} GROUP BY {tenant}, {columns} HAVING count(*) > 1")
     for text in schema.tables[table.table].constraints.values():
         key = _KEY.match(text)
-        if key and not key[3].endswith(_OVERLAPS):  # of those, equal values may stand in ranges that are apart
-            yield Proof(
+        if key and not key[3].endswith(_OVERLAPS):  # such a key allows equal values in separate ranges
+            yield RowRule(
                 table=table,
                 rule=f"several of its rows have one key, {key[3]}",
-                # With a NULL in it a key equals no other, unless it says otherwise.
+                # A key with a NULL in it equals no other, unless NULLS NOT DISTINCT.
                 broken=query.format(
                     tenant=Identifier(TENANT),
-                    place=place,
-                    whole=SQL("true" if key[2] else f"ROW({key[3]}) IS NOT NULL"),
+                    relation=relation,
+                    condition=SQL("true" if key[2] else f"ROW({key[3]}) IS NOT NULL"),
                     columns=SQL(key[3]),
                 ),
             )
 
 
-def _found(table: TableName, links: Iterable[Link], places: Mapping[str, Composable]) -> Proof:
-    found = SQL(" OR ").join(narrowed(_exists(link, "c", "p", places[link.parent.table]), link, "c") for link in links)
+def _belongs(table: TableName, links: Iterable[Link], relations: Mapping[str, Composable]) -> RowRule:
+    has_parent = SQL(" OR ").join(
+        narrowed(_exists(link, "c", "p", relations[link.parent.table]), link, "c") for link in links
+    )
     query = SQL("SELECT c.{} FROM {} c WHERE NOT coalesce({}, false)")
-    return Proof(
+    return RowRule(
         table=table,
-        rule="rows of it belong to nobody in the archive",
-        broken=query.format(Identifier(TENANT), places[table.table], found),
+        rule="some of its rows have no parent in the archive",
+        broken=query.format(Identifier(TENANT), relations[table.table], has_parent),
     )
 
 
-def _named(link: Link, places: Mapping[str, Composable]) -> Proof:
-    """A row is found because another names it by a foreign key: where it does, the row must be there."""
-    whole = SQL(" AND ").join(SQL("p.{} IS NOT NULL").format(Identifier(name)) for name in link.parent_columns)
+def _referenced(link: Link, relations: Mapping[str, Composable]) -> RowRule:
+    """Return the rule that rows which a foreign key of the link's parent references are in the archive."""
+    complete = SQL(" AND ").join(SQL("p.{} IS NOT NULL").format(Identifier(name)) for name in link.parent_columns)
     query = SQL("SELECT p.{} FROM {} p WHERE {} AND NOT {}")
-    there = _exists(link, "p", "c", places[link.child.table])
-    return Proof(
+    exists = _exists(link, "p", "c", relations[link.child.table])
+    return RowRule(
         table=link.parent,
-        rule=f"rows of it name rows of {link.child} that are not there",
-        broken=query.format(Identifier(TENANT), places[link.parent.table], whole, there),
+        rule=f"some of its rows reference rows of {link.child} that are not in the archive",
+        broken=query.format(Identifier(TENANT), relations[link.parent.table], complete, exists),
     )
 
 
-def _exists(link: Link, outer: str, inner: str, place: Composable) -> Composable:
-    """That a row has its other side of a link, of the same tenant."""
-    return SQL("EXISTS (SELECT 1 FROM {place} {inner} WHERE {inner}.{tenant} = {outer}.{tenant} AND {match})").format(
-        place=place,
+def _exists(link: Link, outer: str, inner: str, relation: Composable) -> Composable:
+    """SQL: the other side of a row's link exists, with the same tenant."""
+    return SQL(
+        "EXISTS (SELECT 1 FROM {relation} {inner} WHERE {inner}.{tenant} = {outer}.{tenant} AND {match})"
+    ).format(
+        relation=relation,
         inner=SQL(inner),
         outer=SQL(outer),
         tenant=Identifier(TENANT),
@@ -92,8 +96,8 @@ def _exists(link: Link, outer: str, inner: str, place: Composable) -> Composable
     )
 
 
-def _sayable(link: Link, database: str, schema: Schema) -> bool:
-    """Whether an archive has the tables and columns of a link."""
+def _in_archive(link: Link, database: str, schema: Schema) -> bool:
+    """True if an archive has the tables and columns of a link."""
     where = [link.where[0]] if link.where else []
     sides = ((link.child, [*link.columns, *where]), (link.parent, link.parent_columns))
     return all(
@@ -105,7 +109,7 @@ def _sayable(link: Link, database: str, schema: Schema) -> bool:
 
 
 def _keyed(link: Link, schema: Schema) -> bool:
-    """Whether a foreign key leads from the link's parent to the rows that are found by it."""
+    """True if a foreign key leads from the link's parent to the rows found by the link."""
     pairs = {*zip(link.parent_columns, link.columns, strict=True)}
     return link.where is None and any(
         key.target == link.child.table and {*zip(key.columns, key.target_columns, strict=True)} == pairs

@@ -1,4 +1,4 @@
-"""Where archives are loaded to be proved: bare tables of their shape in a session on the scratch database."""
+"""The scratch database, where archives are loaded to verify them: bare tables of their shape."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _NAMESPACE = re.compile(rf"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\b{NAMESPACE}\.""")
 
 
 class ScratchDatabase:
-    """Bare tables, made when a shape is first asked for.
+    """A session on the scratch database with bare tables, made when a shape is first used.
 
-    They are the session's own (pg_temp): nobody else sees them, they are not logged, and go with the session however it
-    ends. Between proofs they are empty.
+    The tables are temporary: invisible to other sessions, not logged, and dropped when the session ends. Between
+    verifications they are empty.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        # The rows of a batch are proved in memory; else each question about them would go through files.
+        # Verify a batch in memory: without this, every query over its rows would go through files.
         session.execute("SET temp_buffers TO '128MB'; SET work_mem TO '64MB'", doing="preparing the scratch session")
         self._types: dict[str, str] = {}
-        self._tables: dict[str, Mapping[str, Composable]] = {}  # by fingerprint
+        self._tables: dict[str, Mapping[str, Composable]] = {}  # by the schema's fingerprint, then by table
 
     @contextmanager
     def empty(self, schema: Schema) -> Iterator[Mapping[str, Composable]]:
-        """The tables of a shape, by name, empty for the block and after it.
+        """Yield the tables of a shape, by name; they are empty at the start of the block and after it.
 
-        Emptied and filled in one transaction, a table gives its rows back in the order in which they came.
+        A table that is emptied and filled in one transaction returns its rows in the order in which they were loaded.
         """
         tables = self._of(schema)
         with self.session.rolled_back():
@@ -55,7 +55,7 @@ class ScratchDatabase:
         with self.session.transaction(doing="making the scratch tables"):
             for name, text in schema.types.items():
                 if name not in self._types:
-                    self.session.execute(_moved(text), doing="making a type in the scratch database")
+                    self.session.execute(_in_pg_temp(text), doing="making a type in the scratch database")
             for table, shape in schema.tables.items():
                 self.session.execute(_bare(names[table], shape), doing="making a table in the scratch database")
         self._types |= schema.types
@@ -65,9 +65,9 @@ class ScratchDatabase:
 def _bare(name: str, shape: Table) -> str:
     lines = [f"{quoted(TENANT)} bigint NOT NULL", *map(column_ddl, shape.columns)]
     lines += [f"CONSTRAINT {quoted(key)} {text}" for key, text in shape.constraints.items() if text.startswith("CHECK")]
-    return _moved(f"CREATE TABLE pg_temp.{quoted(name)} (\n    " + ",\n    ".join(lines) + "\n)")
+    return _in_pg_temp(f"CREATE TABLE pg_temp.{quoted(name)} (\n    " + ",\n    ".join(lines) + "\n)")
 
 
-def _moved(text: str) -> str:
-    """DDL of the product's namespace, for the session's own."""
-    return _NAMESPACE.sub(lambda found: found[1] or "pg_temp.", text)
+def _in_pg_temp(text: str) -> str:
+    """Return DDL of the product's namespace, rewritten for the session's own."""
+    return _NAMESPACE.sub(lambda match: match[1] or "pg_temp.", text)

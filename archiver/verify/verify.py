@@ -1,4 +1,4 @@
-"""An archive proved by restoring it: loaded into bare scratch tables, read back and compared, its rules asked."""
+"""Verification of an archive: loaded into bare scratch tables, read back, compared, and its rules checked."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from archiver.format.manifest import Manifest
 from archiver.format.rows import JOIN, Digest
 from archiver.postgres.schema import TENANT, Table, column_list
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier
-from archiver.verify.rules import proofs
+from archiver.verify.rules import row_rules
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError, RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """The proof that an archive holds what it says and can be restored; a deletion asks for one."""
+    """The proof that an archive matches its manifest and can be restored. Every deletion requires one."""
 
     manifest: Manifest
     seconds: float  # to restore into the scratch database
 
 
 def verify(archive: Archive, tenant_id: int, year: int, scratch: ScratchDatabase, model: Model) -> Verified:
-    """Restores an archive into the scratch database and compares rows and content; nothing stays there.
+    """Restore an archive into the scratch database and compare rows and content. Nothing stays there.
 
-    Raises RefusedError where the archive is another tenant's, or does not come back as it went in.
+    Raises DamagedError if it is another tenant's archive, RefusedError if the rows read back differ or break a rule.
     """
     belongs_to(archive, tenant_id, year)
     began = time.monotonic()
@@ -41,20 +41,19 @@ def verify(archive: Archive, tenant_id: int, year: int, scratch: ScratchDatabase
 def verify_together(
     archives: Sequence[Archive], scratch: ScratchDatabase, model: Model
 ) -> list[Verified | CutoverError]:
-    """The same of several tenants' archives of one shape in one go; of each, in their order, the proof or what is
-    wrong with it."""
+    """Verify several tenants' archives of one shape at once. Return, in their order, the proof or the error of each."""
     began = time.monotonic()
     try:
         _prove(archives, scratch, model)
     except CutoverError as error:
         if isinstance(error, DatabaseError) and error.lost:
             raise
-        return [_alone(archive, scratch, model) for archive in archives]
+        return [_verify_single(archive, scratch, model) for archive in archives]
     seconds = (time.monotonic() - began) / len(archives)
     return [Verified(manifest=archive.manifest, seconds=seconds) for archive in archives]
 
 
-def _alone(archive: Archive, scratch: ScratchDatabase, model: Model) -> Verified | CutoverError:
+def _verify_single(archive: Archive, scratch: ScratchDatabase, model: Model) -> Verified | CutoverError:
     manifest = archive.manifest
     try:
         return verify(archive, manifest.tenant_id, manifest.year, scratch, model)
@@ -65,7 +64,7 @@ def _alone(archive: Archive, scratch: ScratchDatabase, model: Model) -> Verified
 
 
 def belongs_to(archive: Archive, tenant_id: int, year: int) -> None:
-    """DamagedError unless the archive is this tenant's of this year."""
+    """Raise DamagedError unless the archive is this tenant's, of this year."""
     manifest = archive.manifest
     if (manifest.tenant_id, manifest.year) != (tenant_id, year):
         noun = manifest.noun
@@ -77,55 +76,57 @@ def belongs_to(archive: Archive, tenant_id: int, year: int) -> None:
 
 def _prove(archives: Sequence[Archive], scratch: ScratchDatabase, model: Model) -> None:
     for database, schema in archives[0].manifest.schemas.items():
-        with scratch.empty(schema) as places:
+        with scratch.empty(schema) as relations:
             for name, shape in schema.tables.items():
-                _restore(archives, TableName(database, name), shape, places[name], scratch)
-            for proof in proofs(model, database, schema, places):
-                query = SQL("SELECT count(*) FROM ({}) broken").format(proof.broken)
-                broken = scratch.session.row(query, doing=f"proving {proof.table}")[0]
+                _restore(archives, TableName(database, name), shape, relations[name], scratch)
+            for rule in row_rules(model, database, schema, relations):
+                query = SQL("SELECT count(*) FROM ({}) broken").format(rule.broken)
+                broken = scratch.session.row(query, doing=f"verifying {rule.table}")[0]
                 if broken:
-                    raise RefusedError(f"Verifying {proof.table} failed: {proof.rule} ({broken}).")
+                    raise RefusedError(f"Verifying {rule.table} failed: {rule.rule} ({broken}).")
 
 
 def _restore(
-    archives: Sequence[Archive], table: TableName, shape: Table, place: Composable, scratch: ScratchDatabase
+    archives: Sequence[Archive], table: TableName, shape: Table, relation: Composable, scratch: ScratchDatabase
 ) -> None:
-    """Loads one table of all the archives and reads it back as it lies."""
+    """Load one table of all the archives, read it back, and compare it. Raises RefusedError if it differs."""
     member = layout.member(table)
     columns = SQL("{}, {}").format(Identifier(TENANT), column_list(shape))
     source = _Members(archives, member)
-    target = SQL("{} ({})").format(place, columns)
+    target = SQL("{} ({})").format(relation, columns)
     rows = scratch.session.copy_in(target, source, doing=f"loading {table}")
-    back = Digest()
-    came = scratch.session.copy_out(
-        SQL("SELECT {} FROM {}").format(columns, place), back, doing=f"reading {table} back"
+    digest = Digest()
+    read = scratch.session.copy_out(
+        SQL("SELECT {} FROM {}").format(columns, relation), digest, doing=f"reading {table} back"
     )
-    wanted = sum(archive.manifest.members[member].rows for archive in archives)
-    found = back.finish(came)
-    if rows != wanted or (found.rows, found.sha256) != (wanted, source.sha256):
-        raise RefusedError(f"Verifying {table} failed: {came} of {wanted} rows came back, or with other content.")
+    expected = sum(archive.manifest.members[member].rows for archive in archives)
+    restored = digest.finish(read)
+    if rows != expected or (restored.rows, restored.sha256) != (expected, source.sha256):
+        raise RefusedError(
+            f"Verifying {table} failed: {read} of {expected} rows were read back, or their content differs."
+        )
 
 
 class _Members:
-    """One member of each archive as a single source for COPY, each row behind its tenant's id."""
+    """A source for COPY: one member of each archive in turn, each row with its tenant's id in front."""
 
     def __init__(self, archives: Sequence[Archive], member: str) -> None:
         self._chunks = (data for archive in archives for data in _behind_tenant(archive, member))
         self._hash = hashlib.sha256()
 
     def read(self, size: int = -1, /) -> bytes:
-        """The next piece, of whatever size: psycopg2 takes it as it comes."""
+        """Return the next piece, ignoring `size`: psycopg2 accepts any length."""
         data = next(self._chunks, b"")
         self._hash.update(data)
         return data
 
     def readline(self, size: int = -1, /) -> bytes:
-        """COPY does not ask for lines."""
+        """Return the next piece, as `read` does: COPY does not need lines."""
         return self.read(size)
 
     @property
     def sha256(self) -> str:
-        """Of all that was read."""
+        """The SHA-256 of everything read so far."""
         return self._hash.hexdigest()
 
 

@@ -56,7 +56,7 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     Raises UnknownError where its end was not seen, and LeftThere at Ctrl-C, which it outlives.
     """
     refuse_if_down(environment)
-    encryption.refuse_as_word(options.get("identity", ""))
+    encryption.refuse_literal_identity(options.get("identity", ""))
     host = environment.only(Role.DEBUG)
     here = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
     command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {here}"

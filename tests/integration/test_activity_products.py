@@ -72,7 +72,7 @@ def test_a_table_without_key_and_a_column_of_words_are_refused(new_world: NewWor
             cursor.execute("ALTER TABLE orders ALTER closed_on TYPE text")
         with pytest.raises(Problems, match=r"activity: master\.order_lines has no primary key") as refused:
             archive_months(world, DAY)
-        assert "activity/orders/ended: expected a column with a date or a moment, got 'closed_on'" in str(refused.value)
+        assert "activity/orders/ended: expected a date or timestamp column, got 'closed_on'" in str(refused.value)
 
 
 def product(world: World, folder: Path) -> World:

@@ -43,11 +43,11 @@ UNKNOWN = {
         "ALTER TABLE contests ADD winner integer REFERENCES students ON DELETE SET NULL",
         "master.contests: the foreign key contests_winner_fkey sets to NULL rows there when rows of students",
     ),
-    "a foreign key that forbids to delete": (
+    "a foreign key that forbids deleting": (
         "master",
         "ALTER TABLE contests ADD best_school integer REFERENCES schools",
-        "master.contests: the foreign key contests_best_school_fkey forbids to delete rows of schools that it names. "
-        "Add to databases/master/schools: needed_by, or carry the table",
+        "master.contests: the foreign key contests_best_school_fkey forbids deleting rows of schools "
+        "that it references. Add to databases/master/schools: needed_by, or carry the table",
     ),
     "a trigger": (
         "master",

@@ -168,10 +168,10 @@ def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World,
     sealed = encrypting(world, team)
     mistyped = replace(sealed.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
 
-    with pytest.raises(UsageError, match="store/recipients/1 is no age public key"):
+    with pytest.raises(UsageError, match="store/recipients/1 is not an age public key"):
         replace(sealed, environment=replace(sealed.environment, store=mistyped)).archive(SCHOOL)
     team.file.write_text("nothing of the kind\n")
-    with pytest.raises(UsageError, match="team holds a line that is no age identity"):
+    with pytest.raises(UsageError, match="team holds a line that is not an age identity"):
         holding(sealed, team).archive(SCHOOL)
 
     with sql(world, "master") as cursor:

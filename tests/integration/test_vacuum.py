@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Link  # noqa: N812
 
 from archiver.postgres.session import connect, parse_dsn
 from archiver.vacuum import cancellable, rewrite
-from archiver.vacuum.measure import SAMPLED, held, measure, tables
+from archiver.vacuum.measure import SAMPLED, disk_size, measure, tables
 from archiver.vacuum.rewrite import Fate, RewriteOutcome, Upkeep
 from errors import ExitCode
 from inventory.load import ROOT
@@ -218,7 +218,7 @@ def test_what_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: s
         found = measure(work.session, table)
         assert found.bloated
         run(link, "VACUUM FULL one")
-        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+        assert found.live == pytest.approx(disk_size(work.session, table).all, rel=0.1)
 
 
 def test_a_large_table_is_measured_by_a_sample(empty: str) -> None:
@@ -226,7 +226,7 @@ def test_a_large_table_is_measured_by_a_sample(empty: str) -> None:
         link.autocommit = True
         run(link, "CREATE TABLE one AS SELECT i AS id, repeat('x', 400) AS a FROM generate_series(1, 100000) i")
         (table,) = tables(work.session)
-        assert held(work.session, table).main > 2 * SAMPLED * 8192
+        assert disk_size(work.session, table).main > 2 * SAMPLED * 8192
         assert measure(work.session, table).share < 0.08
 
         run(link, "DELETE FROM one WHERE id % 10 < 3")
@@ -246,7 +246,7 @@ def test_an_index_alone_can_be_bloated(empty: str) -> None:
         found = measure(work.session, table)
         assert found.bloated
         run(link, "VACUUM FULL one")
-        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+        assert found.live == pytest.approx(disk_size(work.session, table).all, rel=0.1)
         assert not measure(work.session, table).bloated
 
 

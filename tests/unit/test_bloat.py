@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archiver.postgres.session import DatabaseError
-from archiver.vacuum.bloat import PAGE, BloatSample, Index, IndexSize, Measured, TableBloat, measured, unmeasured
+from archiver.vacuum.bloat import PAGE, BloatSample, DiskSize, Index, Measured, TableBloat, measured, unmeasured
 from archiver.vacuum.rewrite import Fate, Free, RewriteOutcome
 from inventory.model import Database, Environment, Ssh
 from runbooks.cli.text import upkeep
@@ -41,7 +41,7 @@ def test_a_table_is_rewritten_from_a_fifth_of_waste_on(live: int, waste: int, bl
 
 def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
     assert found(100 * MB, 900 * MB).need == 120 * MB
-    assert unmeasured(TABLE, IndexSize(all=100 * MB)).need == 120 * MB
+    assert unmeasured(TABLE, DiskSize(all=100 * MB)).need == 120 * MB
 
 
 @pytest.mark.parametrize(
@@ -58,12 +58,12 @@ def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
 )
 def test_the_pages_that_rows_need(rows: int, width: int, fill: int, pages: int) -> None:
     sample = BloatSample(rows=rows, width=width, widths={})
-    many = IndexSize(all=99_999 * PAGE, main=99_999 * PAGE)
+    many = DiskSize(all=99_999 * PAGE, main=99_999 * PAGE)
     assert measured(replace(TABLE, fill=fill), many, [], sample).live == pages * PAGE
 
 
 def test_more_than_there_is_is_no_waste() -> None:
-    one = measured(TABLE, IndexSize(all=PAGE, main=PAGE), [], BloatSample(rows=1000, width=100, widths={}))
+    one = measured(TABLE, DiskSize(all=PAGE, main=PAGE), [], BloatSample(rows=1000, width=100, widths={}))
     assert (one.live, one.waste) == (PAGE, 0)
 
 
@@ -79,7 +79,7 @@ def test_more_than_there_is_is_no_waste() -> None:
 )
 def test_the_pages_that_an_index_needs(pages: int, columns: tuple[str, ...] | None, live: int, waste: int) -> None:
     sample = BloatSample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
-    one = measured(TABLE, IndexSize(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
+    one = measured(TABLE, DiskSize(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
     assert (one.live, one.waste) == (live * PAGE, waste * PAGE)
 
 
@@ -115,7 +115,7 @@ def test_what_became_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) 
     ],
 )
 def test_why_a_table_is_left_alone_is_said(table: TableBloat, why: str) -> None:
-    outcome = RewriteOutcome(measured=unmeasured(table, IndexSize()), fate=Fate.KEPT)
+    outcome = RewriteOutcome(measured=unmeasured(table, DiskSize()), fate=Fate.KEPT)
     assert upkeep.outcome_line(outcome) == f"public.attempts: left alone, {why}"
 
 

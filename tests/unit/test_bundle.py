@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
+def decompressed(path: Path) -> bytes | None:
+    """Return the plain tar; None if gzip refuses it."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
+
+
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     first, second = packed(tmp_path, "a.tar.gz"), packed(tmp_path, "b.tar.gz")
 
@@ -137,16 +146,21 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, cut: int) -> None:
     path = packed(tmp_path)
     path.write_bytes(path.read_bytes()[:-cut])
 
-    assert "a.tar.gz is no whole archive" in refused(path)
+    assert "a.tar.gz is not a complete archive" in refused(path)
 
 
 def test_a_flipped_bit_after_the_header_is_refused_by_the_archive_itself(tmp_path: Path) -> None:
     path = packed(tmp_path)
     whole = path.read_bytes()
+    content, harmless = gzip.decompress(whole), 0
 
     for place in range(10, len(whole), len(whole) // 100):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
-        assert "a.tar.gz" in refused(path), place
+        if decompressed(path) == content:  # deflate has bits that carry no content, such as unused code lengths
+            harmless += 1
+        else:
+            assert "a.tar.gz" in refused(path), place
+    assert harmless < 5
 
 
 def test_altered_rows_are_refused_by_name(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from archiver.catalog.model import resolve
-from archiver.completeness.completeness import held_against
+from archiver.completeness.completeness import findings_of
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from tests.schemas import database
 
@@ -30,7 +30,7 @@ def catalog(**tables: Table) -> Catalog:
 
 
 def problems(written: Catalog) -> tuple[str, ...]:
-    return held_against(resolve(written), {"master": {"master": LIVE}}).problems
+    return findings_of(resolve(written), {"master": {"master": LIVE}}).problems
 
 
 def test_a_catalog_that_knows_all_has_no_problems() -> None:
@@ -108,7 +108,7 @@ def test_what_only_one_shard_lacks_is_told_with_that_shard() -> None:
         "shard_3": database(visits="id, room_id"),
     }
 
-    found = held_against(resolve(written), {"master": {"master": LIVE}, "shard": shards})
+    found = findings_of(resolve(written), {"master": {"master": LIVE}, "shard": shards})
 
     assert found.problems == ("databases/shard/visits/found_by: there is no shard.visits.room_id on shard_2",)
 
@@ -120,7 +120,7 @@ def test_a_key_that_deletes_rows_which_the_catalog_ignores_is_told() -> None:
         "rooms": replace(ROOMS, ignored={"lent_to": "rooms are their owner's"}),
     }
 
-    found = held_against(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": live}})
+    found = findings_of(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": live}})
 
     assert found.problems == (
         "master.rooms: the foreign key rooms_lent_to_fkey deletes rows there when rows of companies are deleted. "
@@ -152,7 +152,7 @@ def test_a_key_of_several_columns_is_followed_whole_or_told(lines: tuple[str, ..
         "lines": Table(group="order", found_by=lines),
     }
 
-    found = held_against(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": ORDERS}})
+    found = findings_of(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": ORDERS}})
 
     # trips.order_id would be an order by its name, but its foreign key says otherwise.
     assert [problem.split(". Add")[0] for problem in found.problems] == [f"master.lines.{one}" for one in told]

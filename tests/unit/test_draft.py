@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver.catalog.model import resolve
-from archiver.completeness.completeness import held_against
+from archiver.completeness.completeness import findings_of
 from archiver.completeness.draft import draft
 from archiver.completeness.draft_yaml import draft_text
 from archiver.completeness.live import LiveCatalogue
@@ -192,7 +192,7 @@ def test_a_draft_is_a_catalog_that_knows_all_there_is(case: str, tmp_path: Path)
     tables = {name: list(table.found_by) for name, table in catalog.databases["master"].items()}
     assert tables == {"companies": [], **found_by}
     assert catalog.excluded.get("master", {}) == excluded
-    assert held_against(resolve(catalog), {"master": {"master": live}}).problems == ()
+    assert findings_of(resolve(catalog), {"master": {"master": live}}).problems == ()
 
 
 def test_what_is_not_followed_is_ignored_with_a_reason(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_a_shard_is_followed_from_master(tmp_path: Path) -> None:
     }
     assert catalog.excluded == {"shard": {"guests": "named by visits; may be other tenants' too"}}
     lives = {"master": {"master": master}, "shard": {"shard_1": shard}}
-    assert held_against(resolve(catalog), lives).problems == ()
+    assert findings_of(resolve(catalog), lives).problems == ()
 
 
 def test_the_text_says_what_only_a_name_says_and_how_an_excluded_table_would_be_carried() -> None:
@@ -243,9 +243,9 @@ def test_the_text_says_what_only_a_name_says_and_how_an_excluded_table_would_be_
 @pytest.mark.parametrize(
     ("live", "expected", "hint"),
     [
-        (database(company="id", rooms="id"), "There is no table 'companies'", "Near it: company"),
-        (database(companies="a, b: a, b"), "its key is not one column of whole numbers", ""),
-        (database(companies="id text"), "its key is not one column of whole numbers", ""),
+        (database(company="id", rooms="id"), "There is no table 'companies'", "Similar: company"),
+        (database(companies="a, b: a, b"), "its key is not a single integer column", ""),
+        (database(companies="id text"), "its key is not a single integer column", ""),
     ],
 )
 def test_a_root_that_can_not_list_tenants_is_refused(live: LiveCatalogue, expected: str, hint: str) -> None:

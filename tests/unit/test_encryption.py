@@ -86,7 +86,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
     path = sealed(tmp_path, to(ANN))
     path.write_bytes(path.read_bytes()[:length])
 
-    with pytest.raises(DamagedError, match=r"a\.tar\.gz\.age is no whole encrypted archive: "):
+    with pytest.raises(DamagedError, match=r"a\.tar\.gz\.age is not a complete encrypted archive: "):
         bundle.opened(path, held_by(ANN)).__enter__()
 
 
@@ -116,8 +116,8 @@ def test_identities_come_from_a_file_of_age_keygen_or_from_the_environment(
     ("text", "expected"),
     [
         ("# nothing but comments\n", "holds no identity"),
-        (str(ANN)[:-1] + "\n", "holds a line that is no age identity"),
-        (str(ANN.to_public()), "holds a line that is no age identity"),
+        (str(ANN)[:-1] + "\n", "holds a line that is not an age identity"),
+        (str(ANN.to_public()), "holds a line that is not an age identity"),
     ],
     ids=["empty", "cut off", "a recipient"],  # the keys are made anew by each worker
 )
@@ -133,7 +133,7 @@ def test_a_file_that_holds_no_identity_is_refused_and_not_shown(tmp_path: Path, 
 def test_a_variable_that_holds_no_identity_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUTOVER_IDENTITY", str(ANN)[:-1])
 
-    with pytest.raises(UsageError, match=r"^CUTOVER_IDENTITY holds a line that is no age identity\.$"):
+    with pytest.raises(UsageError, match=r"^CUTOVER_IDENTITY holds a line that is not an age identity\.$"):
         encryption.keys((), "")
 
 
@@ -143,7 +143,7 @@ def test_an_identity_in_place_of_its_file_goes_nowhere() -> None:
         lambda: encryption.keys((), str(ANN)),
         lambda: forward(environment, "restore.school", "13", identity=str(ANN)),
     ):
-        with pytest.raises(UsageError, match=r"^--identity expects a file, and got an identity\.$"):
+        with pytest.raises(UsageError, match=r"^--identity expects a file, got an identity\.$"):
             refuse()
 
 
@@ -153,7 +153,7 @@ def test_a_mistyped_recipient_is_told_before_a_night_begins() -> None:
     mistyped = good[:-1] + ("q" if good[-1] != "q" else "p")
     environment = replace(environment, store=replace(environment.store, recipients=(good, mistyped)))
 
-    with pytest.raises(UsageError, match=f"store/recipients/2 is no age public key: {mistyped}"):
+    with pytest.raises(UsageError, match=f"store/recipients/2 is not an age public key: {mistyped}"):
         cutover.plan_of(environment, date(2014, 8, 15))
 
 

@@ -198,7 +198,7 @@ REFUSED: dict[str, tuple[Schema, Schema, tuple[Changes, ...], str]] = {
         users(column("fax")),
         users(column("pager")),
         (),
-        "master.users.fax is gone, and pager came: was it renamed? "
+        "master.users.fax no longer exists, and pager is new: was it renamed? "
         "Add to tables/users: rename: {fax: pager}, or drop: {fax: <why it may be lost>}",
     ),
     "a migration that loses a NOT NULL column": (
@@ -218,7 +218,7 @@ REFUSED: dict[str, tuple[Schema, Schema, tuple[Changes, ...], str]] = {
         schema(users=table(), staff=table()),
         users(),
         (Changes(database="master", rename_tables={"staff": "users"}),),
-        "master.users: two tables of the archive lead there",
+        "master.users: two tables of the archive map to it",
     ),
     "a column that is not computed any more": (
         users(column("name", generated="first || last")),
