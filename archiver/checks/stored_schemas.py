@@ -16,7 +16,7 @@ from archiver.postgres.schema import Schema
 from archiver.records import archive_record, month_record, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
-from archiver.records.placement import ends_in, placement_history, shards_of
+from archiver.records.placement_history import ends_in, placement_history, shards_of
 from archiver.records.resolve import BACK
 from archiver.store.schemas import StoredSchemas
 

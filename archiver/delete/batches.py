@@ -20,7 +20,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Key, SelectedRows, among, rows_where
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.records import log_and_markers, slice_record
+from archiver.records import audit_log, markers, slice_record
 from archiver.records.slice_record import Slice
 
 
@@ -69,7 +69,7 @@ def close(placement: Placement, rules: Rules, one: Slice) -> None:
 
     The caller keeps everybody else off the tenant.
     """
-    noted, master = log_and_markers.marked(placement.sessions[rules.database], one.month, one.act), placement.master
+    noted, master = markers.read(placement.sessions[rules.database], one.month, one.act), placement.master
     with master.transaction(doing=f"writing what went of {one.month.month}"):
         if noted is None:
             slice_record.give_up(master, one)
@@ -85,7 +85,7 @@ def close(placement: Placement, rules: Rules, one: Slice) -> None:
             "kept": {name: len(keys) for name, keys in noted["stayed"].items()},
             "sha256": one.sha256,
         }
-        log_and_markers.log(master, "archive activity", done, details)
+        audit_log.log(master, "archive activity", done, details)
 
 
 def _batches(found: Due, archive: Archive, size: int) -> Iterator[Batch]:
@@ -223,8 +223,8 @@ def key_in_line(line: bytes, places: list[int]) -> str:
 
 
 def _mark(session: Session, one: Slice, progress: SliceProgress) -> None:
-    log_and_markers.unmark(session, one.month, one.act)
-    log_and_markers.mark(session, one.month, one.act, {"went": progress.deleted, "stayed": progress.stayed})
+    markers.delete(session, one.month, one.act)
+    markers.write(session, one.month, one.act, {"went": progress.deleted, "stayed": progress.stayed})
 
 
 def _look_for_late(

@@ -26,7 +26,7 @@ from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import Key, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import log_and_markers
+from archiver.records import audit_log, markers
 from archiver.records.archive_record import Record
 from errors import CutoverError
 from formatting import plural
@@ -99,9 +99,7 @@ def empty_shard(work: BulkWork, placement: Placement, wanted: Sequence[Record]) 
             deletion_set = DeletionSet(found, work.depth, {})
             contents = _markers(deletion_set, counts, rest)  # of rows that are still there
             _delete(deletion_set, SHARD, chosen, _sums(counts, SHARD, rest, deletion_set), rows)
-            log_and_markers.mark_all(
-                placement.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest]
-            )
+            markers.write_all(placement.sessions[SHARD], rest, DELETED, [contents[record.tenant_id] for record in rest])
             placement.sessions[SHARD].commit(
                 doing=f"deleting {len(rest)} {plural(work.model.tenant.noun)} in {placement.shard}"
             )
@@ -159,7 +157,7 @@ def _end(
     ]
     seconds = (time.monotonic() - began) / max(1, len(wanted))
     record_states.archived(master, wanted, [kept[record.tenant_id] for record in wanted], seconds)
-    log_and_markers.log_all(master, "archive", wanted, details)
+    audit_log.log_all(master, "archive", wanted, details)
     return BulkDeletion(deleted=deleted, kept=kept, failed={})
 
 

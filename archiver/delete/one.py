@@ -22,7 +22,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, id_index, log_and_markers, retained_rows
+from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.verify.verify import Verified
 from errors import CutoverError
@@ -65,7 +65,7 @@ def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, wo
 def _step_back(placement: Placement, record: Record) -> None:
     """Where nothing was committed, the tenant is live as before; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        if log_and_markers.marked(placement.shard_session, record, DELETED) is None:
+        if markers.read(placement.shard_session, record, DELETED) is None:
             archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
@@ -88,7 +88,7 @@ def _prove_and_delete(
 
 def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
     """Ends a deletion that was cut off after the shard was emptied; None where the shard was not touched."""
-    noted = log_and_markers.marked(placement.shard_session, record, DELETED)
+    noted = markers.read(placement.shard_session, record, DELETED)
     if noted is None:
         return None
     found, went = (marker.keys(placement, model, noted[name]) for name in ("found", "gone"))
@@ -110,7 +110,7 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
         with triggers_disabled(shard, model, SHARD):
             load_database(incoming, SHARD, LiveNeighbors(kept=record.kept, everywhere=True))
             shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-        log_and_markers.unmark(shard, record, DELETED)
+        markers.delete(shard, record, DELETED)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
@@ -125,7 +125,7 @@ def _both_open(placement: Placement) -> Iterator[None]:
 
 def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
     """Commits the shard's deletion, with a marker that says so and holds all that master's half needs."""
-    log_and_markers.mark(shard, record, DELETED, marker.content(model, decided))
+    markers.write(shard, record, DELETED, marker.content(model, decided))
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
@@ -134,18 +134,18 @@ def _commit_master(
 ) -> Deletion:
     """Commits master's deletion, together with the record's last state and the log."""
     master, gone = placement.master, decided.to_delete
-    noted = log_and_markers.marked(placement.shard_session, record, DELETED) or {"deleted": {}}
+    noted = markers.read(placement.shard_session, record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(gone[table].rows) for table in model.of(MASTER)}, **noted["deleted"]}
     left = {
         str(table): rows
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    log_and_markers.remember_deleted(master, record, _keys(gone))
+    deleted_keys.remember(master, record, _keys(gone))
     id_index.write(master, record, _keys(decided.selection.found))
     retained_rows.remember(master, record, [*decided.retained[MASTER], *marker.staying(noted.get("staying", ()))])
     record = archive_record.archived(master, record, left, seconds)
-    log_and_markers.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
+    audit_log.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late = appeared(placement, model, record, decided)
     return Deletion(record=record, deleted=deleted, kept=left, appeared=late)

@@ -12,7 +12,7 @@ from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.postgres.schema import Schema
 from archiver.postgres.session import SQL, Composable, Literal
 from archiver.records.id_offsets import Offsets
-from archiver.records.placement import Relocations
+from archiver.records.placement_history import Relocations
 
 
 def relocated(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], hops: Relocations) -> Mappings:

@@ -13,7 +13,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records import archive_record, month_record
 from archiver.records.id_offsets import Offsets, Region, gaps, in_none
 from archiver.records.move_record import Route
-from archiver.records.placement import regions
+from archiver.records.placement_history import regions
 from archiver.reshard.shard_rows import ShardRows
 from errors import RefusedError
 

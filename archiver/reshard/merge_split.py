@@ -18,7 +18,7 @@ from archiver.postgres.locks import AdvisoryLock, held_locks
 from archiver.postgres.tenants import Exclude, Tenant, all_but, of_ids
 from archiver.records import archive_record, move_record
 from archiver.records.move_record import Move, MoveState, Route
-from archiver.records.placement import Relocation, placement_history
+from archiver.records.placement_history import Relocation, placement_history
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
 from archiver.reshard.settle import end, withdraw

@@ -23,11 +23,11 @@ from archiver.postgres.selection import Selection
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, log_and_markers, move_record
+from archiver.records import archive_record, audit_log, move_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, Route
-from archiver.records.placement import regions
+from archiver.records.placement_history import regions
 from archiver.reshard.id_ranges import reserved, uncovered
 from archiver.reshard.settle import end, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
@@ -199,7 +199,7 @@ def _point(archiver: Archiver, loading: Move) -> None:
     if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
         raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is not on {loading.source} any more.")
     move_record.switched(master, loading)
-    log_and_markers.log(master, "move", loading, _details(loading))
+    audit_log.log(master, "move", loading, _details(loading))
 
 
 def _details(loading: Move) -> dict[str, object]:

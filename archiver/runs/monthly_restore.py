@@ -17,7 +17,7 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Placement
 from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, move_record, slice_record
-from archiver.records.placement import ends_in
+from archiver.records.placement_history import ends_in
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver

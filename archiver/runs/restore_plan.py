@@ -18,7 +18,7 @@ from archiver.load.unique_conflicts import UniqueConflict, unique_conflicts
 from archiver.mapping.schema_mapping import SchemaMapping
 from archiver.postgres.session import DatabaseError
 from archiver.records.archive_record import Record
-from archiver.records.placement import ends_in, relocations_of
+from archiver.records.placement_history import ends_in, relocations_of
 from archiver.runs.context import Archiver, fetch
 from archiver.verify.verify import belongs_to
 from errors import CutoverError, RefusedError

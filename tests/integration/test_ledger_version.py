@@ -18,7 +18,7 @@ import pytest
 from archiver.postgres import own_schema
 from archiver.postgres.own_schema import MIGRATIONS, Migration
 from archiver.postgres.session import DatabaseError, Session, connect
-from archiver.records import archive_record, log_and_markers
+from archiver.records import archive_record, audit_log
 from archiver.runs import setup
 from errors import ExitCode, RefusedError
 from inventory.load import ROOT
@@ -214,7 +214,7 @@ WRITES: dict[str, Callable[[World], object]] = {
 }
 LOOKS: dict[str, Callable[[World], object]] = {
     "list": lambda world: looks(world, archive_record.read_if_any),
-    "log": lambda world: looks(world, log_and_markers.entries),
+    "log": lambda world: looks(world, audit_log.entries),
 }
 
 
