@@ -58,7 +58,7 @@ def keyed(naming: ReferencePath, schema: Schema) -> bool:
 def chains(model: Model, table: TableName) -> Iterator[Chain]:
     """Every way from a table's rows up to the tenants; from rows to rows of the same table none leads further up."""
     for link in model.found_by(table):
-        if link.within:
+        if link.recursive:
             continue
         if link.parent == model.root:
             yield (link,)
@@ -72,20 +72,20 @@ def sharable(model: Model, schemas: Mapping[str, Schema]) -> list[TableName]:
 
 
 def _single(model: Model, table: TableName, schemas: Mapping[str, Schema]) -> bool:
-    links = [link for link in model.found_by(table) if not link.within]
+    links = [link for link in model.found_by(table) if not link.recursive]
     parent = _shape(links[0].parent, schemas)
     return len(links) == 1 and parent is not None and parent.primary_key == links[0].parent_columns
 
 
 def owners(model: Model, table: TableName) -> dict[tuple[str, ...], Link]:
     """The columns of a table that name an owner, each with its link."""
-    return {link.columns: link for link in model.found_by(table) if not link.within}
+    return {link.columns: link for link in model.found_by(table) if not link.recursive}
 
 
 def ways_in(model: Model, table: TableName) -> list[Link]:
     """The links within one database by which other rows lead to a table's key; fewer than two are no choice."""
     alike: dict[tuple[str, ...], list[Link]] = {}
     for link in model.found_by(table):
-        if link.child.database == link.parent.database and not link.within:
+        if link.child.database == link.parent.database and not link.recursive:
             alike.setdefault(link.columns, []).append(link)
     return next((links for links in alike.values() if len(links) > 1), [])

@@ -16,8 +16,8 @@ from archiver.postgres.schema import Schema
 from archiver.records import archive_record, month_record, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
-from archiver.records.placement_history import ends_in, placement_history, shards_of
-from archiver.records.resolve import BACK
+from archiver.records.placement_history import final_shard, placement_history, shards_of
+from archiver.records.resolve import RESTORABLE
 from archiver.store.schemas import StoredSchemas
 
 
@@ -59,7 +59,7 @@ def check_stored(databases: Databases, schemas: StoredSchemas, work: Path) -> li
 
 
 def _of_tenants(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
-    wanted = [record for record in archive_record.read_if_any(databases.master) if record.state in BACK]
+    wanted = [record for record in archive_record.read_if_any(databases.master) if record.state in RESTORABLE]
     shards = shards_of(databases, wanted)
     for record in wanted:
         filled = frozenset(name for name, member in record.members.items() if member.rows)
@@ -71,10 +71,10 @@ def _of_tenants(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
 
 def _of_months(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
     """Past months go where the archives of their shard go."""
-    known, filled = placement_history(databases.master), slice_record.filled(databases.master)
+    known, filled = placement_history(databases.master), slice_record.members_with_rows(databases.master)
     for month in month_record.every(databases.master):
         if month.id in filled:
-            live = ends_in(month.shard, known.relocations(NO_TENANT, month.shard, month.started_at))
+            live = final_shard(month.shard, known.relocations(NO_TENANT, month.shard, month.started_at))
             database = MASTER if live == MASTER else SHARD
             kind = SchemaPair(database=database, fingerprint=month.fingerprint, live=live)
             yield kind, _Stored(archive=month, filled=filled[month.id])

@@ -69,14 +69,14 @@ def close(placement: Placement, rules: Rules, one: Slice) -> None:
 
     The caller keeps everybody else off the tenant.
     """
-    noted, master = markers.read(placement.sessions[rules.database], one.month, one.act), placement.master
+    noted, master = markers.read(placement.sessions[rules.database], one.month, one.deletion_act), placement.master
     with master.transaction(doing=f"writing what went of {one.month.month}"):
         if noted is None:
-            slice_record.give_up(master, one)
+            slice_record.delete(master, one)
             return
         done = slice_record.deleted(master, one, noted["went"], noted["stayed"])
         if not done.deleted_rows:
-            slice_record.give_up(master, one)
+            slice_record.delete(master, one)
             return
         details = {
             "month": one.month.month,
@@ -176,7 +176,7 @@ def _strange(placement: Placement, rules: Rules, link: Link, rows: Mapping[Table
     """The keys of parents below which there are rows that are not among these."""
     keys = rows[link.parent].values(link.parent_columns)
     shape = placement.schemas[link.child.database].tables[link.child.table]
-    below = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
+    below = rows_where(placement, rules.reachable_model, link.child, among(shape, link.columns, keys))
     known = set(rows[link.child].identities()) if link.child in rows else set()
     key_in = below.key_in(link)
     return {
@@ -223,8 +223,8 @@ def key_in_line(line: bytes, places: list[int]) -> str:
 
 
 def _mark(session: Session, one: Slice, progress: SliceProgress) -> None:
-    markers.delete(session, one.month, one.act)
-    markers.write(session, one.month, one.act, {"went": progress.deleted, "stayed": progress.stayed})
+    markers.delete(session, one.month, one.deletion_act)
+    markers.write(session, one.month, one.deletion_act, {"went": progress.deleted, "stayed": progress.stayed})
 
 
 def _look_for_late(
@@ -235,7 +235,7 @@ def _look_for_late(
         if gone.get(link.parent) and gone[link.parent].rows and not _enforced(placement, link):
             shape = placement.schemas[link.child.database].tables[link.child.table]
             keys = gone[link.parent].values(link.parent_columns)
-            late = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
+            late = rows_where(placement, rules.reachable_model, link.child, among(shape, link.columns, keys))
             progress.appeared.update({str(link.child): len(late.rows)} if late.rows else {})
 
 

@@ -44,5 +44,5 @@ def _staying(
     return [
         row
         for table in model.of(database)
-        for row in retained_rows.staying(session, table, tables[table.table], selection.found[table], gone[table])
+        for row in retained_rows.retained(session, table, tables[table.table], selection.by_table[table], gone[table])
     ]

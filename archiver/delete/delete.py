@@ -32,7 +32,7 @@ def prove_staying(
 ) -> None:
     """After a deletion: RefusedError where a foreign key or a trigger took a row that stays with it, or changed it."""
     session, touched = placement.sessions[database], []
-    for table, found in selection.found.items():
+    for table, found in selection.by_table.items():
         going = set(gone[table].rows)
         staying = [key for row, key in zip(found.rows, found.identities(), strict=True) if row not in going]
         if table.database == database and staying:

@@ -15,10 +15,12 @@ from archiver.records.archive_record import Record
 def appeared(placement: Placement, model: Model, record: Record, decided: DeletionDecision) -> dict[str, int]:
     """How many there are, by table: the tenant's own, and those outside it that name a row of which it was thought
     that nobody else needs it."""
-    now = select(placement, model, record.tenant_id, known=decided.selection.values)
-    more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.found.items()})
+    now = select(placement, model, record.tenant_id, link_values=decided.selection.values)
+    more = Counter(
+        {str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.by_table.items()}
+    )
     for link in (*model.links, *model.external_links):
-        keys = decided.to_delete[link.child].named(link)
+        keys = decided.to_delete[link.child].linked_keys(link)
         if keys and not _leads_to_one(placement, link):
             more[str(link.parent)] += len(externally_referenced(placement, record, now, link, keys))
     return {table: rows for table, rows in more.items() if rows > 0}

@@ -66,7 +66,7 @@ def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | N
     if model.start(depth) != model.root and not deletion_set.all_rows_go(model.start(depth)):
         return f"rows of {model.start(depth)} may be another tenant's as well"
     for table in model.tables:
-        if any(link.within for link in model.referenced_by(table)):
+        if any(link.recursive for link in model.referenced_by(table)):
             return f"rows of {table} lead to rows of the same table"
         if table.database == SHARD and table in model.below(depth) and not deletion_set.all_rows_go(table):
             return f"rows of {table} may be needed by others"

@@ -16,7 +16,7 @@ from archiver.records.retained_rows import RetainedRow
 
 def content(model: Model, decided: DeletionDecision) -> dict[str, Any]:
     """What went from the shard, what stays there, and the keys by which master's rows are found through it."""
-    found, gone = decided.selection.found, decided.to_delete
+    found, gone = decided.selection.by_table, decided.to_delete
     return {
         "found": {str(link): found[link.parent].values(link.parent_columns) for link in crossing(model)},
         "gone": {str(link): gone[link.parent].values(link.parent_columns) for link in crossing(model)},

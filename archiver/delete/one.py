@@ -93,7 +93,7 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
         return None
     found, went = (marker.keys(placement, model, noted[name]) for name in ("found", "gone"))
     with _both_open(placement):
-        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), known=found)
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=found)
         prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
         prove_shape(placement)
         decided = decide(placement, model, record, selection, went)
@@ -142,7 +142,7 @@ def _commit_master(
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
     deleted_keys.remember(master, record, _keys(gone))
-    id_index.write(master, record, _keys(decided.selection.found))
+    id_index.write(master, record, _keys(decided.selection.by_table))
     retained_rows.remember(master, record, [*decided.retained[MASTER], *marker.staying(noted.get("staying", ()))])
     record = archive_record.archived(master, record, left, seconds)
     audit_log.log(master, "archive", record, {"deleted": deleted, "kept": left, "sha256": record.sha256})

@@ -14,7 +14,7 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
 
     Raises LockedError where somebody is at work on one of its tenants.
     """
-    for month in month_record.unfinished(placement.master, placement.shard):
+    for month in month_record.interrupted(placement.master, placement.shard):
         if month.state is ArchiveState.DELETING:
             for one in slice_record.pending(placement.master, month):
                 with databases.tenant_lock(rules.model.tenant.noun, one.tenant_id, placement.shard):
@@ -27,5 +27,5 @@ def settle_tenant(databases: Databases, rules: Rules, tenant_id: int) -> None:
 
     On every shard: the one from which its rows went may be merged into another one since.
     """
-    for one in slice_record.cut_off(databases.master, tenant_id):
+    for one in slice_record.interrupted(databases.master, tenant_id):
         close(databases.placement(one.month.shard), rules, one)

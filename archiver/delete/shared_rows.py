@@ -22,7 +22,7 @@ def deletable(
 
     `went` are keys of links whose parents went in an earlier transaction.
     """
-    start, first = model.start(depth), selection.found[model.root]
+    start, first = model.start(depth), selection.by_table[model.root]
     if start != model.root:  # a row to start from may be another tenant's as well
         first = _gone(model, model.root, set(model.tables), first, selection, live, went or {})[start]
     return _gone(model, start, model.below(depth), first, selection, live, went or {})
@@ -43,9 +43,9 @@ def _gone(
         if table == start:
             gone[table] = first
         elif table in below:
-            gone[table] = _only(selection.found[table], _going(model, table, selection, gone, live, went))
+            gone[table] = _only(selection.by_table[table], _going(model, table, selection, gone, live, went))
         else:
-            gone[table] = _only(selection.found[table], [])
+            gone[table] = _only(selection.by_table[table], [])
     return gone
 
 
@@ -57,12 +57,12 @@ def _going(
     live: Live,
     went: Values,
 ) -> Sequence[Row]:
-    rows = selection.found[table]
+    rows = selection.by_table[table]
     going = _reached(model, rows, table, {**gone, table: rows}, went)
     for link in model.referenced_by(table):
         going = _without(rows, going, link, partial(live, link))
     going = _unneeded(model, table, selection, gone, going)
-    if any(link.within for link in model.referenced_by(table)):
+    if any(link.recursive for link in model.referenced_by(table)):
         going = _settled(model, table, selection, gone, going, went)
     return going
 
@@ -77,7 +77,7 @@ def _settled(
 ) -> Sequence[Row]:
     """Where rows of a table lead to others of it: until each that goes is reached and needed by such rows only."""
     while True:
-        rows = _only(selection.found[table], going)
+        rows = _only(selection.by_table[table], going)
         left = _reached(model, rows, table, {**gone, table: rows}, went)
         left = _unneeded(model, table, selection, {**gone, table: _only(rows, left)}, left)
         if len(left) == len(going):
@@ -100,10 +100,10 @@ def _unneeded(
     model: Model, table: TableName, selection: Selection, gone: Mapping[TableName, SelectedRows], going: Sequence[Row]
 ) -> Sequence[Row]:
     """Those that none of the tenant's own rows needs which stays."""
-    rows = selection.found[table]
+    rows = selection.by_table[table]
     for link in model.referenced_by(table):
         if link.parent in gone:
-            found, goes = selection.found[link.parent], set(gone[link.parent].rows)
+            found, goes = selection.by_table[link.parent], set(gone[link.parent].rows)
             stay = set(_only(found, [row for row in found.rows if row not in goes]).values(link.parent_columns))
             going = _without(rows, going, link, stay.intersection)
     return going
@@ -113,7 +113,7 @@ def _without(
     rows: SelectedRows, going: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]
 ) -> Sequence[Row]:
     """Those of them whose key in a link nobody needs."""
-    key_of, keys = rows.key_in(link), _only(rows, going).named(link)
+    key_of, keys = rows.key_in(link), _only(rows, going).linked_keys(link)
     staying = needed(keys) if keys else set()
     return [row for row in going if key_of(row) not in staying] if staying else going
 

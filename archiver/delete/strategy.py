@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from archiver.catalog.graph import reached
+from archiver.catalog.graph import reachable
 from archiver.postgres.schema import NAMESPACE, Schema
 from archiver.postgres.session import Session
 
@@ -46,7 +46,7 @@ def groups(session: Session, schema: Schema, going: Mapping[str, int]) -> list[J
     found = []
     for table in going:
         if table not in placed:
-            tables = tuple(name for name in going if name == table or name in reached(table, joined))
+            tables = tuple(name for name in going if name == table or name in reachable(table, joined))
             placed.update(tables)
             found.append(_group(tables, going, counts, obstacles))
     return found

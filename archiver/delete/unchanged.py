@@ -32,7 +32,7 @@ def prove_unchanged(
     """RefusedError where a tenant's rows are not as archived; it names the tables."""
     changed = []
     for table in tables:
-        wanted, rows = record.members[layout.member(table)], selection.found[table]
+        wanted, rows = record.members[layout.member(table)], selection.by_table[table]
         if len(rows.rows) == wanted.rows and not rows.changed:
             continue
         path = work / "now.copy"

@@ -58,7 +58,7 @@ def shared_out(
     rows: dict[TableName, dict[int, float]] = {model.root: {tenant.id: 1.0 for tenant in everybody}}
     bytes_: dict[int, float] = {tenant.id: 0.0 for tenant in everybody}
     for table in model.tables:
-        parents = [rows[link.parent] for link in model.found_by(table) if not link.within]
+        parents = [rows[link.parent] for link in model.found_by(table) if not link.recursive]
         for at in [at for at in held if at.table == table]:
             here = [tenant.id for tenant in everybody if at.name in (MASTER, tenant.shard)]
             known = rows.get(table) if table == model.root else counted.get(at)

@@ -49,7 +49,9 @@ def extract_month(
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
         found = (
-            orphan_rows(placement, rules) if tenant.id == NO_TENANT else select(placement, rules.reach, tenant.id).found
+            orphan_rows(placement, rules)
+            if tenant.id == NO_TENANT
+            else select(placement, rules.reachable_model, tenant.id).by_table
         )
         found_due = due(rules, found, _ended(placement, rules, found, span))
         return found_due, _spooled(placement, rules, tenant, span, found_due, work) if found_due.total else None

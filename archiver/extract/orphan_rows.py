@@ -22,11 +22,11 @@ def orphan_rows(placement: Placement, rules: Rules) -> dict[TableName, SelectedR
     """
     found: dict[TableName, SelectedRows] = {}
     for table in rules.tables:
-        [link] = rules.reach.found_by(table)
+        [link] = rules.reachable_model.found_by(table)
         where = (
             _of_gone(placement, rules, link) if link in rules.entries else _below(placement, link, found[link.parent])
         )
-        found[table] = rows_where(placement, rules.reach, table, where)
+        found[table] = rows_where(placement, rules.reachable_model, table, where)
     return found
 
 
@@ -38,7 +38,7 @@ def _of_gone(placement: Placement, rules: Rules, link: Link) -> Composable:
     named = _keys(placement, link.child, query, doing=f"looking whom {link.child} names")
     # Master's moment is later than the shard's: whose rows came there by then is there now, or is still coming.
     _refuse_half_way(placement, rules.model.tenant.noun)
-    gone = named - _owned(placement, rules.reach, link, named)
+    gone = named - _owned(placement, rules.reachable_model, link, named)
     shape = placement.schemas[link.child.database].tables[link.child.table]
     return SQL("({}) IS NULL OR {}").format(_listed(link.columns), among(shape, link.columns, gone))
 

@@ -56,7 +56,7 @@ def _rows(archive: Archive, model: Model, mappings: Mappings, part: Part) -> Map
 
 def _own(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
     """The part's own row."""
-    called, reach = archived_columns(mappings, model.holds(part), ()), Closure(archive)
+    called, reach = archived_columns(mappings, model.table_of_part(part), ()), Closure(archive)
     table = called[0] if called else None
     own = reach.holding(table, reach.key(table), (str(part.id).encode(),)) if table else {}
     if table is None or not own:

@@ -11,7 +11,7 @@ from archiver.catalog.naming import singular
 from archiver.postgres.schema import Schema, Table
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records.id_index import WHOLE_NUMBERS
-from archiver.records.id_offsets import Offsets, moved
+from archiver.records.id_offsets import Offsets, translated
 
 _Place = tuple[str, str]  # a table and one of its columns
 
@@ -27,7 +27,7 @@ class IdColumn:
     def moved(self, value: Composable, hops: Sequence[Offsets]) -> Composable:
         """A value of the column after it went these ways, one after the other."""
         for offsets in hops:
-            value = moved(value, offsets, self.holds)
+            value = translated(value, offsets, self.holds)
         return SQL("({})::{}").format(value, SQL(self.type))
 
 

@@ -39,7 +39,7 @@ def fenced(fence: Fence | None, noun: str, tenant_id: int) -> Iterator[None]:
         raise CutoverError(*told)
 
 
-def let_in(fence: Fence | None, noun: str, tenant_id: int) -> None:
+def open_fence(fence: Fence | None, noun: str, tenant_id: int) -> None:
     """Opens the fence of a tenant that nobody is at work on: a run that was killed may have left it closed."""
     if fence and (told := _still_closed(fence, f"the fence of {noun} {tenant_id}", tenant_id)):
         raise CutoverError(*told)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from archiver.catalog.graph import reached
+from archiver.catalog.graph import reachable
 from archiver.postgres.session import SQL, Composed, Identifier, Session
 from errors import Problems
 
@@ -172,7 +172,7 @@ def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
     """Tables so that what a foreign key names is loaded before; those on a cycle of keys stand together."""
     tables = schema.tables
     named = {name: {key.target for key in tables[name].foreign_keys} & set(tables) for name in tables}
-    beyond = {name: reached(name, named) for name in named}
+    beyond = {name: reachable(name, named) for name in named}
     groups = {
         name: tuple(other for other in named if other == name or (other in beyond[name] and name in beyond[other]))
         for name in named

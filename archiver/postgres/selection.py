@@ -44,7 +44,7 @@ class SelectedRows:
         """The distinct values of linking columns, without NULL, in order of appearance."""
         return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if is_complete_key(key)]
 
-    def named(self, link: Link) -> set[Key]:
+    def linked_keys(self, link: Link) -> set[Key]:
         """The keys by which these rows are found or needed in a link."""
         return {key for key in map(self.key_in(link), self.rows) if is_complete_key(key)}
 
@@ -57,7 +57,7 @@ class SelectedRows:
 class Selection:
     """All rows of a tenant, and by which values each table's were found."""
 
-    found: Mapping[TableName, SelectedRows]
+    by_table: Mapping[TableName, SelectedRows]
     values: Values
 
 
@@ -74,22 +74,27 @@ def is_complete_key(key: Key) -> bool:
 
 
 def select(
-    placement: Placement, model: Model, tenant_id: int, *, lock: RowLock | None = None, known: Values | None = None
+    placement: Placement,
+    model: Model,
+    tenant_id: int,
+    *,
+    lock: RowLock | None = None,
+    link_values: Values | None = None,
 ) -> Selection:
     """Finds the tenant's rows, parents first, one statement a table.
 
     `known` gives the values of links whose parents are gone already.
     """
     found: dict[TableName, SelectedRows] = {}
-    values: dict[Link, list[Any]] = dict(known or {})
+    values: dict[Link, list[Any]] = dict(link_values or {})
     for table in model.tables:
-        within = [link for link in model.found_by(table) if link.within]
+        within = [link for link in model.found_by(table) if link.recursive]
         for link in model.found_by(table):
-            if link not in values and not link.within:
+            if link not in values and not link.recursive:
                 values[link] = found[link.parent].values(link.parent_columns)
         found[table] = _rows(placement, model, table, tenant_id, values, lock)
         values |= {link: found[table].values(link.parent_columns) for link in within if link not in values}
-    return Selection(found=found, values=values)
+    return Selection(by_table=found, values=values)
 
 
 def _rows(
@@ -141,7 +146,7 @@ def condition(model: Model, schema: Schema, table: TableName, tenant_id: int, va
     if table == model.root:
         return SQL("{} = {}").format(Identifier(model.tenant.key), Literal(tenant_id))
     near = SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table) if link in values)
-    within = [link for link in model.found_by(table) if link.within]
+    within = [link for link in model.found_by(table) if link.recursive]
     return _below(table, identity_of(shape), near, within) if within else near
 
 

@@ -59,7 +59,7 @@ class DatabaseError(CutoverError):
         return not self.code or self.code.startswith(("08", "57P", "25P03", "25P04"))
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether it may go when it is tried again: a lost link, a lock, a deadlock, a cancelled statement."""
         return self.lost or self.code in ("55P03", "40P01", "40001", "57014")
 

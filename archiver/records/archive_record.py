@@ -173,10 +173,10 @@ def step_back(session: Session, record: Record, state: ArchiveState) -> None:
     )
 
 
-def archived(session: Session, record: Record, kept: Mapping[str, int], seconds: float | None) -> Record:
+def archived(session: Session, record: Record, retained: Mapping[str, int], seconds: float | None) -> Record:
     """Writes that the live rows are gone; belongs into the transaction that deletes them."""
     return _advance(
-        session, record, ArchiveState.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
+        session, record, ArchiveState.ARCHIVED, kept=json.dumps(retained), seconds_to_delete=seconds, archived_at="now"
     )
 
 

@@ -17,7 +17,7 @@ class Region:
     plus: int
 
     @property
-    def back(self) -> Region:
+    def reverse(self) -> Region:
         """The same numbers on their way back."""
         return Region(self.above + self.plus, self.upto + self.plus, -self.plus)
 
@@ -27,7 +27,7 @@ Offsets = tuple[Region, ...]  # of one way between two shards: apart from each o
 
 def reversed_offsets(offsets: Offsets) -> Offsets:
     """The way back."""
-    return tuple(region.back for region in offsets)
+    return tuple(region.reverse for region in offsets)
 
 
 def gaps(offsets: Iterable[Region], upto: int) -> list[tuple[int, int]]:
@@ -40,17 +40,17 @@ def gaps(offsets: Iterable[Region], upto: int) -> list[tuple[int, int]]:
     return [*found, (above, upto)] if above < upto else found
 
 
-def moved(value: Composable, offsets: Offsets, holds: Composable | None) -> Composable:
+def translated(value: Composable, offsets: Offsets, condition: Composable | None) -> Composable:
     """A number as the other shard has it, where a condition holds; a number of no region stays what it is."""
     cases = [
-        SQL("WHEN {} THEN {} + {}").format(_both(_within(value, region), holds), value, Literal(region.plus))
+        SQL("WHEN {} THEN {} + {}").format(_both(_within(value, region), condition), value, Literal(region.plus))
         for region in offsets
         if region.plus
     ]
     return SQL("CASE {} ELSE {} END").format(SQL(" ").join(cases), value) if cases else value
 
 
-def in_none(value: Composable, offsets: Sequence[Region]) -> Composable:
+def outside_all(value: Composable, offsets: Sequence[Region]) -> Composable:
     """That a number, an id as sequences give them, lies in no region."""
     known = SQL(" OR ").join([SQL("{} <= 0").format(value), *(_within(value, region) for region in offsets)])
     return SQL("NOT ({})").format(known)

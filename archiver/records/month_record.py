@@ -98,7 +98,7 @@ def forget_empty(session: Session, month: Month) -> None:
     )
 
 
-def unfinished(session: Session, shard: str) -> tuple[Month, ...]:
+def interrupted(session: Session, shard: str) -> tuple[Month, ...]:
     """What a run that was cut off left of a shard's months."""
     return read(session, "shard = %s AND state <> %s", (shard, ArchiveState.ARCHIVED.value))
 

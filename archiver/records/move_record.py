@@ -81,7 +81,7 @@ class Move:
         }
 
     @property
-    def half_way(self) -> bool:
+    def in_two_shards(self) -> bool:
         """Whether rows may lie in both shards."""
         return self.state in (MoveState.LOADING, MoveState.SWITCHED)
 
@@ -146,7 +146,7 @@ def withdrawn(session: Session, move: Move) -> None:
     session.execute("DELETE FROM archiver.moves WHERE id = %s", (move.id,), doing="taking the move back")
 
 
-def came_back(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
+def restored_elsewhere(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
     """Writes that an archive of the source came back into the target; belongs into the transaction that restores it."""
     session.execute(
         "INSERT INTO archiver.moves"
@@ -160,7 +160,7 @@ def came_back(session: Session, record: Record, source: str, target: str, offset
     )
 
 
-def unfinished(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
+def interrupted(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
     """The moves that were cut off, of these tenants or of all."""
     if not ready(session):
         return ()
@@ -179,7 +179,7 @@ def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) 
 
 def half_moved(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
     """Those of them whose rows may lie in two shards."""
-    return tuple(move for move in unfinished(session, tenant_ids) if move.half_way)
+    return tuple(move for move in interrupted(session, tenant_ids) if move.in_two_shards)
 
 
 def offsets_of(told: Sequence[Sequence[int]]) -> Offsets:

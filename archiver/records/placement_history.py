@@ -44,7 +44,7 @@ class PlacementHistory:
         was merged into another one since.
         """
         found = [hop for hop in self.tenants.get(tenant_id, ()) if hop.at > since]
-        at = ends_in(shard, tuple(found))
+        at = final_shard(shard, tuple(found))
         since = max([since, *(hop.at for hop in found)])
         while not live and (alias := self.aliases.get(at)) and alias.at > since:
             found.append(alias)
@@ -85,7 +85,7 @@ def relocations_of(databases: Databases, record: Record) -> Relocations:
     return placement_history(databases.master).relocations(record.tenant_id, record.shard, record.started_at, live=live)
 
 
-def ends_in(shard: str, hops: Relocations) -> str:
+def final_shard(shard: str, hops: Relocations) -> str:
     """The shard to which these ways lead from one."""
     return hops[-1].target if hops else shard
 
@@ -100,7 +100,7 @@ def shards_of(databases: Databases, several: Sequence[Record]) -> dict[int, str]
     known = placement_history(databases.master)
     gone = set(tenants.unknown(databases.master, databases.model.tenant, {record.tenant_id for record in several}))
     return {
-        record.id: ends_in(
+        record.id: final_shard(
             record.shard,
             known.relocations(record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in gone),
         )

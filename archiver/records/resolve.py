@@ -21,7 +21,7 @@ from formatting import plural
 
 Archived = Record | Month | Purge  # whose archive somebody may need to open again
 
-BACK = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # what can be restored
+RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # what can be restored
 AT_REST = (
     ArchiveState.ARCHIVED,
     ArchiveState.STORED,
@@ -72,7 +72,9 @@ def one_to_restore(databases: Databases, tenant_id: int, year: int | None) -> Re
 def customers_to_restore(databases: Databases, customer_id: int, year: int | None) -> tuple[Record, ...]:
     """A customer's records; of several years one must be named."""
     found = tuple(
-        record for record in archive_record.read_if_any(databases.master, year, customer_id) if record.state in BACK
+        record
+        for record in archive_record.read_if_any(databases.master, year, customer_id)
+        if record.state in RESTORABLE
     )
     noun, years = databases.model.tenant.noun, sorted({record.year for record in found})
     if not found:
@@ -101,7 +103,7 @@ def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, 
     of_tenants = [
         record
         for record in archive_record.read_if_any(databases.master, year)
-        if record.state in (*BACK, ArchiveState.DELETING)
+        if record.state in (*RESTORABLE, ArchiveState.DELETING)
     ]
     return (*of_tenants, *_beside(databases, year))
 
@@ -169,7 +171,7 @@ def refuse_partial(noun: str, found: Iterable[Record]) -> None:
             )
 
 
-def joined(one: Exclude, other: Exclude) -> Exclude:
+def union(one: Exclude, other: Exclude) -> Exclude:
     """Whoever either leaves out."""
     return Exclude(tenants=one.tenants | other.tenants, customers=one.customers | other.customers)
 
@@ -230,7 +232,7 @@ def _known(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
 
 
 def _only_back(found: Sequence[Record]) -> tuple[Record, ...]:
-    return tuple(record for record in found if record.state in BACK)
+    return tuple(record for record in found if record.state in RESTORABLE)
 
 
 def _listed(numbers: Iterable[int]) -> str:

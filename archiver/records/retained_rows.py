@@ -32,7 +32,7 @@ def digest(shape: Table, alias: str) -> Composable:
     return SQL("encode(sha256(convert_to({}, 'UTF8')), 'hex')").format(text)
 
 
-def staying(
+def retained(
     session: Session, table: TableName, shape: Table, found: SelectedRows, gone: SelectedRows
 ) -> list[RetainedRow]:
     """The rows found that do not go; none of a table without key, where a row says all of itself."""
@@ -85,7 +85,7 @@ def from_older(master: Session, record: Record, rows: Collection[RetainedRow]) -
     return [RetainedRow(table=table, key=key, digest=text) for table, key, text in found]
 
 
-def follow(master: Session, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
+def update_migrated(master: Session, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
     """Notes what a migration made of the rows of an archived table that stayed live, under its name of today."""
     master.execute(
         "UPDATE archiver.kept k SET table_name = w.table_name, digest = w.digest"

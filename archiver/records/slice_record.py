@@ -42,12 +42,12 @@ class Slice:
         return self.month.year
 
     @property
-    def act(self) -> str:
+    def deletion_act(self) -> str:
         """What the marker of its deletion is called, in the shard."""
         return f"slice {self.tenant_id} went"
 
     @property
-    def way_back(self) -> str:
+    def restore_act(self) -> str:
         """What the marker of its way back is called there."""
         return f"slice {self.tenant_id} restored"
 
@@ -63,7 +63,7 @@ class Slice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
+class MonthSummary:
     """An archive, and how much is in it only."""
 
     month: Month
@@ -113,7 +113,7 @@ def reencrypted(session: Session, one: Slice) -> None:
     )
 
 
-def give_up(session: Session, one: Slice) -> None:
+def delete(session: Session, one: Slice) -> None:
     """Takes a slice out of the record, and the record with the last of them: its rows are live."""
     session.execute(
         "DELETE FROM archiver.month_slices WHERE month_id = %s AND tenant_id = %s",
@@ -124,7 +124,7 @@ def give_up(session: Session, one: Slice) -> None:
         month_record.forget_empty(session, one.month)
 
 
-def counted(session: Session) -> tuple[Counted, ...]:
+def summaries(session: Session) -> tuple[MonthSummary, ...]:
     """Every archive and what is only there, the oldest first; none where nothing was ever archived."""
     if not ready(session):
         return ()
@@ -132,7 +132,7 @@ def counted(session: Session) -> tuple[Counted, ...]:
     for one in read(session, "true", ()):
         by_month.setdefault(one.id, []).append(one)
     return tuple(
-        Counted(month=month, tenants=len(own), rows=sum(one.deleted_rows for one in own))
+        MonthSummary(month=month, tenants=len(own), rows=sum(one.deleted_rows for one in own))
         for month in month_record.read(session, "true", ())
         if (own := by_month.get(month.id, []))
     )
@@ -143,7 +143,7 @@ def of_archive(session: Session, month: Month) -> tuple[Slice, ...]:
     return read(session, "s.month_id = %s", (month.id,))
 
 
-def filled(session: Session) -> dict[int, frozenset[str]]:
+def members_with_rows(session: Session) -> dict[int, frozenset[str]]:
     """The members that hold rows, by the number of each archive's record; none where nothing was ever archived."""
     if not ready(session):
         return {}
@@ -176,7 +176,7 @@ def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
     return read(session, "s.tenant_id = %s AND s.went IS NOT NULL", (tenant_id,))
 
 
-def cut_off(session: Session, tenant_id: int) -> tuple[Slice, ...]:
+def interrupted(session: Session, tenant_id: int) -> tuple[Slice, ...]:
     """A tenant's slices of which rows may have gone, and nobody wrote which."""
     condition = "s.tenant_id = %s AND s.went IS NULL AND m.state = %s"
     return read(session, condition, (tenant_id, ArchiveState.DELETING.value))

@@ -68,7 +68,7 @@ def move_all(
 def chosen(databases: Databases, route: Route) -> list[Tenant]:
     """Who is to be moved, and whose move was cut off: of a merge all tenants of the source, of a split those of them
     that came from the target."""
-    half_way = {left.tenant_id for left in move_record.unfinished(databases.master) if left.route == route}
+    half_way = {left.tenant_id for left in move_record.interrupted(databases.master) if left.route == route}
     there = [
         tenant
         for tenant in all_but(databases.master, databases.model.tenant, Exclude())
@@ -186,8 +186,8 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
     """
     if archiver.model.catalog.activity:
         settle_tenant(archiver.databases, Rules(model=archiver.model), tenant.id)
-    for left in move_record.unfinished(archiver.databases.master, [tenant.id]):
-        if left.half_way and left.route != route:
+    for left in move_record.interrupted(archiver.databases.master, [tenant.id]):
+        if left.in_two_shards and left.route != route:
             move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
         if left.state is MoveState.SWITCHED:
             end(archiver, left)

@@ -130,7 +130,7 @@ def _swap(archiver: Archiver, way: TenantRoute, loading: Move, work: Path) -> No
     with _open(here, there):
         rows = _locked(archiver, way, loading)
         _load(archiver, way, loading, work)
-        delete(here, way.source.model, SHARD, rows.found)
+        delete(here, way.source.model, SHARD, rows.by_table)
         _point(archiver, loading)
         what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
         there.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
@@ -209,6 +209,6 @@ def _details(loading: Move) -> dict[str, object]:
 def _step_back(archiver: Archiver, planned: Move) -> None:
     """Where master still names the source all is as it was; where that can't be seen, a rerun settles it."""
     with suppress(CutoverError):
-        for left in move_record.unfinished(archiver.databases.master, [planned.tenant_id]):
+        for left in move_record.interrupted(archiver.databases.master, [planned.tenant_id]):
             if left.state is not move_record.MoveState.SWITCHED:
                 withdraw(archiver, left)

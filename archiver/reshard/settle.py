@@ -46,4 +46,4 @@ def _empty(archiver: Archiver, one: ShardRows, move: Move, shard: str, offsets: 
                 f"{', '.join(changed)}.",
                 hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
             )
-        delete(one.placement, one.model, SHARD, rows.found)
+        delete(one.placement, one.model, SHARD, rows.by_table)

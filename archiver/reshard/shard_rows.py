@@ -44,7 +44,7 @@ class ShardRows:
     def rows(self, *, locked: bool = False) -> Selection:
         """Its rows there, locked in key order if so wanted."""
         lock = RowLock(since={}) if locked else None
-        return select(self.placement, self.model, self.tenant_id, lock=lock, known=self.known)
+        return select(self.placement, self.model, self.tenant_id, lock=lock, link_values=self.known)
 
 
 def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
@@ -65,13 +65,13 @@ def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
 
 def counts(rows: Selection) -> dict[str, int]:
     """How many rows there are, by table, where there are any."""
-    return {str(table): len(found.rows) for table, found in rows.found.items() if found.rows}
+    return {str(table): len(found.rows) for table, found in rows.by_table.items() if found.rows}
 
 
 def differences(one: ShardRows, rows: Selection, archived: Mapping[str, Member], offsets: Offsets = ()) -> list[str]:
     """The tables whose rows are not those of the archive, by content; `offsets` are those by which they came there."""
     changed = []
-    for table, found in rows.found.items():
+    for table, found in rows.by_table.items():
         wanted = archived[layout.member(table)]
         if _content(one, table, rows, reversed_offsets(offsets)) != wanted:
             changed.append(difference(table, wanted.rows, len(found.rows)))

@@ -265,7 +265,7 @@ def _outcome(run: _Run, record: Record, gone: BulkDeletion) -> ArchiveOutcome:
 
 def _not_as_a_set(run: _Run, wanted: Sequence[Record], error: CutoverError) -> None:
     """What somebody's row forbids for all, each may do alone; what may pass is left for the next run."""
-    passing = isinstance(error, DatabaseError) and error.passing
+    passing = isinstance(error, DatabaseError) and error.transient
     if passing or isinstance(error, UnknownError):
         _step_back(run, wanted)
         for record in wanted:

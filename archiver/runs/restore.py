@@ -34,7 +34,7 @@ from archiver.records import (
     slice_record,
 )
 from archiver.records.archive_record import ArchiveState, Record
-from archiver.records.placement_history import Relocations, ends_in, relocations_of, shard_of
+from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
@@ -118,7 +118,7 @@ def _restore(
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
     record = _still_archived(archiver, record)
     hops = relocations_of(archiver.databases, record)
-    site = archiver.databases.placement(ends_in(record.shard, hops))
+    site = archiver.databases.placement(final_shard(record.shard, hops))
     try:
         if archiver.model.catalog.activity:
             settle_tenant(archiver.databases, Rules(model=archiver.model), record.tenant_id)
@@ -261,7 +261,7 @@ def _came_back(master: Session, record: Record, hops: Relocations) -> None:
     """Writes the ways that the tenant went with its archive, by which it can go back."""
     for hop in hops:
         if hop.alias:
-            move_record.came_back(master, record, hop.source, hop.target, hop.offsets)
+            move_record.restored_elsewhere(master, record, hop.source, hop.target, hop.offsets)
 
 
 def _neighbours(placement: Placement, model: Model, record: Record, only: Part | None) -> LiveNeighbors:
@@ -271,7 +271,7 @@ def _neighbours(placement: Placement, model: Model, record: Record, only: Part |
     return LiveNeighbors(
         kept=record.kept,
         older=partial(retained_rows.from_older, placement.master, record),
-        mapped=partial(retained_rows.follow, placement.master, record),
+        mapped=partial(retained_rows.update_migrated, placement.master, record),
         everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
     )
 

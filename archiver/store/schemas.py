@@ -19,7 +19,7 @@ class StoredSchemas:
         self._bucket = bucket
         self._there: set[str] = set()
 
-    def keep(self, schemas: Iterable[Schema], work: Path) -> None:
+    def put(self, schemas: Iterable[Schema], work: Path) -> None:
         """Puts each schema where it is not there yet; StorageError where that fails."""
         for schema in schemas:
             key = layout.schema_key(schema.fingerprint)
