@@ -106,8 +106,8 @@ def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -
     )
 
     assert text.splitlines()[1:] == [
-        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: take one of its "
-        "links out, or turn it round, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
+        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: remove one of its "
+        "links, or reverse it, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
     ]
 
 
