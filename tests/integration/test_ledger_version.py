@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from archiver.postgres import own_schema
-from archiver.postgres.own_schema import MIGRATIONS, Migration
+from archiver.postgres.own_schema import Migration, own_migrations
 from archiver.postgres.session import DatabaseError, Session, connect
 from archiver.records import archive_record, audit_log
 from archiver.runs import setup
@@ -46,7 +46,7 @@ SELECT tgrelid::regclass::text, 'trigger', tgname, pg_get_triggerdef(oid), true,
   FROM pg_trigger WHERE tgrelid = to_regclass('archiver.log') AND NOT tgisinternal
 ORDER BY 1, 2, 3, 4
 """
-LATER = (*MIGRATIONS, Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
+LATER = (*own_migrations(), Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
 BROKEN = (*LATER, Migration(3, "a wrong one", "CREATE TABLE archiver.last (id integer); SELECT 1 / 0;"))
 
 
