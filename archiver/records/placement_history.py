@@ -1,4 +1,4 @@
-"""Where the rows of an archive lie today: tenants that moved, and shards whose archives come back elsewhere."""
+"""Today's shard for the rows of an archive: after moves of the tenant, and merges of its shard."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from archiver.records.id_offsets import Offsets, reversed_offsets
 
 @dataclass(frozen=True, kw_only=True)
 class Relocation:
-    """A way from one shard to another that a tenant went, or that its archives go."""
+    """A move of one tenant between shards, or the merge of a shard, which its archives follow when restored."""
 
     source: str
     target: str
     offsets: Offsets
-    at: datetime  # archives from before go this way
-    alias: bool = False  # the shard's: the tenant itself did not go it
+    at: datetime  # archives begun earlier follow it
+    alias: bool = False  # the merge of a whole shard, not a move of the tenant
 
 
 Relocations = tuple[Relocation, ...]
@@ -32,82 +32,84 @@ Relocations = tuple[Relocation, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementHistory:
-    """What moved, as master knows it."""
+    """The moves and merges that master has recorded."""
 
-    tenants: Mapping[int, Sequence[Relocation]] = field(default_factory=dict)  # in the order in which they were gone
+    tenants: Mapping[int, Sequence[Relocation]] = field(default_factory=dict)  # in the order of the moves
     aliases: Mapping[str, Relocation] = field(default_factory=dict)  # by shard
 
     def relocations(self, tenant_id: int, shard: str, since: datetime, *, live: bool = False) -> Relocations:
-        """The ways from a shard, as an archive begun at that moment names it, to the shard of today.
+        """Return the relocations from the shard of an archive begun at `since` to today's shard.
 
-        First those that the tenant went since. Of one that is not live then those that archives of the shard go which
-        was merged into another one since.
+        First the tenant's own moves since then; then, if the tenant is not live, later merges of the shard it reached.
         """
-        found = [hop for hop in self.tenants.get(tenant_id, ()) if hop.at > since]
-        at = final_shard(shard, tuple(found))
-        since = max([since, *(hop.at for hop in found)])
+        relocations = [move for move in self.tenants.get(tenant_id, ()) if move.at > since]
+        at = final_shard(shard, tuple(relocations))
+        since = max([since, *(move.at for move in relocations)])
         while not live and (alias := self.aliases.get(at)) and alias.at > since:
-            found.append(alias)
+            relocations.append(alias)
             at = alias.target
-        return tuple(found)
+        return tuple(relocations)
 
 
 def placement_history(master: Session) -> PlacementHistory:
-    """Reads what moved; nothing, where no tenant ever did."""
+    """Read the placement history; it is empty if nothing was ever archived or moved."""
     if not ready(master):
         return PlacementHistory()
-    gone: dict[int, list[Relocation]] = defaultdict(list)
+    moves: dict[int, list[Relocation]] = defaultdict(list)
     for tenant_id, source, target, offsets, at in master.rows(
-        _GONE, (list(move_record.DONE),), doing="reading the moves"
+        _MOVES, (list(move_record.DONE),), doing="reading the moves"
     ):
-        gone[tenant_id].append(Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), at=at))
+        relocation = Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), at=at)
+        moves[tenant_id].append(relocation)
     rows = master.rows("SELECT shard, lies_in, since FROM archiver.aliases", doing="reading the aliases")
     aliases = {
         shard: Relocation(source=shard, target=target, offsets=regions(master, shard, target), at=since, alias=True)
         for shard, target, since in rows
     }
-    return PlacementHistory(tenants=gone, aliases=aliases)
+    return PlacementHistory(tenants=moves, aliases=aliases)
 
 
 def regions(master: Session, source: str, target: str) -> Offsets:
-    """Every region that is known of a way between two shards, from ways there and back."""
+    """Return every known region from one shard to another, from relocations in both directions."""
     query = "SELECT above, upto, plus FROM archiver.regions WHERE (source, target) = (%s, %s) ORDER BY above"
-    there, here = (
-        move_record.offsets_of(master.rows(query, way, doing="reading the offsets"))
-        for way in ((source, target), (target, source))
+    forward, backward = (
+        move_record.offsets_of(master.rows(query, pair, doing="reading the offsets"))
+        for pair in ((source, target), (target, source))
     )
-    return tuple(sorted({*there, *reversed_offsets(here)}))
+    return tuple(sorted({*forward, *reversed_offsets(backward)}))
 
 
 def relocations_of(databases: Databases, record: Record) -> Relocations:
-    """The ways that a record's rows go today."""
+    """Return the relocations that a record's rows follow today."""
     live = not tenants.unknown(databases.master, databases.model.tenant, [record.tenant_id])
     return placement_history(databases.master).relocations(record.tenant_id, record.shard, record.started_at, live=live)
 
 
-def final_shard(shard: str, hops: Relocations) -> str:
-    """The shard to which these ways lead from one."""
-    return hops[-1].target if hops else shard
+def final_shard(shard: str, relocations: Relocations) -> str:
+    """Return the shard to which these relocations lead."""
+    return relocations[-1].target if relocations else shard
 
 
 def shard_of(databases: Databases, record: Record) -> str:
-    """The shard into which a record's rows belong today."""
+    """Return the shard to which a record's rows belong today."""
     return shards_of(databases, [record])[record.id]
 
 
-def shards_of(databases: Databases, several: Sequence[Record]) -> dict[int, str]:
-    """The same of several records, by their ids."""
-    known = placement_history(databases.master)
-    gone = set(tenants.unknown(databases.master, databases.model.tenant, {record.tenant_id for record in several}))
+def shards_of(databases: Databases, records: Sequence[Record]) -> dict[int, str]:
+    """Return the shard to which each record's rows belong today, by record id."""
+    history = placement_history(databases.master)
+    not_live = set(tenants.unknown(databases.master, databases.model.tenant, {record.tenant_id for record in records}))
     return {
         record.id: final_shard(
             record.shard,
-            known.relocations(record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in gone),
+            history.relocations(
+                record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in not_live
+            ),
         )
-        for record in several
+        for record in records
     }
 
 
-_GONE = """
+_MOVES = """
 SELECT tenant_id, source, target, offsets, switched_at FROM archiver.moves WHERE state = ANY(%s) ORDER BY id
 """

@@ -114,6 +114,10 @@ RETIRED_NAMES = {
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
     "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    "kept": {"archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON"},
+    "needed_by": {"archiver/catalog/model.py": "a key of catalog.yaml"},
+    "quiet": {"archiver/catalog/model.py": "a key of catalog.yaml"},
+    "went": {"archiver/records/slice_record.py": "a column of archiver.month_slices"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
