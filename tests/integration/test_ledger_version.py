@@ -137,9 +137,9 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 THIS = "SELECT oid FROM pg_database WHERE datname = current_database()"
 PREPARE = """
 import json, sys
-from archiver import own_tables
+from archiver.postgres import own_schema
 from archiver.postgres.session import connect
-own_tables.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
+own_schema.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
 """
 
 
