@@ -105,7 +105,7 @@ def list_(context: Context, month: str = "", env: str = "", json: bool = False) 
     """List the archives of activity: month, shard, schools, rows, size and where each lies."""
     wanted = str(parse_month(month)) if month else None
     with databases_of(load_environment(env, read_only=True), "activity.list") as databases:
-        found = [one for one in slice_record.counted(databases.master) if wanted in (None, one.month.month)]
+        found = [one for one in slice_record.summaries(databases.master) if wanted in (None, one.month.month)]
     for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
         say(text)
     if not found and not json:

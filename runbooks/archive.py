@@ -139,7 +139,7 @@ def all_(
     order = replace(order, until=moment(environment, until) if until else None)
     what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
     who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
-    left_out = resolve.joined(
+    left_out = resolve.union(
         resolve.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
     )
@@ -149,7 +149,7 @@ def all_(
     purpose = f"archive.all {night}"
     by = engine_of(environment, purpose, **who)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
-        left_out = resolve.joined(left_out, excluded_at(environment, night))
+        left_out = resolve.union(left_out, excluded_at(environment, night))
         _archive(archiver, resolve.all_to_archive(archiver.databases, order.year, left_out), order, by)
 
 

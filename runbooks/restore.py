@@ -12,7 +12,7 @@ from invoke.exceptions import Exit
 from archiver.catalog.model import Part
 from archiver.records import resolve
 from archiver.records.archive_record import Record
-from archiver.records.placement import shard_of
+from archiver.records.placement_history import shard_of
 from archiver.runs.context import Archiver
 from archiver.runs.restore import restore
 from archiver.runs.setup import archiver as open_archiver

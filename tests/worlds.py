@@ -14,7 +14,7 @@ from archiver.postgres.tenants import Exclude
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.records.move_record import Route
-from archiver.records.placement import shard_of
+from archiver.records.placement_history import shard_of
 from archiver.reshard.merge_split import MoveOutcome as Carried
 from archiver.reshard.merge_split import move_all
 from archiver.runs import restore_plan, setup

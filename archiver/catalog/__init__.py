@@ -1,1 +1,1 @@
-"""Which tables belong to a tenant, how its rows are found, and in which order they depend on each other. Pure."""
+"""The tables that belong to a tenant, the links by which their rows are found, and their order. Pure."""

@@ -1,4 +1,4 @@
-"""Which tables belong to a tenant, and in which order its rows are found; pure."""
+"""The resolved catalog: the tables that belong to a tenant, and the links by which its rows are found. Pure."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 
 MASTER, SHARD = "master", "shard"
-_NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in brackets
+_NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in parentheses
 _LINK = re.compile(rf"{_NAMES} = (?:(master|shard)\.)?(\w+)\.{_NAMES}(?: where (\w+) = (.+))?", re.ASCII)
 
-Where = tuple[str, str]  # a column of a link's child, and the value it must have
+Where = tuple[str, str]  # a column of a link's child table, and the value it must have
 
 
 @dataclass(frozen=True, order=True)
@@ -32,12 +32,12 @@ class TableName:
 
 @dataclass(frozen=True)
 class Link:
-    """Rows of `child` belong to rows of `parent` where the columns are equal (and `where` holds)."""
+    """Rows of `child` belong to rows of `parent` where the columns are equal (and `where` is true)."""
 
     child: TableName
     columns: tuple[str, ...]
     parent: TableName
-    parent_columns: tuple[str, ...]  # as many
+    parent_columns: tuple[str, ...]  # as many as `columns`
     where: Where | None = None
 
     def __str__(self) -> str:
@@ -45,25 +45,25 @@ class Link:
 
     @property
     def text(self) -> str:
-        """As found_by writes it."""
+        """The link as `found_by` in the catalog writes it."""
         parent = self.parent.table if self.parent.database == self.child.database else str(self.parent)
         where = f" where {' = '.join(self.where)}" if self.where else ""
         return f"{listed(self.columns)} = {parent}.{listed(self.parent_columns)}{where}"
 
     @property
-    def within(self) -> bool:
-        """Whether it leads from a table to itself: rows below rows."""
+    def recursive(self) -> bool:
+        """True if the link leads from a table to itself: rows below rows."""
         return self.child == self.parent
 
     @property
-    def turned(self) -> Link:
-        """The same columns, with the parent found by its child."""
+    def reversed(self) -> Link:
+        """The link in the other direction: the parent is found by its child."""
         return Link(self.parent, self.parent_columns, self.child, self.columns)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What of a tenant can come back by itself: `classroom 42`."""
+    """A part of a tenant that can be restored alone: `classroom 42`."""
 
     noun: str  # one of the catalog's parts
     id: int
@@ -72,80 +72,80 @@ class Part:
         return f"{self.noun} {self.id}"
 
     def to_json(self) -> dict[str, int]:
-        """Plain data: {"classroom": 42}."""
+        """Return plain data: {"classroom": 42}."""
         return {self.noun: self.id}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """The catalog, resolved: tables stand parents first."""
+    """The resolved catalog; tables are in order, parents first."""
 
     catalog: Catalog  # as written
     tables: tuple[TableName, ...]
     links: tuple[Link, ...]  # by which rows are found
-    external_links: tuple[Link, ...]  # by which rows elsewhere keep one alive; the parent is who needs it
+    external_links: tuple[Link, ...]  # rows of `parent` need those of `child`, which then stay live
     depths: Mapping[Depth, DepthRule]  # `all`, and where the catalog has it, `students`
     root: TableName
 
     @property
     def tenant(self) -> Tenant:
-        """The table that has one row for each tenant."""
+        """The catalog entry of the table that has one row for each tenant."""
         return self.catalog.tenant
 
-    def holds(self, part: Part) -> TableName:
-        """The table that has a part's own row; UsageError where the catalog has no such part."""
+    def table_of_part(self, part: Part) -> TableName:
+        """Return the table that has a part's own row; raise UsageError if the catalog has no such part."""
         if part.noun not in self.tenant.parts:
-            there = ", ".join(self.tenant.parts) or "none"
+            nouns = ", ".join(self.tenant.parts) or "none"
             raise UsageError(
-                f"The catalog of tables has no part {part.noun!r} of a {self.tenant.noun} (there: {there})."
+                f"The catalog of tables has no part {part.noun!r} of a {self.tenant.noun} (there: {nouns})."
             )
         return TableName(MASTER, self.tenant.parts[part.noun])
 
-    def written(self, table: TableName) -> Table | None:
-        """What the catalog says of a table; None where it is not carried."""
+    def catalog_entry(self, table: TableName) -> Table | None:
+        """Return the catalog's entry for a table; None if it is not in the catalog."""
         return self.catalog.databases.get(table.database, {}).get(table.table)
 
     def triggers_to_disable(self, table: TableName) -> tuple[str, ...]:
-        """The user triggers of a table that are off while rows go or come."""
-        written = self.written(table)
-        return tuple(written.quiet) if written else ()
+        """Return the user triggers of a table that are disabled while its rows are deleted or loaded."""
+        entry = self.catalog_entry(table)
+        return tuple(entry.quiet) if entry else ()
 
     def found_by(self, table: TableName) -> tuple[Link, ...]:
-        """The links by which a table's rows are found."""
+        """Return the links by which a table's rows are found."""
         return self._found_by.get(table, ())
 
     def referenced_by(self, table: TableName) -> tuple[Link, ...]:
-        """Every link by which a row elsewhere may need one of this table's."""
+        """Return every link by which a row of another table may need a row of this one."""
         return (*self.found_by(table), *(need for need in self.external_links if need.child == table))
 
     def of(self, database: str) -> tuple[TableName, ...]:
-        """The tables of one database, parents first."""
+        """Return the tables of one database, parents first."""
         return tuple(table for table in self.tables if table.database == database)
 
     def columns(self, table: TableName) -> tuple[str, ...]:
-        """The columns whose values link this table with others, in a fixed order."""
+        """Return the columns that link this table with others, sorted."""
         links = (*self.links, *self.external_links)
         child = {column for link in links if link.child == table for column in link.columns}
         parent = {column for link in links if link.parent == table for column in link.parent_columns}
         return tuple(sorted(child | parent))
 
     def conditions(self, table: TableName) -> tuple[Where, ...]:
-        """What a row must hold for some links to lead to it, in a fixed order."""
+        """Return the distinct conditions of the links that lead to a table, in a fixed order."""
         return tuple(dict.fromkeys(link.where for link in self.referenced_by(table) if link.where))
 
     def rule(self, depth: Depth) -> DepthRule:
-        """How deep a depth deletes; UsageError where the catalog has no such depth."""
+        """Return the rule of a depth; raise UsageError if the catalog has no such depth."""
         if depth not in self.depths:
-            there = ", ".join(depth.value for depth in self.depths)
-            raise UsageError(f"The catalog of tables has no depth {depth.value} (there: {there}).")
+            depths = ", ".join(depth.value for depth in self.depths)
+            raise UsageError(f"The catalog of tables has no depth {depth.value} (there: {depths}).")
         return self.depths[depth]
 
     def start(self, depth: Depth) -> TableName:
-        """The table from which a depth deletes: master's, where a shard has one of that name as well."""
+        """Return the table from which a depth deletes: master's, if a shard has a table of that name too."""
         return min(table for table in self.tables if table.table == self.rule(depth).start)
 
     def below(self, depth: Depth) -> frozenset[TableName]:
-        """The tables that a depth of deletion reaches."""
+        """Return the tables from which a depth deletes rows."""
         rule = self.rule(depth)
         reached = {self.start(depth)}
         for table in self.tables:
@@ -159,7 +159,7 @@ class Model:
 
 
 def resolve(catalog: Catalog) -> Model:
-    """The model that a catalog describes; Problems with every mistake in it at once."""
+    """Return the model that a catalog describes; raise Problems with all its mistakes at once."""
     mistakes: list[str] = []
     written = {
         TableName(database, name): table
@@ -181,7 +181,9 @@ def resolve(catalog: Catalog) -> Model:
         if need.child == root
     )
     waits = [*links, *(need for need in needs if need.parent in written)]
-    parents = {table: {link.parent for link in waits if link.child == table and not link.within} for table in written}
+    parents = {
+        table: {link.parent for link in waits if link.child == table and not link.recursive} for table in written
+    }
     order = _parents_first(parents)
     mistakes += (_cycle(tables, waits) for tables in cycles(parents))
     if mistakes:
@@ -193,17 +195,18 @@ def resolve(catalog: Catalog) -> Model:
 
 
 def _links(child: TableName, written: Iterable[str], key: str, mistakes: list[str]) -> Iterable[Link]:
+    """Yield the links that a table's entries describe; append what is malformed to `mistakes`."""
     for text in written:
-        found = _LINK.fullmatch(text)
-        columns, parents = (_columns(found[1]), _columns(found[4])) if found else ((), ())
-        if found is None or len(columns) != len(parents):
+        match = _LINK.fullmatch(text)
+        columns, parents = (_columns(match[1]), _columns(match[4])) if match else ((), ())
+        if match is None or len(columns) != len(parents):
             mistakes.append(
                 f"databases/{child.database}/{child.table}/{key}: expected `column = table.column "
                 f"[where column = value]` or `(a, b) = table.(x, y)`, got {text!r}"
             )
             continue
-        where = (found[5], found[6]) if found[5] else None
-        yield Link(child, columns, TableName(found[2] or child.database, found[3]), parents, where)
+        where = (match[5], match[6]) if match[5] else None
+        yield Link(child, columns, TableName(match[2] or child.database, match[3]), parents, where)
 
 
 def _columns(text: str) -> tuple[str, ...]:
@@ -211,7 +214,7 @@ def _columns(text: str) -> tuple[str, ...]:
 
 
 def listed(columns: tuple[str, ...]) -> str:
-    """Columns as a link writes them: one alone, several in brackets."""
+    """Return columns as a link writes them: one as it is, several in parentheses."""
     return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
 
 
@@ -221,14 +224,14 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
     if root not in tables:
         yield f"tenant/table: expected a table of databases/master, got {root.table!r}"
     if (catalog.tenant.shard is None) != (SHARD not in catalog.databases):
-        yield "tenant/shard: expected a column just where there is databases/shard"
+        yield "tenant/shard: expected a column exactly if there is databases/shard"
     for link in links:
         if link.child == root:
             yield f"databases/{root.database}/{root.table}/found_by: expected nothing, it has its key; got {link}"
         if link.parent not in tables:
             path = f"databases/{link.child.database}/{link.child.table}/found_by"
-            yield f"{path}: expected a table that stands in the catalog, got {link.parent}"
-    for orphan in tables - {link.child for link in links if not link.within} - {root}:
+            yield f"{path}: expected a table of the catalog, got {link.parent}"
+    for orphan in tables - {link.child for link in links if not link.recursive} - {root}:
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
     yield from _depth_mistakes(catalog, {table.table for table in tables})
     yield from catalog.upkeep_mistakes()
@@ -245,7 +248,7 @@ def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:
 
 
 def _parents_first(parents: Mapping[TableName, set[TableName]]) -> tuple[TableName, ...]:
-    """Tables in written order, but each after all the tables it is found by; those in a cycle are left out."""
+    """Return the tables in written order, but each after all its parents; tables on a cycle are left out."""
     order: list[TableName] = []
     while ready := [table for table in parents if table not in order and parents[table] <= set(order)]:
         order.append(ready[0])
@@ -253,8 +256,8 @@ def _parents_first(parents: Mapping[TableName, set[TableName]]) -> tuple[TableNa
 
 
 def _cycle(tables: tuple[TableName, ...], links: Iterable[Link]) -> str:
-    link = next(link for link in links if link.child in tables and link.parent in tables and not link.within)
+    link = next(link for link in links if link.child in tables and link.parent in tables and not link.recursive)
     return (
         f"databases: expected no cycle of found_by, got one through {', '.join(map(str, tables))}: "
-        f"take one of its links out, or turn it round, such as {link.turned} instead of {link}"
+        f"remove one of its links, or reverse it, such as {link.reversed} instead of {link}"
     )

@@ -1,4 +1,4 @@
-"""What a product's names say: a table by one of its rows, a class by its table. Pure."""
+"""Rails naming conventions: the noun for a table's row, the table of a class. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 
 def singular(table: str) -> str:
-    """A Rails table name as one of its rows: activities, activity; classes, class; schools, school."""
+    """Return the singular of a Rails table name: activities → activity, classes → class, schools → school."""
     for plural, single in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("s", "")):
         if table.endswith(plural):
             return table.removesuffix(plural) + single
@@ -14,5 +14,5 @@ def singular(table: str) -> str:
 
 
 def table_of_class(name: str) -> str:
-    """A Rails class as its table's stem: ClassRoom, class_room."""
+    """Return the singular table name of a Rails class: ClassRoom → class_room."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -14,7 +14,7 @@ from archiver.postgres.schema import identifier
 from archiver.postgres.selection import among, narrowed
 from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Exclude
-from archiver.records import archive_record, log_and_markers
+from archiver.records import archive_record, deleted_keys
 from archiver.records.archive_record import ArchiveState, Record
 
 
@@ -66,7 +66,7 @@ def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, 
         counts: Counter[int] = Counter()
         for link in _followed(databases, table):
             counts |= _referring_rows(
-                databases, link, log_and_markers.deleted_keys(databases.master, year, link.parent.table)
+                databases, link, deleted_keys.of_table(databases.master, year, link.parent.table)
             )
         for tenant_id, rows in counts.items():
             left[tenant_id] += max(0, rows - retained[tenant_id].get(str(table), 0))

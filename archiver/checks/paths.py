@@ -60,7 +60,7 @@ def keyed(path: ReferencePath, schema: Schema) -> bool:
 def chains(model: Model, table: TableName) -> Iterator[Chain]:
     """Yield every chain of links from a table's rows up to the tenants, without links within one table."""
     for link in model.found_by(table):
-        if link.within:
+        if link.recursive:
             continue
         if link.parent == model.root:
             yield (link,)
@@ -75,20 +75,20 @@ def sharable(model: Model, schemas: Mapping[str, Schema]) -> list[TableName]:
 
 def _single(model: Model, table: TableName, schemas: Mapping[str, Schema]) -> bool:
     """True if each row has exactly one parent, found by primary key."""
-    links = [link for link in model.found_by(table) if not link.within]
+    links = [link for link in model.found_by(table) if not link.recursive]
     parent = _shape(links[0].parent, schemas)
     return len(links) == 1 and parent is not None and parent.primary_key == links[0].parent_columns
 
 
 def owners(model: Model, table: TableName) -> dict[tuple[str, ...], Link]:
     """Return the columns of a table that refer to an owner, each with its link."""
-    return {link.columns: link for link in model.found_by(table) if not link.within}
+    return {link.columns: link for link in model.found_by(table) if not link.recursive}
 
 
 def ways_in(model: Model, table: TableName) -> list[Link]:
     """Return the links within one database by which several tables lead to the same columns; else none."""
     alike: dict[tuple[str, ...], list[Link]] = {}
     for link in model.found_by(table):
-        if link.child.database == link.parent.database and not link.within:
+        if link.child.database == link.parent.database and not link.recursive:
             alike.setdefault(link.columns, []).append(link)
     return next((links for links in alike.values() if len(links) > 1), [])

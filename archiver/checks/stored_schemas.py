@@ -16,8 +16,8 @@ from archiver.postgres.schema import Schema
 from archiver.records import archive_record, month_record, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
-from archiver.records.placement import ends_in, placement_history, shards_of
-from archiver.records.resolve import BACK
+from archiver.records.placement_history import final_shard, placement_history, shards_of
+from archiver.records.resolve import RESTORABLE
 from archiver.store.schemas import StoredSchemas
 
 
@@ -62,7 +62,7 @@ def check_stored(databases: Databases, schemas: StoredSchemas, work: Path) -> li
 
 def _of_tenants(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
     """Yield the schema pairs of tenants' archives."""
-    records = [record for record in archive_record.read_if_any(databases.master) if record.state in BACK]
+    records = [record for record in archive_record.read_if_any(databases.master) if record.state in RESTORABLE]
     shards = shards_of(databases, records)
     for record in records:
         filled = frozenset(name for name, member in record.members.items() if member.rows)
@@ -74,10 +74,10 @@ def _of_tenants(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
 
 def _of_months(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
     """Yield the schema pairs of months' archives, which follow the archives of their shard."""
-    history, filled = placement_history(databases.master), slice_record.filled(databases.master)
+    history, filled = placement_history(databases.master), slice_record.members_with_rows(databases.master)
     for month in month_record.every(databases.master):
         if month.id in filled:
-            live = ends_in(month.shard, history.relocations(NO_TENANT, month.shard, month.started_at))
+            live = final_shard(month.shard, history.relocations(NO_TENANT, month.shard, month.started_at))
             database = MASTER if live == MASTER else SHARD
             pair = SchemaPair(database=database, fingerprint=month.fingerprint, live=live)
             yield pair, _Stored(archive=month, filled=filled[month.id])

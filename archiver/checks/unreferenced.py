@@ -18,7 +18,7 @@ def unreferenced_objects(bucket: Bucket, databases: Databases) -> tuple[StoredOb
     with databases.exclusive_lock():
         stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
         named = {record.location for record in archive_record.read_if_any(databases.master)}
-        named |= {move.location for move in move_record.unfinished(databases.master)}
+        named |= {move.location for move in move_record.interrupted(databases.master)}
         named |= {month.location for month in month_record.every(databases.master)}
         named |= {purge.location for purge in purges.every(databases.master)}
     archives = [stored for stored in stored_objects if layout.is_archive(bucket.key(stored.location))]

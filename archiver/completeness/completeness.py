@@ -94,7 +94,7 @@ def _read(databases: Databases, kind: str, names: Iterable[str]) -> dict[str, Li
 def unexplained(model: Model, kind: str, live: LiveCatalogue) -> Iterator[Pointer]:
     """Yield foreign keys, columns (by name) and types of polymorphic pairs that the catalog does not mention."""
     for pointer in (*_by_key(model, kind, live), *_by_name(model, kind, live), *_by_type(model, kind, live)):
-        written = model.written(pointer.table)
+        written = model.catalog_entry(pointer.table)
         if written is not None:
             names = pointer.columns if pointer.value is None else (f"{pointer.columns[0]} = {pointer.value}",)
             if not any(name in written.ignored for name in names):
@@ -170,7 +170,7 @@ def _linked_columns(model: Model) -> set[tuple[str, str, str]]:
 def _line(model: Model, pointer: Pointer) -> str:
     table, column = pointer.table, pointer.columns[0]
     path = f"databases/{table.database}/{table.table}"
-    if model.written(table) is None:
+    if model.catalog_entry(table) is None:
         return (
             f"{pointer}, and the catalog does not know the table. "
             f"Carry it, or add to excluded/{table.database}: {{{table.table}: <why it stays live>}}"
@@ -203,7 +203,7 @@ def _leaving(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
 def _unknown_triggers(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     """Yield triggers unknown to the catalog: what they do to other rows on a delete or an insert is in no archive."""
     for (table, trigger), fires in live.triggers.items():
-        written = model.written(TableName(kind, table))
+        written = model.catalog_entry(TableName(kind, table))
         if fires and written is not None and trigger not in {**written.triggers, **written.quiet}:
             yield (
                 f"{kind}.{table}: the trigger {trigger} would fire. "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from archiver.catalog.graph import reached
+from archiver.catalog.graph import reachable
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, listed, resolve
 from archiver.catalog.naming import singular
 from archiver.completeness.completeness import Pointer, unexplained
@@ -79,7 +79,7 @@ def _carried(root: TableName, all_edges: Iterable[Edge]) -> list[TableName]:
     named_by: dict[TableName, set[TableName]] = {}
     for edge in all_edges:
         named_by.setdefault(edge.link.parent, set()).add(edge.link.child)
-    return [root, *sorted(reached(root, named_by) - {root})]
+    return [root, *sorted(reachable(root, named_by) - {root})]
 
 
 def _order(root: TableName, carried: Sequence[TableName], inside: Iterable[Edge]) -> list[TableName]:
@@ -102,7 +102,7 @@ def _next(
     for table, ahead in waiting.items():
         if not ahead:
             return table
-    beyond = {table: reached(table, waiting) for table in waiting}
+    beyond = {table: reachable(table, waiting) for table in waiting}
     cycle = [table for table in waiting if all(table in beyond[other] for other in beyond[table])]
     rooted = [table for table in cycle if named[table].keys() - waiting.keys()]
     return min(
@@ -113,12 +113,12 @@ def _next(
 def _found_by(order: Sequence[TableName], inside: Sequence[Edge]) -> dict[TableName, list[Edge]]:
     """Return, by table, the edges by which its rows are found. Edges against the order are turned round."""
     position = {table: number for number, table in enumerate(order)}
-    below = [edge for edge in inside if edge.link.within and edge.link.child != order[0]]
+    below = [edge for edge in inside if edge.link.recursive and edge.link.child != order[0]]
     along = [edge for edge in inside if position[edge.link.child] > position[edge.link.parent]]
     against = [
         edge for edge in inside if position[edge.link.child] < position[edge.link.parent] and not edge.link.where
     ]
-    turned = [replace(edge, link=edge.link.turned) for edge in against]
+    turned = [replace(edge, link=edge.link.reversed) for edge in against]
     return {table: [edge for edge in (*along, *turned, *below) if edge.link.child == table] for table in order}
 
 
@@ -139,7 +139,7 @@ def _databases(
 def _groups(found_by: Mapping[TableName, Sequence[Edge]]) -> dict[TableName, str]:
     """Return each table's group: the table just below the root through which it is found, or the root itself."""
     root, *rest = found_by
-    parents = {table: next(edge.link.parent for edge in found_by[table] if not edge.link.within) for table in rest}
+    parents = {table: next(edge.link.parent for edge in found_by[table] if not edge.link.recursive) for table in rest}
     groups = {root: singular(root.table)}
     for table, parent in parents.items():
         if parent != root:
@@ -154,7 +154,7 @@ def _excluded_links(carried: Sequence[TableName], all_edges: Iterable[Edge]) -> 
     links: dict[TableName, list[Link]] = {}
     for edge in all_edges:
         if edge.link.child in carried and edge.link.parent not in carried and not edge.link.where:
-            links.setdefault(edge.link.parent, []).append(edge.link.turned)
+            links.setdefault(edge.link.parent, []).append(edge.link.reversed)
     return dict(sorted(links.items()))
 
 

@@ -71,7 +71,7 @@ def _links(model: Model) -> Iterator[Claim]:
 def _explained(model: Model) -> Iterator[Claim]:
     """Yield claims for what the catalog gives reasons for. Not every shard needs to have it."""
     for table in model.tables:
-        written = model.written(table)
+        written = model.catalog_entry(table)
         for name in written.ignored if written else ():
             path = f"databases/{table.database}/{table.table}/ignored"
             yield Claim(path=path, table=table, column=name.split(" = ")[0], everywhere=False)
@@ -82,7 +82,7 @@ def _explained(model: Model) -> Iterator[Claim]:
 
 def _triggers(model: Model, lives: Lives) -> Iterator[str]:
     for table in model.tables:
-        written = model.written(table)
+        written = model.catalog_entry(table)
         written_names = {"triggers": written.triggers, "quiet": written.quiet} if written else {}
         for key, name in ((key, name) for key, names in written_names.items() for name in names):
             if not any((table.table, name) in live.triggers for live in lives[table.database].values()):

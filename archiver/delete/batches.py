@@ -20,7 +20,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Key, SelectedRows, among, rows_where
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.records import log_and_markers, slice_record
+from archiver.records import audit_log, markers, slice_record
 from archiver.records.slice_record import Slice
 
 
@@ -70,14 +70,14 @@ def close(placement: Placement, rules: Rules, tenant_slice: Slice) -> None:
     The caller holds the tenant's lock.
     """
     session, master = placement.sessions[rules.database], placement.master
-    marker = log_and_markers.marked(session, tenant_slice.month, tenant_slice.act)
+    marker = markers.read(session, tenant_slice.month, tenant_slice.deletion_act)
     with master.transaction(doing=f"recording what was deleted of {tenant_slice.month.month}"):
         if marker is None:
-            slice_record.give_up(master, tenant_slice)
+            slice_record.delete(master, tenant_slice)
             return
         done = slice_record.deleted(master, tenant_slice, marker["went"], marker["stayed"])
         if not done.deleted_rows:
-            slice_record.give_up(master, tenant_slice)
+            slice_record.delete(master, tenant_slice)
             return
         details = {
             "month": tenant_slice.month.month,
@@ -86,7 +86,7 @@ def close(placement: Placement, rules: Rules, tenant_slice: Slice) -> None:
             "kept": {name: len(keys) for name, keys in marker["stayed"].items()},
             "sha256": tenant_slice.sha256,
         }
-        log_and_markers.log(master, "archive activity", done, details)
+        audit_log.log(master, "archive activity", done, details)
 
 
 def _batches(due: Due, archive: Archive, size: int) -> Iterator[Batch]:
@@ -183,7 +183,7 @@ def _keys_with_new_children(
     """Return the keys of parents below which there are rows that are not among these."""
     keys = rows[link.parent].values(link.parent_columns)
     shape = placement.schemas[link.child.database].tables[link.child.table]
-    below = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
+    below = rows_where(placement, rules.reachable_model, link.child, among(shape, link.columns, keys))
     batch_identities = set(rows[link.child].identities()) if link.child in rows else set()
     key_in = below.key_in(link)
     return {
@@ -232,9 +232,9 @@ def key_in_line(line: bytes, positions: list[int]) -> str:
 
 def _mark(session: Session, tenant_slice: Slice, progress: SliceProgress) -> None:
     """Replace the slice's marker."""
-    log_and_markers.unmark(session, tenant_slice.month, tenant_slice.act)
+    markers.delete(session, tenant_slice.month, tenant_slice.deletion_act)
     content = {"went": progress.deleted, "stayed": progress.stayed}
-    log_and_markers.mark(session, tenant_slice.month, tenant_slice.act, content)
+    markers.write(session, tenant_slice.month, tenant_slice.deletion_act, content)
 
 
 def _count_late_rows(
@@ -245,7 +245,7 @@ def _count_late_rows(
         if deletable.get(link.parent) and deletable[link.parent].rows and not _enforced(placement, link):
             shape = placement.schemas[link.child.database].tables[link.child.table]
             keys = deletable[link.parent].values(link.parent_columns)
-            late_rows = rows_where(placement, rules.reach, link.child, among(shape, link.columns, keys))
+            late_rows = rows_where(placement, rules.reachable_model, link.child, among(shape, link.columns, keys))
             progress.appeared.update({str(link.child): len(late_rows.rows)} if late_rows.rows else {})
 
 

@@ -35,7 +35,7 @@ def prove_staying(
 ) -> None:
     """Raise RefusedError if the deletion also deleted or changed rows that stay, by a foreign key or a trigger."""
     session, touched = placement.sessions[database], []
-    for table, selected in selection.found.items():
+    for table, selected in selection.by_table.items():
         deleted_rows = set(to_delete[table].rows)
         staying = [
             key for row, key in zip(selected.rows, selected.identities(), strict=True) if row not in deleted_rows

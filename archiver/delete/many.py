@@ -26,7 +26,7 @@ from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import Key, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import log_and_markers
+from archiver.records import audit_log, markers
 from archiver.records.archive_record import Record
 from errors import CutoverError
 from formatting import plural
@@ -66,7 +66,7 @@ def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | N
     if model.start(depth) != model.root and not deletion_set.all_rows_go(model.start(depth)):
         return f"rows of {model.start(depth)} may belong to another tenant too"
     for table in model.tables:
-        if any(link.within for link in model.referenced_by(table)):
+        if any(link.recursive for link in model.referenced_by(table)):
             return f"rows of {table} lead to rows of the same table"
         if table.database == SHARD and table in model.below(depth) and not deletion_set.all_rows_go(table):
             return f"rows of {table} may be needed by others"
@@ -99,7 +99,7 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
             deletion_set = DeletionSet(sets, work.depth, {})
             contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
             _delete(deletion_set, SHARD, table_groups, _sums(counts, SHARD, remaining, deletion_set), unwritten_counts)
-            log_and_markers.mark_all(
+            markers.write_all(
                 placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
             )
             placement.sessions[SHARD].commit(
@@ -173,7 +173,7 @@ def _delete_in_master(
     ]
     seconds = (time.monotonic() - began) / max(1, len(records))
     record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
-    log_and_markers.log_all(master, "archive", records, details)
+    audit_log.log_all(master, "archive", records, details)
     return BulkDeletion(deleted=deleted, retained=retained, failed={})
 
 

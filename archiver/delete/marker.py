@@ -16,7 +16,7 @@ from archiver.records.retained_rows import RetainedRow
 
 def content(model: Model, decided: DeletionDecision) -> dict[str, Any]:
     """Return what was deleted in the shard, what stays there, and the keys by which rows of master are found."""
-    selected, to_delete = decided.selection.found, decided.to_delete
+    selected, to_delete = decided.selection.by_table, decided.to_delete
     return {
         "found": {str(link): selected[link.parent].values(link.parent_columns) for link in crossing(model)},
         "gone": {str(link): to_delete[link.parent].values(link.parent_columns) for link in crossing(model)},

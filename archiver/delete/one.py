@@ -22,7 +22,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, id_index, log_and_markers, retained_rows
+from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.verify.verify import Verified
 from errors import CutoverError
@@ -66,7 +66,7 @@ def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, wo
 def _step_back(placement: Placement, record: Record) -> None:
     """Set the record back to `verified` if the shard did not commit; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
-        if log_and_markers.marked(placement.shard_session, record, DELETED) is None:
+        if markers.read(placement.shard_session, record, DELETED) is None:
             archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
@@ -90,12 +90,12 @@ def _prove_and_delete(
 
 def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
     """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
-    marker_content = log_and_markers.marked(placement.shard_session, record, DELETED)
+    marker_content = markers.read(placement.shard_session, record, DELETED)
     if marker_content is None:
         return None
     keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
     with _both_open(placement):
-        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), known=keys_found)
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found)
         prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
         prove_shape(placement)
         decided = decide(placement, model, record, selection, keys_deleted)
@@ -112,7 +112,7 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
         with triggers_disabled(shard, model, SHARD):
             load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True))
             shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-        log_and_markers.unmark(shard, record, DELETED)
+        markers.delete(shard, record, DELETED)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
@@ -127,7 +127,7 @@ def _both_open(placement: Placement) -> Iterator[None]:
 
 def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
     """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
-    log_and_markers.mark(shard, record, DELETED, marker.content(model, decided))
+    markers.write(shard, record, DELETED, marker.content(model, decided))
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
@@ -136,20 +136,20 @@ def _commit_master(
 ) -> Deletion:
     """Commit the deletion in master together with the record's final state and the log entry."""
     master, to_delete = placement.master, decided.to_delete
-    marker_content = log_and_markers.marked(placement.shard_session, record, DELETED) or {"deleted": {}}
+    marker_content = markers.read(placement.shard_session, record, DELETED) or {"deleted": {}}
     deleted = {**{str(table): len(to_delete[table].rows) for table in model.of(MASTER)}, **marker_content["deleted"]}
     retained = {
         str(table): rows
         for table in model.tables
         if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
     }
-    log_and_markers.remember_deleted(master, record, _keys(to_delete))
-    id_index.write(master, record, _keys(decided.selection.found))
+    deleted_keys.remember(master, record, _keys(to_delete))
+    id_index.write(master, record, _keys(decided.selection.by_table))
     retained_rows.remember(
         master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
     )
     record = archive_record.archived(master, record, retained, seconds)
-    log_and_markers.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
+    audit_log.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late_rows = appeared(placement, model, record, decided)
     return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)

@@ -24,7 +24,7 @@ def externally_referenced(
     other_shards = placement.other_shards if crossing else ()
     named: set[Key] = referenced_by_interrupted(placement, link, [record.id]) & keys if crossing else set()
     for session in (own, *other_shards):
-        query = _references(placement, link, keys, selection.found.get(link.parent) if session is own else None)
+        query = _references(placement, link, keys, selection.by_table.get(link.parent) if session is own else None)
         rows = session.keys(query, doing=f"finding references to {link.child}")
         named |= {row if len(row) > 1 else row[0] for row in rows}
     return named

@@ -14,7 +14,7 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
 
     Raises LockedError if another session is working on one of its tenants.
     """
-    for month in month_record.unfinished(placement.master, placement.shard):
+    for month in month_record.interrupted(placement.master, placement.shard):
         if month.state is ArchiveState.DELETING:
             for tenant_slice in slice_record.pending(placement.master, month):
                 with databases.tenant_lock(rules.model.tenant.noun, tenant_slice.tenant_id, placement.shard):
@@ -27,5 +27,5 @@ def settle_tenant(databases: Databases, rules: Rules, tenant_id: int) -> None:
 
     Covers every shard: the one from which its rows were deleted may have been merged since.
     """
-    for tenant_slice in slice_record.cut_off(databases.master, tenant_id):
+    for tenant_slice in slice_record.interrupted(databases.master, tenant_id):
         close(databases.placement(tenant_slice.month.shard), rules, tenant_slice)

@@ -23,7 +23,7 @@ def deletable(
     The rows of the depth's start are deleted in any case. `deleted_keys` are keys of links whose parents were deleted
     in an earlier transaction.
     """
-    start, first = model.start(depth), selection.found[model.root]
+    start, first = model.start(depth), selection.by_table[model.root]
     if start != model.root:  # a row of the start may belong to another tenant too
         first = _deleted_from(model, model.root, set(model.tables), first, selection, live, deleted_keys or {})[start]
     return _deleted_from(model, start, model.below(depth), first, selection, live, deleted_keys or {})
@@ -45,10 +45,10 @@ def _deleted_from(
             deleted[table] = first
         elif table in below:
             deleted[table] = _only(
-                selection.found[table], _to_delete(model, table, selection, deleted, live, deleted_keys)
+                selection.by_table[table], _to_delete(model, table, selection, deleted, live, deleted_keys)
             )
         else:
-            deleted[table] = _only(selection.found[table], [])
+            deleted[table] = _only(selection.by_table[table], [])
     return deleted
 
 
@@ -61,12 +61,12 @@ def _to_delete(
     deleted_keys: Values,
 ) -> Sequence[Row]:
     """Return the rows of one table to delete."""
-    rows = selection.found[table]
+    rows = selection.by_table[table]
     remaining = _reached(model, rows, table, {**deleted, table: rows}, deleted_keys)
     for link in model.referenced_by(table):
         remaining = _without(rows, remaining, link, partial(live, link))
     remaining = _without_own_references(model, table, selection, deleted, remaining)
-    if any(link.within for link in model.referenced_by(table)):
+    if any(link.recursive for link in model.referenced_by(table)):
         remaining = _fixed_point(model, table, selection, deleted, remaining, deleted_keys)
     return remaining
 
@@ -81,7 +81,7 @@ def _fixed_point(
 ) -> Sequence[Row]:
     """Drop rows of a table that refers to itself until a deleted row leads to each, and only deleted rows need it."""
     while True:
-        rows = _only(selection.found[table], remaining)
+        rows = _only(selection.by_table[table], remaining)
         left = _reached(model, rows, table, {**deleted, table: rows}, deleted_keys)
         left = _without_own_references(model, table, selection, {**deleted, table: _only(rows, left)}, left)
         if len(left) == len(remaining):
@@ -108,10 +108,10 @@ def _without_own_references(
     remaining: Sequence[Row],
 ) -> Sequence[Row]:
     """Drop the rows that a row of the tenant that stays refers to."""
-    rows = selection.found[table]
+    rows = selection.by_table[table]
     for link in model.referenced_by(table):
         if link.parent in deleted:
-            parents, deleted_rows = selection.found[link.parent], set(deleted[link.parent].rows)
+            parents, deleted_rows = selection.by_table[link.parent], set(deleted[link.parent].rows)
             stay = set(
                 _only(parents, [row for row in parents.rows if row not in deleted_rows]).values(link.parent_columns)
             )
@@ -123,7 +123,7 @@ def _without(
     rows: SelectedRows, remaining: Sequence[Row], link: Link, needed: Callable[[set[Key]], set[Key]]
 ) -> Sequence[Row]:
     """Drop the rows whose key in a link is still needed."""
-    key_of, keys = rows.key_in(link), _only(rows, remaining).named(link)
+    key_of, keys = rows.key_in(link), _only(rows, remaining).linked_keys(link)
     staying = needed(keys) if keys else set()
     return [row for row in remaining if key_of(row) not in staying] if staying else remaining
 

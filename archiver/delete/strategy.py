@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from archiver.catalog.graph import reached
+from archiver.catalog.graph import reachable
 from archiver.postgres.schema import NAMESPACE, Schema
 from archiver.postgres.session import Session
 
@@ -46,7 +46,7 @@ def groups(session: Session, schema: Schema, to_delete: Mapping[str, int]) -> li
     joined_tables = []
     for table in to_delete:
         if table not in placed:
-            tables = tuple(name for name in to_delete if name == table or name in reached(table, joined))
+            tables = tuple(name for name in to_delete if name == table or name in reachable(table, joined))
             placed.update(tables)
             joined_tables.append(_group(tables, to_delete, counts, obstacles))
     return joined_tables

@@ -32,7 +32,7 @@ def prove_unchanged(
     """Raise RefusedError with the names of the tables if a tenant's rows are not as archived."""
     changed = []
     for table in tables:
-        member, rows = record.members[layout.member(table)], selection.found[table]
+        member, rows = record.members[layout.member(table)], selection.by_table[table]
         if len(rows.rows) == member.rows and not rows.changed:
             continue
         path = work / "now.copy"

@@ -58,7 +58,7 @@ def shared_out(
     rows: dict[TableName, dict[int, float]] = {model.root: {tenant.id: 1.0 for tenant in all_tenants}}
     bytes_: dict[int, float] = {tenant.id: 0.0 for tenant in all_tenants}
     for table in model.tables:
-        parents = [rows[link.parent] for link in model.found_by(table) if not link.within]
+        parents = [rows[link.parent] for link in model.found_by(table) if not link.recursive]
         for at in [at for at in by_table if at.table == table]:
             tenant_ids = [tenant.id for tenant in all_tenants if at.name in (MASTER, tenant.shard)]
             counts = rows.get(table) if table == model.root else counted.get(at)

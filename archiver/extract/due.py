@@ -83,7 +83,7 @@ def _named(selected: Mapping[TableName, SelectedRows], link: Link, stuck: Mappin
     rows = selected[link.child]
     identity = rows.key_of(rows.identity)
     stay = replace(rows, rows=[row for row in rows.rows if identity(row) in stuck[link.child]])
-    return stay.named(link)
+    return stay.linked_keys(link)
 
 
 @dataclass

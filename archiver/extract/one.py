@@ -46,7 +46,7 @@ def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, w
         for table, path in files.items():
             members[layout.member(table)] = _spooled(placement, model, table, values, tenant.id, path)
             for link in model.links:
-                if link.parent == table and not link.within:
+                if link.parent == table and not link.recursive:
                     values[link] = _keys(placement, model, link, values, tenant.id, path)
     return Extract(
         tenant=tenant,

@@ -22,13 +22,13 @@ def orphan_rows(placement: Placement, rules: Rules) -> dict[TableName, SelectedR
     """
     selected: dict[TableName, SelectedRows] = {}
     for table in rules.tables:
-        [link] = rules.reach.found_by(table)
+        [link] = rules.reachable_model.found_by(table)
         where = (
             _no_parent(placement, rules, link)
             if link in rules.entries
             else _below(placement, link, selected[link.parent])
         )
-        selected[table] = rows_where(placement, rules.reach, table, where)
+        selected[table] = rows_where(placement, rules.reachable_model, table, where)
     return selected
 
 
@@ -40,7 +40,7 @@ def _no_parent(placement: Placement, rules: Rules, link: Link) -> Composable:
     named = _keys(placement, link.child, query, doing=f"reading the parents that {link.child} names")
     # Master's snapshot is later than the shard's: the owner of any row seen on the shard is in it, or half restored.
     _refuse_half_way(placement, rules.model.tenant.noun)
-    missing = named - _owned(placement, rules.reach, link, named)
+    missing = named - _owned(placement, rules.reachable_model, link, named)
     shape = placement.schemas[link.child.database].tables[link.child.table]
     return SQL("({}) IS NULL OR {}").format(_listed(link.columns), among(shape, link.columns, missing))
 

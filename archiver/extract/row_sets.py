@@ -100,10 +100,10 @@ class RowSets:
                 ids=Literal(list(self.tenant_ids)),
             )
         links = self.model.found_by(table)
-        near = [self._near(link, names) for link in links if not link.within]
+        near = [self._near(link, names) for link in links if not link.recursive]
         if self.single_parent(table):
             return near[0]
-        within = [link for link in links if link.within]
+        within = [link for link in links if link.recursive]
         return _below(table, near, within, names) if within else SQL(" UNION ").join(near)
 
     def single_parent(self, table: TableName) -> bool:
@@ -111,7 +111,7 @@ class RowSets:
         links = self.model.found_by(table)
         return (
             len(links) == 1
-            and not links[0].within
+            and not links[0].recursive
             and links[0].parent_columns == self.shape(links[0].parent).primary_key
         )
 

@@ -12,7 +12,7 @@ from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.postgres.schema import Schema
 from archiver.postgres.session import SQL, Composable, Literal
 from archiver.records.id_offsets import Offsets
-from archiver.records.placement import Relocations
+from archiver.records.placement_history import Relocations
 
 
 def relocated(mappings: Mappings, model: Model, schemas: Mapping[str, Schema], relocations: Relocations) -> Mappings:
@@ -38,7 +38,7 @@ def renumbered(
         mapping,
         {
             name: {
-                column.name: column.moved(table.values[column.name], offsets_of_each)
+                column.name: column.translated(table.values[column.name], offsets_of_each)
                 for column in columns[name]
                 if column.name in table.values
             }

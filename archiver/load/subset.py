@@ -59,7 +59,7 @@ def _rows(archive: Archive, model: Model, mappings: Mappings, part: Part) -> Map
 
 def _own_row(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
     """Return the part's own row. Raises UsageError if the archive does not hold it."""
-    called, closure = archived_columns(mappings, model.holds(part), ()), Closure(archive)
+    called, closure = archived_columns(mappings, model.table_of_part(part), ()), Closure(archive)
     table = called[0] if called else None
     own = closure.holding(table, closure.key(table), (str(part.id).encode(),)) if table else {}
     if table is None or not own:

@@ -11,7 +11,7 @@ from archiver.catalog.naming import singular
 from archiver.postgres.schema import Schema, Table
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records.id_index import WHOLE_NUMBERS
-from archiver.records.id_offsets import Offsets, moved
+from archiver.records.id_offsets import Offsets, translated
 
 _TableColumn = tuple[str, str]  # a table and one of its columns
 
@@ -24,10 +24,10 @@ class IdColumn:
     type: str
     holds: Composable | None  # SQL: the rows in which it does; None: all rows
 
-    def moved(self, value: Composable, relocations: Sequence[Offsets]) -> Composable:
+    def translated(self, value: Composable, relocations: Sequence[Offsets]) -> Composable:
         """SQL: a value of the column after these relocations, in their order."""
         for offsets in relocations:
-            value = moved(value, offsets, self.holds)
+            value = translated(value, offsets, self.holds)
         return SQL("({})::{}").format(value, SQL(self.type))
 
 

@@ -1,4 +1,4 @@
-"""The open sessions of one run, and who may work on what at the same time."""
+"""The open sessions of one run, and the locks that keep runs on the same tenants apart."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from archiver.postgres.session import Session
 from errors import UsageError
 from inventory.migrations import Migration
 
-Open = Callable[[str], Session]  # a database's inventory name to a session
+Open = Callable[[str], Session]  # opens a session on a database, by its inventory name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """The databases in which one tenant lives, each with its session and shape: master, and its shard if it has one."""
+    """The databases that hold one tenant's rows, with sessions and schemas: master, and its shard if there is one."""
 
-    sessions: dict[str, Session]  # by database of the model: master, then shard
+    sessions: dict[str, Session]  # by database name in the model: master, then shard
     schemas: Mapping[str, Schema]
-    shard: str  # the shard's inventory name; master where there are no shards
-    other_shards: tuple[Session, ...]  # which may still name the tenant's rows
-    migrations: tuple[Migration, ...] = ()  # what became of the tables since earlier archives
+    shard: str  # the shard's inventory name; master if there are no shards
+    other_shards: tuple[Session, ...]  # their rows may still reference the tenant's
+    migrations: tuple[Migration, ...] = ()  # changes of the tables since earlier archives
 
     @property
     def master(self) -> Session:
@@ -33,13 +33,13 @@ class Placement:
 
     @property
     def shard_session(self) -> Session | None:
-        """The session on the shard; None where all lies in master, and one transaction is enough."""
+        """The session on the shard; None if master holds all rows, so that one transaction is enough."""
         return self.sessions.get(SHARD)
 
 
 @dataclass(frozen=True)
 class Databases:
-    """Sessions by database name, opened when first needed and kept until `close`."""
+    """Sessions by database name, opened when first needed and kept open until `close`."""
 
     open: Open
     model: Model
@@ -49,7 +49,7 @@ class Databases:
     _schemas: dict[str, Schema] = field(default_factory=dict)
 
     def session(self, name: str) -> Session:
-        """The session on a database."""
+        """Return the session on a database; open it if needed."""
         if name not in self._sessions:
             self._sessions[name] = self.open(name)
         return self._sessions[name]
@@ -60,22 +60,22 @@ class Databases:
         return self.session(MASTER)
 
     def schema(self, name: str) -> Schema:
-        """The shape of the model's tables in a database, read once a run."""
+        """Return the schema of the model's tables in a database; it is read once a run."""
         if name not in self._schemas:
             kind = MASTER if name == MASTER else SHARD
             self._schemas[name] = read_schema(self.session(name), (table.table for table in self.model.of(kind)))
         return self._schemas[name]
 
     def names_and_kinds(self) -> tuple[tuple[str, str], ...]:
-        """Every database: its inventory name, and which of the model's it is."""
+        """Return every database as its inventory name and its name in the model."""
         return ((MASTER, MASTER), *((shard, SHARD) for shard in self.shards))
 
     def forget_schemas(self) -> None:
-        """Reads the shapes anew when they are next asked for."""
+        """Read each schema again when it is next needed."""
         self._schemas.clear()
 
     def placement(self, shard: str) -> Placement:
-        """Where the tenants of a shard live; UsageError for a shard that the inventory does not have."""
+        """Return the placement of the tenants of a shard; raise UsageError if the inventory has no such shard."""
         names = self._names(shard)
         return Placement(
             sessions={database: self.session(name) for database, name in names.items()},
@@ -86,7 +86,7 @@ class Databases:
         )
 
     def master_only(self) -> Placement:
-        """Master, when the shards have been emptied of the tenants at hand."""
+        """Return master alone: the placement of tenants whose rows have been deleted from their shards."""
         return Placement(
             sessions={MASTER: self.master},
             schemas={MASTER: self.schema(MASTER)},
@@ -96,7 +96,7 @@ class Databases:
         )
 
     def _names(self, shard: str) -> dict[str, str]:
-        """The inventory names of a tenant's databases, by database of the model."""
+        """Return the inventory names of a tenant's databases, by database name in the model."""
         if self.model.tenant.shard is None:
             return {MASTER: MASTER}
         if shard not in self.shards:
@@ -104,21 +104,21 @@ class Databases:
         return {MASTER: MASTER, SHARD: shard}
 
     def close(self) -> None:
-        """Ends every session; whatever was open there is rolled back."""
+        """End every session; open transactions are rolled back."""
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()
 
     @contextmanager
     def exclusive_lock(self) -> Iterator[None]:
-        """Keeps everybody else off all databases while the block runs: for a run over many tenants."""
+        """Lock all databases against other runs while the block runs: for a run over many tenants."""
         with held_locks([AdvisoryLock(self.session(name), EVERYTHING) for name in (MASTER, *self.shards)]):
             dismiss_workers(self.master)
             yield
 
     @contextmanager
     def tenant_lock(self, noun: str, tenant_id: int, *shards: str) -> Iterator[None]:
-        """Keeps everybody else off one tenant while the block runs, on the connections that delete."""
+        """Lock one tenant against other runs while the block runs, on the connections that delete."""
         names = dict.fromkeys(name for shard in shards for name in self._names(shard).values())
         sessions = [self.session(name) for name in names]
         shared = [AdvisoryLock(session, EVERYTHING, shared=True) for session in sessions]
@@ -129,8 +129,10 @@ class Databases:
 
     @contextmanager
     def monthly_lock(self, shard: str) -> Iterator[None]:
-        """Keeps everybody else off a shard's activity of past months while the block runs, and runs over many off all
-        of it; of single tenants nobody is kept off."""
+        """Lock a shard's past months against other monthly runs, and its databases against runs over many tenants.
+
+        Runs on single tenants go on.
+        """
         sessions = [self.session(name) for name in self._names(shard).values()]
         shared = [AdvisoryLock(session, EVERYTHING, shared=True) for session in sessions]
         with held_locks([*shared, AdvisoryLock(sessions[-1], "cutover activity")]):
@@ -139,6 +141,6 @@ class Databases:
 
 @contextmanager
 def exclusive_lock_in(session: Session) -> Iterator[None]:
-    """Keeps everybody else off one database while the block runs: its tables are out of reach meanwhile."""
+    """Lock one database against all other runs while the block runs, because its tables are not accessible."""
     with held_locks([AdvisoryLock(session, EVERYTHING)]):
         yield

@@ -1,4 +1,4 @@
-"""Who may work on what at the same time: PostgreSQL's advisory locks, which go with the session that holds them."""
+"""Advisory locks of PostgreSQL, which keep runs apart; a lock ends with the session that holds it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from archiver.postgres.session import DatabaseError, Session
 from errors import LockedError
 
-EVERYTHING = "cutover"  # a run over many alone, one over a tenant shared, in each database
-WORKERS = "cutover workers"  # shared by all who do a unit of somebody else's run, in master
-_DISMISSED, _LOOK_AGAIN = 10.0, 0.05  # seconds until a session has ended, and between two looks
+EVERYTHING = "cutover"  # in each database: exclusive for a run over many tenants, shared for a run on one
+WORKERS = "cutover workers"  # in master: shared by workers at a unit of a run that another process started
+_DISMISS_TIMEOUT, _POLL_INTERVAL = 10.0, 0.05  # seconds
 
 
 @dataclass(frozen=True)
 class AdvisoryLock:
-    """A lock by its name, on the session that will hold it."""
+    """A lock by its name, and the session that takes it."""
 
     session: Session
     key: str
     shared: bool = False
 
     @property
-    def words(self) -> str:
-        """What PostgreSQL's functions have in their names."""
+    def suffix(self) -> str:
+        """The end of the names of PostgreSQL's functions for this kind of lock."""
         return "lock_shared" if self.shared else "lock"
 
 
 @contextmanager
-def held_locks(wanted: Sequence[AdvisoryLock]) -> Iterator[None]:
-    """Holds these locks while the block runs; LockedError, with who has it, where one is taken."""
+def held_locks(locks: Sequence[AdvisoryLock]) -> Iterator[None]:
+    """Hold these locks while the block runs; raise LockedError, which names the holder, if one is taken."""
     taken: list[AdvisoryLock] = []
     try:
-        for lock in wanted:
+        for lock in locks:
             _take(lock)
             taken.append(lock)
         yield
@@ -44,43 +44,43 @@ def held_locks(wanted: Sequence[AdvisoryLock]) -> Iterator[None]:
 
 
 def holder(session: Session, key: str) -> str | None:
-    """Who else holds a lock in that session's database, and since when; None where nobody does."""
+    """Return the other session that holds a lock in that session's database, and since when; None if there is none."""
     row = session.row(_HOLDER, (key,), doing="asking who holds a lock")
     return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else None
 
 
 def at_work(master: Session) -> list[str]:
-    """Who works on tenants now: runs, and workers at units of theirs, the longest at work first."""
+    """Return the runs and workers that work on tenants now, and since when; the earliest first."""
     rows = master.rows(_AT_WORK, ([EVERYTHING, WORKERS],), doing="asking who is at work")
     return [f"{name} since {since:%H:%M:%S} UTC" for name, since in rows]
 
 
 def dismiss_workers(master: Session) -> None:
-    """Ends the sessions on master of workers that are still at units of a run which has ended.
+    """End the sessions on master of workers that still work on units of a run that has ended.
 
-    The caller holds EVERYTHING, so that no such run goes on: nobody wants what they would write. Without these sessions
-    they can write no more of it. LockedError where one of them does not go.
+    The caller holds EVERYTHING, so no such run is alive, and what its workers would write is not needed. Without
+    their sessions they cannot write. Raise LockedError if a session does not end in time.
     """
-    deadline = time.monotonic() + _DISMISSED
+    deadline = time.monotonic() + _DISMISS_TIMEOUT
     while who := holder(master, WORKERS):
         if time.monotonic() > deadline:
             raise LockedError(f"{master.where}: {who}, for a run that has ended.", hint="End it, then run this again.")
         master.rows(_DISMISS, (WORKERS,), doing="ending a worker's session")
-        time.sleep(_LOOK_AGAIN)
+        time.sleep(_POLL_INTERVAL)
 
 
 def _take(lock: AdvisoryLock) -> None:
-    query = f"SELECT pg_try_advisory_{lock.words}(hashtextextended(%s, 0))"
+    query = f"SELECT pg_try_advisory_{lock.suffix}(hashtextextended(%s, 0))"
     if not lock.session.row(query, (lock.key,), doing="taking a lock")[0]:
-        who = holder(lock.session, lock.key) or "somebody was at work there just now"
+        who = holder(lock.session, lock.key) or "another session was at work there just now"
         raise LockedError(f"{lock.session.where}: {who}.", hint="Wait, then run this again.")
 
 
 def _release(lock: AdvisoryLock) -> None:
-    """Gives a lock back; a session that broke has lost it already."""
-    query = f"SELECT pg_advisory_un{lock.words}(hashtextextended(%s, 0))"
+    """Release a lock; a broken session has lost it already."""
+    query = f"SELECT pg_advisory_un{lock.suffix}(hashtextextended(%s, 0))"
     with suppress(DatabaseError):
-        lock.session.rows(query, (lock.key,), doing="giving a lock back")
+        lock.session.rows(query, (lock.key,), doing="releasing a lock")
 
 
 _AT_WORK = """

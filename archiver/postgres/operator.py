@@ -1,4 +1,4 @@
-"""Who works here, by which version of this tool, and where: for records, the log, and what others see at work."""
+"""The operator, the host and this tool's version, for records, the log and the names of sessions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ TOOL_VERSION = "0.1.0"
 
 
 def operator() -> str:
-    """Who works here: the login name, or the name that the operator's own machine passed on."""
+    """Return the operator: the name that the operator's own machine passed on, or else the login name."""
     return os.environ.get("CUTOVER_OPERATOR") or getpass.getuser()
 
 
 def host() -> str:
-    """On which machine."""
+    """Return the name of this machine."""
     return socket.gethostname()

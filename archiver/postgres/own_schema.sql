@@ -1,10 +1,10 @@
 -- The archiver's own tables, in schema `archiver` of every database, as numbered migrations.
 --
--- A migration runs once, in one transaction, and is never rewritten once a version of this tool with it was in use:
--- what is to change gets the next number. archiver.version says which was the last. The first alone may run over tables
--- that are there: versions before there were numbers made them, and left them in any of their states.
+-- A migration runs once, in one transaction. It is never changed after a version of this tool with it was in use: a
+-- change of the tables is a new migration with the next number. archiver.version holds the number of the last one.
+-- Only the first may run over existing tables: versions without migration numbers left them in any of their states.
 
--- migration 1: all that versions before there were numbers made, and the number
+-- migration 1: the tables of versions without migration numbers, and archiver.version
 CREATE SCHEMA IF NOT EXISTS archiver;
 CREATE TABLE archiver.version (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),

@@ -1,4 +1,4 @@
-"""What the live catalogue says of a database's tables, and the DDL and fingerprint of it."""
+"""The schema of a database's tables as PostgreSQL's catalog has it, with its DDL and fingerprint."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from archiver.catalog.graph import reached
+from archiver.catalog.graph import reachable
 from archiver.postgres.session import SQL, Composed, Identifier, Session
 from errors import Problems
 
-NAMESPACE = "public"  # where the product's tables lie
-TENANT = "tenant of the row"  # a column of ours beside a table's own, where the rows of many tenants lie together
+NAMESPACE = "public"  # the namespace of the product's tables
+TENANT = "tenant of the row"  # a column that this tool adds, where one table holds the rows of many tenants
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column as rows are written and read."""
+    """A column, as far as writing and reading rows depends on it."""
 
     name: str
-    type: str  # with its modifiers, as format_type says it
+    type: str  # with its modifiers, as format_type returns it
     not_null: bool
     identity: bool
-    generated: str | None  # the expression; such a column is computed, never copied
-    sequence: str | None  # that numbers it, where one does
+    generated: str | None  # the expression; a generated column is never copied
+    sequence: str | None  # the sequence that the column owns, if any
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignKey:
-    """A constraint that a row of this table names a row of another."""
+    """A foreign key of a table."""
 
     name: str
     columns: tuple[str, ...]
@@ -41,53 +41,53 @@ class ForeignKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table's shape."""
+    """The columns and constraints of a table."""
 
     columns: tuple[Column, ...]
-    primary_key: tuple[str, ...]  # empty: a multiset of whole rows
+    primary_key: tuple[str, ...]  # empty: rows have no identity, and may occur more than once
     constraints: Mapping[str, str]  # name: definition of primary key, unique and check constraints
     foreign_keys: tuple[ForeignKey, ...]
 
     @property
     def copied(self) -> tuple[Column, ...]:
-        """The columns that COPY carries: all but the generated ones."""
+        """The columns that COPY writes and reads: all but the generated ones."""
         return tuple(column for column in self.columns if column.generated is None)
 
     def type_of(self, name: str) -> str:
-        """The type of a column."""
+        """Return the type of a column."""
         return next(column.type for column in self.columns if column.name == name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The shape of the model's tables in one database."""
+    """The tables of the model in one database, and the types they use."""
 
     tables: Mapping[str, Table]
     types: Mapping[str, str]  # DDL of each enum and domain they use, by name, in the order of creation
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for the manifest."""
+        """Return plain data for the manifest."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Schema:
-        """The schema that `to_json` wrote; the same object for archives of one shape."""
+        """Return the schema that `to_json` wrote; equal data gives the same object."""
         return _schema(json.dumps(data))
 
-    # Asked for with each school, of the same schema.
+    # Cached: it is needed once a tenant, for the same schema.
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the shape: equal shapes have equal fingerprints."""
+        """The SHA-256 of the schema: equal schemas have equal fingerprints."""
         return hashlib.sha256(json.dumps(self._shape, default=vars, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def text(self) -> str:
-        """As it stands in a manifest."""
+        """The schema as text, as a manifest holds it."""
         return json.dumps(self._shape, default=vars, sort_keys=True, indent=1, ensure_ascii=False)
 
     @property
     def _shape(self) -> dict[str, Any]:
-        """As `to_json`, whose copies are dear."""
+        """The same data as `to_json`, without its costly copies."""
         return {"tables": self.tables, "types": self.types}
 
     def __hash__(self) -> int:
@@ -95,28 +95,28 @@ class Schema:
 
 
 def identifier(table: str) -> Composed:
-    """A table of the product, with its namespace."""
+    """Return a table of the product, qualified with its namespace."""
     return SQL("{}.{}").format(Identifier(NAMESPACE), Identifier(table))
 
 
 def column_list(table: Table, *alias: str) -> Composed:
-    """The copied columns, for COPY and INSERT."""
+    """Return the copied columns, for COPY and INSERT."""
     return SQL(", ").join(Identifier(*alias, column.name) for column in table.copied)
 
 
 def row_text(names: Iterable[str], *alias: str) -> Composed:
-    """A row as text, over these columns: what COPY would say of it."""
+    """SQL: these columns of a row as one text."""
     return SQL("ROW({})::text").format(SQL(", ").join(Identifier(*alias, name) for name in names))
 
 
 def read_schema(session: Session, tables: Iterable[str]) -> Schema:
-    """Reads the shape of these tables in a fixed number of queries; Problems where one is not there."""
+    """Read the schema of these tables, in a fixed number of queries; raise Problems if a table does not exist."""
     names = list(tables)
     columns = _grouped(session.rows(_COLUMNS, (NAMESPACE, names), doing="reading the columns"))
     constraints = _grouped(session.rows(_CONSTRAINTS, (NAMESPACE, names), doing="reading the constraints"))
     missing = [f"{name}: no such table in {session.where}" for name in names if name not in columns]
     if missing:
-        raise Problems("The catalog names tables that are not there:", missing)
+        raise Problems("The catalog names tables that do not exist:", missing)
     return Schema(
         types=dict(session.rows(_TYPES, (NAMESPACE, names), doing="reading the types")),
         tables={name: _shape(columns[name], constraints.get(name, [])) for name in names},
@@ -169,17 +169,17 @@ def _table(data: Mapping[str, Any]) -> Table:
 
 
 def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
-    """Tables so that what a foreign key names is loaded before; those on a cycle of keys stand together."""
+    """Return groups of tables in loading order: referenced tables first; a cycle of foreign keys is one group."""
     tables = schema.tables
-    named = {name: {key.target for key in tables[name].foreign_keys} & set(tables) for name in tables}
-    beyond = {name: reached(name, named) for name in named}
+    targets = {name: {key.target for key in tables[name].foreign_keys} & set(tables) for name in tables}
+    beyond = {name: reachable(name, targets) for name in targets}
     groups = {
-        name: tuple(other for other in named if other == name or (other in beyond[name] and name in beyond[other]))
-        for name in named
+        name: tuple(other for other in targets if other == name or (other in beyond[name] and name in beyond[other]))
+        for name in targets
     }
     order: list[tuple[str, ...]] = []
     placed: set[str] = set()
-    while waiting := [name for name in named if name not in placed]:
+    while waiting := [name for name in targets if name not in placed]:
         group = next(groups[name] for name in waiting if beyond[name] <= placed.union(groups[name]))
         order.append(group)
         placed.update(group)
@@ -187,9 +187,9 @@ def load_order(schema: Schema) -> tuple[tuple[str, ...], ...]:
 
 
 def ddl(schema: Schema) -> tuple[str, ...]:
-    """The statements that create empty tables of this shape: columns, keys and checks.
+    """Return the statements that create these tables, empty: columns, keys and checks.
 
-    Defaults, sequences, triggers and foreign keys are the application's, not the rows', and stay away.
+    Defaults, sequences, triggers and foreign keys are left out: rows can be loaded and compared without them.
     """
     return (*schema.types.values(), *(_create(name, table) for name, table in schema.tables.items()))
 
@@ -201,14 +201,14 @@ def _create(name: str, table: Table) -> str:
 
 
 def column_ddl(column: Column) -> str:
-    """A column as CREATE TABLE has it."""
+    """Return a column as CREATE TABLE has it."""
     text = f"{quoted(column.name)} {column.type}"
     text += f" GENERATED ALWAYS AS ({column.generated}) STORED" if column.generated else ""
     return text + (" NOT NULL" if column.not_null else "")
 
 
 def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -224,7 +224,7 @@ SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.
  ORDER BY c.relname, a.attnum
 """
 
-# NOT NULL constraints ('n', PostgreSQL 18) are said by the columns already.
+# NOT NULL constraints ('n', PostgreSQL 18) are read with the columns.
 _CONSTRAINTS = """
 SELECT c.relname, k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.oid),
        (SELECT array_agg(a.attname::text ORDER BY p.place) FROM unnest(k.conkey) WITH ORDINALITY p(number, place)
@@ -239,7 +239,7 @@ SELECT c.relname, k.conname, k.contype::text, pg_catalog.pg_get_constraintdef(k.
  ORDER BY c.relname, k.contype = 'p' DESC, k.conname
 """
 
-# Enums first, then domains, which may rest on them or on arrays of them; array types count as their element's.
+# Enums first, then domains, which may use enums or arrays of them; an array type stands for its element type.
 _TYPES = """
 WITH RECURSIVE wanted AS (
     SELECT a.atttypid AS oid

@@ -1,4 +1,4 @@
-"""Which rows are a tenant's, found table by table with arrays of ids: a fixed number of statements a tenant."""
+"""Selection of one tenant's rows, table by table, by arrays of keys: a fixed number of statements a tenant."""
 
 from __future__ import annotations
 
@@ -13,83 +13,88 @@ from archiver.postgres.schema import Schema, Table, identifier, row_text
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 
 Key = Any  # the value of one column, or a tuple of several
-Values = Mapping[Link, list[Key]]  # what a link's columns must hold
-# Where a row lies: the only name of a row without key, good while it is locked. A partitioned table has several places.
+Values = Mapping[Link, list[Key]]  # the values that a link's columns may have
+# The position of a row, valid while it is locked: its only identity if the table has no key. Partitions need tableoid.
 KEYLESS = ("tableoid", "ctid")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectedRows:
-    """The rows found in one table: their identity, and the values that link them with others."""
+    """The selected rows of one table: their identity, and the values that link them with other rows."""
 
-    identity: tuple[str, ...]  # primary key, or where the row lies
-    # Of `rows`: identity first, then the linking columns, then for each condition of a link whether it holds.
+    identity: tuple[str, ...]  # the primary key's columns, or KEYLESS
+    # The columns of `rows`: identity, then linking columns, then the truth of each link condition.
     columns: tuple[str | Where, ...]
     rows: Sequence[tuple[Any, ...]]
-    changed: int = 0  # of them, written since the snapshot that was asked about
+    changed: int = 0  # the number of these rows that were written after a RowLock's snapshot
 
     def key_of(self, columns: Sequence[str]) -> Callable[[tuple[Any, ...]], Key]:
-        """What says of a row what it holds in these columns."""
+        """Return a function from a row to its values in these columns."""
         return itemgetter(*map(self.columns.index, columns))
 
     def key_in(self, link: Link) -> Callable[[tuple[Any, ...]], Key]:
-        """What says of a row what it holds in a link's columns; None where it does not meet the link's condition."""
+        """Return a function from a row to its key in a link's columns; None if the link's condition is not met."""
         key_of = self.key_of(link.columns)
         if link.where is None:
             return key_of
-        place = self.columns.index(link.where)
-        return lambda row: key_of(row) if row[place] else None
+        position = self.columns.index(link.where)
+        return lambda row: key_of(row) if row[position] else None
 
     def values(self, columns: Sequence[str]) -> list[Key]:
-        """The distinct values of linking columns, without NULL, in order of appearance."""
+        """Return the distinct keys in these columns, without NULL, in order of appearance."""
         return [key for key in dict.fromkeys(map(self.key_of(columns), self.rows)) if is_complete_key(key)]
 
-    def named(self, link: Link) -> set[Key]:
-        """The keys by which these rows are found or needed in a link."""
+    def linked_keys(self, link: Link) -> set[Key]:
+        """Return the keys of these rows in a link's columns, if they meet its condition."""
         return {key for key in map(self.key_in(link), self.rows) if is_complete_key(key)}
 
     def identities(self) -> list[Key]:
-        """The rows' identities."""
+        """Return the identities of the rows."""
         return list(map(self.key_of(self.identity), self.rows))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """All rows of a tenant, and by which values each table's were found."""
+    """All rows of a tenant, and the values of each link by which they were found."""
 
-    found: Mapping[TableName, SelectedRows]
+    by_table: Mapping[TableName, SelectedRows]
     values: Values
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowLock:
-    """Lock every row found, in key order, and count those written since a snapshot."""
+    """An order to lock every selected row, in key order, and to count those written after a snapshot."""
 
-    since: Mapping[str, str]  # database: a snapshot's xmin; without one, every row counts as written since
+    since: Mapping[str, str]  # a snapshot's xmin by database; without it, every row counts
 
 
 def is_complete_key(key: Key) -> bool:
-    """Whether a key has no NULL in it: only then it can name a row."""
+    """True if a key has no NULL in it: only then can it identify a row."""
     return key is not None and not (isinstance(key, tuple) and None in key)
 
 
 def select(
-    placement: Placement, model: Model, tenant_id: int, *, lock: RowLock | None = None, known: Values | None = None
+    placement: Placement,
+    model: Model,
+    tenant_id: int,
+    *,
+    lock: RowLock | None = None,
+    link_values: Values | None = None,
 ) -> Selection:
-    """Finds the tenant's rows, parents first, one statement a table.
+    """Select the tenant's rows, parents first, one statement a table.
 
-    `known` gives the values of links whose parents are gone already.
+    `link_values` gives the values of links whose parent rows are already deleted.
     """
-    found: dict[TableName, SelectedRows] = {}
-    values: dict[Link, list[Any]] = dict(known or {})
+    by_table: dict[TableName, SelectedRows] = {}
+    values: dict[Link, list[Any]] = dict(link_values or {})
     for table in model.tables:
-        within = [link for link in model.found_by(table) if link.within]
+        recursive = [link for link in model.found_by(table) if link.recursive]
         for link in model.found_by(table):
-            if link not in values and not link.within:
-                values[link] = found[link.parent].values(link.parent_columns)
-        found[table] = _rows(placement, model, table, tenant_id, values, lock)
-        values |= {link: found[table].values(link.parent_columns) for link in within if link not in values}
-    return Selection(found=found, values=values)
+            if link not in values and not link.recursive:
+                values[link] = by_table[link.parent].values(link.parent_columns)
+        by_table[table] = _rows(placement, model, table, tenant_id, values, lock)
+        values |= {link: by_table[table].values(link.parent_columns) for link in recursive if link not in values}
+    return Selection(by_table=by_table, values=values)
 
 
 def _rows(
@@ -102,13 +107,15 @@ def _rows(
 def rows_where(
     placement: Placement, model: Model, table: TableName, where: Composable, lock: RowLock | None = None
 ) -> SelectedRows:
-    """The rows of a table that hold a condition, in key order."""
+    """Return the rows of a table that meet a condition, in key order; lock them if asked to."""
     identity = identity_of(placement.schemas[table.database].tables[table.table])
     columns = tuple(dict.fromkeys((*identity, *model.columns(table))))
     conditions = model.conditions(table)
-    wanted = SQL(", ").join([*map(Identifier, columns), *map(_holds, conditions), _written_since(lock, table.database)])
+    selected = SQL(", ").join(
+        [*map(Identifier, columns), *map(_holds, conditions), _written_since(lock, table.database)]
+    )
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
-        wanted, identifier(table.table), where, SQL(", ").join(map(Identifier, identity))
+        selected, identifier(table.table), where, SQL(", ").join(map(Identifier, identity))
     )
     if lock is not None:
         query = SQL("{} FOR UPDATE").format(query)
@@ -122,7 +129,7 @@ def rows_where(
 
 
 def _written_since(lock: RowLock | None, database: str) -> Composable:
-    """Whether the row was written by a transaction that the snapshot did not see as past (age counts backwards)."""
+    """SQL: the row was written by a transaction that the snapshot did not see as ended (age counts backwards)."""
     if lock is None:
         return SQL("false")
     if database not in lock.since:
@@ -131,18 +138,18 @@ def _written_since(lock: RowLock | None, database: str) -> Composable:
 
 
 def identity_of(table: Table) -> tuple[str, ...]:
-    """The columns that name a row of this table."""
+    """Return the columns that identify a row of this table."""
     return table.primary_key or KEYLESS
 
 
 def condition(model: Model, schema: Schema, table: TableName, tenant_id: int, values: Values) -> Composable:
-    """The WHERE that finds the tenant's rows of a table."""
+    """SQL: the row of this table belongs to the tenant."""
     shape = schema.tables[table.table]
     if table == model.root:
         return SQL("{} = {}").format(Identifier(model.tenant.key), Literal(tenant_id))
-    near = SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table) if link in values)
-    within = [link for link in model.found_by(table) if link.within]
-    return _below(table, identity_of(shape), near, within) if within else near
+    linked = SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table) if link in values)
+    recursive = [link for link in model.found_by(table) if link.recursive]
+    return _with_descendants(table, identity_of(shape), linked, recursive) if recursive else linked
 
 
 def _linked(shape: Table, link: Link, values: list[Key]) -> Composable:
@@ -150,86 +157,88 @@ def _linked(shape: Table, link: Link, values: list[Key]) -> Composable:
 
 
 def narrowed(condition: Composable, link: Link, *alias: str) -> Composable:
-    """A condition, and the one that the link itself makes of its child."""
+    """SQL: a condition, and the link's own condition on its child, if it has one."""
     if link.where is None:
         return condition
     return SQL("({} AND {})").format(condition, _holds(link.where, *alias))
 
 
 def _holds(where: Where, *alias: str) -> Composable:
-    """Whether a link's condition holds; PostgreSQL alone knows what equals what in the column's type."""
+    """SQL: a link's condition is true; PostgreSQL compares, by the column's type."""
     column, value = where
     return SQL("{} = {}").format(Identifier(*alias, column), Literal(value))
 
 
-def _below(table: TableName, identity: Sequence[str], near: Composable, within: Sequence[Link]) -> Composable:
-    """Rows near the tenant, and the rows of the same table that those lead to, however far."""
-    columns = list(dict.fromkeys([*identity, *(name for link in within for name in link.parent_columns)]))
+def _with_descendants(
+    table: TableName, identity: Sequence[str], linked: Composable, recursive: Sequence[Link]
+) -> Composable:
+    """SQL: the row is linked to the tenant, or lies below such a row of the same table, at any depth."""
+    columns = list(dict.fromkeys([*identity, *(name for link in recursive for name in link.parent_columns)]))
     return SQL(
-        "({identity}) IN (WITH RECURSIVE found AS (SELECT {columns} FROM {table} WHERE {near}"
+        "({identity}) IN (WITH RECURSIVE found AS (SELECT {columns} FROM {table} WHERE {linked}"
         " UNION SELECT {next} FROM {table} c JOIN found f ON {step}) SELECT {identity} FROM found)"
     ).format(
         identity=SQL(", ").join(map(Identifier, identity)),
         columns=SQL(", ").join(map(Identifier, columns)),
         next=SQL(", ").join(Identifier("c", name) for name in columns),
         table=identifier(table.table),
-        near=near,
-        step=SQL(" OR ").join(narrowed(matched(link, "c", "f"), link, "c") for link in within),
+        linked=linked,
+        step=SQL(" OR ").join(narrowed(matched(link, "c", "f"), link, "c") for link in recursive),
     )
 
 
 def matched(link: Link, child: str, parent: str) -> Composable:
-    """That a row under one alias is linked to a row under the other."""
+    """SQL: the row of one alias is linked to the row of the other."""
     pairs = zip(link.columns, link.parent_columns, strict=True)
-    alike = SQL("{} = {}")
-    return SQL(" AND ").join(alike.format(Identifier(child, one), Identifier(parent, two)) for one, two in pairs)
+    equal = SQL("{} = {}")
+    return SQL(" AND ").join(equal.format(Identifier(child, a), Identifier(parent, b)) for a, b in pairs)
 
 
 def among(shape: Table, columns: Sequence[str], keys: Iterable[Key]) -> Composable:
-    """That the columns hold one of these keys: `id = ANY('{…}'::bigint[])`, or rows of unnested arrays."""
+    """SQL: the columns hold one of these keys: `id = ANY('{…}'::bigint[])`, or a row of unnested arrays."""
     return holding(columns, shape, columns, keys)
 
 
 def holding(columns: Sequence[str], shape: Table, typed_as: Sequence[str], keys: Iterable[Key]) -> Composable:
-    """The same for columns of any table; the keys are of the type of a shape's columns."""
+    """SQL: the same for columns of any table; the keys have the types of the columns `typed_as` of `shape`."""
     listed = list(keys)
     if len(columns) == 1:
         return SQL("{} = ANY({})").format(Identifier(columns[0]), array(shape, typed_as[0], listed))
-    arrays = [array(shape, name, [key[place] for key in listed]) for place, name in enumerate(typed_as)]
+    arrays = [array(shape, name, [key[position] for key in listed]) for position, name in enumerate(typed_as)]
     pairs = SQL("({}) IN (SELECT * FROM unnest({}))").format(
         SQL(", ").join(map(Identifier, columns)), SQL(", ").join(arrays)
     )
-    # By the place alone a row is found without a scan.
+    # PostgreSQL finds a row by ctid without a scan of the table.
     return SQL("{} = ANY({}) AND {}").format(Identifier("ctid"), arrays[1], pairs) if columns == KEYLESS else pairs
 
 
 def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
-    """Values as an array of the column's type; of the widest, where the values may come from a wider column."""
+    """SQL: values as an array of the column's type, widened if the values may come from a wider column."""
     listed = list(values)
     if all(type(value) is int for value in listed):
-        # psycopg2 would quote each by itself, which takes longer than to look it up.
+        # psycopg2 would quote each number, which takes longer than the look-up itself.
         return SQL("{}::{}[]").format(Literal(f"{{{','.join(map(str, listed))}}}"), SQL(key_type(shape, column)))
     return SQL("{}::{}[]").format(Literal(listed), SQL(key_type(shape, column)))
 
 
 def key_type(shape: Table, column: str) -> str:
-    """The type for values that are compared with a column: the widest, where they may come from a wider one."""
-    kind = _PLACE.get(column) or shape.type_of(column)
+    """Return the type for values compared with a column, widened if they may come from a wider column."""
+    kind = _SYSTEM_TYPES.get(column) or shape.type_of(column)
     return _WIDEST.get(kind, kind)
 
 
-_PLACE = {"tableoid": "oid", "ctid": "tid"}  # types of what no table lists
+_SYSTEM_TYPES = {"tableoid": "oid", "ctid": "tid"}
 _WIDEST = {"smallint": "bigint", "integer": "bigint"}
 
 
 def row_order(table: Table) -> Composable:
-    """An order that is the same each time: by key, or by the whole row where there is none."""
+    """SQL: a stable order: by primary key, or by the row's text if there is none."""
     if table.primary_key:
         return SQL(", ").join(map(Identifier, table.primary_key))
     return SQL('{} COLLATE "C"').format(row_text(column.name for column in table.copied))
 
 
 def snapshot_xmin(session: Session) -> str:
-    """The oldest transaction that this transaction's snapshot does not see as past, as a 32-bit xid."""
+    """Return the oldest transaction that this transaction's snapshot sees as running, as a 32-bit xid."""
     query = "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::bigint::text"
     return str(session.row(query, doing="reading the snapshot")[0])

@@ -1,4 +1,4 @@
-"""Who there is to archive: tenants as the live master names them."""
+"""The live tenants, as master's table has them."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from inventory.catalog import Tenant as TenantTable
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
-    """One school, in Apangea's word."""
+    """A live tenant; in Apangea a school."""
 
     id: int
     name: str
-    shard: str  # inventory name of the database its activity lies in; master where there are no shards
+    shard: str  # inventory name of the database with its activity; master if there are no shards
     customer_id: int | None
     customer_name: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exclude:
-    """Who is left out, by their own ids or their customers'."""
+    """Tenants that an operator excludes, by their own ids or their customers'."""
 
     tenants: frozenset[int] = frozenset()
     customers: frozenset[int] = frozenset()
 
     def leaves_out(self, tenant: Tenant) -> bool:
-        """Whether a tenant is one of them."""
+        """True if a tenant is excluded."""
         return tenant.id in self.tenants or tenant.customer_id in self.customers
 
 
 def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None:
-    """The live tenant of that id."""
-    found = _select(master, table, SQL("t.{} = %s").format(Identifier(table.key)), (tenant_id,))
-    return found[0] if found else None
+    """Return the live tenant of that id; None if there is none."""
+    rows = _select(master, table, SQL("t.{} = %s").format(Identifier(table.key)), (tenant_id,))
+    return rows[0] if rows else None
 
 
 def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[Tenant, ...]:
-    """The live tenants of a customer; UsageError where there is no such customer."""
+    """Return the live tenants of a customer; raise UsageError if there is no such customer."""
     customer = table.customer
     if customer is None:
         raise UsageError(f"The catalog of tables knows no customers of {plural(table.noun)}.")
-    known = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
-    if not master.row(known, (customer_id,), doing="looking for a customer"):
+    query = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
+    if not master.row(query, (customer_id,), doing="looking for a customer"):
         raise UsageError(f"There is no customer {customer_id}.")
     return _select(master, table, SQL("t.{} = %s").format(Identifier(customer.column)), (customer_id,))
 
 
 def of_ids(master: Session, table: TenantTable, ids: Collection[int]) -> tuple[Tenant, ...]:
-    """The live tenants of these ids."""
+    """Return the live tenants of these ids."""
     return _select(master, table, SQL("t.{} = ANY(%s)").format(Identifier(table.key)), (list(ids),))
 
 
 def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tenant, ...]:
-    """Every live tenant that is not excluded."""
+    """Return every live tenant that is not excluded."""
     return tuple(tenant for tenant in _select(master, table, SQL("true"), ()) if not exclude.leaves_out(tenant))
 
 
 def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
-    """Which of these ids no live tenant has."""
+    """Return the ids that no live tenant has, sorted."""
     query = SQL("SELECT t.{0} FROM {1} t WHERE t.{0} = ANY(%s)").format(Identifier(table.key), identifier(table.table))
     live = {row[0] for row in master.rows(query, (list(ids),), doing=f"looking for {plural(table.noun)}")}
     return sorted(set(ids) - live)

@@ -1,4 +1,4 @@
-"""User triggers that stay quiet while rows go or come, in the caller's transaction; by the tables' owner."""
+"""User triggers disabled while rows are deleted or loaded, in the caller's transaction. Needs the tables' owner."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE AL
 
 @contextmanager
 def triggers_disabled(session: Session, model: Model, database: str) -> Iterator[None]:
-    """Keeps the triggers quiet that the catalog says so of, for the block; then each stands as before.
+    """Disable the triggers that the catalog lists, for the block; then set each as it was before.
 
-    Nobody else writes to their tables meanwhile: PostgreSQL locks a table whose trigger is switched.
+    Other sessions cannot write to their tables meanwhile: PostgreSQL locks a table when a trigger is disabled.
     """
-    wanted = [(table.table, name) for table in model.of(database) for name in model.triggers_to_disable(table)]
-    tables, names = [table for table, _ in wanted], [name for _, name in wanted]
-    found = session.rows(_NAMED, (NAMESPACE, tables, names), doing="reading the triggers") if wanted else []
-    with _switched_off(session, found):
+    listed = [(table.table, name) for table in model.of(database) for name in model.triggers_to_disable(table)]
+    tables, names = [table for table, _ in listed], [name for _, name in listed]
+    triggers = session.rows(_NAMED, (NAMESPACE, tables, names), doing="reading the triggers") if listed else []
+    with _disabled(session, triggers):
         yield
 
 
 @contextmanager
 def all_triggers_disabled(session: Session, tables: Sequence[str]) -> Iterator[None]:
-    """The same for all user triggers of these tables."""
-    with _switched_off(session, session.rows(_OF_TABLES, (NAMESPACE, list(tables)), doing="reading the triggers")):
+    """Disable all user triggers of these tables, for the block; then set each as it was before."""
+    with _disabled(session, session.rows(_OF_TABLES, (NAMESPACE, list(tables)), doing="reading the triggers")):
         yield
 
 
 @contextmanager
-def _switched_off(session: Session, triggers: Sequence[tuple[str, str, str]]) -> Iterator[None]:
+def _disabled(session: Session, triggers: Sequence[tuple[str, str, str]]) -> Iterator[None]:
     for table, name, _ in triggers:
         query = SQL("ALTER TABLE {} DISABLE TRIGGER {}").format(identifier(table), Identifier(name))
-        session.execute(query, doing=f"quietening the trigger {name}")
+        session.execute(query, doing=f"disabling the trigger {name}")
     yield
     for table, name, enabled in triggers:
         query = SQL("ALTER TABLE {} {} {}").format(identifier(table), SQL(_ENABLE[enabled]), Identifier(name))
-        session.execute(query, doing=f"switching the trigger {name} on again")
+        session.execute(query, doing=f"enabling the trigger {name}")
 
 
 _TRIGGERS = """

@@ -1,1 +1,1 @@
-"""The ledger in schema `archiver`: archives, markers, log, retained rows, ids and holds."""
+"""The ledger in schema `archiver`: records of archives, moves and purges, markers, audit log, indexes and holds."""

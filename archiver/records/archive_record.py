@@ -1,4 +1,4 @@
-"""The extraction record and the log: what was archived, where it lies, and who did what. In schema `archiver`."""
+"""The record of a tenant's archive of a year, in master: its state, location, digests and members."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from inventory.model import Depth
 
 
 class ArchiveState(Enum):
-    """A tenant's life; each is written before the act it names."""
+    """The states of a tenant's archive. Each is written before the act it names."""
 
     EXTRACTING = "extracting"  # rows are being read; nothing is stored
-    STORED = "stored"  # the tarball lies in the store
-    VERIFIED = "verified"  # it was fetched, restored and compared
-    DELETING = "deleting"  # the live rows are going
-    ARCHIVED = "archived"  # they are gone
-    RESTORING = "restoring"  # they are coming back; done, the record is deleted
+    STORED = "stored"  # the tarball is in the store
+    VERIFIED = "verified"  # the tarball was fetched, restored and compared
+    DELETING = "deleting"  # the live rows are being deleted
+    ARCHIVED = "archived"  # the live rows are deleted
+    RESTORING = "restoring"  # rows are being loaded; at the end the record is deleted
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRequest:
-    """What is to be done with a set of tenants."""
+    """The parameters of an archive run over a set of tenants."""
 
     year: int
     depth: Depth
     night: date | None = None
-    pretend: bool = False  # up to the verification, from the local file; nothing is stored, deleted or recorded
-    until: datetime | None = None  # when it must be over: in time before that nothing new is begun; none: no such time
+    pretend: bool = False  # verify the local tarball only: nothing is stored, deleted or recorded
+    until: datetime | None = None  # the end of the run: nothing new begins that may not end in time; None: no limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What master knows of one tenant's archive of one year."""
+    """The record of one tenant's archive of one year."""
 
     id: int
     tenant_id: int
@@ -53,23 +53,23 @@ class Record:
     customer_id: int | None
     customer_name: str | None
     year: int
-    night: date | None  # of the run over all tenants that archived it; none: archived by itself
+    night: date | None  # of the run over many tenants that archived it; None: archived alone
     shard: str
     depth: Depth
     state: ArchiveState
     location: str  # s3://bucket/key
-    fingerprint: str  # of the schema it came from
+    fingerprint: str  # of the schema of the archived rows
     size: int | None  # bytes of the tarball
     md5: str | None
     sha256: str | None
-    recipients: tuple[str, ...]  # age public keys that the tarball is encrypted to; none: it is not encrypted
-    members: Mapping[str, Member]  # rows, bytes and SHA-256 by member
-    snapshots: Mapping[str, str]  # database: xmin of the snapshot in which a run over many read the rows; else empty
-    kept: Mapping[str, int]  # rows left live, because others share them or the depth says so, by table
-    partial: tuple[Part, ...]  # parts that are live again; the rest is only in the archive
+    recipients: tuple[str, ...]  # age public keys of the tarball; empty: it is not encrypted
+    members: Mapping[str, Member]  # rows, bytes and SHA-256, by member name
+    snapshots: Mapping[str, str]  # by database: xmin of the snapshot that a run over many tenants read; else empty
+    kept: Mapping[str, int]  # number of rows left live by table, because they are shared or by the depth
+    partial: tuple[Part, ...]  # parts that are live again; the other rows are only in the archive
     seconds_to_extract: float | None
     seconds_to_restore: float | None  # into the scratch database
-    seconds_to_delete: float | None  # with its proof; none where a run that was cut off began it
+    seconds_to_delete: float | None  # with the check of the rows; None if an interrupted run began it
     operator: str
     host: str
     started_at: datetime
@@ -79,16 +79,16 @@ class Record:
 
     @property
     def tarball(self) -> str:
-        """The tarball's name: `2013_school_13.tar.gz`."""
+        """The file name of the tarball: `2013_school_13.tar.gz`."""
         return layout.file_name(self.location)
 
     @property
     def rows(self) -> int:
-        """Rows in the archive."""
+        """The number of rows in the archive."""
         return sum(member.rows for member in self.members.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: enums by their values, times in ISO format."""
+        """Return plain data, with enums by value and times in ISO format."""
         partial = [part.to_json() for part in self.partial]
         plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value, "partial": partial}
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
@@ -97,7 +97,7 @@ class Record:
 def start(
     session: Session, tenant: Tenant, request: ArchiveRequest, location: str, recipients: Sequence[str]
 ) -> Record:
-    """Writes that an extraction begins, in place of one that came to nothing: the caller has seen that nothing went."""
+    """Write the record of a new extraction. It replaces one that deleted nothing, which the caller has checked."""
     with session.transaction(doing="writing the record"):
         session.execute(
             "DELETE FROM archiver.records WHERE tenant_id = %s AND year = %s AND state IN %s",
@@ -126,7 +126,7 @@ UNDONE = (
 
 
 def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
-    """Writes that the tarball lies in the store."""
+    """Write that the tarball is in the store."""
     return _advance(
         session,
         record,
@@ -141,31 +141,33 @@ def stored(session: Session, record: Record, manifest: Manifest, digests: Digest
 
 
 def verified(session: Session, record: Record, seconds: float) -> Record:
-    """Writes that the stored tarball was restored and compared."""
+    """Write that the stored tarball was restored and compared."""
     return _advance(
         session, record, ArchiveState.VERIFIED, seconds_to_restore=seconds, verified_at="now", proved_at="now"
     )
 
 
 def reverified(session: Session, record: Record) -> None:
-    """Writes that an archive was proved again; RefusedError where its record is gone meanwhile."""
+    """Write the time of a new verification; raise RefusedError if the record was deleted meanwhile."""
     query = "UPDATE archiver.records SET proved_at = now() WHERE id = %s"
-    if not session.execute(query, (record.id,), doing="writing the date of the proof"):
-        raise RefusedError(f"The record of {record.tarball} is gone: it was restored or dropped meanwhile.")
+    if not session.execute(query, (record.id,), doing="writing the date of the verification"):
+        raise RefusedError(
+            f"The record of {record.tarball} no longer exists: the archive was restored or dropped meanwhile."
+        )
 
 
 def deleting(session: Session, record: Record) -> Record:
-    """Writes that the deletion begins."""
+    """Write that the deletion begins."""
     return _advance(session, record, ArchiveState.DELETING)
 
 
 def restoring(session: Session, record: Record) -> Record:
-    """Writes that the way back begins."""
+    """Write that the restore begins."""
     return _advance(session, record, ArchiveState.RESTORING)
 
 
 def step_back(session: Session, record: Record, state: ArchiveState) -> None:
-    """Writes that the act which the record's state names did not happen; nothing, where its end was written since."""
+    """Write that the act of the record's state did not happen; do nothing if the state has changed since."""
     session.execute(
         "UPDATE archiver.records SET state = %s WHERE id = %s AND state = %s",
         (state.value, record.id, record.state.value),
@@ -173,21 +175,21 @@ def step_back(session: Session, record: Record, state: ArchiveState) -> None:
     )
 
 
-def archived(session: Session, record: Record, kept: Mapping[str, int], seconds: float | None) -> Record:
-    """Writes that the live rows are gone; belongs into the transaction that deletes them."""
+def archived(session: Session, record: Record, retained: Mapping[str, int], seconds: float | None) -> Record:
+    """Write that the live rows are deleted. Call it in the transaction that deletes them."""
     return _advance(
-        session, record, ArchiveState.ARCHIVED, kept=json.dumps(kept), seconds_to_delete=seconds, archived_at="now"
+        session, record, ArchiveState.ARCHIVED, kept=json.dumps(retained), seconds_to_delete=seconds, archived_at="now"
     )
 
 
 def part_restored(session: Session, record: Record, part: Part) -> Record:
-    """Writes that a part is live again and the rest archived as before; belongs into the transaction that loads it."""
-    partial = [one.to_json() for one in dict.fromkeys((*record.partial, part))]
+    """Write that a part is live again and the rest is still archived. Call it in the transaction that loads it."""
+    partial = [live.to_json() for live in dict.fromkeys((*record.partial, part))]
     return _advance(session, record, ArchiveState.ARCHIVED, partial=json.dumps(partial))
 
 
 def reencrypted(session: Session, record: Record) -> Record:
-    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
     return _advance(
         session,
         record,
@@ -201,32 +203,32 @@ def reencrypted(session: Session, record: Record) -> Record:
 
 
 def delete(session: Session, record: Record) -> None:
-    """Deletes the record; belongs into the transaction that loads the rows, or into the one that logs the drop."""
+    """Delete the record. Call it in the transaction that loads the rows, or that logs the drop."""
     session.execute("DELETE FROM archiver.records WHERE id = %s", (record.id,), doing="deleting the record")
 
 
 def by_id(session: Session, record_id: int) -> Record:
-    """The record of that id, which is there."""
+    """Return the record of that id, which must exist."""
     return _read(session, "id = %s", (record_id,))[0]
 
 
 def of_tenant(session: Session, tenant_id: int, year: int | None = None) -> tuple[Record, ...]:
-    """A tenant's records, of one year or of all, the latest year first."""
+    """Return a tenant's records, of one year or of all, the latest year first."""
     return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
 
 
 def of_tenants(session: Session, tenant_ids: Sequence[int]) -> tuple[Record, ...]:
-    """All records of these tenants, the latest year first."""
+    """Return all records of these tenants, the latest year first."""
     return _read(session, "tenant_id = ANY(%s)", (list(tenant_ids),))
 
 
 def of_year(session: Session, year: int) -> tuple[Record, ...]:
-    """Every record of a year."""
+    """Return every record of a year."""
     return _read(session, "year = %s", (year,))
 
 
 def of_ids(session: Session, ids: Sequence[int]) -> tuple[Record, ...]:
-    """The records of these ids, as far as they are there."""
+    """Return the records of these ids; ids without a record are left out."""
     return _read(session, "id = ANY(%s)", (list(ids),))
 
 
@@ -241,14 +243,14 @@ def read_if_any(
     state: ArchiveState | None = None,
     name: str = "",
 ) -> tuple[Record, ...]:
-    """The records that match what is given; none where nothing was ever archived and the table is not there.
+    """Return the records that match every given filter; empty if nothing was ever archived.
 
-    `name` is a part of the tenant's name, in any case.
+    `name` is a part of the tenant's name; case is ignored.
     """
     if not ready(session):
         return ()
-    wanted = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id, "shard": shard, "night": night}
-    given = {column: value for column, value in wanted.items() if value is not None}
+    filters = {"year": year, "customer_id": customer_id, "tenant_id": tenant_id, "shard": shard, "night": night}
+    given = {column: value for column, value in filters.items() if value is not None}
     if state:
         given["state"] = state.value
     condition = " AND ".join([*(f"{column} = %s" for column in given), "strpos(lower(tenant_name), lower(%s)) > 0"])
@@ -256,11 +258,11 @@ def read_if_any(
 
 
 def _advance(session: Session, record: Record, state: ArchiveState, **columns: object) -> Record:
-    wanted = {"state": state.value, **columns}
-    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    values = {"state": state.value, **columns}
+    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in values)
     session.execute(
         SQL("UPDATE archiver.records SET {} WHERE id = %s").format(settings),
-        (*wanted.values(), record.id),
+        (*values.values(), record.id),
         doing=f"writing the record's state {state.value}",
     )
     return by_id(session, record.id)

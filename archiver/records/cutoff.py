@@ -1,4 +1,4 @@
-"""Up to when activity is archived: the end of the month before last; pure."""
+"""The time up to which activity is archived: the end of the month before last. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from errors import UsageError
 
 @dataclass(frozen=True, order=True)
 class MonthName:
-    """A month of the calendar: `2014-09`."""
+    """A calendar month: `2014-09`."""
 
     year: int
     month: int
@@ -21,7 +21,7 @@ class MonthName:
         return f"{self.year:04}-{self.month:02}"
 
     def before(self, months: int) -> MonthName:
-        """So many months earlier."""
+        """Return the month that is this many months earlier."""
         year, month = divmod(self.year * 12 + self.month - 1 - months, 12)
         return MonthName(year, month + 1)
 
@@ -30,26 +30,26 @@ class MonthName:
 class Span:
     """All time up to the end of a month."""
 
-    month: MonthName  # its last
+    month: MonthName  # the last month
     year: int  # the school year of that month
-    before: datetime  # the first moment that is not in it
+    before: datetime  # the first moment after it
 
 
 def month_due(day: date) -> MonthName:
-    """The month before the last, seen from a day: September, on any day of November."""
+    """Return the month before the last one: on any day of November, September."""
     return MonthName(day.year, day.month).before(2)
 
 
 def end_of(month: MonthName, zone: ZoneInfo) -> datetime:
-    """The midnight after a month's last day, by the clocks of a time zone."""
+    """Return the midnight after a month's last day in a time zone, as UTC."""
     following = month.before(-1)
     return datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
 
 
 def parse_month(text: str) -> MonthName:
-    """A month written YYYY-MM; UsageError for anything else."""
-    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
-    if not found:
+    """Return a month written YYYY-MM; raise UsageError for anything else."""
+    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
+    if not match:
         got = repr(text) if text else "nothing"
         raise UsageError(f"--month: expected a month written YYYY-MM, got {got}.", hint="Example: --month=2014-09")
-    return MonthName(int(found[1]), int(found[2]))
+    return MonthName(int(match[1]), int(match[2]))

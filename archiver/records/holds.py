@@ -1,4 +1,4 @@
-"""Tenants that the monthly run leaves alone: they were restored, and somebody may be at work with their rows."""
+"""Tenants on hold: they were restored, and the monthly run takes none of their rows until they are released."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from archiver.postgres.session import Session
 
 
 def hold(master: Session, tenant_ids: Collection[int]) -> None:
-    """Leaves tenants alone from now on; belongs into the transaction that ends their way back."""
+    """Put tenants on hold. Call it in the transaction that ends their restore."""
     master.execute(
         "INSERT INTO archiver.held (tenant_id, operator, host)"
         " SELECT id, %s, %s FROM unnest(%s::bigint[]) id ON CONFLICT DO NOTHING",
         (operator(), host(), list(tenant_ids)),
-        doing="holding back what was restored",
+        doing="putting restored tenants on hold",
     )
 
 
 def release(master: Session, tenant_id: int | None = None) -> list[int]:
-    """Lets the monthly run take a tenant's rows again, or everybody's; whose that were held."""
+    """Release one hold, or all. Return the tenant ids released, sorted."""
     rows = master.rows(
         "DELETE FROM archiver.held WHERE %s IS NULL OR tenant_id = %s RETURNING tenant_id",
         (tenant_id, tenant_id),
-        doing="releasing what was held back",
+        doing="releasing holds",
     )
     return sorted(row[0] for row in rows)
 
 
 def on_hold(master: Session) -> frozenset[int]:
-    """Who is left alone."""
-    return frozenset(row[0] for row in master.rows("SELECT tenant_id FROM archiver.held", doing="asking who is held"))
+    """Return the ids of the tenants on hold."""
+    return frozenset(row[0] for row in master.rows("SELECT tenant_id FROM archiver.held", doing="reading the holds"))

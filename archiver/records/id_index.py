@@ -1,4 +1,4 @@
-"""An index of ids only: which archives hold a row of master, by its table and its whole-number key."""
+"""An index of ids: it finds the archives that hold a row of master, by table and integer key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHOLE_NUMBERS = ("smallint", "integer", "bigint")
 
 
 def write(session: Session, record: Record, ids: Mapping[str, Sequence[int]]) -> None:
-    """Writes the ids of all rows of master in an archive, by table; what is written already stays."""
+    """Write the ids of all rows of master in an archive, by table; existing entries stay as they are."""
     if ids:
         lines = (
             SQL("({}, {}, {}::bigint[])").format(Literal(record.id), Literal(table), Literal(list(of_table)))
@@ -28,42 +28,42 @@ def write(session: Session, record: Record, ids: Mapping[str, Sequence[int]]) ->
 
 
 def holders(session: Session, table: str, row_id: int) -> tuple[Record, ...]:
-    """The records of the archives that hold the row of that id, whether it is live as well or not."""
+    """Return the records of the archives that hold the row of that id, live or not."""
     if not ready(session):
         return ()
     query = "SELECT record_id FROM archiver.ids WHERE table_name = %s AND ids @> ARRAY[%s]::bigint[]"
-    found = session.rows(query, (table, row_id), doing="looking for an id")
-    return archive_record.of_ids(session, [row[0] for row in found])
+    rows = session.rows(query, (table, row_id), doing="looking for an id")
+    return archive_record.of_ids(session, [row[0] for row in rows])
 
 
 def missing(session: Session) -> tuple[Record, ...]:
-    """The archives of which no ids are written: those that an older version of this tool made."""
+    """Return the records of archives without an index: an older version of this tool made them."""
     if not ready(session):
         return ()
     query = (
         "SELECT id FROM archiver.records r"
         " WHERE state = %s AND NOT EXISTS (SELECT 1 FROM archiver.ids i WHERE i.record_id = r.id)"
     )
-    found = session.rows(query, (ArchiveState.ARCHIVED.value,), doing="looking for archives without an index")
-    return archive_record.of_ids(session, [row[0] for row in found])
+    rows = session.rows(query, (ArchiveState.ARCHIVED.value,), doing="looking for archives without an index")
+    return archive_record.of_ids(session, [row[0] for row in rows])
 
 
 def indexed(schema: Schema) -> tuple[str, ...]:
-    """The tables of master whose ids are written: those with a key of one whole number."""
-    return tuple(name for name, shape in schema.tables.items() if _numbered(shape))
+    """Return the tables of master that are indexed: those with a primary key of one integer."""
+    return tuple(name for name, shape in schema.tables.items() if _has_integer_key(shape))
 
 
 def ids_in(archive: Archive) -> dict[str, list[int]]:
-    """The ids in an archive, by table: what `write` takes."""
+    """Return the ids in an archive, by table, as `write` takes them."""
     schema = archive.manifest.schemas[MASTER]
     return {name: ids for name in indexed(schema) if (ids := list(_ids(archive, name, schema.tables[name])))}
 
 
-def _numbered(shape: Table) -> bool:
+def _has_integer_key(shape: Table) -> bool:
     return len(shape.primary_key) == 1 and shape.type_of(shape.primary_key[0]) in WHOLE_NUMBERS
 
 
 def _ids(archive: Archive, name: str, shape: Table) -> Iterator[int]:
-    place = [column.name for column in shape.copied].index(shape.primary_key[0])
+    position = [column.name for column in shape.copied].index(shape.primary_key[0])
     for line in archive.open(layout.member(TableName(MASTER, name))):
-        yield int(line.split(b"\t", place + 1)[place])
+        yield int(line.split(b"\t", position + 1)[position])

@@ -1,4 +1,4 @@
-"""The life of a tenant's move, in master: from where to where, what was archived, by which offsets, how far it is."""
+"""The record of a tenant's move to another shard, in master: its route, archive, id offsets and state."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from errors import RefusedError
 
 
 class MoveState(Enum):
-    """A move's life; each is written before the act it names, but for SWITCHED, which is written with it."""
+    """The states of a move. Each is written before the act it names; SWITCHED is written with it."""
 
-    PLANNED = "planned"  # rows are read, stored and proved; both shards are as they were
-    LOADING = "loading"  # rows come into the target; master still names the source
+    PLANNED = "planned"  # rows are read, stored and verified; both shards are unchanged
+    LOADING = "loading"  # rows are loaded into the target; master still names the source
     SWITCHED = "switched"  # master names the target; rows may be left in the source
     MOVED = "moved"  # the source is empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class Route:
-    """From which shard to which, and by which task: merge or split."""
+    """The source and target shard of a move, and its task: merge or split."""
 
     verb: str
     source: str
@@ -41,21 +41,21 @@ class Route:
 
     @property
     def command(self) -> str:
-        """What an operator types."""
+        """The command that an operator types."""
         return f"inv shards.{self.verb} --from={self.source} --into={self.target}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """What master knows of one tenant's move."""
+    """The record of one tenant's move."""
 
     id: int
     tenant_id: int
-    year: int  # in the tarball's name
+    year: int  # the year in the tarball's name
     verb: str
     source: str
     target: str
-    offsets: Offsets  # of its ids
+    offsets: Offsets  # of the tenant's ids
     state: MoveState
     location: str
     size: int | None
@@ -64,16 +64,16 @@ class Move:
     operator: str
     host: str
     started_at: datetime
-    switched_at: datetime | None  # since when master names the target
+    switched_at: datetime | None  # the time at which master began to name the target
 
     @property
     def route(self) -> Route:
-        """From where to where."""
+        """The route of the move."""
         return Route(verb=self.verb, source=self.source, target=self.target)
 
     @property
     def rows(self) -> Mapping[str, int]:
-        """The rows of the shard, by table."""
+        """The number of rows of the shard, by table."""
         return {
             str(table): member.rows
             for name, member in self.members.items()
@@ -81,8 +81,8 @@ class Move:
         }
 
     @property
-    def half_way(self) -> bool:
-        """Whether rows may lie in both shards."""
+    def in_two_shards(self) -> bool:
+        """True if rows may be in both shards."""
         return self.state in (MoveState.LOADING, MoveState.SWITCHED)
 
 
@@ -90,7 +90,7 @@ DONE = (MoveState.SWITCHED.value, MoveState.MOVED.value)  # master names the tar
 
 
 def plan(session: Session, tenant: Tenant, route: Route, year: int, location: str) -> Move:
-    """Writes that a move begins."""
+    """Write the record of a new move."""
     row = session.row(
         "INSERT INTO archiver.moves (tenant_id, year, verb, source, target, state, location, operator, host)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
@@ -104,7 +104,7 @@ def plan(session: Session, tenant: Tenant, route: Route, year: int, location: st
 
 
 def stored(session: Session, move: Move, manifest: Manifest, digests: Digests) -> Move:
-    """Writes what lies in the store."""
+    """Write what was stored."""
     session.execute(
         "UPDATE archiver.moves SET size = %s, sha256 = %s, members = %s WHERE id = %s",
         (
@@ -117,7 +117,7 @@ def stored(session: Session, move: Move, manifest: Manifest, digests: Digests) -
 
 
 def loading(session: Session, move: Move, offsets: Offsets) -> Move:
-    """Writes that the stored rows are proved, and come into the target by these offsets."""
+    """Write that the stored rows are verified, and are now loaded into the target with these offsets."""
     session.execute(
         "UPDATE archiver.moves SET state = %s, offsets = %s WHERE id = %s",
         (MoveState.LOADING.value, _json(offsets), move.id),
@@ -127,7 +127,7 @@ def loading(session: Session, move: Move, offsets: Offsets) -> Move:
 
 
 def switched(session: Session, move: Move) -> None:
-    """Writes that master names the target; belongs into the transaction that makes it do so."""
+    """Write that master names the target. Call it in the transaction that changes it."""
     session.execute(
         "UPDATE archiver.moves SET state = %s, switched_at = now() WHERE id = %s",
         (MoveState.SWITCHED.value, move.id),
@@ -136,18 +136,18 @@ def switched(session: Session, move: Move) -> None:
 
 
 def moved(session: Session, move: Move) -> None:
-    """Writes that the source holds nothing of the tenant any more."""
+    """Write that the source holds no more rows of the tenant."""
     query = "UPDATE archiver.moves SET state = %s WHERE id = %s"
     session.execute(query, (MoveState.MOVED.value, move.id), doing="writing the move")
 
 
 def withdrawn(session: Session, move: Move) -> None:
-    """Takes a move back of which nothing happened."""
-    session.execute("DELETE FROM archiver.moves WHERE id = %s", (move.id,), doing="taking the move back")
+    """Delete the record of a move that changed nothing."""
+    session.execute("DELETE FROM archiver.moves WHERE id = %s", (move.id,), doing="deleting the move")
 
 
-def came_back(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
-    """Writes that an archive of the source came back into the target; belongs into the transaction that restores it."""
+def restored_elsewhere(session: Session, record: Record, source: str, target: str, offsets: Offsets) -> None:
+    """Write that an archive of the source was restored to the target. Call it in the transaction of the restore."""
     session.execute(
         "INSERT INTO archiver.moves"
         " (tenant_id, year, location, verb, source, target, state, offsets, switched_at, operator, host)"
@@ -160,16 +160,16 @@ def came_back(session: Session, record: Record, source: str, target: str, offset
     )
 
 
-def unfinished(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
-    """The moves that were cut off, of these tenants or of all."""
+def interrupted(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
+    """Return the interrupted moves, of these tenants or of all."""
     if not ready(session):
         return ()
-    wanted = None if tenant_ids is None else list(tenant_ids)
-    return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, wanted, wanted))
+    ids = None if tenant_ids is None else list(tenant_ids)
+    return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, ids, ids))
 
 
 def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) -> None:
-    """RefusedError where a move of one of these was cut off: its rows may lie in two shards."""
+    """Raise RefusedError if one of these tenants is half moved: its rows may be in two shards."""
     for move in half_moved(session, tenant_ids):
         raise RefusedError(
             f"{noun.capitalize()} {move.tenant_id} is half moved from {move.source} to {move.target}.",
@@ -178,13 +178,13 @@ def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) 
 
 
 def half_moved(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
-    """Those of them whose rows may lie in two shards."""
-    return tuple(move for move in unfinished(session, tenant_ids) if move.half_way)
+    """Return the interrupted moves whose rows may be in two shards."""
+    return tuple(move for move in interrupted(session, tenant_ids) if move.in_two_shards)
 
 
-def offsets_of(told: Sequence[Sequence[int]]) -> Offsets:
-    """Offsets as a table's JSON has them."""
-    return tuple(Region(*region) for region in told)
+def offsets_of(regions: Sequence[Sequence[int]]) -> Offsets:
+    """Return the offsets of regions as rows or JSON hold them: above, upto, plus."""
+    return tuple(Region(*region) for region in regions)
 
 
 _MOVED = MoveState.MOVED.value

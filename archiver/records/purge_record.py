@@ -1,4 +1,4 @@
-"""The record of a purge, in master: who went, where their archive lies, whether they came back. It stays for good."""
+"""The record of a purge of legacy users, in master: their ids, archive and state. It is never deleted."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from inventory.catalog import Catalog
 
 
 class PurgeState(Enum):
-    """A purge's life; the last two are written in the transaction in which the rows go or come."""
+    """The states of a purge. The last two are written in the transaction that deletes or loads the rows."""
 
     EXTRACTING = "extracting"  # rows are being read; nothing is stored
-    STORED = "stored"  # the tarball lies in the store, and a run that ended here deleted nothing
-    VERIFIED = "verified"  # it was fetched, restored and compared; still nothing is deleted
-    PURGED = "purged"  # the live rows are gone
-    RESTORED = "restored"  # they are live again
+    STORED = "stored"  # the tarball is in the store; nothing is deleted
+    VERIFIED = "verified"  # it was fetched, restored and compared; nothing is deleted
+    PURGED = "purged"  # the live rows are deleted
+    RESTORED = "restored"  # the rows are live again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Purge:
-    """What master knows of one purge."""
+    """The record of one purge."""
 
     id: int
     year: int
     before: datetime
-    ids: tuple[int, ...]  # of the people who go
+    ids: tuple[int, ...]  # of the users purged
     state: PurgeState
     location: str  # s3://bucket/key
     size: int | None  # bytes of the tarball
@@ -53,17 +53,17 @@ class Purge:
 
     @property
     def tarball(self) -> str:
-        """The tarball's name: `2013_purge_7.tar.gz`."""
+        """The file name of the tarball: `2013_purge_7.tar.gz`."""
         return self.location.rsplit("/", 1)[-1]
 
     @property
     def rows(self) -> int:
-        """Rows in the archive."""
+        """The number of rows in the archive."""
         return sum(member.rows for member in self.members.values())
 
 
 def start(session: Session, year: int, before: datetime, ids: Sequence[int], recipients: Sequence[str]) -> Purge:
-    """Writes that a purge begins."""
+    """Write the record of a new purge."""
     row = session.row(
         "INSERT INTO archiver.purges (year, before, ids, state, recipients, operator, host)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
@@ -75,54 +75,54 @@ def start(session: Session, year: int, before: datetime, ids: Sequence[int], rec
 
 
 def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: Digests) -> Purge:
-    """Writes where the tarball lies."""
+    """Write the location of the tarball, and what is in it."""
     members = json.dumps({name: vars(member) for name, member in manifest.members.items()})
     return _advance(session, purge, PurgeState.STORED, location=location, members=members, **vars(digests))
 
 
 def verified(session: Session, purge: Purge) -> Purge:
-    """Writes that the stored tarball was restored and compared."""
+    """Write that the stored tarball was restored and compared."""
     return _advance(session, purge, PurgeState.VERIFIED, verified_at="now", proved_at="now")
 
 
 def purged(session: Session, purge: Purge) -> Purge:
-    """Writes that the rows are gone; belongs into the transaction that deletes them."""
+    """Write that the rows are deleted. Call it in the transaction that deletes them."""
     return _advance(session, purge, PurgeState.PURGED, purged_at="now")
 
 
 def restored(session: Session, purge: Purge) -> Purge:
-    """Writes that they are live again; belongs into the transaction that loads them."""
+    """Write that the rows are live again. Call it in the transaction that loads them."""
     return _advance(session, purge, PurgeState.RESTORED, restored_at="now", restored_by=f"{operator()}@{host()}")
 
 
 def reverified(session: Session, purge: Purge) -> None:
-    """Writes that an archive was proved again."""
+    """Write the time of a new verification."""
     _advance(session, purge, purge.state, proved_at="now")
 
 
 def reencrypted(session: Session, purge: Purge) -> Purge:
-    """Writes that the tarball, encrypted to other keys, lies where this record says, with its size and digests."""
+    """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
     columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256")}
     return _advance(session, purge, purge.state, **columns, recipients=list(purge.recipients))
 
 
 def every(session: Session) -> tuple[Purge, ...]:
-    """All there ever were, the oldest first; none where nothing was ever archived."""
+    """Return all purges, the oldest first; empty if nothing was ever archived."""
     return _read(session, "true", ()) if ready(session) else ()
 
 
-def holding(session: Session, catalog: Catalog, table: str, person: int) -> tuple[Purge, ...]:
-    """The purges in whose archive somebody is who is live no more; `table` says of what table the id is."""
+def holding(session: Session, catalog: Catalog, table: str, user_id: int) -> tuple[Purge, ...]:
+    """Return the purges whose archive holds a purged user; empty for the id of another table than the users'."""
     if catalog.legacy is None or table != catalog.legacy.table:
         return ()
-    return tuple(one for one in every(session) if one.state is PurgeState.PURGED and person in one.ids)
+    return tuple(purge for purge in every(session) if purge.state is PurgeState.PURGED and user_id in purge.ids)
 
 
 def _advance(session: Session, purge: Purge, state: PurgeState, **columns: object) -> Purge:
-    wanted = {"state": state.value, **columns}
-    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in wanted)
+    values = {"state": state.value, **columns}
+    settings = SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in values)
     query = SQL("UPDATE archiver.purges SET {} WHERE id = %s").format(settings)
-    session.execute(query, (*wanted.values(), purge.id), doing=f"writing that a purge is {state.value}")
+    session.execute(query, (*values.values(), purge.id), doing=f"writing that a purge is {state.value}")
     [purge] = _read(session, "id = %s", (purge.id,))
     return purge
 

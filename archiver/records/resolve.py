@@ -1,4 +1,4 @@
-"""From an operator's words to the tenants and records they mean; UsageError where they mean nothing."""
+"""The tenants and records that an operator's arguments mean; UsageError if they mean none."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from archiver.catalog.naming import singular
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude, Tenant
-from archiver.records import archive_record, id_index, month_record, move_record
-from archiver.records import purge_record as purging
+from archiver.records import archive_record, id_index, month_record, move_record, purge_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
-from archiver.records.purge_record import Purge
+from archiver.records.purge_record import Purge, PurgeState
 from errors import UsageError
 from formatting import plural
 
-Archived = Record | Month | Purge  # whose archive somebody may need to open again
+Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
-BACK = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # what can be restored
+RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # states that can be restored
 AT_REST = (
     ArchiveState.ARCHIVED,
     ArchiveState.STORED,
@@ -30,11 +29,11 @@ AT_REST = (
 
 
 class ArchivedError(UsageError):
-    """It is archived already."""
+    """The tenant is archived already."""
 
 
 def one_to_archive(databases: Databases, tenant_id: int, year: int) -> Tenant:
-    """The live tenant that is not archived for the year."""
+    """Return a live tenant; raise ArchivedError if it is archived for the year already."""
     noun = databases.model.tenant.noun
     refuse_partial(noun, archive_record.of_tenant(databases.master, tenant_id))
     if tenant_id in _archived(databases, year):
@@ -42,123 +41,125 @@ def one_to_archive(databases: Databases, tenant_id: int, year: int) -> Tenant:
             f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
             hint=f"inv archive.show {tenant_id} shows it, inv restore.{noun} {tenant_id} brings it back.",
         )
-    found = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
-    if found is None:
+    tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
+    if tenant is None:
         raise UsageError(f"There is no {noun} {tenant_id}.", hint="inv archive.list shows what is archived.")
-    return found
+    return tenant
 
 
 def customers_to_archive(databases: Databases, customer_id: int, year: int) -> tuple[Tenant, ...]:
-    """The live tenants of a customer that are not archived for the year; none, when all are."""
+    """Return the live tenants of a customer that are not archived for the year; empty if all are."""
     archived = _archived(databases, year)
-    found = tenants.of_customer(databases.master, databases.model.tenant, customer_id)
-    return _none_half_moved(databases, tuple(tenant for tenant in found if tenant.id not in archived))
+    live = tenants.of_customer(databases.master, databases.model.tenant, customer_id)
+    return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
 
 
 def all_to_archive(databases: Databases, year: int, exclude: Exclude) -> tuple[Tenant, ...]:
-    """Every live tenant that is neither excluded nor archived for the year."""
+    """Return every live tenant that is neither excluded nor archived for the year."""
     archived = _archived(databases, year)
-    _known(databases, exclude, archived)
-    found = tenants.all_but(databases.master, databases.model.tenant, exclude)
-    return _none_half_moved(databases, tuple(tenant for tenant in found if tenant.id not in archived))
+    _reject_unknown(databases, exclude, archived)
+    live = tenants.all_but(databases.master, databases.model.tenant, exclude)
+    return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
 
 
 def one_to_restore(databases: Databases, tenant_id: int, year: int | None) -> Record:
-    """The tenant's record; of several years one must be named."""
-    found = _only_back(archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
-    return _only_one(databases.model.tenant.noun, tenant_id, year, found)
+    """Return the tenant's record; raise UsageError if there are several years and none is given."""
+    records = _only_restorable(archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
+    return _only_one(databases.model.tenant.noun, tenant_id, year, records)
 
 
 def customers_to_restore(databases: Databases, customer_id: int, year: int | None) -> tuple[Record, ...]:
-    """A customer's records; of several years one must be named."""
-    found = tuple(
-        record for record in archive_record.read_if_any(databases.master, year, customer_id) if record.state in BACK
+    """Return a customer's records; raise UsageError if there are several years and none is given."""
+    records = tuple(
+        record
+        for record in archive_record.read_if_any(databases.master, year, customer_id)
+        if record.state in RESTORABLE
     )
-    noun, years = databases.model.tenant.noun, sorted({record.year for record in found})
-    if not found:
+    noun, years = databases.model.tenant.noun, sorted({record.year for record in records})
+    if not records:
         raise UsageError(f"No {noun} of customer {customer_id} is archived{f' for {year}' if year else ''}.")
     if len(years) > 1:
         raise UsageError(
             f"{plural(noun).capitalize()} of customer {customer_id} are archived for several years: {_listed(years)}.",
             hint="Add --year=…",
         )
-    return found
+    return records
 
 
 def night_to_restore(databases: Databases, year: int, night: date) -> tuple[Record, ...]:
-    """Every record that a night made."""
-    found = tuple(
-        record for record in _only_back(archive_record.of_year(databases.master, year)) if record.night == night
+    """Return every record that a night made and that can be restored."""
+    records = tuple(
+        record for record in _only_restorable(archive_record.of_year(databases.master, year)) if record.night == night
     )
-    if not found:
+    if not records:
         raise UsageError(f"The night {night} archived nothing that is still archived.")
-    return found
+    return records
 
 
 def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, ...]:
-    """Every record, of one year or of all, whose archive somebody may need to open again: tenants', past months' and
-    purges'."""
+    """Return every record whose archive may be opened again, of one year or of all: tenants', months' and purges'."""
     of_tenants = [
         record
         for record in archive_record.read_if_any(databases.master, year)
-        if record.state in (*BACK, ArchiveState.DELETING)
+        if record.state in (*RESTORABLE, ArchiveState.DELETING)
     ]
-    return (*of_tenants, *_beside(databases, year))
+    return (*of_tenants, *_months_and_purges(databases, year))
 
 
-def _beside(databases: Databases, year: int | None) -> Iterator[Month | Purge]:
-    """Past months' and purges' archives, of one year or of all, that hold rows which are in no other place."""
+def _months_and_purges(databases: Databases, year: int | None) -> Iterator[Month | Purge]:
+    """Yield the archives of months and purges, of one year or of all, with rows that are only there."""
     of_months = (
         month
         for month in month_record.every(databases.master)
         if month.state in (ArchiveState.DELETING, ArchiveState.ARCHIVED)
     )
-    of_purges = (purge for purge in purging.every(databases.master) if purge.state is purging.PurgeState.PURGED)
-    rest: Iterator[Month | Purge] = chain(of_months, of_purges)
-    return (one for one in rest if year in (None, one.year))
+    of_purges = (purge for purge in purge_record.every(databases.master) if purge.state is PurgeState.PURGED)
+    records: Iterator[Month | Purge] = chain(of_months, of_purges)
+    return (record for record in records if year in (None, record.year))
 
 
 def one_to_show(databases: Databases, tenant_id: int, year: int | None) -> Record:
-    """The tenant's record, in whatever state; of several years the latest."""
-    found = archive_record.read_if_any(databases.master, year, tenant_id=tenant_id)
-    if not found:
+    """Return the tenant's record, in any state; of several years the latest."""
+    records = archive_record.read_if_any(databases.master, year, tenant_id=tenant_id)
+    if not records:
         raise UsageError(
             f"{databases.model.tenant.noun.capitalize()} {tenant_id} is not archived{f' for {year}' if year else ''}.",
             hint="inv archive.list shows what is.",
         )
-    return found[0]
+    return records[0]
 
 
 def all_to_reverify(databases: Databases, year: int | None) -> tuple[Archived, ...]:
-    """Every archive, of one year or of all: tenants', past months' and purges'."""
-    return (*_only_back(archive_record.read_if_any(databases.master, year)), *_beside(databases, year))
+    """Return every archive, of one year or of all: tenants', months' and purges'."""
+    of_tenants = _only_restorable(archive_record.read_if_any(databases.master, year))
+    return (*of_tenants, *_months_and_purges(databases, year))
 
 
 def one_to_drop(databases: Databases, tenant_id: int, year: int | None) -> Record:
-    """The tenant's record, at rest; of several years one must be named."""
+    """Return the tenant's record; raise UsageError if a run works on it, or of several years none is given."""
     noun = databases.model.tenant.noun
     record = _only_one(noun, tenant_id, year, archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
     if record.state not in AT_REST:
         raise UsageError(
             f"{noun.capitalize()} {tenant_id} is {record.state.value} for {record.year}; nothing was dropped.",
-            hint="Somebody is at work on it, or was cut off: the same command again ends that work.",
+            hint="Another run is at work on it, or was cut off: the same command again ends that work.",
         )
     return record
 
 
 def table_with_ids(databases: Databases, word: str) -> str:
-    """The table of master that a word means: its name, or what one of its rows is called. UsageError for others."""
+    """Return the table of master with this name or singular; raise UsageError if no ids of it are kept."""
     tables = id_index.indexed(databases.schema(MASTER))
     for table in tables:
         if word in (table, singular(table)):
             return table
-    known = ", ".join(sorted(map(singular, tables)))
-    raise UsageError(f"No ids are kept of {word!r}.", hint=f"They are of: {known}.")
+    nouns = ", ".join(sorted(map(singular, tables)))
+    raise UsageError(f"No ids are kept of {word!r}.", hint=f"Ids are kept of: {nouns}.")
 
 
-def refuse_partial(noun: str, found: Iterable[Record]) -> None:
-    """UsageError where a part of the tenant came back and the rest did not: to archive it again would split it."""
-    for record in found:
+def refuse_partial(noun: str, records: Iterable[Record]) -> None:
+    """Raise UsageError if only a part of the tenant was restored: another archive would split its rows."""
+    for record in records:
         if record.partial:
             tenant, year = record.tenant_id, record.year
             raise UsageError(
@@ -169,44 +170,45 @@ def refuse_partial(noun: str, found: Iterable[Record]) -> None:
             )
 
 
-def joined(one: Exclude, other: Exclude) -> Exclude:
-    """Whoever either leaves out."""
-    return Exclude(tenants=one.tenants | other.tenants, customers=one.customers | other.customers)
+def union(exclude: Exclude, other: Exclude) -> Exclude:
+    """Return the exclusion of all that either excludes."""
+    return Exclude(tenants=exclude.tenants | other.tenants, customers=exclude.customers | other.customers)
 
 
 def exclusion(lines: Iterable[str], path: str) -> Exclude:
-    """An operator's list: a tenant's id a line, or `customer 99`."""
-    alone, customers = set(), set()
+    """Return the exclusion in an operator's list: on each line a tenant's id, or `customer 99`."""
+    tenant_ids, customers = set(), set()
     for line in lines:
         words = line.split()
-        known = words[-1].isascii() and words[-1].isdigit()
-        if known and len(words) == 1:
-            alone.add(int(line))
-        elif known and len(words) == 2 and words[0] == "customer":
+        numbered = words[-1].isascii() and words[-1].isdigit()
+        if numbered and len(words) == 1:
+            tenant_ids.add(int(line))
+        elif numbered and len(words) == 2 and words[0] == "customer":
             customers.add(int(words[1]))
         else:
             raise UsageError(f"{path}: expected an id or `customer` and an id on each line, got {line!r}.")
-    return Exclude(tenants=frozenset(alone), customers=frozenset(customers))
+    return Exclude(tenants=frozenset(tenant_ids), customers=frozenset(customers))
 
 
-def _only_one(noun: str, tenant_id: int, year: int | None, found: Sequence[Record]) -> Record:
-    if not found:
+def _only_one(noun: str, tenant_id: int, year: int | None, records: Sequence[Record]) -> Record:
+    """Return the only record; raise UsageError if there is none, or more than one year."""
+    if not records:
         of_year = f" for {year}" if year else ""
         raise UsageError(
             f"{noun.capitalize()} {tenant_id} is not archived{of_year}.", hint="inv archive.list shows what is."
         )
-    if len(found) > 1:
-        years = _listed(record.year for record in found)
+    if len(records) > 1:
+        years = _listed(record.year for record in records)
         raise UsageError(
             f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
         )
-    return found[0]
+    return records[0]
 
 
-def _none_half_moved(databases: Databases, found: tuple[Tenant, ...]) -> tuple[Tenant, ...]:
-    """The same tenants; RefusedError where the rows of one may lie in two shards."""
-    move_record.refuse_half_moved(databases.master, databases.model.tenant.noun, [tenant.id for tenant in found])
-    return found
+def _none_half_moved(databases: Databases, live: tuple[Tenant, ...]) -> tuple[Tenant, ...]:
+    """Return the same tenants; raise RefusedError if the rows of one may be in two shards."""
+    move_record.refuse_half_moved(databases.master, databases.model.tenant.noun, [tenant.id for tenant in live])
+    return live
 
 
 def _archived(databases: Databases, year: int) -> set[int]:
@@ -217,11 +219,10 @@ def _archived(databases: Databases, year: int) -> set[int]:
     }
 
 
-def _known(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
-    """An exclusion that names nobody is a slip of the pen that would archive somebody."""
-    unknown = [
-        one for one in tenants.unknown(databases.master, databases.model.tenant, exclude.tenants) if one not in archived
-    ]
+def _reject_unknown(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
+    """Reject an exclusion that matches no tenant: it is probably a typo, and would archive the tenant it meant."""
+    not_live = tenants.unknown(databases.master, databases.model.tenant, exclude.tenants)
+    unknown = [tenant_id for tenant_id in not_live if tenant_id not in archived]
     if unknown:
         noun = databases.model.tenant.noun
         raise UsageError(f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
@@ -229,8 +230,8 @@ def _known(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
         tenants.of_customer(databases.master, databases.model.tenant, customer)
 
 
-def _only_back(found: Sequence[Record]) -> tuple[Record, ...]:
-    return tuple(record for record in found if record.state in BACK)
+def _only_restorable(records: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in records if record.state in RESTORABLE)
 
 
 def _listed(numbers: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""What earlier runs left of a tenant that is to be archived: a deletion to end, or a reason to refuse; pure."""
+"""Earlier runs on a tenant that is to be archived: an interrupted deletion to finish, or a reason to refuse. Pure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from errors import RefusedError, UsageError
 def interrupted_deletion(
     noun: str, tenant: Tenant, earlier: Sequence[Record], request: ArchiveRequest
 ) -> Record | None:
-    """The record of a deletion that was cut off, which is to be ended; RefusedError where something else stands in the
-    way, UsageError where the tenant is archived already."""
+    """Return the record of an interrupted deletion, which is to be finished; None if there is none.
+
+    Raise RefusedError if another run must be finished first, UsageError if the tenant is archived already.
+    """
     resolve.refuse_partial(noun, earlier)
-    half_way = None
+    interrupted = None
     for record in earlier:
-        _refuse_strange(record, noun, tenant, request)
+        _refuse_other_run(record, noun, tenant, request)
         if record.year == request.year:
-            half_way = _half_way(record, noun)
-    return half_way
+            interrupted = _interrupted(record, noun)
+    return interrupted
 
 
-def _half_way(record: Record, noun: str) -> Record | None:
+def _interrupted(record: Record, noun: str) -> Record | None:
+    """Return the record if its deletion was interrupted; None if its extraction was; raise as above."""
     who = f"{noun.capitalize()} {record.tenant_id}"
     if record.state is ArchiveState.ARCHIVED:
         raise UsageError(f"{who} is archived already for {record.year}.")
@@ -33,8 +36,8 @@ def _half_way(record: Record, noun: str) -> Record | None:
     return record if record.state is ArchiveState.DELETING else None
 
 
-def _refuse_strange(record: Record, noun: str, tenant: Tenant, request: ArchiveRequest) -> None:
-    """A run of another year or shard that was cut off must be ended first: only its record names its rows."""
+def _refuse_other_run(record: Record, noun: str, tenant: Tenant, request: ArchiveRequest) -> None:
+    """Raise RefusedError for an interrupted run of another year or shard: only its record finds its rows."""
     if record.state not in (ArchiveState.DELETING, ArchiveState.RESTORING):
         return
     who = f"{noun.capitalize()} {record.tenant_id} is {record.state.value} for {record.year}"

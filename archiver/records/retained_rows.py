@@ -1,4 +1,4 @@
-"""An index of rows that stayed live beside their copy in an archive: on restore it tells where a live row came from."""
+"""An index of rows that stayed live although an archive holds a copy: a restore finds the origin of a live row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archiver.records.archive_record import Record
 
 @dataclass(frozen=True, kw_only=True)
 class RetainedRow:
-    """A row as an archive holds it and the live database had it at that moment."""
+    """A retained row, as it was when it was archived."""
 
     table: str  # master.users
     key: str  # its primary key as text: (12)
@@ -22,92 +22,93 @@ class RetainedRow:
 
 
 def key_text(shape: Table, alias: str) -> Composable:
-    """A row's primary key as text."""
+    """SQL: a row's primary key as text."""
     return row_text(shape.primary_key, alias)
 
 
 def digest(shape: Table, alias: str) -> Composable:
-    """SHA-256 of a row as text, over the columns that archives hold."""
+    """SQL: the SHA-256 of a row as text, over the columns that archives hold."""
     text = row_text((column.name for column in shape.copied), alias)
     return SQL("encode(sha256(convert_to({}, 'UTF8')), 'hex')").format(text)
 
 
-def staying(
-    session: Session, table: TableName, shape: Table, found: SelectedRows, gone: SelectedRows
+def retained(
+    session: Session, table: TableName, shape: Table, selected: SelectedRows, to_delete: SelectedRows
 ) -> list[RetainedRow]:
-    """The rows found that do not go; none of a table without key, where a row says all of itself."""
-    going = set(gone.rows)
-    rows = [row for row in found.rows if row not in going]
+    """Return the selected rows that are not to be deleted; empty for a table without a primary key."""
+    deleted = set(to_delete.rows)
+    rows = [row for row in selected.rows if row not in deleted]
     if not rows or not shape.primary_key:
         return []
     query = SQL("SELECT {}, {} FROM {} l WHERE {}").format(
         key_text(shape, "l"),
         digest(shape, "l"),
         identifier(table.table),
-        among(shape, found.identity, map(found.key_of(found.identity), rows)),
+        among(shape, selected.identity, map(selected.key_of(selected.identity), rows)),
     )
-    found_now = session.rows(query, doing=f"noting the rows of {table} that stay")
-    return [RetainedRow(table=str(table), key=key, digest=text) for key, text in found_now]
+    live = session.rows(query, doing=f"reading the retained rows of {table}")
+    return [RetainedRow(table=str(table), key=key, digest=text) for key, text in live]
 
 
 def remember(master: Session, record: Record, rows: Sequence[RetainedRow]) -> None:
-    """Notes the rows that an archive left live; belongs into the transaction that ends the deletion."""
+    """Write the rows that a deletion left live. Call it in the transaction that ends the deletion."""
     master.execute(
         "INSERT INTO archiver.kept (record_id, table_name, key, digest)"
         " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[])",
         (record.id, *_columns(rows)),
-        doing="noting the rows that stay",
+        doing="writing the retained rows",
     )
 
 
 def of_record(master: Session, record: Record) -> list[RetainedRow]:
-    """The rows that an archive left live."""
+    """Return the rows that the deletion of a record left live."""
     rows = master.rows(
         "SELECT table_name, key, digest FROM archiver.kept WHERE record_id = %s ORDER BY table_name, length(key), key",
         (record.id,),
-        doing="reading which rows stayed",
+        doing="reading the retained rows",
     )
     return [RetainedRow(table=table, key=key, digest=text) for table, key, text in rows]
 
 
 def from_older(master: Session, record: Record, rows: Collection[RetainedRow]) -> list[RetainedRow]:
-    """Which of these live rows came unchanged out of an archive that is older than the record's.
+    """Return those of these live rows that were restored, unchanged, from an archive older than the record's.
 
-    Only what was restored, whole or in part, came out of its archive: else the row was never away.
+    A row whose older archive was never restored, not even in part, is left out: it was never deleted.
     """
-    found = master.rows(
+    restored = master.rows(
         "SELECT DISTINCT w.* FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
         " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.archived_at < %s"
         " AND NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id AND r.partial = '[]')",
         (*_columns(rows), record.archived_at),
-        doing="asking where live rows came from",
+        doing="looking for the origin of live rows",
     )
-    return [RetainedRow(table=table, key=key, digest=text) for table, key, text in found]
+    return [RetainedRow(table=table, key=key, digest=text) for table, key, text in restored]
 
 
-def follow(master: Session, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
-    """Notes what a migration made of the rows of an archived table that stayed live, under its name of today."""
+def update_migrated(master: Session, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
+    """Write the retained rows of an archived table as a migration changed them, under the table's name of today."""
     master.execute(
         "UPDATE archiver.kept k SET table_name = w.table_name, digest = w.digest"
         " FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
         " WHERE k.record_id = %s AND k.table_name = %s AND k.key = w.key",
         (*_columns(rows), record.id, str(table)),
-        doing="noting what a migration made of the rows that stayed",
+        doing="updating the retained rows after a migration",
     )
 
 
 def forget(master: Session) -> None:
-    """Drops what no archive will ask for: only one that is newer does, and only while it has a record."""
+    """Delete entries that no restore will need: neither their record nor a newer one exists."""
     master.execute(
         "DELETE FROM archiver.kept k WHERE NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id"
         " OR r.archived_at > k.archived_at)",
-        doing="forgetting which rows stayed",
+        doing="deleting old entries of retained rows",
     )
 
 
 def drop(master: Session, record: Record) -> None:
-    """Drops what was noted of an archive that is dropped: nothing can have come out of it."""
-    master.execute("DELETE FROM archiver.kept WHERE record_id = %s", (record.id,), doing="forgetting which rows stayed")
+    """Delete the entries of an archive that is dropped: no live row can come from it."""
+    query = "DELETE FROM archiver.kept WHERE record_id = %s"
+    master.execute(query, (record.id,), doing="deleting the entries of retained rows")
 
 
 def _columns(rows: Collection[RetainedRow]) -> tuple[list[str], list[str], list[str]]:

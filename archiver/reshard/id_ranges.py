@@ -11,9 +11,9 @@ from archiver.postgres.schema import Schema, Table, identifier
 from archiver.postgres.selection import Selection, condition
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records import archive_record, month_record
-from archiver.records.id_offsets import Offsets, Region, gaps, in_none
+from archiver.records.id_offsets import Offsets, Region, gaps, outside_all
 from archiver.records.move_record import Route
-from archiver.records.placement import regions
+from archiver.records.placement_history import regions
 from archiver.reshard.shard_rows import ShardRows
 from errors import RefusedError
 
@@ -61,7 +61,7 @@ def uncovered(tenant_rows: ShardRows, rows: Selection, offsets: Offsets) -> int:
                     SQL(", ").join(columns),
                     identifier(table.table),
                     condition(tenant_rows.model, schema, table, tenant_rows.tenant_id, rows.values),
-                    in_none(Identifier("n"), offsets),
+                    outside_all(Identifier("n"), offsets),
                 ),
                 doing=f"reading the ids of {table}",
             )

@@ -18,7 +18,7 @@ from archiver.postgres.locks import AdvisoryLock, held_locks
 from archiver.postgres.tenants import Exclude, Tenant, all_but, of_ids
 from archiver.records import archive_record, move_record
 from archiver.records.move_record import Move, MoveState, Route
-from archiver.records.placement import Relocation, placement_history
+from archiver.records.placement_history import Relocation, placement_history
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
 from archiver.reshard.settle import end, withdraw
@@ -70,7 +70,7 @@ def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
 
     A merge moves all tenants of the source; a split those of them that came from the target.
     """
-    interrupted = {left.tenant_id for left in move_record.unfinished(databases.master) if left.route == route}
+    interrupted = {left.tenant_id for left in move_record.interrupted(databases.master) if left.route == route}
     tenants = [
         tenant
         for tenant in all_but(databases.master, databases.model.tenant, Exclude())
@@ -190,8 +190,8 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
     """
     if archiver.model.catalog.activity:
         settle_tenant(archiver.databases, Rules(model=archiver.model), tenant.id)
-    for left in move_record.unfinished(archiver.databases.master, [tenant.id]):
-        if left.half_way and left.route != route:
+    for left in move_record.interrupted(archiver.databases.master, [tenant.id]):
+        if left.in_two_shards and left.route != route:
             move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
         if left.state is MoveState.SWITCHED:
             end(archiver, left)

@@ -23,11 +23,11 @@ from archiver.postgres.selection import Selection
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, log_and_markers, move_record
+from archiver.records import archive_record, audit_log, move_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, Route
-from archiver.records.placement import regions
+from archiver.records.placement_history import regions
 from archiver.reshard.id_ranges import reserved, uncovered
 from archiver.reshard.settle import end, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
@@ -135,7 +135,7 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     with _open(source, target):
         rows = _locked(archiver, tenant_route, loading)
         _load(archiver, tenant_route, loading, work)
-        delete(source, tenant_route.source.model, SHARD, rows.found)
+        delete(source, tenant_route.source.model, SHARD, rows.by_table)
         _update_shard(archiver, loading)
         what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
         target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
@@ -206,7 +206,7 @@ def _update_shard(archiver: Archiver, loading: Move) -> None:
     if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
         raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
     move_record.switched(master, loading)
-    log_and_markers.log(master, "move", loading, _details(loading))
+    audit_log.log(master, "move", loading, _details(loading))
 
 
 def _details(loading: Move) -> dict[str, object]:
@@ -217,6 +217,6 @@ def _details(loading: Move) -> dict[str, object]:
 def _step_back(archiver: Archiver, planned: Move) -> None:
     """Withdraw the move if master still names the source; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
-        for left in move_record.unfinished(archiver.databases.master, [planned.tenant_id]):
+        for left in move_record.interrupted(archiver.databases.master, [planned.tenant_id]):
             if left.state is not move_record.MoveState.SWITCHED:
                 withdraw(archiver, left)

@@ -46,4 +46,4 @@ def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, o
                 f"{', '.join(changed)}.",
                 hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
             )
-        delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.found)
+        delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.by_table)

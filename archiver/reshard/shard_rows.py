@@ -44,7 +44,7 @@ class ShardRows:
     def rows(self, *, locked: bool = False) -> Selection:
         """Select its rows there, optionally locked in key order."""
         lock = RowLock(since={}) if locked else None
-        return select(self.placement, self.model, self.tenant_id, lock=lock, known=self.link_values)
+        return select(self.placement, self.model, self.tenant_id, lock=lock, link_values=self.link_values)
 
 
 def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
@@ -65,7 +65,7 @@ def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
 
 def counts(rows: Selection) -> dict[str, int]:
     """Return the number of rows by table; tables without any are left out."""
-    return {str(table): len(of_table.rows) for table, of_table in rows.found.items() if of_table.rows}
+    return {str(table): len(of_table.rows) for table, of_table in rows.by_table.items() if of_table.rows}
 
 
 def differences(
@@ -73,7 +73,7 @@ def differences(
 ) -> list[str]:
     """Return the tables whose rows are not the archive's, by content; `offsets` are those that renumbered them."""
     changed = []
-    for table, of_table in rows.found.items():
+    for table, of_table in rows.by_table.items():
         member = archived[layout.member(table)]
         if _content(tenant_rows, table, rows, reversed_offsets(offsets)) != member:
             changed.append(difference(table, member.rows, len(of_table.rows)))
@@ -97,7 +97,7 @@ def _content(tenant_rows: ShardRows, table: TableName, rows: Selection, offsets:
 
 def _columns(shape: Table, columns: Sequence[IdColumn], offsets: Offsets) -> list[Composable]:
     """SQL: the columns, with ids renumbered by the offsets."""
-    moved = {id_column.name: id_column.moved(Identifier(id_column.name), [offsets]) for id_column in columns}
+    moved = {id_column.name: id_column.translated(Identifier(id_column.name), [offsets]) for id_column in columns}
     return [
         SQL("{} AS {}").format(moved.get(column.name, Identifier(column.name)), Identifier(column.name))
         for column in shape.copied

@@ -9,7 +9,7 @@ from archiver.catalog.model import SHARD
 from archiver.completeness.live import sizes
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude, all_but
-from archiver.records.placement import placement_history
+from archiver.records.placement_history import placement_history
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from archiver.extract.packed import Packed
 from archiver.format import bundle
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Placement
-from archiver.postgres.fence import fenced, let_in
+from archiver.postgres.fence import fenced, open_fence
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.tenants import tenant as find
@@ -44,7 +44,7 @@ def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
     try:
         return resolve.one_to_archive(archiver.databases, tenant_id, year)
     except resolve.ArchivedError:
-        let_in(archiver.fence, archiver.model.tenant.noun, tenant_id)
+        open_fence(archiver.fence, archiver.model.tenant.noun, tenant_id)
         raise
 
 
@@ -142,7 +142,7 @@ def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path
     try:
         return resume(placement, archiver.model, record, work, partial(opened, archiver, work))
     except (RefusedError, DatabaseError) as error:
-        if isinstance(error, DatabaseError) and error.passing:
+        if isinstance(error, DatabaseError) and error.transient:
             raise
         _put_back(archiver, placement, record, work, error)
         raise RefusedError(
@@ -169,7 +169,7 @@ def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Recor
 
 def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
     archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-    archiver.schemas.keep(packed.extract.manifest.schemas.values(), work)
+    archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
     return archive_record.stored(
         archiver.databases.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
     )

@@ -23,7 +23,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
-from archiver.records import archive_record, log_and_markers
+from archiver.records import archive_record, markers
 from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.archive import archive
@@ -160,7 +160,7 @@ def _noted(run: _Run, wanted: Iterable[Record]) -> dict[int, dict[str, Any]]:
     noted: dict[int, dict[str, Any]] = {}
     if run.archiver.model.tenant.shard is not None:
         for shard, group in _by_shard(wanted):
-            noted |= log_and_markers.marked_of(run.archiver.databases.session(shard), group, DELETED)
+            noted |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
     return noted
 
 
@@ -265,7 +265,7 @@ def _outcome(run: _Run, record: Record, gone: BulkDeletion) -> ArchiveOutcome:
 
 def _not_as_a_set(run: _Run, wanted: Sequence[Record], error: CutoverError) -> None:
     """What somebody's row forbids for all, each may do alone; what may pass is left for the next run."""
-    passing = isinstance(error, DatabaseError) and error.passing
+    passing = isinstance(error, DatabaseError) and error.transient
     if passing or isinstance(error, UnknownError):
         _step_back(run, wanted)
         for record in wanted:

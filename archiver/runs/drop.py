@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archiver.records import archive_record, log_and_markers, retained_rows
+from archiver.records import archive_record, audit_log, retained_rows
 from archiver.records.archive_record import Record
 from archiver.runs.context import Archiver
 from errors import RefusedError, UsageError
@@ -30,7 +30,7 @@ def drop(archiver: Archiver, record: Record) -> None:
         archive_record.delete(master, record)
         retained_rows.drop(master, record)
         retained_rows.forget(master)
-        log_and_markers.log(master, "drop", record, _details(record))
+        audit_log.log(master, "drop", record, _details(record))
 
 
 def _still_there(archiver: Archiver, record: Record) -> None:

@@ -76,7 +76,7 @@ def _answer(text: str, scratch: Session, out: Sink) -> None:
         scratch.rows("SELECT pg_temp.one_query(%s)", (text,), doing="asking")
         scratch.csv_out(text, out, doing="asking")
     except DatabaseError as error:
-        if error.passing:
+        if error.transient:
             raise
         hint = "One SELECT is wanted; inv archive.show says which tables there are."
         raise UsageError(str(error), hint=hint) from None

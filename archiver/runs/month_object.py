@@ -99,7 +99,7 @@ def readme(noun: str, month: str, shard: str) -> str:
 def prove(archives: Sequence[Archive], archiver: Archiver, rules: Rules) -> float:
     """Restores slices into the scratch database and compares; seconds. Raises what is wrong with one that fails."""
     began = time.monotonic()
-    for proof in verify_together(archives, archiver.scratch, rules.held_together):
+    for proof in verify_together(archives, archiver.scratch, rules.archive_model):
         if isinstance(proof, CutoverError):
             raise proof
     return time.monotonic() - began

@@ -175,7 +175,7 @@ def _store(run: _Run, placement: Placement, packed: Sequence[PackedSlice], work:
     starts = month_object.join(packed, path, month_object.readme(archiver.model.tenant.noun, month, placement.shard))
     digests = file_digests(path)
     archiver.bucket.put(key, path, digests)
-    archiver.schemas.keep([schema], work)
+    archiver.schemas.put([schema], work)
     path.unlink()
     places = [one.slice_of(record, start) for one, start in zip(packed, starts, strict=True)]
     return slice_record.stored(placement.master, record, digests, places), places

@@ -17,7 +17,7 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Placement
 from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, move_record, slice_record
-from archiver.records.placement import ends_in
+from archiver.records.placement_history import final_shard
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
@@ -107,7 +107,7 @@ def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[
 
 def _lies_in(archiver: Archiver, one: Slice) -> str:
     """The shard in which a live tenant's slice belongs today."""
-    return ends_in(one.month.shard, monthly_slices.hops_of(archiver.databases, one))
+    return final_shard(one.month.shard, monthly_slices.hops_of(archiver.databases, one))
 
 
 def _restore(

@@ -19,11 +19,11 @@ from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_data
 from archiver.load.relocate import renumbered
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.session import Session
-from archiver.records import log_and_markers, slice_record
+from archiver.records import audit_log, markers, slice_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.holds import hold
-from archiver.records.placement import Relocations, ends_in, placement_history
-from archiver.records.placement import relocations_of as record_hops
+from archiver.records.placement_history import Relocations, final_shard, placement_history
+from archiver.records.placement_history import relocations_of as record_hops
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver
@@ -69,7 +69,7 @@ def _opened(
     archiver: Archiver, placement: Placement, one: Slice, work: Path, last: Changes | None, record: Record | None
 ) -> Iterator[Coming]:
     hops = hops_of(archiver.databases, one, record)
-    if (lies_in := ends_in(one.month.shard, hops)) != placement.shard:
+    if (lies_in := final_shard(one.month.shard, hops)) != placement.shard:
         noun = archiver.model.tenant.noun
         raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, placement.shard)
     path = month_object.fetch(archiver, one, work)
@@ -142,11 +142,11 @@ def load(coming: Sequence[Coming]) -> dict[str, Loaded]:
     loaded: dict[str, Loaded] = {}
     for each in coming:
         session = each.incoming.placement.sessions[each.database]
-        noted = log_and_markers.marked(session, each.one.month, each.one.way_back)
+        noted = markers.read(session, each.one.month, each.one.restore_act)
         if noted is None:
             tables = load_database(each.incoming, each.database, BESIDE)
             counts = {name: asdict(table) for name, table in tables.items()}
-            log_and_markers.mark(session, each.one.month, each.one.way_back, counts)
+            markers.write(session, each.one.month, each.one.restore_act, counts)
         else:
             tables = {name: Loaded(**counts) for name, counts in noted.items()}
         loaded = added(loaded, tables)
@@ -173,8 +173,8 @@ def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
     The tenant is left alone by monthly runs from now on.
     """
     for one in back:
-        slice_record.give_up(master, one)
-        log_and_markers.log(
+        slice_record.delete(master, one)
+        audit_log.log(
             master, "restore activity", one, {"month": one.month.month, "rows": one.deleted_rows, "sha256": one.sha256}
         )
     if tenant_id:

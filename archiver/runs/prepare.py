@@ -143,7 +143,7 @@ def _stored_and_proven(
 
 def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[StoredTarball]:
     """Packs one tenant while those before it are on their way to the store."""
-    preparing.archiver.schemas.keep(several[0].manifest.schemas.values(), preparing.work)
+    preparing.archiver.schemas.put(several[0].manifest.schemas.values(), preparing.work)
     ways: list[tuple[int, Future[StoredTarball]]] = []
     began = time.monotonic()
     for extract in several:

@@ -86,7 +86,7 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
         encrypted = bool(archiver.keys.recipients)
         key = layout.purge_key(year, begun.id, new_extraction(), encrypted=encrypted)
         archiver.bucket.put(key, packed.path, packed.digests)
-        archiver.schemas.keep(packed.extract.manifest.schemas.values(), work)
+        archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
         there = purge_record.stored(
             master, begun, archiver.bucket.location(key), packed.extract.manifest, packed.digests
         )

@@ -27,7 +27,7 @@ def model_of(model: Model) -> Model:
     catalog, legacy = model.catalog, legacy_of(model.catalog)
     root = TableName(MASTER, legacy.table)
     below = [table for table in model.of(MASTER) if _is_below(model.found_by(table), root, legacy)]
-    written = {table.table: model.written(table) for table in (root, *below)}
+    written = {table.table: model.catalog_entry(table) for table in (root, *below)}
     tables = {name: replace(table, needed_by=()) for name, table in written.items() if table}
     tables[legacy.table] = replace(tables[legacy.table], found_by=())
     return resolve(

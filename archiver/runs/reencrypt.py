@@ -10,7 +10,7 @@ from pathlib import Path
 from archiver.format import encryption, layout
 from archiver.format.encryption import Keys
 from archiver.format.spool_folder import work_folder
-from archiver.records import archive_record, log_and_markers
+from archiver.records import archive_record, audit_log
 from archiver.records import purge_record as purging
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
@@ -114,5 +114,5 @@ def _move(archiver: Archiver, record: Record, stored: Record) -> Record:
     with master.transaction(doing=f"moving the record of {archiver.model.tenant.noun} {record.tenant_id}"):
         moved = archive_record.reencrypted(master, stored)
         details = {"from": record.location, "to": moved.location, "recipients": moved.recipients}
-        log_and_markers.log(master, "rewrap", moved, {**details, "sha256": moved.sha256})
+        audit_log.log(master, "rewrap", moved, {**details, "sha256": moved.sha256})
     return moved

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from archiver.format import encryption, layout
-from archiver.records import log_and_markers, month_record, slice_record
+from archiver.records import audit_log, month_record, slice_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
@@ -87,7 +87,7 @@ def _move(archiver: Archiver, month: Month, moved: Month, now: Sequence[Slice]) 
         for one in now:
             slice_record.reencrypted(master, one)
             details = {"month": month.month, "from": month.location, "to": moved.location}
-            log_and_markers.log(
+            audit_log.log(
                 master, "rewrap activity", one, {**details, "recipients": moved.recipients, "sha256": one.sha256}
             )
     return written

@@ -23,9 +23,18 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, id_index, log_and_markers, move_record, retained_rows, slice_record
+from archiver.records import (
+    archive_record,
+    audit_log,
+    deleted_keys,
+    id_index,
+    markers,
+    move_record,
+    retained_rows,
+    slice_record,
+)
 from archiver.records.archive_record import ArchiveState, Record
-from archiver.records.placement import Relocations, ends_in, relocations_of, shard_of
+from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
@@ -109,7 +118,7 @@ def _restore(
     """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
     record = _still_archived(archiver, record)
     hops = relocations_of(archiver.databases, record)
-    site = archiver.databases.placement(ends_in(record.shard, hops))
+    site = archiver.databases.placement(final_shard(record.shard, hops))
     try:
         if archiver.model.catalog.activity:
             settle_tenant(archiver.databases, Rules(model=archiver.model), record.tenant_id)
@@ -160,7 +169,7 @@ def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
             hint="End that first: the same command for it, or for the whole.",
         )
     if only in record.partial and placement.shard_session:
-        log_and_markers.unmark(placement.shard_session, record, _act(only))  # it tells of another time
+        markers.delete(placement.shard_session, record, _act(only))  # it tells of another time
     return archive_record.restoring(placement.master, record)
 
 
@@ -181,7 +190,7 @@ def _act(only: Part | None) -> str:
 def _pending(placement: Placement, record: Record) -> set[str]:
     """What came back in the shard, and not in master: a run was cut off between the two."""
     done = {_act(only) for only in record.partial}
-    return {act for act in log_and_markers.acts(placement.shard_session, record) if act.startswith(LOADED)} - done
+    return {act for act in markers.acts(placement.shard_session, record) if act.startswith(LOADED)} - done
 
 
 def _still_archived(archiver: Archiver, record: Record) -> Record:
@@ -241,18 +250,18 @@ def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str,
     if only is None:
         archive_record.delete(master, record)
         retained_rows.forget(master)
-        log_and_markers.log(master, "restore", record, details)
+        audit_log.log(master, "restore", record, details)
     else:
         archive_record.part_restored(master, record, only)
-        log_and_markers.forget_deleted(master, record, id_index.ids_in(archive))
-        log_and_markers.log(master, "restore part", record, {"part": str(only), **details})
+        deleted_keys.forget(master, record, id_index.ids_in(archive))
+        audit_log.log(master, "restore part", record, {"part": str(only), **details})
 
 
 def _came_back(master: Session, record: Record, hops: Relocations) -> None:
     """Writes the ways that the tenant went with its archive, by which it can go back."""
     for hop in hops:
         if hop.alias:
-            move_record.came_back(master, record, hop.source, hop.target, hop.offsets)
+            move_record.restored_elsewhere(master, record, hop.source, hop.target, hop.offsets)
 
 
 def _neighbours(placement: Placement, model: Model, record: Record, only: Part | None) -> LiveNeighbors:
@@ -262,7 +271,7 @@ def _neighbours(placement: Placement, model: Model, record: Record, only: Part |
     return LiveNeighbors(
         retained=record.kept,
         older=partial(retained_rows.from_older, placement.master, record),
-        mapped=partial(retained_rows.follow, placement.master, record),
+        mapped=partial(retained_rows.update_migrated, placement.master, record),
         everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
     )
 
@@ -271,10 +280,10 @@ def _load_shard(
     incoming: IncomingArchive, coming: Sequence[Coming], shard: Session, record: Record, live: LiveNeighbors, act: str
 ) -> dict[str, Loaded]:
     """Each archive that an earlier run loaded has its marker; one that the run did not know of has none."""
-    marker = log_and_markers.marked(shard, record, act)
+    marker = markers.read(shard, record, act)
     if marker is None:
         loaded = load_database(incoming, SHARD, live)
-        log_and_markers.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
+        markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
     return activity.added(loaded, activity.load(coming))

@@ -18,7 +18,7 @@ from archiver.load.unique_conflicts import UniqueConflict, unique_conflicts
 from archiver.mapping.schema_mapping import SchemaMapping
 from archiver.postgres.session import DatabaseError
 from archiver.records.archive_record import Record
-from archiver.records.placement import ends_in, relocations_of
+from archiver.records.placement_history import final_shard, relocations_of
 from archiver.runs.context import Archiver, fetch
 from archiver.verify.verify import belongs_to
 from errors import CutoverError, RefusedError
@@ -60,7 +60,7 @@ class RestorePlan:
 def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> RestorePlan:
     """Fetches an archive, maps it and stages it beside the live rows; nothing stays."""
     hops = relocations_of(archiver.databases, record)
-    site = archiver.databases.placement(ends_in(record.shard, hops))
+    site = archiver.databases.placement(final_shard(record.shard, hops))
     refuse_if_closed([record.location], archiver.keys)
     with (
         work_folder(archiver.work) as work,

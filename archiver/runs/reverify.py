@@ -12,7 +12,7 @@ from archiver.format.bundle import Archive, opened
 from archiver.format.encryption import refuse_if_closed
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
-from archiver.records import archive_record, id_index, log_and_markers, month_record, slice_record
+from archiver.records import archive_record, audit_log, id_index, month_record, slice_record
 from archiver.records import purge_record as purging
 from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
@@ -85,7 +85,7 @@ def _prove_tenant(archiver: Archiver, record: Record, work: Path) -> int:
         with archiver.databases.master.transaction(doing="writing the proof"):
             archive_record.reverified(archiver.databases.master, record)
             _index(archiver.databases.master, record, archive)
-            log_and_markers.log(archiver.databases.master, "verify", record, _details(record, proof))
+            audit_log.log(archiver.databases.master, "verify", record, _details(record, proof))
         return proof.manifest.rows
 
 

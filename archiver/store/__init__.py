@@ -1,1 +1,1 @@
-"""The door to boto3: objects, multipart uploads, and the schemas beside the archives."""
+"""The object store, by boto3: objects, multipart uploads, and the schemas beside the archives."""

@@ -1,4 +1,4 @@
-"""The only door to boto3: objects are put once, never overwritten, and hashed on the way back."""
+"""The only module that uses boto3: objects are stored once, never overwritten, and hashed when fetched."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
-LARGEST = 5 << 30  # bytes that one request may bring
+LARGEST = 5 << 30  # bytes that one PUT may send
 
 
 class StorageError(CutoverError):
-    """The store refused, or could not be reached."""
+    """The store refused a request, or could not be reached."""
 
 
 class TakenError(StorageError):
-    """Another object stands at that key already."""
+    """Another object exists at that key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digests:
-    """What a file's bytes come to."""
+    """The size and digests of a file."""
 
     size: int  # bytes
-    sha256: str  # what verification trusts
-    md5: str  # what the record was asked to hold
+    sha256: str  # compared at verification
+    md5: str  # kept in the record only
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredObject:
-    """An object as a listing of the store shows it."""
+    """An object as the store lists it."""
 
     location: str
     size: int  # bytes
     modified: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, the time in ISO format."""
+        """Return plain data, with the time in ISO format."""
         return {"location": self.location, "size": self.size, "modified": self.modified.isoformat()}
 
 
 def file_digests(path: Path) -> Digests:
-    """Size, SHA-256 and MD5 of a file, read once."""
+    """Return size, SHA-256 and MD5 of a file, which is read once."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
@@ -67,7 +67,7 @@ def file_digests(path: Path) -> Digests:
 
 
 class Bucket:
-    """The archives' bucket. Keys are relative to the environment's prefix."""
+    """The bucket of the archives. Keys are relative to the environment's prefix."""
 
     def __init__(self, store: Store, largest: int = LARGEST, part: int = PART) -> None:
         self._store = store
@@ -79,18 +79,18 @@ class Bucket:
         return _client(self._store.endpoint, self._store.region, self._store.credentials)
 
     def location(self, key: str) -> str:
-        """The object's full address, as records hold it."""
+        """Return the object's full address, as records hold it."""
         return f"s3://{self._store.bucket}/{self._store.prefix}/{key}"
 
     def key(self, location: str) -> str:
-        """The key of an address made by `location`; StorageError for another bucket's or prefix's."""
+        """Return the key of an address made by `location`; raise StorageError for another bucket or prefix."""
         start = self.location("")
         if not location.startswith(start):
-            raise StorageError(f"{location} does not lie under {start}.", hint="Is it another environment's record?")
+            raise StorageError(f"{location} is not under {start}.", hint="Is it another environment's record?")
         return location.removeprefix(start)
 
     def put(self, key: str, path: Path, digests: Digests) -> None:
-        """Stores a file whole or not at all; an equal object there already is success, another is TakenError."""
+        """Store a file, completely or not at all. An equal object there is success; raise TakenError for another."""
         where: dict[str, Any] = {"Bucket": self._store.bucket, "Key": self._full(key)}
         metadata = {"sha256": digests.sha256, "md5": digests.md5}
         try:
@@ -110,21 +110,21 @@ class Bucket:
             if _code(error) != "PreconditionFailed":
                 raise self._failed("Storing", key, error) from error
             if self.sha256(key) != digests.sha256:
-                raise TakenError(f"Storing {self.location(key)} refused: another object stands there.") from error
+                raise TakenError(f"Storing {self.location(key)} refused: another object exists there.") from error
 
     def sha256(self, key: str) -> str:
-        """The SHA-256 that was stored with an object, as hex."""
+        """Return the SHA-256 that was stored with an object, as hex; empty if there is none."""
         try:
             head = self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
         except (ClientError, BotoCoreError) as error:
-            raise self._failed("Looking at", key, error) from error
+            raise self._failed("Reading the metadata of", key, error) from error
         return head["Metadata"].get("sha256", "")
 
     def get(self, key: str, path: Path, piece: range | None = None) -> Digests:
-        """Fetches an object into a file, or of its bytes a piece; the digests are of the bytes that arrived."""
-        wanted: dict[str, Any] = {"Range": f"bytes={piece.start}-{piece.stop - 1}"} if piece else {}
+        """Fetch an object, or a range of its bytes, into a file. Return the digests of the bytes that arrived."""
+        options: dict[str, Any] = {"Range": f"bytes={piece.start}-{piece.stop - 1}"} if piece else {}
         try:
-            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key), **wanted)["Body"]
+            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key), **options)["Body"]
             with path.open("wb") as file:
                 for chunk in body.iter_chunks(CHUNK):
                     file.write(chunk)
@@ -133,7 +133,7 @@ class Bucket:
         return file_digests(path)
 
     def put_text(self, key: str, text: str) -> bool:
-        """Stores a small text in one request; False where another stands at that key already."""
+        """Store a small text in one request. Return False if another object exists at that key."""
         body = text.encode()
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         try:
@@ -143,11 +143,11 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             if _code(error) != "PreconditionFailed":
                 raise self._failed("Storing", key, error) from error
-            return self.text(key) == text  # our own put, whose answer was lost
+            return self.text(key) == text  # our own request, whose answer was lost
         return True
 
     def text(self, key: str) -> str | None:
-        """A small text; none where there is no such object."""
+        """Return a small text; None if there is no such object."""
         try:
             return self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"].read().decode()
         except (ClientError, BotoCoreError) as error:
@@ -156,18 +156,18 @@ class Bucket:
             raise self._failed("Fetching", key, error) from error
 
     def delete(self, key: str) -> None:
-        """Deletes an object; one that is not there is success."""
+        """Delete an object; a missing one is success."""
         try:
             self._client.delete_object(Bucket=self._store.bucket, Key=self._full(key))
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Deleting", key, error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        """Every key that begins so."""
+        """Yield every key with this prefix."""
         return (self.key(stored.location) for stored in self.objects(prefix))
 
     def objects(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Every object whose key begins so."""
+        """Yield every object whose key has this prefix."""
         try:
             for page in self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._store.bucket, Prefix=self._full(prefix)
@@ -191,7 +191,7 @@ def _code(error: Exception) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-@cache  # to make one takes a third of a second, and threads may share it
+@cache  # a client takes a third of a second to make, and threads may share it
 def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Client:
     from botocore.config import Config
 
@@ -199,7 +199,7 @@ def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Cli
         connect_timeout=10,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 4},
-        # Only what we ask for: other stores than Amazon's stumble over checksums they were not asked to keep.
+        # Stores other than Amazon's fail on checksums that boto3 adds by itself.
         request_checksum_calculation="when_required",
         s3={"addressing_style": "path" if endpoint else "auto"},
     )
@@ -207,7 +207,7 @@ def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Cli
     return client
 
 
-@cache  # what the services' interfaces are is read once
+@cache  # the descriptions of Amazon's services are read once
 def _loader() -> Any:
     import botocore.loaders
 
@@ -215,8 +215,8 @@ def _loader() -> Any:
 
 
 def aws_client(service: str, endpoint: str | None, region: str, credentials: str | None, config: Config) -> Any:
-    """A client of one of Amazon's services; with no credentials file it looks for them in boto3's own order."""
-    # Only who speaks to the store or to Amazon waits for these: a fifth of a second.
+    """Return a client of one of Amazon's services; without a credentials file, boto3 uses its own search order."""
+    # Imported here because it takes a fifth of a second, which most tasks need not wait.
     import boto3
     import botocore.session
 

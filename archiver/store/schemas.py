@@ -1,4 +1,4 @@
-"""Schemas in the store, once per fingerprint beside the archives and unencrypted: a look at them needs no key."""
+"""Schemas in the store, one object a fingerprint, unencrypted: reading them needs no key."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from errors import DamagedError
 
 
 class StoredSchemas:
-    """The schemas of a bucket; what this run put or saw there is not asked for again."""
+    """The schemas of a bucket; it remembers the keys that this run has stored or seen."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
-        self._there: set[str] = set()
+        self._keys: set[str] = set()
 
-    def keep(self, schemas: Iterable[Schema], work: Path) -> None:
-        """Puts each schema where it is not there yet; StorageError where that fails."""
+    def put(self, schemas: Iterable[Schema], work: Path) -> None:
+        """Store each schema that is not stored yet; raise StorageError if that fails."""
         for schema in schemas:
             key = layout.schema_key(schema.fingerprint)
-            if key not in self._there:
+            if key not in self._keys:
                 path = work / f"{schema.fingerprint}.json"
                 path.write_bytes(json.dumps(schema.to_json(), indent=1, sort_keys=True).encode() + b"\n")
                 self._bucket.put(key, path, file_digests(path))
-                self._there.add(key)
+                self._keys.add(key)
 
     def fetch(self, fingerprint: str, work: Path) -> Schema | None:
-        """The schema of that fingerprint, None where it was never stored; DamagedError where it is another one."""
+        """Return the schema of a fingerprint; None if it was never stored. Raise DamagedError for another schema."""
         key = layout.schema_key(fingerprint)
-        self._there = self._there or set(self._bucket.keys(layout.SCHEMAS))
-        if key not in self._there:
+        self._keys = self._keys or set(self._bucket.keys(layout.SCHEMAS))
+        if key not in self._keys:
             return None
         path = work / "schema.json"
         self._bucket.get(key, path)
@@ -42,5 +42,5 @@ class StoredSchemas:
         except (ValueError, KeyError, TypeError, AttributeError):
             schema = None
         if schema is None or schema.fingerprint != fingerprint:
-            raise DamagedError(f"{self._bucket.location(key)} is not the schema that its name says.")
+            raise DamagedError(f"{self._bucket.location(key)} is not the schema of the fingerprint in its name.")
         return schema

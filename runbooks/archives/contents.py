@@ -13,7 +13,7 @@ from archiver.format import encryption
 from archiver.format.bundle import Archive
 from archiver.records import resolve, slice_record
 from archiver.records.archive_record import Record
-from archiver.records.placement import shard_of
+from archiver.records.placement_history import shard_of
 from archiver.records.resolve import Archived
 from archiver.runs import inspect
 from archiver.runs.context import Archiver

@@ -15,7 +15,7 @@ from archiver.checks.audit import audit as look_after
 from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects as unnamed
 from archiver.postgres.tenants import Exclude
-from archiver.records import archive_record, id_index, log_and_markers, resolve, retained_rows, slice_record
+from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
 from archiver.records.archive_record import ArchiveState
 from archiver.runs.setup import databases_of
@@ -121,7 +121,7 @@ def show(context: Context, school: str, env: str = "", year: str = "", json: boo
     tenant_id, of_year = parse_id(school, "school"), parse_year(year)
     with databases_of(load_environment(env, read_only=True), f"archive.show {tenant_id}") as databases:
         record = resolve.one_to_show(databases, tenant_id, of_year)
-        entries = len(log_and_markers.entries(databases.master, tenant_id, record.year))
+        entries = len(audit_log.entries(databases.master, tenant_id, record.year))
         left, task_state = (
             retained_rows.of_record(databases.master, record),
             slice_record.of_tenant(databases.master, tenant_id),
@@ -167,7 +167,7 @@ def log(context: Context, school: str = "", env: str = "", year: str = "", act: 
     """Show who did what to which school, when, with counts and digests; oldest first."""
     tenant_id, of_year = parse_id(school, "--school") if school else None, parse_year(year)
     with databases_of(load_environment(env, read_only=True), "archive.log") as databases:
-        entries = log_and_markers.entries(databases.master, tenant_id, of_year, act)
+        entries = audit_log.entries(databases.master, tenant_id, of_year, act)
     if not entries and not json:
         say("The log holds no such entry.")
     _print(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)

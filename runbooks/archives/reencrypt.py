@@ -9,7 +9,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver.records import resolve
-from archiver.records.placement import shard_of
+from archiver.records.placement_history import shard_of
 from archiver.records.resolve import Archived
 from archiver.runs.context import Archiver
 from archiver.runs.reencrypt import reencrypt as encrypt_anew

@@ -12,7 +12,7 @@ import pytest
 from archiver.delete import many
 from archiver.postgres.own_schema import prepare
 from archiver.postgres.session import connect, parse_dsn
-from archiver.records import log_and_markers
+from archiver.records import audit_log
 from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
 from runbooks.archives import lists
@@ -139,7 +139,7 @@ def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     with contextlib.closing(connect(parse_dsn(empty), name="test")) as session:
         prepare(session)
         for number, act in enumerate(("archive", "restore", "drop"), start=1):
-            log_and_markers.log(session, act, Told(number), {"rows": number})
+            audit_log.log(session, act, Told(number), {"rows": number})
     monkeypatch.setattr(lists, "load_environment", lambda *_, **__: environment)
     return lambda: inv_inside(capsys, "archive.log", "--json")
 

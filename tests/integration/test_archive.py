@@ -15,7 +15,7 @@ from archiver.checks import audit
 from archiver.delete import one
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude
-from archiver.records import archive_record, log_and_markers, resolve
+from archiver.records import archive_record, deleted_keys, resolve
 from archiver.records.archive_record import ArchiveRequest, ArchiveState
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket
@@ -360,7 +360,7 @@ def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> N
         archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
         clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         whole = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
-        [gone, *_] = log_and_markers.deleted_keys(archiver.databases.master, YEAR, "classrooms").items()
+        [gone, *_] = deleted_keys.of_table(archiver.databases.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",

@@ -17,7 +17,7 @@ import pytest
 from archiver.checks.unreferenced import unreferenced_objects
 from archiver.format.encryption import Keys
 from archiver.postgres.session import connect
-from archiver.records import archive_record, id_index, log_and_markers, resolve
+from archiver.records import archive_record, audit_log, id_index, resolve
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.runs import drop, inspect, reverify, setup
 from archiver.runs.context import Archiver
@@ -151,7 +151,7 @@ def test_a_proof_gives_the_record_its_date_and_the_log_an_entry(world: World) ->
         assert again.proved_at is not None
         assert first.proved_at is not None
         assert again.proved_at > first.proved_at
-        [*_, entry] = log_and_markers.entries(archiver.databases.master)
+        [*_, entry] = audit_log.entries(archiver.databases.master)
         assert (entry.act, entry.tenant_id, entry.year) == ("verify", 13, YEAR)
         assert entry.details == {"rows": first.rows, "size": first.size, "sha256": first.sha256}
         longest = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)
@@ -272,7 +272,7 @@ def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
         drop.drop(archiver, record)
 
         assert unreferenced_objects(archiver.bucket, archiver.databases) == ()
-        [*_, entry] = log_and_markers.entries(archiver.databases.master)
+        [*_, entry] = audit_log.entries(archiver.databases.master)
         assert (entry.act, entry.record_id, entry.details["rows"]) == ("drop", record.id, record.rows)
         assert (entry.details["sha256"], entry.details["location"]) == (record.sha256, record.location)
         with pytest.raises(RefusedError, match="nothing was dropped"):
@@ -346,11 +346,11 @@ def test_the_log_is_read_oldest_first_and_by_school_year_or_act(world: World) ->
 
     with world.archiver() as archiver:
         master = archiver.databases.master
-        told = [(entry.act, entry.tenant_id, entry.year) for entry in log_and_markers.entries(master)]
+        told = [(entry.act, entry.tenant_id, entry.year) for entry in audit_log.entries(master)]
         assert told == [("archive", 13, 2013), ("restore", 13, 2013), ("archive", 17, 2012)]
-        assert [entry.act for entry in log_and_markers.entries(master, tenant_id=13)] == ["archive", "restore"]
-        assert [entry.tenant_id for entry in log_and_markers.entries(master, act="archive", year=2012)] == [17]
-        [first, *_] = log_and_markers.entries(master)
+        assert [entry.act for entry in audit_log.entries(master, tenant_id=13)] == ["archive", "restore"]
+        assert [entry.tenant_id for entry in audit_log.entries(master, act="archive", year=2012)] == [17]
+        [first, *_] = audit_log.entries(master)
     deleted = sum(first.details["deleted"].values()) + sum(first.details["kept"].values())
     assert deleted > 500
     assert len(first.details["sha256"]) == 64
@@ -368,7 +368,7 @@ def test_a_schema_of_an_older_version_is_brought_up_to_date_by_whatever_reads_it
         [record] = archive_record.read_if_any(place.master)
         assert record.proved_at == record.verified_at == datetime(2014, 8, 15, 22, 15, tzinfo=UTC)
         assert [one.id for one in id_index.missing(place.master)] == [record.id]
-        assert log_and_markers.entries(place.master) == ()
+        assert audit_log.entries(place.master) == ()
     world.archive(17)
     assert record_of(world, 17).proved_at
     assert 17 not in school_ids(world)
@@ -379,7 +379,7 @@ def test_where_nothing_was_ever_archived_looking_makes_no_tables(empty: str) -> 
 
     assert (
         archive_record.read_if_any(master),
-        log_and_markers.entries(master),
+        audit_log.entries(master),
         id_index.holders(master, "students", 1),
     ) == ((), (), ())
 

@@ -186,7 +186,7 @@ def test_a_large_file_goes_in_parts_and_another_never_takes_its_place(server: Se
     bucket.put("large", file, file_digests(file))
 
     assert bucket.get("large", tmp_path / "back").sha256 == file_digests(file).sha256
-    with pytest.raises(CutoverError, match="another object stands there"):
+    with pytest.raises(CutoverError, match="another object exists there"):
         bucket.put("large", other, file_digests(other))
     with pytest.raises(DamagedError, match="it has changed since it was hashed"):
         bucket.put("changed", other, file_digests(file))

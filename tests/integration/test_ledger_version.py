@@ -16,9 +16,9 @@ import psycopg2
 import pytest
 
 from archiver.postgres import own_schema
-from archiver.postgres.own_schema import MIGRATIONS, Migration
+from archiver.postgres.own_schema import Migration, own_migrations
 from archiver.postgres.session import DatabaseError, Session, connect
-from archiver.records import archive_record, log_and_markers
+from archiver.records import archive_record, audit_log
 from archiver.runs import setup
 from errors import ExitCode, RefusedError
 from inventory.load import ROOT
@@ -46,7 +46,7 @@ SELECT tgrelid::regclass::text, 'trigger', tgname, pg_get_triggerdef(oid), true,
   FROM pg_trigger WHERE tgrelid = to_regclass('archiver.log') AND NOT tgisinternal
 ORDER BY 1, 2, 3, 4
 """
-LATER = (*MIGRATIONS, Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
+LATER = (*own_migrations(), Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
 BROKEN = (*LATER, Migration(3, "a wrong one", "CREATE TABLE archiver.last (id integer); SELECT 1 / 0;"))
 
 
@@ -137,9 +137,9 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT gra
 THIS = "SELECT oid FROM pg_database WHERE datname = current_database()"
 PREPARE = """
 import json, sys
-from archiver import own_tables
+from archiver.postgres import own_schema
 from archiver.postgres.session import connect
-own_tables.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
+own_schema.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
 """
 
 
@@ -214,7 +214,7 @@ WRITES: dict[str, Callable[[World], object]] = {
 }
 LOOKS: dict[str, Callable[[World], object]] = {
     "list": lambda world: looks(world, archive_record.read_if_any),
-    "log": lambda world: looks(world, log_and_markers.entries),
+    "log": lambda world: looks(world, audit_log.entries),
 }
 
 

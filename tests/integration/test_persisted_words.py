@@ -292,7 +292,7 @@ def test_records_are_told_in_these_words(lived: World) -> None:
     with lived.archiver() as archiver:
         master = archiver.databases.master
         [record] = archive_record.of_tenant(master, 29)
-        told, [month, *_] = record.to_json(), slice_record.counted(master)
+        told, [month, *_] = record.to_json(), slice_record.summaries(master)
 
     assert " ".join(told) == " ".join(RECORD.split())
     assert " ".join(month.to_json()) == " ".join(MONTH.split())

@@ -192,7 +192,7 @@ def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(few
 def test_a_class_names_a_table_as_rails_has_it(few: World) -> None:
     with few.archiver() as archiver:
         columns = id_columns(archiver.model, archiver.databases.schema("shard_1"))["enrollment_activity_attemptables"]
-        [value] = [one.moved(Identifier("id"), [(Region(0, 9, 100),)]) for one in columns if one.name == KIND_ID]
+        [value] = [one.translated(Identifier("id"), [(Region(0, 9, 100),)]) for one in columns if one.name == KIND_ID]
         query = SQL("SELECT attemptable_type, {} FROM (VALUES {}) r (attemptable_type, id)")
         kinds = ("Attempt", "LessonEnrollment", "EnrollmentActivityAttemptable", "Student", "Attempts", "")
         rows = SQL(", ").join(SQL("({}, 3)").format(Literal(kind)) for kind in kinds)

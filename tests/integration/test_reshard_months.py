@@ -110,7 +110,7 @@ def test_a_month_cut_off_before_a_merge_ends_with_it(few: World, monkeypatch: py
     few.archive(5)
     few.move_all("merge", "shard_1", "shard_4")
     with few.archiver() as archiver:
-        assert month_record.unfinished(archiver.databases.master, "shard_1") == ()
+        assert month_record.interrupted(archiver.databases.master, "shard_1") == ()
 
     few.restore(5)
 

@@ -67,7 +67,7 @@ def test_a_link_may_have_several_columns_and_lead_to_its_own_table() -> None:
     by_order, by_line = model.found_by(TableName("master", "lines"))
     assert (by_order.columns, by_order.parent_columns) == (("school_id", "number"), ("school_id", "order_number"))
     assert str(by_order) == "master.lines.(school_id, number) = master.orders.(school_id, order_number)"
-    assert (by_order.within, by_line.within) == (False, True)
+    assert (by_order.recursive, by_line.recursive) == (False, True)
     assert model.columns(by_order.child) == ("above_id", "id", "number", "school_id")
 
 
@@ -87,7 +87,7 @@ def test_a_depth_reaches_what_is_found_below_its_start() -> None:
         ({"a": found_by("(x, y) = schools.id")}, "or `(a, b) = table.(x, y)`, got '(x, y) = schools.id'"),
         ({"a": found_by("above = a.id")}, "databases/master/a/found_by: expected a way to find its rows, got none"),
         ({"schools": found_by("above = schools.id")}, "databases/master/schools/found_by: expected nothing, it has"),
-        ({"a": found_by("x = gone.id")}, "expected a table that stands in the catalog, got master.gone"),
+        ({"a": found_by("x = gone.id")}, "expected a table of the catalog, got master.gone"),
         ({"a": found_by()}, "databases/master/a/found_by: expected a way to find its rows, got none"),
     ],
 )
@@ -106,8 +106,8 @@ def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -
     )
 
     assert text.splitlines()[1:] == [
-        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: take one of its "
-        "links out, or turn it round, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
+        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: remove one of its "
+        "links, or reverse it, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
     ]
 
 

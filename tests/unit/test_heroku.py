@@ -223,7 +223,7 @@ def test_a_night_that_has_begun_goes_on_without_heroku_and_takes_no_other_databa
 
     assert "it may have expired.\nGoing on all the same" in capsys.readouterr().err
     asked = Databases(environment.databases)
-    with pytest.raises(CutoverError, match="nobody has said where it is"):
+    with pytest.raises(CutoverError, match="the connection names no host, service or dbname"):
         asked.query(SqlQuery(database="master", name="anything", statement="SELECT 1"))
 
 

@@ -12,7 +12,7 @@ from archiver.mapping.id_columns import id_columns
 from archiver.postgres.schema import ForeignKey, Schema
 from archiver.records.id_offsets import Region, gaps, reversed_offsets
 from archiver.records.move_record import Move, MoveState, Route
-from archiver.records.placement import PlacementHistory, Relocation
+from archiver.records.placement_history import PlacementHistory, Relocation
 from archiver.reshard.merge_split import MoveOutcome, came_from
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from runbooks.cli.text import shards

@@ -33,7 +33,7 @@ from archiver.format.manifest import Manifest
 from archiver.format.rows import RowFile
 from archiver.postgres.schema import Schema
 from archiver.records.archive_record import ArchiveState
-from archiver.records.log_and_markers import Entry
+from archiver.records.audit_log import Entry
 from archiver.records.move_record import MoveState as MoveState
 from archiver.records.purge_record import PurgeState as PurgeState
 from archiver.reshard.merge_split import MERGE, SPLIT

@@ -8,7 +8,7 @@ import pytest
 
 from archiver.catalog.model import TableName
 from archiver.checks.integrity_finding import IntegrityFinding, IntegrityKind
-from archiver.records.log_and_markers import Entry
+from archiver.records.audit_log import Entry
 from archiver.records.retained_rows import RetainedRow
 from runbooks import check
 from runbooks.cli.text import records

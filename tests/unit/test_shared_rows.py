@@ -34,7 +34,7 @@ def gone(model: Model, found: Found, outside: Mapping[str, set[int]] | None = No
         return keys & (outside or {}).get(link.parent.table, set())
 
     rows = {table: _rows(model, table, found.get(table.table, [])) for table in model.tables}
-    went = deletable(model, Depth.ALL, Selection(found=rows, values={}), live)
+    went = deletable(model, Depth.ALL, Selection(by_table=rows, values={}), live)
     return {table.table: [row[0] for row in each.rows] for table, each in went.items()}
 
 

@@ -152,6 +152,10 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
     },
     "one": {"archiver/extract": "the module extract/one.py, beside extract/many.py"},
     "quiet": {"archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come"},
+    "kept": {"archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON"},
+    "needed_by": {"archiver/catalog/model.py": "a key of catalog.yaml"},
+    "quiet": {"archiver/catalog/model.py": "a key of catalog.yaml"},
+    "went": {"archiver/records/slice_record.py": "a column of archiver.month_slices"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.

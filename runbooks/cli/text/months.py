@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
 from archiver.records.cutoff import Span
-from archiver.records.slice_record import Counted, Slice
+from archiver.records.slice_record import MonthSummary, Slice
 from archiver.runs.month_result import Shard
 from archiver.runs.monthly_restore import Returned
 from formatting import many, size
@@ -67,7 +67,7 @@ def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
     return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")
 
 
-def list_lines(found: Sequence[Counted]) -> Iterator[str]:
+def list_lines(found: Sequence[MonthSummary]) -> Iterator[str]:
     """A table of the archives; none where there is none."""
     if not found:
         return

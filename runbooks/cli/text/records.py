@@ -8,7 +8,7 @@ from typing import Any
 
 from archiver.checks.night_progress import NightProgress
 from archiver.records.archive_record import Record
-from archiver.records.log_and_markers import Entry
+from archiver.records.audit_log import Entry
 from archiver.records.purge_record import Purge
 from archiver.records.retained_rows import RetainedRow
 from archiver.runs.reverify import Reverified
