@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import product
-from bench.ground import Ground
+from bench.testbed import Testbed
 from bench.measured import Measured
 
 
@@ -17,7 +17,7 @@ class Engine:
 
     name: str
     workers: int
-    act: Callable[[Ground], Measured]
+    act: Callable[[Testbed], Measured]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.workers} worker{'s' if self.workers > 1 else ''}"

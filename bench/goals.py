@@ -63,7 +63,7 @@ def seconds(*names: Subject) -> Callable[[Results], float]:
     return lambda results: sum(results[name].seconds for name in names)
 
 
-def told(name: Subject, figure: str) -> Callable[[Results], float]:
+def reported(name: Subject, figure: str) -> Callable[[Results], float]:
     """What a subject's process told of itself."""
     return lambda results: results[name].figures[figure]
 
@@ -89,19 +89,19 @@ GOALS = (
     Goal(
         what="prove + delete + compact, 95 % gone ÷ DELETE + VACUUM FULL",
         needs=(Subject.YEAR, Subject.DELETE),
-        figure=over(told(Subject.YEAR, "reclaim_seconds"), seconds(Subject.DELETE)),
+        figure=over(reported(Subject.YEAR, "reclaim_seconds"), seconds(Subject.DELETE)),
         target=Target(goal=0.1, beyond=0.06),
     ),
     Goal(
         what="WAL of it ÷ WAL of DELETE + VACUUM FULL",
         needs=(Subject.YEAR, Subject.DELETE),
-        figure=over(told(Subject.YEAR, "reclaim_wal"), lambda results: results[Subject.DELETE].wal),
+        figure=over(reported(Subject.YEAR, "reclaim_wal"), lambda results: results[Subject.DELETE].wal),
         target=Target(goal=0.12, beyond=0.06),
     ),
     Goal(
         what="extraction cold ÷ warm",
         needs=(Subject.PACK, Subject.PACK_COLD),
-        figure=over(told(Subject.PACK_COLD, "extract_seconds"), told(Subject.PACK, "extract_seconds")),
+        figure=over(reported(Subject.PACK_COLD, "extract_seconds"), reported(Subject.PACK, "extract_seconds")),
         target=Target(goal=1.3, beyond=1.15),
     ),
     Goal(
@@ -119,7 +119,7 @@ GOALS = (
     Goal(
         what="the largest school (540,000 rows), the same",
         needs=(Subject.LARGEST,),
-        figure=told(Subject.LARGEST, "school_seconds"),
+        figure=reported(Subject.LARGEST, "school_seconds"),
         target=Target(goal=4, beyond=3, unit="s", scale="1/10"),
     ),
     Goal(

@@ -32,7 +32,7 @@ class Measured:
             error=self.error or other.error,
         )
 
-    def noted(self, note: str) -> Measured:
+    def with_note(self, note: str) -> Measured:
         """The same with a word on how it was measured."""
         return replace(self, note=note)
 

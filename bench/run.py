@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from bench import product
-from bench.ground import Ground, ground, store
+from bench.testbed import Testbed, open_testbed, store
 from bench.measured import Measured, failed
 from bench.names import Subject
 from bench.peers import copies, delete, dump, old_way, slice_db
@@ -24,7 +24,7 @@ from rehearsal import postgres_programs, processes
 from rehearsal.postgres_programs import OPEN_FOLDER, Programs
 from rehearsal.postgres_server import Cluster
 
-Act = Callable[[Ground], Measured]
+Act = Callable[[Testbed], Measured]
 
 # In their order: what changes nothing shares a copy, what changes the year has one of its own.
 READING: Mapping[Subject, Act] = {
@@ -57,15 +57,15 @@ class Run:
     size: Size
     folder: Path
     stored: Mapping[str, str]
-    tell: Callable[[str], None]
+    on_line: Callable[[str], None]
 
     @contextmanager
-    def ground(self) -> Iterator[Ground]:
+    def testbed(self) -> Iterator[Testbed]:
         """A fresh copy of the year."""
-        with ground(self.template, self.size, self.stored, self.folder) as fresh:
+        with open_testbed(self.template, self.size, self.stored, self.folder) as fresh:
             yield fresh
 
-    def measure(self, name: str, act: Act, where: Ground) -> Measured:
+    def measure(self, name: str, act: Act, where: Testbed) -> Measured:
         """A subject's figures; one that fails has none and stops no other."""
         began = time.monotonic()
         try:
@@ -73,32 +73,32 @@ class Run:
         except (CutoverError, OSError, ValueError) as error:
             measured = failed(str(error))
         figure = measured.error or f"{measured.seconds:.2f} s"
-        self.tell(f"{name}: {figure} ({time.monotonic() - began:.0f} s spent)")
+        self.on_line(f"{name}: {figure} ({time.monotonic() - began:.0f} s spent)")
         return measured
 
 
 @contextmanager
-def prepared(scale: Fraction, tell: Callable[[str], None]) -> Iterator[Run]:
+def prepared(scale: Fraction, on_line: Callable[[str], None]) -> Iterator[Run]:
     """The year at a scale and a store, for the length of a block; of the run nothing stays."""
     with _folder() as folder:
         programs: Programs = postgres_programs.find(folder, {})
         began = time.monotonic()
         made = template(scale, home(), programs)
-        tell(f"the year at {scale}, made or found: {time.monotonic() - began:.0f} s")
+        on_line(f"the year at {scale}, made or found: {time.monotonic() - began:.0f} s")
         with store(folder) as stored:
-            yield Run(template=made, size=size_at(scale), folder=folder, stored=stored, tell=tell)
+            yield Run(template=made, size=size_at(scale), folder=folder, stored=stored, on_line=on_line)
 
 
-def measure_all(run: Run, wanted: Callable[[Subject], bool]) -> Mapping[Subject, Measured]:
+def measure_all(run: Run, selected: Callable[[Subject], bool]) -> Mapping[Subject, Measured]:
     """Every subject that is wanted, in their order."""
     results: dict[Subject, Measured] = {}
-    reading = {subject: act for subject, act in READING.items() if wanted(subject)}
+    reading = {subject: act for subject, act in READING.items() if selected(subject)}
     if reading:
-        with run.ground() as shared:
+        with run.testbed() as shared:
             results |= {subject: run.measure(subject, act, shared) for subject, act in reading.items()}
     for subject, act in CHANGING.items():
-        if wanted(subject):
-            with run.ground() as own:
+        if selected(subject):
+            with run.testbed() as own:
                 results[subject] = run.measure(subject, act, own)
     return results
 

@@ -40,7 +40,7 @@ def figures(by_scale: Sequence[Measured]) -> tuple[float | None, float | None]:
 
 
 def _year(scale: Fraction, engine: Engine) -> Measured:
-    with prepared(scale, say) as run, run.ground() as ground:
+    with prepared(scale, say) as run, run.testbed() as ground:
         return run.measure(f"{engine} at {scale}", engine.act, ground)
 
 

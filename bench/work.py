@@ -25,14 +25,14 @@ from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import setup
-from archiver.runs.archive import chosen
+from archiver.runs.archive import tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.celery import Celery
 from archiver.runs.context import ArchiveOutcome, Archiver, new_location, opened
 from archiver.runs.context import pack as make_tarball
 from archiver.runs.engines import Engine, Processes
 from archiver.verify.verify import verify
-from bench.ground import NIGHT
+from bench.testbed import NIGHT
 from bench.queue import workers
 from bench.year.size import SHARDS
 from errors import CutoverError
@@ -47,14 +47,14 @@ ORDER = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=DAY)
 
 
 @dataclass
-class Reclaiming:
+class DeletionCost:
     """When the run turned from archiving to giving back: it tells a way to do so as it begins."""
 
     session: Session  # of its own: the run's are at work
     began: float = 0.0
     wal: int = 0
 
-    def told(self, way: str) -> None:
+    def on_strategy(self, strategy: str) -> None:
         """The run says how it gives the rows of some tables back."""
         if not self.began:
             self.began, self.wal = time.monotonic(), self.session.row(WAL)[0]
@@ -105,8 +105,8 @@ def _year(environment: Environment, engine: Engine) -> Figures:
     left_out = environment.night(DAY).exclude
     with setup.archiver(environment, "bench") as archiver, archiver.databases.exclusive_lock():
         tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset(left_out.schools)))
-        reclaiming = Reclaiming(archiver.databases.open(MASTER))
-        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told, engine)
+        reclaiming = DeletionCost(archiver.databases.open(MASTER))
+        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.on_strategy, engine)
         _refuse(outcomes)
         rows = sum(outcome.rows for outcome in outcomes)
         return {**reclaiming.figures(), "schools": len(outcomes), "rows": rows}
@@ -121,7 +121,7 @@ def school(environment: Environment, words: Sequence[str]) -> Figures:
 
 def _one(archiver: Archiver, tenant_id: int) -> float:
     """What archiving one school does before it deletes."""
-    tenant = chosen(archiver, tenant_id, YEAR)
+    tenant = tenant_to_archive(archiver, tenant_id, YEAR)
     with (
         archiver.databases.tenant_lock("school", tenant.id, tenant.shard),
         work_folder(archiver.work) as work,

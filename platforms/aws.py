@@ -45,7 +45,7 @@ def client(aws: Aws, service: str, tries: int = TRIES) -> Any:
 
 
 @contextmanager
-def looking(doing: str) -> Iterator[None]:
+def querying(doing: str) -> Iterator[None]:
     """Tells what goes wrong in the block, which only looks: CutoverError."""
     try:
         yield
@@ -54,7 +54,7 @@ def looking(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def acting(doing: str) -> Iterator[None]:
+def changing(doing: str) -> Iterator[None]:
     """Tells what goes wrong in the block: CutoverError where nothing was done, UnknownError where it may have been."""
     try:
         yield
@@ -63,7 +63,7 @@ def acting(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def would_be_done() -> Iterator[None]:
+def expecting_dry_run() -> Iterator[None]:
     """Takes the answer to a call with DryRun that leave is given; EC2 has no other way to say it than an error."""
     try:
         yield

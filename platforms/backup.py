@@ -74,7 +74,7 @@ class Backup:
         }
 
 
-def take(backups: Backups, database: Database, tell: OnLine) -> Backup:
+def take(backups: Backups, database: Database, on_line: OnLine) -> Backup:
     """Takes a backup into the database's backup_directory, verifies it, and only then gives it its name.
 
     Raises LockedError where another is being taken there, CutoverError where a program fails.
@@ -86,12 +86,12 @@ def take(backups: Backups, database: Database, tell: OnLine) -> Backup:
         part = home / f"{name}{PART}"
         part.mkdir(mode=0o700)
         programs = Programs(backups, database.connection, lock)
-        tell(f"{database.name}: taking a backup ({backups.way.value}) into {home / name}")
+        on_line(f"{database.name}: taking a backup ({backups.way.value}) into {home / name}")
         begun = datetime.now(UTC)
         TAKE[backups.way](programs, part / DATA)
         # A dump is of the moment at which it was begun, a base backup of that at which it ended.
         as_of = begun if backups.way is Way.DUMP else datetime.now(UTC)
-        tell(f"{database.name}: verifying it")
+        on_line(f"{database.name}: verifying it")
         VERIFY[backups.way](programs, part / DATA)
         _seal(part, backups.way, database.name, as_of)
         part.rename(home / name)

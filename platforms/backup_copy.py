@@ -17,7 +17,7 @@ JSON = ".json"  # what a list is called, behind its backup's name
 EVERY = 100  # files, so many between two lines
 
 
-def send(backup: Backup, backups: Backups, tell: OnLine) -> str:
+def send(backup: Backup, backups: Backups, on_line: OnLine) -> str:
     """Stores every file that is not stored yet, then the list; where the list lies.
 
     Raises DamagedError where a file is not what was verified, StorageError where the store fails.
@@ -32,7 +32,7 @@ def send(backup: Backup, backups: Backups, tell: OnLine) -> str:
 
     for number, _ in enumerate(_side_by_side(store, backup.files, backups.jobs), start=1):
         if number % EVERY == 0 or number == len(backup.files):
-            tell(f"{backup.database}: {number:,} of {len(backup.files):,} files are stored")
+            on_line(f"{backup.database}: {number:,} of {len(backup.files):,} files are stored")
     key = f"{_lists(backup.database)}{backup.name}{JSON}"
     bucket.put(key, backup.list_file, file_digests(backup.list_file))
     return bucket.location(key)

@@ -7,7 +7,7 @@ from typing import Any
 
 from errors import CutoverError, UnknownError
 from inventory.platforms import Aws
-from platforms.aws import acting, client, looking, would_be_done
+from platforms.aws import changing, client, querying, expecting_dry_run
 from platforms.progress import Progress, State
 
 NAME = "cutover"  # the tag by which the snapshots of one attempt are found again
@@ -36,21 +36,21 @@ def take(aws: Aws, instance: str, name: str, tags: Mapping[str, str]) -> tuple[s
 
 def progress(aws: Aws, snapshots: tuple[str, ...]) -> Progress:
     """How far they are; CutoverError where EC2 does not say."""
-    with looking("Asking EC2 for snapshots"):
+    with querying("Asking EC2 for snapshots"):
         found = client(aws, "ec2").describe_snapshots(SnapshotIds=list(snapshots))["Snapshots"]
     wrong = [each for each in found if each["State"] not in (COMPLETED, PENDING)]
     if wrong:
         return Progress(state=State.FAILED, sentence="; ".join(_sentence(each) for each in wrong))
     pending = [f"{each['SnapshotId']} {each.get('Progress') or '0%'}" for each in found if each["State"] == PENDING]
     if pending or len(found) < len(snapshots):
-        return Progress(state=State.GOING, sentence=f"{', '.join(pending)} of {len(snapshots)} snapshots")
+        return Progress(state=State.PENDING, sentence=f"{', '.join(pending)} of {len(snapshots)} snapshots")
     return Progress(state=State.DONE, sentence=f"{', '.join(snapshots)} completed")
 
 
 def listed(aws: Aws, instance: str) -> tuple[Row, ...]:
     """The snapshots of each of an instance's volumes; a volume without one stands in a row of its own."""
     volumes = volumes_of(aws, instance)
-    with looking(f"Listing the snapshots of {instance}"):
+    with querying(f"Listing the snapshots of {instance}"):
         pages = client(aws, "ec2").get_paginator("describe_snapshots")
         chosen = [{"Name": "volume-id", "Values": list(volumes)}]
         found = [each for page in pages.paginate(OwnerIds=["self"], Filters=chosen) for each in page["Snapshots"]]
@@ -64,7 +64,7 @@ def listed(aws: Aws, instance: str) -> tuple[Row, ...]:
 
 def volumes_of(aws: Aws, instance: str) -> tuple[str, ...]:
     """The volumes of an instance; CutoverError where there is no such instance, or it has none."""
-    with looking(f"Asking EC2 for {instance}"):
+    with querying(f"Asking EC2 for {instance}"):
         (found,) = client(aws, "ec2").describe_instances(InstanceIds=[instance])["Reservations"]
     (machine,) = found["Instances"]
     volumes = tuple(each["Ebs"]["VolumeId"] for each in machine["BlockDeviceMappings"] if "Ebs" in each)
@@ -75,12 +75,12 @@ def volumes_of(aws: Aws, instance: str) -> tuple[str, ...]:
 
 def would_take(aws: Aws, instance: str) -> None:
     """Asks EC2 whether it would take snapshots of an instance, and lets it take none; CutoverError where not."""
-    with looking(f"Asking EC2 for leave to take snapshots of {instance}"), would_be_done():
+    with querying(f"Asking EC2 for leave to take snapshots of {instance}"), expecting_dry_run():
         client(aws, "ec2").create_snapshots(InstanceSpecification={"InstanceId": instance}, DryRun=True)
 
 
 def _named(aws: Aws, name: str) -> tuple[str, ...]:
-    with looking("Asking EC2 for snapshots"):
+    with querying("Asking EC2 for snapshots"):
         chosen = [{"Name": f"tag:{NAME}", "Values": [name]}]
         found = client(aws, "ec2").describe_snapshots(OwnerIds=["self"], Filters=chosen)["Snapshots"]
     return tuple(each["SnapshotId"] for each in found)
@@ -88,7 +88,7 @@ def _named(aws: Aws, name: str) -> tuple[str, ...]:
 
 def _create(aws: Aws, instance: str, tags: Mapping[str, str]) -> tuple[str, ...]:
     pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
-    with acting(f"Taking snapshots of {instance}"):
+    with changing(f"Taking snapshots of {instance}"):
         made = client(aws, "ec2", tries=1).create_snapshots(
             InstanceSpecification={"InstanceId": instance},
             Description=tags[NAME],

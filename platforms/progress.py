@@ -9,7 +9,7 @@ from enum import Enum
 class State(Enum):
     """Whether there is anything left to wait for."""
 
-    GOING = "going on"
+    PENDING = "going on"
     DONE = "done"
     FAILED = "failed"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inventory.platforms import Aws
-from platforms.aws import acting, client, looking
+from platforms.aws import changing, client, querying
 from platforms.progress import Progress, State
 
 IN_SYNC = "INSYNC"  # every name server of the zone has it
@@ -19,21 +19,23 @@ def move(aws: Aws, zone: str, targets: Mapping[str, str], ttl: int) -> str:
     Raises CutoverError where nothing was changed, UnknownError where nobody knows.
     """
     changes = [{"Action": "UPSERT", "ResourceRecordSet": _cname(*pair, ttl)} for pair in targets.items()]
-    with acting(f"Moving {', '.join(targets)} in zone {zone}"):
+    with changing(f"Moving {', '.join(targets)} in zone {zone}"):
         made = client(aws, "route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
     return str(made["ChangeInfo"]["Id"])
 
 
 def progress(aws: Aws, change: str) -> Progress:
     """Whether a change is everywhere by now; CutoverError where Route 53 does not say."""
-    with looking(f"Asking Route 53 for the change {change}"):
+    with querying(f"Asking Route 53 for the change {change}"):
         status = client(aws, "route53").get_change(Id=change)["ChangeInfo"]["Status"]
-    return Progress(state=State.DONE if status == IN_SYNC else State.GOING, sentence=f"the change {change} is {status}")
+    return Progress(
+        state=State.DONE if status == IN_SYNC else State.PENDING, sentence=f"the change {change} is {status}"
+    )
 
 
 def zone_name(aws: Aws, zone: str) -> str:
     """The name of a hosted zone; CutoverError where there is none of that id, or we may not look."""
-    with looking(f"Asking Route 53 for zone {zone}"):
+    with querying(f"Asking Route 53 for zone {zone}"):
         return _plain(client(aws, "route53").get_hosted_zone(Id=zone)["HostedZone"]["Name"])
 
 
@@ -43,7 +45,7 @@ def records(aws: Aws, zone: str, names: Sequence[str]) -> tuple[Row, ...]:
 
 
 def _records(aws: Aws, zone: str, name: str) -> list[Row]:
-    with looking(f"Asking Route 53 for {name} in zone {zone}"):
+    with querying(f"Asking Route 53 for {name} in zone {zone}"):
         found = client(aws, "route53").list_resource_record_sets(HostedZoneId=zone, StartRecordName=name)
     return [(name, each["Type"]) for each in found["ResourceRecordSets"] if _plain(each["Name"]) == name]
 

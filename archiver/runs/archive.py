@@ -26,7 +26,7 @@ from archiver.runs.context import (
     ArchiveOutcome,
     Archiver,
     OnArchived,
-    late,
+    deadline_passed,
     new_location,
     opened,
     out_of_time,
@@ -36,7 +36,7 @@ from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
 
 
-def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
+def tenant_to_archive(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
     """The live tenant that is not archived for the year; UsageError where there is none.
 
     Of one that is archived the fence is opened: a run that was killed at its very end left it closed.
@@ -70,7 +70,7 @@ def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Arc
     # In a night maintenance mode keeps the application off.
     fence = None if request.pretend or request.night else archiver.fence
     try:
-        if late(request):
+        if deadline_passed(request):
             raise out_of_time(archiver.model.tenant.noun, tenant.id)
         with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
             return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)

@@ -67,7 +67,7 @@ class _Run:
         self.end(ArchiveOutcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
 
     @contextmanager
-    def leaving_alone(self, tenant_id: int) -> Iterator[None]:
+    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
         """Where the block fails, this tenant is left as it is, and the others go on."""
         try:
             yield
@@ -107,7 +107,7 @@ def archive_many(
     half_way, fresh = _sorted_out(run, tenants)
     pace = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
     if request.until is not None:
-        run.request = replace(request, until=request.until - pace.give_back)
+        run.request = replace(request, until=request.until - pace.deletion_time)
     with reporting_progress(archiver.databases, tenants, request, pace, progress):
         _prepare(run, fresh)
         if not request.pretend:
@@ -115,7 +115,7 @@ def archive_many(
     return run.outcomes
 
 
-def goes_in_sets(databases: Databases, depth: Depth = Depth.ALL) -> bool:
+def deletes_in_bulk(databases: Databases, depth: Depth = Depth.ALL) -> bool:
     """Whether the catalog lets a run over many delete in sets."""
     placement = databases.placement(databases.shards[0]) if databases.shards else databases.placement(MASTER)
     return many.reason_not_bulk(databases.model, placement, depth) is None
@@ -142,7 +142,7 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
     deleting: list[Record] = []
     fresh: list[Tenant] = []
     for tenant in tenants:
-        with run.leaving_alone(tenant.id):
+        with run.skip_on_error(tenant.id):
             half_way = interrupted_deletion(run.noun, tenant, earlier[tenant.id], run.request)
             if half_way is None:
                 fresh.append(tenant)

@@ -30,7 +30,7 @@ class UnitState:
 
     number: int
     takes: int  # how often a worker took it
-    held: bool  # whether one is at work on it
+    taken: bool  # whether one is at work on it
     ended: Mapping[str, Any] | None
 
 
@@ -54,12 +54,12 @@ def post(master: Session, run: str, jobs: Sequence[Job]) -> None:
         )
 
 
-def look(master: Session, run: str, numbers: Sequence[int]) -> list[UnitState]:
+def unit_states(master: Session, run: str, numbers: Sequence[int]) -> list[UnitState]:
     """These units now. The locks are read first: a unit that has ended is never seen without its end."""
     taken = {row[0] for row in master.rows(_HELD, (run,), doing="asking who is at work")}
     query = "SELECT number, takes, ended FROM archiver.units WHERE run = %s AND number = ANY(%s) ORDER BY number"
     rows = master.rows(query, (run, list(numbers)), doing="reading the units")
-    return [UnitState(number=number, takes=takes, held=number in taken, ended=ended) for number, takes, ended in rows]
+    return [UnitState(number=number, takes=takes, taken=number in taken, ended=ended) for number, takes, ended in rows]
 
 
 @contextmanager

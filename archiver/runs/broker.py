@@ -71,7 +71,7 @@ def send(environment: Environment, run: str, numbers: Iterable[int]) -> None:
             made.send_task(TASK, args=[run, number], connection=link)
 
 
-def look(environment: Environment) -> None:
+def check_reachable(environment: Environment) -> None:
     """CutoverError where the broker can't be reached, UsageError where Celery or its password is missing."""
     with _linked(app(environment), queue_of(environment)):
         return

@@ -64,7 +64,7 @@ class _Sent:
     def ends(self) -> Iterator[UnitResult]:
         """Each unit's end, as it is seen."""
         while self.left:
-            seen = board.look(self.master, self.run, list(self.left))
+            seen = board.unit_states(self.master, self.run, list(self.left))
             for one in seen:
                 if one.ended is not None:
                     yield wire.ended(self.left.pop(one.number), one.ended)
@@ -79,7 +79,7 @@ class _Sent:
 
     def _taken_over(self, open_ones: Sequence[UnitState]) -> Iterator[UnitResult]:
         """Sends again what a worker took and let go without an end."""
-        lost = [one for one in open_ones if not one.held and self.begun.get(one.number) == one.takes]
+        lost = [one for one in open_ones if not one.taken and self.begun.get(one.number) == one.takes]
         self.begun = {one.number: one.takes for one in open_ones if one.takes}
         for one in lost:
             if one.takes >= TRIES:
@@ -92,7 +92,7 @@ class _Sent:
     def _waited(self, seen: Sequence[UnitState]) -> Iterator[UnitResult]:
         """Says when nobody is at work; in the end gives up."""
         now = time.monotonic()
-        if any(one.held or one.ended is not None for one in seen):
+        if any(one.taken or one.ended is not None for one in seen):
             self.silent_since, self.silences = now, 0
         elif now - self.silent_since > self.engine.patience:
             self.silent_since, self.silences = now, self.silences + 1

@@ -75,7 +75,7 @@ class ArchiveOutcome:
 OnArchived = Callable[[ArchiveOutcome], None]
 
 
-def late(request: ArchiveRequest) -> bool:
+def deadline_passed(request: ArchiveRequest) -> bool:
     """Whether nothing new is to be begun any more."""
     return request.until is not None and datetime.now(UTC) > request.until
 

@@ -27,6 +27,6 @@ class Eta:
         return timedelta(seconds=missing * each + max(self.rows, done) * GIVE_BACK)
 
     @property
-    def give_back(self) -> timedelta:
+    def deletion_time(self) -> timedelta:
         """How long it takes in the end to give the space back."""
         return timedelta(seconds=self.rows * GIVE_BACK)

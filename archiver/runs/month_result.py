@@ -17,13 +17,13 @@ class Shard:
     name: str
     archives: int = 0
     tenants: int = 0  # whose rows went
-    ownerless: int = 0  # rows that went and were no tenant's
-    gone: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: what would go
+    orphan_rows: int = 0  # rows that went and were no tenant's
+    deleted: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: what would go
     size: int = 0  # bytes
     held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and stay because of rows below them
     changed: Counter[str] = field(default_factory=Counter)  # by member: changed or in use meanwhile, and stay
     appeared: Counter[str] = field(default_factory=Counter)  # by table: came after the proof, and stay live
-    held: int = 0  # tenants that were left alone: restored and not released, or half moved
+    on_hold: int = 0  # tenants that were left alone: restored and not released, or half moved
     seconds: float = 0.0
     stopped: bool = False  # before all was done
     errors: list[CutoverError] = field(default_factory=list)
@@ -37,9 +37,9 @@ class Shard:
         """Counts a slice: its rows by member, and how many of them stay live."""
         went = Counter(rows)
         went.subtract(stayed)
-        self.gone.update(went)
+        self.deleted.update(went)
         self.changed.update(stayed)
         if tenant_id == NO_TENANT:
-            self.ownerless += went.total()
+            self.orphan_rows += went.total()
         elif went.total():
             self.tenants += 1

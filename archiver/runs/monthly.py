@@ -109,7 +109,7 @@ def _wanted(run: _Run, placement: Placement, shard: Shard) -> list[Tenant]:
     here = [tenant for tenant in everybody if tenant.shard == shard.name]
     half_moved = {move.tenant_id for move in move_record.half_moved(placement.master)}
     wanted = [tenant for tenant in here if tenant.id not in alone and tenant.id not in half_moved]
-    shard.held = len(here) - len(wanted)
+    shard.on_hold = len(here) - len(wanted)
     return [*wanted, no_tenant(placement)]
 
 

@@ -21,7 +21,7 @@ from archiver.records.placement import ends_in
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
-from archiver.runs.monthly_slices import Coming
+from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
 from errors import CutoverError, RefusedError, UsageError
 
@@ -86,13 +86,13 @@ def _refuse_if_away(kind: Rules, placement: Placement, month: str, tenant_id: in
             hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
         )
     if live is not None and live.shard != placement.shard:
-        raise monthly_slices.from_elsewhere(noun, tenant_id, month, placement.shard, live.shard)
+        raise monthly_slices.wrong_shard_error(noun, tenant_id, month, placement.shard, live.shard)
 
 
 def _refuse_below_archived(noun: str, placement: Placement, wanted: Sequence[Slice]) -> None:
     """RefusedError where the rows above are archived, though their tenant is live: these would be rows of nobody."""
     for one in wanted:
-        if whole := monthly_slices.archived_with(one, archive_record.of_tenant(placement.master, one.tenant_id)):
+        if whole := monthly_slices.parent_archive(one, archive_record.of_tenant(placement.master, one.tenant_id)):
             raise RefusedError(
                 f"Restoring {one.month.month} of {noun} {one.tenant_id} refused: what its rows lie below is archived.",
                 hint=f"inv restore.{noun} {one.tenant_id} --year={whole.year} brings it back, and its months.",
@@ -107,7 +107,7 @@ def _wanted(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[
 
 def _lies_in(archiver: Archiver, one: Slice) -> str:
     """The shard in which a live tenant's slice belongs today."""
-    return ends_in(one.month.shard, monthly_slices.hops_of(archiver.databases, one))
+    return ends_in(one.month.shard, monthly_slices.slice_relocations(archiver.databases, one))
 
 
 def _restore(
@@ -118,21 +118,21 @@ def _restore(
             archives = [each.incoming.archive for each in coming]
             for archive in archives:  # between two of them tables may have changed
                 month_object.prove([archive], archiver, kind)
-            return monthly_slices.would_come(archives)
+            return monthly_slices.rows_to_load(archives)
         return _load(kind, placement, coming)
 
 
-def _load(kind: Rules, placement: Placement, coming: Sequence[Coming]) -> dict[str, Loaded]:
+def _load(kind: Rules, placement: Placement, coming: Sequence[IncomingSlice]) -> dict[str, Loaded]:
     """Loads the shard, with markers by which a rerun skips it, then ends the record in master."""
     session, what = placement.sessions[kind.database], f"restoring activity on {placement.shard}"
     tables: dict[str, Loaded] = {}
     with session.transaction(doing=what), triggers_disabled(session, kind.model, kind.database):
         for each in coming:
             refuse_without_parents(kind, each)
-            tables = monthly_slices.added(tables, monthly_slices.load([each]))
+            tables = monthly_slices.combined(tables, monthly_slices.load([each]))
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
     with placement.master.transaction(doing=what):
         monthly_slices.end(
-            placement.master, [each.one for each in coming], coming[0].one.tenant_id if coming else NO_TENANT
+            placement.master, [each.slice for each in coming], coming[0].slice.tenant_id if coming else NO_TENANT
         )
     return tables

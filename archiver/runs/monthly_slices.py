@@ -34,10 +34,10 @@ BESIDE = LiveNeighbors(kept=(), everywhere=True)  # rows of any table may be liv
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coming:
+class IncomingSlice:
     """A slice with what of it went, as an archive that fits today's tables."""
 
-    one: Slice
+    slice: Slice
     incoming: IncomingArchive
 
     @property
@@ -54,7 +54,7 @@ def opened(
     work: Path,
     last: Changes | None = None,
     record: Record | None = None,
-) -> Iterator[list[Coming]]:
+) -> Iterator[list[IncomingSlice]]:
     """Fetches slices of a tenant that lives at a site, or whose record brings it there, and opens them; the latest
     archive first, which an earlier one may lie below.
 
@@ -67,11 +67,11 @@ def opened(
 @contextmanager
 def _opened(
     archiver: Archiver, placement: Placement, one: Slice, work: Path, last: Changes | None, record: Record | None
-) -> Iterator[Coming]:
-    hops = hops_of(archiver.databases, one, record)
+) -> Iterator[IncomingSlice]:
+    hops = slice_relocations(archiver.databases, one, record)
     if (lies_in := ends_in(one.month.shard, hops)) != placement.shard:
         noun = archiver.model.tenant.noun
-        raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, placement.shard)
+        raise wrong_shard_error(noun, one.tenant_id, one.month.month, lies_in, placement.shard)
     path = month_object.fetch(archiver, one, work)
     with bundle.opened(path, archiver.keys) as whole:
         month_object.belongs_to(whole, one)
@@ -80,13 +80,13 @@ def _opened(
             if SHARD in mappings:
                 offsets = [hop.offsets for hop in hops]
                 mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, placement.schemas[SHARD], offsets)}
-            yield Coming(
-                one=one,
+            yield IncomingSlice(
+                slice=one,
                 incoming=IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings),
             )
 
 
-def hops_of(databases: Databases, one: Slice, record: Record | None = None) -> Relocations:
+def slice_relocations(databases: Databases, one: Slice, record: Record | None = None) -> Relocations:
     """The ways that a slice's rows go today; once its tenant was archived as a whole, those of its record.
 
     Rows of nobody moved nowhere.
@@ -98,7 +98,7 @@ def hops_of(databases: Databases, one: Slice, record: Record | None = None) -> R
     return (*own, *record_hops(databases, record))
 
 
-def archived_with(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
+def parent_archive(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
     """The archive of its tenant that holds what a slice's rows lie below: the first that was begun after it; none where
     that is live."""
     gone = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
@@ -106,7 +106,7 @@ def archived_with(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
     return min(later, key=attrgetter("started_at"), default=None)
 
 
-def from_elsewhere(noun: str, tenant_id: int, month: str, belongs_to: str, lives_on: str) -> RefusedError:
+def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_to: str, lives_on: str) -> RefusedError:
     """What is said where a tenant's rows belong to another shard than its own."""
     return RefusedError(
         f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_to}, "
@@ -137,29 +137,29 @@ def _lines(whole: Archive, table: TableName, one: Slice) -> dict[int, bytes]:
     return {number: line for number, line in lines if key_in_line(line, places) not in stayed}
 
 
-def load(coming: Sequence[Coming]) -> dict[str, Loaded]:
+def load(coming: Sequence[IncomingSlice]) -> dict[str, Loaded]:
     """Loads slices beside the live rows, in the caller's transaction; each leaves its marker, and is skipped by it."""
     loaded: dict[str, Loaded] = {}
     for each in coming:
         session = each.incoming.placement.sessions[each.database]
-        noted = log_and_markers.marked(session, each.one.month, each.one.way_back)
+        noted = log_and_markers.marked(session, each.slice.month, each.slice.way_back)
         if noted is None:
             tables = load_database(each.incoming, each.database, BESIDE)
             counts = {name: asdict(table) for name, table in tables.items()}
-            log_and_markers.mark(session, each.one.month, each.one.way_back, counts)
+            log_and_markers.mark(session, each.slice.month, each.slice.way_back, counts)
         else:
             tables = {name: Loaded(**counts) for name, counts in noted.items()}
-        loaded = added(loaded, tables)
+        loaded = combined(loaded, tables)
     return loaded
 
 
-def added(one: Mapping[str, Loaded], other: Mapping[str, Loaded]) -> dict[str, Loaded]:
+def combined(one: Mapping[str, Loaded], other: Mapping[str, Loaded]) -> dict[str, Loaded]:
     """What was loaded into tables in two goes."""
     nothing = Loaded()
     return {name: one.get(name, nothing) + other.get(name, nothing) for name in {**one, **other}}
 
 
-def would_come(archives: Sequence[Archive]) -> dict[str, Loaded]:
+def rows_to_load(archives: Sequence[Archive]) -> dict[str, Loaded]:
     """What would be loaded of these archives into empty tables."""
     rows: Counter[str] = Counter()
     for archive in archives:

@@ -22,7 +22,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant, of_ids
 from archiver.records.archive_record import ArchiveRequest, Record
-from archiver.runs.context import ArchiveOutcome, Archiver, fetch, late, new_location, out_of_time, pack
+from archiver.runs.context import ArchiveOutcome, Archiver, fetch, deadline_passed, new_location, out_of_time, pack
 from archiver.runs.units import Unit
 from archiver.store.bucket import Bucket
 from archiver.verify.verify import Verified, belongs_to, verify_together
@@ -43,7 +43,7 @@ class _Preparing:
     began: float = field(default_factory=time.monotonic)
 
     @contextmanager
-    def leaving_alone(self, tenant_id: int) -> Iterator[None]:
+    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
         """Where the block fails, this tenant is left as it was, and the others go on."""
         try:
             yield
@@ -51,10 +51,10 @@ class _Preparing:
             seconds = time.monotonic() - self.began
             self.outcomes.append(ArchiveOutcome(tenant_id=tenant_id, seconds=seconds, error=error))
 
-    def leave(self, several: Sequence[Extract]) -> None:
+    def postpone(self, several: Sequence[Extract]) -> None:
         """Leaves these for another night."""
         for extract in several:
-            with self.leaving_alone(extract.tenant.id):
+            with self.skip_on_error(extract.tenant.id):
                 raise out_of_time(self.archiver.model.tenant.noun, extract.tenant.id)
 
 
@@ -74,8 +74,8 @@ def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[ArchiveOutcome]
             databases.placement(unit.shard), archiver.model, tenants, order.year, file, memory // _OF_ROWS
         )
         for several in _several(found):
-            if late(order):
-                preparing.leave(several)
+            if deadline_passed(order):
+                preparing.postpone(several)
                 continue
             proven = _pretended(preparing, several) if order.pretend else _stored_and_proven(preparing, several, begun)
             preparing.outcomes.extend(map(_outcome, proven))
@@ -152,7 +152,7 @@ def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[in
         ways.append((record.tenant_id, preparing.pool.submit(_put, preparing.archiver.bucket, record, packed)))
     stored = []
     for tenant_id, way in ways:
-        with preparing.leaving_alone(tenant_id):
+        with preparing.skip_on_error(tenant_id):
             stored.append(way.result())
     share = (time.monotonic() - began) / len(several)
     return [replace(one, seconds=one.seconds + share) for one in stored]
@@ -170,7 +170,7 @@ def _fetched(preparing: _Preparing, stored: Sequence[StoredTarball]) -> list[tup
     ways = [(one, preparing.pool.submit(fetch, preparing.archiver.bucket, one.record, folder)) for one in stored]
     fetched = []
     for one, way in ways:
-        with preparing.leaving_alone(one.record.tenant_id):
+        with preparing.skip_on_error(one.record.tenant_id):
             fetched.append((one.packed, way.result()))
     return fetched
 
@@ -180,7 +180,7 @@ def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> lis
     archiver, archives = preparing.archiver, []
     with ExitStack() as files:
         for one, path in packed:
-            with preparing.leaving_alone(one.extract.tenant.id):
+            with preparing.skip_on_error(one.extract.tenant.id):
                 archive = files.enter_context(bundle.opened(path, archiver.keys))
                 belongs_to(archive, one.extract.tenant.id, preparing.request.year)
                 archives.append((one, archive))
@@ -188,7 +188,7 @@ def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> lis
         proofs = verify_together([archive for _, archive in archives], archiver.scratch, archiver.model)
     proven = []
     for (one, _), proof in zip(archives, proofs, strict=True):
-        with preparing.leaving_alone(one.extract.tenant.id):
+        with preparing.skip_on_error(one.extract.tenant.id):
             if isinstance(proof, CutoverError):
                 raise proof
             proven.append(PreparedTenant(tenant_id=one.extract.tenant.id, packed=one, proof=proof))

@@ -41,8 +41,8 @@ def reporting_progress(
     databases: Databases,
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
-    pace: Eta,
-    told: OnProgress,
+    eta: Eta,
+    on_progress: OnProgress,
     every: float = EVERY,
 ) -> Iterator[None]:
     """Tells how far the run is, every so many seconds of the block; a look that fails is left out."""
@@ -51,7 +51,9 @@ def reporting_progress(
         return
     over = threading.Event()
     with closing(databases.open(MASTER)) as session:
-        thread = threading.Thread(target=_watch, args=(session, tenants, request, pace, told, over, every), daemon=True)
+        thread = threading.Thread(
+            target=_watch, args=(session, tenants, request, eta, on_progress, over, every), daemon=True
+        )
         thread.start()
         try:
             yield
@@ -64,8 +66,8 @@ def _watch(
     session: Session,
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
-    pace: Eta,
-    told: OnProgress,
+    eta: Eta,
+    on_progress: OnProgress,
     over: threading.Event,
     every: float,
 ) -> None:
@@ -76,7 +78,9 @@ def _watch(
         except DatabaseError:
             return  # whoever does the work says what is the matter
         elapsed = timedelta(seconds=time.monotonic() - began)
-        told(RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=pace.left(elapsed, row[1])))
+        on_progress(
+            RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=eta.left(elapsed, row[1]))
+        )
 
 
 def expected(databases: Databases, tenants: Sequence[Tenant]) -> int:

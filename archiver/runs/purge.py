@@ -28,7 +28,7 @@ from archiver.records import purge_record
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.purge_references import references_to
-from archiver.runs.purge_tables import model_of, site_of
+from archiver.runs.purge_tables import model_of, legacy_placement
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
 
@@ -61,7 +61,7 @@ class Purged:
 def group_of(databases: Databases, ids: Sequence[int]) -> LegacyGroup:
     """The people of these ids."""
     model = model_of(databases.model)
-    return LegacyGroup(placement=site_of(databases, model), model=model, ids=ids)
+    return LegacyGroup(placement=legacy_placement(databases, model), model=model, ids=ids)
 
 
 def sizes(group: LegacyGroup) -> dict[str, tuple[int, int]]:

@@ -45,7 +45,7 @@ def _is_below(links: Sequence[Link], root: TableName, legacy: Legacy) -> bool:
     return [(link.parent, link.parent_columns, link.where) for link in links] == [(root, (legacy.key,), None)]
 
 
-def site_of(databases: Databases, model: Model) -> Placement:
+def legacy_placement(databases: Databases, model: Model) -> Placement:
     """Where these people live: master alone."""
     schema = read_schema(databases.master, [table.table for table in model.tables])
     return Placement(

@@ -28,7 +28,7 @@ class Reencrypted:
 
     record: Archived  # as it is now
     seconds: float
-    left: str = ""  # where the earlier object stays; empty where nothing moved
+    superseded: str = ""  # where the earlier object stays; empty where nothing moved
     error: CutoverError | None = None
 
 
@@ -67,7 +67,7 @@ def _attempt(archiver: Archiver, record: Archived) -> Reencrypted:
             return Reencrypted(record=record, seconds=time.monotonic() - began)
         with work_folder(archiver.work) as work:
             moved = _moved(archiver, record, work)
-        return Reencrypted(record=moved, seconds=time.monotonic() - began, left=record.location)
+        return Reencrypted(record=moved, seconds=time.monotonic() - began, superseded=record.location)
     except CutoverError as error:
         return Reencrypted(record=record, seconds=time.monotonic() - began, error=error)
 

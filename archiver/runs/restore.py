@@ -29,7 +29,7 @@ from archiver.records.placement import Relocations, ends_in, relocations_of, sha
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
-from archiver.runs.monthly_slices import Coming
+from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_plan import refuse_by_rows
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
@@ -100,7 +100,7 @@ def _pretend(
             subset.subset_of(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive,
             activity.opened(archiver, site, _months(archiver, site, record, only), work, last, record) as coming,
         ):
-            return activity.would_come([archive, *(each.incoming.archive for each in coming)])
+            return activity.rows_to_load([archive, *(each.incoming.archive for each in coming)])
 
 
 def _restore(
@@ -137,12 +137,12 @@ def _months(archiver: Archiver, placement: Placement, record: Record, only: Part
     return tuple(
         one
         for one in slice_record.of_tenant(placement.master, record.tenant_id)
-        if (whole := activity.archived_with(one, every)) is None or whole.id == record.id
+        if (whole := activity.parent_archive(one, every)) is None or whole.id == record.id
     )
 
 
 def _bring_back(
-    incoming: IncomingArchive, coming: Sequence[Coming], record: Record, only: Part | None, hops: Relocations
+    incoming: IncomingArchive, coming: Sequence[IncomingSlice], record: Record, only: Part | None, hops: Relocations
 ) -> dict[str, Loaded]:
     try:
         return _load_both(incoming, coming, record, only, hops)
@@ -195,7 +195,7 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
 
 
 def _load_both(
-    incoming: IncomingArchive, coming: Sequence[Coming], record: Record, only: Part | None, hops: Relocations
+    incoming: IncomingArchive, coming: Sequence[IncomingSlice], record: Record, only: Part | None, hops: Relocations
 ) -> dict[str, Loaded]:
     """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
     placement = incoming.placement
@@ -213,12 +213,12 @@ def _load_both(
             )
             loaded |= load_database(incoming, MASTER, live)
             if not placement.shard_session:
-                loaded = activity.added(loaded, activity.load(coming))
+                loaded = activity.combined(loaded, activity.load(coming))
             for session in placement.sessions.values():
                 session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(placement.master, record, incoming.archive, loaded, only)
         _came_back(placement.master, record, hops)
-        activity.end(placement.master, [each.one for each in coming], record.tenant_id)
+        activity.end(placement.master, [each.slice for each in coming], record.tenant_id)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
             placement.shard_session.commit(doing=f"restoring {what} in the shard")
@@ -268,7 +268,12 @@ def _neighbours(placement: Placement, model: Model, record: Record, only: Part |
 
 
 def _load_shard(
-    incoming: IncomingArchive, coming: Sequence[Coming], shard: Session, record: Record, live: LiveNeighbors, act: str
+    incoming: IncomingArchive,
+    coming: Sequence[IncomingSlice],
+    shard: Session,
+    record: Record,
+    live: LiveNeighbors,
+    act: str,
 ) -> dict[str, Loaded]:
     """Each archive that an earlier run loaded has its marker; one that the run did not know of has none."""
     marker = log_and_markers.marked(shard, record, act)
@@ -277,4 +282,4 @@ def _load_shard(
         log_and_markers.mark(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-    return activity.added(loaded, activity.load(coming))
+    return activity.combined(loaded, activity.load(coming))

@@ -14,16 +14,16 @@ from archiver.postgres.selection import array
 from archiver.postgres.session import SQL, Identifier
 from archiver.records import slice_record
 from archiver.records.slice_record import Slice
-from archiver.runs.monthly_slices import Coming
+from archiver.runs.monthly_slices import IncomingSlice
 from errors import RefusedError
 
 
-def refuse_without_parents(rules: Rules, coming: Coming) -> None:
+def refuse_without_parents(rules: Rules, coming: IncomingSlice) -> None:
     """RefusedError where rows lie below others that are neither live nor in the slice, and a later archive has them."""
     placement, noun = coming.incoming.placement, rules.model.tenant.noun
-    later = _later(slice_record.of_tenant(placement.master, coming.one.tenant_id), coming.one)
+    later = _later(slice_record.of_tenant(placement.master, coming.slice.tenant_id), coming.slice)
     if later and any(_missing(rules, coming)):
-        month, tenant_id = coming.one.month.month, coming.one.tenant_id
+        month, tenant_id = coming.slice.month.month, coming.slice.tenant_id
         raise RefusedError(
             f"Restoring {month} of {noun} {tenant_id} refused: rows above its rows went with a later month.",
             hint=f"Restore first: {', '.join(dict.fromkeys(later))}.",
@@ -34,7 +34,7 @@ def _later(of_tenant: tuple[Slice, ...], one: Slice) -> list[str]:
     return [each.month.month for each in of_tenant if each.id > one.id and each.month.shard == one.month.shard]
 
 
-def _missing(rules: Rules, coming: Coming) -> Iterator[int]:
+def _missing(rules: Rules, coming: IncomingSlice) -> Iterator[int]:
     """For each link, how many parents are nowhere."""
     incoming = coming.incoming
     mapping = incoming.mappings[coming.database]
@@ -53,7 +53,7 @@ def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
     return {key for line in lines if NULL not in (key := reach.key_of(table, columns, line))}
 
 
-def _absent(coming: Coming, link: Link, named: set[Key]) -> int:
+def _absent(coming: IncomingSlice, link: Link, named: set[Key]) -> int:
     """How many of these keys no live row has."""
     session = coming.incoming.placement.sessions[coming.database]
     shape = coming.incoming.placement.schemas[coming.database].tables[link.parent.table]

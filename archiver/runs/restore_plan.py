@@ -33,12 +33,12 @@ class LiveComparison:
 
     tables: Mapping[str, Loaded]  # what would become of each table
     taken: tuple[UniqueConflict, ...] = ()
-    gone: tuple[MissingReference, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
 
     @property
     def refusals(self) -> tuple[UniqueConflict | MissingReference, ...]:
         """What the databases would refuse; a reference that only a name says, they let pass."""
-        return (*self.taken, *(one for one in self.gone if one.reference.enforced))
+        return (*self.taken, *(one for one in self.missing if one.reference.enforced))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +49,12 @@ class RestorePlan:
     shard: str  # into which it would come
     mappings: Mapping[str, SchemaMapping]
     problems: tuple[str, ...]  # what cannot be mapped, and what gives ids out twice
-    found: LiveComparison  # of tables that can be mapped
+    comparison: LiveComparison  # of tables that can be mapped
 
     @property
     def refused(self) -> bool:
         """Whether a restore would be refused."""
-        return bool(self.problems or self.found.refusals)
+        return bool(self.problems or self.comparison.refusals)
 
 
 def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> RestorePlan:
@@ -75,11 +75,11 @@ def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> Res
             shard=site.shard,
             mappings=mappings,
             problems=(*problems, *map(str, fit.sequences_too_low(site, mappings, archive.manifest))),
-            found=LiveComparison(tables={}) if problems else look(incoming),
+            comparison=LiveComparison(tables={}) if problems else compare_with_live(incoming),
         )
 
 
-def look(incoming: IncomingArchive) -> LiveComparison:
+def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
     """Stages every table beside the live rows, and rolls back."""
     tables: dict[str, Loaded] = {}
     keys: list[UniqueConflict] = []
@@ -94,14 +94,14 @@ def look(incoming: IncomingArchive) -> LiveComparison:
             tables |= {str(one.table): _would_be(incoming, database, one) for one in staged.values()}
             keys += unique_conflicts(session, staged)
             references += missing_references(session, staged, incoming.placement.schemas[database], incoming.model)
-    return LiveComparison(tables=tables, taken=tuple(keys), gone=tuple(references))
+    return LiveComparison(tables=tables, taken=tuple(keys), missing=tuple(references))
 
 
 def refuse_by_rows(incoming: IncomingArchive, error: CutoverError) -> None:
     """Where the databases refused a key: RefusedError that names every row which stands in the way."""
     if not isinstance(error, DatabaseError) or error.code not in _EXPLAINED:
         return
-    refusals = look(incoming).refusals
+    refusals = compare_with_live(incoming).refusals
     if refusals:
         manifest = incoming.archive.manifest
         raise RefusedError(

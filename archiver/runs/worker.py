@@ -16,39 +16,39 @@ from formatting import plural
 from inventory.model import Environment
 
 PURPOSE = "archive.worker"
-Report = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
-def work(environment: Environment, tell: Report, ready: Callable[[], None]) -> int:
+def work(environment: Environment, on_line: OnLine, ready: Callable[[], None]) -> int:
     """Waits for units and does them until it is told to end; the exit code.
 
     Raises CutoverError where databases, store or broker are out of reach: better now than at the first unit.
     """
     with setup.archiver(environment, PURPOSE):
         pass
-    return broker.serve(environment, partial(perform, environment, tell), ready)
+    return broker.serve(environment, partial(perform, environment, on_line), ready)
 
 
-def perform(environment: Environment, tell: Report, run: str, number: int) -> None:
+def perform(environment: Environment, on_line: OnLine, run: str, number: int) -> None:
     """Does a unit, unless another worker has it, or nobody wants it any more. What goes wrong is told, not raised."""
     try:
         with setup.archiver(environment, PURPOSE) as archiver:
-            _perform(archiver, tell, run, number)
+            _perform(archiver, on_line, run, number)
     except CutoverError as error:
-        tell(f"unit {number}: {error}")
+        on_line(f"unit {number}: {error}")
 
 
-def _perform(archiver: Archiver, tell: Report, run: str, number: int) -> None:
+def _perform(archiver: Archiver, on_line: OnLine, run: str, number: int) -> None:
     master = archiver.databases.master
     try:
         with board.taken(master, run, number) as job:
             schools = f"{len(job.unit.tenant_ids)} {plural(archiver.model.tenant.noun)} of {job.unit.shard}"
-            tell(f"unit {number}: {schools}")
+            on_line(f"unit {number}: {schools}")
             ended = _attempt(archiver, job)
             board.end(master, run, number, ended)
-        tell(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
+        on_line(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
     except (LockedError, RefusedError) as error:
-        tell(f"unit {number}: left alone. {error}")
+        on_line(f"unit {number}: left alone. {error}")
 
 
 def _attempt(archiver: Archiver, job: Job) -> UnitResult:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.ground import Ground
+from bench.testbed import Testbed
 from bench.measured import Measured, total
 from bench.process import measure
 from bench.servers import FILLED, ROLE
 
 
-def dump(ground: Ground) -> Measured:
+def dump(ground: Testbed) -> Measured:
     """Every database, one after the other, each with both cores."""
     words = (ground.program("pg_dump"), "--format=directory", "--jobs=2", "--compress=gzip:1")
     return total(
@@ -19,7 +19,7 @@ def dump(ground: Ground) -> Measured:
     )
 
 
-def restore(ground: Ground) -> Measured:
+def restore(ground: Testbed) -> Measured:
     """The dumps into new databases, of which nothing stays; the dumps neither. Needs them."""
     try:
         return total(_restore(ground, name) for name in FILLED)
@@ -29,12 +29,12 @@ def restore(ground: Ground) -> Measured:
             shutil.rmtree(_folder(ground, name), ignore_errors=True)
 
 
-def _restore(ground: Ground, name: str) -> Measured:
+def _restore(ground: Testbed, name: str) -> Measured:
     target = f"restored_{name}"
     ground.cluster.sql(f"CREATE DATABASE {target} TEMPLATE template0 OWNER {ROLE}")
     words = (ground.program("pg_restore"), "--jobs=2", "--no-owner", "--exit-on-error", f"--dbname={target}")
     return measure([*words, _folder(ground, name)], ground.cluster, env=ground.libpq)
 
 
-def _folder(ground: Ground, name: str) -> Path:
+def _folder(ground: Testbed, name: str) -> Path:
     return ground.folder / f"dump-{name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from bench import servers
-from bench.ground import Ground
+from bench.testbed import Testbed
 from bench.measured import Measured, middle, scaled
 from bench.places import ROOT
 from bench.process import measure
@@ -25,7 +25,7 @@ SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) 
 """
 
 
-def old_way(ground: Ground) -> Measured:
+def old_way(ground: Testbed) -> Measured:
     """A few schools, each with nothing of it in memory; then for all classrooms but those of excluded schools."""
     _local(ground)
     tries = [_cold(ground, school) for school in median_schools(ground.size, SAMPLE)]
@@ -35,7 +35,7 @@ def old_way(ground: Ground) -> Measured:
     return scaled(sample, rooms, note)
 
 
-def _local(ground: Ground) -> None:
+def _local(ground: Testbed) -> None:
     """The local database that it restored into, with two names here: master's tables and a shard's."""
     names = ("local_master", "local_shard")
     for name in names:
@@ -45,7 +45,7 @@ def _local(ground: Ground) -> None:
         ground.cluster.sql(NO_FOREIGN_KEYS, dbname=name)
 
 
-def _cold(ground: Ground, school: int) -> Measured:
+def _cold(ground: Testbed, school: int) -> Measured:
     servers.restart_cold(ground.cluster)
     words = (sys.executable, "-m", "bench.peers.old_school", str(school))
     measured = measure(words, ground.cluster, env=ground.env, folder=ROOT, tells=True)

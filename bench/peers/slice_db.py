@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.ground import Ground
+from bench.testbed import Testbed
 from bench.measured import Measured, middle
 from bench.peers.paths import PATHS
 from bench.peers.schools import classrooms_of, shard_of
@@ -22,17 +22,17 @@ VERSION = "5.1.18"
 TRIES = 3
 
 
-def median(ground: Ground) -> Measured:
+def median(ground: Testbed) -> Measured:
     """Median schools."""
     return middle(_slice(ground, school) for school in median_schools(ground.size, TRIES))
 
 
-def largest(ground: Ground) -> Measured:
+def largest(ground: Testbed) -> Measured:
     """The largest school."""
     return middle(_slice(ground, largest_school()) for _ in range(TRIES))
 
 
-def _slice(ground: Ground, school: int) -> Measured:
+def _slice(ground: Testbed, school: int) -> Measured:
     env = {**ground.libpq, "PGDATABASE": shard_of(ground, school), "PGSSLMODE": "disable"}
     schema = _schema(ground, env)
     root = ("--root", "public.enrollments", f"classroom_id IN ({classrooms_of(ground, school)})")
@@ -40,7 +40,7 @@ def _slice(ground: Ground, school: int) -> Measured:
     return measure(words, ground.cluster, env=env)
 
 
-def _schema(ground: Ground, env: Mapping[str, str]) -> Path:
+def _schema(ground: Testbed, env: Mapping[str, str]) -> Path:
     """What slice-db found of the shard's tables, with the edges that have no foreign key, and only downward."""
     path = ground.folder / "slice-schema.json"
     if not path.exists():

@@ -25,7 +25,7 @@ COUNTER = itertools.count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
+class Testbed:
     """What a subject is given."""
 
     cluster: Cluster  # running
@@ -69,7 +69,7 @@ def store(folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
-def ground(template: Cluster, size: Size, stored: Mapping[str, str], folder: Path) -> Iterator[Ground]:
+def open_testbed(template: Cluster, size: Size, stored: Mapping[str, str], folder: Path) -> Iterator[Testbed]:
     """A copy of the year, warm and settled on disk, with a prefix of its own in the store."""
     number = next(COUNTER)
     work = folder / f"work-{number}"
@@ -78,7 +78,7 @@ def ground(template: Cluster, size: Size, stored: Mapping[str, str], folder: Pat
         overlay = _overlay(cluster, size, {**stored, "prefix": f"bench/{number}"}, work)
         (work / OVERLAY).write_text(json.dumps(overlay), encoding="utf-8")
         os.sync()  # else the copy's own pages are written while a subject is measured
-        yield Ground(cluster=cluster, folder=work, size=size)
+        yield Testbed(cluster=cluster, folder=work, size=size)
 
 
 def _overlay(cluster: Cluster, size: Size, stored: Mapping[str, str], work: Path) -> dict[str, object]:
