@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import product
-from bench.testbed import Testbed
 from bench.measured import Measured
+from bench.testbed import Testbed
 
 
 @dataclass(frozen=True, kw_only=True)

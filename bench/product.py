@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import servers
-from bench.testbed import NIGHT, Testbed
 from bench.measured import Measured, middle
 from bench.places import ROOT
 from bench.process import measure
+from bench.testbed import NIGHT, Testbed
 from bench.year.size import largest_school, median_schools
 
 TRIES = 3

@@ -12,11 +12,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from bench import product
-from bench.testbed import Testbed, open_testbed, store
 from bench.measured import Measured, failed
 from bench.names import Subject
 from bench.peers import copies, delete, dump, old_way, slice_db
 from bench.places import home
+from bench.testbed import Testbed, open_testbed, store
 from bench.year.make import template
 from bench.year.size import Size, size_at
 from errors import CutoverError, LockedError

@@ -32,8 +32,8 @@ from archiver.runs.context import ArchiveOutcome, Archiver, new_location, opened
 from archiver.runs.context import pack as make_tarball
 from archiver.runs.engines import Engine, Processes
 from archiver.verify.verify import verify
-from bench.testbed import NIGHT
 from bench.queue import workers
+from bench.testbed import NIGHT
 from bench.year.size import SHARDS
 from errors import CutoverError
 from inventory.load import load

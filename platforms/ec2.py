@@ -7,7 +7,7 @@ from typing import Any
 
 from errors import CutoverError, UnknownError
 from inventory.platforms import Aws
-from platforms.aws import changing, client, querying, expecting_dry_run
+from platforms.aws import changing, client, expecting_dry_run, querying
 from platforms.progress import Progress, State
 
 NAME = "cutover"  # the tag by which the snapshots of one attempt are found again

@@ -1,4 +1,4 @@
-"""One unit of somebody else's run, done by a worker on any machine."""
+"""A worker: runs units of other machines' runs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OnLine = Callable[[str], None]
 
 
 def work(environment: Environment, on_line: OnLine, ready: Callable[[], None]) -> int:
-    """Waits for units and does them until it is told to end; the exit code.
+    """Wait for units and run them until told to stop; return the exit code.
 
-    Raises CutoverError where databases, store or broker are out of reach: better now than at the first unit.
+    Raises CutoverError if databases, store or broker can't be reached: better now than at the first unit.
     """
     with setup.archiver(environment, PURPOSE):
         pass
@@ -30,7 +30,7 @@ def work(environment: Environment, on_line: OnLine, ready: Callable[[], None]) -
 
 
 def perform(environment: Environment, on_line: OnLine, run: str, number: int) -> None:
-    """Does a unit, unless another worker has it, or nobody wants it any more. What goes wrong is told, not raised."""
+    """Run a unit, unless another worker has it or its run has ended. Errors are reported, not raised."""
     try:
         with setup.archiver(environment, PURPOSE) as archiver:
             _perform(archiver, on_line, run, number)
@@ -48,11 +48,11 @@ def _perform(archiver: Archiver, on_line: OnLine, run: str, number: int) -> None
             board.end(master, run, number, ended)
         on_line(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
     except (LockedError, RefusedError) as error:
-        on_line(f"unit {number}: left alone. {error}")
+        on_line(f"unit {number}: skipped. {error}")
 
 
 def _attempt(archiver: Archiver, job: Job) -> UnitResult:
-    """What is wrong with this machine or this program ends the unit, too: tried again, it would end the same way."""
+    """Run the unit; an unexpected exception becomes its result, as a retry would fail the same way."""
     try:
         return attempt(archiver, job.unit, job.memory)
     except Exception as error:

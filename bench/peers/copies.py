@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bench.testbed import Testbed
 from bench.measured import Measured, middle, scaled, total
 from bench.peers.paths import PATHS
 from bench.peers.schools import classrooms_of, shard_of
 from bench.places import ROOT
 from bench.process import measure
+from bench.testbed import Testbed
 from bench.year.size import SHARDS, median_schools
 
 SAMPLE = 3  # schools

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.testbed import Testbed
 from bench.measured import Measured, total
 from bench.process import measure
 from bench.servers import FILLED, MASTER
+from bench.testbed import Testbed
 from bench.year.make import SQL, settings
 
 OWN = Path(__file__).parent

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from bench.testbed import Testbed
 from bench.measured import Measured, total
 from bench.process import measure
 from bench.servers import FILLED, ROLE
+from bench.testbed import Testbed
 
 
 def dump(ground: Testbed) -> Measured:

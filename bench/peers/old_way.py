@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 
 from bench import servers
-from bench.testbed import Testbed
 from bench.measured import Measured, middle, scaled
 from bench.places import ROOT
 from bench.process import measure
 from bench.servers import ROLE
+from bench.testbed import Testbed
 from bench.year.make import create_tables
 from bench.year.size import excluded, median_schools
 

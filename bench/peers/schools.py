@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.testbed import Testbed
 from bench.servers import MASTER
+from bench.testbed import Testbed
 
 
 def shard_of(ground: Testbed, school: int) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.testbed import Testbed
 from bench.measured import Measured, middle
 from bench.peers.paths import PATHS
 from bench.peers.schools import classrooms_of, shard_of
 from bench.places import home
 from bench.process import measure
+from bench.testbed import Testbed
 from bench.year.size import largest_school, median_schools
 from errors import CutoverError
 

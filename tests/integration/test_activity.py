@@ -124,7 +124,7 @@ def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) 
         for only in (None, Part("classroom", room)):  # nor where one classroom is back, and the others are not
             if only:
                 busy.restore(SCHOOL, only=only)
-            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: what its rows lie below is archived"):
+            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: the parents of its rows are archived"):
                 restore_months(busy, "2014-07", SCHOOL)
         archive_months(busy, ALL_OVER)
         busy.restore(SCHOOL)

@@ -345,7 +345,7 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
     with holding(encrypting(world, other), team).archiver() as archiver:
         found = resolve.all_to_reencrypt(archiver.databases, None)
         [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
-    assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
+    assert "School 13 is deleting for 2013, by a run that was interrupted." in str(outcome.error)
 
     sealed.archive(SCHOOL)
     record = recorded(world)

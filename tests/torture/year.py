@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bench import servers
-from bench.testbed import OVERLAY, Testbed
 from bench.places import ROOT
 from bench.run import Run, prepared
 from bench.servers import EMPTY, FILLED, ROLE
+from bench.testbed import OVERLAY, Testbed
 from bench.year.size import excluded
 from inventory.model import Store
 from rehearsal.waiting import await_condition
