@@ -1,4 +1,4 @@
-"""The ways in which the product can do the whole year, for `make bench-scaling`. A new one is a line here."""
+"""The product's engines for a complete year, for `make bench-scaling`. Add a new one here, in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.testbed import Testbed
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A way, and with how many workers."""
+    """An engine with its number of workers."""
 
     name: str
     workers: int

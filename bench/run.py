@@ -1,4 +1,4 @@
-"""The run: every subject in its turn, each on a copy of the same year."""
+"""A run: measures the subjects in turn, each on a copy of the same year."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from rehearsal.postgres_server import Cluster
 
 Act = Callable[[Testbed], Measured]
 
-# In their order: what changes nothing shares a copy, what changes the year has one of its own.
-READING: Mapping[Subject, Act] = {
+# In order of execution: read-only subjects share a copy, each subject that changes the year has its own.
+SHARING: Mapping[Subject, Act] = {
     Subject.COPY_OUT: copies.copy_out,
     Subject.GZIP: copies.gzip,
     Subject.BY_TABLE: copies.by_table,
@@ -51,7 +51,7 @@ CHANGING: Mapping[Subject, Act] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A folder for one run, and what its subjects share."""
+    """A run's folder, and what its subjects share."""
 
     template: Cluster
     size: Size
@@ -61,15 +61,15 @@ class Run:
 
     @contextmanager
     def testbed(self) -> Iterator[Testbed]:
-        """A fresh copy of the year."""
+        """Yield a fresh copy of the year."""
         with open_testbed(self.template, self.size, self.stored, self.folder) as fresh:
             yield fresh
 
-    def measure(self, name: str, act: Act, where: Testbed) -> Measured:
-        """A subject's figures; one that fails has none and stops no other."""
+    def measure(self, name: str, act: Act, testbed: Testbed) -> Measured:
+        """Return a subject's figures; a subject that fails has none and does not stop the others."""
         began = time.monotonic()
         try:
-            measured = act(where)
+            measured = act(testbed)
         except (CutoverError, OSError, ValueError) as error:
             measured = failed(str(error))
         figure = measured.error or f"{measured.seconds:.2f} s"
@@ -79,7 +79,7 @@ class Run:
 
 @contextmanager
 def prepared(scale: Fraction, on_line: Callable[[str], None]) -> Iterator[Run]:
-    """The year at a scale and a store, for the length of a block; of the run nothing stays."""
+    """Yield a run with the year at a scale and a store; remove everything at the end of the block."""
     with _folder() as folder:
         programs: Programs = postgres_programs.find(folder, {})
         began = time.monotonic()
@@ -90,12 +90,12 @@ def prepared(scale: Fraction, on_line: Callable[[str], None]) -> Iterator[Run]:
 
 
 def measure_all(run: Run, selected: Callable[[Subject], bool]) -> Mapping[Subject, Measured]:
-    """Every subject that is wanted, in their order."""
+    """Measure the selected subjects, in order."""
     results: dict[Subject, Measured] = {}
-    reading = {subject: act for subject, act in READING.items() if selected(subject)}
-    if reading:
+    shared_subjects = {subject: act for subject, act in SHARING.items() if selected(subject)}
+    if shared_subjects:
         with run.testbed() as shared:
-            results |= {subject: run.measure(subject, act, shared) for subject, act in reading.items()}
+            results |= {subject: run.measure(subject, act, shared) for subject, act in shared_subjects.items()}
     for subject, act in CHANGING.items():
         if selected(subject):
             with run.testbed() as own:
@@ -105,14 +105,14 @@ def measure_all(run: Run, selected: Callable[[Subject], bool]) -> Mapping[Subjec
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A run's folder, empty. One run at a time: two would measure each other."""
+    """Yield an empty folder for a run, locked: two runs at a time would distort each other's figures."""
     with (home() / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LockedError("Another bench is running on this machine.", hint="Wait, then run this again.") from None
         folder = home() / "run"
-        _remove(folder)  # what a run that was killed has left
+        _remove(folder)  # left by a killed run
         folder.mkdir(mode=OPEN_FOLDER)
         try:
             yield folder
