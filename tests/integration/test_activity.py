@@ -87,7 +87,7 @@ def test_months_come_back_the_latest_first(new_world: NewWorld) -> None:
         before = oracle.snapshot(world.dsns)
         for day in (date(2013, 12, 5), ALL_OVER):
             archive_months(busy, day)
-        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* went with a later month"):
+        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* are archived with a later month"):
             restore_months(busy, "2013-10")
 
         for month in ("2014-07", "2013-10"):

@@ -81,7 +81,7 @@ def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: Wor
 
     worker.perform(world.environment, told.append, RUN, 1)
 
-    assert told == ["unit 1: left alone. Its run has ended."]
+    assert told == ["unit 1: skipped. Its run has ended."]
     assert progress(ours.databases, YEAR, NIGHT, Exclude()).begun == 0
 
 
