@@ -14,7 +14,7 @@ from invoke.exceptions import Exit
 from archiver.postgres.tenants import Exclude, Tenant
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
-from archiver.runs.archive import archive, chosen
+from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
 from archiver.runs.engines import IN_TURN, Engine
@@ -69,7 +69,7 @@ def school(
             )
         )
     with open_archiver(environment, f"archive.school {tenant_id}", identity=identity) as archiver:
-        tenant = chosen(archiver, tenant_id, request.year)
+        tenant = tenant_to_archive(archiver, tenant_id, request.year)
         with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
             _archive(archiver, [tenant], request)
 

@@ -18,8 +18,8 @@ from archiver.records.placement_history import shard_of
 from archiver.reshard.merge_split import MoveOutcome as Carried
 from archiver.reshard.merge_split import move_all
 from archiver.runs import restore_plan, setup
-from archiver.runs.archive import archive, chosen
-from archiver.runs.archive_many import archive_many, goes_in_sets
+from archiver.runs.archive import archive, tenant_to_archive
+from archiver.runs.archive_many import archive_many, deletes_in_bulk
 from archiver.runs.context import ArchiveOutcome, Archiver
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.reencrypt import Reencrypted, reencrypt
@@ -73,7 +73,7 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                tenant = chosen(archiver, tenant_id, year)
+                tenant = tenant_to_archive(archiver, tenant_id, year)
                 with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
                     outcomes += archive(archiver, [tenant], request, raise_failure)
         return outcomes
@@ -81,7 +81,7 @@ class World:
     def goes_in_sets(self, depth: Depth) -> bool:
         """Whether the catalog lets tenants be deleted in sets."""
         with self.archiver() as archiver:
-            return goes_in_sets(archiver.databases, depth)
+            return deletes_in_bulk(archiver.databases, depth)
 
     def archive_together(
         self,

@@ -65,9 +65,7 @@ def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, 
     for table in databases.model.tables:
         counts: Counter[int] = Counter()
         for link in _followed(databases, table):
-            counts |= _referring_rows(
-                databases, link, deleted_keys.of_table(databases.master, year, link.parent.table)
-            )
+            counts |= _referring_rows(databases, link, deleted_keys.of_table(databases.master, year, link.parent.table))
         for tenant_id, rows in counts.items():
             left[tenant_id] += max(0, rows - retained[tenant_id].get(str(table), 0))
     return {tenant_id: rows for tenant_id, rows in sorted(left.items()) if rows}

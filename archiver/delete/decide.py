@@ -52,5 +52,7 @@ def _staying(
     return [
         row
         for table in model.of(database)
-        for row in retained_rows.retained(session, table, tables[table.table], selection.by_table[table], to_delete[table])
+        for row in retained_rows.retained(
+            session, table, tables[table.table], selection.by_table[table], to_delete[table]
+        )
     ]

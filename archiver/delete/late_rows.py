@@ -16,7 +16,9 @@ def appeared(placement: Placement, model: Model, record: Record, decided: Deleti
     """Return the number of such rows by table: the tenant's own, and outside rows that refer to a row that had no other
     reference when it was deleted."""
     now = select(placement, model, record.tenant_id, link_values=decided.selection.values)
-    more = Counter({str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.by_table.items()})
+    more = Counter(
+        {str(table): len(rows.rows) - record.kept.get(str(table), 0) for table, rows in now.by_table.items()}
+    )
     for link in (*model.links, *model.external_links):
         keys = decided.to_delete[link.child].linked_keys(link)
         if keys and not _leads_to_one(placement, link):

@@ -95,7 +95,9 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
         return None
     keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
     with _both_open(placement):
-        selection = select(placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found)
+        selection = select(
+            placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
+        )
         prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
         prove_shape(placement)
         decided = decide(placement, model, record, selection, keys_deleted)

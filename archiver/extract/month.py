@@ -49,7 +49,9 @@ def extract_month(
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
         selected = (
-            orphan_rows(placement, rules) if tenant.id == NO_TENANT else select(placement, rules.reachable_model, tenant.id).by_table
+            orphan_rows(placement, rules)
+            if tenant.id == NO_TENANT
+            else select(placement, rules.reachable_model, tenant.id).by_table
         )
         due_rows = due(rules, selected, _ended(placement, rules, selected, span))
         return due_rows, _spooled(placement, rules, tenant, span, due_rows, work) if due_rows.total else None

@@ -1,1 +1,1 @@
-"""What people ask for, from begin to end: archive, restore, a month, a purge, and archives through the years."""
+"""Complete operations: archive, restore, monthly activity, purges, and the upkeep of stored archives."""

@@ -1,4 +1,4 @@
-"""Tenants out of the live databases, one by one: extract, pack, store, verify, delete."""
+"""Archive tenants one by one: extract, pack, store, verify, delete."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from archiver.runs.context import (
     ArchiveOutcome,
     Archiver,
     OnArchived,
-    late,
+    deadline_passed,
     new_location,
     opened,
     out_of_time,
@@ -36,10 +36,10 @@ from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
 
 
-def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
-    """The live tenant that is not archived for the year; UsageError where there is none.
+def tenant_to_archive(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
+    """Return the live tenant that is not archived for the year; raise UsageError if there is none.
 
-    Of one that is archived the fence is opened: a run that was killed at its very end left it closed.
+    If the tenant is already archived, the fence is opened: a run killed at its very end left it closed.
     """
     try:
         return resolve.one_to_archive(archiver.databases, tenant_id, year)
@@ -51,10 +51,10 @@ def chosen(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
 def archive(
     archiver: Archiver, tenants: Iterable[Tenant], request: ArchiveRequest, on_result: OnArchived
 ) -> list[ArchiveOutcome]:
-    """Archives tenants one by one; one that fails is left as it was and reported, the others go on.
+    """Archive tenants one by one. A tenant that fails stays live and is reported; the others continue.
 
-    Raises UsageError, with nothing touched, where the catalog does not know all that can point at a tenant's rows, or
-    has no such depth. The caller holds the locks. `tell` hears of each tenant as it ends.
+    Raises UsageError, with nothing changed, if the catalog does not cover everything that can reference a tenant's
+    rows, or has no such depth. The caller holds the locks. `on_result` is called with each outcome.
     """
     archiver.model.rule(request.depth)
     completeness.prove_complete(archiver.databases)
@@ -70,7 +70,7 @@ def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Arc
     # In a night maintenance mode keeps the application off.
     fence = None if request.pretend or request.night else archiver.fence
     try:
-        if late(request):
+        if deadline_passed(request):
             raise out_of_time(archiver.model.tenant.noun, tenant.id)
         with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
             return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)
@@ -82,7 +82,7 @@ def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Arc
 def _archive(
     archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
 ) -> ArchiveOutcome:
-    """The mission's numbered list."""
+    """Archive one tenant: end an earlier deletion, or extract, pack, store, verify and delete."""
     began = time.monotonic()
     done = _end_earlier(archiver, placement, tenant, request, work)
     if done is None:
@@ -109,7 +109,7 @@ def _pretend(
 def pretended(
     archiver: Archiver, placement: Placement, tenant: Tenant, year: int, work: Path
 ) -> tuple[Packed, Verified]:
-    """Extracts, packs and verifies from the local file, and leaves no trace; `work` must be empty."""
+    """Extract, pack and verify from the local file, leaving no trace. `work` must be empty."""
     packed = pack(archiver, extract_one(placement, archiver.model, tenant, year, work), work)
     with bundle.opened(packed.path, archiver.keys) as archive:
         return packed, verify(archive, tenant.id, year, archiver.scratch, archiver.model)
@@ -118,7 +118,7 @@ def pretended(
 def _end_earlier(
     archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
 ) -> Deletion | None:
-    """Looks again, now under the lock, at what an earlier run left, and ends a deletion that was cut off."""
+    """Check again, now under the lock, what an earlier run left; finish a deletion that was interrupted."""
     _still_there(archiver, tenant)
     earlier = archive_record.of_tenant(archiver.databases.master, tenant.id)
     half_way = interrupted_deletion(archiver.model.tenant.noun, tenant, earlier, request)
@@ -126,19 +126,19 @@ def _end_earlier(
 
 
 def _still_there(archiver: Archiver, tenant: Tenant) -> None:
-    """RefusedError where the tenant moved to another shard since it was chosen, or is half moved."""
+    """Raise RefusedError if the tenant has moved to another shard since it was selected, or is partly moved."""
     noun, databases = archiver.model.tenant.noun, archiver.databases
     move_record.refuse_half_moved(databases.master, noun, [tenant.id])
     now = find(databases.master, databases.model.tenant, tenant.id)
     if now is not None and now.shard != tenant.shard:
         raise RefusedError(
-            f"{noun.capitalize()} {tenant.id} moved from {tenant.shard} to {now.shard} meanwhile.",
+            f"{noun.capitalize()} {tenant.id} moved from {tenant.shard} to {now.shard} in the meantime.",
             hint="Run the same command again.",
         )
 
 
 def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path) -> Deletion | None:
-    """Ends a deletion that was cut off; where master refuses or changed, the shard's rows are put back instead."""
+    """Finish an interrupted deletion; if master refuses it or has changed, put the shard's rows back instead."""
     try:
         return resume(placement, archiver.model, record, work, partial(opened, archiver, work))
     except (RefusedError, DatabaseError) as error:
@@ -151,7 +151,7 @@ def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path
 
 
 def _put_back(archiver: Archiver, placement: Placement, record: Record, work: Path, why: CutoverError) -> None:
-    """Puts the shard's rows back; of all that ends a deletion only this opens an archive of an earlier run."""
+    """Put the shard's rows back. This is the only way of ending a deletion that opens an earlier run's archive."""
     try:
         with opened(archiver, work, record) as stored:
             put_back(placement, archiver.model, record, stored)
@@ -176,7 +176,7 @@ def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Re
 
 
 def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> VerifiedTenant:
-    """Proves what the store gives back, not what was sent."""
+    """Verify what the store returns, not what was sent."""
     with opened(archiver, work, record) as stored:
         proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
     record = archive_record.verified(archiver.databases.master, record, proof.seconds)

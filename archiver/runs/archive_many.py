@@ -1,4 +1,4 @@
-"""Many tenants out of the live databases in sets: shard by shard to verified archives, then all their rows away."""
+"""Archive many tenants in bulk: make verified archives shard by shard, then delete all their rows."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from errors import CutoverError, UnknownError
 from formatting import plural
 from inventory.model import Depth
 
-FEW = 100_000  # rows that a pass reads in the time which one tenant takes by itself (docs/decisions.md)
+FEW = 100_000  # rows that a pass reads in the time one tenant takes on its own (docs/decisions.md)
 
 
 @dataclass
 class _Run:
-    """One run over many: what it has, and whom it has told of."""
+    """The state of one bulk run, with the outcomes reported so far."""
 
     archiver: Archiver
     request: ArchiveRequest
@@ -54,21 +54,21 @@ class _Run:
 
     @property
     def noun(self) -> str:
-        """What a tenant is called."""
+        """The catalog's noun for a tenant."""
         return self.archiver.model.tenant.noun
 
     def end(self, outcome: ArchiveOutcome) -> None:
-        """Tells what became of a tenant."""
+        """Report the outcome of a tenant."""
         self.outcomes.append(outcome)
         self.on_result(outcome)
 
     def fail(self, tenant_id: int, error: CutoverError) -> None:
-        """Leaves a tenant alone."""
+        """Report that a tenant failed and stays as it is."""
         self.end(ArchiveOutcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
 
     @contextmanager
-    def leaving_alone(self, tenant_id: int) -> Iterator[None]:
-        """Where the block fails, this tenant is left as it is, and the others go on."""
+    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
+        """If the block fails, report this tenant as failed and continue with the others."""
         try:
             yield
         except CutoverError as error:
@@ -80,14 +80,14 @@ def archive_many(
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
     on_result: OnArchived,
-    on_strategy: OnStrategy = lambda told: None,
+    on_strategy: OnStrategy = lambda strategy: None,
     engine: Engine = IN_TURN,
     progress: OnProgress = lambda done: None,
 ) -> list[ArchiveOutcome]:
-    """Archives tenants in sets; one that fails is left as it was and reported, the others go on.
+    """Archive tenants in bulk. A tenant that fails stays live and is reported; the others continue.
 
-    The same promises as `archive` keeps for one, and the same errors; the caller holds the locks of all databases. A
-    model whose rows can't be deleted in sets, and a tenant that an earlier run left half-way by itself, go one by one.
+    Guarantees and errors are those of `archive`. The caller holds the locks of all databases. Tenants are archived one
+    by one if the model's rows can't be deleted in bulk; so is a tenant whose deletion an earlier run began that way.
     """
     archiver.model.rule(request.depth)
     completeness.prove_complete(archiver.databases)
@@ -97,7 +97,7 @@ def archive_many(
         on_result=on_result,
         on_strategy=on_strategy,
         engine=engine,
-        tenants={one.id: one for one in tenants},
+        tenants={tenant.id: tenant for tenant in tenants},
     )
     if not tenants:
         return []
@@ -105,24 +105,24 @@ def archive_many(
         on_strategy(f"one by one: {reason}")
         return archive(archiver, tenants, request, on_result)
     half_way, fresh = _sorted_out(run, tenants)
-    pace = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
+    eta = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
     if request.until is not None:
-        run.request = replace(request, until=request.until - pace.give_back)
-    with reporting_progress(archiver.databases, tenants, request, pace, progress):
+        run.request = replace(request, until=request.until - eta.deletion_time)
+    with reporting_progress(archiver.databases, tenants, request, eta, progress):
         _prepare(run, fresh)
         if not request.pretend:
-            _reclaim(run, half_way, fresh)
+            _delete(run, half_way, fresh)
     return run.outcomes
 
 
-def goes_in_sets(databases: Databases, depth: Depth = Depth.ALL) -> bool:
-    """Whether the catalog lets a run over many delete in sets."""
+def deletes_in_bulk(databases: Databases, depth: Depth = Depth.ALL) -> bool:
+    """True if the catalog allows a bulk run to delete many tenants at once."""
     placement = databases.placement(databases.shards[0]) if databases.shards else databases.placement(MASTER)
     return many.reason_not_bulk(databases.model, placement, depth) is None
 
 
 def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> str | None:
-    """Why tenants are archived one by one, if so."""
+    """Return the reason for archiving tenants one by one; None if they are archived in bulk."""
     noun, shards = archiver.model.tenant.noun, sorted({tenant.shard for tenant in tenants})
     if archiver.fence and not request.night and not request.pretend:
         return f"the fence closes for one {noun} at a time"
@@ -135,61 +135,61 @@ def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveR
 
 
 def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], list[Tenant]]:
-    """The deletions that an earlier run left half-way, and the tenants of which nothing stands in the way."""
+    """Return the deletions that an earlier run left unfinished, and the tenants that can be archived."""
     master, earlier = run.archiver.databases.master, defaultdict(list)
     for record in archive_record.of_tenants(master, [tenant.id for tenant in tenants]):
         earlier[record.tenant_id].append(record)
     deleting: list[Record] = []
     fresh: list[Tenant] = []
     for tenant in tenants:
-        with run.leaving_alone(tenant.id):
+        with run.skip_on_error(tenant.id):
             half_way = interrupted_deletion(run.noun, tenant, earlier[tenant.id], run.request)
             if half_way is None:
                 fresh.append(tenant)
             else:
                 deleting.append(half_way)
-    noted = _noted(run, deleting)
-    untouched = [record for record in deleting if record.tenant_id not in noted]
-    record_states.step_back(master, untouched)
-    begun = [record for record in deleting if record.tenant_id in noted]
-    return begun, [*fresh, *(run.tenants[record.tenant_id] for record in untouched)]
+    marked = _markers(run, deleting)
+    unstarted = [record for record in deleting if record.tenant_id not in marked]
+    record_states.step_back(master, unstarted)
+    begun = [record for record in deleting if record.tenant_id in marked]
+    return begun, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
 
 
-def _noted(run: _Run, wanted: Iterable[Record]) -> dict[int, dict[str, Any]]:
-    """What the shards' markers say of deletions, by tenant."""
-    noted: dict[int, dict[str, Any]] = {}
+def _markers(run: _Run, records: Iterable[Record]) -> dict[int, dict[str, Any]]:
+    """Return the shards' deletion markers by tenant id."""
+    contents: dict[int, dict[str, Any]] = {}
     if run.archiver.model.tenant.shard is not None:
-        for shard, group in _by_shard(wanted):
-            noted |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
-    return noted
+        for shard, group in _by_shard(records):
+            contents |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
+    return contents
 
 
 def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
-    """From rows to verified archives, unit by unit; where a unit itself fails, what it did not verify is left alone."""
+    """Make verified archives unit by unit; if a unit fails, the tenants it did not verify fail with it."""
     before = _verified(run, fresh)
-    wanted = [tenant for tenant in fresh if tenant.id not in before]
-    for ended in run.engine.run(split(wanted, run.request, run.engine.workers), run.archiver):
-        verified = _verified(run, [run.tenants[one] for one in ended.unit.tenant_ids])
-        told = {outcome.tenant_id for outcome in ended.outcomes}
-        for outcome in ended.outcomes:
+    unverified = [tenant for tenant in fresh if tenant.id not in before]
+    for result in run.engine.run(split(unverified, run.request, run.engine.workers), run.archiver):
+        verified = _verified(run, [run.tenants[tenant_id] for tenant_id in result.unit.tenant_ids])
+        reported = {outcome.tenant_id for outcome in result.outcomes}
+        for outcome in result.outcomes:
             if outcome.error or run.request.pretend:
                 run.end(outcome)
-        for tenant_id in ended.unit.tenant_ids:
-            if ended.error and tenant_id not in verified | told:
-                run.fail(tenant_id, ended.error)
+        for tenant_id in result.unit.tenant_ids:
+            if result.error and tenant_id not in verified | reported:
+                run.fail(tenant_id, result.error)
 
 
 def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
     if run.request.pretend:
         return set()
-    found = record_states.ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
-    return {record.tenant_id for record in found}
+    records = record_states.ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
+    return {record.tenant_id for record in records}
 
 
-def _reclaim(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
-    """Every shard, then master; what can't be done in a set is done one by one."""
+def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
+    """Delete from every shard, then from master; tenants that can't be deleted in bulk are deleted one by one."""
     archiver, ids = run.archiver, [tenant.id for tenant in fresh]
-    wanted = record_states.ready(archiver.databases.master, ids, run.request)
+    verified = record_states.ready(archiver.databases.master, ids, run.request)
     with work_folder(archiver.work) as folder:
         work = BulkWork(
             databases=archiver.databases,
@@ -199,94 +199,100 @@ def _reclaim(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> 
             on_strategy=run.on_strategy,
         )
         if archiver.model.tenant.shard is None:
-            record_states.move(archiver.databases.master, wanted, ArchiveState.DELETING)
+            record_states.move(archiver.databases.master, verified, ArchiveState.DELETING)
         else:
-            _empty_shards(run, work, wanted)
-        _empty_master(run, work, [*half_way, *wanted])
+            _empty_shards(run, work, verified)
+        _empty_master(run, work, [*half_way, *verified])
 
 
-def _empty_shards(run: _Run, work: BulkWork, wanted: Sequence[Record]) -> None:
-    """Several shards at once; each on the connection that holds its lock, so that nobody deletes who lost that."""
+def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
+    """Delete from several shards at once, each on the connection that holds its lock: losing the lock stops it."""
     databases = run.archiver.databases
-    record_states.move(databases.master, wanted, ArchiveState.DELETING)
+    record_states.move(databases.master, records, ArchiveState.DELETING)
     with ThreadPoolExecutor(run.engine.workers) as pool:
-        ways = [
+        deletions = [
             (group, pool.submit(many.empty_shard, work, databases.placement(shard), group))
-            for shard, group in _by_shard(wanted)
+            for shard, group in _by_shard(records)
         ]
-    # Only now: who goes alone looks into every shard, on connections that were in the midst of a deletion.
-    for group, way in ways:
-        _settle_shard(run, group, way)
+    # Only now: deleting a tenant on its own queries every shard, on connections that were busy with a deletion.
+    for group, deletion in deletions:
+        _settle_shard(run, group, deletion)
 
 
-def _settle_shard(run: _Run, wanted: Sequence[Record], way: Future[dict[int, CutoverError]]) -> None:
+def _settle_shard(run: _Run, records: Sequence[Record], deletion: Future[dict[int, CutoverError]]) -> None:
     try:
-        failed = way.result()
+        failed = deletion.result()
     except CutoverError as error:
-        _not_as_a_set(run, wanted, error)
+        _bulk_failed(run, records, error)
         return
-    # Their archives are not what is live: the next run makes new ones.
-    left_alone = [record for record in wanted if record.tenant_id in failed]
-    record_states.move(run.archiver.databases.master, left_alone, ArchiveState.STORED)
+    # Their archives differ from the live rows: the next run makes new ones.
+    skipped = [record for record in records if record.tenant_id in failed]
+    record_states.move(run.archiver.databases.master, skipped, ArchiveState.STORED)
     for tenant_id, reason in failed.items():
         run.fail(tenant_id, reason)
 
 
-def _empty_master(run: _Run, work: BulkWork, wanted: Sequence[Record]) -> None:
-    noted = _noted(run, wanted)
+def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
+    markers = _markers(run, records)
     sharded = run.archiver.model.tenant.shard is not None
-    rest = [record for record in wanted if record.tenant_id in noted or not sharded]
-    for depth, group in groupby(sorted(rest, key=lambda record: record.depth.value), attrgetter("depth")):
-        _end(run, replace(work, depth=depth), list(group), noted)
+    ready = [record for record in records if record.tenant_id in markers or not sharded]
+    for depth, group in groupby(sorted(ready, key=lambda record: record.depth.value), attrgetter("depth")):
+        _end(run, replace(work, depth=depth), list(group), markers)
 
 
-def _end(run: _Run, work: BulkWork, wanted: Sequence[Record], noted: Mapping[int, Mapping[str, Any]]) -> None:
+def _end(run: _Run, work: BulkWork, records: Sequence[Record], markers: Mapping[int, Mapping[str, Any]]) -> None:
     try:
-        gone = many.empty_master(work, wanted, {record.tenant_id: noted.get(record.tenant_id, {}) for record in wanted})
+        deletion = many.empty_master(
+            work, records, {record.tenant_id: markers.get(record.tenant_id, {}) for record in records}
+        )
     except CutoverError as error:
-        _not_as_a_set(run, wanted, error)
+        _bulk_failed(run, records, error)
         return
-    for record in archive_record.of_ids(run.archiver.databases.master, [record.id for record in wanted]):
-        if record.tenant_id in gone.deleted:
-            run.end(_outcome(run, record, gone))
-    _each_alone(run, gone.failed)
+    for record in archive_record.of_ids(run.archiver.databases.master, [record.id for record in records]):
+        if record.tenant_id in deletion.deleted:
+            run.end(_outcome(run, record, deletion))
+    _one_at_a_time(run, deletion.failed)
 
 
-def _outcome(run: _Run, record: Record, gone: BulkDeletion) -> ArchiveOutcome:
-    deleted, kept = gone.deleted[record.tenant_id], gone.retained[record.tenant_id]
+def _outcome(run: _Run, record: Record, deletion: BulkDeletion) -> ArchiveOutcome:
+    deleted, retained = deletion.deleted[record.tenant_id], deletion.retained[record.tenant_id]
     return ArchiveOutcome(
         tenant_id=record.tenant_id,
         seconds=(time.monotonic() - run.began) / len(run.tenants),
         rows=record.rows,
         size=record.size or 0,
-        deletion=Deletion(record=record, deleted=deleted, retained=kept, appeared={}),
+        deletion=Deletion(record=record, deleted=deleted, retained=retained, appeared={}),
     )
 
 
-def _not_as_a_set(run: _Run, wanted: Sequence[Record], error: CutoverError) -> None:
-    """What somebody's row forbids for all, each may do alone; what may pass is left for the next run."""
+def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> None:
+    """Retry one by one after an error that may concern one tenant only; leave a temporary error to the next run."""
     passing = isinstance(error, DatabaseError) and error.transient
     if passing or isinstance(error, UnknownError):
-        _step_back(run, wanted)
-        for record in wanted:
+        _step_back(run, records)
+        for record in records:
             run.fail(record.tenant_id, error)
         return
     run.on_strategy(f"one by one: {error}")
-    _each_alone(run, [record.tenant_id for record in wanted])
+    _one_at_a_time(run, [record.tenant_id for record in records])
 
 
-def _step_back(run: _Run, wanted: Sequence[Record]) -> None:
-    """Where nothing was committed, tenants are live as before; where that can't be seen, the next run settles it."""
+def _step_back(run: _Run, records: Sequence[Record]) -> None:
+    """Mark tenants as live if nothing was committed; if that can't be determined, the next run settles it."""
     with suppress(CutoverError):
-        noted = _noted(run, wanted)
-        record_states.step_back(run.archiver.databases.master, [one for one in wanted if one.tenant_id not in noted])
+        markers = _markers(run, records)
+        record_states.step_back(
+            run.archiver.databases.master, [record for record in records if record.tenant_id not in markers]
+        )
 
 
-def _each_alone(run: _Run, tenant_ids: Iterable[int]) -> None:
-    """Ends what was begun, tenant by tenant: a deletion that was cut off between shard and master as well."""
-    run.outcomes += archive(run.archiver, [run.tenants[one] for one in tenant_ids], run.request, run.on_result)
+def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:
+    """Archive tenants one by one, which also finishes deletions interrupted between shard and master."""
+    run.outcomes += archive(
+        run.archiver, [run.tenants[tenant_id] for tenant_id in tenant_ids], run.request, run.on_result
+    )
 
 
-def _by_shard(wanted: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
-    for shard, group in groupby(sorted(wanted, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
+def _by_shard(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    for shard, group in groupby(sorted(records, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
         yield shard, list(group)

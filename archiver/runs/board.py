@@ -1,8 +1,8 @@
-"""The units of a run that workers on other machines do, as they stand in master: what they are, who has one, its end.
+"""The units of a run done by workers on other machines, recorded in master: content, current worker, result.
 
-Master decides, the broker only wakes workers: a message may come twice, late or never. Three locks say who is at work:
-a run holds its own as long as it lives, a worker holds one for its unit and shares one with all workers. They are held
-on the sessions that write the records, and go with them.
+Master decides; the broker only wakes workers, and a message may come twice, late or never. Three locks show what is
+running: a run holds its own as long as it lives, a worker holds one for its unit and shares one with all workers. They
+are held on the sessions that write the records, and end with them.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ TRIES = 3  # of a unit whose worker dies
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit at one moment."""
+    """The state of a unit at one moment."""
 
     number: int
-    takes: int  # how often a worker took it
-    held: bool  # whether one is at work on it
+    takes: int  # number of times a worker took it
+    taken: bool  # a worker is running it
     ended: Mapping[str, Any] | None
 
 
 @contextmanager
 def living(master: Session, run: str) -> Iterator[None]:
-    """Lets workers do units of this run while the block runs; the caller holds the locks of all databases."""
+    """Allow workers to run this run's units during the block; the caller holds the locks of all databases."""
     with held_locks([AdvisoryLock(master, _run_key(run))]):
         yield
 
 
 def post(master: Session, run: str, jobs: Sequence[Job]) -> None:
-    """Writes the units of a run, by their numbers from 1 on, in place of those of runs that have ended."""
-    texts = [json.dumps(one.to_json()) for one in jobs]
+    """Write the units of a run, numbered from 1, replacing the units of ended runs."""
+    texts = [json.dumps(job.to_json()) for job in jobs]
     with master.transaction(doing="writing the units"):
         master.execute("DELETE FROM archiver.units", doing="removing earlier units")
         master.execute(
@@ -54,30 +54,33 @@ def post(master: Session, run: str, jobs: Sequence[Job]) -> None:
         )
 
 
-def look(master: Session, run: str, numbers: Sequence[int]) -> list[UnitState]:
-    """These units now. The locks are read first: a unit that has ended is never seen without its end."""
-    taken = {row[0] for row in master.rows(_HELD, (run,), doing="asking who is at work")}
+def unit_states(master: Session, run: str, numbers: Sequence[int]) -> list[UnitState]:
+    """Return the current state of units. Locks are read first, so an ended unit is never seen without its result."""
+    taken_numbers = {row[0] for row in master.rows(_TAKEN, (run,), doing="reading the workers' locks")}
     query = "SELECT number, takes, ended FROM archiver.units WHERE run = %s AND number = ANY(%s) ORDER BY number"
     rows = master.rows(query, (run, list(numbers)), doing="reading the units")
-    return [UnitState(number=number, takes=takes, held=number in taken, ended=ended) for number, takes, ended in rows]
+    return [
+        UnitState(number=number, takes=takes, taken=number in taken_numbers, ended=ended)
+        for number, takes, ended in rows
+    ]
 
 
 @contextmanager
 def taken(master: Session, run: str, number: int) -> Iterator[Job]:
-    """Takes a unit while the block runs.
+    """Take a unit for the duration of the block.
 
-    Raises LockedError where another worker has it, RefusedError where it is not to be done: it, or its run, has ended.
+    Raises LockedError if another worker has it, RefusedError if the unit or its run has ended.
     """
     master.rows(_NOTICED_SOON, (list(_SOON), list(_SOON.values())), doing="preparing a session")
     with held_locks([AdvisoryLock(master, WORKERS, shared=True), AdvisoryLock(master, _unit_key(run, number))]):
-        # Who begins after this run's end looks for WORKERS, so that this is true until the block ends.
+        # A run that starts after this one's end waits for WORKERS, so this holds until the block ends.
         if holder(master, _run_key(run)) is None:
             raise RefusedError("Its run has ended.")
         yield _take(master, run, number)
 
 
 def end(master: Session, run: str, number: int, ended: UnitResult) -> None:
-    """Writes what became of a unit; the caller has taken it."""
+    """Write the result of a unit that the caller has taken."""
     query = "UPDATE archiver.units SET ended = %s, ended_at = now() WHERE run = %s AND number = %s"
     master.execute(query, (json.dumps(wire.ended_to_json(ended)), run, number), doing="writing a unit's end")
 
@@ -102,7 +105,7 @@ def _unit_key(run: str, number: int) -> str:
     return f"cutover unit {run} {number}"
 
 
-# A machine that vanishes says nothing: its server must find out, or the unit would be nobody's for hours.
+# A machine that vanishes closes no connection: the server must notice, or the unit would stay locked for hours.
 _SOON = {
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
@@ -113,7 +116,7 @@ _NOTICED_SOON = """
 SELECT set_config(w.name, w.value, false)
   FROM unnest(%s::text[], %s::text[]) w (name, value) JOIN pg_settings USING (name)
 """
-_HELD = """
+_TAKEN = """
 SELECT u.number FROM archiver.units u
   JOIN pg_locks l ON l.locktype = 'advisory' AND l.granted
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

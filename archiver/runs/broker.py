@@ -1,7 +1,7 @@
-"""The only door to Celery: a unit's name is sent to whichever worker is free, and workers wait for such names.
+"""The only module that uses Celery: it sends unit numbers to free workers, and runs workers that wait for them.
 
-What the unit is, and how it ended, stands in master. So no result is kept in the broker, Redis and RabbitMQ serve
-alike, and nothing of a tenant goes through either.
+A unit's content and result are in master. So the broker keeps no results, Redis and RabbitMQ both work, and no tenant
+data passes through either.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from errors import CutoverError, UsageError
 from inventory.model import Environment, Queue
 
 TASK = "cutover.unit"
-ANSWER = 10.0  # seconds a broker may take to answer
-# A worker that dies is noticed by the run itself, within a second; what the broker delivers again steps aside. So Redis
-# need not guess from the time that passed: it waits longer than any unit lasts.
+ANSWER = 10.0  # timeout of the broker, in seconds
+# The run itself notices a dead worker within a second, and a message delivered twice does nothing. So Redis need not
+# guess from elapsed time: it waits longer than any unit lasts.
 VISIBLE_AGAIN = 24 * 60 * 60  # seconds
-Perform = Callable[[str, int], None]  # a run, and the number of a unit
+Perform = Callable[[str, int], None]  # called with a run and a unit's number
 
 SETTINGS = {
     "accept_content": ["json"],
@@ -39,14 +39,14 @@ SETTINGS = {
     "worker_redirect_stdouts": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # the unit goes on: its lock is PostgreSQL's
     "broker_connection_retry_on_startup": True,
-    "broker_connection_max_retries": None,  # a broker that was restarted is found again
+    "broker_connection_max_retries": None,  # reconnect after a restart of the broker
     "broker_connection_timeout": ANSWER,
 }
 OF_REDIS = {"visibility_timeout": VISIBLE_AGAIN, "socket_connect_timeout": ANSWER, "socket_keepalive": True}
 
 
 def queue_of(environment: Environment) -> Queue:
-    """The environment's queue; UsageError where its inventory has none."""
+    """Return the environment's queue; raise UsageError if its inventory has none."""
     if environment.queue is None:
         hint = "Add it:  queue: {broker: redis://queue.example.com}  (inventory/example.yaml explains it)."
         raise UsageError(f"{environment.name}: no queue in the inventory.", hint=hint)
@@ -54,33 +54,33 @@ def queue_of(environment: Environment) -> Queue:
 
 
 def app(environment: Environment) -> Any:
-    """Celery's application for an environment's queue. Raises UsageError where it, or its password, is missing."""
+    """Return Celery's application for an environment's queue; raise UsageError if Celery or the password is missing."""
     queue = queue_of(environment)
-    made = _celery().Celery("cutover", broker=_with_password(queue), set_as_current=False)
-    made.conf.update(SETTINGS, task_default_queue=f"cutover.{environment.name}", broker_use_ssl=_tls(queue))
+    application = _celery().Celery("cutover", broker=_with_password(queue), set_as_current=False)
+    application.conf.update(SETTINGS, task_default_queue=f"cutover.{environment.name}", broker_use_ssl=_tls(queue))
     if queue.broker.startswith("redis"):
-        made.conf.broker_transport_options = OF_REDIS
-    return made
+        application.conf.broker_transport_options = OF_REDIS
+    return application
 
 
 def send(environment: Environment, run: str, numbers: Iterable[int]) -> None:
-    """Sends the names of units; CutoverError where the broker can't be reached."""
-    made = app(environment)
-    with _linked(made, queue_of(environment)) as link:
+    """Send unit numbers to the workers; raise CutoverError if the broker can't be reached."""
+    application = app(environment)
+    with _linked(application, queue_of(environment)) as link:
         for number in numbers:
-            made.send_task(TASK, args=[run, number], connection=link)
+            application.send_task(TASK, args=[run, number], connection=link)
 
 
-def look(environment: Environment) -> None:
-    """CutoverError where the broker can't be reached, UsageError where Celery or its password is missing."""
+def check_reachable(environment: Environment) -> None:
+    """Raise CutoverError if the broker can't be reached, UsageError if Celery or the password is missing."""
     with _linked(app(environment), queue_of(environment)):
         return
 
 
 def serve(environment: Environment, perform: Perform, ready: Callable[[], None]) -> int:
-    """Waits for units and does one after the other, until SIGTERM or Ctrl-C: then the unit at hand is ended first.
+    """Wait for units and run them one after the other, until SIGTERM or Ctrl-C; the current unit is finished first.
 
-    Calls `ready` when it waits; returns the exit code. Raises CutoverError where the broker can't be reached.
+    Calls `ready` once it waits. Returns the exit code. Raises CutoverError if the broker can't be reached.
     """
     from celery import signals
     from celery.platforms import SecurityWarning
@@ -88,27 +88,29 @@ def serve(environment: Environment, perform: Perform, ready: Callable[[], None])
     def unit(run: str, number: int) -> None:
         perform(run, number)
 
-    def waiting(**told: object) -> None:
+    def waiting(**event: object) -> None:
         ready()
 
-    made = app(environment)
-    with _linked(made, queue_of(environment)):
-        made.task(name=TASK)(unit)
+    application = app(environment)
+    with _linked(application, queue_of(environment)):
+        application.task(name=TASK)(unit)
     signals.worker_ready.connect(waiting)
-    with warnings.catch_warnings(action="ignore", category=SecurityWarning):  # of root, and of options we do not have
-        # A process of its own does the units, so that this one can answer the broker meanwhile.
-        worker = made.Worker(pool="prefork", quiet=True, loglevel="WARNING", without_gossip=True, without_mingle=True)
+    with warnings.catch_warnings(action="ignore", category=SecurityWarning):  # about root, and options not used here
+        # A child process runs the units, so that this process can answer the broker in the meantime.
+        worker = application.Worker(
+            pool="prefork", quiet=True, loglevel="WARNING", without_gossip=True, without_mingle=True
+        )
         worker.start()
     return int(worker.exitcode or 0)
 
 
 @contextmanager
-def _linked(made: Any, queue: Queue) -> Iterator[Any]:
-    """A link to the broker that is up; CutoverError where there is none, or it breaks."""
+def _linked(application: Any, queue: Queue) -> Iterator[Any]:
+    """Yield a connection to the broker; raise CutoverError if connecting fails or the connection breaks."""
     from kombu.exceptions import OperationalError
 
     try:
-        with made.connection_for_write() as link:
+        with application.connection_for_write() as link:
             link.ensure_connection(max_retries=1, interval_start=1, timeout=ANSWER)
             yield link
     except (OperationalError, OSError) as error:
@@ -127,13 +129,13 @@ def _celery() -> Any:
 
 
 def _tls(queue: Queue) -> dict[str, Any] | None:
-    """Proves the broker's certificate and its name: neither client library does both unless it is told to."""
+    """Return options that verify the broker's certificate and host name; neither client library does so by default."""
     address = urlsplit(queue.broker)
-    ways: dict[str, dict[str, Any]] = {
+    options: dict[str, dict[str, Any]] = {
         "rediss": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True},
         "amqps": {"cert_reqs": ssl.CERT_REQUIRED, "server_hostname": address.hostname},
     }
-    return ways.get(address.scheme)
+    return options.get(address.scheme)
 
 
 def _with_password(queue: Queue) -> str:

@@ -1,4 +1,4 @@
-"""Workers on several machines, over Celery: this process sends units, and watches in master how they end."""
+"""The Celery engine, for workers on several machines: sends units and watches their state in master."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from archiver.runs.wire import Job
 from errors import CutoverError
 from inventory.model import Environment
 
-LOOK_EVERY = 0.2  # seconds; a look is two short queries
-PATIENCE = 60.0  # seconds without any worker, before that is said and units are sent again
-SILENCES = 10  # of them, before the run gives up
+LOOK_EVERY = 0.2  # seconds; each time two short queries
+PATIENCE = 60.0  # seconds without a worker before the operator is told and units are sent again
+SILENCES = 10  # such periods before the run gives up
 START = "Start workers: inv archive.worker --env={} on machines that reach databases, store and broker."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Celery:
-    """Workers that wait at the environment's broker, each with sessions of its own."""
+    """The workers at the environment's broker, each with its own sessions."""
 
     environment: Environment
-    workers: int  # how many there will be: units are cut for so many
-    say: Callable[[str], None]  # tells the operator what is waited for
+    workers: int  # expected number: units are sized for it
+    say: Callable[[str], None]  # reports to the operator what the run waits for
     memory: int = MEMORY
     patience: float = PATIENCE
 
     def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
-        """Does the units; one whose worker dies is done again by another, TRIES times at most.
+        """Run the units; a unit whose worker dies is given to another, at most TRIES times in all.
 
-        Raises CutoverError where the broker can't be reached.
+        Raises CutoverError if the broker can't be reached.
         """
         if not units:
             return
@@ -50,66 +50,66 @@ class Celery:
 
 @dataclass(kw_only=True)
 class _Sent:
-    """Units on their way, by number."""
+    """The units sent and not ended, by number."""
 
     engine: Celery
     master: Session
     run: str
     left: dict[int, Unit]
-    begun: dict[int, int] = field(default_factory=dict)  # which take of a unit was going on when we last looked
-    again: dict[int, int] = field(default_factory=dict)  # which take of a unit was lost, and sent again
+    begun: dict[int, int] = field(default_factory=dict)  # by unit: the take that was running at the last check
+    again: dict[int, int] = field(default_factory=dict)  # by unit: the take that was lost and sent again
     silent_since: float = field(default_factory=time.monotonic)
     silences: int = 0
 
     def ends(self) -> Iterator[UnitResult]:
-        """Each unit's end, as it is seen."""
+        """Yield the result of each unit as it ends."""
         while self.left:
-            seen = board.look(self.master, self.run, list(self.left))
-            for one in seen:
-                if one.ended is not None:
-                    yield wire.ended(self.left.pop(one.number), one.ended)
-            yield from self._taken_over([one for one in seen if one.ended is None])
-            yield from self._waited(seen)
+            states = board.unit_states(self.master, self.run, list(self.left))
+            for state in states:
+                if state.ended is not None:
+                    yield wire.ended(self.left.pop(state.number), state.ended)
+            yield from self._taken_over([state for state in states if state.ended is None])
+            yield from self._waited(states)
             if self.left:
                 time.sleep(LOOK_EVERY)
 
     def send(self, numbers: Iterable[int]) -> None:
-        """Sends units, also those that were sent before: who is late steps aside."""
+        """Send units, including those sent before: a worker that comes late does nothing."""
         broker.send(self.engine.environment, self.run, numbers)
 
-    def _taken_over(self, open_ones: Sequence[UnitState]) -> Iterator[UnitResult]:
-        """Sends again what a worker took and let go without an end."""
-        lost = [one for one in open_ones if not one.held and self.begun.get(one.number) == one.takes]
-        self.begun = {one.number: one.takes for one in open_ones if one.takes}
-        for one in lost:
-            if one.takes >= TRIES:
-                yield UnitResult(unit=self.left.pop(one.number), error=_worn_out())
-            elif self.again.get(one.number) != one.takes:
-                self.again[one.number] = one.takes
-                self.engine.say(f"a worker was lost; its unit of {self.left[one.number].shard} is sent again")
-                self.send([one.number])
+    def _taken_over(self, states: Sequence[UnitState]) -> Iterator[UnitResult]:
+        """Resend each unit that a worker took and released without a result."""
+        lost = [state for state in states if not state.taken and self.begun.get(state.number) == state.takes]
+        self.begun = {state.number: state.takes for state in states if state.takes}
+        for state in lost:
+            if state.takes >= TRIES:
+                yield UnitResult(unit=self.left.pop(state.number), error=_too_many_tries())
+            elif self.again.get(state.number) != state.takes:
+                self.again[state.number] = state.takes
+                self.engine.say(f"a worker was lost; its unit of {self.left[state.number].shard} is sent again")
+                self.send([state.number])
 
-    def _waited(self, seen: Sequence[UnitState]) -> Iterator[UnitResult]:
-        """Says when nobody is at work; in the end gives up."""
+    def _waited(self, states: Sequence[UnitState]) -> Iterator[UnitResult]:
+        """Report that no worker is running; after SILENCES periods give up."""
         now = time.monotonic()
-        if any(one.held or one.ended is not None for one in seen):
+        if any(state.taken or state.ended is not None for state in states):
             self.silent_since, self.silences = now, 0
         elif now - self.silent_since > self.engine.patience:
             self.silent_since, self.silences = now, self.silences + 1
-            yield from self._told()
+            yield from self._report_silence()
 
-    def _told(self) -> Iterator[UnitResult]:
+    def _report_silence(self) -> Iterator[UnitResult]:
         start = START.format(self.engine.environment.name)
-        nobody = f"No worker has taken a unit for {self.silences * self.engine.patience:.0f} s."
+        silence = f"No worker has taken a unit for {self.silences * self.engine.patience:.0f} s."
         if self.silences < SILENCES:
-            self.engine.say(f"{nobody} {start}")
-            self.send(self.left)  # a broker may have lost them
+            self.engine.say(f"{silence} {start}")
+            self.send(self.left)  # the broker may have lost them
             return
         for unit in self.left.values():
-            yield UnitResult(unit=unit, error=CutoverError(nobody, hint=start))
+            yield UnitResult(unit=unit, error=CutoverError(silence, hint=start))
         self.left.clear()
 
 
-def _worn_out() -> CutoverError:
+def _too_many_tries() -> CutoverError:
     hint = "Is there memory enough on the workers' machines? --memory says how much each may take."
     return CutoverError(f"A worker died at it, {TRIES} times.", hint=hint)

@@ -1,4 +1,4 @@
-"""The end of an archive: its object is deleted, then its record; the log keeps what it was."""
+"""Drop an archive: delete its object, then its record. The log keeps the details."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from errors import RefusedError, UsageError
 
 
 def refuse_unless_named(record: Record, tarball: str) -> None:
-    """UsageError unless what was typed is the tarball's name."""
+    """Raise UsageError unless the operator typed the tarball's name."""
     if tarball != record.tarball:
         said = f"got {tarball!r}" if tarball else "got nothing"
         raise UsageError(
             f"Nothing was dropped: expected the tarball's name, {record.tarball}, {said}.",
-            hint="Where no terminal can ask for it: --tarball=…",
+            hint="Without a terminal, give it with --tarball=…",
         )
 
 
 def drop(archiver: Archiver, record: Record) -> None:
-    """Deletes the object, then the record and its index of ids together with a log entry.
+    """Delete the object, then the record and its index of ids, together with a log entry.
 
-    The caller holds the tenant's lock, and has had the tarball's name typed. Cut off in between, the same call ends it.
+    The caller holds the tenant's lock, and the operator has typed the tarball's name. If interrupted, the same call
+    finishes it.
     """
     master = archiver.databases.master
     _still_there(archiver, record)
@@ -34,10 +35,10 @@ def drop(archiver: Archiver, record: Record) -> None:
 
 
 def _still_there(archiver: Archiver, record: Record) -> None:
-    """Looks again, now under the lock."""
+    """Raise RefusedError if the record, now read under the lock, has changed."""
     now = archive_record.of_ids(archiver.databases.master, [record.id])
     if not now or (now[0].state, now[0].location) != (record.state, record.location):
-        raise RefusedError(f"The record of {record.tarball} changed meanwhile; nothing was dropped.")
+        raise RefusedError(f"The record of {record.tarball} changed in the meantime; nothing was dropped.")
 
 
 def _details(record: Record) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Who does the units of a run over many: this process, one after the other, or worker processes on this machine."""
+"""The engines that run the units of a bulk run: this process, one unit after the other, or worker processes here."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ TRIES = 3  # of a unit whose worker dies
 
 
 class Engine(Protocol):
-    """A way to get units done."""
+    """A strategy for running units."""
 
     @property
     def workers(self) -> int:
-        """How many units are done at once."""
+        """The number of units run at once."""
 
     def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
-        """Does the units; gives each as it ends, in any order. The archiver is the caller's own."""
+        """Run the units; yield each result as it ends, in any order. The archiver is the caller's own."""
 
 
 @dataclass(frozen=True)
 class InTurn:
-    """This process, one unit after the other."""
+    """Runs units in this process, one after the other."""
 
     memory: int = MEMORY
     workers: int = 1
 
     def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
-        """Does the units with the caller's archiver."""
+        """Run the units with the caller's archiver."""
         for unit in units:
             yield attempt(archiver, unit, self.memory)
 
@@ -50,16 +50,16 @@ IN_TURN = InTurn()
 
 @dataclass(frozen=True, kw_only=True)
 class Processes:
-    """Worker processes on this machine, each with sessions of its own; at most one at a shard's part of the schools."""
+    """Runs units in worker processes on this machine, each with its own sessions; at most one works on a unit."""
 
     environment: Environment
-    purpose: str  # what others see at work
+    purpose: str  # shown to others as the sessions' name
     identity: str
     workers: int
     memory: int = MEMORY
 
     def run(self, units: Sequence[Unit], archiver: Archiver) -> Iterator[UnitResult]:
-        """Does the units; one whose worker dies is done again by another, TRIES times at most."""
+        """Run the units; a unit whose worker dies is given to another, at most TRIES times in all."""
         left = list(units)
         for _ in range(TRIES):
             for ended in self._once(left):
@@ -68,12 +68,12 @@ class Processes:
             if not left:
                 return
         lost = CutoverError(
-            "A worker died, again and again.", hint="Is there memory enough? --memory says how much each may take."
+            "A worker died repeatedly.", hint="Is there memory enough? --memory says how much each may take."
         )
         yield from (UnitResult(unit=unit, error=lost) for unit in left)
 
     def _once(self, units: Sequence[Unit]) -> Iterator[UnitResult]:
-        """Those that ended before a worker died."""
+        """Yield the results of the units that ended before a worker died."""
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_begin) as pool:
             pending: set[Future[UnitResult]] = set()
@@ -91,7 +91,7 @@ class Processes:
 
 
 def attempt(archiver: Archiver, unit: Unit, memory: int) -> UnitResult:
-    """Does a unit; what broke it off is part of how it ended."""
+    """Run a unit; an error that stops it becomes part of its result."""
     try:
         return UnitResult(unit=unit, outcomes=prepare(archiver, unit, memory))
     except CutoverError as error:
@@ -100,7 +100,7 @@ def attempt(archiver: Archiver, unit: Unit, memory: int) -> UnitResult:
 
 
 def _begin() -> None:
-    """The operator's Ctrl-C is the main process's to hear."""
+    """Ignore Ctrl-C, which the main process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

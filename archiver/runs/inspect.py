@@ -1,4 +1,4 @@
-"""An archive looked into without bringing it back: one table's rows as they are, or a query over all of them."""
+"""Read an archive without restoring it: one table's rows, or a query over all tables."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from errors import UsageError
 
 @contextmanager
 def fetched(bucket: Bucket, record: Record, keys: Keys, home: Path) -> Iterator[Archive]:
-    """A record's archive, fetched and held against the record and its own manifest; `home` is where it lies meanwhile.
+    """Fetch and open a record's archive, checked against the record and its own manifest; it lies in `home` meanwhile.
 
-    Raises DamagedError where it is not what was stored, or another tenant's; UsageError where no key opens it.
+    Raises DamagedError if it is not what was stored, or another tenant's; UsageError if no key opens it.
     """
     refuse_if_closed([record.location], keys)
     with work_folder(home) as work, opened(fetch(bucket, record, work), keys) as archive:
@@ -38,7 +38,7 @@ def fetched(bucket: Bucket, record: Record, keys: Keys, home: Path) -> Iterator[
 
 
 def cat(archive: Archive, table: TableName, out: IO[bytes], *, header: bool = False) -> None:
-    """Writes a table's rows, in COPY's text format as they lie in the archive; `header`: the column names first."""
+    """Write a table's rows in COPY text format, as stored in the archive; `header` puts the column names first."""
     if header:
         columns = archive.manifest.schemas[table.database].tables[table.table].copied
         out.write("\t".join(column.name for column in columns).encode() + b"\n")
@@ -46,22 +46,22 @@ def cat(archive: Archive, table: TableName, out: IO[bytes], *, header: bool = Fa
 
 
 def table_in(manifest: Manifest, name: str, database: str = "") -> TableName:
-    """The archive's table of that name; UsageError where there is none, or one in each database and none is named."""
-    there = [TableName(database, table) for database, schema in manifest.schemas.items() for table in schema.tables]
-    found = [table for table in there if table.table == name and database in ("", table.database)]
-    if not found:
-        names = ", ".join(sorted(map(str, there)))
+    """Return the archive's table of that name; raise UsageError if there is none, or one in each database."""
+    tables = [TableName(database, table) for database, schema in manifest.schemas.items() for table in schema.tables]
+    matches = [table for table in tables if table.table == name and database in ("", table.database)]
+    if not matches:
+        names = ", ".join(sorted(map(str, tables)))
         raise UsageError(f"There is no table {name!r} in the archive.", hint=f"There are: {names}.")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise _ambiguous(name)
-    return found[0]
+    return matches[0]
 
 
 def query(archive: Archive, text: str, scratch: Session, out: Sink, database: str = "") -> None:
-    """Writes the answer of one SELECT over the archive's tables as CSV with a header.
+    """Write the result of one SELECT over the archive's tables as CSV with a header.
 
-    The tables are there for this one transaction, of which nothing stays. Raises UsageError with PostgreSQL's words
-    where it refuses the query.
+    The tables exist in this transaction only, which is rolled back. Raises UsageError with PostgreSQL's message if it
+    rejects the query.
     """
     with scratch.rolled_back():
         _load(archive, _schemas(archive.manifest, database), scratch)
@@ -78,7 +78,7 @@ def _answer(text: str, scratch: Session, out: Sink) -> None:
     except DatabaseError as error:
         if error.transient:
             raise
-        hint = "One SELECT is wanted; inv archive.show says which tables there are."
+        hint = "Give one SELECT; inv archive.show lists the tables."
         raise UsageError(str(error), hint=hint) from None
 
 
@@ -92,7 +92,7 @@ def _load(archive: Archive, schemas: dict[str, Schema], scratch: Session) -> Non
 
 
 def _schemas(manifest: Manifest, database: str) -> dict[str, Schema]:
-    """What is loaded: both databases into one, unless one of them is named."""
+    """Return the schemas to load: those of both databases, unless one is named."""
     if database and database not in manifest.schemas:
         raise UsageError(f"--database: expected {' or '.join(manifest.schemas)}, got {database!r}.")
     schemas = {name: schema for name, schema in manifest.schemas.items() if database in ("", name)}
@@ -106,7 +106,7 @@ def _ambiguous(name: str) -> UsageError:
     return UsageError(f"A table {name} is in master and in the shard.", hint="Add --database=master or shard.")
 
 
-# The server itself says whether a text is one query: pasted into COPY, another text could end it and begin anew.
+# The server itself decides if a text is one query: pasted into COPY, another text could end the query and start anew.
 _ONE_QUERY = """
 CREATE FUNCTION pg_temp.one_query(query text) RETURNS void LANGUAGE plpgsql AS
     $$ DECLARE answer refcursor; BEGIN OPEN answer FOR EXECUTE query; CLOSE answer; END $$

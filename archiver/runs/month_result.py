@@ -1,4 +1,4 @@
-"""What became of a shard's past months."""
+"""The outcome of archiving a shard's past months."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from errors import CutoverError
 
 @dataclass(kw_only=True)
 class Shard:
-    """What became of a shard's activity."""
+    """The outcome of archiving a shard's activity."""
 
     name: str
     archives: int = 0
-    tenants: int = 0  # whose rows went
-    ownerless: int = 0  # rows that went and were no tenant's
-    gone: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: what would go
+    tenants: int = 0  # with deleted rows
+    orphan_rows: int = 0  # rows deleted that belong to no tenant
+    deleted: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: rows to delete
     size: int = 0  # bytes
-    held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and stay because of rows below them
-    changed: Counter[str] = field(default_factory=Counter)  # by member: changed or in use meanwhile, and stay
-    appeared: Counter[str] = field(default_factory=Counter)  # by table: came after the proof, and stay live
-    held: int = 0  # tenants that were left alone: restored and not released, or half moved
+    held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and kept by rows below them
+    changed: Counter[str] = field(default_factory=Counter)  # by member: rows that changed or were in use, and stay
+    appeared: Counter[str] = field(default_factory=Counter)  # by table: rows added after verification, which stay live
+    on_hold: int = 0  # tenants skipped: restored and not released, or partly moved
     seconds: float = 0.0
     stopped: bool = False  # before all was done
     errors: list[CutoverError] = field(default_factory=list)
 
     @property
     def error(self) -> CutoverError | None:
-        """The first that went wrong."""
+        """The first error."""
         return self.errors[0] if self.errors else None
 
     def count(self, tenant_id: int, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
-        """Counts a slice: its rows by member, and how many of them stay live."""
-        went = Counter(rows)
-        went.subtract(stayed)
-        self.gone.update(went)
+        """Add a slice: its rows by member, and how many of them stay live."""
+        deleted = Counter(rows)
+        deleted.subtract(stayed)
+        self.deleted.update(deleted)
         self.changed.update(stayed)
         if tenant_id == NO_TENANT:
-            self.ownerless += went.total()
-        elif went.total():
+            self.orphan_rows += deleted.total()
+        elif deleted.total():
             self.tenants += 1

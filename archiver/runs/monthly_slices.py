@@ -1,4 +1,4 @@
-"""A tenant's slices on their way back: what of each went, ready to be loaded; and the end of their records."""
+"""Restore a tenant's monthly slices: load the deleted part of each, then end their records."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from archiver.records import audit_log, markers, slice_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.holds import hold
 from archiver.records.placement_history import Relocations, final_shard, placement_history
-from archiver.records.placement_history import relocations_of as record_hops
+from archiver.records.placement_history import relocations_of as record_relocations
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver
 from errors import RefusedError
 from inventory.migrations import Changes
 
-BESIDE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
+LIVE_ANYWHERE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coming:
-    """A slice with what of it went, as an archive that fits today's tables."""
+class IncomingSlice:
+    """A slice, with its deleted rows as an archive mapped onto today's tables."""
 
-    one: Slice
+    slice: Slice
     incoming: IncomingArchive
 
     @property
     def database(self) -> str:
-        """The database of the model in which its rows belong."""
+        """The model's database of its rows."""
         return next(iter(self.incoming.archive.manifest.schemas))
 
 
@@ -50,117 +50,127 @@ class Coming:
 def opened(
     archiver: Archiver,
     placement: Placement,
-    wanted: Iterable[Slice],
+    slices: Iterable[Slice],
     work: Path,
     last: Changes | None = None,
     record: Record | None = None,
-) -> Iterator[list[Coming]]:
-    """Fetches slices of a tenant that lives at a site, or whose record brings it there, and opens them; the latest
-    archive first, which an earlier one may lie below.
+) -> Iterator[list[IncomingSlice]]:
+    """Fetch and open slices of a tenant that is live at the placement, or whose record restores it there.
 
-    Raises RefusedError where one belongs to another shard, and what `fitting` does.
+    The latest archive comes first: rows of an earlier one may have their parents in it. Raises RefusedError if a slice
+    belongs to another shard, and the errors of `fitting`.
     """
     with ExitStack() as stack:
-        yield [stack.enter_context(_opened(archiver, placement, one, work, last, record)) for one in wanted]
+        yield [
+            stack.enter_context(_opened(archiver, placement, month_slice, work, last, record)) for month_slice in slices
+        ]
 
 
 @contextmanager
 def _opened(
-    archiver: Archiver, placement: Placement, one: Slice, work: Path, last: Changes | None, record: Record | None
-) -> Iterator[Coming]:
-    hops = hops_of(archiver.databases, one, record)
-    if (lies_in := final_shard(one.month.shard, hops)) != placement.shard:
+    archiver: Archiver,
+    placement: Placement,
+    month_slice: Slice,
+    work: Path,
+    last: Changes | None,
+    record: Record | None,
+) -> Iterator[IncomingSlice]:
+    relocations = slice_relocations(archiver.databases, month_slice, record)
+    if (belongs_on := final_shard(month_slice.month.shard, relocations)) != placement.shard:
         noun = archiver.model.tenant.noun
-        raise from_elsewhere(noun, one.tenant_id, one.month.month, lies_in, placement.shard)
-    path = month_object.fetch(archiver, one, work)
-    with bundle.opened(path, archiver.keys) as whole:
-        month_object.belongs_to(whole, one)
-        with _what_went(whole, one, path.parent) as archive:
+        raise wrong_shard_error(noun, month_slice.tenant_id, month_slice.month.month, belongs_on, placement.shard)
+    path = month_object.fetch(archiver, month_slice, work)
+    with bundle.opened(path, archiver.keys) as archived:
+        month_object.belongs_to(archived, month_slice)
+        with _deleted_part(archived, month_slice, path.parent) as archive:
             mappings = fitting(placement, archive, last)
             if SHARD in mappings:
-                offsets = [hop.offsets for hop in hops]
+                offsets = [relocation.offsets for relocation in relocations]
                 mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, placement.schemas[SHARD], offsets)}
-            yield Coming(
-                one=one,
+            yield IncomingSlice(
+                slice=month_slice,
                 incoming=IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings),
             )
 
 
-def hops_of(databases: Databases, one: Slice, record: Record | None = None) -> Relocations:
-    """The ways that a slice's rows go today; once its tenant was archived as a whole, those of its record.
+def slice_relocations(databases: Databases, month_slice: Slice, record: Record | None = None) -> Relocations:
+    """Return the relocations of a slice's rows; if its tenant's record is given, up to and including the record's.
 
-    Rows of nobody moved nowhere.
+    Rows of no tenant were never relocated.
     """
-    known, month = placement_history(databases.master), one.month
+    history, month = placement_history(databases.master), month_slice.month
     if record is None:
-        return known.relocations(one.tenant_id, month.shard, month.started_at, live=True)
-    own = (hop for hop in known.tenants.get(one.tenant_id, ()) if month.started_at < hop.at <= record.started_at)
-    return (*own, *record_hops(databases, record))
+        return history.relocations(month_slice.tenant_id, month.shard, month.started_at, live=True)
+    own = (
+        relocation
+        for relocation in history.tenants.get(month_slice.tenant_id, ())
+        if month.started_at < relocation.at <= record.started_at
+    )
+    return (*own, *record_relocations(databases, record))
 
 
-def archived_with(one: Slice, of_tenant: Iterable[Record]) -> Record | None:
-    """The archive of its tenant that holds what a slice's rows lie below: the first that was begun after it; none where
-    that is live."""
-    gone = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
-    later = [each for each in of_tenant if each.state in gone and each.started_at > one.month.started_at]
+def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
+    """Return the first of the tenant's archives begun after the slice, which holds its parent rows; None if live."""
+    not_live = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
+    later = [each for each in of_tenant if each.state in not_live and each.started_at > month_slice.month.started_at]
     return min(later, key=attrgetter("started_at"), default=None)
 
 
-def from_elsewhere(noun: str, tenant_id: int, month: str, belongs_to: str, lives_on: str) -> RefusedError:
-    """What is said where a tenant's rows belong to another shard than its own."""
+def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_on: str, lives_on: str) -> RefusedError:
+    """Return the error for a tenant's rows that belong to another shard than its own."""
     return RefusedError(
-        f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_to}, "
+        f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_on}, "
         f"and the {noun} is on {lives_on}."
     )
 
 
 @contextmanager
-def _what_went(whole: Archive, one: Slice, work: Path) -> Iterator[Archive]:
-    """The slice without the rows that stayed live: those of batches that never came, and of trees that changed."""
-    if one.deleted_rows == sum(one.rows.values()):
-        yield whole
+def _deleted_part(archived: Archive, month_slice: Slice, work: Path) -> Iterator[Archive]:
+    """Yield the slice without rows that stayed live: those of batches never reached, and of changed trees."""
+    if month_slice.deleted_rows == sum(month_slice.rows.values()):
+        yield archived
         return
     rows = {
-        TableName(database, name): _lines(whole, TableName(database, name), one)
-        for database, schema in whole.manifest.schemas.items()
+        TableName(database, name): _deleted_lines(archived, TableName(database, name), month_slice)
+        for database, schema in archived.manifest.schemas.items()
         for name in schema.tables
     }
-    with subset.smaller(whole, rows, work) as archive:
+    with subset.smaller(archived, rows, work) as archive:
         yield archive
 
 
-def _lines(whole: Archive, table: TableName, one: Slice) -> dict[int, bytes]:
-    member, shape = layout.member(table), whole.manifest.schemas[table.database].tables[table.table]
-    places = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
-    decided, stayed = (one.went or {}).get(member, 0), set((one.stayed or {}).get(member, ()))
-    lines = zip(range(decided), whole.open(member), strict=False)
-    return {number: line for number, line in lines if key_in_line(line, places) not in stayed}
+def _deleted_lines(archived: Archive, table: TableName, month_slice: Slice) -> dict[int, bytes]:
+    member, shape = layout.member(table), archived.manifest.schemas[table.database].tables[table.table]
+    positions = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
+    decided, stayed = (month_slice.went or {}).get(member, 0), set((month_slice.stayed or {}).get(member, ()))
+    lines = zip(range(decided), archived.open(member), strict=False)
+    return {number: line for number, line in lines if key_in_line(line, positions) not in stayed}
 
 
-def load(coming: Sequence[Coming]) -> dict[str, Loaded]:
-    """Loads slices beside the live rows, in the caller's transaction; each leaves its marker, and is skipped by it."""
+def load(incoming_slices: Sequence[IncomingSlice]) -> dict[str, Loaded]:
+    """Load slices beside the live rows, in the caller's transaction; a slice with a marker is skipped."""
     loaded: dict[str, Loaded] = {}
-    for each in coming:
+    for each in incoming_slices:
         session = each.incoming.placement.sessions[each.database]
-        noted = markers.read(session, each.one.month, each.one.restore_act)
-        if noted is None:
-            tables = load_database(each.incoming, each.database, BESIDE)
+        marker = markers.read(session, each.slice.month, each.slice.restore_act)
+        if marker is None:
+            tables = load_database(each.incoming, each.database, LIVE_ANYWHERE)
             counts = {name: asdict(table) for name, table in tables.items()}
-            markers.write(session, each.one.month, each.one.restore_act, counts)
+            markers.write(session, each.slice.month, each.slice.restore_act, counts)
         else:
-            tables = {name: Loaded(**counts) for name, counts in noted.items()}
-        loaded = added(loaded, tables)
+            tables = {name: Loaded(**counts) for name, counts in marker.items()}
+        loaded = combined(loaded, tables)
     return loaded
 
 
-def added(one: Mapping[str, Loaded], other: Mapping[str, Loaded]) -> dict[str, Loaded]:
-    """What was loaded into tables in two goes."""
+def combined(first: Mapping[str, Loaded], second: Mapping[str, Loaded]) -> dict[str, Loaded]:
+    """Return the sums of two loads, by table."""
     nothing = Loaded()
-    return {name: one.get(name, nothing) + other.get(name, nothing) for name in {**one, **other}}
+    return {name: first.get(name, nothing) + second.get(name, nothing) for name in {**first, **second}}
 
 
-def would_come(archives: Sequence[Archive]) -> dict[str, Loaded]:
-    """What would be loaded of these archives into empty tables."""
+def rows_to_load(archives: Sequence[Archive]) -> dict[str, Loaded]:
+    """Return the rows that these archives would load into empty tables."""
     rows: Counter[str] = Counter()
     for archive in archives:
         rows.update({name: member.rows for name, member in archive.manifest.members.items()})
@@ -168,14 +178,14 @@ def would_come(archives: Sequence[Archive]) -> dict[str, Loaded]:
 
 
 def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
-    """Writes that a tenant's slices are live again; belongs into the transaction that ends their way back.
-
-    The tenant is left alone by monthly runs from now on.
-    """
-    for one in back:
-        slice_record.delete(master, one)
+    """Write that a tenant's slices are live again, in the caller's transaction, and put the tenant on hold."""
+    for each in back:
+        slice_record.delete(master, each)
         audit_log.log(
-            master, "restore activity", one, {"month": one.month.month, "rows": one.deleted_rows, "sha256": one.sha256}
+            master,
+            "restore activity",
+            each,
+            {"month": each.month.month, "rows": each.deleted_rows, "sha256": each.sha256},
         )
     if tenant_id:
         hold(master, [tenant_id])

@@ -1,6 +1,6 @@
-"""The tenants of one shard from their rows to verified archives: the unit of work of a run over many.
+"""Prepare one unit of a bulk run: make verified archives of some tenants of one shard.
 
-It may be done again at any moment, by anybody: what was verified stays, all else begins anew.
+A unit may be repeated at any time, by any worker: verified archives stay, everything else starts again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant, of_ids
 from archiver.records.archive_record import ArchiveRequest, Record
-from archiver.runs.context import ArchiveOutcome, Archiver, fetch, late, new_location, out_of_time, pack
+from archiver.runs.context import ArchiveOutcome, Archiver, deadline_passed, fetch, new_location, out_of_time, pack
 from archiver.runs.units import Unit
 from archiver.store.bucket import Bucket
 from archiver.verify.verify import Verified, belongs_to, verify_together
 from errors import CutoverError
 
-TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants that are stored and verified together, and bytes of their rows
+TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants stored and verified together, and bytes of their rows
 AT_ONCE = 4  # requests to the store
-_OF_ROWS = 16  # the part of the memory that rows may take while they are sorted
+_OF_ROWS = 16  # rows may take 1/16 of the memory while they are sorted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,47 +43,47 @@ class _Preparing:
     began: float = field(default_factory=time.monotonic)
 
     @contextmanager
-    def leaving_alone(self, tenant_id: int) -> Iterator[None]:
-        """Where the block fails, this tenant is left as it was, and the others go on."""
+    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
+        """If the block fails, report this tenant as failed and continue with the others."""
         try:
             yield
         except CutoverError as error:
             seconds = time.monotonic() - self.began
             self.outcomes.append(ArchiveOutcome(tenant_id=tenant_id, seconds=seconds, error=error))
 
-    def leave(self, several: Sequence[Extract]) -> None:
-        """Leaves these for another night."""
-        for extract in several:
-            with self.leaving_alone(extract.tenant.id):
+    def postpone(self, extracts: Sequence[Extract]) -> None:
+        """Report these tenants as skipped for lack of time."""
+        for extract in extracts:
+            with self.skip_on_error(extract.tenant.id):
                 raise out_of_time(self.archiver.model.tenant.noun, extract.tenant.id)
 
 
 def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[ArchiveOutcome]:
-    """Extracts, packs, stores and verifies; what became of each tenant.
+    """Extract, pack, store and verify; return the outcome of each tenant.
 
-    One that fails is left as it was, the others go on. `memory` is what all of it may take, in bytes.
+    A tenant that fails stays live; the others continue. `memory` is the limit for all of it, in bytes.
     """
-    databases, order = archiver.databases, unit.request
-    tenants = _left(archiver, unit)
+    databases, request = archiver.databases, unit.request
+    tenants = _unverified(archiver, unit)
     if not tenants:
         return []
     with work_folder(archiver.work) as work, (work / "rows").open("w+b") as file, ThreadPoolExecutor(AT_ONCE) as pool:
-        preparing = _Preparing(archiver=archiver, request=order, work=work, pool=pool)
-        begun = {} if order.pretend else _begin(preparing, tenants)
-        found = many.extract_many(
-            databases.placement(unit.shard), archiver.model, tenants, order.year, file, memory // _OF_ROWS
+        preparing = _Preparing(archiver=archiver, request=request, work=work, pool=pool)
+        begun = {} if request.pretend else _begin(preparing, tenants)
+        extracted = many.extract_many(
+            databases.placement(unit.shard), archiver.model, tenants, request.year, file, memory // _OF_ROWS
         )
-        for several in _several(found):
-            if late(order):
-                preparing.leave(several)
+        for group in _groups(extracted):
+            if deadline_passed(request):
+                preparing.postpone(group)
                 continue
-            proven = _pretended(preparing, several) if order.pretend else _stored_and_proven(preparing, several, begun)
+            proven = _pretended(preparing, group) if request.pretend else _stored_and_proven(preparing, group, begun)
             preparing.outcomes.extend(map(_outcome, proven))
     return preparing.outcomes
 
 
-def _left(archiver: Archiver, unit: Unit) -> list[Tenant]:
-    """Those that no worker before has verified: a unit whose worker died is done again."""
+def _unverified(archiver: Archiver, unit: Unit) -> list[Tenant]:
+    """Return the unit's tenants that no earlier worker verified: a unit whose worker died is repeated."""
     master = archiver.databases.master
     tenants = of_ids(master, archiver.model.tenant, unit.tenant_ids)
     before = set() if unit.request.pretend else _verified(master, unit)
@@ -95,67 +95,67 @@ def _verified(master: Session, unit: Unit) -> set[int]:
 
 
 def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[int, Record]:
-    archiver, order = preparing.archiver, preparing.request
-    locations = [new_location(archiver, order.year, tenant.id) for tenant in tenants]
-    return record_states.start(archiver.databases.master, tenants, order, locations, archiver.keys.recipients)
+    archiver, request = preparing.archiver, preparing.request
+    locations = [new_location(archiver, request.year, tenant.id) for tenant in tenants]
+    return record_states.start(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedTenant:
-    """A tenant whose archive was restored and compared."""
+    """A tenant with a verified archive."""
 
     tenant_id: int
     packed: Packed
     proof: Verified
 
 
-def _several(found: Iterable[Extract]) -> Iterator[list[Extract]]:
-    several: list[Extract] = []
-    for extract in found:
-        several.append(extract)
-        if len(several) == TOGETHER or sum(map(_size, several)) > TOGETHER_BYTES:
-            yield several
-            several = []
-    if several:
-        yield several
+def _groups(extracted: Iterable[Extract]) -> Iterator[list[Extract]]:
+    group: list[Extract] = []
+    for extract in extracted:
+        group.append(extract)
+        if len(group) == TOGETHER or sum(map(_size, group)) > TOGETHER_BYTES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _size(extract: Extract) -> int:
     return sum(member.bytes for member in extract.manifest.members.values())
 
 
-def _pretended(preparing: _Preparing, several: Sequence[Extract]) -> list[PreparedTenant]:
-    packed = [pack(preparing.archiver, extract, preparing.work) for extract in several]
-    return _proven(preparing, [(one, one.path) for one in packed])
+def _pretended(preparing: _Preparing, extracts: Sequence[Extract]) -> list[PreparedTenant]:
+    packed = [pack(preparing.archiver, extract, preparing.work) for extract in extracts]
+    return _proven(preparing, [(each, each.path) for each in packed])
 
 
 def _stored_and_proven(
-    preparing: _Preparing, several: Sequence[Extract], begun: Mapping[int, Record]
+    preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[int, Record]
 ) -> list[PreparedTenant]:
-    """Proves what the store gives back, not what was sent."""
+    """Verify what the store returns, not what was sent."""
     master = preparing.archiver.databases.master
-    stored = _stored(preparing, several, begun)
+    stored = _stored(preparing, extracts, begun)
     record_states.stored(master, stored)
     proven = _proven(preparing, _fetched(preparing, stored))
-    record_states.verified(master, {begun[one.tenant_id].id: one.proof.seconds for one in proven})
+    record_states.verified(master, {begun[tenant.tenant_id].id: tenant.proof.seconds for tenant in proven})
     return proven
 
 
-def _stored(preparing: _Preparing, several: Sequence[Extract], begun: Mapping[int, Record]) -> list[StoredTarball]:
-    """Packs one tenant while those before it are on their way to the store."""
-    preparing.archiver.schemas.put(several[0].manifest.schemas.values(), preparing.work)
-    ways: list[tuple[int, Future[StoredTarball]]] = []
+def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[int, Record]) -> list[StoredTarball]:
+    """Pack one tenant while the archives before it are uploaded."""
+    preparing.archiver.schemas.put(extracts[0].manifest.schemas.values(), preparing.work)
+    uploads: list[tuple[int, Future[StoredTarball]]] = []
     began = time.monotonic()
-    for extract in several:
+    for extract in extracts:
         packed = pack(preparing.archiver, extract, preparing.work)
         record = begun[extract.tenant.id]
-        ways.append((record.tenant_id, preparing.pool.submit(_put, preparing.archiver.bucket, record, packed)))
+        uploads.append((record.tenant_id, preparing.pool.submit(_put, preparing.archiver.bucket, record, packed)))
     stored = []
-    for tenant_id, way in ways:
-        with preparing.leaving_alone(tenant_id):
-            stored.append(way.result())
-    share = (time.monotonic() - began) / len(several)
-    return [replace(one, seconds=one.seconds + share) for one in stored]
+    for tenant_id, upload in uploads:
+        with preparing.skip_on_error(tenant_id):
+            stored.append(upload.result())
+    share = (time.monotonic() - began) / len(extracts)
+    return [replace(tarball, seconds=tarball.seconds + share) for tarball in stored]
 
 
 def _put(bucket: Bucket, record: Record, packed: Packed) -> StoredTarball:
@@ -167,38 +167,40 @@ def _put(bucket: Bucket, record: Record, packed: Packed) -> StoredTarball:
 
 def _fetched(preparing: _Preparing, stored: Sequence[StoredTarball]) -> list[tuple[Packed, Path]]:
     folder = preparing.work / "fetched"
-    ways = [(one, preparing.pool.submit(fetch, preparing.archiver.bucket, one.record, folder)) for one in stored]
+    downloads = [
+        (tarball, preparing.pool.submit(fetch, preparing.archiver.bucket, tarball.record, folder)) for tarball in stored
+    ]
     fetched = []
-    for one, way in ways:
-        with preparing.leaving_alone(one.record.tenant_id):
-            fetched.append((one.packed, way.result()))
+    for tarball, download in downloads:
+        with preparing.skip_on_error(tarball.record.tenant_id):
+            fetched.append((tarball.packed, download.result()))
     return fetched
 
 
 def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> list[PreparedTenant]:
-    """Proves what lies at these paths; the files go."""
+    """Verify the archives at these paths, and delete the files."""
     archiver, archives = preparing.archiver, []
     with ExitStack() as files:
-        for one, path in packed:
-            with preparing.leaving_alone(one.extract.tenant.id):
+        for packed_tenant, path in packed:
+            with preparing.skip_on_error(packed_tenant.extract.tenant.id):
                 archive = files.enter_context(bundle.opened(path, archiver.keys))
-                belongs_to(archive, one.extract.tenant.id, preparing.request.year)
-                archives.append((one, archive))
+                belongs_to(archive, packed_tenant.extract.tenant.id, preparing.request.year)
+                archives.append((packed_tenant, archive))
             path.unlink()
         proofs = verify_together([archive for _, archive in archives], archiver.scratch, archiver.model)
     proven = []
-    for (one, _), proof in zip(archives, proofs, strict=True):
-        with preparing.leaving_alone(one.extract.tenant.id):
+    for (packed_tenant, _), proof in zip(archives, proofs, strict=True):
+        with preparing.skip_on_error(packed_tenant.extract.tenant.id):
             if isinstance(proof, CutoverError):
                 raise proof
-            proven.append(PreparedTenant(tenant_id=one.extract.tenant.id, packed=one, proof=proof))
+            proven.append(PreparedTenant(tenant_id=packed_tenant.extract.tenant.id, packed=packed_tenant, proof=proof))
     return proven
 
 
-def _outcome(one: PreparedTenant) -> ArchiveOutcome:
+def _outcome(tenant: PreparedTenant) -> ArchiveOutcome:
     return ArchiveOutcome(
-        tenant_id=one.tenant_id,
-        seconds=one.packed.extract.seconds + one.proof.seconds,
-        rows=one.proof.manifest.rows,
-        size=one.packed.digests.size,
+        tenant_id=tenant.tenant_id,
+        seconds=tenant.packed.extract.seconds + tenant.proof.seconds,
+        rows=tenant.proof.manifest.rows,
+        size=tenant.packed.digests.size,
     )

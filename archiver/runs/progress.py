@@ -1,4 +1,4 @@
-"""How far a run over many is, told while it goes on, whoever does the work: master's records say it."""
+"""Progress reports of a bulk run, read from master's records, so they work with every engine."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _DONE = [state.value for state in (ArchiveState.VERIFIED, ArchiveState.DELETING,
 
 @dataclass(frozen=True, kw_only=True)
 class RunProgress:
-    """What is verified so far."""
+    """The verified tenants so far, and the estimated time left."""
 
     tenants: int
     rows: int
     size: int  # bytes of tarballs
     elapsed: timedelta
-    left: timedelta  # until the space is given back, too
+    left: timedelta  # deletion included
 
 
 OnProgress = Callable[[RunProgress], None]
@@ -41,17 +41,19 @@ def reporting_progress(
     databases: Databases,
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
-    pace: Eta,
-    told: OnProgress,
+    eta: Eta,
+    on_progress: OnProgress,
     every: float = EVERY,
 ) -> Iterator[None]:
-    """Tells how far the run is, every so many seconds of the block; a look that fails is left out."""
+    """Report progress during the block, `every` so many seconds, until a query fails."""
     if request.pretend:
-        yield  # and leaves no trace by which it could be seen
+        yield  # it writes no records from which progress could be read
         return
     over = threading.Event()
     with closing(databases.open(MASTER)) as session:
-        thread = threading.Thread(target=_watch, args=(session, tenants, request, pace, told, over, every), daemon=True)
+        thread = threading.Thread(
+            target=_watch, args=(session, tenants, request, eta, on_progress, over, every), daemon=True
+        )
         thread.start()
         try:
             yield
@@ -64,34 +66,36 @@ def _watch(
     session: Session,
     tenants: Sequence[Tenant],
     request: ArchiveRequest,
-    pace: Eta,
-    told: OnProgress,
+    eta: Eta,
+    on_progress: OnProgress,
     over: threading.Event,
     every: float,
 ) -> None:
     began, ids = time.monotonic(), [tenant.id for tenant in tenants]
     while not over.wait(every):
         try:
-            row = session.row(_SEEN, (ids, request.year, _DONE), doing="looking how far the run is")
+            row = session.row(_SEEN, (ids, request.year, _DONE), doing="reading the run's progress")
         except DatabaseError:
-            return  # whoever does the work says what is the matter
+            return  # the run itself reports the cause
         elapsed = timedelta(seconds=time.monotonic() - began)
-        told(RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=pace.left(elapsed, row[1])))
+        on_progress(
+            RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=eta.left(elapsed, row[1]))
+        )
 
 
 def expected(databases: Databases, tenants: Sequence[Tenant]) -> int:
-    """The rows of these tenants: of what the statistics say of each database, their share by number."""
-    everybody = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
-    wanted = Counter(tenant.shard for tenant in tenants)
-    rows = {shard: _rows(databases, shard) for shard in wanted if shard != MASTER}
-    of_shards = sum(rows[shard] * wanted[shard] / everybody[shard] for shard in rows)
-    return round(of_shards + _rows(databases, MASTER) * wanted.total() / everybody.total())
+    """Return the estimated rows of these tenants: each database's rows by its statistics, times their share of it."""
+    all_tenants = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
+    requested = Counter(tenant.shard for tenant in tenants)
+    rows = {shard: _rows(databases, shard) for shard in requested if shard != MASTER}
+    of_shards = sum(rows[shard] * requested[shard] / all_tenants[shard] for shard in rows)
+    return round(of_shards + _rows(databases, MASTER) * requested.total() / all_tenants.total())
 
 
 def _rows(databases: Databases, name: str) -> int:
     tables = databases.model.of(MASTER if name == MASTER else SHARD)
-    found = sizes(databases.session(name))
-    return sum(found[table.table].rows or 0 for table in tables if table.table in found)
+    statistics = sizes(databases.session(name))
+    return sum(statistics[table.table].rows or 0 for table in tables if table.table in statistics)
 
 
 _SEEN = """

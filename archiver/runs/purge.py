@@ -1,4 +1,4 @@
-"""People of old out of master and back: extract, pack, store, verify, delete; fetch and load."""
+"""Purge legacy users from master: extract, pack, store, verify, delete. Restore a purge: fetch and load."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from archiver.records import purge_record
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.purge_references import references_to
-from archiver.runs.purge_tables import model_of, site_of
+from archiver.runs.purge_tables import legacy_placement, model_of
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
 
-AGAIN = "All are live as before. Run the same command again."
+AGAIN = "Nothing was deleted. Run the same command again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class LegacyGroup:
-    """The people of one purge, and where and how their rows are found."""
+    """The legacy users of one purge, with the model and placement by which their rows are found."""
 
     placement: Placement
     model: Model
     ids: Sequence[int]
 
     def where(self, table: TableName) -> Composable:
-        """The condition that finds their rows of a table."""
+        """SQL: a row of the table belongs to these users."""
         links, shape = self.model.found_by(table), self.placement.schemas[MASTER].tables[table.table]
         columns = links[0].columns if links else (self.model.tenant.key,)
         return among(shape, columns, self.ids)
@@ -52,20 +52,20 @@ class LegacyGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Purged:
-    """A purge that is done."""
+    """A completed purge."""
 
     purge: Purge
-    late: Mapping[int, list[str]]  # people who went, and what names them by now: it came after the last look
+    late: Mapping[int, list[str]]  # deleted users referenced by rows added after the last check, with those references
 
 
 def group_of(databases: Databases, ids: Sequence[int]) -> LegacyGroup:
-    """The people of these ids."""
+    """Return the group of these users."""
     model = model_of(databases.model)
-    return LegacyGroup(placement=site_of(databases, model), model=model, ids=ids)
+    return LegacyGroup(placement=legacy_placement(databases, model), model=model, ids=ids)
 
 
 def sizes(group: LegacyGroup) -> dict[str, tuple[int, int]]:
-    """Rows and bytes that would go, by table."""
+    """Return the rows and bytes to delete, by table."""
     query = SQL("SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0)::bigint FROM {} t WHERE {}")
     return {
         table.table: group.placement.master.row(query.format(identifier(table.table), group.where(table)))
@@ -74,10 +74,10 @@ def sizes(group: LegacyGroup) -> dict[str, tuple[int, int]]:
 
 
 def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -> Purged:
-    """Archives these people together, proves what the store gives back, and deletes them from master, or nobody.
+    """Archive these users together, verify what the store returns, and delete them from master: all or none.
 
-    The caller holds the locks, and has left out whom a live row names. Raises RefusedError where one is named by now,
-    or a row changed since it was archived.
+    The caller holds the locks, and has excluded users referenced by live rows. Raises RefusedError if a user has been
+    referenced since, or a row changed since it was archived.
     """
     master = group.placement.master
     with work_folder(archiver.work) as work:
@@ -87,24 +87,24 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
         key = layout.purge_key(year, begun.id, new_extraction(), encrypted=encrypted)
         archiver.bucket.put(key, packed.path, packed.digests)
         archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
-        there = purge_record.stored(
+        stored = purge_record.stored(
             master, begun, archiver.bucket.location(key), packed.extract.manifest, packed.digests
         )
-        with opened(fetch(archiver.bucket, there, work / "fetched"), archiver.keys) as archive:
-            verify(archive, there.id, there.year, archiver.scratch, group.model)
-        done = _delete(archiver, group, purge_record.verified(master, there), work)
+        with opened(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys) as archive:
+            verify(archive, stored.id, stored.year, archiver.scratch, group.model)
+        done = _delete(archiver, group, purge_record.verified(master, stored), work)
     return Purged(purge=done, late=references_to(archiver.databases, group.ids))
 
 
 def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
-    """Brings the people of a purge back, in one transaction; who is live again by then stays as they are.
+    """Restore the users of a purge in one transaction; a user who is live already stays unchanged.
 
-    Raises UsageError where there is no such purge or it came back, DamagedError where the archive is not what it was.
+    Raises UsageError if there is no such purge or it was restored, DamagedError if the archive is not what was stored.
     """
-    wanted = _purged(archiver, number)
-    group, master = group_of(archiver.databases, wanted.ids), archiver.databases.master
-    with work_folder(archiver.work) as work, opened(fetch(archiver.bucket, wanted, work), archiver.keys) as archive:
-        belongs_to(archive, wanted.id, wanted.year)
+    record = _purged(archiver, number)
+    group, master = group_of(archiver.databases, record.ids), archiver.databases.master
+    with work_folder(archiver.work) as work, opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
+        belongs_to(archive, record.id, record.year)
         incoming = IncomingArchive(
             placement=group.placement, model=group.model, archive=archive, mappings=fitting(group.placement, archive)
         )
@@ -112,25 +112,25 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
             with triggers_disabled(master, group.model, MASTER):
                 loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True))
                 master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-            purge_record.restored(master, wanted)
+            purge_record.restored(master, record)
             master.commit(doing=f"restoring purge {number}")
     return loaded
 
 
 def _purged(archiver: Archiver, number: int) -> Purge:
-    for found in purge_record.every(archiver.databases.master):
-        if found.id == number and found.state is PurgeState.PURGED:
-            return found
-        if found.id == number:
-            raise UsageError(f"Purge {number} is {found.state.value}: there is nobody to bring back.")
+    for record in purge_record.every(archiver.databases.master):
+        if record.id == number and record.state is PurgeState.PURGED:
+            return record
+        if record.id == number:
+            raise UsageError(f"Purge {number} is {record.state.value}: there are no users to restore.")
     raise UsageError(f"There is no purge {number}.", hint="inv users.purges lists them.")
 
 
 def _extract(group: LegacyGroup, begun: Purge, work: Path) -> Extract:
     files = {table: work / f"{number}.copy" for number, table in enumerate(group.model.tables)}
-    who = Tenant(
+    tenant = Tenant(
         id=begun.id,
-        name=f"{len(begun.ids)} people not seen since {begun.before:%Y-%m-%d}",
+        name=f"{len(begun.ids)} legacy users not seen since {begun.before:%Y-%m-%d}",
         shard=MASTER,
         customer_id=None,
         customer_name=None,
@@ -138,9 +138,11 @@ def _extract(group: LegacyGroup, begun: Purge, work: Path) -> Extract:
     with group.placement.master.rolled_back("REPEATABLE READ READ ONLY"):
         members = {layout.member(table): _copied(group, table, path) for table, path in files.items()}
     return Extract(
-        tenant=who,
+        tenant=tenant,
         year=begun.year,
-        manifest=manifest_of(group.placement, group.model, who, begun.year, members, highest(group.placement, files)),
+        manifest=manifest_of(
+            group.placement, group.model, tenant, begun.year, members, highest(group.placement, files)
+        ),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
         snapshots={},
         seconds=0.0,
@@ -156,20 +158,20 @@ def _copied(group: LegacyGroup, table: TableName, path: Path) -> Member:
 
 
 def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path) -> Purge:
-    """Locks every row, looks again who is named, proves content, deletes, and writes so: all or nothing."""
+    """Lock every row, check references and content again, delete, and record it: all in one transaction."""
     master = group.placement.master
     with master.rolled_back():
-        found = {table: _locked(group, table) for table in group.model.tables}
-        if needed := references_to(archiver.databases, group.ids):
-            names = "; ".join(f"{number} by {', '.join(by)}" for number, by in needed.items())
-            raise RefusedError(f"Purging refused: somebody is named by now: {names}.", hint=AGAIN)
+        rows = {table: _locked(group, table) for table in group.model.tables}
+        if references := references_to(archiver.databases, group.ids):
+            names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
+            raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
         for table in group.model.tables:
             if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
                 raise RefusedError(f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN)
         prove_shape(group.placement)
-        delete(group.placement, group.model, MASTER, found)
+        delete(group.placement, group.model, MASTER, rows)
         done = purge_record.purged(master, verified)
-        master.commit(doing=f"deleting the people of purge {verified.id}")
+        master.commit(doing=f"deleting the users of purge {verified.id}")
     return done
 
 

@@ -1,4 +1,4 @@
-"""Who may go: people of old whom nobody saw for long, and of them those whom a live row still names."""
+"""Legacy users not seen since a date, and the live rows that still reference them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from archiver.runs.purge_tables import legacy_of
 
 @dataclass(frozen=True, kw_only=True)
 class LegacyUser:
-    """Somebody of old, and what of the product still names them."""
+    """A legacy user, with the references from live rows."""
 
     id: int
     title: str
     role: str
     seen: datetime
-    referenced_by: tuple[str, ...] = ()  # a table's column, with its rows; empty: nobody would miss them
+    referenced_by: tuple[str, ...] = ()  # a table's column, with its number of rows; empty: may be purged
 
 
 def legacy_users(databases: Databases, before: datetime) -> list[LegacyUser]:
-    """Everybody of the legacy roles who was last seen before a moment, and by what they are needed still."""
+    """Return every user of the legacy roles last seen before a time, with the references from live rows."""
     legacy = legacy_of(databases.model.catalog)
     query = SQL(
         "SELECT {key}, coalesce({title}::text, ''), {role}::text, {seen} FROM {table}"
@@ -38,10 +38,10 @@ def legacy_users(databases: Databases, before: datetime) -> list[LegacyUser]:
         roles=Literal(list(legacy.roles)),
         before=Literal(before),
     )
-    rows = databases.master.rows(query, doing=f"looking for {legacy.table} of old")
-    needed = references_to(databases, [row[0] for row in rows])
+    rows = databases.master.rows(query, doing=f"looking for legacy {legacy.table}")
+    references = references_to(databases, [row[0] for row in rows])
     return [
-        LegacyUser(id=row[0], title=row[1], role=row[2], seen=row[3], referenced_by=tuple(needed.get(row[0], ())))
+        LegacyUser(id=row[0], title=row[1], role=row[2], seen=row[3], referenced_by=tuple(references.get(row[0], ())))
         for row in rows
     ]
 

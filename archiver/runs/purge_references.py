@@ -1,4 +1,4 @@
-"""What still names people of old, or a row that would go with them: asked of the live databases themselves."""
+"""References from live rows to legacy users, or to rows deleted with them, found in the live databases."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ Key = tuple[object, ...]
 
 
 def references_to(databases: Databases, ids: Sequence[int]) -> Mapping[int, list[str]]:
-    """By what live rows each of these people, or a row that would go with them, is named.
+    """Return the references from live rows to each of these users, or to rows deleted with them, by user id.
 
-    It asks what the live catalogue tells of foreign keys, names and types, in master and on the shards: not what the
-    catalog of tables speaks of.
+    They are derived from foreign keys, column names and types in the live system catalogs of master and shards, not
+    from the catalog of tables.
     """
     model = model_of(databases.model)
     schema = read_schema(databases.master, [table.table for table in model.tables])
-    needed: dict[int, list[str]] = defaultdict(list)
+    references: dict[int, list[str]] = defaultdict(list)
     for name, kind in databases.names_and_kinds() if ids else ():
         session = databases.session(name)
         live = read_live(session, unread={table.table for table in databases.model.of(SHARD)} if kind == SHARD else ())
-        for naming in _namings(model, kind, live, schema):
-            owners = _owners(databases.master, model, naming, ids)
-            for key, rows in _naming_rows(session, naming, owners):
-                needed[owners[key]].append(f"{naming} ({rows})")
-    return needed
+        for reference in _references(model, kind, live, schema):
+            owners = _owners(databases.master, model, reference, ids)
+            for key, rows in _referencing_rows(session, reference, owners):
+                references[owners[key]].append(f"{reference} ({rows})")
+    return references
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Naming:
-    """Columns somewhere that name a row which would go."""
+class _Reference:
+    """Columns of a table that reference a row to delete."""
 
     table: str
-    place: Composable
+    relation: Composable
     columns: tuple[str, ...]
     named: TableName
     named_columns: tuple[str, ...]
-    where: tuple[str, str] | None = None  # of a polymorphic pair
+    where: tuple[str, str] | None = None  # type column and value of a polymorphic pair
 
     def __str__(self) -> str:
         return f"{self.table}.{', '.join(self.columns)}"
 
 
-def _namings(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> Iterator[_Naming]:
+def _references(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> Iterator[_Reference]:
     inside = {table.table for table in model.tables} if kind == MASTER else set()
     keyed = {(key.table, *key.columns) for key in live.references}
     for key in live.references if kind == MASTER else ():
@@ -63,22 +63,22 @@ def _namings(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> It
             yield _by_pointer(pointer, key_columns)
 
 
-def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Naming:
-    near = key.table in live.tables  # else its namespace stands before its name
-    return _Naming(
+def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Reference:
+    visible = key.table in live.tables  # else its name is qualified by its schema
+    return _Reference(
         table=key.table,
-        place=identifier(key.table) if near else Composed([Identifier(*key.table.split(".", 1))]),
+        relation=identifier(key.table) if visible else Composed([Identifier(*key.table.split(".", 1))]),
         columns=key.columns,
         named=TableName(MASTER, key.target),
         named_columns=key.target_columns,
     )
 
 
-def _by_pointer(pointer: Pointer, key_columns: tuple[str, ...]) -> _Naming:
+def _by_pointer(pointer: Pointer, key_columns: tuple[str, ...]) -> _Reference:
     [column] = pointer.columns
-    return _Naming(
+    return _Reference(
         table=pointer.table.table,
-        place=identifier(pointer.table.table),
+        relation=identifier(pointer.table.table),
         columns=(column,) if pointer.value is None else (f"{column.removesuffix('_type')}_id",),
         named=pointer.points_at,
         named_columns=key_columns,
@@ -86,42 +86,42 @@ def _by_pointer(pointer: Pointer, key_columns: tuple[str, ...]) -> _Naming:
     )
 
 
-def _owners(master: Session, model: Model, naming: _Naming, ids: Sequence[int]) -> dict[Key, int]:
-    """The keys by which rows that would go could be named, as text, and whose they are."""
-    links = model.found_by(naming.named)
+def _owners(master: Session, model: Model, reference: _Reference, ids: Sequence[int]) -> dict[Key, int]:
+    """Return the keys of rows to delete, as text, with the user id of each."""
+    links = model.found_by(reference.named)
     owner = links[0].columns[0] if links else model.tenant.key
     query = SQL("SELECT {owner}, {keys} FROM {table} WHERE {owner} = ANY({ids})").format(
         owner=Identifier(owner),
-        keys=_texts(naming.named_columns),
-        table=identifier(naming.named.table),
+        keys=_texts(reference.named_columns),
+        table=identifier(reference.named.table),
         ids=Literal(list(ids)),
     )
-    rows = master.rows(query, doing=f"reading the keys of {naming.named}")
+    rows = master.rows(query, doing=f"reading the keys of {reference.named}")
     return {tuple(row[1:]): row[0] for row in rows}
 
 
-def _naming_rows(session: Session, naming: _Naming, owners: Mapping[Key, int]) -> Iterator[tuple[Key, int]]:
-    """Each key that live rows name, and how many do; compared as text, because names alone say nothing of types."""
+def _referencing_rows(session: Session, reference: _Reference, owners: Mapping[Key, int]) -> Iterator[tuple[Key, int]]:
+    """Yield each key that live rows reference, with their number; compared as text, as the types may differ."""
     if not owners:
         return
     arrays = (SQL("{}::text[]").format(Literal(list(column))) for column in zip(*owners, strict=True))
     query = SQL(
-        "SELECT {texts}, count(*) FROM {place}"
+        "SELECT {texts}, count(*) FROM {relation}"
         " WHERE ({texts}) IN (SELECT * FROM unnest({keys})){where} GROUP BY {texts}"
     ).format(
-        texts=_texts(naming.columns),
-        place=naming.place,
+        texts=_texts(reference.columns),
+        relation=reference.relation,
         keys=SQL(", ").join(arrays),
-        where=_where(naming),
+        where=_where(reference),
     )
-    for *key, rows in session.rows(query, doing=f"looking for who is named in {naming.table}"):
+    for *key, rows in session.rows(query, doing=f"looking for references in {reference.table}"):
         yield tuple(key), rows
 
 
-def _where(naming: _Naming) -> Composable:
-    if naming.where is None:
+def _where(reference: _Reference) -> Composable:
+    if reference.where is None:
         return SQL("")
-    column, value = naming.where
+    column, value = reference.where
     return SQL(" AND {}::text = {}").format(Identifier(column), Literal(value))
 
 

@@ -1,4 +1,4 @@
-"""The tables of people of old, as a catalog of its own in which all who go at once are one tenant."""
+"""The tables of legacy users, as a catalog of its own in which all users of a purge are one tenant."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NOUN = "purge"
 
 
 def legacy_of(catalog: Catalog) -> Legacy:
-    """What the catalog says of such people; UsageError where it says nothing."""
+    """Return the catalog's entry for legacy users; raise UsageError if it has none."""
     if catalog.legacy is None:
-        raise UsageError("The catalog of tables says of nobody that they are of old.", hint="Add `legacy` to it.")
+        raise UsageError("The catalog of tables has no legacy users.", hint="Add `legacy` to it.")
     return catalog.legacy
 
 
 def model_of(model: Model) -> Model:
-    """The tables of such people as a catalog of its own: theirs, and those that are found by nothing but it."""
+    """Return the model of legacy users: their table, and the tables found by it alone."""
     catalog, legacy = model.catalog, legacy_of(model.catalog)
     root = TableName(MASTER, legacy.table)
     below = [table for table in model.of(MASTER) if _is_below(model.found_by(table), root, legacy)]
@@ -45,8 +45,8 @@ def _is_below(links: Sequence[Link], root: TableName, legacy: Legacy) -> bool:
     return [(link.parent, link.parent_columns, link.where) for link in links] == [(root, (legacy.key,), None)]
 
 
-def site_of(databases: Databases, model: Model) -> Placement:
-    """Where these people live: master alone."""
+def legacy_placement(databases: Databases, model: Model) -> Placement:
+    """Return the placement of legacy users: master alone."""
     schema = read_schema(databases.master, [table.table for table in model.tables])
     return Placement(
         sessions={MASTER: databases.master},

@@ -1,4 +1,4 @@
-"""A month's archive encrypted to today's recipients: each slice by itself, all of them in a new object."""
+"""Re-encrypt a month's archive to the current recipients: each slice by itself, all in a new object."""
 
 from __future__ import annotations
 
@@ -20,33 +20,35 @@ from errors import RefusedError
 
 @dataclass(frozen=True, kw_only=True)
 class _ReencryptedSlice:
-    """A slice, encrypted anew."""
+    """A re-encrypted slice."""
 
-    content: Digests  # of its plain bytes
+    content: Digests  # of the plain tarball
     path: Path
     digests: Digests
 
 
 def reencrypt_month(archiver: Archiver, month: Month, work: Path) -> Month:
-    """Fetch, open, encrypt, store, fetch back and prove; then the record moves to the new object, with the log.
+    """Fetch, decrypt, encrypt, store, fetch back and verify; then point the record to the new object, with a log entry.
 
-    Raises RefusedError where the month was cut off; the caller keeps everybody else off.
+    Raises RefusedError if the month's run was interrupted. The caller holds the lock.
     """
     if month.state is not ArchiveState.ARCHIVED:
         raise RefusedError(
-            f"The archive {month.location} is {month.state.value}, by a run that was cut off.",
-            hint="End that first: inv activity.archive",
+            f"The archive {month.location} is {month.state.value}, by a run that was interrupted.",
+            hint="Finish that first: inv activity.archive",
         )
     earlier = slice_record.of_archive(archiver.databases.master, month)
-    sealed = [
-        _seal(archiver, path, work)
+    encrypted = [
+        _encrypt(archiver, path, work)
         for path in month_object.fetch_all(archiver, month, earlier, _folder(work, "earlier"))
     ]
-    moved, now = _store(archiver, month, earlier, sealed, work)
-    for one, path in zip(sealed, month_object.fetch_all(archiver, moved, now, _folder(work, "fetched")), strict=True):
-        if plain(path, archiver.keys, work / "plain") != one.content:
+    moved, slices = _store(archiver, month, earlier, encrypted, work)
+    for each, path in zip(
+        encrypted, month_object.fetch_all(archiver, moved, slices, _folder(work, "fetched")), strict=True
+    ):
+        if plain(path, archiver.keys, work / "plain") != each.content:
             raise unequal(moved.location, month.location)
-    return _move(archiver, month, moved, now)
+    return _move(archiver, month, moved, slices)
 
 
 def _folder(work: Path, name: str) -> Path:
@@ -55,39 +57,41 @@ def _folder(work: Path, name: str) -> Path:
     return folder
 
 
-def _seal(archiver: Archiver, path: Path, work: Path) -> _ReencryptedSlice:
+def _encrypt(archiver: Archiver, path: Path, work: Path) -> _ReencryptedSlice:
     opened = path.with_name(path.name.removesuffix(layout.ENCRYPTED))
     content = plain(path, archiver.keys, opened)
-    sealed = encryption.encrypt(opened, archiver.keys)
-    return _ReencryptedSlice(content=content, path=sealed, digests=file_digests(sealed))
+    encrypted = encryption.encrypt(opened, archiver.keys)
+    return _ReencryptedSlice(content=content, path=encrypted, digests=file_digests(encrypted))
 
 
 def _store(
-    archiver: Archiver, month: Month, earlier: Sequence[Slice], sealed: Sequence[_ReencryptedSlice], work: Path
+    archiver: Archiver, month: Month, earlier: Sequence[Slice], encrypted: Sequence[_ReencryptedSlice], work: Path
 ) -> tuple[Month, list[Slice]]:
-    """The new object, and its record and slices as they shall be."""
+    """Store the new object; return its record and slices, not yet written."""
     key, path = layout.month_key(month.month, month.shard, new_extraction()), work / "anew.tar"
-    starts = month_object.join(sealed, path, month_object.readme(archiver.model.tenant.noun, month.month, month.shard))
+    starts = month_object.join(
+        encrypted, path, month_object.readme(archiver.model.tenant.noun, month.month, month.shard)
+    )
     digests = file_digests(path)
     archiver.bucket.put(key, path, digests)
     location, recipients = archiver.bucket.location(key), archiver.keys.recipients
     moved = replace(month, location=location, recipients=recipients, **asdict(digests))
-    now = [
-        replace(one, month=moved, start=start, size=new.digests.size, sha256=new.digests.sha256)
-        for one, start, new in zip(earlier, starts, sealed, strict=True)
+    slices = [
+        replace(each, month=moved, start=start, size=replacement.digests.size, sha256=replacement.digests.sha256)
+        for each, start, replacement in zip(earlier, starts, encrypted, strict=True)
     ]
-    return moved, now
+    return moved, slices
 
 
-def _move(archiver: Archiver, month: Month, moved: Month, now: Sequence[Slice]) -> Month:
-    """Moves the record to the new object, and every slice to its place there, together with the log."""
+def _move(archiver: Archiver, month: Month, moved: Month, slices: Sequence[Slice]) -> Month:
+    """Point the record and every slice to the new object, together with log entries."""
     master = archiver.databases.master
     with master.transaction(doing=f"moving the record of {month.month} of {month.shard}"):
         written = month_record.reencrypted(master, moved)
-        for one in now:
-            slice_record.reencrypted(master, one)
+        for each in slices:
+            slice_record.reencrypted(master, each)
             details = {"month": month.month, "from": month.location, "to": moved.location}
             audit_log.log(
-                master, "rewrap activity", one, {**details, "recipients": moved.recipients, "sha256": one.sha256}
+                master, "rewrap activity", each, {**details, "recipients": moved.recipients, "sha256": each.sha256}
             )
     return written

@@ -1,4 +1,4 @@
-"""The way back: a set of archived tenants, each into its shard, then into master together with the record's end."""
+"""Restore archived tenants: each into its shard, then into master, where its record ends in the same transaction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from archiver.records.placement_history import Relocations, final_shard, relocat
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
-from archiver.runs.monthly_slices import Coming
+from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_plan import refuse_by_rows
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
@@ -49,12 +49,12 @@ LOADED = "restored"  # the marker's act; of a part: `restored classroom 42`
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What became of one tenant."""
+    """The outcome of restoring one tenant."""
 
     record: Record
     seconds: float
-    tables: Mapping[str, Loaded]  # pretended: what would be loaded
-    only: Part | None = None  # none: all of it
+    tables: Mapping[str, Loaded]  # pretended: rows to load
+    only: Part | None = None  # None: everything
     error: CutoverError | None = None
 
 
@@ -63,23 +63,23 @@ OnRestored = Callable[[Restored], None]
 
 def restore(
     archiver: Archiver,
-    wanted: Iterable[Record],
+    records: Iterable[Record],
     *,
     pretend: bool,
     on_result: OnRestored,
     mapping: Changes | None = None,
     only: Part | None = None,
 ) -> list[Restored]:
-    """Brings tenants back, or a part of each; one that fails stays archived and is reported, the others go on.
+    """Restore tenants, or a part of each. One that fails stays archived and is reported; the others continue.
 
-    Raises UsageError, with nothing touched, where an archive is encrypted and no identity was given.
-    The caller holds the locks. `tell` hears of each tenant as it ends. `last` is mapped after all migrations.
+    Raises UsageError, with nothing changed, if an archive is encrypted and no identity was given. The caller holds the
+    locks. `on_result` is called with each outcome. `mapping` is applied after all migrations.
     """
-    wanted = list(wanted)
-    encryption.refuse_if_closed((record.location for record in wanted), archiver.keys)
+    records = list(records)
+    encryption.refuse_if_closed((record.location for record in records), archiver.keys)
     act = _pretend if pretend else _restore
     outcomes = []
-    for record in wanted:
+    for record in records:
         outcomes.append(_attempt(partial(act, archiver, record, mapping, only), record, only, archiver.work))
         on_result(outcomes[-1])
     return outcomes
@@ -98,83 +98,94 @@ def _attempt(act: Callable[[Path], dict[str, Loaded]], record: Record, only: Par
 def _pretend(
     archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
 ) -> dict[str, Loaded]:
-    """Fetches and verifies, and says what would be loaded."""
-    path, site = (
+    """Fetch and verify; return the rows to load, by table."""
+    path, placement = (
         fetch(archiver.bucket, record, work),
         archiver.databases.placement(shard_of(archiver.databases, record)),
     )
-    with opened(path, archiver.keys) as whole:
-        verify(whole, record.tenant_id, record.year, archiver.scratch, archiver.model)
+    with opened(path, archiver.keys) as archived:
+        verify(archived, record.tenant_id, record.year, archiver.scratch, archiver.model)
         with (
-            subset.subset_of(whole, archiver.model, mapped(site, whole.manifest, last), only, work) as archive,
-            activity.opened(archiver, site, _months(archiver, site, record, only), work, last, record) as coming,
+            subset.subset_of(
+                archived, archiver.model, mapped(placement, archived.manifest, last), only, work
+            ) as archive,
+            activity.opened(
+                archiver, placement, _months(archiver, placement, record, only), work, last, record
+            ) as incoming_slices,
         ):
-            return activity.would_come([archive, *(each.incoming.archive for each in coming)])
+            return activity.rows_to_load([archive, *(each.incoming.archive for each in incoming_slices)])
 
 
 def _restore(
     archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
 ) -> dict[str, Loaded]:
-    """The mission's numbered list: fetch, verify, load the shard, then master, the record's end and the log."""
+    """Fetch, verify, load the shard, then master with the record's end and the log entry."""
     record = _still_archived(archiver, record)
-    hops = relocations_of(archiver.databases, record)
-    site = archiver.databases.placement(final_shard(record.shard, hops))
+    relocations = relocations_of(archiver.databases, record)
+    placement = archiver.databases.placement(final_shard(record.shard, relocations))
     try:
         if archiver.model.catalog.activity:
             settle_tenant(archiver.databases, Rules(model=archiver.model), record.tenant_id)
         path = fetch(archiver.bucket, record, work)
-        with opened(path, archiver.keys) as whole:
-            belongs_to(whole, record.tenant_id, record.year)
-            mappings = relocated(fitting(site, whole, last), archiver.model, site.schemas, hops)
+        with opened(path, archiver.keys) as archived:
+            belongs_to(archived, record.tenant_id, record.year)
+            mappings = relocated(fitting(placement, archived, last), archiver.model, placement.schemas, relocations)
             with (
-                subset.subset_of(whole, archiver.model, mappings, only, work) as archive,
-                activity.opened(archiver, site, _months(archiver, site, record, only), work, last, record) as coming,
+                subset.subset_of(archived, archiver.model, mappings, only, work) as archive,
+                activity.opened(
+                    archiver, placement, _months(archiver, placement, record, only), work, last, record
+                ) as incoming_slices,
             ):
-                incoming = IncomingArchive(placement=site, model=archiver.model, archive=archive, mappings=mappings)
-                return _bring_back(incoming, coming, _begin(site, record, only), only, hops)
+                incoming = IncomingArchive(
+                    placement=placement, model=archiver.model, archive=archive, mappings=mappings
+                )
+                return _bring_back(incoming, incoming_slices, _begin(placement, record, only), only, relocations)
     except CutoverError:
-        _step_back(site, record)
+        _step_back(placement, record)
         raise
 
 
 def _months(archiver: Archiver, placement: Placement, record: Record, only: Part | None) -> tuple[Slice, ...]:
-    """What went of the tenant month by month, the latest first, but for what lies below another of its archives; with a
-    part of it nothing of that comes back."""
+    """Return the tenant's monthly slices with parents in this archive, latest first; none for a part."""
     if only or not archiver.model.catalog.activity:
         return ()
     every = archive_record.of_tenant(placement.master, record.tenant_id)
     return tuple(
-        one
-        for one in slice_record.of_tenant(placement.master, record.tenant_id)
-        if (whole := activity.archived_with(one, every)) is None or whole.id == record.id
+        each
+        for each in slice_record.of_tenant(placement.master, record.tenant_id)
+        if (parent := activity.parent_archive(each, every)) is None or parent.id == record.id
     )
 
 
 def _bring_back(
-    incoming: IncomingArchive, coming: Sequence[Coming], record: Record, only: Part | None, hops: Relocations
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    record: Record,
+    only: Part | None,
+    relocations: Relocations,
 ) -> dict[str, Loaded]:
     try:
-        return _load_both(incoming, coming, record, only, hops)
+        return _load_both(incoming, incoming_slices, record, only, relocations)
     except CutoverError as error:
         refuse_by_rows(incoming, error)
         raise
 
 
 def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
-    """Writes that rows are coming back; a part must not lie over what is half back."""
-    if only and (half := _pending(placement, record) - {_act(only)}):
-        what = ", ".join(act.removeprefix(LOADED).strip() or "all" for act in sorted(half))
+    """Mark the record as restoring; raise RefusedError for a part if another restore was interrupted."""
+    if only and (pending := _pending(placement, record) - {_act(only)}):
+        what = ", ".join(act.removeprefix(LOADED).strip() or "all" for act in sorted(pending))
         raise RefusedError(
-            f"Restoring {only} refused: a run that was cut off has brought back the shard's rows of {what}.",
-            hint="End that first: the same command for it, or for the whole.",
+            f"Restoring {only} refused: an interrupted run has restored the shard's rows of {what}.",
+            hint="Finish that first: run its command again, or restore everything.",
         )
     if only in record.partial and placement.shard_session:
-        markers.delete(placement.shard_session, record, _act(only))  # it tells of another time
+        markers.delete(placement.shard_session, record, _act(only))  # of an earlier restore
     return archive_record.restoring(placement.master, record)
 
 
 def _step_back(placement: Placement, record: Record) -> None:
-    """Where nothing was committed, the tenant is archived as before; where that can't be seen, a rerun settles it."""
+    """Mark the tenant as archived if nothing was committed; if that can't be determined, a rerun settles it."""
     with suppress(CutoverError):
         if not _pending(placement, record):
             archive_record.step_back(
@@ -183,18 +194,18 @@ def _step_back(placement: Placement, record: Record) -> None:
 
 
 def _act(only: Part | None) -> str:
-    """The marker's act."""
+    """Return the marker's act."""
     return f"{LOADED} {only}" if only else LOADED
 
 
 def _pending(placement: Placement, record: Record) -> set[str]:
-    """What came back in the shard, and not in master: a run was cut off between the two."""
+    """Return the acts restored in the shard and not in master: a run was interrupted between the two."""
     done = {_act(only) for only in record.partial}
     return {act for act in markers.acts(placement.shard_session, record) if act.startswith(LOADED)} - done
 
 
 def _still_archived(archiver: Archiver, record: Record) -> Record:
-    """Reads the record again, now under the lock."""
+    """Return the record, read again under the lock; raise RefusedError unless it is still archived."""
     noun = archiver.model.tenant.noun
     move_record.refuse_half_moved(archiver.databases.master, noun, [record.tenant_id])
     for now in archive_record.of_tenant(archiver.databases.master, record.tenant_id, record.year):
@@ -204,9 +215,13 @@ def _still_archived(archiver: Archiver, record: Record) -> Record:
 
 
 def _load_both(
-    incoming: IncomingArchive, coming: Sequence[Coming], record: Record, only: Part | None, hops: Relocations
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    record: Record,
+    only: Part | None,
+    relocations: Relocations,
 ) -> dict[str, Loaded]:
-    """Loads all databases before any commits; the shard goes first, with a marker by which a rerun skips it."""
+    """Load all databases before any commit; the shard commits first, with a marker by which a rerun skips it."""
     placement = incoming.placement
     with ExitStack() as transactions:
         for session in placement.sessions.values():
@@ -216,18 +231,18 @@ def _load_both(
             for database, session in placement.sessions.items():
                 triggers.enter_context(triggers_disabled(session, incoming.model, database))
             loaded = (
-                _load_shard(incoming, coming, placement.shard_session, record, live, _act(only))
+                _load_shard(incoming, incoming_slices, placement.shard_session, record, live, _act(only))
                 if placement.shard_session
                 else {}
             )
             loaded |= load_database(incoming, MASTER, live)
             if not placement.shard_session:
-                loaded = activity.added(loaded, activity.load(coming))
+                loaded = activity.combined(loaded, activity.load(incoming_slices))
             for session in placement.sessions.values():
                 session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(placement.master, record, incoming.archive, loaded, only)
-        _came_back(placement.master, record, hops)
-        activity.end(placement.master, [each.one for each in coming], record.tenant_id)
+        _record_relocations(placement.master, record, relocations)
+        activity.end(placement.master, [each.slice for each in incoming_slices], record.tenant_id)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
             placement.shard_session.commit(doing=f"restoring {what} in the shard")
@@ -236,7 +251,7 @@ def _load_both(
 
 
 def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
-    """What the log keeps of a restore: rows by table, and what today's tables had no place for."""
+    """Return a restore's details for the log: rows by table, and the values that today's tables have no column for."""
     tables = {
         name: {what: rows for what, rows in asdict(table).items() if what != "lost"} for name, table in loaded.items()
     }
@@ -245,7 +260,7 @@ def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
 
 
 def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None) -> None:
-    """Writes what came back; the record ends, unless the rest is still only in the archive."""
+    """Record what was restored; delete the record, unless only a part was restored."""
     details = {**_counted(loaded), "sha256": record.sha256}
     if only is None:
         archive_record.delete(master, record)
@@ -257,15 +272,15 @@ def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str,
         audit_log.log(master, "restore part", record, {"part": str(only), **details})
 
 
-def _came_back(master: Session, record: Record, hops: Relocations) -> None:
-    """Writes the ways that the tenant went with its archive, by which it can go back."""
-    for hop in hops:
-        if hop.alias:
-            move_record.restored_elsewhere(master, record, hop.source, hop.target, hop.offsets)
+def _record_relocations(master: Session, record: Record, relocations: Relocations) -> None:
+    """Record the relocations applied by the restore, so that they can be reversed."""
+    for relocation in relocations:
+        if relocation.alias:
+            move_record.restored_elsewhere(master, record, relocation.source, relocation.target, relocation.offsets)
 
 
 def _neighbours(placement: Placement, model: Model, record: Record, only: Part | None) -> LiveNeighbors:
-    """What may be live already: rows of any table, where parts came back, or another archive of the tenant did."""
+    """Return the rows that may be live already: of any table, if a part or another archive was restored."""
     tenant = tenants.unknown(placement.master, model.tenant, [record.tenant_id])
     parts = only or record.partial or _pending(placement, record)
     return LiveNeighbors(
@@ -277,13 +292,18 @@ def _neighbours(placement: Placement, model: Model, record: Record, only: Part |
 
 
 def _load_shard(
-    incoming: IncomingArchive, coming: Sequence[Coming], shard: Session, record: Record, live: LiveNeighbors, act: str
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    shard: Session,
+    record: Record,
+    live: LiveNeighbors,
+    act: str,
 ) -> dict[str, Loaded]:
-    """Each archive that an earlier run loaded has its marker; one that the run did not know of has none."""
+    """Load the shard's rows, skipping each archive that has a marker: an earlier run loaded it."""
     marker = markers.read(shard, record, act)
     if marker is None:
         loaded = load_database(incoming, SHARD, live)
         markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-    return activity.added(loaded, activity.load(coming))
+    return activity.combined(loaded, activity.load(incoming_slices))

@@ -1,4 +1,4 @@
-"""Whether a slice can come back alone: its rows may lie below others that a later month has."""
+"""The order of restoring monthly slices: a slice's rows may have parents in a later month."""
 
 from __future__ import annotations
 
@@ -14,36 +14,40 @@ from archiver.postgres.selection import array
 from archiver.postgres.session import SQL, Identifier
 from archiver.records import slice_record
 from archiver.records.slice_record import Slice
-from archiver.runs.monthly_slices import Coming
+from archiver.runs.monthly_slices import IncomingSlice
 from errors import RefusedError
 
 
-def refuse_without_parents(rules: Rules, coming: Coming) -> None:
-    """RefusedError where rows lie below others that are neither live nor in the slice, and a later archive has them."""
-    placement, noun = coming.incoming.placement, rules.model.tenant.noun
-    later = _later(slice_record.of_tenant(placement.master, coming.one.tenant_id), coming.one)
-    if later and any(_missing(rules, coming)):
-        month, tenant_id = coming.one.month.month, coming.one.tenant_id
+def refuse_without_parents(rules: Rules, incoming_slice: IncomingSlice) -> None:
+    """Raise RefusedError if parents of a slice's rows are neither live nor in it, and there is a later archive."""
+    placement, noun = incoming_slice.incoming.placement, rules.model.tenant.noun
+    later = _later(slice_record.of_tenant(placement.master, incoming_slice.slice.tenant_id), incoming_slice.slice)
+    if later and any(_missing(rules, incoming_slice)):
+        month, tenant_id = incoming_slice.slice.month.month, incoming_slice.slice.tenant_id
         raise RefusedError(
-            f"Restoring {month} of {noun} {tenant_id} refused: rows above its rows went with a later month.",
+            f"Restoring {month} of {noun} {tenant_id} refused: parents of its rows are archived with a later month.",
             hint=f"Restore first: {', '.join(dict.fromkeys(later))}.",
         )
 
 
-def _later(of_tenant: tuple[Slice, ...], one: Slice) -> list[str]:
-    return [each.month.month for each in of_tenant if each.id > one.id and each.month.shard == one.month.shard]
+def _later(of_tenant: tuple[Slice, ...], month_slice: Slice) -> list[str]:
+    return [
+        each.month.month
+        for each in of_tenant
+        if each.id > month_slice.id and each.month.shard == month_slice.month.shard
+    ]
 
 
-def _missing(rules: Rules, coming: Coming) -> Iterator[int]:
-    """For each link, how many parents are nowhere."""
-    incoming = coming.incoming
-    mapping = incoming.mappings[coming.database]
+def _missing(rules: Rules, incoming_slice: IncomingSlice) -> Iterator[int]:
+    """Yield the number of missing parents, per link."""
+    incoming = incoming_slice.incoming
+    mapping = incoming.mappings[incoming_slice.database]
     if not all(table.plain for table in mapping.tables):
-        return  # names or numbers are others today; what foreign keys forbid they forbid
+        return  # names or ids differ today; foreign keys still reject missing parents
     for link in rules.inner:
-        named = _keys(incoming.archive, link, child=True) - _keys(incoming.archive, link, child=False)
-        if named:
-            yield _absent(coming, link, named)
+        keys = _keys(incoming.archive, link, child=True) - _keys(incoming.archive, link, child=False)
+        if keys:
+            yield _absent(incoming_slice, link, keys)
 
 
 def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
@@ -53,16 +57,16 @@ def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
     return {key for line in lines if NULL not in (key := reach.key_of(table, columns, line))}
 
 
-def _absent(coming: Coming, link: Link, named: set[Key]) -> int:
-    """How many of these keys no live row has."""
-    session = coming.incoming.placement.sessions[coming.database]
-    shape = coming.incoming.placement.schemas[coming.database].tables[link.parent.table]
-    names = [Identifier(f"key {place}") for place in range(len(link.parent_columns))]
-    listed = sorted(named)
+def _absent(incoming_slice: IncomingSlice, link: Link, keys: set[Key]) -> int:
+    """Return the number of keys without a live row."""
+    session = incoming_slice.incoming.placement.sessions[incoming_slice.database]
+    shape = incoming_slice.incoming.placement.schemas[incoming_slice.database].tables[link.parent.table]
+    names = [Identifier(f"key {position}") for position in range(len(link.parent_columns))]
+    listed = sorted(keys)
     query = SQL("SELECT count(*) FROM unnest({}) w ({}) WHERE NOT EXISTS (SELECT FROM {} p WHERE {})").format(
         SQL(", ").join(
-            array(shape, column, [key[place].decode() for key in listed])
-            for place, column in enumerate(link.parent_columns)
+            array(shape, column, [key[position].decode() for key in listed])
+            for position, column in enumerate(link.parent_columns)
         ),
         SQL(", ").join(names),
         identifier(link.parent.table),

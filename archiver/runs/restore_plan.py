@@ -1,4 +1,4 @@
-"""What a restore would do, and what forbids it: everything staged beside the live rows, and rolled back."""
+"""A restore's plan and its obstacles, found by staging everything beside the live rows and rolling back."""
 
 from __future__ import annotations
 
@@ -29,58 +29,60 @@ _EXPLAINED = ("23503", "23505")  # a foreign key that leads nowhere, a unique ke
 
 @dataclass(frozen=True, kw_only=True)
 class LiveComparison:
-    """How the rows of a set of databases meet the live ones."""
+    """The archived rows compared with the live ones."""
 
-    tables: Mapping[str, Loaded]  # what would become of each table
+    tables: Mapping[str, Loaded]  # rows to load and rows already live, by table
     taken: tuple[UniqueConflict, ...] = ()
-    gone: tuple[MissingReference, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
 
     @property
     def refusals(self) -> tuple[UniqueConflict | MissingReference, ...]:
-        """What the databases would refuse; a reference that only a name says, they let pass."""
-        return (*self.taken, *(one for one in self.gone if one.reference.enforced))
+        """Conflicts that the databases would reject; they accept missing references without a foreign key."""
+        return (*self.taken, *(each for each in self.missing if each.reference.enforced))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
-    """What bringing one archive back would do."""
+    """The plan of restoring one archive."""
 
     record: Record
-    shard: str  # into which it would come
+    shard: str  # target
     mappings: Mapping[str, SchemaMapping]
-    problems: tuple[str, ...]  # what cannot be mapped, and what gives ids out twice
-    found: LiveComparison  # of tables that can be mapped
+    problems: tuple[str, ...]  # mappings that are impossible, and sequences that would assign ids twice
+    comparison: LiveComparison  # empty if there are problems
 
     @property
     def refused(self) -> bool:
-        """Whether a restore would be refused."""
-        return bool(self.problems or self.found.refusals)
+        """True if a restore would be refused."""
+        return bool(self.problems or self.comparison.refusals)
 
 
 def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> RestorePlan:
-    """Fetches an archive, maps it and stages it beside the live rows; nothing stays."""
-    hops = relocations_of(archiver.databases, record)
-    site = archiver.databases.placement(final_shard(record.shard, hops))
+    """Fetch an archive, map it, stage it beside the live rows and roll back."""
+    relocations = relocations_of(archiver.databases, record)
+    placement = archiver.databases.placement(final_shard(record.shard, relocations))
     refuse_if_closed([record.location], archiver.keys)
     with (
         work_folder(archiver.work) as work,
         opened(fetch(archiver.bucket, record, work), archiver.keys) as archive,
     ):
         belongs_to(archive, record.tenant_id, record.year)
-        mappings = relocated(fit.mapped(site, archive.manifest, last), archiver.model, site.schemas, hops)
-        incoming = IncomingArchive(placement=site, model=archiver.model, archive=archive, mappings=mappings)
-        problems = fit.problems_of(mappings) or fit.rows_that_do_not_fit(site, mappings, archive)
+        mappings = relocated(
+            fit.mapped(placement, archive.manifest, last), archiver.model, placement.schemas, relocations
+        )
+        incoming = IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings)
+        problems = fit.problems_of(mappings) or fit.rows_that_do_not_fit(placement, mappings, archive)
         return RestorePlan(
             record=record,
-            shard=site.shard,
+            shard=placement.shard,
             mappings=mappings,
-            problems=(*problems, *map(str, fit.sequences_too_low(site, mappings, archive.manifest))),
-            found=LiveComparison(tables={}) if problems else look(incoming),
+            problems=(*problems, *map(str, fit.sequences_too_low(placement, mappings, archive.manifest))),
+            comparison=LiveComparison(tables={}) if problems else compare_with_live(incoming),
         )
 
 
-def look(incoming: IncomingArchive) -> LiveComparison:
-    """Stages every table beside the live rows, and rolls back."""
+def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
+    """Stage every table beside the live rows, compare, and roll back."""
     tables: dict[str, Loaded] = {}
     keys: list[UniqueConflict] = []
     references: list[MissingReference] = []
@@ -91,17 +93,17 @@ def look(incoming: IncomingArchive) -> LiveComparison:
                 for name, table in incoming.mappings[database].by_target.items()
             }
             tables |= lost_tables(incoming, database)
-            tables |= {str(one.table): _would_be(incoming, database, one) for one in staged.values()}
+            tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
             keys += unique_conflicts(session, staged)
             references += missing_references(session, staged, incoming.placement.schemas[database], incoming.model)
-    return LiveComparison(tables=tables, taken=tuple(keys), gone=tuple(references))
+    return LiveComparison(tables=tables, taken=tuple(keys), missing=tuple(references))
 
 
 def refuse_by_rows(incoming: IncomingArchive, error: CutoverError) -> None:
-    """Where the databases refused a key: RefusedError that names every row which stands in the way."""
+    """If the error is a rejected key, raise a RefusedError that lists every conflicting row."""
     if not isinstance(error, DatabaseError) or error.code not in _EXPLAINED:
         return
-    refusals = look(incoming).refusals
+    refusals = compare_with_live(incoming).refusals
     if refusals:
         manifest = incoming.archive.manifest
         raise RefusedError(
@@ -110,7 +112,7 @@ def refuse_by_rows(incoming: IncomingArchive, error: CutoverError) -> None:
         ) from error
 
 
-def _would_be(incoming: IncomingArchive, database: str, one: Staged) -> Loaded:
+def _would_be(incoming: IncomingArchive, database: str, table: Staged) -> Loaded:
     session = incoming.placement.sessions[database]
-    came, other = missing(session, one), len(differing(session, one))
-    return Loaded(inserted=came, there=one.rows - came - other, differing=other, lost=one.lost)
+    came, other = missing(session, table), len(differing(session, table))
+    return Loaded(inserted=came, there=table.rows - came - other, differing=other, lost=table.lost)

@@ -1,4 +1,4 @@
-"""Archives proved again, long after they were made: fetched, restored into the scratch database, compared."""
+"""Re-verify stored archives: fetch, restore into the scratch database, compare."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from errors import CutoverError
 
 @dataclass(frozen=True, kw_only=True)
 class Reverified:
-    """What became of one archive."""
+    """The outcome of re-verifying one archive."""
 
     record: Archived
     seconds: float
@@ -39,20 +39,20 @@ class Reverified:
 OnReverified = Callable[[Reverified], None]
 
 
-def longest_unverified(wanted: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
-    """The archives in the order in which they need a proof, the one proved longest ago first; so many, or all."""
-    by_proof = sorted(wanted, key=lambda record: record.proved_at or record.started_at)
+def longest_unverified(records: Iterable[Archived], sample: int | None) -> Sequence[Archived]:
+    """Return the archives by their last verification, oldest first; at most `sample`, or all."""
+    by_proof = sorted(records, key=lambda record: record.proved_at or record.started_at)
     return by_proof[:sample]
 
 
-def reverify(archiver: Archiver, wanted: Sequence[Archived], on_result: OnReverified) -> list[Reverified]:
-    """Proves each archive anew; one that fails is reported, the others go on. `tell` hears of each as it ends.
+def reverify(archiver: Archiver, records: Sequence[Archived], on_result: OnReverified) -> list[Reverified]:
+    """Re-verify archives. One that fails is reported; the others continue. `on_result` is called with each outcome.
 
-    Raises UsageError where one is encrypted and no identity was given.
+    Raises UsageError if one is encrypted and no identity was given.
     """
-    refuse_if_closed(map(as_encrypted, wanted), archiver.keys)
+    refuse_if_closed(map(as_encrypted, records), archiver.keys)
     outcomes = []
-    for record in wanted:
+    for record in records:
         outcomes.append(_attempt(archiver, record))
         on_result(outcomes[-1])
     return outcomes
@@ -69,7 +69,7 @@ def _attempt(archiver: Archiver, record: Archived) -> Reverified:
 
 
 def _prove(archiver: Archiver, record: Archived, work: Path) -> int:
-    """Fetches, holds the digests against the record, restores, compares; then writes the date. How many rows it has."""
+    """Fetch, check the digests, restore, compare, and record the date; return the number of rows."""
     match record:
         case Month():
             return _prove_month(archiver, record, work)
@@ -90,11 +90,11 @@ def _prove_tenant(archiver: Archiver, record: Record, work: Path) -> int:
 
 
 def _prove_month(archiver: Archiver, month: Month, work: Path) -> int:
-    """Every slice that is still in it."""
+    """Re-verify every slice still in the month's object."""
     of_month = slice_record.of_archive(archiver.databases.master, month)
     with month_object.opened(month_object.fetch_all(archiver, month, of_month, work), archiver) as archives:
-        for one, archive in zip(of_month, archives, strict=True):
-            month_object.belongs_to(archive, one)
+        for month_slice, archive in zip(of_month, archives, strict=True):
+            month_object.belongs_to(archive, month_slice)
         month_object.prove(archives, archiver, rules(archiver.model))
         month_record.reverified(archiver.databases.master, month)
         return sum(archive.manifest.rows for archive in archives)
@@ -108,8 +108,8 @@ def _prove_purge(archiver: Archiver, purge: Purge, work: Path) -> int:
 
 
 def _index(master: Session, record: Record, archive: Archive) -> None:
-    """Writes the ids of an archive that an older version of this tool made."""
-    if record.id in {one.id for one in id_index.missing(master)}:
+    """Write the id index of an archive made by an older version of this tool, if it has none."""
+    if record.id in {each.id for each in id_index.missing(master)}:
         id_index.write(master, record, id_index.ids_in(archive))
 
 

@@ -1,4 +1,4 @@
-"""An environment's archiver, ready to work: sessions, bucket, model and work folder."""
+"""Set up an environment's archiver: sessions, bucket, model and work folder."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from inventory.model import Database, Environment
 
 
 def read_environment(environment: Environment) -> dict[str, LiveCatalogue]:
-    """What master and the first shard say of their tables, for a catalog that is not written yet."""
+    """Read the live catalogues of master and the first shard, to draft a catalog from."""
     refuse_if_down(environment)
     databases = dict(zip((MASTER, SHARD), (environment.master, *environment.shards), strict=False))
     return {kind: read_database(database.connection) for kind, database in databases.items()}
 
 
 def read_database(connection: Mapping[str, str]) -> LiveCatalogue:
-    """What one database says of its tables."""
+    """Read the live catalogue of one database."""
     with closing(connect(connection, name=f"archive.catalog-draft by {operator()}@{host()}")) as session:
         return read_live(session)
 
 
 @contextmanager
 def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
-    """The databases of an environment; `purpose` is what others see at work, such as `archive.school 13`.
+    """Open an environment's databases; `purpose` is part of the sessions' name, such as `archive.school 13`.
 
-    A database whose archiver's tables a newer version of this tool made is refused as it is opened, with RefusedError.
+    Opening a database raises RefusedError if a newer version of this tool made the archiver's tables in it.
     """
     refuse_if_down(environment)
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
@@ -54,27 +54,27 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
             raise
         return session
 
-    place = Databases(
+    databases = Databases(
         open=open_database,
         model=resolve(load_catalog(environment.catalog)),
         shards=tuple(database.name for database in environment.shards),
         migrations=load_migrations(environment.migrations),
     )
     try:
-        yield place
+        yield databases
     finally:
-        place.close()
+        databases.close()
 
 
 @contextmanager
 def archiver(environment: Environment, purpose: str, *, identity: str = "") -> Iterator[Archiver]:
-    """All that archiving and restoring need; the archiver's own tables are made where they are missing.
+    """Open everything that archiving and restoring need; create the archiver's own tables if they are missing.
 
-    `identity` is a file that opens archives of earlier runs. Raises UsageError for keys that are none.
+    `identity` is a file that decrypts archives of earlier runs. Raises UsageError for invalid keys.
     """
     keys = encryption.keys(environment.store.recipients, identity)
     with databases_of(environment, purpose) as databases:
-        # Each is opened, and refused where it must be, before the first is brought up to date.
+        # Open them all, which refuses newer ones, before the first is migrated.
         for opened in [databases.session(database) for database in (MASTER, *databases.shards)]:
             prepare(opened)
         with scratch(environment, purpose) as session:
@@ -92,7 +92,7 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
 
 @contextmanager
 def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
-    """The database in which archives are loaded for a proof or a look, and where nothing stays."""
+    """Open a session on the scratch database, in which archives are loaded to verify or inspect them."""
     session = connect(environment.scratch.connection, name=purpose)
     try:
         yield session
@@ -102,7 +102,7 @@ def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
 
 @contextmanager
 def upkeep_sessions(environment: Environment, database: Database, purpose: str) -> Iterator[tuple[Session, Session]]:
-    """Two sessions on one database: one that works, and one that watches and can stop it."""
+    """Open two sessions on one database: a worker, and a watcher that can stop it."""
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
     with (
         closing(connect(database.connection, name=name)) as worker,
@@ -112,7 +112,7 @@ def upkeep_sessions(environment: Environment, database: Database, purpose: str) 
 
 
 def spool_folder() -> Path:
-    """Where rows lie between COPY and tarball: people's data, so only for this user's eyes."""
+    """Return the folder for rows between COPY and tarball; only this user can read it, as they are personal data."""
     folder = Path(tempfile.gettempdir()) / f"cutover-{os.getuid()}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder

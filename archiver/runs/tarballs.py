@@ -1,4 +1,4 @@
-"""Tarballs opened to their plain bytes, and encrypted to today's recipients: a new object, proved equal."""
+"""Decrypt tarballs, and re-encrypt them to the current recipients as a new, verified object."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Tarball = TypeVar("Tarball", Record, Purge)
 
 
 def as_encrypted(record: Archived) -> str:
-    """The name by which it can be told whether an identity is wanted: of a month's object each slice is encrypted."""
+    """Return a name that shows if an identity is required: in a month's object the slices are encrypted, not it."""
     return (
         f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
     )
 
 
 def plain(path: Path, keys: Keys, target: Path) -> Digests:
-    """Writes the plain tarball of an archive, encrypted or not; what its bytes come to."""
+    """Write an archive's plain tarball, encrypted or not, to `target`; return its size and digests."""
     if not encryption.is_encrypted(path.name):
         path.rename(target)
     else:
@@ -37,7 +37,7 @@ def plain(path: Path, keys: Keys, target: Path) -> Digests:
 
 
 def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path) -> Tarball:
-    """Fetch, open, encrypt, store, fetch back and prove; the record as it shall be. `opened` is where it lies plain."""
+    """Fetch, decrypt to `opened`, encrypt, store, fetch back and verify; return the new record, not yet written."""
     work = opened.parent
     content = plain(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, opened)
     path = encryption.encrypt(opened, archiver.keys)
@@ -50,5 +50,5 @@ def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path
 
 
 def unequal(location: str, earlier: str) -> DamagedError:
-    """What is said where the new object is not the same."""
+    """Return the error for a new object that differs."""
     return DamagedError(f"{location} does not hold what {earlier} holds. The record stays as it is.")

@@ -1,4 +1,4 @@
-"""The units of work of a run over many: some tenants of one shard, from their rows to verified archives. Pure."""
+"""The units of work of a bulk run: some tenants of one shard, from rows to verified archives. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from errors import CutoverError
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """May be done again, by anybody: what was verified stays, all else begins anew."""
+    """Some tenants of one shard. Any worker may repeat a unit: verified archives stay, the rest starts again."""
 
     shard: str
     tenant_ids: tuple[int, ...]
@@ -25,16 +25,18 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitResult:
-    """What became of a unit."""
+    """The result of a unit."""
 
     unit: Unit
-    outcomes: Sequence[ArchiveOutcome] = ()  # of those that were verified, and of those that failed
-    error: CutoverError | None = None  # that broke the unit off
+    outcomes: Sequence[ArchiveOutcome] = ()  # of verified and failed tenants
+    error: CutoverError | None = None  # that stopped the unit
 
 
 def split(tenants: Sequence[Tenant], request: ArchiveRequest, workers: int) -> list[Unit]:
-    """A unit for each shard, or several where there are fewer shards than workers; the one with most tenants first."""
-    by_shard = [(shard, list(group)) for shard, group in groupby(sorted(tenants, key=_place), attrgetter("shard"))]
+    """Return a unit per shard, or several if there are fewer shards than workers; the largest unit comes first."""
+    by_shard = [
+        (shard, list(group)) for shard, group in groupby(sorted(tenants, key=_by_shard_and_id), attrgetter("shard"))
+    ]
     parts = ceil(workers / max(1, len(by_shard)))
     units = [
         Unit(shard=shard, tenant_ids=tuple(tenant.id for tenant in part), request=request)
@@ -44,9 +46,9 @@ def split(tenants: Sequence[Tenant], request: ArchiveRequest, workers: int) -> l
     return sorted(units, key=lambda unit: -len(unit.tenant_ids))
 
 
-_place = attrgetter("shard", "id")
+_by_shard_and_id = attrgetter("shard", "id")
 
 
 def _parts(tenants: Sequence[Tenant], number: int) -> Iterator[Sequence[Tenant]]:
-    """Every so manieth, so that schools which were made at one time, and are alike, are spread."""
+    """Yield every n-th tenant per part: tenants created together are alike in size, so they are spread."""
     yield from (part for start in range(number) if (part := tenants[start::number]))

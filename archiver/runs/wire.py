@@ -1,4 +1,4 @@
-"""Units and their ends as plain JSON, for workers on other machines. Pure."""
+"""Units and their results as plain JSON, for workers on other machines. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
 from inventory.model import Depth
 
-KINDS: Mapping[str, type[CutoverError]] = {  # workers of other versions know them by these words
+KINDS: Mapping[str, type[CutoverError]] = {  # the names are shared with workers of other versions
     "CutoverError": CutoverError,
     "UsageError": UsageError,
     "RefusedError": RefusedError,
@@ -27,13 +27,13 @@ _WORDS = {kind: word for word, kind in KINDS.items()}
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A unit, and what its worker may take."""
+    """A unit, and its worker's memory limit."""
 
     unit: Unit
     memory: int  # bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the job as plain data."""
         request = self.unit.request
         times = {
             name: moment and moment.isoformat() for name, moment in (("night", request.night), ("until", request.until))
@@ -47,7 +47,7 @@ class Job:
 
 
 def job(plain: Mapping[str, Any]) -> Job:
-    """A unit from plain data."""
+    """Return a job from plain data."""
     order = plain["order"]
     night = order["night"] and date.fromisoformat(order["night"])
     until = order["until"] and datetime.fromisoformat(order["until"])
@@ -60,19 +60,19 @@ def job(plain: Mapping[str, Any]) -> Job:
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:
-    """What became of a unit, as plain data: of each tenant what a caller tells of it."""
-    return {"outcomes": [_outcome_to_json(one) for one in ended.outcomes], "error": _error_to_json(ended.error)}
+    """Return a unit's result as plain data, with the fields of each outcome that callers report."""
+    return {"outcomes": [_outcome_to_json(outcome) for outcome in ended.outcomes], "error": _error_to_json(ended.error)}
 
 
 def ended(unit: Unit, plain: Mapping[str, Any]) -> UnitResult:
-    """What became of a unit, from plain data."""
-    outcomes = [ArchiveOutcome(**{**one, "error": _error(one["error"])}) for one in plain["outcomes"]]
+    """Return a unit's result from plain data."""
+    outcomes = [ArchiveOutcome(**{**outcome, "error": _error(outcome["error"])}) for outcome in plain["outcomes"]]
     return UnitResult(unit=unit, outcomes=outcomes, error=_error(plain["error"]))
 
 
-def _outcome_to_json(one: ArchiveOutcome) -> dict[str, Any]:
-    told = {"tenant_id": one.tenant_id, "seconds": one.seconds, "rows": one.rows, "size": one.size}
-    return {**told, "error": _error_to_json(one.error)}
+def _outcome_to_json(outcome: ArchiveOutcome) -> dict[str, Any]:
+    plain = {"tenant_id": outcome.tenant_id, "seconds": outcome.seconds, "rows": outcome.rows, "size": outcome.size}
+    return {**plain, "error": _error_to_json(outcome.error)}
 
 
 def _error_to_json(error: CutoverError | None) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""One unit of somebody else's run, done by a worker on any machine."""
+"""A worker: runs units of other machines' runs."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from formatting import plural
 from inventory.model import Environment
 
 PURPOSE = "archive.worker"
-Report = Callable[[str], None]
+OnLine = Callable[[str], None]
 
 
-def work(environment: Environment, tell: Report, ready: Callable[[], None]) -> int:
-    """Waits for units and does them until it is told to end; the exit code.
+def work(environment: Environment, on_line: OnLine, ready: Callable[[], None]) -> int:
+    """Wait for units and run them until told to stop; return the exit code.
 
-    Raises CutoverError where databases, store or broker are out of reach: better now than at the first unit.
+    Raises CutoverError if databases, store or broker can't be reached: better now than at the first unit.
     """
     with setup.archiver(environment, PURPOSE):
         pass
-    return broker.serve(environment, partial(perform, environment, tell), ready)
+    return broker.serve(environment, partial(perform, environment, on_line), ready)
 
 
-def perform(environment: Environment, tell: Report, run: str, number: int) -> None:
-    """Does a unit, unless another worker has it, or nobody wants it any more. What goes wrong is told, not raised."""
+def perform(environment: Environment, on_line: OnLine, run: str, number: int) -> None:
+    """Run a unit, unless another worker has it or its run has ended. Errors are reported, not raised."""
     try:
         with setup.archiver(environment, PURPOSE) as archiver:
-            _perform(archiver, tell, run, number)
+            _perform(archiver, on_line, run, number)
     except CutoverError as error:
-        tell(f"unit {number}: {error}")
+        on_line(f"unit {number}: {error}")
 
 
-def _perform(archiver: Archiver, tell: Report, run: str, number: int) -> None:
+def _perform(archiver: Archiver, on_line: OnLine, run: str, number: int) -> None:
     master = archiver.databases.master
     try:
         with board.taken(master, run, number) as job:
             schools = f"{len(job.unit.tenant_ids)} {plural(archiver.model.tenant.noun)} of {job.unit.shard}"
-            tell(f"unit {number}: {schools}")
+            on_line(f"unit {number}: {schools}")
             ended = _attempt(archiver, job)
             board.end(master, run, number, ended)
-        tell(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
+        on_line(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
     except (LockedError, RefusedError) as error:
-        tell(f"unit {number}: left alone. {error}")
+        on_line(f"unit {number}: skipped. {error}")
 
 
 def _attempt(archiver: Archiver, job: Job) -> UnitResult:
-    """What is wrong with this machine or this program ends the unit, too: tried again, it would end the same way."""
+    """Run the unit; an unexpected exception becomes its result, as a retry would fail the same way."""
     try:
         return attempt(archiver, job.unit, job.memory)
     except Exception as error:

@@ -15,7 +15,7 @@ from archiver.estimate.estimate import estimate as work_out
 from archiver.estimate.rates import ArchiveSample, Rates
 from archiver.estimate.sizes import TenantSize
 from archiver.postgres.tenants import Exclude
-from archiver.runs.archive_many import goes_in_sets
+from archiver.runs.archive_many import deletes_in_bulk
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from formatting import clock_span, many, size
@@ -56,7 +56,7 @@ def estimate(
     environment = load_environment(env, read_only=True)
     with databases_of(environment, PURPOSE) as databases:
         found, samples = sizes.read(databases), rates.recorded(databases.master)
-        in_sets = goes_in_sets(databases)
+        in_sets = deletes_in_bulk(databases)
     if measure or not samples:
         load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
         if belongs_elsewhere(environment, here=here):

@@ -69,8 +69,8 @@ def plan_lines(noun: str, plan: RestorePlan) -> Iterator[str]:
     if plan.problems:
         yield "does not fit:"
         yield from (f"  {problem}" for problem in plan.problems)
-    if plan.found.tables:
-        yield from _rows_lines(plan.found)
+    if plan.comparison.tables:
+        yield from _rows_lines(plan.comparison)
     yield "It would be REFUSED." if plan.refused else "It can be restored."
 
 
@@ -106,7 +106,7 @@ def _rows_lines(found: LiveComparison) -> Iterator[str]:
         yield f"lost: {losses(tables)}"
     for taken in found.taken:
         yield f"taken: {taken}"
-    for gone in found.gone:
+    for gone in found.missing:
         yield f"gone: {gone}{'' if gone.reference.enforced else ' (no foreign key forbids it: it comes back so)'}"
 
 

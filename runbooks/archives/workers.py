@@ -50,7 +50,7 @@ def worker(context: Context, look: bool = False, env: str = "", yes_production: 
     environment = load_environment(env, yes_production=yes_production, read_only=look)
     address = broker.queue_of(environment).broker
     if look:
-        broker.look(environment)
+        broker.check_reachable(environment)
         say(f"the broker {address} answers")
         return
     waiting = (

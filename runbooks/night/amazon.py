@@ -28,7 +28,7 @@ from runbooks.engine.model.ports import Clock, OnLine
 from runbooks.engine.model.step import Truth, Verdict, fails, holds, unseen
 
 SILENCE = timedelta(minutes=10)  # so long without an answer, and nobody knows how it ends
-VERDICTS = {State.DONE: holds, State.FAILED: fails, State.GOING: unseen}
+VERDICTS = {State.DONE: holds, State.FAILED: fails, State.PENDING: unseen}
 Ask = Callable[[], Progress]
 
 

@@ -106,7 +106,7 @@ def test_the_plan_names_the_table_whose_constraint_forbids_archived_rows(told: T
     plan = told.plans[table]
 
     assert plan.refused
-    assert any(table in str(one) for one in (*plan.problems, *plan.found.refusals))
+    assert any(table in str(one) for one in (*plan.problems, *plan.comparison.refusals))
 
 
 @case("archiver 12", "the restore fails with PostgreSQL's bare words, without a row's name or a hint")

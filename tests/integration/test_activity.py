@@ -87,7 +87,7 @@ def test_months_come_back_the_latest_first(new_world: NewWorld) -> None:
         before = oracle.snapshot(world.dsns)
         for day in (date(2013, 12, 5), ALL_OVER):
             archive_months(busy, day)
-        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* went with a later month"):
+        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* are archived with a later month"):
             restore_months(busy, "2013-10")
 
         for month in ("2014-07", "2013-10"):
@@ -124,7 +124,7 @@ def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) 
         for only in (None, Part("classroom", room)):  # nor where one classroom is back, and the others are not
             if only:
                 busy.restore(SCHOOL, only=only)
-            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: what its rows lie below is archived"):
+            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: the parents of its rows are archived"):
                 restore_months(busy, "2014-07", SCHOOL)
         archive_months(busy, ALL_OVER)
         busy.restore(SCHOOL)

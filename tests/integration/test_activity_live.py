@@ -63,7 +63,7 @@ def test_what_changes_after_the_proof_stays_live_with_all_that_hangs_together(ne
         # The next run takes what is due of it.
         [again] = archive_months(world, DAY)
         judged(world, whole, oracle.snapshot(world.dsns))
-        assert (again.gone["shard/lesson_enrollments.copy"], there(world, grown)) == (3, True)
+        assert (again.deleted["shard/lesson_enrollments.copy"], there(world, grown)) == (3, True)
         restore_months(world, MONTH)
         same(whole, oracle.snapshot(world.dsns))
 
@@ -104,7 +104,7 @@ def test_a_restored_school_is_left_alone_until_it_is_released(new_world: NewWorl
 
         [shard] = archive_months(busy, DAY)
         same(back, oracle.snapshot(world.dsns))
-        assert shard.held == 1
+        assert shard.on_hold == 1
 
         assert release(busy.worker.databases.master, SCHOOL) == [SCHOOL]
         archive_months(busy, DAY)
@@ -120,7 +120,7 @@ def test_pretending_changes_nothing_and_says_what_would_go(new_world: NewWorld) 
         same(before, oracle.snapshot(world.dsns))
 
         [did] = archive_months(busy, DAY)
-        assert (would.gone, would.tenants, would.held_back) == (did.gone, did.tenants, did.held_back)
+        assert (would.deleted, would.tenants, would.held_back) == (did.deleted, did.tenants, did.held_back)
 
 
 def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld) -> None:
@@ -132,7 +132,7 @@ def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld)
         [shard] = archive_months(busy, DAY, throttle=stopping)
 
         assert shard.stopped
-        assert 0 < shard.gone.total() < 200
+        assert 0 < shard.deleted.total() < 200
         judged(world, before, oracle.snapshot(world.dsns))
         archive_months(busy, DAY)
         judged(world, before, oracle.snapshot(world.dsns))
@@ -145,7 +145,7 @@ def test_rows_go_no_faster_than_the_rate(new_world: NewWorld) -> None:
         slow = Throttle(rate=200, batch=20, seconds=1.5)
         [shard] = archive_months(world, DAY, throttle=slow)
         assert shard.stopped
-        assert shard.gone.total() <= 200 * 1.5 + 2 * 20 + 20
+        assert shard.deleted.total() <= 200 * 1.5 + 2 * 20 + 20
 
 
 def test_a_slice_that_was_altered_in_the_store_comes_back_not_at_all(new_world: NewWorld) -> None:

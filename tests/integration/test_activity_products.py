@@ -46,7 +46,7 @@ def test_a_product_in_one_database_has_its_months_out_and_back(new_world: NewWor
         [shard] = archive_months(world, DAY)
 
         assert orders(world) == {("a\tb\\", 2), ("d", 1)}
-        assert shard.gone == {"master/orders.copy": 4, "master/order_lines.copy": 12}
+        assert shard.deleted == {"master/orders.copy": 4, "master/order_lines.copy": 12}
         restore_months(world, MONTH)
         same(before, oracle.snapshot(world.dsns))
 

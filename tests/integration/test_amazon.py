@@ -213,7 +213,7 @@ def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_ag
     night.amazon.instead.clear()
 
     assert night.outcome("snapshots.create db-shard-1") == "unknown"
-    assert "Nobody knows the outcome of taking snapshots of i-" in told
+    assert "The outcome of taking snapshots of i-" in told and " is unknown: " in told
     assert night.snapshots("db-shard-1") == []
     night.run()
     assert night.outcome("snapshots.create db-shard-1") == "done"
@@ -224,7 +224,7 @@ def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_ag
     ("code", "sentence"),
     [
         ("RequestExpired", "the credentials have expired (RequestExpired)"),
-        ("AuthFailure", "Amazon does not take the credentials (AuthFailure)"),
+        ("AuthFailure", "Amazon rejects the credentials (AuthFailure)"),
         ("UnauthorizedOperation", "the credentials do not allow it (UnauthorizedOperation)"),
         ("RequestLimitExceeded", "Amazon asks us to slow down (RequestLimitExceeded)"),
         ("InvalidInstanceID.NotFound", "InvalidInstanceID.NotFound, as Amazon says it (InvalidInstanceID.NotFound)"),

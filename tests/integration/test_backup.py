@@ -249,7 +249,7 @@ def test_a_password_goes_to_a_program_by_a_variable_and_not_on_its_command_line(
     connection = {**server.database.connection, "password": "hunter2 of Heroku"}
     telling = Server(replace(server.database, connection=connection), replace(server.backups, programs=str(programs)))
 
-    with pytest.raises(CutoverError, match="pg_dump failed with exit code 3: it said nothing"):
+    with pytest.raises(CutoverError, match="pg_dump failed with exit code 3: no error output"):
         telling.take()
 
     assert (tmp_path / "said").read_text() == "hunter2 of Heroku\n"

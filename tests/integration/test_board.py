@@ -53,15 +53,15 @@ def test_a_unit_is_never_on_two_workers_and_once_only(ours: Archiver, worker_of:
     with running(ours), world.archiver() as other:
         with board.taken(worker_of.databases.master, RUN, 1) as job:
             assert job == Job(unit=UNIT, memory=MEMORY)
-            [seen] = board.look(ours.databases.master, RUN, [1])
-            assert (seen.held, seen.takes, seen.ended) == (True, 1, None)
+            [seen] = board.unit_states(ours.databases.master, RUN, [1])
+            assert (seen.taken, seen.takes, seen.ended) == (True, 1, None)
             with pytest.raises(LockedError, match="a worker by"), board.taken(other.databases.master, RUN, 1):
                 pass
             board.end(worker_of.databases.master, RUN, 1, UnitResult(unit=UNIT))
         with pytest.raises(RefusedError, match="It is done"), board.taken(other.databases.master, RUN, 1):
             pass
-        [seen] = board.look(ours.databases.master, RUN, [1])
-        assert not seen.held
+        [seen] = board.unit_states(ours.databases.master, RUN, [1])
+        assert not seen.taken
         assert seen.ended is not None
 
 
@@ -81,7 +81,7 @@ def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: Wor
 
     worker.perform(world.environment, told.append, RUN, 1)
 
-    assert told == ["unit 1: left alone. Its run has ended."]
+    assert told == ["unit 1: skipped. Its run has ended."]
     assert progress(ours.databases, YEAR, NIGHT, Exclude()).begun == 0
 
 

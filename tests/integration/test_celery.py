@@ -168,7 +168,7 @@ def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
     with pytest.raises(CutoverError, match=rf"^Reaching the broker redis://127\.0\.0\.1:{port} failed: .*refused"):
         world.archive_together(*SOME, engine=engine)
     with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
-        broker.look(world.environment)
+        broker.check_reachable(world.environment)
     with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
         broker.serve(world.environment, lambda run, number: None, lambda: None)
 

@@ -180,11 +180,11 @@ def test_an_archive_is_proved_in_its_own_schema(story: Story) -> None:
 
 
 def test_the_plan_foretold_each_tables_rows(story: Story) -> None:
-    assert story.plan.found.tables == story.restored.tables
+    assert story.plan.comparison.tables == story.restored.tables
 
 
 def test_the_log_holds_what_was_lost(story: Story) -> None:
-    lost = {f"{name}.{column}" for name, table in story.plan.found.tables.items() for column in table.lost}
+    lost = {f"{name}.{column}" for name, table in story.plan.comparison.tables.items() for column in table.lost}
 
     assert story.log["lost"].keys() == lost >= {"master.student_sessions.lessons_seen"}
     assert story.log["lost"]["master.user_opted_in_rollup_reports.*"] > 0

@@ -259,7 +259,7 @@ def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_n
     [outcome] = holding(now, team).reencrypt(SCHOOL)
 
     record = recorded(world)
-    assert (outcome.record, outcome.left) == (record, earlier.location)
+    assert (outcome.record, outcome.superseded) == (record, earlier.location)
     assert record.location != earlier.location
     assert record.recipients == (other.recipient,)
     assert not team.opens(stored(world, record))
@@ -281,7 +281,7 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
     [moved], [again] = sealed.reencrypt(SCHOOL), sealed.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
-    assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
+    assert (moved.superseded, again.superseded, again.record) == (plain.location, "", recorded(world))
     assert f"the earlier object stays in the store: {plain.location}" in archives.reencrypted_line("school", moved)
     assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
     assert "1 of 2 archives encrypted anew, 1 were already" in archives.reencrypt_summary([moved, again])
@@ -304,11 +304,11 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
     with holding(now, team).archiver() as archiver:
         found = resolve.all_to_reencrypt(archiver.databases, None)
         outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
-        assert all(outcome.left for outcome in outcomes)
+        assert all(outcome.superseded for outcome in outcomes)
         again = reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
         left = {orphan.location for orphan in unreferenced_objects(archiver.bucket, archiver.databases)}
 
-    assert left == {outcome.left for outcome in outcomes}  # what the old identity opens can be found, and deleted
+    assert left == {outcome.superseded for outcome in outcomes}  # what the old identity opens can be found, and deleted
     said = [archives.reencrypted_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
@@ -345,7 +345,7 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
     with holding(encrypting(world, other), team).archiver() as archiver:
         found = resolve.all_to_reencrypt(archiver.databases, None)
         [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
-    assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
+    assert "School 13 is deleting for 2013, by a run that was interrupted." in str(outcome.error)
 
     sealed.archive(SCHOOL)
     record = recorded(world)

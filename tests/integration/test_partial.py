@@ -162,7 +162,7 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     assert half.tables[SHARD] == oracle.together(archived, first.rows).tables[SHARD]
 
     if then == "after another is refused":
-        with pytest.raises(RefusedError, match=f"has brought back the shard's rows of {first.part}"):
+        with pytest.raises(RefusedError, match=f"an interrupted run has restored the shard's rows of {first.part}"):
             world.restore(SCHOOL, only=second.part)
         assert record_of(world).state is ArchiveState.RESTORING
     if then != "the whole school":
@@ -181,7 +181,7 @@ def test_a_classroom_is_not_laid_over_a_school_that_is_half_back(world: World, k
         world.restore(SCHOOL)
     killed.undo()
 
-    with pytest.raises(RefusedError, match="a run that was cut off has brought back the shard's rows of all"):
+    with pytest.raises(RefusedError, match="an interrupted run has restored the shard's rows of all"):
         world.restore(SCHOOL, only=first.part)
     world.restore(SCHOOL)
 

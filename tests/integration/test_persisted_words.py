@@ -103,8 +103,8 @@ def test_what_keeps_others_off_is_called_so(world: World) -> None:
             board.post(master, "1f3a", [Job(unit=unit, memory=1)])
             with board.taken(worker.databases.master, "1f3a", 1):
                 assert locked(world, "master", "cutover", "cutover run 1f3a", "cutover workers", "cutover unit 1f3a 1")
-                [seen] = board.look(master, "1f3a", [1])
-                assert seen.held
+                [seen] = board.unit_states(master, "1f3a", [1])
+                assert seen.taken
                 board.end(worker.databases.master, "1f3a", 1, UnitResult(unit=unit))
     with sql(world, "master") as cursor:
         cursor.execute("SELECT run, number, takes, unit, ended FROM archiver.units")

@@ -94,7 +94,7 @@ def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World)
 
         assert purge.restore(archiver, done.purge.id)["master.users"].inserted == 3
         assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
-        with pytest.raises(UsageError, match="is restored: there is nobody to bring back"):
+        with pytest.raises(UsageError, match="is restored: there are no users to restore"):
             purge.restore(archiver, done.purge.id)
 
 
@@ -152,7 +152,7 @@ def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> Non
     [
         ("UPDATE users SET first_name = 'Ann' WHERE id = {id}", "rows of master.users changed"),
         ("DELETE FROM preferences WHERE user_id = {id}", "rows of master.preferences changed"),
-        ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "somebody is named by now"),
+        ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "users are referenced by now"),
     ],
 )
 def test_what_changed_since_it_was_archived_keeps_everybody(
@@ -215,7 +215,7 @@ def test_killed_at_any_statement_and_run_again_nobody_is_lost(
     with rich.archiver() as archiver:
         said = mortal(None)
         number = purged(archiver).purge.id
-        end = said.index(f"deleting the people of purge {number}")
+        end = said.index(f"deleting the users of purge {number}")
         mortal(None)
         purge.restore(archiver, number)
     kills = [*random.Random(2014).sample(range(end), 3), end, end + 1]  # the last two before and after COMMIT

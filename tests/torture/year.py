@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bench import servers
-from bench.ground import OVERLAY, Ground
 from bench.places import ROOT
 from bench.run import Run, prepared
 from bench.servers import EMPTY, FILLED, ROLE
+from bench.testbed import OVERLAY, Testbed
 from bench.year.size import excluded
 from inventory.model import Store
 from rehearsal.waiting import await_condition
@@ -45,7 +45,7 @@ class Year:
 @contextmanager
 def year() -> Iterator[Year]:
     """Makes or finds the year, archives it once unharmed, and judges that."""
-    with prepared(SCALE, print) as run, run.ground() as ground:
+    with prepared(SCALE, print) as run, run.testbed() as ground:
         dsns = _dsns(ground)
         before = oracle.snapshot(dsns)
         expected = oracle.expected_after_archiving(dsns, _schools(before, ground), "all", before)
@@ -59,7 +59,7 @@ def year() -> Iterator[Year]:
 def killed(whole: Year, chance: int) -> tuple[float, int]:
     """Kills a run of the year at a random instant and runs it again; when that was, and how many rows are lost."""
     instant = random.Random(chance).uniform(0, whole.seconds)
-    with whole.run.ground() as ground:
+    with whole.run.testbed() as ground:
         process = subprocess.Popen(
             _words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, start_new_session=True
         )
@@ -73,7 +73,7 @@ def killed(whole: Year, chance: int) -> tuple[float, int]:
         return instant, _lost(whole, ground)
 
 
-def _lost(whole: Year, ground: Ground) -> int:
+def _lost(whole: Year, ground: Testbed) -> int:
     """Rows that are neither live nor archived; AssertionError where another state is live than the oracle's."""
     found = oracle.snapshot(_dsns(ground))
     assert found == whole.expected, oracle.difference(whole.expected, found)
@@ -94,30 +94,30 @@ def _words() -> list[str]:
     return [sys.executable, "-m", "bench.work", "year", WORKERS]
 
 
-def _archive(ground: Ground) -> None:
+def _archive(ground: Testbed) -> None:
     """Runs it to its end."""
     subprocess.run(_words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, check=True, timeout=LONGEST)
 
 
-def _dsns(ground: Ground) -> dict[str, str]:
+def _dsns(ground: Testbed) -> dict[str, str]:
     return {name: servers.dsn(ground.cluster, name) for name in (*FILLED, *EMPTY)}
 
 
-def _at_work(ground: Ground) -> bool:
+def _at_work(ground: Testbed) -> bool:
     """Whether the server still holds a session of the dead run."""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'"
     return int(ground.cluster.sql(query)) > 0
 
 
-def _schools(before: Snapshot, ground: Ground) -> list[int]:
+def _schools(before: Snapshot, ground: Testbed) -> list[int]:
     everybody = {int(line.split(b"\t")[0]) for line in before.tables["master"]["schools"]}
     return sorted(everybody - set(excluded(ground.size)))
 
 
-def _store(ground: Ground) -> Store:
+def _store(ground: Testbed) -> Store:
     return Store(**json.loads((ground.folder / OVERLAY).read_text(encoding="utf-8"))["store"])
 
 
-def _locations(ground: Ground) -> list[str]:
+def _locations(ground: Testbed) -> list[str]:
     query = "SELECT location FROM archiver.records WHERE state = 'archived'"
     return ground.cluster.sql(query, dbname="master").split()

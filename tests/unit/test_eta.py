@@ -19,7 +19,7 @@ def test_at_first_it_goes_by_what_was_measured_and_by_its_workers() -> None:
 def test_then_it_goes_by_its_own_pace() -> None:
     left = PACE.left(timedelta(seconds=100), 500_000)
 
-    assert left == timedelta(seconds=100) + PACE.give_back
+    assert left == timedelta(seconds=100) + PACE.deletion_time
 
 
 def test_more_rows_than_were_expected_leave_only_what_is_given_back_for_them() -> None:

@@ -107,7 +107,7 @@ def test_an_expired_token_is_said_and_tried_once(staging: Staging, monkeypatch: 
     error = staging.refused()
 
     assert str(error) == (
-        "Reading the config vars of apangea-staging failed: Heroku does not take the token from HEROKU_API_KEY or "
+        "Reading the config vars of apangea-staging failed: Heroku rejects the token from HEROKU_API_KEY or "
         "~/.netrc (401 Unauthorized); it may have expired."
     )
     assert (error.exit_code, staging.pauses) == (ExitCode.FAILED, [])
@@ -141,7 +141,9 @@ def test_a_busy_heroku_is_asked_again_when_it_says_and_within_a_minute(
 def test_what_it_asks_and_how_often_it_was_tried_is_told(staging: Staging) -> None:
     staging.fake.answers = [(429, {"Retry-After": "3600"}), *[(503, {})] * 5]
 
-    assert "429 Too Many Requests; it asks us to wait 3600 s, and we wait 60 s at most" in str(staging.refused())
+    assert "429 Too Many Requests; it requests a pause of 3600 s, and this tool waits 60 s at most" in str(
+        staging.refused()
+    )
     assert str(staging.refused()).endswith("failed: Heroku answered 503 Service Unavailable, 5 times.")
 
 
@@ -209,7 +211,7 @@ def test_a_night_whose_databases_nobody_tells_is_not_begun(
         cutover.run(Context(), date="2014-08-15")
 
     assert left.value.code == ExitCode.FAILED
-    assert "it may have expired.\nhint: Make a new one: heroku login" in str(left.value.message)
+    assert "it may have expired.\nhint: Create a new one: heroku login" in str(left.value.message)
     assert not (tmp_path / "state").exists()  # neither a journal nor a lock
 
 

@@ -156,6 +156,28 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
     "needed_by": {"archiver/catalog/model.py": "a key of catalog.yaml"},
     "quiet": {"archiver/catalog/model.py": "a key of catalog.yaml"},
     "went": {"archiver/records/slice_record.py": "a column of archiver.month_slices"},
+    # archiver/runs, platforms, bench
+    "one": {
+        f"archiver/runs/{name}.py": "the modules archiver.delete.one and archiver.extract.one"
+        for name in ("archive", "archive_many", "context", "prepare", "purge")
+    }
+    | {"bench/work.py": "the module archiver.extract.one"},
+    "kept": {
+        f"archiver/runs/{name}.py": "Record.kept, a column of archiver.records"
+        for name in ("archive_many", "drop", "monthly_slices", "purge", "restore")
+    },
+    "went": {
+        f"archiver/runs/{name}.py": "Slice.went, a column of archiver.slices"
+        for name in ("month_object", "monthly_slices")
+    },
+    "needed_by": {"archiver/runs/purge_tables.py": "a key of the inventory's catalog"},
+    "quiet": {"archiver/runs/broker.py": "a parameter of Celery's Worker"},
+    "tell": {"archiver/runs/month_object.py": "a method of files"},
+    "stage": {
+        "archiver/runs/restore_plan.py": "archived rows are staged in temporary tables, as databases call it",
+        "bench/peers/old_school.py": "the same",
+    },
+    "way": {"platforms/backup.py": "a key of backup.json and of the inventory"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.

@@ -78,10 +78,10 @@ def reencrypted_line(noun: str, rewrapped: Reencrypted) -> str:
     record, who = rewrapped.record, whose(noun, rewrapped.record)
     if rewrapped.error:
         return failure(who, rewrapped.error)
-    if not rewrapped.left:
+    if not rewrapped.superseded:
         return f"{who}: encrypted to these recipients already"
     line = f"{who}: encrypted anew, {size(record.size or 0)}, "
-    return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.left}"
+    return line + f"{rewrapped.seconds:.1f} s; the earlier object stays in the store: {rewrapped.superseded}"
 
 
 def whose(noun: str, record: Archived) -> str:
@@ -99,7 +99,7 @@ def reencrypt_summary(outcomes: Sequence[Reencrypted]) -> str:
     """What the encryption of several archives came to."""
     if not outcomes:
         return "Nothing to do: nothing is archived."
-    moved = sum(1 for rewrapped in outcomes if rewrapped.left)
+    moved = sum(1 for rewrapped in outcomes if rewrapped.superseded)
     failed = sum(1 for rewrapped in outcomes if rewrapped.error)
     text = f"{moved} of {many(len(outcomes), 'archive')} encrypted anew, {len(outcomes) - moved - failed} were already"
     stays = "; this tool deletes no stored object: what only the old identity opens is yours to delete" if moved else ""

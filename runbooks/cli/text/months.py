@@ -23,22 +23,24 @@ def shard_line(noun: str, shard: Shard, *, pretend: bool) -> str:
     """What became of a shard, in a line; what failed below it."""
     verb = "would go" if pretend else "archived"
     text = f"{shard.name}: nothing {verb}"
-    if rows := shard.gone.total():
+    if rows := shard.deleted.total():
         text = f"{shard.name}: {many(rows, 'row')} of {many(shard.tenants, noun)} {verb}"
-        text += f" ({shard.ownerless:,} of them of none)" if shard.ownerless else ""
+        text += f" ({shard.orphan_rows:,} of them of none)" if shard.orphan_rows else ""
         text += f", {size(shard.size)}, {shard.seconds:.1f} s"
     text += f"; stay because of rows below them: {counts(shard.held_back)}" if shard.held_back else ""
     changed = _tables(shard.changed)
     text += f"; changed or in use, left live: {counts(changed)}" if changed else ""
     text += f"; CAME LATER and is in no archive, left live: {counts(shard.appeared)}" if shard.appeared else ""
-    text += f"; {many(shard.held, noun)} left alone: restored and not released, or half moved" if shard.held else ""
+    text += (
+        f"; {many(shard.on_hold, noun)} left alone: restored and not released, or half moved" if shard.on_hold else ""
+    )
     text += "; stopped here, the next run goes on" if shard.stopped else ""
     return "\n".join([text, *(failure(shard.name, error) for error in shard.errors)])
 
 
 def summary(shards: Sequence[Shard], *, pretend: bool) -> str:
     """What a run came to."""
-    rows, archives = sum(shard.gone.total() for shard in shards), sum(shard.archives for shard in shards)
+    rows, archives = sum(shard.deleted.total() for shard in shards), sum(shard.archives for shard in shards)
     failed = sum(1 for shard in shards if shard.error)
     verb = "would go" if pretend else "archived"
     text = f"{many(rows, 'row')} {verb} in {many(archives, 'archive')}, {size(sum(shard.size for shard in shards))}"

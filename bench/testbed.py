@@ -1,4 +1,4 @@
-"""Where a subject is measured: a running copy of the year, a store, and the inventory that names both."""
+"""The testbed of a subject: a running copy of the year, a store, and the inventory of both."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.s3_server import S3Server
 
-NIGHT = "2014-08-15"  # the rehearsal's inventory has it
+NIGHT = "2014-08-15"  # in the rehearsal's inventory
 BUCKET = "apangea-archives"
-OVERLAY = "endpoints.yaml"  # laid over the rehearsal's inventory, from the folder that REHEARSAL_HOME names
+OVERLAY = "endpoints.yaml"  # in the folder of REHEARSAL_HOME; overrides the rehearsal's inventory
 COUNTER = itertools.count(1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What a subject is given."""
+class Testbed:
+    """The resources of a subject."""
 
     cluster: Cluster  # running
-    folder: Path  # empty at the beginning; the subject's to fill
+    folder: Path  # for the subject's files; empty at the start
     size: Size
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment in which the product's processes find these databases."""
+        """The environment variables by which the product's processes find these databases."""
         return {
             **os.environ,
             "REHEARSAL_HOME": str(self.folder),
@@ -44,19 +44,19 @@ class Ground:
 
     @property
     def libpq(self) -> dict[str, str]:
-        """The environment in which libpq's programs find the server, as the product's role."""
+        """The environment variables by which libpq's programs connect to the server as the product's role."""
         words = self.cluster.connection(user=ROLE)
         named = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "passfile": "PGPASSFILE"}
         return {**os.environ, **{variable: words[word] for word, variable in named.items()}}
 
     def program(self, name: str) -> Path:
-        """One of PostgreSQL's programs."""
+        """Return the path of one of PostgreSQL's programs."""
         return self.cluster.programs.bin / name
 
 
 @contextmanager
 def store(folder: Path) -> Iterator[Mapping[str, str]]:
-    """An S3 server; what the inventory says of it."""
+    """Run an S3 server during the block; yield its entry for the inventory."""
     credentials = folder / "credentials"
     with reserved(s3_server.PORTS_NEEDED) as reservation:
         server = S3Server(folder=folder / "s3", home=folder, ports=reservation.ports)
@@ -69,16 +69,16 @@ def store(folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
-def ground(template: Cluster, size: Size, stored: Mapping[str, str], folder: Path) -> Iterator[Ground]:
-    """A copy of the year, warm and settled on disk, with a prefix of its own in the store."""
+def open_testbed(template: Cluster, size: Size, stored: Mapping[str, str], folder: Path) -> Iterator[Testbed]:
+    """Yield a copy of the year, warm and flushed to disk, with its own prefix in the store."""
     number = next(COUNTER)
     work = folder / f"work-{number}"
     work.mkdir()
     with servers.copied(template, folder / f"data-{number}") as cluster:
         overlay = _overlay(cluster, size, {**stored, "prefix": f"bench/{number}"}, work)
         (work / OVERLAY).write_text(json.dumps(overlay), encoding="utf-8")
-        os.sync()  # else the copy's own pages are written while a subject is measured
-        yield Ground(cluster=cluster, folder=work, size=size)
+        os.sync()  # otherwise the copy's pages would be written during the measurement
+        yield Testbed(cluster=cluster, folder=work, size=size)
 
 
 def _overlay(cluster: Cluster, size: Size, stored: Mapping[str, str], work: Path) -> dict[str, object]:
