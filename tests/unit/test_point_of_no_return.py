@@ -204,7 +204,7 @@ def test_a_colleague_approves_from_another_terminal_and_who_typed_the_date_can_n
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     operated = operated_night(monkeypatch, tmp_path, second_person=True)
-    with pytest.raises(UsageError, match="waits for nobody's approval"):
+    with pytest.raises(UsageError, match="does not wait for an approval"):
         operated.approve()
     clock = operated.fake_night.clock
     clock.wait = partial(closed_while_waiting, clock)  # type: ignore[method-assign]
