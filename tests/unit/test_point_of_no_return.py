@@ -190,7 +190,9 @@ def test_maintenance_mode_stays_on_while_a_school_stands_half_way(fake_night: Fa
     fake_night.screen.at_step = lambda key: (
         fake_night.production.half_way.update({13: state}) if key == "maintenance.off" else None
     )
-    with pytest.raises(StepFailed, match=rf"not begun: these schools stand half-way: 13 \({state}\)"):
+    with pytest.raises(
+        StepFailed, match=rf"not begun: a deletion or restore is incomplete for these schools: 13 \({state}\)"
+    ):
         fake_night.run()
     assert fake_night.production.maintenance
 
