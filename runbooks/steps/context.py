@@ -178,7 +178,7 @@ def _unknown_placeholders(night: NightContext, path: str, text: str, step: Step)
 
 
 def _of_database(database: Database) -> dict[str, str]:
-    # A service file or a config var names the database too, but only where it is, or later.
+    # A service file or a config var may name the database too, but can't be read here and now.
     name = None if database.config_var else database.connection.get("dbname")
     return {"database": database.name} | ({"dbname": name} if name else {})
 

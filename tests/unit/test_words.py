@@ -114,6 +114,11 @@ RETIRED_NAMES = {
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
     "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    # inventory and rehearsal
+    "needed_by": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
+    "quiet": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
+    "way": {"inventory/model.py": "a key of an inventory's YAML (backups), and the field that holds it"},
+    "choice": {"rehearsal/seed_schools.py": "a method of Python's random"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
