@@ -139,6 +139,7 @@ STAYING_TEXT: dict[str, str] = {
     '"rewrap"': "an act in archiver.log, which is append-only",
     '"rewrap activity"': "an act in archiver.log",
     '"rewrap purge"': "an act in archiver.log",
+    '"nobody"': "the system's user of that name",
 }
 FIRST_WORDS = ("That", "Whether", "What", "Who", "Whose", "Whom", "How", "Which")  # no docstring begins with them
 
