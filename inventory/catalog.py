@@ -27,9 +27,7 @@ class Tenant:
     title: str  # the column with the tenant's name
     shard: str | None = None  # the column with the name of the database that has its activity; None: all is in master
     customer: Customer | None = None
-    parts: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what can be restored by itself, such as classroom: its table
+    parts: Mapping[str, str] = field(default_factory=dict)  # what can be restored by itself: its table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +39,8 @@ class Table:
     found_by: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()  # links of the same form from rows elsewhere that keep a row live
     triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire: why they do no harm
-    quiet: Mapping[str, str] = field(
-        default_factory=dict
-    )  # user triggers that are disabled meanwhile: why they must not fire
-    ignored: Mapping[str, str] = field(
-        default_factory=dict
-    )  # `column`, or `column = value` of a type column: why it is no link
+    quiet: Mapping[str, str] = field(default_factory=dict)  # user triggers disabled meanwhile: why
+    ignored: Mapping[str, str] = field(default_factory=dict)  # `column`, or `column = value`: why it is no link
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +82,7 @@ class Catalog:
     # By table of the shard, or of master if there are no shards; empty: nothing is archived month by month.
     activity: Mapping[str, Activity] = field(default_factory=dict)
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live
-    feeds: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # tables that are truncated once a year, and in no archive
+    feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are truncated once a year
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text
     legacy: Legacy | None = None
 

@@ -15,9 +15,7 @@ class TableChanges:
 
     rename: Mapping[str, str] = field(default_factory=dict)  # before: after
     drop: Mapping[str, str] = field(default_factory=dict)  # before: why it may be lost
-    fill: Mapping[str, str] = field(
-        default_factory=dict
-    )  # after: SQL for a value that the archive lacks or has as NULL
+    fill: Mapping[str, str] = field(default_factory=dict)  # after: SQL for what the archive lacks or has as NULL
     convert: Mapping[str, str] = field(default_factory=dict)  # after: SQL over the columns before, all of type text
 
 

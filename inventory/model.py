@@ -107,9 +107,7 @@ class Queue:
     broker: str  # redis://, rediss://, amqp:// or amqps://, never with a password
     variable: str | None = None  # the environment variable that holds the password
     file: str | None = None  # the file that holds it; neither: the broker needs none
-    workers: int | None = (
-        None  # the number that step 8 of a night counts on; None: it prepares archives on the debug host alone
-    )
+    workers: int | None = None  # the number that step 8 counts on; None: the debug host prepares archives alone
 
 
 @dataclass(frozen=True, kw_only=True)

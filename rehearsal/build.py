@@ -58,9 +58,7 @@ def _postgres_folder(layout: Layout) -> Path:
     folder = layout.postgres
     if postgres_programs.needs_other_place(folder):
         folder = postgres_programs.other_place()
-        layout.postgres_elsewhere.write_text(
-            str(folder), encoding="utf-8"
-        )  # first, so that the folder made next can be found
+        layout.postgres_elsewhere.write_text(str(folder), encoding="utf-8")  # first, so that `down` finds the folder
     folder.mkdir()
     folder.chmod(OPEN_FOLDER)
     return folder

@@ -31,7 +31,7 @@ class Daemon:
 
     @property
     def log(self) -> Path:
-        """Its output."""
+        """The file with its output."""
         return self.folder / "log"
 
     @property

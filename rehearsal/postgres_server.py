@@ -70,7 +70,7 @@ class Cluster:
     def connection(
         self, *, dbname: str = "postgres", user: str = ADMIN, passfile: Path | None = None
     ) -> dict[str, str]:
-        """The same as libpq keywords."""
+        """Return the same as libpq keywords."""
         address = {"host": LOOPBACK, "port": str(self.port), "dbname": dbname, "user": user}
         return {**address, "passfile": str(passfile or self.passfile)}
 

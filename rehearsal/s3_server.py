@@ -34,12 +34,12 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        """Its address, as boto3 expects it."""
+        """The server's address, as boto3 expects it."""
         return f"http://{LOOPBACK}:{self.port('s3')}"
 
     @property
     def log(self) -> Path:
-        """Its output."""
+        """The file with its output."""
         return self.folder / "log"
 
     @property

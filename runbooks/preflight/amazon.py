@@ -42,7 +42,7 @@ def may_move(action: MoveNames) -> Precondition:
         own = outputs[0].text
         for name in names:
             if not f".{name}".endswith(f".{own}"):
-                return fails(f"{name} does not lie in zone {zone}, which is {own}")
+                return fails(f"{name} is not in zone {zone}, which is {own}")
         for moved, kind in outputs[0].rows:
             if kind != "CNAME":
                 return fails(f"{moved} has a record of type {kind} in zone {zone}, beside which no CNAME can stand")

@@ -1,4 +1,4 @@
-"""Each step of a checklist as a task of its own, in one collection for each area: `inv backups.dump`."""
+"""Each step of a checklist as a task of its own, in one collection an area: `inv backups.dump`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from runbooks.steps.context import Build
 Perform = Callable[[str, str, str, str, bool], None]  # key, date, checklist, environment, whether production was said
 HELP = {
     "date": "the night, YYYY-MM-DD",
-    "checklist": "the checklist to use; default: the night's own, or the first that has the step",
+    "checklist": "which one the night goes by; its own if left out, or else the first that has the step",
     "env": ENV,
-    "yes-production": "required for production",
+    "yes-production": "say it where the environment is production",
 }
 
 
 def collections(steps: Iterable[Build], perform: Perform) -> tuple[Collection, ...]:
-    """Return a collection for each area, with a task for each of its steps."""
+    """A collection for each area, with a task for each of its steps."""
     areas: dict[str, Collection] = {}
     for build in steps:
         area, name = build.key.split(".")
@@ -35,6 +35,6 @@ def _task(build: Build, name: str, perform: Perform) -> Any:
     ) -> None:
         perform(build.key, date, checklist, env, yes_production)
 
-    alone.__doc__ = f"{build.summary}\n\nSkips if already done; journaled with its night."
+    alone.__doc__ = f"{build.summary} Looks first; in the journal of that night."
     alone.__name__ = name.replace("-", "_")
     return task(help=HELP)(alone)

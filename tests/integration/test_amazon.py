@@ -339,4 +339,4 @@ def test_a_zone_of_another_name_is_seen_before_the_night(night: Night) -> None:
     environment = replace(night.environment, aws=replace(night.environment.aws, zone=elsewhere))
     night.fake_night.plan = night_plan(environment)
 
-    assert f"warehouse.ttm.com does not lie in zone {elsewhere}, which is example.com" in night.findings()[-1]
+    assert f"warehouse.ttm.com is not in zone {elsewhere}, which is example.com" in night.findings()[-1]
