@@ -65,7 +65,7 @@ def shell(context: Context, host: str = "", command: str = "") -> None:
         raise UsageError(f"--host: expected one of {', '.join(environment.hosts)}, got {host or 'nothing'}.")
     if not command.strip():
         raise UsageError("--command: expected a command, got nothing.", hint='--command="system-watcher status"')
-    if not lab.look(chosen_home()).whole:
+    if not lab.look(chosen_home()).complete:
         raise UsageError(f"Reaching {host} failed: the rehearsal is not up.", hint="inv rehearsal.up")
     fleet = Fleet(environment.hosts, environment.ssh)
     try:

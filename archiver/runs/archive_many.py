@@ -233,17 +233,17 @@ def _settle_shard(run: _Run, records: Sequence[Record], deletion: Future[dict[in
 
 
 def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
-    markers = _markers(run, records)
+    shard_markers = _markers(run, records)
     sharded = run.archiver.model.tenant.shard is not None
-    ready = [record for record in records if record.tenant_id in markers or not sharded]
+    ready = [record for record in records if record.tenant_id in shard_markers or not sharded]
     for depth, group in groupby(sorted(ready, key=lambda record: record.depth.value), attrgetter("depth")):
-        _end(run, replace(work, depth=depth), list(group), markers)
+        _end(run, replace(work, depth=depth), list(group), shard_markers)
 
 
-def _end(run: _Run, work: BulkWork, records: Sequence[Record], markers: Mapping[int, Mapping[str, Any]]) -> None:
+def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]) -> None:
     try:
         deletion = many.empty_master(
-            work, records, {record.tenant_id: markers.get(record.tenant_id, {}) for record in records}
+            work, records, {record.tenant_id: shard_markers.get(record.tenant_id, {}) for record in records}
         )
     except CutoverError as error:
         _bulk_failed(run, records, error)
@@ -280,9 +280,9 @@ def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> N
 def _step_back(run: _Run, records: Sequence[Record]) -> None:
     """Mark tenants as live if nothing was committed; if that can't be determined, the next run settles it."""
     with suppress(CutoverError):
-        markers = _markers(run, records)
+        shard_markers = _markers(run, records)
         record_states.step_back(
-            run.archiver.databases.master, [record for record in records if record.tenant_id not in markers]
+            run.archiver.databases.master, [record for record in records if record.tenant_id not in shard_markers]
         )
 
 

@@ -1,1 +1,1 @@
-"""A night in an environment: run, kept, watched, reported, abandoned."""
+"""A night in an environment: run, recorded, watched, reported, abandoned."""

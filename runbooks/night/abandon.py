@@ -1,4 +1,4 @@
-"""A night that is not gone on with: what still runs of it is shown or stopped, what it owes is switched on."""
+"""Abandon a stopped night: show or stop the jobs that still run, and switch everything back on."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from runbooks.night import run
 
 
 def back_out(
-    environment: Environment, plan: Plan, terminal: run.Terminal, payments: BackOutSteps, *, take_over: bool = False
+    environment: Environment,
+    plan: Plan,
+    terminal: run.Terminal,
+    back_out_steps: BackOutSteps,
+    *,
+    take_over: bool = False,
 ) -> None:
-    """Gives the night up and switches on whatever it owes; UsageError where it has not begun, or nobody is there."""
-    _refuse_absent(terminal, "Giving a night up")
-    with run.live_run(environment, plan, terminal, "paying for", take_over=take_over) as context:
+    """Abandon the night and switch everything back on; UsageError if it has not begun or no person is present."""
+    _refuse_absent(terminal, "Abandoning a night")
+    with run.live_run(environment, plan, terminal, "backing out of", take_over=take_over) as context:
         run.refuse_unbegun(context)
         if context.debts():
             context.adopt_plan()
-            run.conduct(context, terminal.console, lambda runner: abandon_night(runner.context, payments))
+            run.conduct(context, terminal.console, lambda runner: abandon_night(runner.context, back_out_steps))
         else:
             context.screen.still_off(())
 
@@ -30,31 +35,31 @@ def back_out(
 def abort(
     environment: Environment, plan: Plan, terminal: run.Terminal, *, stop: bool = False, take_over: bool = False
 ) -> None:
-    """Says what of the night still runs, and where; with `stop` it is stopped, once the date is typed.
+    """Show which jobs of the night still run, and where; with `stop`, stop them once the date has been typed.
 
-    Always raises: AbortedError, or UnknownError where something still runs, or may, that was to be stopped.
+    Always raises AbortedError, or UnknownError if a job that was to be stopped still runs or may still run.
     """
     if stop:
         _refuse_absent(terminal, "Stopping jobs")
     with run.live_run(environment, plan, terminal, "aborting", take_over=take_over) as context:
         run.refuse_unbegun(context)
         try:
-            error = _aborted(context, _stopped(context, terminal) if stop else _told(context), stop=stop)
+            error = _abort_error(context, _stop_jobs(context, terminal) if stop else _show_jobs(context), stop=stop)
             context.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
             raise error
         finally:
             context.screen.still_off(context.debts())
 
 
-def _told(context: RunContext) -> list[OrphanedJob]:
+def _show_jobs(context: RunContext) -> list[OrphanedJob]:
     jobs = orphaned_jobs.orphaned_jobs(context)
     for job in jobs:
         context.screen.say(f"  {job}")
     return jobs
 
 
-def _stopped(context: RunContext, terminal: run.Terminal) -> list[OrphanedJob]:
-    jobs = _told(context)
+def _stop_jobs(context: RunContext, terminal: run.Terminal) -> list[OrphanedJob]:
+    jobs = _show_jobs(context)
     if all(job.ended for job in jobs):
         return jobs
     if (
@@ -68,13 +73,13 @@ def _stopped(context: RunContext, terminal: run.Terminal) -> list[OrphanedJob]:
     return stopped
 
 
-def _aborted(context: RunContext, jobs: list[OrphanedJob], *, stop: bool) -> CutoverError:
+def _abort_error(context: RunContext, jobs: list[OrphanedJob], *, stop: bool) -> CutoverError:
     left = [job for job in jobs if not job.ended]
     if left and stop:
-        lines = ["This could not be stopped:", *(f"  - {job}" for job in left)]
-        return UnknownError("\n".join(lines), hint="Look there; then run the same command again.")
+        lines = ["These jobs could not be stopped:", *(f"  - {job}" for job in left)]
+        return UnknownError("\n".join(lines), hint="Check these hosts, then run the same command again.")
     hosts = ", ".join(job.attempt.task.host for job in left)
-    rest = f"still at work, or not to be asked: {hosts}" if left else "no job of it runs on any host"
+    rest = f"still running or unreachable: {hosts}" if left else "no job of it is running on any host"
     return AbortedError(f"{context.plan.title} is aborted; {rest}.", hint=context.next_step_hint())
 
 

@@ -1,4 +1,4 @@
-"""Amazon as a night asks it: an act is begun once, followed to its end, and never left without one."""
+"""Amazon for a night: each action is begun once, followed to its end, and never left without an outcome."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from runbooks.engine.model.actions import (
 from runbooks.engine.model.ports import Clock, OnLine
 from runbooks.engine.model.step import Truth, Verdict, fails, holds, unseen
 
-SILENCE = timedelta(minutes=10)  # so long without an answer, and nobody knows how it ends
+SILENCE = timedelta(minutes=10)  # after so long without an answer, the outcome is unknown
 VERDICTS = {State.DONE: holds, State.FAILED: fails, State.PENDING: unseen}
 Ask = Callable[[], Progress]
 
 
 @dataclass(frozen=True)
 class AmazonApi:
-    """EC2 and Route 53 as the inventory reaches them."""
+    """EC2 and Route 53, as the inventory configures them."""
 
     aws: Aws
     clock: Clock
 
-    def perform(self, call: AmazonCall, name: str, tell: OnLine) -> ProbeOutput:
-        """Does it, or goes on with what was begun under that name, and follows it to its end."""
-        return self._followed(call, self._begun(call, name), tell)
+    def perform(self, call: AmazonCall, name: str, on_line: OnLine) -> ProbeOutput:
+        """Perform the call, or continue what was begun under that name, and follow it to its end."""
+        return self._followed(call, self._begun(call, name), on_line)
 
     def look(self, look: AmazonLook) -> ProbeOutput:
-        """What Amazon says."""
+        """Return what Amazon answers."""
         match look:
             case SnapshotList():
                 return ProbeOutput(rows=ec2.listed(self.aws, look.instance))
@@ -62,18 +62,18 @@ class AmazonApi:
             case MoveNames():
                 return partial(route53.progress, self.aws, route53.move(self.aws, call.zone, call.targets, call.ttl))
 
-    def _followed(self, call: AmazonCall, ask: Ask, tell: OnLine) -> ProbeOutput:
-        seen = await_proof(_Attentive(ask, self.clock), self.clock, call.timeout, tell, enough=_over)
+    def _followed(self, call: AmazonCall, ask: Ask, on_line: OnLine) -> ProbeOutput:
+        seen = await_proof(_Poll(ask, self.clock), self.clock, call.timeout, on_line, enough=_over)
         if seen.truth is Truth.FAILS:
             raise ActFailed(f"{call} failed: {seen.proof}.")
         if seen.truth is Truth.UNSEEN:
-            why = f"not over within {in_minutes(call.timeout)} ({seen.proof})"
-            raise UnknownError(f"Nobody knows the outcome of {call}: {why}.", hint="It may go on there.")
+            why = f"not finished within {in_minutes(call.timeout)} ({seen.proof})"
+            raise UnknownError(f"The outcome of {call} is unknown: {why}.", hint="It may still be running at Amazon.")
         return ProbeOutput(text=seen.proof)
 
 
-class _Attentive:
-    """Asks how far it is; an answer that fails is no news, and too long without news is too long."""
+class _Poll:
+    """A poll of the progress: a failed answer is skipped; after SILENCE without any, the outcome is unknown."""
 
     def __init__(self, ask: Ask, clock: Clock) -> None:
         self._ask = ask
@@ -85,10 +85,8 @@ class _Attentive:
             progress = self._ask()
         except CutoverError as error:
             if self._clock.ticks() - self._heard > SILENCE.total_seconds():
-                raise UnknownError(
-                    f"No news for {in_minutes(SILENCE)}, so nobody knows how it ends. {error}"
-                ) from error
-            return unseen(f"no news, trying again: {error}")
+                raise UnknownError(f"No answer for {in_minutes(SILENCE)}: the outcome is unknown. {error}") from error
+            return unseen(f"no answer, trying again: {error}")
         self._heard = self._clock.ticks()
         return VERDICTS[progress.state](progress.sentence)
 

@@ -1,4 +1,4 @@
-"""Earlier nights, from which the times of this one are estimated."""
+"""Earlier nights, from which the times of this night are estimated."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from runbooks.engine.reporting.estimates import EarlierNight
 from runbooks.night.files import Files, object_store_of
 
 REHEARSAL = "rehearsal"
-KEPT = 5  # rehearsals, the newest
-FETCHED = 2  # nights, the newest, where this machine has seen none
+KEPT = 5  # the number of rehearsals to keep, the newest
+FETCHED = 2  # the number of nights to fetch, the newest, if this machine has none
 
 
 def earlier_nights(environment: Environment, before: datetime) -> list[EarlierNight]:
-    """The nights of an environment that began before a moment, the oldest first; without any, those of the rehearsal.
+    """Return the nights that began before a moment, oldest first; if the environment has none, the rehearsal's.
 
-    They are this machine's; where it has seen none, the store's.
+    They are read from this machine, or from the store if this machine has none.
     """
-    homes = {Files(environment, "").home, _kept(environment.name)}
+    homes = {Files(environment, "").home, _history_folder(environment.name)}
     own = _began_before(before, _on_disk(homes)) or _began_before(before, _in_store(environment))
     if own or environment.name == REHEARSAL:
         return [EarlierNight(name=_date(events), events=events) for events in own]
-    rehearsed = _began_before(before, _on_disk([_kept(REHEARSAL)]))
+    rehearsed = _began_before(before, _on_disk([_history_folder(REHEARSAL)]))
     return [EarlierNight(name=_date(events), events=events, rehearsal=True) for events in rehearsed]
 
 
 def keep(environment: Environment, date: str) -> None:
-    """Keeps the journal of a night in a lab, which takes everything else with it when it goes."""
+    """Copy the journal of a lab's night out of the lab, which is deleted with all its files."""
     path = Files(environment, date).journal
-    folder = _kept(environment.name) / date
+    folder = _history_folder(environment.name) / date
     if environment.overlay is None or path.parent == folder:
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,19 +48,19 @@ def keep(environment: Environment, date: str) -> None:
         old.unlink(missing_ok=True)
 
 
-def _kept(name: str) -> Path:
+def _history_folder(name: str) -> Path:
     return ROOT / ".cutover" / name
 
 
 def _on_disk(homes: Iterable[Path]) -> Iterator[tuple[Event, ...]]:
     for home in homes:
         for path in home.glob("*/journal*.jsonl"):
-            with suppress(CutoverError):  # a damaged journal tells no times, and stops nothing
+            with suppress(CutoverError):  # a damaged journal gives no times, but must not stop a night
                 yield read_events(path)
 
 
 def _in_store(environment: Environment) -> Iterator[tuple[Event, ...]]:
-    with suppress(CutoverError):  # as planned, then
+    with suppress(CutoverError):  # without the store, the estimates stay as planned
         object_store = object_store_of(environment)
         dates = sorted({name.removeprefix(NIGHTS).split("/")[0] for name in object_store.names(NIGHTS)})
         for date in dates[-FETCHED:]:
@@ -68,7 +68,7 @@ def _in_store(environment: Environment) -> Iterator[tuple[Event, ...]]:
 
 
 def _began_before(moment: datetime, nights: Iterable[tuple[Event, ...]]) -> list[tuple[Event, ...]]:
-    """Each run once, the oldest first."""
+    """Return each run once, oldest first."""
     runs = {read_history(events).run: events for events in nights if events and events[0].at < moment}
     return sorted(runs.values(), key=lambda events: events[0].at)
 

@@ -1,4 +1,4 @@
-"""Where a night is kept, on this machine and in the store, and who is at work on it."""
+"""The files of a night on this machine and in the store, and the run that is active in an environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from runbooks.night.live_ports import EnvironmentStore
 
 @dataclass(frozen=True)
 class Files:
-    """Where a night is kept, such as .cutover/rehearsal/2014-08-15/journal.jsonl."""
+    """The paths of a night's files, such as .cutover/rehearsal/2014-08-15/journal.jsonl."""
 
     environment: Environment
     date: str
@@ -48,11 +48,11 @@ class Files:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever is at work in the environment."""
+        """The file lock of the run that is active in the environment."""
         return self.home / "lock"
 
     def set_aside(self) -> None:
-        """Renames the journal of an earlier run, so that a new one can begin; it is kept."""
+        """Rename the journal of an earlier run, so that a new one can begin; nothing is deleted."""
         if self.journal.exists():
             stamp = datetime.fromtimestamp(self.journal.stat().st_mtime, UTC)
             self.journal.rename(self.journal.with_name(f"journal-{stamp:%Y%m%dT%H%M%S%f}.jsonl"))
@@ -61,7 +61,7 @@ class Files:
 def open_journal(
     environment: Environment, date: str, object_store: ObjectStore, clock: Clock, *, afresh: bool
 ) -> StoreJournal:
-    """The night's journal; the file of an earlier one is set aside where this one begins afresh."""
+    """Open the night's journal; with `afresh`, set the file of an earlier run aside first."""
     files = Files(environment, date)
     folder = current_folder(object_store, date)
     if afresh:
@@ -75,15 +75,15 @@ def open_journal(
     except ForeignJournalError:
         if environment.overlay is None:
             raise
-        files.set_aside()  # of a lab that is gone, and its store with it
+        files.set_aside()  # the lab it was written in no longer exists, nor does that lab's store
         return opened()
 
 
 def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
-    """The night's journal so far, for whoever only reads it; empty where it has not begun.
+    """Return the night's journal so far, for reading only; empty if the night has not begun.
 
-    It is the store's; where that can't be read, what this machine has of it. Raises NewerJournalError where a newer
-    version of this tool wrote either.
+    It is read from the store, or from this machine if the store fails. Raises NewerJournalError if a newer version
+    of this tool wrote either.
     """
     path = Files(environment, date).journal
     try:
@@ -91,45 +91,45 @@ def events_of(environment: Environment, date: str) -> tuple[Event, ...]:
     except NewerJournalError:
         raise
     except CutoverError as error:
-        say(f"! What other machines know of this night can't be seen: {error}")
+        say(f"! Reading the store failed, so events written on other machines are missing: {error}")
         return read_events(path)
 
 
-def newer(object_store: ObjectStore, date: str, known: Sequence[Event]) -> tuple[Event, ...]:
-    """The night's journal in the store, beyond what is known of it; CutoverError where it can't be read."""
+def newer(object_store: ObjectStore, date: str, local_events: Sequence[Event]) -> tuple[Event, ...]:
+    """Return the night's journal from the store, as it continues the local events; CutoverError if reading fails."""
     folder = current_folder(object_store, date)
     try:
-        return read_store_journal(known, object_store, folder)
+        return read_store_journal(local_events, object_store, folder)
     except ForeignJournalError:
         return read_store_journal((), object_store, folder)
 
 
 def at_work(environment: Environment) -> str:
-    """Who is at work in the environment, on whatever machine; empty where nobody is, as far as can be seen."""
-    here = holder(Files(environment, "").lock)
+    """Return who runs something in the environment, on any machine; empty if no active run is seen."""
+    local = holder(Files(environment, "").lock)
     with suppress(CutoverError):
-        return here or claimant(object_store_of(environment), myself("looking"))
-    return here
+        return local or claimant(object_store_of(environment), myself("looking"))
+    return local
 
 
 def refuse_if_at_work(environment: Environment) -> None:
-    """LockedError where somebody on this machine is at work in the environment."""
+    """Raise LockedError if a run is active in the environment on this machine."""
     if who := holder(Files(environment, "").lock):
-        raise LockedError(f"Somebody is at work in {environment.name}: {who}.", hint="Wait until it has ended.")
+        raise LockedError(f"Another run is active in {environment.name}: {who}.", hint="Wait until it has ended.")
 
 
 def object_store_of(environment: Environment) -> ObjectStore:
-    """What every machine that works on the environment sees; UsageError where it must be started first."""
+    """Return the store that all machines share; UsageError if the environment must be started first."""
     refuse_if_down(environment)
     return EnvironmentStore(environment.store)
 
 
 def me() -> str:
-    """Who works here, as the journal says it."""
+    """Return operator and host, as the journal names them."""
     return f"{operator()}@{host()}"
 
 
 def myself(what: str) -> Holder:
-    """This process, as others are told of it."""
+    """Return this process, as other operators see it."""
     since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Holder(who=operator(), where=host(), pid=os.getpid(), born=born(os.getpid()), what=what, since=since)

@@ -1,4 +1,4 @@
-"""Who follows a night without being at its terminal: the report, and whoever the webhook tells."""
+"""The listeners of a night besides its terminal: the report and the webhook."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runbooks.night.webhook import notifier_of
 def followed(
     environment: Environment, plan: Plan, journal: Journal, last: LastTime, console: Console
 ) -> Iterator[Notifier]:
-    """Keeps the report up to date and has the herald hear the journal, while the block runs."""
+    """Yield a notifier; while the block runs, keep the report up to date and notify the webhook of each event."""
     folder = files.Files(environment, plan.date).journal.parent
     reporter = Reporter(plan=plan, folder=folder, last=last, figures=summary.figures)
     live = LiveReport(reporter, journal, SystemClock(), console.warn)

@@ -25,14 +25,14 @@ from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
 from runbooks.night.amazon import AmazonApi
 
-FOLDER = "cutover"  # in the store: nights, and who is at work
+FOLDER = "cutover"  # in the store: nights, and the active run
 PATIENCE = 10  # seconds for an answer
 STATEMENT_TIMEOUT = "60s"
 
 
 @contextmanager
 def live_executor(environment: Environment, clock: SystemClock) -> Iterator[LiveExecutor]:
-    """The environment as it is; its connections are closed in the end."""
+    """Yield an executor for the live environment; close its connections at the end."""
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
         yield LiveExecutor(
@@ -56,26 +56,26 @@ class EnvironmentStore:
         self._bucket = Bucket(replace(store, prefix=f"{store.prefix}/{FOLDER}"))
 
     def put_new(self, name: str, text: str) -> bool:
-        """Keeps a text for good; False where another stands there already. StorageError where the store fails."""
+        """Store a text permanently; return False if the name exists already. Raises StorageError."""
         return self._bucket.put_text(name, text)
 
     def get(self, name: str) -> str | None:
-        """The text of that name, if there is one; StorageError where the store fails."""
+        """Return the text of that name, or None if there is none; StorageError if the store fails."""
         return self._bucket.text(name)
 
     def names(self, start: str) -> list[str]:
-        """Every name that begins so, in order; StorageError where the store fails."""
+        """Return every name with that prefix, sorted; StorageError if the store fails."""
         return sorted(self._bucket.keys(start))
 
 
 @dataclass(frozen=True)
 class Databases:
-    """The product's databases, asked one question a session."""
+    """The product's databases; each query has a session of its own."""
 
     databases: Mapping[str, Database]
 
     def query(self, query: SqlQuery) -> ProbeOutput:
-        """Its rows; DatabaseError where there are none to get."""
+        """Return the rows; DatabaseError if the query fails."""
         session = connect(self.databases[query.database].connection, name=f"cutover by {operator()}")
         try:
             session.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
@@ -88,7 +88,7 @@ class Web:
     """The product as a visitor sees it: asked directly, because a proxy's answer proves nothing."""
 
     def get(self, request: HttpGet) -> ProbeOutput:
-        """Its status and reason, whatever the status is; CutoverError where there is no answer."""
+        """Return status and reason, whatever the status; CutoverError if there is no answer."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request.url, timeout=PATIENCE) as answer:
@@ -108,7 +108,7 @@ class NameServer:
     settings: Dns
 
     def look_up(self, lookup: DnsLookup) -> ProbeOutput:
-        """A row (name, address) for each address; none for a name that does not exist."""
+        """Return a row (name, address) for each address; none for a name that does not exist."""
         resolver = self._resolver()
         return ProbeOutput(
             rows=tuple((name, address) for name in lookup.names for address in _addresses(resolver, name))
@@ -133,5 +133,5 @@ def _addresses(resolver: dns.resolver.Resolver, name: str) -> list[str]:
 
 
 def _status(code: int) -> ProbeOutput:
-    known = {status.value: status.phrase for status in HTTPStatus}
-    return ProbeOutput(code=code, text=known.get(code, "unknown status"))
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    return ProbeOutput(code=code, text=phrases.get(code, "unphrases status"))

@@ -1,4 +1,4 @@
-"""A night with a played person, in a rehearsal."""
+"""A rehearsed night, with a scripted operator."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from runbooks.night.rehearsal_operator import ScriptedOperator
 
 
 def rehearsed(environment: Environment, plan: Plan, *, go_on: bool = False, take_over: bool = False) -> None:
-    """The whole night on a fresh journal, or what is left of it; UsageError anywhere but in a rehearsal."""
+    """Run the whole night on a fresh journal, or resume it; UsageError outside a rehearsal."""
     if environment.production or environment.overlay is None:
-        raise UsageError(f"{environment.name} is no rehearsal: nobody plays the person there.")
+        raise UsageError(f"{environment.name} is not a rehearsal, so it has no scripted operator.")
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:

@@ -1,4 +1,4 @@
-"""The person of a rehearsal: does by hand what the instructions say, so that a night runs unattended."""
+"""The scripted operator of a rehearsal: types what the instructions say, so that a night runs unattended."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class ScriptedOperator:
-    """Types every `$` line on its host, as it stands."""
+    """An operator that types every `$` line on its host, as it stands."""
 
     ssh: Ssh
     console: Console
     present: bool = True
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
-        """Types the lines; CutoverError where one of them fails."""
+        """Type the lines; CutoverError if one of them fails."""
         self.console.instruct(task.host, task.by_hand)
         for line in task.by_hand:
             if line.startswith("$ "):
@@ -34,23 +34,23 @@ class ScriptedOperator:
         return Choice.DONE
 
     def confirm(self, step: Step, statements: Sequence[str], word: str) -> bool:
-        """Types the word."""
+        """Type the word."""
         self.console.warn(f"Point of no return: {step.title}.")
-        for statement in (*statements, f"The played person types {word}."):
+        for statement in (*statements, f"The scripted operator types {word}."):
             self.console.say(f"    {statement}")
         return True
 
     def choose(self, step: Step, task: HostTask, outcome: Outcome, proof: str) -> Choice | None:
-        """Runs again what an earlier run broke off and nothing proves; a rehearsal that fails stops."""
+        """Retry what an earlier run interrupted and nothing proves; at a failure, stop the rehearsal."""
         return Choice.RETRY if outcome is Outcome.RUNNING else None
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Nothing is skipped in a rehearsal."""
-        return "the played person skips nothing"
+        """Return the reason; a rehearsal skips nothing."""
+        return "the scripted operator skips nothing"
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """A rehearsal is gone on with as it is now."""
-        for statement in (*statements, f"{question} The played person says yes."):
+        """Say yes: a rehearsal is resumed as it is now."""
+        for statement in (*statements, f"{question} The scripted operator says yes."):
             self.console.say(f"    {statement}")
         return True
 

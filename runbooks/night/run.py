@@ -1,4 +1,4 @@
-"""The ways to conduct a night: fresh, resumed, one step alone, or dry."""
+"""Run a night: from the beginning, resumed, one step only, or dry."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from runbooks.night.live_ports import live_executor
 
 @dataclass(frozen=True)
 class Terminal:
-    """Who is on stage: the clock, the console and the person who answers."""
+    """The clock, the console and the person that a run works with."""
 
     clock: SystemClock
     console: Console
@@ -45,23 +45,23 @@ class Terminal:
 
 
 def terminal_of(environment: Environment) -> Terminal:
-    """The operator at this terminal, or nobody where there is none; the screen shows no secret of the environment."""
+    """Return the operator at this terminal, or NoOperator without one; the screen hides the environment's secrets."""
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     return Terminal(clock, console, Operator(console) if console.interactive else NoOperator())
 
 
 def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: bool = False) -> None:
-    """The whole night, on a fresh journal; `afresh` sets an earlier one aside, and so does a night given up.
+    """Run the whole night on a fresh journal; `afresh` sets an earlier one aside, and so does an abandoned night.
 
-    Raises UsageError where the night began before, or nobody is there to answer; RefusedError where preflight finds a
+    Raises UsageError if the night has begun already or no person is present, RefusedError if preflight finds a
     problem.
     """
     _refuse_unattended(plan.asks, terminal.person)
     afresh = afresh or _was_abandoned(environment, plan)
     with live_run(environment, plan, terminal, "running", afresh=afresh) as context:
         if context.journal.events:
-            raise UsageError(f"{plan.title} began before.", hint=plan.go_on)
+            raise UsageError(f"{plan.title} has begun already.", hint=plan.go_on)
         preflight.require(context, plan.preflight)
         context.begin()
         conduct(context, terminal.console, Runner.run)
@@ -69,11 +69,11 @@ def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: boo
 
 
 def resume(environment: Environment, plan: Plan, terminal: Terminal, *, take_over: bool = False) -> None:
-    """What is left of the night; UsageError where it has not begun, or nobody is there to answer.
+    """Run what is left of the night; UsageError if it has not begun or no person is present.
 
-    RefusedError where a host or a server is not the right one.
+    Raises RefusedError if a host or a server is not the right one.
 
-    `take_over` goes on although somebody on another machine is at work, who then can do nothing more.
+    `take_over` continues although a run is active on another machine; that run can then do nothing more.
     """
     _refuse_unattended(plan.asks, terminal.person)
     with live_run(environment, plan, terminal, "resuming", take_over=take_over) as context:
@@ -86,7 +86,7 @@ def resume(environment: Environment, plan: Plan, terminal: Terminal, *, take_ove
 
 
 def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str) -> None:
-    """One step, in the night's journal, which it begins where there is none."""
+    """Run one step in the night's journal; begin the night if it has not begun."""
     step = plan.step(key)
     _refuse_unattended([asking for asking in plan.asks if asking == step], terminal.person)
     with live_run(environment, plan, terminal, key) as context:
@@ -99,19 +99,19 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
 
 
 def run_dry(environment: Environment, plan: Plan) -> None:
-    """The night by the same runner, in a world without transport; writes no file."""
+    """Run the night with the same runner but without any connection; write no file."""
     clock = DryRunClock(lambda: by_estimate(plan, journal.events))
     console = Console(clock=clock, styles=DRY, redactor=redactor_for(environment))
     journal = Journal(now=clock.now, operator="dry run")
-    imagined = DryRunOperator(console)
+    dry_operator = DryRunOperator(console)
     context = RunContext(
         plan=plan,
         executor=DryRunExecutor(),
         journal=journal,
         clock=clock,
-        person=imagined,
+        person=dry_operator,
         screen=console,
-        approvals=imagined,
+        approvals=dry_operator,
         max_parallel=1,
     )
     console.opening(f"DRY RUN of {plan.title}", plan.notes)
@@ -127,7 +127,7 @@ def run_dry(environment: Environment, plan: Plan) -> None:
 
 
 def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> None:
-    """Everything that must hold before the night, shown; RefusedError with every problem where there is one."""
+    """Check and show everything that must hold before the night; RefusedError with every problem."""
     refuse_if_down(environment)
 
     def facts() -> Facts:
@@ -142,20 +142,22 @@ def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> Non
 
 
 def approve(environment: Environment, plan: Plan, terminal: Terminal) -> None:
-    """The operator's approval of a point of no return that waits for a second person.
+    """Approve a point of no return that waits for a second person.
 
-    Raises UsageError where none waits or nobody is there, RefusedError for who typed the date, AbortedError.
+    Raises UsageError if none waits or no person is present, RefusedError if this operator typed the date, AbortedError
     """
     object_store, me = files.object_store_of(environment), files.me()
     request = requested(files.events_of(environment, plan.date))
     if request is None:
-        raise UsageError(f"{plan.title} waits for nobody's approval.", hint="inv cutover.status shows where it stands.")
+        raise UsageError(
+            f"{plan.title} does not wait for an approval.", hint="inv cutover.status shows where it stands."
+        )
     request.refuse_typist(me)
     if not terminal.person.present:
         raise UsageError("Approving asks a person, and there is no terminal.", hint="Run it in a terminal.")
     said = (f"{request.typist} typed the date at {request.at:%Y-%m-%d %H:%M:%S} UTC.", *request.statements)
     if not terminal.person.confirm(plan.step(request.step), said, plan.date):
-        raise AbortedError("Not approved.", hint="The run waits on.")
+        raise AbortedError("Not approved.", hint="The run keeps waiting.")
     put_approval(object_store, request, me)
     terminal.console.say(f"Approved by {me}.", style="green")
 
@@ -170,7 +172,7 @@ def live_run(
     afresh: bool = False,
     take_over: bool = False,
 ) -> Iterator[RunContext]:
-    """Everything a live run needs, with the environment's lock held."""
+    """Yield everything a live run needs, and hold the environment's lock."""
     object_store, me = files.object_store_of(environment), files.myself(f"{what} {plan.title}")
     lock, go_on = files.Files(environment, plan.date).lock, f"{plan.resume} --take-over"
     with (
@@ -201,16 +203,16 @@ def live_run(
 
 
 def refuse_unbegun(context: RunContext) -> None:
-    """UsageError where the night has not begun."""
+    """Raise UsageError if the night has not begun."""
     if not context.journal.events:
         raise UsageError(f"{context.plan.title} has not begun.", hint="inv cutover.run begins it.")
 
 
 def _refuse_abandoned(context: RunContext) -> None:
-    """What was proven for a night that was given up is not so any more."""
+    """Raise UsageError if the night was abandoned: its proofs no longer hold."""
     if who := context.history().abandoned:
-        hint = f"{context.plan.back_out} switches on what it owes; inv cutover.run begins it anew."
-        raise UsageError(f"{context.plan.title} was given up ({who}), and is not gone on with.", hint=hint)
+        hint = f"{context.plan.back_out} switches everything back on; inv cutover.run begins a new run."
+        raise UsageError(f"{context.plan.title} was abandoned ({who}) and can't be resumed.", hint=hint)
 
 
 def _was_abandoned(environment: Environment, plan: Plan) -> bool:
@@ -235,14 +237,16 @@ def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:
 
 
 def conduct(context: RunContext, console: Console, work: Callable[[Runner], None]) -> None:
-    """Runs, and says what is still switched off, however it ends."""
+    """Run the work, and show what is still off, however it ends."""
     console.opening(
         context.plan.title, (*context.plan.notes, f"plan {context.plan.digest}, run {context.history().run}")
     )
     try:
         work(Runner(context))
     except KeyboardInterrupt:
-        context.screen.warn(f"Interrupted. A command that was begun goes on at its host. {context.next_step_hint()}")
+        context.screen.warn(
+            f"Interrupted. A command that was started keeps running on its host. {context.next_step_hint()}"
+        )
         raise
     finally:
         context.screen.still_off(context.debts())

@@ -1,4 +1,4 @@
-"""What only looks at a night: its status, once or all the time, and its report."""
+"""Read-only views of a night: its status, once or followed, and its report."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights
 from runbooks.night.report.files import Reporter
 
-PAUSE = timedelta(seconds=2)  # between two looks at a night that is followed
+PAUSE = timedelta(seconds=2)  # between two looks at a night that is being followed
 
 
 def show_status(environment: Environment, plan: Plan) -> None:
-    """Where the night stands; UsageError where it has not begun."""
+    """Show the state of the night; UsageError if it has not begun."""
     clock = SystemClock()
     events = _begun(environment, plan)
     plan = _estimated(environment, plan, events)
@@ -34,17 +34,17 @@ def show_status(environment: Environment, plan: Plan) -> None:
 
 
 def follow_status(environment: Environment, plan: Plan) -> None:
-    """Shows how the night goes on until its run ends, or Ctrl-C; UsageError where it has not begun."""
+    """Show the progress of the night until its run ends or Ctrl-C is pressed; UsageError if it has not begun."""
     clock = SystemClock()
     console = Console(clock=clock, redactor=redactor_for(environment))
     plan = _estimated(environment, plan, _begun(environment, plan))
     look = partial(files.newer, files.object_store_of(environment), plan.date)
 
-    def show(events: tuple[Event, ...], shown: int) -> None:
+    def show(events: tuple[Event, ...], displayed: int) -> None:
         if console.redrawable:
             console.redraw(lambda: summary.show_progress(console, plan, events, clock.now()))
         else:
-            summary.show_news(console, plan, events[shown:])
+            summary.show_news(console, plan, events[displayed:])
 
     try:
         follow(look, show, clock, console.warn)
@@ -58,25 +58,25 @@ def follow(
     clock: Clock,
     warn: Callable[[str], None],
 ) -> None:
-    """Looks again and again until the run is over; `look` takes what is known, `show` how much was shown before."""
+    """Look until the run is over; `look` takes the events so far, `show` also how many were displayed before."""
     events: tuple[Event, ...] = ()
     while True:
-        shown = len(events)
+        displayed = len(events)
         try:
             events = look(events)
         except NewerJournalError:
             raise
         except CutoverError as error:
             warn(f"{error} Looking again.")
-        if len(events) != shown:
-            show(events, shown if shown < len(events) else 0)  # fewer: the night began afresh
+        if len(events) != displayed:
+            show(events, displayed if displayed < len(events) else 0)  # fewer: the night began again
         if events and events[-1].kind in OVER:
             return
         clock.wait(PAUSE)
 
 
 def write_report(environment: Environment, plan: Plan, folder: str) -> None:
-    """Writes the report beside the journal, or into a folder; UsageError where the night has not begun."""
+    """Write the report next to the journal, or into a folder; UsageError if the night has not begun."""
     events = _begun(environment, plan)
     home = files.Files(environment, plan.date).journal.parent
     reporter = reporter_of(environment, plan, events, Path(folder).expanduser() if folder else home)
@@ -85,7 +85,7 @@ def write_report(environment: Environment, plan: Plan, folder: str) -> None:
 
 
 def reporter_of(environment: Environment, plan: Plan, events: tuple[Event, ...], folder: Path) -> Reporter:
-    """Who writes the report of a night, compared with the night before it."""
+    """Return the writer of a night's report, which compares the night with the one before it."""
     nights = earlier_nights(environment, events[0].at)
     return Reporter(plan=estimated(plan, nights), folder=folder, last=last_time(nights), figures=summary.figures)
 

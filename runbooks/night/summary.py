@@ -1,4 +1,4 @@
-"""What an operator reads at the end of a night, or in the middle of it: steps, times, proofs, figures, debt."""
+"""The status and the closing summary of a night: steps, times, proofs, totals, what is still off."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ from runbooks.engine.reporting.step_report import StepReport, done_so_far, repor
 
 COLUMNS = ("#", "step", "outcome", "time", "proof")
 PROGRESS = ("#", "step", "outcome", "hosts", "time", "estimate")
-LATEST = 3  # events that are shown below a night at work
+LATEST = 3  # events that are shown below a running night
 
 
 def show_closing(console: Console, plan: Plan, events: Sequence[Event]) -> None:
-    """The closing summary of a night that is done."""
+    """Show the closing summary of a finished night."""
     history = read_history(events)
     console.say(f"\n{plan.title}: done in {clock_span(_length(history))}.", style="bold green")
     _show_steps(console, reported(plan, history))
     for line in figures(plan, history):
         console.say(f"  {line}")
-    console.say(f"  debt: {summed(owed(events))}", style="bold")
+    debts = owed(events)
+    console.say(f"  still off: {summed(debts)}" if debts else "  everything is back on", style="bold")
 
 
 def show_status(console: Console, plan: Plan, events: tuple[Event, ...], *, at_work: str, now: datetime) -> None:
-    """Where a night stands."""
+    """Show the state of a night."""
     history = read_history(events)
     reports = reported(plan, history, at_work=bool(at_work))
     console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
-    console.say(f"  at work: {at_work or 'nobody'}")
+    console.say(f"  active run: {at_work or 'none'}")
     if history.abandoned:
-        console.say(f"  given up: {history.abandoned}")
+        console.say(f"  abandoned: {history.abandoned}")
     console.clock(forecast(plan, events, now))
     _show_steps(console, reports)
     for line in figures(plan, history):
@@ -47,7 +48,7 @@ def show_status(console: Console, plan: Plan, events: tuple[Event, ...], *, at_w
 
 
 def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: datetime) -> None:
-    """A night at work on one screen: a line a step, the clock, the debt, and what happened last."""
+    """Show a running night on one screen: a line per step, the clock, what is still off, and the latest events."""
     history = read_history(events)
     reports = reported(plan, history, at_work=True)
     console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
@@ -58,7 +59,7 @@ def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: 
 
 
 def show_news(console: Console, plan: Plan, events: Iterable[Event]) -> None:
-    """What happened, a line an event."""
+    """Show events, one per line."""
     for event in events:
         console.say(f"  {event.at.astimezone(plan.zone):%H:%M:%S}  {event_text(plan, event)} ({event.operator})")
 
@@ -82,16 +83,16 @@ def _row(report: StepReport) -> tuple[str, ...]:
 
 
 def figures(plan: Plan, history: History) -> Iterator[str]:
-    """Schools, rows and bytes, as far as the steps have told them."""
+    """Yield totals of schools, rows and bytes, as far as the steps have recorded them."""
     for task in plan.step("archiving.run").tasks:
         figures = history.task_state("archiving.run", task.host).figures
         if figures:
             yield f"schools: {figures['selected']} archived, {figures['excluded']} left out"
             yield f"rows: {figures['rows']:,} in archives of {size(figures['size'])}"
     sizes = [history.task_state("vacuum.full", task.host).figures for task in plan.step("vacuum.full").tasks]
-    known = [figures for figures in sizes if figures.get("before") is not None]
-    if known and len(known) == len(sizes):
-        before, after = (sum(figures[key] for figures in known) for key in ("before", "after"))
+    measured = [figures for figures in sizes if figures.get("before") is not None]
+    if measured and len(measured) == len(sizes):
+        before, after = (sum(figures[key] for figures in measured) for key in ("before", "after"))
         yield f"databases: {size(before)} → {size(after)}"
     yield from (f"{warning}" for warning in plan.step("backups.dump").warning)
 

@@ -1,4 +1,4 @@
-"""The webhook: news of a night for a chat or a pager, sent beside the night."""
+"""The webhook: posts news of a night to a chat or a pager, without holding the night up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ News = Mapping[str, str]
 
 
 class Webhook:
-    """Posts JSON; warns once where nobody takes it."""
+    """A webhook that takes JSON; it warns once if posting fails."""
 
     def __init__(self, url: str, warn: Callable[[str], None]) -> None:
         self._url = url
@@ -29,7 +29,7 @@ class Webhook:
         self._warned = False
 
     def post(self, every: Sequence[News]) -> None:
-        """Posts the news, one after the other."""
+        """Post the news, one after the other."""
         for news in every:
             try:
                 self._send(json.dumps(news, ensure_ascii=False).encode())
@@ -44,27 +44,29 @@ class Webhook:
     def _fail(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            # The URL may be a secret: only its host is told, and no library's words, which may hold it.
+            # The URL may be a secret: show only its host, and no text of the library, which may contain it.
             kind = type(getattr(error, "reason", None) or error).__name__
             host = urlsplit(self._url).hostname
-            self._warn(f"Telling the webhook at {host} failed ({kind}). The night goes on; this is said once.")
+            self._warn(
+                f"Posting to the webhook at {host} failed ({kind}). The night goes on; there is no second warning."
+            )
 
 
 @dataclass(frozen=True)
 class WebhookNotifier:
-    """A herald whose words are posted."""
+    """A notifier that posts to the webhook."""
 
     take: Callable[[News], None]
-    about: News  # what stands in every post
+    about: News  # the fields that every post has
 
     def notify(self, event: str, text: str, step: str = "") -> None:
-        """Hands the words over."""
+        """Queue the message."""
         self.take({"text": text, "event": event, **self.about, "step": step})
 
 
 @contextmanager
 def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Notifier]:
-    """The environment's webhook while the block runs; silence where it has none."""
+    """Yield the environment's webhook; without one, a notifier that does nothing."""
     url = _url(environment, warn)
     if not url:
         yield NoNotifier()
@@ -79,5 +81,5 @@ def _url(environment: Environment, warn: Callable[[str], None]) -> str:
         return ""
     url = webhook.url or os.environ.get(webhook.variable or "", "")
     if not url:
-        warn(f"No webhook is told of this night: {webhook.variable} is not set.")
+        warn(f"This night's news is not posted: {webhook.variable} is not set.")
     return url

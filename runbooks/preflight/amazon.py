@@ -1,4 +1,4 @@
-"""What this tool asks of Amazon in the night: the credentials are there, and allow it."""
+"""Amazon's part in the night: the credentials exist, and allow what the steps need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
 
 
 def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
-    """EC2 and Route 53, where a step is done by them."""
+    """Yield EC2 and Route 53, if a step uses them."""
     actions = [task.action for step in steps for task in step.tasks]
     trials = tuple(may_take(action) for action in actions if isinstance(action, TakeSnapshots))
     if trials:
@@ -22,7 +22,7 @@ def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
 
 
 def may_take(action: TakeSnapshots) -> Precondition:
-    """EC2 would take the snapshots of step 10."""
+    """Return the check that EC2 would take the snapshots of step 10."""
     host, instance = action.host, action.instance
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -35,14 +35,14 @@ def may_take(action: TakeSnapshots) -> Precondition:
 
 
 def may_move(action: MoveNames) -> Precondition:
-    """The zone of step 12 is seen, the names lie in it, and none of them is of another kind."""
+    """Return the check that the zone of step 12 is visible, has the names, and none of them is of another type."""
     zone, names = action.zone, tuple(action.targets)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         own = outputs[0].text
         for name in names:
             if not f".{name}".endswith(f".{own}"):
-                return fails(f"{name} does not lie in zone {zone}, which is {own}")
+                return fails(f"{name} is not in zone {zone}, which is {own}")
         for moved, kind in outputs[0].rows:
             if kind != "CNAME":
                 return fails(f"{moved} has a record of type {kind} in zone {zone}, beside which no CNAME can stand")
@@ -50,4 +50,6 @@ def may_move(action: MoveNames) -> Precondition:
 
     title = f"{' and '.join(names)} can be moved in zone {zone}"
     check = Check(title=title, looks=(ZoneRecords(zone=zone, names=names),), judge=judge)
-    return Precondition(check=check, advice="Look at aws/zone in the inventory, and at what the credentials allow.")
+    return Precondition(
+        check=check, advice="Look at aws/zone in the inventory, and at the permissions of the credentials."
+    )

@@ -1,4 +1,4 @@
-"""What the archiver itself says on the debug host: of the catalog, and of how long the night will take."""
+"""The archiver's own checks on the debug host: of the catalog, of moves, and of the time that the night takes."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ ARCHIVING, OPEN_AGAIN = "archiving.run", "maintenance.off"  # steps
 
 
 def catalog(night: NightContext, host: Host) -> Precondition:
-    """The catalog of tables knows the live schema."""
+    """Return the check that the catalog has every table of the live schema."""
     return Precondition(
-        check=_says(night, host, "archive.check-catalog", "the catalog knows every table of the live schema"),
-        advice="inv archive.check-catalog tells more; the catalog is in inventory/.",
+        check=_says(night, host, "archive.check-catalog", "the catalog has every table of the live schema"),
+        advice="inv archive.check-catalog shows more; the catalog is in inventory/.",
     )
 
 
 def none_half_moved(night: NightContext, host: Host) -> Precondition:
-    """No school lies in two shards, which would stop archiving."""
+    """Return the check that no school has rows in two shards, which would stop archiving."""
     return Precondition(
-        check=_says(night, host, "shards.show", "no school is half moved from shard to shard"),
-        advice="The command that it names ends the move.",
+        check=_says(night, host, "shards.show", "no school is half moved between shards"),
+        advice="Run the command shown: it completes the move.",
     )
 
 
 def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
-    """The broker answers, where step 8 counts on its workers."""
+    """Return the check that the broker answers, if step 8 counts on its workers."""
     queue = night.environment.queue
     if queue is None or not queue.workers:
         return ()
-    advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
+    advice = "Look at queue in the inventory; without queue/workers, step 8 does not use the broker."
     check = _says(night, host, "archive.worker", "the broker of the workers answers", look=True)
     return (Precondition(check=check, advice=advice),)
 
 
 def _says(night: NightContext, host: Host, task: str, title: str, **options: bool) -> Check:
-    """A task of this tool ends well there; what it says last."""
+    """Return the check that a task of this tool succeeds on the host; its proof is the last line it prints."""
     look = RemoteCommand(host=host.name, command=tool_command(night.environment, task, **options), timeout=PATIENCE)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         (output,) = outputs
         if output.code != 0:
             return fails("; ".join((output.error.strip() or complaint(str(look), output)).splitlines()))
-        return holds((output.text.strip().splitlines() or ["it said nothing"])[-1])
+        return holds((output.text.strip().splitlines() or ["it printed nothing"])[-1])
 
     return Check(title=title, looks=(look,), judge=judge)
 
 
 def window(night: NightContext, host: Host, steps: Sequence[Step]) -> tuple[Precondition, ...]:
-    """The night fits into its window by the estimate, if it began now; nothing where it has no window."""
+    """Return the check that the night fits into its window if it began now; nothing without a window."""
     if night.night.ends is None:
         return ()
-    advice = f"Begin earlier, leave schools out, or let nights/{night.date}/ends say otherwise; inv archive.estimate."
+    advice = f"Begin earlier, exclude schools, or change nights/{night.date}/ends; inv archive.estimate shows more."
     return (Precondition(check=fits(night, host, steps), advice=advice, stops=(Truth.FAILS,)),)
 
 
 def fits(night: NightContext, host: Host, steps: Sequence[Step]) -> Check:
-    """The product is open again when the window closes: steps as planned, archiving as the archiver estimates it."""
+    """Return the check that the product is open again before the window closes, by plan and by the estimate."""
     others = _planned(steps)
     command = tool_command(night.environment, "archive.estimate", date=night.date.isoformat(), top="1", json=True)
     look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
@@ -89,7 +89,7 @@ def fits(night: NightContext, host: Host, steps: Sequence[Step]) -> Check:
 
 
 def _planned(steps: Sequence[Step]) -> timedelta:
-    """What the steps but archiving take, as planned, until the product is open again."""
+    """Return the planned time of all steps except archiving, until the product is open again."""
     until = [step.key for step in steps].index(OPEN_AGAIN) + 1
     planned = (step.estimate or timedelta() for step in steps[:until] if step.key != ARCHIVING)
     return sum(planned, timedelta())

@@ -1,4 +1,4 @@
-"""Everything that preflight looks at: each host, each database server, and the services around them."""
+"""All subjects of preflight: each host, each database server, and the services around them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runbooks.steps.context import NightContext
 
 
 def subjects(night: NightContext, steps: Sequence[Step]) -> tuple[Subject, ...]:
-    """All of them, for a night of these steps."""
+    """Return the subjects for a night of these steps."""
     every = night.environment.hosts.values()
     return (
         *(Subject(name=host.name, preconditions=tuple(_on(night, host, steps))) for host in every),

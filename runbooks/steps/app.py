@@ -1,4 +1,4 @@
-"""The product's web application: which warehouse it is told of, and which it uses."""
+"""The product's web application: which warehouse it is configured for, and which one it uses."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def point(night: NightContext, key: str) -> Step:
 
 @builds("app.restart")
 def restart(night: NightContext, key: str) -> Step:
-    """Restart the app, where the change of its variable has not done so already."""
+    """Restart the app, unless the change of its variable has restarted it already."""
     host = night.environment.only(Role.CONTROL)
     return Step(
         key=key,
@@ -43,7 +43,7 @@ def restart(night: NightContext, key: str) -> Step:
 
 
 def configured(night: NightContext) -> Check:
-    """The app's variable names the new warehouse; of the URL only the host is told, the rest may be a secret."""
+    """Return the check of the app's variable; it shows only the host of the URL, since the rest may be a secret."""
     look = RemoteCommand(host=night.environment.only(Role.CONTROL).name, command=night.handover.probes.configured)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -55,7 +55,7 @@ def configured(night: NightContext) -> Check:
 
 
 def uses_new(night: NightContext) -> Check:
-    """The app as it runs was started with the new warehouse."""
+    """Return the check that the running app was started with the new warehouse."""
     look = RemoteCommand(host=night.environment.only(Role.CONTROL).name, command=night.handover.probes.running)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -67,8 +67,8 @@ def uses_new(night: NightContext) -> Check:
 
 
 def _judged(night: NightContext, sentence: str, host: str) -> Verdict:
-    wanted = night.environment.warehouse.new_target
-    return holds(f"{sentence} {host}") if host == wanted else fails(f"{sentence} {host}, expected {wanted}")
+    expected = night.environment.warehouse.new_target
+    return holds(f"{sentence} {host}") if host == expected else fails(f"{sentence} {host}, expected {expected}")
 
 
 def _host_of(url: str) -> str:

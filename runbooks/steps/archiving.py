@@ -1,4 +1,4 @@
-"""Archiving itself: the point of no return. It runs on the debug host, which starts this tool there."""
+"""Archiving: the point of no return. It runs on the debug host, which starts this tool there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runbooks.steps.context import NightContext, builds
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
-HALF_WAY = ("deleting", "restoring")  # a record's states between two whole ones
+HALF_WAY = ("deleting", "restoring")  # a record's states while rows are being deleted or restored
 DEPTHS = {
     Depth.ALL: "everything of a school is deleted",
     Depth.STUDENTS: "classrooms and students are deleted; school and staff stay",
@@ -50,24 +50,24 @@ def run(night: NightContext, key: str) -> Step:
 
 
 def _by_workers(night: NightContext) -> dict[str, str]:
-    """Who prepares archives, where the inventory counts on workers of several machines."""
+    """Return the engine that prepares archives, if the inventory counts on workers of several machines."""
     queue = night.environment.queue
     return {"engine": CELERY, "workers": str(queue.workers)} if queue and queue.workers else {}
 
 
 def scope(night: NightContext) -> str:
-    """Which schools the night archives, how deep, and who is left out."""
+    """Return which schools the night archives, to which depth, and which are left out."""
     exclude = night.night.exclude
     parts = {"schools": exclude.schools, "customers": exclude.customers}
     named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
     return (
         f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
-        f"({DEPTHS[night.night.depth]}); left out: {' and '.join(named) or 'nobody'}."
+        f"({DEPTHS[night.night.depth]}); left out: {' and '.join(named) or 'none'}."
     )
 
 
 def all_archived(night: NightContext) -> Check:
-    """Every selected school has a record, and none of the rows due for deletion is left."""
+    """Return the check that every selected school has a record and none of its rows due for deletion is left."""
     host = night.environment.only(Role.DEBUG).name
     audit = tool_command(night.environment, "archive.audit", date=night.date.isoformat(), json=True)
     look = RemoteCommand(host=host, command=audit, timeout=AUDIT_TIME)
@@ -86,7 +86,7 @@ def all_archived(night: NightContext) -> Check:
 
 
 def none_half_way(night: NightContext) -> Check:
-    """No school's rows are just going or coming back: nobody may use the product meanwhile."""
+    """Return the check that no school is being deleted or restored: the product must not be used meanwhile."""
     host = night.environment.only(Role.DEBUG).name
     looks = tuple(
         RemoteCommand(host=host, command=tool_command(night.environment, "archive.list", state=state, json=True))
@@ -100,9 +100,9 @@ def none_half_way(night: NightContext) -> Check:
             for school in records(output, "tenant_id")
         ]
         if schools:
-            way = "inv archive.school ends a deletion, inv restore.school a restore"
-            return fails(f"these schools stand half-way: {_some(schools)}; {way}")
-        return holds("no school stands half-way")
+            hint = "inv archive.school completes a deletion, inv restore.school a restore"
+            return fails(f"a deletion or restore is incomplete for these schools: {_some(schools)}; {hint}")
+        return holds("no school is being deleted or restored")
 
     return Check(title="no school is deleting or restoring", looks=looks, judge=judge)
 

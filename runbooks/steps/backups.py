@@ -1,4 +1,4 @@
-"""Backups of the five database servers: the schedule, the dump of the night, and its stored copy."""
+"""Backups of the five database servers: the schedule, this night's dump, and its stored copy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def enable(night: NightContext, key: str) -> Step:
 
 
 def by_tool(night: NightContext, host: Host, task: str) -> Action | None:
-    """How this tool does it on the server; none where the inventory says nothing of backups."""
+    """Return how this tool does the step on the server; None if the inventory configures no backups."""
     environment = night.environment
     if environment.backups is None:
         return None
@@ -90,7 +90,7 @@ def by_tool(night: NightContext, host: Host, task: str) -> Action | None:
 
 
 def probes(night: NightContext) -> tuple[str, str]:
-    """What is asked on a server for its newest backup, and for the stored copy."""
+    """Return the commands that show a server's newest backup, and its stored copy."""
     environment = night.environment
     if environment.backups is None:
         return environment.probes.backup, environment.probes.backup_copy
@@ -99,27 +99,27 @@ def probes(night: NightContext) -> tuple[str, str]:
 
 
 def loss(night: NightContext) -> tuple[str, ...]:
-    """What could be lost when a backup may be older than maintenance mode; nothing where it may not."""
+    """Return a warning if a backup may be older than maintenance mode; nothing if it may not."""
     age = night.night.backup_max_age
     if age is None:
         return ()
     return (f"Backups may be up to {in_minutes(age)} old: what was written since then could be lost.",)
 
 
-def schedule_is(night: NightContext, host: Host, wanted: str) -> Check:
-    """The backup schedule of a server is enabled, or disabled."""
+def schedule_is(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the backup schedule of a server is enabled, or disabled."""
     look = RemoteCommand(host=host.name, command=night.environment.probes.auto_backup)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         state = word(outputs[0], (ENABLED, DISABLED))
         sentence = f"auto-backup is {state}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"auto-backup is {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"auto-backup is {expected}", looks=(look,), judge=judge)
 
 
 def backed_up(night: NightContext, host: Host) -> Check:
-    """A verified backup that is young enough."""
+    """Return the check for a verified backup that is recent enough."""
     look = RemoteCommand(host=host.name, command=probes(night)[0])
     control = night.environment.only(Role.CONTROL).name
     oldest = night.night.backup_max_age
@@ -130,7 +130,7 @@ def backed_up(night: NightContext, host: Host) -> Check:
             return fails("there is no backup")
         finished = moment(backup.get("finished_at"))
         sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
-        # Young enough when the night began is young enough: it must not grow too old on the way to step 8.
+        # A backup recent enough when the night began stays so: it must not become too old on the way to step 8.
         since = facts.history.began or facts.now
         limit = since - oldest if oldest else facts.finished("maintenance.on", control)
         if limit is None:
@@ -142,30 +142,32 @@ def backed_up(night: NightContext, host: Host) -> Check:
         lost = f"; what was written in the {in_minutes(facts.now - finished)} since could be lost" if oldest else ""
         return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"))
 
-    young = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
-    return Check(title=f"a verified backup {young}", looks=(look,), judge=judge)
+    age = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
+    return Check(title=f"a verified backup {age}", looks=(look,), judge=judge)
 
 
 def stored(night: NightContext, host: Host) -> Check:
-    """The stored copy of the backup has the server's checksum."""
-    backup, copy = (RemoteCommand(host=host.name, command=probe) for probe in probes(night))
+    """Return the check that the stored copy of the backup has the server's checksum."""
+    backup_look, copy_look = (RemoteCommand(host=host.name, command=probe) for probe in probes(night))
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        stored, taken = (record(output) for output in outputs)
-        there, here = (str(found.get("sha256") or "") for found in (stored, taken))
-        if not (there and here):
-            return fails("there is no stored copy" if here else "there is no backup")
-        if there != here:
-            return fails(f"{stored.get('location')} has SHA-256 {there[:12]}…, the server {here[:12]}…")
-        return holds(f"{stored.get('location')}, SHA-256 {there[:12]}… as on the server")
+        copy, backup = (record(output) for output in outputs)
+        copy_digest, server_digest = (str(state.get("sha256") or "") for state in (copy, backup))
+        if not (copy_digest and server_digest):
+            return fails("there is no stored copy" if server_digest else "there is no backup")
+        if copy_digest != server_digest:
+            return fails(f"{copy.get('location')} has SHA-256 {copy_digest[:12]}…, the server {server_digest[:12]}…")
+        return holds(f"{copy.get('location')}, SHA-256 {copy_digest[:12]}… as on the server")
 
-    return Check(title="the stored copy has the checksum of the server's backup", looks=(copy, backup), judge=judge)
+    return Check(
+        title="the stored copy has the checksum of the server's backup", looks=(copy_look, backup_look), judge=judge
+    )
 
 
 def _on_servers(
     night: NightContext, key: str, check: Callable[[NightContext, Host], Check], task: str
 ) -> tuple[HostTask, ...]:
-    """A step on every server, done by this tool's task there where the inventory has backups."""
+    """Return a task for every server; this tool performs it if the inventory configures backups."""
     return tuple(
         night.task(key, host, checks=(check(night, host),), lasts=LONGEST, action=by_tool(night, host, task))
         for host in night.database_hosts

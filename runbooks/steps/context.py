@@ -1,4 +1,4 @@
-"""What the steps of a night are made from: an environment on a date. Pure."""
+"""The context that steps are made from: an environment on the date of a night. Pure."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class NightContext:
 
     @property
     def night(self) -> Night:
-        """What the inventory says of this night."""
+        """The inventory's entry for this night."""
         return self.environment.night(self.date)
 
     @property
     def year(self) -> int:
-        """The school year that is archived, by the year it began."""
+        """The school year that is archived, named by the year it began."""
         return self.environment.school_year(self.date)
 
     @property
     def years(self) -> str:
-        """The same as people say it: 2012-2013."""
+        """The school year as people write it: 2012-2013."""
         return f"{self.year}-{self.year + 1}"
 
     @property
@@ -46,22 +46,24 @@ class NightContext:
 
     @property
     def old_warehouse(self) -> Host:
-        """The host of the warehouse that goes."""
+        """The host of the warehouse that is replaced."""
         return self.environment.hosts[self.environment.warehouse.old]
 
     @property
     def new_warehouse(self) -> Host:
-        """The host of the warehouse that comes."""
+        """The host of the warehouse that replaces it."""
         return self.environment.hosts[self.environment.warehouse.new]
 
     @property
     def handover(self) -> Handover:
-        """What the checklist of 2013 wants; UsageError where the inventory does not say it."""
-        found = self.environment.handover
-        if found is None:
+        """The settings that the 2013 checklist needs; UsageError if the inventory has none."""
+        handover = self.environment.handover
+        if handover is None:
             hint = "inventory/example.yaml explains it."
-            raise UsageError(f"{self.environment.name}: no handover in the inventory, by which 2013 goes.", hint=hint)
-        return found
+            raise UsageError(
+                f"{self.environment.name}: no handover in the inventory, which the 2013 checklist needs.", hint=hint
+            )
+        return handover
 
     @property
     def database_hosts(self) -> tuple[Host, ...]:
@@ -81,9 +83,9 @@ class NightContext:
         owes: Debt | None = None,
         pays: Debt | None = None,
     ) -> HostTask:
-        """What a step is on a host: the inventory's command or instructions, and what proves it.
+        """Return a step's task on a host: the inventory's command or instructions, and what proves it.
 
-        `lasts` is how long the command may take: one that may take longer than a minute runs detached.
+        `lasts` is how long the command may take; one that may take longer than a minute runs detached.
         """
         template = self.environment.commands.get(key)
         if template is not None and action is None:
@@ -101,65 +103,65 @@ class NightContext:
         )
 
     def _instructions(self, text: str, host: Host) -> str:
-        """What a person reads; the lines that are typed on a host have their values quoted, like any command."""
+        """Return what a person reads; in lines that are typed on a host, values are quoted as in any command."""
         lines = text.splitlines(keepends=True)
         return "".join(self._filled(line, host, shlex.quote if line.startswith("$ ") else str) for line in lines)
 
     def _filled(self, text: str, host: Host, quote: Callable[[str], str]) -> str:
         values = self.placeholders(host)
-        return PLACEHOLDER.sub(lambda found: quote(values[found[1]]) if found[1] in values else found[0], text)
+        return PLACEHOLDER.sub(lambda match: quote(values[match[1]]) if match[1] in values else match[0], text)
 
     def placeholders(self, host: Host) -> Mapping[str, str]:
-        """What may stand in braces in a command or an instruction for this host."""
+        """Return what may stand in braces in a command or an instruction for this host."""
         general = {"date": self.date.isoformat(), "year": str(self.year), "years": self.years, "host": host.name}
         return general | (_of_database(self.environment.database_on(host)) if Role.DATABASE in host.roles else {})
 
 
 @dataclass(frozen=True)
 class Build:
-    """What makes a step for a night; journals, inventories and `inv` know the step by its key."""
+    """A function that makes a step for a night, with the step's key in journals, inventories and `inv`."""
 
     key: str
     make: Callable[[NightContext, str], Step]
 
     def __call__(self, night: NightContext) -> Step:
-        """The step, under its key."""
+        """Return the step, under its key."""
         return self.make(night, self.key)
 
     @property
     def summary(self) -> str:
-        """What the step does, in a sentence."""
+        """A sentence that says what the step does."""
         return (self.make.__doc__ or "").strip()
 
 
 def builds(key: str) -> Callable[[Callable[[NightContext, str], Step]], Build]:
-    """Writes a step's key down, once, at the function that makes the step."""
+    """Decorate the function that makes a step with the step's key, which is written nowhere else."""
     return lambda make: Build(key, make)
 
 
 def command(host: Host, text: str, lasts: timedelta) -> Command:
-    """The action that runs a command on a host, detached where it may take long."""
+    """Return the action that runs a command on a host, detached if it may take long."""
     if lasts > SOON:
         return DetachedJob(host=host.name, command=text, timeout=lasts)
     return RemoteCommand(host=host.name, command=text)
 
 
 def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Collection[str]) -> Iterator[str]:
-    """What the inventory's commands and instructions lack or have too much for these steps, each with its path.
+    """Yield what is missing or superfluous in the inventory's commands and instructions, each with its path.
 
     `others` are the keys of steps that other checklists have.
     """
-    known = {step.key: step for step in steps}
+    own = {step.key: step for step in steps}
     environment = night.environment
     for part, texts in (("commands", environment.commands), ("instructions", environment.instructions)):
         for key, text in texts.items():
-            if key not in known and key not in others:
-                yield f"{part}/{key}: expected one of {', '.join(sorted({*known, *others}))}, got an unknown key"
+            if key not in own and key not in others:
+                yield f"{part}/{key}: expected one of {', '.join(sorted({*own, *others}))}, got an unknown key"
             elif key in BUILT_HERE:
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
-            elif key in known:
-                yield from _unknown_placeholders(night, f"{part}/{key}", text, known[key])
-    for step in known.values():
+            elif key in own:
+                yield from _unknown_placeholders(night, f"{part}/{key}", text, own[key])
+    for step in own.values():
         if step.mark is Mark.AUTOMATE and not step.automatic:
             yield f"commands/{step.key}: expected the command of a step marked AUTOMATE, got nothing"
         if not step.automatic and step.mark is Mark.MANUAL and step.key not in environment.instructions:
@@ -176,7 +178,7 @@ def _unknown_placeholders(night: NightContext, path: str, text: str, step: Step)
 
 
 def _of_database(database: Database) -> dict[str, str]:
-    # A service file or a config var names the database too: the one on the machine that holds it, the other only later.
+    # A service file or a config var may name the database too, but can't be read here and now.
     name = None if database.config_var else database.connection.get("dbname")
     return {"database": database.name} | ({"dbname": name} if name else {})
 

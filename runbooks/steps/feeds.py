@@ -1,4 +1,4 @@
-"""The feeds: emptied once a year, when their schools are archived. This tool does it, from the debug host."""
+"""The feeds: truncated once a year, when their schools are archived. This tool does it, from the debug host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = timedelta(minutes=5)  # to count what is left
 
 @builds("feeds.truncate")
 def truncate(night: NightContext, key: str) -> Step:
-    """Truncate the feeds, while nobody uses the product."""
+    """Truncate the feeds, while the product is not in use."""
     environment, host = night.environment, night.environment.only(Role.DEBUG)
     word = environment.name if environment.production else ""
     command = tool_command(environment, TASK, confirm=word, yes_production=environment.production)
@@ -36,14 +36,14 @@ def truncate(night: NightContext, key: str) -> Step:
 
 
 def empty(night: NightContext) -> Check:
-    """No feed has a row."""
+    """Return the check that no feed has a row."""
     command = tool_command(night.environment, TASK, dry_run=True, json=True)
     look = RemoteCommand(host=night.environment.only(Role.DEBUG).name, command=command, timeout=PATIENCE)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        found = record(outputs[0], "rows", "feeds")
-        left = [f"{feed['table']} has {feed['rows']} rows" for feed in found["feeds"] if feed["rows"]]
-        names = ", ".join(feed["table"] for feed in found["feeds"])
+        counts = record(outputs[0], "rows", "feeds")
+        left = [f"{feed['table']} has {feed['rows']} rows" for feed in counts["feeds"] if feed["rows"]]
+        names = ", ".join(feed["table"] for feed in counts["feeds"])
         return fails("; ".join(left)) if left else holds(f"{names or 'no feeds'}: empty")
 
     return Check(title="no feed has a row", looks=(look,), judge=judge)

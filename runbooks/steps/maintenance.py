@@ -1,4 +1,4 @@
-"""Maintenance mode: the product answers nobody while the night lasts."""
+"""Maintenance mode: the product is closed to its users while the night lasts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def off(night: NightContext, key: str) -> Step:
 
 
 def answers(night: NightContext, status: int) -> Check:
-    """The app answers with this status."""
+    """Return the check that the app answers with this status."""
     url = night.environment.app.url
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:

@@ -52,7 +52,7 @@ def activate(night: NightContext, key: str) -> Step:
 
 
 def none_left(night: NightContext, host: Host) -> Check:
-    """Nothing replicates from a server."""
+    """Return the check that no standby replicates from a server."""
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         names = [f"{row[0]} ({row[1]}, {row[2]})" for row in outputs[0].rows]
@@ -64,7 +64,7 @@ def none_left(night: NightContext, host: Host) -> Check:
 
 
 def streams(night: NightContext, host: Host) -> Check:
-    """A standby streams from a server and does not lag."""
+    """Return the check that a standby streams from a server and does not lag."""
     limit = night.environment.max_lag
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -79,7 +79,7 @@ def streams(night: NightContext, host: Host) -> Check:
 
 
 def _bytes(lag: object, limit: int) -> int:
-    """A lag that the server can't tell yet counts as too much."""
+    """Return a lag in bytes; one that the server can't tell yet counts as too large."""
     return limit + 1 if lag is None else int(str(lag))
 
 

@@ -1,4 +1,4 @@
-"""The old warehouse's retirement, as in 2013: it gets another name, its ETL stops for good, and it is made small."""
+"""The old warehouse's retirement, as in 2013: it is renamed, its ETL stops for good, and it is made smaller."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LONGEST_WORD = 200  # characters of a probe's answer
 @builds("retirement.rename")
 def rename(night: NightContext, key: str) -> Step:
     """Rename the old warehouse after its years."""
-    wanted = night.handover.old_name.replace("{years}", night.years)
-    check = says(night, night.handover.probes.name, "the old warehouse is called", wanted)
+    new_name = night.handover.old_name.replace("{years}", night.years)
+    check = says(night, night.handover.probes.name, "the old warehouse is called", new_name)
     return Step(
         key=key,
         title=f"Rename the old warehouse to {night.years}",
@@ -49,7 +49,7 @@ def stop_etl(night: NightContext, key: str) -> Step:
 
 @builds("retirement.spin-down")
 def spin_down(night: NightContext, key: str) -> Step:
-    """Spin down the old warehouse to something smaller, once the app uses it no more."""
+    """Spin down the old warehouse to a smaller size, once the app no longer uses it."""
     check = says(night, night.handover.probes.size, "the old warehouse's size is", night.handover.size)
     task = night.task(key, night.old_warehouse, checks=(check,), needs=(uses_new(night),), lasts=timedelta(hours=2))
     return Step(
@@ -62,14 +62,14 @@ def spin_down(night: NightContext, key: str) -> Step:
     )
 
 
-def says(night: NightContext, probe: str, sentence: str, wanted: str) -> Check:
-    """A probe on the old warehouse prints just this word."""
+def says(night: NightContext, probe: str, sentence: str, expected: str) -> Check:
+    """Return the check that a probe on the old warehouse prints exactly this word."""
     look = RemoteCommand(host=night.old_warehouse.name, command=probe)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         said = outputs[0].text.strip()
         if outputs[0].code != 0 or not said or "\n" in said:
             raise Unreadable(f"expected a word, got {said[:LONGEST_WORD]!r} (exit {outputs[0].code})")
-        return holds(f"{sentence} {said}") if said == wanted else fails(f"{sentence} {said}, expected {wanted}")
+        return holds(f"{sentence} {said}") if said == expected else fails(f"{sentence} {said}, expected {expected}")
 
-    return Check(title=f"{sentence} {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"{sentence} {expected}", looks=(look,), judge=judge)

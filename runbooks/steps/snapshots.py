@@ -1,4 +1,4 @@
-"""Binary snapshots of the five database servers, taken of what is left after the vacuum: in Scalr, or by EC2's API."""
+"""Binary snapshots of the five database servers, taken after the vacuum: in Scalr, or by EC2's API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import NightContext, builds
 
 LONGEST = timedelta(hours=6)
-_Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, what EC2 says of it
+_Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, and EC2's text
 TITLE = "a completed snapshot is younger than the vacuum"
 
 
@@ -36,7 +36,7 @@ def create(night: NightContext, key: str) -> Step:
 
 
 def by_api(night: NightContext, host: Host) -> Action | None:
-    """How EC2 takes them; none where the inventory names no instance."""
+    """Return how EC2 takes the snapshots; None if the inventory names no instance."""
     instance = _instance(night, host)
     if instance is None:
         return None
@@ -46,13 +46,13 @@ def by_api(night: NightContext, host: Host) -> Action | None:
 
 
 def taken(night: NightContext, host: Host) -> Check:
-    """A completed snapshot that is younger than the vacuum there, or than archiving where the vacuum was skipped."""
+    """Return the check for a completed snapshot that is younger than the vacuum, or than archiving without one."""
     instance = _instance(night, host)
     return found_by_probe(night, host) if instance is None else found_at_ec2(night, host, instance)
 
 
 def found_by_probe(night: NightContext, host: Host) -> Check:
-    """As the inventory's probe on the host says."""
+    """Return the check by the inventory's probe on the host."""
     look = RemoteCommand(host=host.name, command=night.environment.probes.snapshot)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -72,7 +72,7 @@ def found_by_probe(night: NightContext, host: Host) -> Check:
 
 
 def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
-    """As EC2 says, of each of the instance's volumes; a snapshot is as old as the moment at which it was begun."""
+    """Return the check of EC2, for each of the instance's volumes; a snapshot's age counts from its begin."""
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         limit, volumes = _oldest(night, host, facts), defaultdict[str, list[_Snapshot]](list)
@@ -80,7 +80,7 @@ def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
             volumes[str(volume)].append((str(begun), str(snapshot), str(state), str(sentence)))
         if limit is None:
             return fails("nothing was vacuumed or archived in this run, so no snapshot is younger")
-        good = {volume: _good(found, limit) for volume, found in volumes.items()}
+        good = {volume: _good(taken, limit) for volume, taken in volumes.items()}
         for volume, ids in good.items():
             if not ids:
                 return fails(_lacking(volume, max(volumes[volume]), limit))
@@ -90,11 +90,11 @@ def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
     return Check(title=f"{TITLE}, of every volume", looks=(SnapshotList(instance=instance),), judge=judge)
 
 
-def _good(found: Sequence[_Snapshot], limit: datetime) -> list[str]:
-    """The completed ones that are young enough, the youngest last."""
+def _good(taken: Sequence[_Snapshot], limit: datetime) -> list[str]:
+    """Return the ids of completed snapshots that are recent enough, the newest last."""
     return [
         snapshot
-        for begun, snapshot, state, _ in sorted(found)
+        for begun, snapshot, state, _ in sorted(taken)
         if state == "completed" and not_before(moment(begun), limit)
     ]
 
@@ -109,7 +109,7 @@ def _lacking(volume: str, newest: _Snapshot, limit: datetime) -> str:
 
 
 def _oldest(night: NightContext, host: Host, facts: Facts) -> datetime | None:
-    """The moment before which a snapshot holds what was archived or vacuumed since."""
+    """Return the time before which a snapshot still holds rows that have since been archived or vacuumed away."""
     debug = night.environment.only(Role.DEBUG).name
     return facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
 

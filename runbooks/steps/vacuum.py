@@ -12,13 +12,13 @@ from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds,
 from runbooks.steps.context import NightContext, builds
 
 SIZE = "SELECT pg_database_size(current_database())"
-# Counting what was analysed is all that statistics tell of VACUUM FULL before PostgreSQL 19.
+# Before PostgreSQL 19, VACUUM FULL leaves no trace in the statistics but that of its ANALYZE.
 STATE = """
 SELECT pg_database_size(current_database()), schemaname || '.' || relname, last_analyze
   FROM pg_stat_user_tables
  ORDER BY last_analyze NULLS FIRST, 2
 """
-# Both hold up VACUUM FULL, or keep it from giving space back, while they last.
+# While they last, both block VACUUM FULL or keep it from returning space.
 PREPARED = "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared"
 OLD = timedelta(minutes=5)  # as in OPEN
 OPEN = """
@@ -50,7 +50,7 @@ def full(night: NightContext, key: str) -> Step:
 
 
 def vacuumed(night: NightContext, host: Host) -> Check:
-    """Every table was analysed after archiving ended; the proof is the size before and after."""
+    """Return the check that every table was analyzed after archiving ended; its proof is the size before and after."""
     debug = night.environment.only(Role.DEBUG).name
     look = SqlQuery(database=_database(night, host), name="size, and when each table was analysed", statement=STATE)
 
@@ -60,40 +60,44 @@ def vacuumed(night: NightContext, host: Host) -> Check:
             return fails("archiving has not ended in this run, so nothing was vacuumed after it")
         rows = outputs[0].rows
         late = [
-            str(table) for _, table, analysed in rows if not (isinstance(analysed, datetime) and analysed > archived)
+            str(table) for _, table, analyzed in rows if not (isinstance(analyzed, datetime) and analyzed > archived)
         ]
         if late or not rows:
             return fails(f"not yet vacuumed: {len(late)} of {len(rows)} tables, such as {', '.join(late[:1])}")
         before, after = facts.before("vacuum.full", host.name), int(str(rows[0][0]))
         was = int(before[0][0]) if before else None
-        shown = f"{size(was)} → {size(after)}" if was is not None else f"{size(after)} now, unknown before"
-        return holds(f"{shown}, {len(rows)} tables", before=was, after=after)
+        sizes = f"{size(was)} → {size(after)}" if was is not None else f"{size(after)} now, unknown before"
+        return holds(f"{sizes}, {len(rows)} tables", before=was, after=after)
 
     return Check(title="every table analysed after archiving; bytes before and after", looks=(look,), judge=judge)
 
 
 def none_prepared(night: NightContext, host: Host) -> Check:
-    """No prepared transaction waits for its end."""
+    """Return the check that no prepared transaction is waiting to be finished."""
     look = SqlQuery(database=_database(night, host), name="prepared transactions", statement=PREPARED)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         names = [f"{name} of {owner}" for name, owner in outputs[0].rows]
-        return fails(f"prepared transactions wait: {', '.join(names)}") if names else holds("no prepared transaction")
+        return (
+            fails(f"prepared transactions are waiting: {', '.join(names)}")
+            if names
+            else holds("no prepared transaction")
+        )
 
     return Check(title="no prepared transaction", looks=(look,), judge=judge)
 
 
 def none_old(night: NightContext, host: Host) -> Check:
-    """No transaction has been open for long, as far as the role sees others'."""
+    """Return the check that no transaction has been open for long, as far as the role sees others'."""
     look = SqlQuery(database=_database(night, host), name="open transactions", statement=OPEN)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         rows = outputs[0].rows
         old = [_transaction(row) for row in rows if row[1] is not None]
         if old:
-            return fails(f"transactions are open for long: {'; '.join(old)}")
+            return fails(f"transactions have been open for long: {'; '.join(old)}")
         if not all(row[0] for row in rows):
-            return unseen("the role sees its own transactions alone; it is no member of pg_read_all_stats")
+            return unseen("the role sees only its own transactions: it is not a member of pg_read_all_stats")
         return holds(f"no transaction older than {in_minutes(OLD)}")
 
     return Check(title=f"no transaction older than {in_minutes(OLD)}", looks=(look,), judge=judge)

@@ -1,4 +1,4 @@
-"""The data warehouses: their ETL, the names that move from the old one to the new, and the rebuild."""
+"""The data warehouses: their ETL, the names that move from the old one to the new one, and the rebuild."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, 
 from runbooks.steps.context import NightContext, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
-IN_SYNC_WITHIN = timedelta(minutes=10)  # it is a minute, as a rule
+IN_SYNC_WITHIN = timedelta(minutes=10)  # usually a minute
 ENABLED, DISABLED = "enabled", "disabled"
 
 
@@ -50,13 +50,13 @@ def cut_over(night: NightContext, key: str) -> Step:
             ),
         ),
         required=True,
-        settle=timedelta(minutes=10),  # until the old answers have left the name servers
+        settle=timedelta(minutes=10),  # until name servers have dropped the old answers
         estimate=timedelta(minutes=15),
     )
 
 
 def by_api(night: NightContext) -> Action | None:
-    """How Route 53 moves the names; none where the inventory names no zone."""
+    """Return how Route 53 moves the names; None if the inventory names no zone."""
     aws = night.environment.aws
     if aws is None or aws.zone is None:
         return None
@@ -66,14 +66,14 @@ def by_api(night: NightContext) -> Action | None:
 
 
 def left_to_a_person(steps: Iterable[Step]) -> tuple[str, ...]:
-    """What Route 53 does not do of the cut over; nothing where a person or a command does all of it."""
+    """Return what Route 53 leaves to a person in the cut-over; nothing if a person or a command does all of it."""
     moves = [task.action for step in steps for task in step.tasks if isinstance(task.action, MoveNames)]
     left = "Shrinking the old farm (12.4) stays with you: step 12 moves only"
     return tuple(f"{left} {' and '.join(move.targets)}." for move in moves)
 
 
 def targets(night: NightContext) -> dict[str, str]:
-    """The names that the cut over moves, each with the farm it leads to then."""
+    """Return the names that the cut-over moves, each with the farm it then leads to."""
     warehouse = night.environment.warehouse
     old_name = warehouse.old_name.replace("{year}", str(night.year))
     return {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
@@ -95,7 +95,7 @@ def rebuild(night: NightContext, key: str) -> Step:
 
 @builds("warehouse.start-etl")
 def start_etl(night: NightContext, key: str) -> Step:
-    """Enable the ETL on the old warehouse again: how a night pays that is given up before the cut over."""
+    """Enable the ETL on the old warehouse again, if a night is abandoned before the cut-over."""
     return Step(
         key=key,
         title="Enable data warehouse ETL again",
@@ -107,13 +107,13 @@ def start_etl(night: NightContext, key: str) -> Step:
 
 
 def moved(night: NightContext, history: History) -> bool:
-    """Whether the night has got so far that the new warehouse is in use, by whichever checklist it goes."""
+    """True if the new warehouse is in use, by whichever checklist the night follows."""
     turns = (("warehouse.cut-over", night.new_warehouse), ("app.point", night.environment.only(Role.CONTROL)))
     return any(history.task_state(step, host.name).outcome is Outcome.DONE for step, host in turns)
 
 
 def at_most_one_etl(night: NightContext) -> Check:
-    """What must hold at all times: two ETLs would fill two warehouses from one source."""
+    """Return the check that must hold at all times: two ETLs would fill two warehouses from one source."""
     hosts = night.warehouses
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -127,19 +127,19 @@ def at_most_one_etl(night: NightContext) -> Check:
     return Check(title="ETL is enabled on at most one warehouse", looks=looks, judge=judge)
 
 
-def etl_is(night: NightContext, host: Host, wanted: str) -> Check:
-    """The ETL of a warehouse is enabled, or disabled."""
+def etl_is(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the ETL of a warehouse is enabled, or disabled."""
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         state = _etl(host, outputs[0])
         sentence = f"ETL is {state} on {host.name}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"ETL is {wanted} on {host.name}", looks=(_etl_look(night, host),), judge=judge)
+    return Check(title=f"ETL is {expected} on {host.name}", looks=(_etl_look(night, host),), judge=judge)
 
 
 def rebuilt(night: NightContext) -> Check:
-    """The new warehouse's rebuild has finished in this run."""
+    """Return the check that the new warehouse's rebuild has finished in this run."""
     look = RemoteCommand(host=night.new_warehouse.name, command=night.environment.probes.rebuild)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -155,27 +155,29 @@ def rebuilt(night: NightContext) -> Check:
 
 
 def names_moved(night: NightContext) -> Check:
-    """Both names lead to the farms they should."""
-    warehouse, wanted = night.environment.warehouse, targets(night)
+    """Return the check that both names lead to the farms they should."""
+    warehouse, moves = night.environment.warehouse, targets(night)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        found = {name: addresses(outputs[0], name) for pair in wanted.items() for name in pair}
-        for target in wanted.values():
-            if not found[target]:
+        addresses_of = {name: addresses(outputs[0], name) for pair in moves.items() for name in pair}
+        for target in moves.values():
+            if not addresses_of[target]:
                 raise Unreadable(f"{target} does not resolve")
-        if found[warehouse.old_target] & found[warehouse.new_target]:
+        if addresses_of[warehouse.old_target] & addresses_of[warehouse.new_target]:
             raise Unreadable("both farms resolve to the same address")
         wrong = [
-            f"{name} is {shown(found[name])}, expected {shown(found[target])} ({target})"
-            for name, target in wanted.items()
-            if not (found[name] and found[name] <= found[target])
+            f"{name} is {address_list(addresses_of[name])}, expected {address_list(addresses_of[target])} ({target})"
+            for name, target in moves.items()
+            if not (addresses_of[name] and addresses_of[name] <= addresses_of[target])
         ]
         if wrong:
             return fails("; ".join(wrong))
-        return holds("; ".join(f"{name} is {shown(found[name])} ({target})" for name, target in wanted.items()))
+        return holds(
+            "; ".join(f"{name} is {address_list(addresses_of[name])} ({target})" for name, target in moves.items())
+        )
 
-    title = "; ".join(f"{name} resolves as {target}" for name, target in wanted.items())
-    names = tuple(name for pair in wanted.items() for name in pair)
+    title = "; ".join(f"{name} resolves as {target}" for name, target in moves.items())
+    names = tuple(name for pair in moves.items() for name in pair)
     return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
 
 
@@ -196,10 +198,10 @@ def _etl(host: Host, output: ProbeOutput) -> str:
 
 
 def addresses(output: ProbeOutput, name: str) -> set[str]:
-    """What a name resolves to."""
+    """Return the addresses that a name resolves to."""
     return {str(address) for asked, address in output.rows if asked == name}
 
 
-def shown(addresses: set[str]) -> str:
-    """Addresses as a person reads them."""
+def address_list(addresses: set[str]) -> str:
+    """Return addresses as a person reads them."""
     return ", ".join(sorted(addresses)) or "unknown"

@@ -42,16 +42,16 @@ def start(night: NightContext, key: str) -> Step:
     )
 
 
-def is_now(night: NightContext, host: Host, wanted: str) -> Check:
-    """The watcher on a host runs, or does not."""
+def is_now(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the watcher on a host runs, or does not."""
     look = RemoteCommand(host=host.name, command=night.environment.probes.watcher)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         state = word(outputs[0], (RUNNING, STOPPED))
         sentence = f"System Watcher is {state}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"System Watcher is {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"System Watcher is {expected}", looks=(look,), judge=judge)
 
 
 def _hosts(night: NightContext) -> tuple[Host, ...]:

@@ -77,7 +77,7 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
     assert "pg_stat_replication is empty" in found
     assert found.count('class="deed"') == len(done.deeds)
     assert "step 8, Run archiving script: typed the date" in found
-    assert "Nothing is owed" in found
+    assert "Everything is back on" in found
     bars = [bar for step in done.steps for host in step.hosts for bar in host.work_intervals]
     assert len(re.findall(r'class="bar \w+" style="left:\d+\.\d\d%;width:\d+\.\d\d%" title=', found)) == len(bars) > 45
     assert found.count('class="cost"') == len(done.costs) == 10
@@ -88,7 +88,7 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
 def test_a_night_at_work_shows_what_is_off_and_when_it_will_be_done(browser: str, tmp_path: Path) -> None:
     found = dom(browser, tmp_path, page(at_work("snapshots.create")))
     assert 'http-equiv="refresh"' in found
-    assert "Still switched off" in found
+    assert "Still off" in found
     assert "<dt>done about</dt>" in found
     assert found.count('<span class="outcome pending">') >= 7
 

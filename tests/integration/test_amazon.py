@@ -254,7 +254,7 @@ def test_credentials_that_expire_on_the_way_leave_the_outcome_unknown(amazon: Fa
     told = night.stops(UnknownError)
 
     assert night.outcome("snapshots.create db-master") == "unknown"
-    assert "No news for 10 min: its end is unknown." in told
+    assert "No answer for 10 min: the outcome is unknown." in told
     assert "the credentials have expired (RequestExpired)" in told
     assert night.fake_night.clock.now() - began < timedelta(hours=6)
 
@@ -266,7 +266,7 @@ def test_a_zone_that_never_syncs_leaves_the_outcome_unknown_until_the_names_reso
     told = night.stops(UnknownError)
 
     assert night.outcome(CUT_OVER) == "unknown"
-    assert "not over within 10 min (the change " in told
+    assert "not finished within 10 min (the change " in told
     assert "is PENDING)" in told
     night.dns.stale = 0
     night.run()
@@ -339,4 +339,4 @@ def test_a_zone_of_another_name_is_seen_before_the_night(night: Night) -> None:
     environment = replace(night.environment, aws=replace(night.environment.aws, zone=elsewhere))
     night.fake_night.plan = night_plan(environment)
 
-    assert f"warehouse.ttm.com does not lie in zone {elsewhere}, which is example.com" in night.findings()[-1]
+    assert f"warehouse.ttm.com is not in zone {elsewhere}, which is example.com" in night.findings()[-1]

@@ -324,14 +324,14 @@ def test_any_machine_reads_of_the_store_where_the_night_stands(
 
     said = capsys.readouterr().out
     assert "Cutover of 2014-08-15 in rehearsal: 7 of 16 steps" in said
-    assert "at work: ann on laptop, running Cutover of 2014-08-15" in said
+    assert "active run: ann on laptop, running Cutover of 2014-08-15" in said
     assert re.search(r"^ *8 .* running *$", said, re.MULTILINE)
     assert "maintenance mode: the app" in said
     assert "standby: db-master, db-shard-1" in said
 
 
 def test_that_nights_open_job_is_named_with_its_host(operated: OperatedNight) -> None:
-    with pytest.raises(AbortedError, match="still at work, or not to be asked: debug"):
+    with pytest.raises(AbortedError, match="still running or unreachable: debug"):
         abandon.abort(operated.environment, operated.fake_night.plan, operated.terminal, take_over=True)
 
     assert "still running on debug: inv archive.all" in operated.out.getvalue()

@@ -289,7 +289,7 @@ def test_steps_five_and_six_are_done_by_this_tool_where_the_inventory_has_backup
     finally:
         overlay.write_text(before)
 
-    assert found == "it reads the store of backups, which has none of it yet"
+    assert found == "it reads the store of backups, which has none of this server yet"
     assert "/shard_1/20" in proofs[0]
     assert "verified; what was written in the 0 min since could be lost" in proofs[0]
     assert re.search(r"s3://\S+/by-this-tool/shard_1/lists/\S+Z\.json, SHA-256 \w{12}… as on the server", proofs[1])

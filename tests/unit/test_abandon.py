@@ -66,9 +66,9 @@ def test_a_night_given_up_is_not_gone_on_with_and_begins_anew(operated: Operated
     operated.pay()
     assert operated.debts == []
 
-    with pytest.raises(UsageError, match=r"was given up \(chris@.*, 2014-08-15 21:\d\d UTC\)"):
+    with pytest.raises(UsageError, match=r"was abandoned \(chris@.*, 2014-08-15 21:\d\d UTC\)"):
         operated.resume()
-    with pytest.raises(UsageError, match="was given up"):
+    with pytest.raises(UsageError, match="was abandoned"):
         run.run_alone(operated.environment, operated.fake_night.plan, operated.terminal, "archiving.run")
     assert not [act for act in operated.fake_night.production.acts if "archive.all" in act]
 
@@ -154,7 +154,7 @@ def test_abort_says_what_still_runs_and_where_and_stops_it_when_the_date_is_type
     lose(operated, "db-shard-2", "db-master")
     told = operated.abort()
     assert (told.exit_code, operated.fake_night.jobs.stopped) == (11, [])
-    assert "still at work, or not to be asked: db-master, db-shard-2" in str(told)
+    assert "still running or unreachable: db-master, db-shard-2" in str(told)
     assert "last said: 42 of 100" in operated.out.getvalue()
     assert "maintenance mode: the app" in operated.out.getvalue()
 
@@ -165,7 +165,7 @@ def test_abort_says_what_still_runs_and_where_and_stops_it_when_the_date_is_type
     operated.typed = "2014-08-15"
     stopped = operated.abort(stop=True)
     assert (stopped.exit_code, len(operated.fake_night.jobs.stopped)) == (11, 2)
-    assert "no job of it runs on any host" in str(stopped)
+    assert "no job of it is running on any host" in str(stopped)
     assert operated.events[-1].data["code"] == 11
     # What was stopped is run anew by whoever goes on, under another name.
     assert operated.outcome("vacuum.full", "db-shard-2") is Outcome.FAILED

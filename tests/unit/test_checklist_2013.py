@@ -90,7 +90,9 @@ def test_preflight_looks_whether_its_proofs_can_be_seen_at_all() -> None:
         if found.stops
     ]
 
-    assert str(problem).startswith("handover: it can be seen whether the old warehouse is called warehouse-2012-2013: ")
+    assert str(problem).startswith(
+        "handover: it can be checked whether the old warehouse is called warehouse-2012-2013: "
+    )
     assert "Look at handover/probes in the inventory" in str(problem)
 
 

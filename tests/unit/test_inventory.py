@@ -136,7 +136,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
                 ("aws: {zone: ttm.com}", "aws/zone: expected a hosted zone's id (Z…), got 'ttm.com'"),
                 (
                     "backups: {way: base, store: {bucket: b, prefix: p}}",
-                    "databases/shard_4/backup_directory: expected where its backups lie",
+                    "databases/shard_4/backup_directory: expected the directory of its backups",
                 ),
                 (
                     "backups: {way: tar, store: {bucket: b, prefix: p}}",
@@ -189,7 +189,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_a_host_written_twice_is_refused(tmp_path: Path) -> None:
     twice = GOOD.replace("  debug: {", "  control: {address: x, user: y, roles: []}\n  debug: {", 1)
 
-    with pytest.raises(UsageError, match="'control' stands twice"):
+    with pytest.raises(UsageError, match="'control' is written twice"):
         load.load_file(written(tmp_path, twice))
 
 

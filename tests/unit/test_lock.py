@@ -117,7 +117,7 @@ def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
     night_files.refuse_if_at_work(environment)
     with (
         machine_lock(tmp_path / "rehearsal" / "lock", ABOUT),
-        pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
+        pytest.raises(LockedError, match="Another run is active in rehearsal"),
     ):
         night_files.refuse_if_at_work(environment)
 

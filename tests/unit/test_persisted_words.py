@@ -55,7 +55,7 @@ from errors import (
 from inventory.catalog import Catalog
 from inventory.migrations import Changes, Migration
 from inventory.model import Depth, Environment, Role, Store, Way
-from inventory.parse import Place, parse
+from inventory.parse import Position, parse
 from platforms.backup import File
 
 NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
@@ -436,7 +436,7 @@ tables/t/?: convert, drop, fill, rename
 )
 def test_files_of_operators_may_have_these_keys_and_no_others(kind: Any, written: dict[str, Any], keys: str) -> None:
     mistakes: list[str] = []
-    parse(kind, written, Place("", mistakes))
+    parse(kind, written, Position("", mistakes))
 
     told = [mistake for mistake in mistakes if mistake.endswith(", got 'an unknown key'")]
     said = [line.replace("expected one of ", "").removesuffix(", got 'an unknown key'") for line in told]

@@ -190,7 +190,9 @@ def test_maintenance_mode_stays_on_while_a_school_stands_half_way(fake_night: Fa
     fake_night.screen.at_step = lambda key: (
         fake_night.production.half_way.update({13: state}) if key == "maintenance.off" else None
     )
-    with pytest.raises(StepFailed, match=rf"not begun: these schools stand half-way: 13 \({state}\)"):
+    with pytest.raises(
+        StepFailed, match=rf"not begun: a deletion or restore is incomplete for these schools: 13 \({state}\)"
+    ):
         fake_night.run()
     assert fake_night.production.maintenance
 
@@ -204,7 +206,7 @@ def test_a_colleague_approves_from_another_terminal_and_who_typed_the_date_can_n
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     operated = operated_night(monkeypatch, tmp_path, second_person=True)
-    with pytest.raises(UsageError, match="waits for nobody's approval"):
+    with pytest.raises(UsageError, match="does not wait for an approval"):
         operated.approve()
     clock = operated.fake_night.clock
     clock.wait = partial(closed_while_waiting, clock)  # type: ignore[method-assign]

@@ -64,9 +64,15 @@ def judged(which: Precondition, *readings: ProbeOutput, now: datetime = EVENING)
 @pytest.mark.parametrize(
     ("subject", "title", "reading", "truth", "sentence"),
     [
-        ("debug", "is itself", ProbeOutput(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
-        ("debug", "is itself", ProbeOutput(text="control\n"), FAILS, "calls itself 'control', expected 'debug'"),
-        ("debug", "is itself", ProbeOutput(code=1, error="No such file"), FAILS, "exited 1: No such file"),
+        ("debug", "is the right host", ProbeOutput(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
+        (
+            "debug",
+            "is the right host",
+            ProbeOutput(text="control\n"),
+            FAILS,
+            "calls itself 'control', expected 'debug'",
+        ),
+        ("debug", "is the right host", ProbeOutput(code=1, error="No such file"), FAILS, "exited 1: No such file"),
         ("debug", "clock", ProbeOutput(text=f"{EVENING.timestamp() - 30:.0f}"), HOLDS, "its clock is 30 s behind ours"),
         (
             "debug",
@@ -116,9 +122,15 @@ def judged(which: Precondition, *readings: ProbeOutput, now: datetime = EVENING)
             "19.0, expected 13",
         ),
         ("master on db-master", "standby", ProbeOutput(rows=()), FAILS, "no standby streams"),
-        ("master on db-master", "slot", ProbeOutput(rows=(("gone", 5_000_000),)), FAILS, "gone (keeps 5.0 MB of WAL)"),
-        ("master on db-master", "slot", ProbeOutput(rows=(("new", None),)), FAILS, "new (keeps no WAL)"),
-        ("master on db-master", "prepared", ProbeOutput(rows=(("tx1", "billing"),)), FAILS, "wait: tx1 of billing"),
+        (
+            "master on db-master",
+            "slot",
+            ProbeOutput(rows=(("gone", 5_000_000),)),
+            FAILS,
+            "gone (retains 5.0 MB of WAL)",
+        ),
+        ("master on db-master", "slot", ProbeOutput(rows=(("new", None),)), FAILS, "new (retains no WAL)"),
+        ("master on db-master", "prepared", ProbeOutput(rows=(("tx1", "billing"),)), FAILS, "waiting: tx1 of billing"),
         (
             "master on db-master",
             "no transaction older",
@@ -131,9 +143,15 @@ def judged(which: Precondition, *readings: ProbeOutput, now: datetime = EVENING)
             "no transaction older",
             ProbeOutput(rows=((False, None, None, None, None),)),
             UNSEEN,
-            "no member of pg_read_all_stats",
+            "not a member of pg_read_all_stats",
         ),
-        ("store", "written and read", ProbeOutput(code=1, text="preflight/1"), FAILS, "preflight/1 did not come back"),
+        (
+            "store",
+            "written and read",
+            ProbeOutput(code=1, text="preflight/1"),
+            FAILS,
+            "preflight/1 was read back with different content",
+        ),
         ("DNS", "and warehouse.ttm.com", ProbeOutput(rows=((NAME, "10.0.0.2"), OLD_FARM, NEW_FARM)), HOLDS, "10.0.0.2"),
         (
             "DNS",
@@ -228,7 +246,7 @@ def test_a_night_must_fit_into_its_window_until_the_product_is_open_again(second
 @pytest.mark.parametrize(
     ("subject", "title", "failing", "unseeing"),
     [
-        ("debug", "is itself", True, True),
+        ("debug", "is the right host", True, True),
         ("master on db-master", "primary", True, True),
         ("db-master", "free disk", True, False),
         ("debug", "fits", True, False),
@@ -326,7 +344,9 @@ def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(fake_night:
     answers, query = fake_night.production.answers, "shard_2: prepared transactions"
     answers[query] = (("tx1", "billing"),)
 
-    with pytest.raises(StepFailed, match="db-shard-2: failed: not begun: prepared transactions wait: tx1 of billing"):
+    with pytest.raises(
+        StepFailed, match="db-shard-2: failed: not begun: prepared transactions are waiting: tx1 of billing"
+    ):
         fake_night.run()
 
     vacuumed = [act for act in fake_night.production.acts if "databases.vacuum" in act]

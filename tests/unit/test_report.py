@@ -21,7 +21,7 @@ from runbooks.night import files, summary
 from runbooks.night.listeners import followed
 from runbooks.night.report.files import LiveReport, Reporter
 from runbooks.night.report.html import page
-from runbooks.night.report.markdown import paper
+from runbooks.night.report.markdown import markdown_report
 from runbooks.night.report.model import Account
 from tests.fakes import SERVERS, FakeNight, Killed, night_plan, rehearsal
 from tests.reports import NASTY, at_work, told, whole
@@ -33,7 +33,7 @@ def done() -> Account:
 
 
 def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account) -> None:
-    html, markdown = page(done), paper(done)
+    html, markdown = page(done), markdown_report(done)
     for step in done.plan.steps:
         assert f"{step.number}. {step.title}" in unescape(html)
         assert f"### {step.number}. {step.title}" in markdown
@@ -58,7 +58,7 @@ def test_who_answered_what_stands_in_its_order(done: Account) -> None:
         "step 2, Kill System Watcher, watcher: answered skip",
     ]
     assert "step 8, Run archiving script: typed the date" in [deed.what for deed in done.deeds]
-    assert "| 17:04:10 | tester@here | step 2, Kill System Watcher, watcher: answered retry |" in paper(done)
+    assert "| 17:04:10 | tester@here | step 2, Kill System Watcher, watcher: answered retry |" in markdown_report(done)
     assert {deed.operator for deed in done.deeds} == {"tester@here"}
 
 
@@ -68,12 +68,12 @@ def test_the_manual_steps_that_cost_most_stand_first(done: Account) -> None:
     assert [spent for _, spent in costs] == sorted((spent for _, spent in costs if spent), reverse=True)
     assert all(step.manual for step in done.costs)
     assert "vacuum.full" not in [key for key, _ in costs]
-    assert "| 5. DB backup | 33 min |" in paper(done)
+    assert "| 5. DB backup | 33 min |" in markdown_report(done)
 
 
 def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None:
     now = at_work("vacuum.full")
-    html, markdown = page(now), paper(now)
+    html, markdown = page(now), markdown_report(now)
     assert now.state == "running"
     assert '<meta http-equiv="refresh" content="10">' in html
     assert "8 of 16 steps" in html
@@ -91,7 +91,7 @@ def test_what_broke_off_is_unknown_once_nobody_is_at_work() -> None:
     [running, lost] = [told(fake_night, at_work=somebody).steps[0] for somebody in (True, False)]
     assert (running.outcome, running.hosts[0].outcome) == (Outcome.RUNNING, Outcome.RUNNING)
     assert (lost.outcome, lost.hosts[0].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
-    assert told(fake_night, at_work=False).state == "nobody is at work"
+    assert told(fake_night, at_work=False).state == "not running"
 
 
 def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> None:
@@ -102,7 +102,7 @@ def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> N
     fake_night.journal.append(Kind.ABANDONED)
 
     given_up = told(fake_night, at_work=True)
-    assert given_up.state == "given up"
+    assert given_up.state == "abandoned"
     assert given_up.forecast.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
     assert [deed.what for deed in given_up.deeds][-2:] == [
         f"the night stops. {fake_night.journal.events[-2].data['reason']}",
@@ -111,7 +111,7 @@ def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> N
 
 
 def test_nothing_that_was_said_is_markup(done: Account) -> None:
-    html, markdown = page(done), paper(done)
+    html, markdown = page(done), markdown_report(done)
     assert NASTY in unescape(html)
     assert "<script" not in html
     assert "<script" not in markdown
@@ -128,7 +128,7 @@ def test_a_report_of_a_night_with_secrets_holds_none(monkeypatch: pytest.MonkeyP
     with pytest.raises(AssertionError, match="hunter2"):  # the world in memory knows no such command
         fake_night.run()
 
-    for text in (page(told(fake_night, at_work=False)), paper(told(fake_night, at_work=False))):
+    for text in (page(told(fake_night, at_work=False)), markdown_report(told(fake_night, at_work=False))):
         assert "hunter2" not in text
         assert "t0ken" not in text
 
@@ -162,7 +162,7 @@ def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
 
     assert set(fake_night.outcomes().values()) == {"done"}
     assert warnings == [
-        f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; this is said once."
+        f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; there is no second warning."
     ]
 
 

@@ -100,7 +100,7 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told
         assert set(fake_night.outcomes().values()) == {"done"}
         assert len(fake_night.outcomes()) == 8 + 8 * len(SERVERS)
         [warning] = warnings
-        assert "Telling the webhook at 127.0.0.1 failed" in warning
+        assert "Posting to the webhook at 127.0.0.1 failed" in warning
         assert "s3cr3t" not in warning
 
 
@@ -141,7 +141,7 @@ def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeyp
     environment = replace(rehearsal(), webhook=Webhook(variable="CUTOVER_WEBHOOK"))
     warnings: list[str] = []
     announced(FakeNight(), environment, warnings)
-    assert warnings == ["No webhook is told of this night: CUTOVER_WEBHOOK is not set."]
+    assert warnings == ["This night's news is not posted: CUTOVER_WEBHOOK is not set."]
 
     monkeypatch.setenv("CUTOVER_WEBHOOK", inbox.url)
     announced(FakeNight(), environment, warnings)

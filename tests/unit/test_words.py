@@ -178,6 +178,11 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "bench/peers/old_school.py": "the same",
     },
     "way": {"platforms/backup.py": "a key of backup.json and of the inventory"},
+    # inventory and rehearsal
+    "needed_by": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
+    "quiet": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
+    "way": {"inventory/model.py": "a key of an inventory's YAML (backups), and the field that holds it"},
+    "choice": {"rehearsal/seed_schools.py": "a method of Python's random"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
@@ -200,6 +205,7 @@ STAYING_TEXT: dict[str, str] = {
     '"rewrap purge"': "an act in archiver.log",
     # archiver/estimate
     '"everybody"': "a key of the estimate's JSON",
+    '"nobody"': "the system's user of that name",
 }
 FIRST_WORDS = ("That", "Whether", "What", "Who", "Whose", "Whom", "How", "Which")  # no docstring begins with them
 

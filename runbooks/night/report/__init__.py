@@ -1,1 +1,1 @@
-"""What a night has come to, as a page and as Markdown: for the manager in the night, and the auditor after it."""
+"""The report of a night, as a page and as Markdown: for the manager during the night, and the auditor after it."""

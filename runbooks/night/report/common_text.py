@@ -1,4 +1,4 @@
-"""The words and times that page and Markdown have in common. Pure."""
+"""Text and times that page and Markdown share. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from runbooks.night.report.model import Account, StepAccount
 
 
 def clock(seen: Forecast) -> tuple[tuple[str, str], ...]:
-    """The night's times, each with its name."""
+    """Return the night's times, each with its name."""
     times: list[tuple[str, datetime | None]] = [("began", seen.began)]
     if seen.ended:
         return (("began", f"{seen.began:%H:%M}"), ("done", at(seen.ended, seen.began)), ("took", span(seen.elapsed)))
     times += [("done about", seen.done_by), ("window ends", seen.window_end), ("turn back by", seen.turn_back_by)]
-    told = tuple((name, at(moment, seen.now)) for name, moment in times if moment)
-    return (told[0], ("elapsed", span(seen.elapsed)), *told[1:])
+    labeled = tuple((name, at(moment, seen.now)) for name, moment in times if moment)
+    return (labeled[0], ("elapsed", span(seen.elapsed)), *labeled[1:])
 
 
 def at(moment: datetime, now: datetime) -> str:
-    """A time on the clock."""
+    """Return a time of day."""
     return time_of_day(moment, now)
 
 
 def compared(step: StepAccount, account: Account) -> Iterator[tuple[str, str]]:
-    """A step's time beside its estimate and what it took last time, each with its name."""
+    """Yield a step's time, its estimate and its time in the previous night, each with its name."""
     if step.spent is not None:
         yield "took", span(step.spent)
     if step.step.estimate:
@@ -36,10 +36,10 @@ def compared(step: StepAccount, account: Account) -> Iterator[tuple[str, str]]:
 
 
 def titled(step: StepAccount) -> str:
-    """A step's number and title."""
+    """Return a step's number and title."""
     return f"{step.step.number}. {step.step.title}"
 
 
 def zone_name(account: Account) -> str:
-    """The name of the time zone that all times are in."""
+    """Return the name of the time zone of all times."""
     return f"{account.forecast.began:%Z}"

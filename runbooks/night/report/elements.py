@@ -1,4 +1,4 @@
-"""HTML in which nothing that was said can be markup: text is escaped when it is put into an element."""
+"""HTML elements that escape their text, so that nothing from outside becomes markup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Markup(str):
 
 
 def element(name: str, /, *children: str, **attributes: str) -> Markup:
-    """An element; its children are escaped unless they are elements. `class_` and `data_x` are class and data-x."""
+    """Return an element; children are escaped unless they are Markup. `class_` and `data_x` are class and data-x."""
     names = {key: key.rstrip("_").replace("_", "-") for key in attributes}
     given = "".join(f' {names[key]}="{escape(value)}"' for key, value in attributes.items())
     if name in VOID:
@@ -21,5 +21,5 @@ def element(name: str, /, *children: str, **attributes: str) -> Markup:
 
 
 def together(*children: str) -> Markup:
-    """Elements and text, one after the other."""
+    """Return elements and text, one after the other."""
     return Markup("".join(child if isinstance(child, Markup) else escape(child) for child in children))

@@ -1,4 +1,4 @@
-"""The report as two files, report.html and report.md: written on demand, and after every event of a night at work."""
+"""The report as two files, report.html and report.md: written on demand, and after every event of a running night."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Clock
 from runbooks.engine.reporting.estimates import LastTime
 from runbooks.night.report.html import page
-from runbooks.night.report.markdown import paper
+from runbooks.night.report.markdown import markdown_report
 from runbooks.night.report.model import account
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reporter:
-    """Writes the report of a night into a folder."""
+    """A writer of a night's report into a folder."""
 
     plan: Plan
     folder: Path
     last: LastTime
-    figures: Callable[[Plan, History], Iterable[str]]  # what the checklist counts
+    figures: Callable[[Plan, History], Iterable[str]]  # the night's totals
 
     def write(self, events: tuple[Event, ...], now: datetime, *, at_work: bool) -> tuple[Path, Path]:
-        """The two files, each whole at any moment; CutoverError where they can't be written."""
+        """Write both files, each atomically, and return their paths; CutoverError if writing fails."""
         figures = self.figures(self.plan, read_history(events))
-        told = account(self.plan, events, now, at_work=at_work, last=self.last, figures=figures)
+        content = account(self.plan, events, now, at_work=at_work, last=self.last, figures=figures)
         html, markdown = self.folder / "report.html", self.folder / "report.md"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _replace(html, page(told))
-            _replace(markdown, paper(told))
+            _replace(html, page(content))
+            _replace(markdown, markdown_report(content))
         except OSError as error:
             raise CutoverError(f"Writing the report into {self.folder} failed: {error.strerror}.") from error
         return html, markdown
 
 
 class LiveReport:
-    """Keeps the report of a night at work up to date; where that fails, the first time is told."""
+    """A report that is rewritten while the night runs; only the first failure is shown."""
 
     def __init__(self, reporter: Reporter, journal: Journal, clock: Clock, warn: Callable[[str], None]) -> None:
         self._reporter = reporter
@@ -53,7 +53,7 @@ class LiveReport:
         self._warned = False
 
     def write(self, news: Sequence[Event]) -> None:
-        """Writes it anew, now that something has happened."""
+        """Rewrite the report after new events."""
         events = self._journal.events
         try:
             self._reporter.write(events, self._clock.now(), at_work=events[-1].kind not in OVER)
@@ -64,11 +64,11 @@ class LiveReport:
         if not self._warned:
             self._warned = True
             said = str(error) if isinstance(error, CutoverError) else f"Writing the report failed: {error!r}."
-            self._warn(f"{said} The night goes on; this is said once.")
+            self._warn(f"{said} The night goes on; there is no second warning.")
 
 
 def _replace(path: Path, text: str) -> None:
-    """Puts a text in a file's place, so that nobody reads half of it."""
+    """Replace a file atomically, so that a reader never sees half of it."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(text, encoding="utf-8")
     new.replace(path)

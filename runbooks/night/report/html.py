@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing beside itself, readable on a phone, by day and by night. Pure."""
+"""The report as one self-contained HTML page, readable on a phone, in a light and a dark scheme. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from formatting import span
 from runbooks.engine.model.outcome import Outcome
 from runbooks.night.report.common_text import clock, compared, titled, zone_name
 from runbooks.night.report.elements import Markup, element, together
-from runbooks.night.report.model import Account, Deed, HostAccount, StepAccount
+from runbooks.night.report.model import Account, HostAccount, OperatorAction, StepAccount
 from runbooks.night.report.timeline import timeline
 
 STYLE = Markup(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))
@@ -24,7 +24,7 @@ SIGNS = {
 
 
 def page(account: Account) -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts = (_head, _clock, _warnings, _debt, timeline, _steps, _costs, _deeds)
     body = element("body", *(part(account) for part in parts))
     return f"<!DOCTYPE html>\n{element('html', _meta(account), body, lang='en')}\n"
@@ -44,11 +44,13 @@ def _meta(account: Account) -> Markup:
 
 def _head(account: Account) -> Markup:
     seen = account.forecast
-    told = f"{account.settled} of {len(account.steps)} steps; as of {seen.now:%Y-%m-%d %H:%M:%S} {zone_name(account)}"
+    progress = (
+        f"{account.settled} of {len(account.steps)} steps; as of {seen.now:%Y-%m-%d %H:%M:%S} {zone_name(account)}"
+    )
     notes = [element("li", line) for line in (*account.plan.notes, *account.figures)]
     return together(
         element("h1", account.plan.title),
-        element("p", element("span", account.state, class_="state"), f" · {told}"),
+        element("p", element("span", account.state, class_="state"), f" · {progress}"),
         element("ul", *notes, class_="small"),
         element("p", f"run {account.run}, plan {account.plan.digest}", class_="small dim"),
     )
@@ -65,8 +67,8 @@ def _warnings(account: Account) -> Markup:
 
 def _debt(account: Account) -> Markup:
     if not account.debts:
-        return element("section", "Nothing is owed: whatever was switched off is on again.", class_="card debt none")
-    title = element("h3", "Still switched off, or not proven to be on again")
+        return element("section", "Everything is back on.", class_="card debt none")
+    title = element("h3", "Still off, or not proven to be on again")
     lines = [element("li", line) for line in account.debts]
     return element("section", title, element("ul", *lines), class_="card debt open")
 
@@ -106,19 +108,19 @@ def _outcome(outcome: Outcome) -> Markup:
 def _costs(account: Account) -> Markup:
     if not account.costs:
         return Markup()
-    dearest = max(step.spent for step in account.costs if step.spent)
+    longest = max(step.spent for step in account.costs if step.spent)
     rows = [
         element(
             "div",
             element("span", titled(step)),
             element("span", span(step.spent), class_="num"),
-            element("div", _bar(100 * (step.spent / dearest)), class_="track"),
+            element("div", _bar(100 * (step.spent / longest)), class_="track"),
             class_="cost",
         )
         for step in account.costs
         if step.spent
     ]
-    return element("section", element("h2", "What was done by hand, the dearest first"), *rows, class_="costs")
+    return element("section", element("h2", "Manual steps, longest first"), *rows, class_="costs")
 
 
 def _bar(percent: float) -> Markup:
@@ -127,9 +129,9 @@ def _bar(percent: float) -> Markup:
 
 def _deeds(account: Account) -> Markup:
     rows = [_deed(deed) for deed in account.deeds]
-    return element("section", element("h2", "Who did and answered what"), *rows, class_="deeds")
+    return element("section", element("h2", "Operator actions and answers"), *rows, class_="deeds")
 
 
-def _deed(deed: Deed) -> Markup:
+def _deed(deed: OperatorAction) -> Markup:
     said = element("span", deed.what, " ", element("span", deed.operator, class_="dim small"))
     return element("div", element("time", f"{deed.at:%H:%M:%S}"), said, class_="deed")

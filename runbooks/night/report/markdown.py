@@ -1,4 +1,4 @@
-"""The report as Markdown: the same account as the page, for a ticket or a repository. Pure."""
+"""The report as Markdown: the same content as the page, for a ticket or a repository. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from runbooks.night.report.common_text import clock, compared, titled, zone_name
 from runbooks.night.report.model import Account, HostAccount, StepAccount
 
 
-def paper(account: Account) -> str:
-    """The whole report."""
+def markdown_report(account: Account) -> str:
+    """Return the whole report."""
     parts = (_head, _debt, _steps, _costs, _deeds)
     return "\n".join(line for part in parts for line in part(account)) + "\n"
 
@@ -29,9 +29,9 @@ def _head(account: Account) -> Iterator[str]:
 
 
 def _debt(account: Account) -> Iterator[str]:
-    yield "## Still switched off"
+    yield "## Still off"
     yield ""
-    yield from (f"- {_text(line)}" for line in account.debts or ("nothing",))
+    yield from (f"- {_text(line)}" for line in account.debts or ("nothing: everything is back on",))
     yield ""
 
 
@@ -64,13 +64,13 @@ def _when(work_interval: WorkInterval, zone: tzinfo) -> str:
 
 
 def _costs(account: Account) -> Iterator[str]:
-    yield "## What was done by hand, the dearest first"
+    yield "## Manual steps, longest first"
     yield ""
     yield from _table(("step", "took"), [(titled(step), span(step.spent)) for step in account.costs if step.spent])
 
 
 def _deeds(account: Account) -> Iterator[str]:
-    yield "## Who did and answered what"
+    yield "## Operator actions and answers"
     yield ""
     yield from _table(
         ("at", "who", "what"), [(f"{deed.at:%H:%M:%S}", deed.operator, deed.what) for deed in account.deeds]
@@ -85,7 +85,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def _text(said: str) -> str:
-    """What was said, so that nothing of it is markup or ends a row."""
+    """Return text escaped so that none of it is markup or ends a row."""
     for character in "\\`*_[]|":
         said = said.replace(character, f"\\{character}")
     return " ".join(said.replace("&", "&amp;").replace("<", "&lt;").split())

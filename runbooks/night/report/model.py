@@ -1,4 +1,4 @@
-"""The account of a night: everything that page and Markdown tell, drawn from the journal once. Pure."""
+"""The content of the report: everything that page and Markdown show, computed once from the journal. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runbooks.engine.reporting.estimates import LastTime
 from runbooks.engine.reporting.event_text import event_text
 from runbooks.engine.reporting.step_report import StepReport, reported, standing
 
-PEOPLE = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
+OPERATOR_KINDS = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
 NO_LAST_TIME = LastTime()
 
 
@@ -35,23 +35,23 @@ class HostAccount:
 
 @dataclass(frozen=True, kw_only=True)
 class StepAccount:
-    """One step of the night, with what it was held against."""
+    """One step of the night, with the times it is compared with."""
 
     step: Step
     outcome: Outcome
-    spent: timedelta | None  # at work, without pauses; none: nobody had to do anything
-    last: timedelta | None  # what it took last time
+    spent: timedelta | None  # time at work, without pauses; None if there was nothing to do
+    last: timedelta | None  # what it took in the previous night
     hosts: tuple[HostAccount, ...]
 
     @property
     def manual(self) -> bool:
-        """Whether a person did it."""
+        """True if a person did it."""
         return self.step.shown_mark is Mark.MANUAL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deed:
-    """What somebody did or answered."""
+class OperatorAction:
+    """An action or answer of an operator."""
 
     at: datetime
     operator: str
@@ -65,21 +65,21 @@ class Account:
     plan: Plan
     run: str
     forecast: Forecast
-    state: str  # running, stopped, given up, done, or: nobody is at work
+    state: str  # running, not running, stopped, abandoned or done
     steps: tuple[StepAccount, ...]
-    deeds: tuple[Deed, ...]
+    deeds: tuple[OperatorAction, ...]
     debts: tuple[str, ...]  # a line for each kind that is still switched off
-    figures: tuple[str, ...]  # what is counted in the end
-    last_night: str  # the date of what `last` was; empty where there was none
+    figures: tuple[str, ...]  # totals of schools, rows and bytes
+    last_night: str  # the date of the night that `last` refers to; empty if there was none
 
     @property
     def settled(self) -> int:
-        """How many steps are through."""
+        """The number of steps that are done or skipped."""
         return sum(1 for step in self.steps if step.outcome in (Outcome.DONE, Outcome.SKIPPED))
 
     @property
     def costs(self) -> tuple[StepAccount, ...]:
-        """The MANUAL steps that took time, the dearest first."""
+        """The MANUAL steps that took time, longest first."""
         manual = [step for step in self.steps if step.manual and step.spent]
         return tuple(sorted(manual, key=lambda step: step.spent or timedelta(), reverse=True))
 
@@ -93,17 +93,17 @@ def account(
     last: LastTime = NO_LAST_TIME,
     figures: Iterable[str] = (),
 ) -> Account:
-    """The account of a night that has begun, as it stands now."""
+    """Return the account of a night that has begun, as of now."""
     history, seen, every = read_history(events), forecast(plan, events, now), work_intervals(events)
     assert seen is not None, "the night has begun"
-    steps = [_step(told, history, every, last, now, at_work) for told in reported(plan, history, at_work=at_work)]
+    steps = [_step(report, history, every, last, now, at_work) for report in reported(plan, history, at_work=at_work)]
     return Account(
         plan=plan,
         run=history.run,
         forecast=seen,
-        state="given up" if history.abandoned else _state(events[-1], at_work=at_work),
+        state="abandoned" if history.abandoned else _state(events[-1], at_work=at_work),
         steps=tuple(steps),
-        deeds=tuple(_deed(plan, event) for event in events if event.kind in PEOPLE),
+        deeds=tuple(_deed(plan, event) for event in events if event.kind in OPERATOR_KINDS),
         debts=detailed(owed(events)),
         figures=tuple(figures),
         last_night=last.name,
@@ -115,18 +115,18 @@ def _state(last: Event, *, at_work: bool) -> str:
         return "done"
     if last.kind is Kind.STOPPED:
         return "stopped"
-    return "running" if at_work else "nobody is at work"
+    return "running" if at_work else "not running"
 
 
 def _step(
-    told: StepReport, history: History, every: Sequence[WorkInterval], last: LastTime, now: datetime, at_work: bool
+    report: StepReport, history: History, every: Sequence[WorkInterval], last: LastTime, now: datetime, at_work: bool
 ) -> StepAccount:
-    step = told.step
+    step = report.step
     mine = [work_interval for work_interval in every if work_interval.step == step.key]
     hosts = [_host(task.host, history.task_state(step.key, task.host), mine, at_work) for task in step.tasks]
     return StepAccount(
         step=step,
-        outcome=told.outcome,
+        outcome=report.outcome,
         spent=worked(mine, step.key, now) if mine else None,
         last=last.times.get(step.key),
         hosts=tuple(hosts),
@@ -134,12 +134,12 @@ def _step(
 
 
 def _host(host: str, task_state: TaskState, mine: Sequence[WorkInterval], at_work: bool) -> HostAccount:
-    there = tuple(work_interval for work_interval in mine if work_interval.host == host)
+    own_intervals = tuple(work_interval for work_interval in mine if work_interval.host == host)
     outcome = standing(task_state, at_work=at_work)
     return HostAccount(
-        host=host, outcome=outcome, proof=task_state.proof, operator=task_state.operator, work_intervals=there
+        host=host, outcome=outcome, proof=task_state.proof, operator=task_state.operator, work_intervals=own_intervals
     )
 
 
-def _deed(plan: Plan, event: Event) -> Deed:
-    return Deed(at=event.at.astimezone(plan.zone), operator=event.operator, what=event_text(plan, event))
+def _deed(plan: Plan, event: Event) -> OperatorAction:
+    return OperatorAction(at=event.at.astimezone(plan.zone), operator=event.operator, what=event_text(plan, event))

@@ -17,24 +17,24 @@ SHORTEST = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Scale:
-    """What the whole width stands for."""
+    """The moments at both ends of the axis."""
 
     began: datetime
     ended: datetime
 
     def percent(self, moment: datetime) -> float:
-        """Where a moment stands, from 0 to 100."""
+        """Return the position of a moment on the axis, in percent."""
         return 100 * ((moment - self.began) / (self.ended - self.began))
 
     @property
     def ticks(self) -> list[str]:
-        """The times along the axis."""
+        """The times along the axis, as text."""
         every = (self.ended - self.began) / (TICKS - 1)
         return [f"{self.began + every * number:%H:%M}" for number in range(TICKS)]
 
 
 def timeline(account: Account) -> Markup:
-    """The section with a lane for each step and host that was at work."""
+    """Return the section with a lane for each step and host that was at work."""
     scale = _scale(account)
     ticks = element("div", *(element("span", tick) for tick in scale.ticks), class_="ticks")
     axis = element("div", element("span", zone_name(account), class_="host dim small"), ticks, class_="axis")
@@ -43,7 +43,7 @@ def timeline(account: Account) -> Markup:
 
 
 def _scale(account: Account) -> Scale:
-    """From the beginning until now while it runs, else until the last work."""
+    """Return the scale: from the beginning until now while the night runs, else until the last work ended."""
     seen = account.forecast
     every = [work_interval for step in account.steps for host in step.hosts for work_interval in host.work_intervals]
     ends = [work_interval.ended for work_interval in every if work_interval.ended]
