@@ -113,76 +113,63 @@ RETIRED_NAMES = {
 }
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
-    "here": {"runbooks": "the option --here, by which a task runs on this machine"},
-    # archiver/delete, load, checks, estimate, reshard
-    "found": {
-        **{
-            f"archiver/delete/{name}.py": "Selection.found of archiver.postgres.selection"
-            for name in ("decide", "delete", "late_rows", "marker", "one", "referenced", "shared_rows", "unchanged")
-        },
-        **{
-            f"archiver/reshard/{name}.py": "Selection.found of archiver.postgres.selection"
-            for name in ("move", "settle", "shard_rows")
-        },
+    "choice": {
+        "rehearsal/seed_schools.py": "a method of Python's random",
     },
-    "known": {
-        "archiver/delete/late_rows.py": "select(known=…) of archiver.postgres.selection",
-        "archiver/delete/one.py": "select(known=…) of archiver.postgres.selection",
-        "archiver/reshard/shard_rows.py": "select(known=…) of archiver.postgres.selection",
+    "here": {
+        "runbooks": "the option --here, by which a task runs on this machine",
     },
     "kept": {
+        "archiver/checks/audit.py": "Record.kept, a column of archiver.records",
         "archiver/delete/late_rows.py": "Record.kept, a column of archiver.records",
         "archiver/delete/one.py": "Record.kept, a column of archiver.records",
-        "archiver/checks/audit.py": "Record.kept, a column of archiver.records",
+        "archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON",
+        "archiver/runs/drop.py": "Record.kept, a column of archiver.records",
+        "archiver/runs/restore.py": "Record.kept, a column of archiver.records",
+    },
+    "needed_by": {
+        "archiver/catalog/model.py": "a key of catalog.yaml",
+        "archiver/runs/purge_tables.py": "a key of the inventory's catalog",
+        "inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it",
     },
     "one": {
         "archiver/delete/many.py": "the module archiver.delete.one",
         "archiver/delete/unchanged.py": "the module archiver.extract.one",
+        "archiver/extract": "the module extract/one.py, beside extract/many.py",
         "archiver/reshard/move.py": "the module archiver.extract.one",
+        "archiver/runs/archive.py": "the modules archiver.delete.one and archiver.extract.one",
+        "archiver/runs/archive_many.py": "the modules archiver.delete.one and archiver.extract.one",
+        "archiver/runs/context.py": "the modules archiver.delete.one and archiver.extract.one",
+        "archiver/runs/prepare.py": "the modules archiver.delete.one and archiver.extract.one",
+        "archiver/runs/purge.py": "the modules archiver.delete.one and archiver.extract.one",
+        "bench/work.py": "the module archiver.extract.one",
+    },
+    "quiet": {
+        "archiver/catalog/model.py": "a key of catalog.yaml",
+        "archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come",
+        "archiver/runs/broker.py": "a parameter of Celery's Worker",
+        "inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it",
+    },
+    "stage": {
+        "bench/peers/old_school.py": "the same",
+    },
+    "tell": {
+        "archiver/runs/month_object.py": "a method of files",
     },
     "there": {
         "archiver/load/load.py": "Loaded's fields are the keys of markers and of the log",
         "archiver/runs/restore_plan.py": "Loaded.there of archiver.load.load",
         "runbooks/archives/restore_plan.py": "Loaded.there of archiver.load.load",
     },
-    "unfinished": {
-        "archiver/delete/settle_month.py": "month_record.unfinished of archiver.records",
-        "archiver/checks/unreferenced.py": "move_record.unfinished of archiver.records",
-        "archiver/reshard": "move_record.unfinished of archiver.records",
-    },
-    "one": {"archiver/extract": "the module extract/one.py, beside extract/many.py"},
-    "quiet": {"archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come"},
-    "kept": {"archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON"},
-    "needed_by": {"archiver/catalog/model.py": "a key of catalog.yaml"},
-    "quiet": {"archiver/catalog/model.py": "a key of catalog.yaml"},
-    "went": {"archiver/records/slice_record.py": "a column of archiver.month_slices"},
-    # archiver/runs, platforms, bench
-    "one": {
-        f"archiver/runs/{name}.py": "the modules archiver.delete.one and archiver.extract.one"
-        for name in ("archive", "archive_many", "context", "prepare", "purge")
-    }
-    | {"bench/work.py": "the module archiver.extract.one"},
-    "kept": {
-        f"archiver/runs/{name}.py": "Record.kept, a column of archiver.records"
-        for name in ("archive_many", "drop", "monthly_slices", "purge", "restore")
+    "way": {
+        "inventory/model.py": "a key of an inventory's YAML (backups), and the field that holds it",
+        "platforms/backup.py": "a key of backup.json and of the inventory",
     },
     "went": {
-        f"archiver/runs/{name}.py": "Slice.went, a column of archiver.slices"
-        for name in ("month_object", "monthly_slices")
+        "archiver/records/slice_record.py": "a column of archiver.month_slices",
+        "archiver/runs/month_object.py": "Slice.went, a column of archiver.slices",
+        "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.slices",
     },
-    "needed_by": {"archiver/runs/purge_tables.py": "a key of the inventory's catalog"},
-    "quiet": {"archiver/runs/broker.py": "a parameter of Celery's Worker"},
-    "tell": {"archiver/runs/month_object.py": "a method of files"},
-    "stage": {
-        "archiver/runs/restore_plan.py": "archived rows are staged in temporary tables, as databases call it",
-        "bench/peers/old_school.py": "the same",
-    },
-    "way": {"platforms/backup.py": "a key of backup.json and of the inventory"},
-    # inventory and rehearsal
-    "needed_by": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
-    "quiet": {"inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it"},
-    "way": {"inventory/model.py": "a key of an inventory's YAML (backups), and the field that holds it"},
-    "choice": {"rehearsal/seed_schools.py": "a method of Python's random"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
