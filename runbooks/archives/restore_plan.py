@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from invoke.context import Context
 from invoke.exceptions import Exit
 
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
@@ -14,49 +13,28 @@ from archiver.runs.restore_plan import plan as look_ahead
 from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
 from inventory.load import load_changes
-from runbooks.cli.debug_host import IDENTITY, belongs_elsewhere, forward
-from runbooks.cli.task import ENV, load_environment, parse_id, parse_year, task
+from inventory.model import Environment, Role
+from runbooks.cli.options import ACTS, IDENTITY, SCHOOL, YEAR_OF_SEVERAL, Option
+from runbooks.cli.task import task
 from runbooks.cli.text.archives import counts, losses
 from runbooks.engine.live.console import say
 
-MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
-
-
-@task(
-    positional=["school"],
-    help={
-        "school": "the school's id",
-        "env": ENV,
-        "year": "where there are several",
-        "mapping": MAPPING,
-        "identity": IDENTITY,
-        "here": "do it on this machine, not on the debug host",
-        "yes-production": "say it where the environment is production",
-    },
+MAPPING = Option(
+    name="mapping",
+    help="a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive",
 )
-def plan(
-    context: Context,
-    school: str,
-    env: str = "",
-    year: str = "",
-    mapping: str = "",
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Show what restoring a school would do: the mapping onto today's tables, what is lost, what stands in the way."""
-    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        words = {"year": year, "mapping": mapping, "identity": identity}
-        raise Exit(code=forward(environment, "restore.plan", school, **words))
+
+
+@task("restore.plan", SCHOOL, YEAR_OF_SEVERAL, MAPPING, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
+def plan(environment: Environment, school: int, year: int | None, mapping: str, identity: str) -> None:
+    """Show what restoring a school would do: the mapping onto today's tables, what is lost, what prevents it."""
     last = load_changes(mapping) if mapping else None
-    with open_archiver(environment, f"restore.plan {tenant_id}", identity=identity) as archiver:
-        record = resolve.one_to_restore(archiver.databases, tenant_id, of_year)
-        found = look_ahead(archiver, record, last)
-    for line in plan_lines("school", found):
+    with open_archiver(environment, f"restore.plan {school}", identity=identity) as archiver:
+        record = resolve.one_to_restore(archiver.databases, school, year)
+        preview = look_ahead(archiver, record, last)
+    for line in plan_lines("school", preview):
         say(line)
-    if found.refused:
+    if preview.refused:
         raise Exit(code=ExitCode.FAILED)
 
 

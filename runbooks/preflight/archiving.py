@@ -41,7 +41,7 @@ def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
     if queue is None or not queue.workers:
         return ()
     advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
-    check = _says(night, host, "archive.worker", "the broker of the workers answers", look=True)
+    check = _says(night, host, "archive.worker", "the broker of the workers answers", check=True)
     return (Precondition(check=check, advice=advice),)
 
 

@@ -154,11 +154,11 @@ def test_a_disk_that_nobody_knows_is_told_once_and_keeps_nobody_from_work(tmp_pa
     lost = replace(environment.master, data_directory=str(tmp_path / "not there"))
     found, warnings = asked(environment, lost, lambda free: (free(), free()))
     assert (found, len(warnings)) == ((None, None), 1)
-    assert warnings[0].startswith("master: nobody knows its free disk, going on without: df exited 1: ")
+    assert warnings[0].startswith("master: its free disk is unknown, continuing without: df exited 1: ")
 
     assert asked(environment, environment.master, lambda free: free()) == (
         None,
-        ["master: the inventory does not say data_directory, so nobody looks at its free disk"],
+        ["master: the inventory has no data_directory for it, so its free disk is not checked"],
     )
     far = replace(environment.shards[0], data_directory="/data")
     known_hosts = tmp_path / "known_hosts"

@@ -232,7 +232,18 @@ def test_no_retired_word_is_in_a_document_or_an_inventory(name: str) -> None:
 
 
 def test_no_test_is_named_with_a_retired_word() -> None:
-    banned = {"nobody", "somebody", "whom", "everybody", "ownerless", "rewrap", "rewrapped", "shelf", "theatre", "tonight"}
+    banned = {
+        "nobody",
+        "somebody",
+        "whom",
+        "everybody",
+        "ownerless",
+        "rewrap",
+        "rewrapped",
+        "shelf",
+        "theatre",
+        "tonight",
+    }
     assert [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
         for path in files("tests")
