@@ -23,6 +23,7 @@ from inventory.model import Environment, Role
 from runbooks.cli.options import ACTS, IDENTITY, JSON_LINES, PRETEND, PRETEND_RESTORE, READS, SCHOOL, Option
 from runbooks.cli.outcomes import settle
 from runbooks.cli.parse import count, parse_date, parse_size, parse_span
+from runbooks.cli.tables import show
 from runbooks.cli.task import task
 from runbooks.cli.text import months as months_text
 from runbooks.cli.text.archives import to_json
@@ -97,10 +98,10 @@ def list_(environment: Environment, month: MonthName | None, json: bool) -> None
     requested = str(month) if month else None
     with databases_of(environment, "activity.list") as databases:
         rows = [row for row in slice_record.counted(databases.master) if requested in (None, row.month.month)]
-    for text in (to_json(row.to_json()) for row in rows) if json else months_text.list_lines(rows):
-        say(text)
-    if not rows and not json:
-        say("No activity is archived.")
+    if json:
+        show(to_json(row.to_json()) for row in rows)
+    else:
+        show([months_text.list_table(rows) if rows else "No activity is archived."])
 
 
 def span_at(environment: Environment, day: datetime.date) -> Span:

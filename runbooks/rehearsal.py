@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 
 from invoke.collection import Collection
@@ -19,6 +20,7 @@ from runbooks import cutover
 from runbooks.cli.environment import load_environment
 from runbooks.cli.options import JSON, Option
 from runbooks.cli.parse import parse_date
+from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.engine.live.console import say
 from runbooks.engine.live.ssh import Fleet
@@ -71,7 +73,7 @@ def status(json: bool) -> None:
         sys.stdout.write(f"{lab.known_endpoints(home).to_json()}\n")
         return
     state = lab.look(home)
-    say(shown(state))
+    show(parts_of(state))
     if not state.healthy:
         raise CutoverError("The rehearsal is not up, or not whole.", hint="inv rehearsal.up")
 
@@ -139,13 +141,13 @@ def the_rehearsal() -> Environment:
     return environment
 
 
-def shown(found: Status) -> str:
-    """The parts of a lab, a line each."""
-    if not found.parts:
-        return f"no rehearsal in {found.home}"
-    widths = [max(len(getattr(part, key)) for part in found.parts) for key in ("name", "address")]
-    lines = (f"{part.name:{widths[0]}}  {part.address:{widths[1]}}  {part.word}" for part in found.parts)
-    return "\n".join([found.home, *lines])
+def parts_of(state: Status) -> Iterator[str | TextTable]:
+    """Yield the parts of a lab, a row each."""
+    if not state.parts:
+        yield f"no rehearsal in {state.home}"
+        return
+    yield state.home
+    yield TextTable(("part", "address", "state"), [(part.name, part.address, part.word) for part in state.parts])
 
 
 namespace = Collection("rehearsal", up, status, down, shell, run)

@@ -19,6 +19,7 @@ from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.options import ACTS, READS, Option
 from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.tables import show as show_parts
 from runbooks.cli.task import task
 from runbooks.cli.text import shards
 from runbooks.engine.live.console import say
@@ -66,8 +67,7 @@ def show(environment: Environment) -> None:
     """Show each shard's schools, rows and bytes; which shards were merged, and which moves are unfinished."""
     with databases_of(environment, "shards.show") as databases:
         noun, left = databases.model.tenant.noun, move_record.half_moved(databases.master)
-        for line in shards.shard_size_lines(noun, shard_sizes(databases)):
-            say(line)
+        show_parts([shards.shard_size_table(noun, shard_sizes(databases))])
     if left:
         raise Exit("\n".join(shards.half_moved_lines(noun, left)), code=ExitCode.FAILED)
     say(f"No {noun} is half moved.")

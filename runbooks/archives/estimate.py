@@ -20,12 +20,11 @@ from inventory.model import Environment, Role
 from runbooks.archives.lists import excluded_at
 from runbooks.cli.options import ACTS, JSON, Option
 from runbooks.cli.parse import count, parse_date
+from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
-from runbooks.engine.live.console import clean, say
 
 PURPOSE = "archive.estimate"
-ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"
 
 
 TOP = Option(name="top", help="how many of the biggest schools to show", parse=count(20), default="10")
@@ -62,8 +61,7 @@ def estimate(environment: Environment, top: int, date: date | None, measure: boo
         workers=(environment.queue and environment.queue.workers) or os.cpu_count() or 1,
         in_sets=in_sets,
     )
-    for line in [to_json(result.to_json())] if json else lines("school", result):
-        say(line)
+    show([to_json(result.to_json())] if json else lines("school", result))
 
 
 def _measured(environment: Environment, tenants: Sequence[TenantSize]) -> list[ArchiveSample]:
@@ -72,20 +70,22 @@ def _measured(environment: Environment, tenants: Sequence[TenantSize]) -> list[A
         return rates.measure(archiver, tenants, year)
 
 
-def lines(noun: str, estimate: Estimate) -> Iterator[str]:
-    """An estimate as a table, and what it rests on; pure."""
-    heads = ("rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore")
-    yield ROW.format("", *heads)
-    for tenant, expected in estimate.biggest:
-        yield _line(f"{noun} {tenant.tenant.id} {clean(tenant.tenant.name)}", expected)
-    yield _line(f"all {estimate.everybody.tenants}, one after the other", estimate.everybody)
+def lines(noun: str, estimate: Estimate) -> Iterator[str | TextTable]:
+    """Yield an estimate as a table, and what it rests on; pure."""
+    every = estimate.everybody
+    columns = (noun, "rows", "live", "tarball", "archive", "restore")
+    rows = [_row(f"{tenant.tenant.id} {tenant.tenant.name}", expected) for tenant, expected in estimate.biggest]
+    rows.append(_row(f"all {every.tenants}, one after the other", every))
+    yield TextTable(columns, rows, numbers=columns[1:])
+    extract, verify, delete = map(_time, (every.extract, every.verify, every.delete))
+    yield f"Of the time to archive all of them: extract {extract}, verify {verify}, delete {delete}."
     yield f"inv archive.all, with {many(estimate.workers, 'worker')}: about {_time(estimate.together)}."
     yield f"Rests on {_statistics(estimate.analyzed_at)}, and for the times on {_samples(noun, estimate.rates)}."
 
 
-def _line(who: str, itself: Expected) -> str:
-    times = (itself.archive, itself.extract, itself.verify, itself.delete, itself.restore)
-    return ROW.format(who[:34], f"{itself.rows:,}", size(itself.bytes), size(itself.size), *map(_time, times))
+def _row(name: str, expected: Expected) -> tuple[str, ...]:
+    figures = f"{expected.rows:,}", size(expected.bytes), size(expected.size)
+    return name, *figures, _time(expected.archive), _time(expected.restore)
 
 
 def _time(seconds: float | None) -> str:
@@ -98,11 +98,11 @@ def _statistics(analyzed_at: datetime | None) -> str:
     return f"statistics of {analyzed_at:%Y-%m-%d %H:%M} UTC or later" if analyzed_at else "statistics of unknown age"
 
 
-def _samples(noun: str, found: Rates) -> str:
-    if estimate.delete is not None:
-        return f"{many(estimate.samples, 'record')} (a restore is taken to last as long as its proof)"
+def _samples(noun: str, rates: Rates) -> str:
+    if rates.delete is not None:
+        return f"{many(rates.samples, 'record')} (a restore is taken to last as long as its proof)"
     return (
-        f"pretending to archive {many(estimate.samples, noun)} just now: without the way to the store and without "
+        f"pretending to archive {many(rates.samples, noun)} just now: without the way to the store and without "
         "deleting, which only a record tells"
     )
 

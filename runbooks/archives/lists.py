@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from typing import Protocol, TypeVar
 
 from invoke.exceptions import Exit
 
@@ -31,11 +32,19 @@ from runbooks.cli.options import (
     Option,
 )
 from runbooks.cli.parse import member_of, parse_date, parse_id
+from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
 from runbooks.cli.text import archives, months, records
 from runbooks.cli.text.archives import to_json
 from runbooks.engine.live.console import say
 
+
+class _Recorded(Protocol):
+    def to_json(self) -> dict[str, object]:
+        """Return plain data."""
+
+
+Row = TypeVar("Row", bound=_Recorded)
 ONLY_CUSTOMER = Option(name="customer", help="only this customer's id", parse=parse_id)
 STATE = Option(
     name="state",
@@ -76,7 +85,7 @@ def status(environment: Environment, date: datetime.date, json: bool) -> None:
     """Show the progress of a night's archiving, from any machine: schools, rows, bytes, rate, and running workers."""
     with databases_of(environment, f"archive.status {date}") as databases:
         result = progress(databases, environment.school_year(date), date, excluded_at(environment, date))
-    say(to_json(result.to_json()) if json else "\n".join(records.progress_lines("school", result)))
+    show([to_json(result.to_json())] if json else records.progress_lines("school", result))
 
 
 def _refuse_filters_of_unreferenced(
@@ -112,7 +121,7 @@ def list_(
     with databases_of(environment, "archive.list") as databases:
         if unreferenced:
             objects = unreferenced_objects(Bucket(environment.store), databases)
-            _print(to_json(stored.to_json()) if json else records.unreferenced_line(stored) for stored in objects)
+            _print(objects, records.unreferenced_table, json=json)
         else:
             rows = archive_record.read_if_any(
                 databases.master,
@@ -123,11 +132,11 @@ def list_(
                 shard=shard or None,
                 name=name,
             )
-            _print((to_json(record.to_json()) for record in rows) if json else records.record_lines(rows))
+            _print(rows, records.record_table, json=json)
 
 
 @task("archive.show", SCHOOL, YEAR_OF_SEVERAL, *READS, JSON.but(help="as JSON"), example="13")
-def show(environment: Environment, school: int, year: int | None, json: bool) -> None:
+def show_archive(environment: Environment, school: int, year: int | None, json: bool) -> None:
     """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
     with databases_of(environment, f"archive.show {school}") as databases:
         record = resolve.one_to_show(databases, school, year)
@@ -139,7 +148,7 @@ def show(environment: Environment, school: int, year: int | None, json: bool) ->
         *records.retained_lines(left),
         *months.slice_lines(slices),
     )
-    _print([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
+    show([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
 
 
 @task(
@@ -154,7 +163,7 @@ def find(environment: Environment, table: str, id_: int, json: bool) -> None:
         holders, unindexed = id_index.holders(databases.master, of_table, id_), id_index.missing(databases.master)
         purges = purge_records.holding(databases.master, databases.model.catalog, of_table, id_)
     lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
-    _print((to_json(record.to_json()) for record in holders) if json else lines)
+    show((to_json(record.to_json()) for record in holders) if json else lines)
 
 
 @task("archive.log", ONLY_SCHOOL, YEAR, ACT, *READS, JSON_LINES)
@@ -164,7 +173,7 @@ def log(environment: Environment, school: int | None, year: int | None, act: str
         entries = log_and_markers.entries(databases.master, school, year, act)
     if not entries and not json:
         say("The log holds no such entry.")
-    _print(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
+    show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
 
 
 def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
@@ -184,9 +193,8 @@ def _groups(model: Model) -> dict[str, list[str]]:
     return groups
 
 
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        say(line)
+def _print(rows: Iterable[Row], table: Callable[[Iterable[Row]], TextTable], *, json: bool) -> None:
+    show((to_json(row.to_json()) for row in rows) if json else [table(rows)])
 
 
-tasks = (audit, status, list_, show, find, log)
+tasks = (audit, status, list_, show_archive, find, log)

@@ -202,11 +202,11 @@ def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(typed: Type
     said = typed("archive.estimate", "--top=2", "--date=2014-08-15")
 
     assert said.code == 0, said
-    *_, heads, first, second, everybody, together, rests = said.out.splitlines()
-    assert heads.split() == ["rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore"]
-    assert first.startswith("school ")
-    assert second.startswith("school ")
-    assert everybody.startswith("all 35, one after the other ")
+    *_, heads, first, second, everybody, parts, together, rests = said.out.splitlines()
+    assert heads.split() == ["school", "rows", "live", "tarball", "archive", "restore"]
+    assert first.split()[0].isdigit() and second.split()[0].isdigit()
+    assert everybody.startswith("  all 35, one after the other ")
+    assert parts.startswith("Of the time to archive all of them: extract ")
     assert together.startswith("inv archive.all, with ")
     assert rests.startswith("Rests on statistics of ")
     assert "pretending to archive 2 schools just now" in rests

@@ -11,6 +11,7 @@ from archiver.records.slice_record import Counted, Slice
 from archiver.runs.month_result import Shard
 from archiver.runs.monthly_restore import Returned
 from formatting import many, size
+from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import counts, failure
 
 
@@ -67,19 +68,17 @@ def returned_summary(outcomes: Sequence[Returned], *, pretend: bool) -> str:
     return text + ("; monthly runs leave them alone until inv archive.release" if alone and not pretend else "")
 
 
-def list_lines(found: Sequence[Counted]) -> Iterator[str]:
-    """A table of the archives; none where there is none."""
-    if not found:
-        return
-    row = "{:<7}  {:<10}  {:<10}  {:>7}  {:>11}  {:>7}  {:<16}  {}"
-    yield row.format("month", "shard", "state", "slices", "rows", "size", "archived", "where")
-    for one in found:
-        month = one.month
-        when = f"{month.archived_at:%Y-%m-%d %H:%M}" if month.archived_at else "-"
-        yield row.format(
-            *(month.month, month.shard, month.state.value, one.tenants, f"{one.rows:,}", size(month.size or 0)),
-            *(when, month.location),
-        )
+def list_table(rows: Sequence[Counted]) -> TextTable:
+    """Return a table of the archives of past months."""
+    columns = ("month", "shard", "state", "slices", "rows", "size", "archived", "location")
+    return TextTable(columns, [_list_row(row) for row in rows], numbers=("slices", "rows", "size"))
+
+
+def _list_row(row: Counted) -> tuple[str, ...]:
+    month = row.month
+    when = f"{month.archived_at:%Y-%m-%d %H:%M}" if month.archived_at else "-"
+    figures = str(row.tenants), f"{row.rows:,}", size(month.size or 0)
+    return month.month, month.shard, month.state.value, *figures, when, month.location
 
 
 def slice_lines(slices: Sequence[Slice]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from archiver.records.move_record import Move, Route
 from archiver.reshard.merge_split import SPLIT, MoveOutcome
 from archiver.reshard.shard_sizes import ShardSize
 from formatting import many, plural, size
+from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import failure
 
 
@@ -33,14 +34,16 @@ def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> s
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 
-def shard_size_lines(noun: str, holdings: Iterable[ShardSize]) -> Iterator[str]:
-    """What lies where."""
-    row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
-    yield row.format("shard", f"{plural(noun)}", "rows at last ANALYZE", "size", "").rstrip()
-    for one in holdings:
-        rows = "?" if one.rows is None else f"{one.rows:,}"
-        note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
-        yield row.format(one.name, f"{one.tenants:,}", rows, size(one.bytes), note).rstrip()
+def shard_size_table(noun: str, sizes: Iterable[ShardSize]) -> TextTable:
+    """Return a table of the tenants, rows and bytes on each shard."""
+    columns = ("shard", plural(noun), "rows at last ANALYZE", "size", "")
+    return TextTable(columns, [_shard_row(shard) for shard in sizes], numbers=columns[1:4])
+
+
+def _shard_row(shard: ShardSize) -> tuple[str, ...]:
+    rows = "?" if shard.rows is None else f"{shard.rows:,}"
+    note = f"merged: its archives come back into {shard.merged_into}" if shard.merged_into else ""
+    return shard.name, f"{shard.tenants:,}", rows, size(shard.bytes), note
 
 
 def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
