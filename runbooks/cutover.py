@@ -1,4 +1,4 @@
-"""The cutover: the sixteen steps of 2014 in their order, the twelve of 2013, and the tasks that go by them."""
+"""The cutover: the sixteen steps of 2014 in their order, the twelve of 2013, and the tasks that follow them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ SIXTEEN: tuple[Build, ...] = (
     maintenance.off,
     warehouse.rebuild,
 )
-TWELVE: tuple[Build, ...] = (  # of 2013; whom to leave out stands in the inventory before
+TWELVE: tuple[Build, ...] = (  # of 2013; the inventory has its exclusions
     maintenance.on,
     backups.dump,
     retirement.rename,
@@ -98,7 +98,7 @@ STOP = Option(name="stop", help="stop what still runs, once the date is typed", 
 
 @task("cutover.run", NIGHT, CHECKLIST, ONLY_SHOWN, *ACTS, example=EXAMPLE)
 def run(environment: Environment, date: Date, checklist: str, dry_run: bool) -> None:
-    """The whole night: sixteen steps, each done, proven and journaled; `--checklist=2013` is that of another year."""
+    """Run the whole night: sixteen steps, each done, verified and journaled; `--checklist=2013` for that of 2013."""
     plan = plan_of(environment, date, checklist)
     if dry_run:
         night_run.run_dry(environment, plan)
@@ -114,7 +114,7 @@ def preflight(environment: Environment, date: Date, checklist: str) -> None:
 
 @task("cutover.plan", NIGHT, CHECKLIST, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
 def plan(environment: Environment, date: Date, checklist: str) -> None:
-    """The checklist as Markdown, with every host, command and proof."""
+    """Print the checklist as Markdown, with every host, command and proof."""
     say(redactor_for(environment).clean(rendered(plan_of(environment, date, checklist))))
 
 
@@ -160,9 +160,9 @@ def approve(environment: Environment, date: Date, checklist: str | None) -> None
 
 
 def plan_at(environment: Environment, day: Date, checklist: str | None, default: str = DEFAULT) -> Plan:
-    """The plan of a night that may have begun: by the checklist that its journal names, else by the default.
+    """Return the plan of a night that may have begun: by the checklist of its journal, else by the default.
 
-    Raises UsageError where another is asked for, and Problems as `plan_of` does.
+    Raises UsageError if another checklist is asked for, and Problems as `plan_of` does.
     """
     plan = plan_of(environment, day, checklist or default)
     began = read_history(files.events_of(environment, plan.date)).checklist
@@ -173,10 +173,10 @@ def plan_at(environment: Environment, day: Date, checklist: str | None, default:
 
 
 def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Plan:
-    """The night's plan; UsageError for an unknown checklist, Problems with everything that is wrong with the plan."""
+    """Return the night's plan; UsageError for an unknown checklist, Problems with all mistakes of the plan."""
     builds = builds_of(checklist)
     night_context = NightContext(environment=environment, date=day)
-    encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
+    encryption.parsed(environment.store.recipients)  # a mistyped key must not surface as late as step 8
     steps = numbered(build(night_context) for build in builds)
     if mistakes := list(
         inventory_mistakes(night_context, (*steps, warehouse.start_etl(night_context)), {build.key for build in EVERY})
@@ -209,14 +209,14 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
 
 
 def builds_of(checklist: str) -> tuple[Build, ...]:
-    """What builds the steps of a checklist; UsageError for an unknown one."""
+    """Return the functions that build the steps of a checklist; UsageError for an unknown one."""
     if checklist not in CHECKLISTS:
         raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
     return CHECKLISTS[checklist]
 
 
 def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
-    """What switches on whatever a night owes, maintenance mode last; the ETL on the warehouse that is in use."""
+    """Return the steps that switch everything back on, maintenance mode last; the ETL on the warehouse in use."""
     night_context = NightContext(environment=environment, date=day)
 
     def plan(run_context: RunContext) -> Plan:
@@ -231,7 +231,7 @@ def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
 def rehearse(
     environment: Environment, day: Date, checklist: str = DEFAULT, *, go_on: bool = False, take_over: bool = False
 ) -> None:
-    """The whole night with a played person: on a fresh journal, or what is left of it.
+    """Run the whole night with a simulated operator: on a fresh journal, or the rest of it.
 
     Raises UsageError anywhere but in a rehearsal.
     """
@@ -239,7 +239,7 @@ def rehearse(
 
 
 def how_to_type(environment: Environment) -> tuple[str, ...]:
-    """How a person reaches a host of the lab; a real host is reached as always."""
+    """Return how an operator types on a host of the lab; nothing for real hosts."""
     if environment.overlay is None:
         return ()
     return ('Type on a host of the lab with: inv rehearsal.shell --host=HOST --command="…"',)

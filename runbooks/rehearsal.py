@@ -75,7 +75,7 @@ def status(json: bool) -> None:
     state = lab.look(home)
     show(parts_of(state))
     if not state.healthy:
-        raise CutoverError("The rehearsal is not up, or not whole.", hint="inv rehearsal.up")
+        raise CutoverError("The rehearsal is not up, or not complete.", hint="inv rehearsal.up")
 
 
 @task("rehearsal.down")
@@ -98,18 +98,18 @@ def shell(host: str, command: str) -> None:
         raise UsageError(f"Reaching {host} failed: the rehearsal is not up.", hint="inv rehearsal.up")
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
-        said = fleet.run(RemoteCommand(host=host, command=command, timeout=LONGEST))
+        output = fleet.run(RemoteCommand(host=host, command=command, timeout=LONGEST))
     finally:
         fleet.close()
-    sys.stdout.write(said.text)
-    sys.stderr.write(said.error)
-    if said.code:
-        raise Exit(code=said.code)
+    sys.stdout.write(output.text)
+    sys.stderr.write(output.error)
+    if output.code:
+        raise Exit(code=output.code)
 
 
 @task("rehearsal.run", DATE, cutover.CHECKLIST, SCHOOLS, KEEP)
 def run(date: datetime.date | None, checklist: str, schools: int, keep: bool) -> None:
-    """The whole night, for real, unattended: a fresh lab, every step by a simulated operator, the summary."""
+    """Run the whole night for real, unattended: a fresh lab, every step by a simulated operator, the summary."""
     environment, home = the_rehearsal(), chosen_home()
     day = date or first_night(environment, checklist)
     cutover.plan_of(environment, day, checklist)
@@ -124,7 +124,7 @@ def run(date: datetime.date | None, checklist: str, schools: int, keep: bool) ->
 
 
 def first_night(environment: Environment, checklist: str) -> datetime.date:
-    """The inventory's first night that is not before the year of a checklist; UsageError where there is none."""
+    """Return the inventory's first night since the year of a checklist; UsageError if there is none."""
     cutover.builds_of(checklist)
     days = [day for day in environment.nights if str(day.year) >= checklist]
     if not days:
@@ -133,7 +133,7 @@ def first_night(environment: Environment, checklist: str) -> datetime.date:
 
 
 def the_rehearsal() -> Environment:
-    """The rehearsal's environment; UsageError where CUTOVER_ENV names another."""
+    """Return the rehearsal's environment; UsageError if CUTOVER_ENV names another."""
     environment = load_environment("")
     if environment.name != ENVIRONMENT:
         hint = "Take CUTOVER_ENV out of the environment."

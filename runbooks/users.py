@@ -132,13 +132,10 @@ def purged_lines(done: Purged) -> Iterator[str]:
 
 def restored_line(number: int, tables: dict[str, Loaded]) -> str:
     """Return the result of a purge's restore, in a line."""
-    inserted = sum(loaded.inserted for loaded in tables.values())
-    already_live, differing = (
-        sum(getattr(loaded, key) for loaded in tables.values()) for key in ("there", "differing")
-    )
-    line = f"purge {number}: restored, {inserted:,} rows"
-    line += f"; {already_live:,} were live already" if already_live else ""
-    return line + (f"; {differing:,} are live with other content, and stay" if differing else "")
+    total = sum(tables.values(), Loaded())
+    line = f"purge {number}: restored, {total.inserted:,} rows"
+    line += f"; {total.already_live:,} were live already" if total.already_live else ""
+    return line + (f"; {total.differing:,} are live with other content, and stay" if total.differing else "")
 
 
 namespace = Collection("users", purge_legacy, restore_legacy, purges)

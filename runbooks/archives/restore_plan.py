@@ -1,4 +1,4 @@
-"""What a restore would do, shown before it does it: the task `inv restore.plan`."""
+"""The effects of a restore, shown before it does anything: the task `inv restore.plan`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def plan(environment: Environment, school: int, year: int | None, mapping: str, 
 
 
 def plan_lines(noun: str, plan: RestorePlan) -> Iterator[str]:
-    """A plan as a person reads it."""
+    """Yield a plan, a line each."""
     into = "" if plan.shard == plan.record.shard else f", into {plan.shard}"
     yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}{into}"
     for database, mapping in plan.mappings.items():
@@ -74,19 +74,21 @@ def _table_lines(table: TableMapping) -> Iterator[str]:
         yield f"  {table.source}.{column_name} is lost ({why})"
 
 
-def _rows_lines(found: LiveComparison) -> Iterator[str]:
-    tables = found.tables
-    yield f"rows: {sum(table.inserted for table in tables.values()):,} come back, {_there(found):,} are live already"
+def _rows_lines(comparison: LiveComparison) -> Iterator[str]:
+    tables = comparison.tables
+    inserted = sum(table.inserted for table in tables.values())
+    yield f"rows: {inserted:,} come back, {_already_live(comparison):,} are live already"
     differing = {name: table.differing for name, table in tables.items() if table.differing}
     if differing:
         yield f"live with other content: {counts(differing)}"
     if losses(tables):
         yield f"lost: {losses(tables)}"
-    for taken in found.taken:
+    for taken in comparison.taken:
         yield f"taken: {taken}"
-    for gone in found.gone:
-        yield f"gone: {gone}{'' if gone.reference.enforced else ' (no foreign key forbids it: it comes back so)'}"
+    for missing in comparison.gone:
+        forbidden = missing.reference.enforced
+        yield f"missing: {missing}{'' if forbidden else ' (no foreign key forbids it: it is restored as it is)'}"
 
 
-def _there(found: LiveComparison) -> int:
-    return sum(table.already_live + table.differing for table in found.tables.values())
+def _already_live(comparison: LiveComparison) -> int:
+    return sum(table.already_live + table.differing for table in comparison.tables.values())

@@ -56,7 +56,7 @@ class Call:
         """Return the same call with other texts."""
         return replace(self, texts={**self.texts, **changes})
 
-    def reading(self) -> Call:
+    def only_reading(self) -> Call:
         """Return the same call for a task that only reads this time."""
         return replace(self, only_reads=True)
 

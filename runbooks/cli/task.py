@@ -102,8 +102,8 @@ def task(
         def _perform(call: Call, body: Callable[..., None]) -> None:
             assert call.values is not None  # parsed before anything else happens
             call = call.changed(call.pass_to(before) or {}) if before else call
-            if anywhere and call.reading().pass_to(anywhere):
-                call = call.reading()
+            if anywhere and call.only_reading().pass_to(anywhere):
+                call = call.only_reading()
             elif runs_on and call.elsewhere:
                 raise Exit(code=call.forward())
             call.pass_to(body)

@@ -62,7 +62,7 @@ def looked_at_from_outside(running: Lab, typed: Typed) -> None:
     room = classrooms[1].split("\t")[0]
     assert "school 13 of 2013: archived, s3://" in typed("archive.find", "classroom", room).out
     assert typed("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
-    assert "1 of 1 archive proved" in typed("archive.verify", "--all", "--sample=5").out
+    assert "1 of 1 archive verified" in typed("archive.verify", "--all", "--sample=5").out
     acts = [json.loads(line)["act"] for line in typed("archive.log", "--school=13", "--json").out.splitlines()]
     assert acts[-2:] == ["archive", "verify"]
     assert typed("archive.list", "--state=restoring", "--json").out == ""
@@ -114,7 +114,7 @@ def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab, typed:
     pretended = typed("archive.all", TODAY, "--pretend", "--exclude-schools=13,17")
 
     assert pretended.code == 0
-    assert "33 of 33 schools verified, nothing kept or deleted" in pretended.out
+    assert "33 of 33 schools verified, nothing stored or deleted" in pretended.out
     assert oracle.snapshot(running.endpoints.databases) == before
     assert typed("archive.list", "--json").out == ""
 

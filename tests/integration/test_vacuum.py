@@ -322,9 +322,9 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(colleague: Link, in
     assert (said.code, said.err) == (0, "")
     first, second, big, small = said.out.splitlines()
     assert first == "master: the inventory has no data_directory for it, so its free disk is not checked"
-    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, of which \d\.\d MB are waste", second)
+    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, \d\.\d MB of them waste", second)
     assert re.fullmatch(r"master public\.bloated: would be rewritten, 9\d% of .* is waste; needs .* of free disk", big)
-    assert re.fullmatch(r"master public\.compact: would be left alone, \d% of .* MB is waste", small)
+    assert re.fullmatch(r"master public\.compact: would be skipped, \d% of .* MB is waste", small)
     assert (changed(colleague, before), analyzed(colleague)) == (set(), set())
 
 
@@ -336,13 +336,13 @@ def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
     said = inv("databases.vacuum")
     assert said.code == ExitCode.FAILED
     assert "master public.bloated: FAILED, pid " in said.out
-    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 left alone, 1 FAILED")
+    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 skipped, 1 FAILED")
 
     run(colleague, "COMMIT")
     said = inv("databases.vacuum", "--database=master")
     assert (said.code, said.err) == (0, "")
     assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
-    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 left alone$", said.out, re.MULTILINE)
+    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 skipped$", said.out, re.MULTILINE)
     assert "2 to rewrite" in inv("databases.vacuum", "--all").out
 
     run(

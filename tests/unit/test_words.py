@@ -114,6 +114,8 @@ RETIRED_NAMES = {
 # A name that stays: where (a file, a folder, or "" for everywhere), and why.
 STAYING_NAMES: dict[str, dict[str, str]] = {
     "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    "quiet": {"runbooks/databases.py": "the option --quiet of databases.drop-strays"},
+    "everybody": {"runbooks/archives/estimate.py": "a field of Estimate, and its key in the JSON"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.

@@ -1,4 +1,4 @@
-"""What archives look like in a terminal: records, the log, proofs, and what a search found; pure."""
+"""Archives as text: records, log entries, verifications, and the results of a search; pure."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def record_text(
     yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
     yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
     if record.partial:
-        yield f"partial: {', '.join(map(str, record.partial))} live again, the rest only here"
+        yield f"partial: {', '.join(map(str, record.partial))} live again, the rest only in this archive"
     yield f"{record.location}"
     yield f"{size(record.size or 0)} ({record.size} bytes), md5 {record.md5}, sha256 {record.sha256}"
     yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"
     extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
-    yield f"extracted in {extract}, restored for proof in {restore}"
+    yield f"extracted in {extract}, test-restored in {restore}"
     yield f"by {record.operator} on {record.host}, started {_second(record.started_at)}"
-    archived, proved = _second(record.archived_at), _second(record.proved_at)
-    yield f"archived {archived}, last proved {proved}, entries in the log: {entries}"
+    archived, verified = _second(record.archived_at), _second(record.proved_at)
+    yield f"archived {archived}, last verified {verified}, entries in the log: {entries}"
     yield _member_table(record, groups)
 
 
@@ -70,12 +70,12 @@ def _member_table(record: Record, groups: Mapping[str, Sequence[str]]) -> TextTa
 
 
 def retained_lines(left: Iterable[RetainedRow]) -> Iterator[str]:
-    """The rows that an archive left live, by their keys: another tenant needs them, or the depth says so."""
+    """Yield the rows that an archive left live, by their keys: another tenant needs them, or the depth says so."""
     keys: dict[str, list[str]] = {}
     for row in left:
         keys.setdefault(row.table, []).append(row.key.strip("()"))
     if keys:
-        yield "left live, for another school's sake or by the depth; an archive that needs one last deletes it:"
+        yield "left live, for another school or by the depth; the last archive that needs a row deletes it:"
     for table, of_table in keys.items():
         more = f" and {len(of_table) - SHOWN} more (--json has all)" if len(of_table) > SHOWN else ""
         yield f"  {table}: {', '.join(of_table[:SHOWN])}{more}"
@@ -88,50 +88,51 @@ def unreferenced_table(objects: Iterable[StoredObject]) -> TextTable:
 
 
 def found_lines(
-    noun: str, what: str, found: Sequence[Record], unindexed: Sequence[Record], purges: Sequence[Purge] = ()
+    noun: str, what: str, holders: Sequence[Record], unindexed: Sequence[Record], purges: Sequence[Purge] = ()
 ) -> Iterator[str]:
-    """Which archives hold a row, and of which it cannot be said."""
+    """Yield the archives that hold a row, and those that could not be searched."""
     yield from map(purge_line, purges)
-    for record in found:
+    for record in holders:
         yield f"{noun} {record.tenant_id} of {record.year}: {record.state.value}, {record.location}"
-    if not found and not purges:
+    if not holders and not purges:
         yield f"No archive holds {what}."
     if unindexed:
         schools = ", ".join(f"{record.tenant_id} of {record.year}" for record in unindexed)
-        yield f"Not searched, for want of an index of ids, {noun}: {schools}."
+        yield f"Not searched, because the archive has no index of ids, {noun}: {schools}."
         yield "hint: inv archive.verify writes it."
 
 
-def purge_line(one: Purge) -> str:
-    """A purge in a list."""
-    when = f"{one.started_at:%Y-%m-%d %H:%M} UTC by {one.operator}"
-    line = f"purge {one.id} of {when}: {one.state.value}, {len(one.ids)} people not seen since {one.before:%Y-%m-%d}"
-    line += f" ({', '.join(map(str, one.ids))})"
-    line += f", {one.location}" if one.location else ""
-    return line + (f"; restored by {one.restored_by}" if one.restored_by else "")
+def purge_line(purge: Purge) -> str:
+    """Return a purge in a list."""
+    when = f"{purge.started_at:%Y-%m-%d %H:%M} UTC by {purge.operator}"
+    users = f"{many(len(purge.ids), 'user')} not seen since {purge.before:%Y-%m-%d}"
+    line = f"purge {purge.id} of {when}: {purge.state.value}, {users}"
+    line += f" ({', '.join(map(str, purge.ids))})"
+    line += f", {purge.location}" if purge.location else ""
+    return line + (f"; restored by {purge.restored_by}" if purge.restored_by else "")
 
 
 def log_line(noun: str, entry: Entry) -> str:
-    """An entry of the log: who did what to which tenant, with counts and digests."""
+    """Return an entry of the log: operator, act, tenant, counts and digests."""
     who = f"{entry.operator}@{entry.host}"
     details = ", ".join(f"{name} {_said(value)}" for name, value in entry.details.items() if value not in (None, {}))
     return f"{_second(entry.at)}  {who}  {entry.act}  {noun} {entry.tenant_id} of {entry.year}: {details}"
 
 
-def reverified_line(noun: str, proved: Reverified) -> str:
-    """One archive's proof, in a line."""
-    who = whose(noun, proved.record)
-    if proved.error:
-        return failure(who, proved.error)
-    return f"{who}: proved, {proved.rows:,} rows, {size(proved.record.size or 0)}, {proved.seconds:.1f} s"
+def reverified_line(noun: str, reverified: Reverified) -> str:
+    """Return the outcome of one archive's re-verification, in a line."""
+    who = whose(noun, reverified.record)
+    if reverified.error:
+        return failure(who, reverified.error)
+    return f"{who}: verified, {reverified.rows:,} rows, {size(reverified.record.size or 0)}, {reverified.seconds:.1f} s"
 
 
 def reverify_summary(outcomes: Sequence[Reverified]) -> str:
-    """What the proofs of several archives came to."""
-    failed = sum(1 for proved in outcomes if proved.error)
+    """Return the summary of the re-verification of several archives."""
+    failed = sum(1 for reverified in outcomes if reverified.error)
     if not outcomes:
         return "Nothing to do: nothing is archived."
-    return f"{len(outcomes) - failed} of {many(len(outcomes), 'archive')} proved" + (
+    return f"{len(outcomes) - failed} of {many(len(outcomes), 'archive')} verified" + (
         f"; {failed} FAILED" if failed else ""
     )
 
@@ -155,7 +156,7 @@ def _rate(night: NightProgress, noun: str) -> str:
 
 
 def _said(value: object) -> str:
-    """A detail of the log; counts by table are summed, however deep they stand."""
+    """Return a detail of the log; counts by table are summed at any depth."""
     if isinstance(value, dict):
         return f"{_sum(value):,} rows"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,4 +1,4 @@
-"""What shards and moves between them look like in a terminal; pure."""
+"""Shards, and moves between them, as text; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runbooks.cli.text.archives import failure
 
 
 def moved_line(noun: str, outcome: MoveOutcome) -> str:
-    """One tenant's move, in a line."""
+    """Return the outcome of one tenant's move, in a line."""
     who, move = f"{noun} {outcome.tenant_id}", outcome.move
     if outcome.error:
         return failure(who, outcome.error)
@@ -24,10 +24,10 @@ def moved_line(noun: str, outcome: MoveOutcome) -> str:
 
 
 def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:
-    """What a merge or a split came to."""
+    """Return the summary of a merge or a split."""
     if not outcomes:
-        wanted = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
-        return f"Nothing to do: no {noun} on {route.source} {wanted}."
+        reason = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
+        return f"Nothing to do: no {noun} on {route.source} {reason}."
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
     text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {route.source} to {route.target}: "
@@ -47,9 +47,9 @@ def _shard_row(shard: ShardSize) -> tuple[str, ...]:
 
 
 def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
-    """What was left half-way."""
+    """Yield the unfinished moves, with the commands that finish them."""
     for move in half_moved:
-        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.route.command}"
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to finish it: {move.route.command}"
 
 
 def _ids(offsets: Offsets) -> str:
