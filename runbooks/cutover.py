@@ -223,7 +223,7 @@ def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
         etl = warehouse.rebuild if warehouse.moved(night_context, run_context.history()) else warehouse.start_etl
         builds = (replicas.activate, backups.enable, watcher.start, etl, maintenance.off)
         steps = numbered(paying((build(night_context) for build in builds), run_context.debts()))
-        return replace(run_context.plan, title=f"What {run_context.plan.title} owes", steps=steps)
+        return replace(run_context.plan, title=f"{run_context.plan.title}: what is still off", steps=steps)
 
     return plan
 
