@@ -1,1 +1,1 @@
-"""What every task shares: how it is declared, where it runs, and how results are shown."""
+"""The command line that all tasks share: declaration, options, the host that a task runs on, and results."""

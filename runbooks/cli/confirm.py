@@ -1,4 +1,4 @@
-"""The environment's name, typed before anything of production goes that no archive brings back."""
+"""The environment's name, typed before production loses anything that no archive can restore."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from inventory.model import Environment
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console
 
-CONFIRM = "the environment's name, for where nobody is at a terminal to type it"  # the option's help
-
 
 def confirmed(environment: Environment, word: str, act: str) -> None:
-    """Has a person type the environment's name before an act in production; `word` is what was given instead.
+    """Have the operator type the environment's name before an act in production; `word` was given instead.
 
-    Raises UsageError for another word, or where nobody is there to type; AbortedError where something else is typed.
+    Raises UsageError for another word or without a terminal, AbortedError if something else is typed.
     """
     if not environment.production:
         return

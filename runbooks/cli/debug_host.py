@@ -1,15 +1,17 @@
-"""Work that belongs on the debug host is sent there, and what it says is shown here."""
+"""Tasks that run on the debug host: sent there, detached from the link, and their output shown here."""
 
 from __future__ import annotations
 
+import re
 import shlex
 import uuid
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
 from archiver.format import encryption
 from archiver.postgres.operator import operator
-from errors import CutoverError, ExitCode, UnknownError
+from errors import CutoverError, ExitCode, UnknownError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
 from runbooks.cli.self_command import tool_command
@@ -21,55 +23,89 @@ from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DetachedJob
 
 LONGEST = timedelta(days=3)
-# The help of --identity: a file there, because the identity itself goes over no link and onto no command line.
-IDENTITY = "a file on the debug host that holds the age identity; without it CUTOVER_IDENTITY there"
+# Invoke reads the whole command line before it starts a task, so that after this nothing was begun. It ends with 1,
+# which is no exit code of a task, and its words are the last line.
+NOT_UNDERSTOOD = 1
+UNKNOWN_WORD = re.compile(r"""No idea what (['"])(.+)\1 is!""")
 
 
 class LeftThere(CutoverError):
-    """The operator left; what was begun on the debug host goes on."""
+    """The operator left; what was begun on the debug host continues."""
 
     exit_code = ExitCode.INTERRUPTED
 
 
 def followed(name: str) -> str:
-    """How a job is followed and ended on its host, in words for whoever left it."""
+    """Return how an operator who left a job can follow and end it on its host."""
     job = f"~/.cutover/jobs/{name}"
     return f"There `tail -f {job}/log` follows it, and `pkill -s $(cut -d' ' -f1 {job}/pid)` ends it."
 
 
 def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
-    """Whether this machine is not the debug host, by the name in its file; `here` says that it shall do."""
+    """Return True if this machine is not the debug host, by the name in its file; never with --here."""
     return not here and own_name(environment) != environment.only(Role.DEBUG).name
 
 
 def own_name(environment: Environment) -> str:
-    """This machine's inventory name, empty where it has none."""
+    """Return this machine's inventory name, empty if it has none."""
     try:
         return Path(environment.host_name_file).expanduser().read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 
 
-def forward(environment: Environment, task: str, *words: str, **options: str | bool) -> int:
-    """Runs a task of this tool on the debug host, detached from the link, and shows its lines; its exit code.
+@dataclass
+class _Output:
+    """The lines of a task elsewhere, shown as they come; the last one is held back if it is Invoke's parse error."""
 
-    Raises UnknownError where its end was not seen, and LeftThere at Ctrl-C, which it outlives.
+    unknown: list[str] = field(default_factory=list)
+
+    def __call__(self, line: str) -> None:
+        self.release()
+        if UNKNOWN_WORD.fullmatch(line.strip()):
+            self.unknown.append(line)
+        else:
+            say(line)
+
+    def release(self) -> None:
+        """Show a line that was held back."""
+        while self.unknown:
+            say(self.unknown.pop())
+
+    def refuse_other_version(self, host: str, task: str, code: int) -> None:
+        """Raise UsageError if the host's tool did not know the task or an option; else show all lines."""
+        word = UNKNOWN_WORD.fullmatch(self.unknown[-1].strip()) if self.unknown and code == NOT_UNDERSTOOD else None
+        if word is None:
+            self.release()
+            return
+        unknown = f"the task {task}" if word[2] == task else f"{word[2]} of {task}"
+        hint = f"Install the version of this machine on {host}, too. Nothing was changed."
+        raise UsageError(f"The version of this tool on {host} does not know {unknown}.", hint=hint)
+
+
+def forward(environment: Environment, task: str, *words: str, **options: str | bool) -> int:
+    """Run a task of this tool on the debug host, detached from the link, show its lines, and return its exit code.
+
+    Raises UsageError if the tool there does not know the task or an option, UnknownError if its end was not seen, and
+    LeftThere at Ctrl-C, which the task outlives.
     """
     refuse_if_down(environment)
     encryption.refuse_literal_identity(options.get("identity", ""))
     host = environment.only(Role.DEBUG)
-    here = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
-    command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {here}"
+    command_line = tool_command(environment, task, *words, here=True, yes_production=environment.production, **options)
     name = f"{task}.{uuid.uuid4().hex[:12]}"
     say(f"on {host.name}: {task}")
-    fleet = Fleet(environment.hosts, environment.ssh)
+    fleet, output = Fleet(environment.hosts, environment.ssh), _Output()
     try:
+        command = f"CUTOVER_OPERATOR={shlex.quote(operator())} {command_line}"
         job = DetachedJob(host=host.name, command=command, timeout=LONGEST)
         jobs = RemoteJobs(fleet, SystemClock(), silence=LONGEST)  # nothing could attach to it again
-        return jobs.run(job, name, say).code
+        code = jobs.run(job, name, output).code
     except JobLost as error:
-        raise UnknownError(str(error), hint="What it did is settled by the same command again.") from None
+        raise UnknownError(str(error), hint="Run the same command again: it settles what was begun.") from None
     except KeyboardInterrupt:
         raise LeftThere(f"Interrupted here, which does not stop {task} on {host.name}.", hint=followed(name)) from None
     finally:
         fleet.close()
+    output.refuse_other_version(host.name, task, code)
+    return code

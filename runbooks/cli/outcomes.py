@@ -1,4 +1,4 @@
-"""A run over one school or several: each is told as it ends, and what failed decides how the task ends."""
+"""Results of a run over one school or several: each is printed as it ends, and a failure decides the exit code."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from runbooks.engine.live.console import say
 
 
 class Ended(Protocol):
-    """What became of one."""
+    """The result for one school, archive or shard."""
 
     @property
     def error(self) -> CutoverError | None:
-        """Why it failed; None where it did not."""
+        """The reason of a failure; None for success."""
 
 
 Outcome = TypeVar("Outcome", bound=Ended)
 
 
 def result_printer(total: int, line: Callable[[Outcome], str], *, alone: bool) -> Callable[[Outcome], None]:
-    """Tells each as it ends; the failure of one alone is the task's own."""
+    """Return a function that prints each result; the failure of a single one is left to `settle`."""
     numbers = count(1)
 
-    def tell(outcome: Outcome) -> None:
+    def print_result(outcome: Outcome) -> None:
         if outcome.error is None or not alone:
             say(numbered(next(numbers), total, line(outcome)))
 
-    return tell
+    return print_result
 
 
 def settle(outcomes: Sequence[Ended], summary: str, *, alone: bool) -> None:
-    """Ends the task: with the error of one alone; of several with the summary, and FAILED where one of them did."""
+    """End the task: raise the error of a single one; else print the summary, and exit with FAILED if any failed."""
     failed = [outcome.error for outcome in outcomes if outcome.error]
     if failed and alone:
         raise failed[0]

@@ -1,4 +1,4 @@
-"""How this tool is started on a host."""
+"""The command line that starts this tool on a host."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from inventory.model import Environment
 
 
 def tool_command(environment: Environment, task: str, *words: str, **options: str | bool) -> str:
-    """The command line of a task there, quoted; options that are empty or False are left out."""
-    given = {"env": environment.name, **options}
-    flags = [_flag(name, value) for name, value in given.items() if value]
+    """Return the quoted command line of a task; options that are empty or False are omitted."""
+    flags = [_flag(name, value) for name, value in {"env": environment.name, **options}.items() if value]
     return shlex.join([*shlex.split(environment.tool), task, *words, *flags])
 
 

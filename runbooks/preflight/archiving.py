@@ -40,8 +40,8 @@ def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
     queue = night.environment.queue
     if queue is None or not queue.workers:
         return ()
-    advice = "Look at queue in the inventory; without queue/workers, step 8 does not use the broker."
-    check = _says(night, host, "archive.worker", "the broker of the workers answers", look=True)
+    advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
+    check = _says(night, host, "archive.worker", "the broker of the workers answers", check=True)
     return (Precondition(check=check, advice=advice),)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Depth, Role
-from runbooks.archives.workers import CELERY
+from runbooks.cli.options import CELERY
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.program import Program
 
 from inventory.load import ROOT
@@ -108,8 +107,8 @@ class Waiting(FakePerson):
         return Choice.DONE
 
 
-@task
-def conduct(context: Context) -> None:
+@task("conduct")
+def conduct() -> None:
     """Runs the night."""
     home, *port = sys.argv[1:]
     patch, object_store = pytest.MonkeyPatch(), Moving()

@@ -15,7 +15,7 @@ from archiver.postgres.session import connect, parse_dsn
 from archiver.records import audit_log
 from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
-from runbooks.archives import lists
+from runbooks.cli import call
 from runbooks.engine.live.store_journal import read_store_journal
 from runbooks.engine.model.journal import Journal, Kind
 from tests.cases import case
@@ -140,7 +140,7 @@ def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
         prepare(session)
         for number, act in enumerate(("archive", "restore", "drop"), start=1):
             audit_log.log(session, act, Told(number), {"rows": number})
-    monkeypatch.setattr(lists, "load_environment", lambda *_, **__: environment)
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: environment)
     return lambda: inv_inside(capsys, "archive.log", "--json")
 
 

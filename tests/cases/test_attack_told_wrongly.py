@@ -15,7 +15,7 @@ from archiver.postgres.tenants import Exclude
 from archiver.runs.context import ArchiveOutcome
 from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
-from runbooks.archives import contents
+from runbooks.cli import call
 from tests.cases import case
 from tests.inside import Said, inv_inside
 from tests.worlds import NIGHT, YEAR, NewWorld, World, school_ids, sql
@@ -97,7 +97,7 @@ def test_the_audit_of_a_night_tells_late_rows_of_a_shards_rows_that_are_gone(lat
 def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
     """Archives the school, drops the archive for good, and tells what was said."""
     world.archive(SCHOOL)
-    patch.setattr(contents, "load_environment", lambda *_, **__: world.environment)
+    patch.setattr(call, "load_environment", lambda *_, **__: world.environment)
     tarball = f"{YEAR}_school_{SCHOOL}.tar.gz"
     said = inv_inside(capsys, "archive.drop-archive", str(SCHOOL), f"--tarball={tarball}", "--here")
     assert said.code == 0, said

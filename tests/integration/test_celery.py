@@ -104,7 +104,7 @@ def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_i
     (tmp_path / OVERLAY).write_text(json.dumps(overlay(queues.at(world, queue), tmp_path)))
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
     night, everybody = f"--date={NIGHT}", len(school_ids(world))
-    assert "the broker redis://" in inv_inside(capsys, "archive.worker", "--look").out
+    assert "the broker redis://" in inv_inside(capsys, "archive.worker", "--check").out
 
     with ThreadPoolExecutor(1) as hand, started_worker() as first, started_worker() as second:
         for worker in (first, second):
@@ -128,7 +128,7 @@ def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_i
         0,
         [],
     )
-    assert f"archived    {everybody:>7} " in inv_inside(capsys, "archive.status", night).out
+    assert re.search(rf"\n  archived +{everybody} ", inv_inside(capsys, "archive.status", night).out)
 
 
 @contextmanager

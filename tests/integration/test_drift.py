@@ -193,7 +193,7 @@ def test_the_log_holds_what_was_lost(story: Story) -> None:
 def test_the_line_of_a_restore_says_what_was_lost(story: Story) -> None:
     line = restored_line("school", story.restored, pretend=False)
 
-    assert "; LOST, today's tables have no place for it: " in line
+    assert "; LOST, today's tables have no column for it: " in line
     assert "student_sessions.lessons_seen in " in line
     assert "user_opted_in_rollup_reports with all " in line
 
@@ -273,8 +273,8 @@ def test_taken_keys_and_vanished_rows_are_named_by_ids_and_a_mapping_for_one_arc
         assert email not in str(caught.value)
         assert "inv restore.plan 13" in caught.value.hint
         lines = list(plan_lines("school", plan))
-        assert {f"taken: {taken}", f"gone: {gone}"} <= set(lines)
-        assert any(line.startswith("gone: master.parents_students.parent_id: no parents ") for line in lines)
+        assert {f"taken: {taken}", f"missing: {gone}"} <= set(lines)
+        assert any(line.startswith("missing: master.parents_students.parent_id: no parents ") for line in lines)
         assert lines[-1] == "It would be REFUSED."
         same(before, oracle.snapshot(world.dsns))
 

@@ -284,7 +284,7 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
     assert (moved.superseded, again.superseded, again.record) == (plain.location, "", recorded(world))
     assert f"the earlier object stays in the store: {plain.location}" in archives.reencrypted_line("school", moved)
     assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives encrypted anew, 1 were already" in archives.reencrypt_summary([moved, again])
+    assert "1 of 2 archives re-encrypted, 1 were already" in archives.reencrypt_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
     holding(sealed, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -312,13 +312,13 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
     said = [archives.reencrypted_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
-    assert archives.reencrypt_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
+    assert archives.reencrypt_summary(again) == f"0 of {len(found)} archives re-encrypted, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
         wanted = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, 2013), None)
         proved = reverify.reverify(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
-        assert "purge 1 of 2013: proved" in records.reverified_line("school", proved[-2])
+        assert "purge 1 of 2013: verified" in records.reverified_line("school", proved[-2])
         assert (
             reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)[0].location
             == wanted[0].location

@@ -10,6 +10,7 @@ from archiver.estimate.sizes import Sizes
 from errors import RefusedError
 from inventory.load import load_catalog
 from runbooks.archives.estimate import lines
+from runbooks.cli.tables import TextTable
 from tests import oracle
 from tests.worlds import DATABASES, YEAR, World, school_ids, sql
 
@@ -79,13 +80,16 @@ def test_times_come_from_records_and_from_pretending_where_there_are_none(analyz
     with analyzed.archiver() as archiver:
         recorded = rates.recorded(archiver.databases.master)
     assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
-    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-3]
+    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[0]
     assert told(analyzed, recorded)[-2].startswith("inv archive.all, with 2 workers: about ")
     assert "3 records" in told(analyzed, recorded)[-1]
 
 
 def told(world: World, samples: list[rates.ArchiveSample]) -> list[str]:
-    return list(lines("school", worked_out(world, samples)))
+    """The row of all schools, and the sentences below the table."""
+    table, *sentences = lines("school", worked_out(world, samples))
+    assert isinstance(table, TextTable)
+    return [" ".join(table.rows[-1]), *map(str, sentences)]
 
 
 def worked_out(world: World, samples: list[rates.ArchiveSample]) -> Estimate:

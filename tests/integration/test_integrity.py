@@ -14,6 +14,7 @@ from archiver.checks.integrity_finding import IntegrityFinding
 from archiver.runs.setup import databases_of
 from errors import ExitCode
 from runbooks import check
+from runbooks.cli import call
 from tests.worlds import SHARDS, World, sql
 
 # Each finding of the seeded rows as `kind database table what`, and the keys that a person would find.
@@ -133,7 +134,7 @@ def test_what_the_archiver_refuses_fails_and_says_why(
             "INSERT INTO enrollments (id, classroom_id, created_at, updated_at) VALUES (77, %s, now(), now())",
             (classroom,),
         )
-    monkeypatch.setattr(check, "load_environment", lambda env, read_only: world.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: world.environment)
 
     with pytest.raises(Exit) as ended:
         check.integrity(Context(), json=True)

@@ -22,7 +22,7 @@ from archiver.records import archive_record, audit_log
 from archiver.runs import setup
 from errors import ExitCode, RefusedError
 from inventory.load import ROOT
-from runbooks.archives import lists
+from runbooks.cli import call
 from tests import oracle
 from tests.inside import inv_inside
 from tests.months import archive_months, restore_months
@@ -240,7 +240,7 @@ def test_what_a_newer_version_made_is_neither_written_nor_read_and_stays(lived: 
 def test_the_commands_that_look_say_so_and_end_with_the_exit_code_of_a_refusal(
     lived: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(lists, "load_environment", lambda *args, **kwargs: lived.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: lived.environment)
     commands = {
         "master": (["archive.list"], ["archive.log"], ["archive.show", "13"], ["archive.find", "student", "1"]),
         "shard_4": (["archive.audit", f"--date={NIGHT}"],),

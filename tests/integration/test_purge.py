@@ -20,8 +20,7 @@ from archiver.runs.purge import Purged
 from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
-from runbooks import users
-from runbooks.archives import lists
+from runbooks.cli import call
 from runbooks.users import ids_of
 from tests import oracle
 from tests.inside import Said, inv_inside
@@ -250,8 +249,7 @@ def test_an_encrypted_purge_comes_back_with_an_identity(rich: World, tmp_path: P
 @pytest.fixture
 def inv(rich: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` on this machine where these are the databases."""
-    for tasks in (users, lists):
-        monkeypatch.setattr(tasks, "load_environment", lambda *args, **kwargs: rich.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: rich.environment)
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -260,14 +258,14 @@ def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., S
 
     shown = inv("users.purge-legacy", "--before=2012-01-01", "--dry-run", "--here")
     assert (shown.code, oracle.snapshot(rich.dsns)) == (0, before)
-    assert shown.out.splitlines()[-1].startswith("3 of 3 would go: users 3, ")
-    assert inv("users.purges").out == "Nobody was ever purged.\n"
+    assert shown.out.splitlines()[-1].startswith("3 of 3 would be purged: users 3, ")
+    assert inv("users.purges").out == "There was no purge yet.\n"
 
     gone = inv("users.purge-legacy", "--before=2012-01-01", "--here")
     assert (gone.code, gone.err) == (0, "")
-    assert "purge 1: 3 people gone" in gone.out
-    assert "Nobody to purge" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
-    assert ": purged, 3 people not seen since 2012-01-01" in inv("users.purges").out
+    assert "purge 1: 3 users purged" in gone.out
+    assert "No legacy users" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
+    assert ": purged, 3 users not seen since 2012-01-01" in inv("users.purges").out
     held = inv("archive.find", "user", "1").out
     assert (held.startswith("purge 1 of "), "No archive" in held) == (True, False)
 

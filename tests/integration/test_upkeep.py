@@ -13,7 +13,7 @@ from archiver.completeness import completeness
 from archiver.runs.setup import databases_of
 from archiver.vacuum import strays
 from errors import ExitCode, RefusedError
-from runbooks import databases
+from runbooks.cli import call
 from tests import oracle
 from tests.inside import Said, inv_inside
 from tests.worlds import SHARDS, World, sql
@@ -36,7 +36,7 @@ NOW = ("--quiet=0d",)
 @pytest.fixture
 def inv(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` where these are the databases."""
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: world.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: world.environment)
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -157,7 +157,7 @@ def test_in_production_the_environments_name_is_typed(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = replace(world.environment, environment="production", production=True)
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: real)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: real)
 
     for words, code in (((), ExitCode.USAGE), (("--confirm=staging",), ExitCode.USAGE), (("--confirm=production",), 0)):
         assert inv_inside(capsys, "databases.truncate-feeds", *words).code == code

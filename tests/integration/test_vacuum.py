@@ -23,7 +23,7 @@ from inventory.load import ROOT
 from inventory.model import Environment
 from rehearsal.postgres_server import Cluster
 from rehearsal.waiting import await_condition
-from runbooks import databases
+from runbooks.cli import call
 from tests.conftest import ROLE
 from tests.fakes import rehearsal
 from tests.inside import Said, inv_inside
@@ -268,10 +268,10 @@ PROGRAM = """
 import sys
 from invoke.program import Program
 import tasks
-from runbooks import databases
+from runbooks.cli import call
 from tests.integration.test_vacuum import only
 
-databases.load_environment = lambda *args, **kwargs: only(sys.argv[1])
+call.load_environment = lambda *args, **kwargs: only(sys.argv[1])
 Program(namespace=tasks.namespace).run(["inv", "databases.vacuum"])
 """
 
@@ -310,7 +310,7 @@ def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: 
 @pytest.fixture
 def inv(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` where that is the only database."""
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: only(empty))
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: only(empty))
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -321,10 +321,10 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(colleague: Link, in
 
     assert (said.code, said.err) == (0, "")
     first, second, big, small = said.out.splitlines()
-    assert first == "master: the inventory does not say data_directory, so nobody looks at its free disk"
-    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, of which \d\.\d MB are waste", second)
+    assert first == "master: the inventory has no data_directory for it, so its free disk is not checked"
+    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, \d\.\d MB of them waste", second)
     assert re.fullmatch(r"master public\.bloated: would be rewritten, 9\d% of .* is waste; needs .* of free disk", big)
-    assert re.fullmatch(r"master public\.compact: would be left alone, \d% of .* MB is waste", small)
+    assert re.fullmatch(r"master public\.compact: would be skipped, \d% of .* MB is waste", small)
     assert (changed(colleague, before), analyzed(colleague)) == (set(), set())
 
 
@@ -336,13 +336,13 @@ def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
     said = inv("databases.vacuum")
     assert said.code == ExitCode.FAILED
     assert "master public.bloated: FAILED, pid " in said.out
-    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 left alone, 1 FAILED")
+    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 skipped, 1 FAILED")
 
     run(colleague, "COMMIT")
     said = inv("databases.vacuum", "--database=master")
     assert (said.code, said.err) == (0, "")
     assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
-    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 left alone$", said.out, re.MULTILINE)
+    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 skipped$", said.out, re.MULTILINE)
     assert "2 to rewrite" in inv("databases.vacuum", "--all").out
 
     run(

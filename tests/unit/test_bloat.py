@@ -90,10 +90,10 @@ BIG = found(20 * MB, 180 * MB)
     ("outcome", "line"),
     [
         (RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
-        (RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
+        (RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "skipped, 10% of 100 MB is waste"),
         (
             RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
-            "NO ROOM, it needs 24 MB of free disk, and 9 B are free",
+            "NO ROOM, it needs 24 MB of free disk, and has 9 B",
         ),
         (RewriteOutcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
         (RewriteOutcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
@@ -110,13 +110,13 @@ def test_what_became_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) 
         (replace(TABLE, filled=False), "it has no rows of its own"),
         (
             replace(TABLE, readable=False),
-            "nobody knows its waste, as this role may not read it; --all does it",
+            "its waste is unknown, as this role may not read it; --all rewrites it",
         ),
     ],
 )
 def test_why_a_table_is_left_alone_is_said(table: TableBloat, why: str) -> None:
     outcome = RewriteOutcome(measured=unmeasured(table, DiskSize()), fate=Fate.KEPT)
-    assert upkeep.outcome_line(outcome) == f"public.attempts: left alone, {why}"
+    assert upkeep.outcome_line(outcome) == f"public.attempts: skipped, {why}"
 
 
 def test_a_database_is_summed_up() -> None:
@@ -124,8 +124,8 @@ def test_a_database_is_summed_up() -> None:
         RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
         RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
     ]
-    assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
-    assert upkeep.summary([*done, RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
+    assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 skipped"
+    assert upkeep.summary([*done, RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 skipped, 1 FAILED")
 
 
 def at_home(tmp_path: Path) -> Environment:
@@ -154,11 +154,11 @@ def test_a_disk_that_nobody_knows_is_told_once_and_keeps_nobody_from_work(tmp_pa
     lost = replace(environment.master, data_directory=str(tmp_path / "not there"))
     found, warnings = asked(environment, lost, lambda free: (free(), free()))
     assert (found, len(warnings)) == ((None, None), 1)
-    assert warnings[0].startswith("master: nobody knows its free disk, going on without: df exited 1: ")
+    assert warnings[0].startswith("master: its free disk is unknown, continuing without: df exited 1: ")
 
     assert asked(environment, environment.master, lambda free: free()) == (
         None,
-        ["master: the inventory does not say data_directory, so nobody looks at its free disk"],
+        ["master: the inventory has no data_directory for it, so its free disk is not checked"],
     )
     far = replace(environment.shards[0], data_directory="/data")
     known_hosts = tmp_path / "known_hosts"

@@ -10,6 +10,7 @@ from invoke.context import Context
 from errors import ExitCode, UsageError
 from inventory.load import load
 from runbooks import cutover
+from runbooks.cli import call
 from runbooks.cutover import back_out_steps, plan_at, plan_of
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import owed
@@ -138,11 +139,9 @@ def test_a_night_that_has_begun_knows_its_checklist_and_refuses_another(begun: t
     assert "--checklist=2013" in refused.value.hint
 
 
-def test_a_step_alone_is_of_the_nights_checklist(begun: tuple[Event, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cutover, "load_environment", lambda *args, **kwargs: rehearsal())
-
+def test_a_step_alone_is_of_the_nights_checklist(begun: tuple[Event, ...]) -> None:
     with pytest.raises(UsageError, match=r"The checklist of 2013 has no step watcher\.stop\."):
-        cutover.perform_alone("watcher.stop", str(NIGHT_2013), "", "", False)
+        cutover.perform_alone("watcher.stop", rehearsal(), NIGHT_2013, "")
 
 
 def test_a_night_that_has_not_begun_goes_by_2014(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +163,7 @@ def test_a_dry_run_shows_all_of_it_and_in_production_the_feeds_are_confirmed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = replace(rehearsal(), environment="real", production=True, overlay=None)
-    monkeypatch.setattr(cutover, "load_environment", lambda *args, **kwargs: real)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: real)
 
     cutover.run(Context(), date=str(NIGHT_2013), checklist="2013", dry_run=True)
 

@@ -14,7 +14,9 @@ from invoke.exceptions import Exit
 
 import tasks
 from errors import AbortedError, CutoverError, ExitCode, LockedError, Problems, UnknownError, UsageError
-from runbooks.cli.task import load_environment, parse_date, parse_id, task
+from runbooks.cli.environment import load_environment
+from runbooks.cli.parse import parse_date, parse_id
+from runbooks.cli.task import task
 from runbooks.engine.model.debts import DebtLeft
 from tests.inside import Said, inv_inside
 
@@ -22,8 +24,8 @@ from tests.inside import Said, inv_inside
 def raising(error: BaseException) -> Exit:
     """What a task that raises this ends with."""
 
-    @task
-    def failing(context: Context) -> None:
+    @task("tests.failing")
+    def failing() -> None:
         """Fails."""
         raise error
 
@@ -138,8 +140,8 @@ def test_an_unexpected_error_is_one_sentence_and_a_traceback_only_on_demand(
 def test_half_measures_of_invoke_are_refused(setting: str) -> None:
     ran: list[bool] = []
 
-    @task
-    def act(context: Context) -> None:
+    @task("tests.act")
+    def act() -> None:
         """Acts."""
         ran.append(True)
 

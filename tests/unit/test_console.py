@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from rich.console import Console as Rich
 
 from errors import AbortedError
 from formatting import clock_span
-from runbooks.engine.live.console import Console, clean
+from runbooks.engine.live.console import Console, clean, print_table, print_wrapped, show_table
 from runbooks.engine.live.operators import Operator
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
@@ -157,4 +158,62 @@ def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
     fake_night.run()
     told = paper.getvalue()
     assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
-    assert told.endswith("      everything is back on\n      1:14 elapsed\n")
+    assert told.endswith("      owed: none\n      1:14 elapsed\n")
+
+
+COLUMNS = ("state", "schools", "note")
+ROWS = [
+    ("archived", "13,300", "a note of some words, and more of them than a narrow terminal has room for"),
+    ("é", "1", ""),
+]
+
+
+def test_a_table_in_a_file_has_each_row_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(COLUMNS, ROWS, numbers=("schools",))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "  state     schools  note",
+        f"  archived   13,300  {ROWS[0][2]}",
+        "  é               1",
+    ]
+
+
+def test_a_table_of_ten_thousand_rows_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(COLUMNS, ROWS * 5000, numbers=("schools",))
+
+    assert len(capsys.readouterr().out.splitlines()) == 10_001
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_wrapped_in_its_column(paper: io.StringIO) -> None:
+    narrow = Rich(file=paper, width=60, force_terminal=True, color_system=None)
+    print_table(narrow, COLUMNS, ROWS, ("schools",))
+
+    assert paper.getvalue().splitlines() == [
+        "  state     schools  note",
+        "  archived   13,300  a note of some words, and more of them",
+        "                     than a narrow terminal has room for",
+        "  é               1",
+    ]
+
+
+def test_a_table_that_fits_looks_as_rich_sets_it(paper: io.StringIO) -> None:
+    wide, again = (Rich(file=file, width=120, color_system=None) for file in (paper, io.StringIO()))
+    print_table(wide, COLUMNS, ROWS, ("schools",))
+    print_wrapped(again, COLUMNS, ROWS, ("schools",), (8, 7, 80))
+
+    assert isinstance(again.file, io.StringIO)
+    assert paper.getvalue() == again.file.getvalue()
+
+
+def test_a_narrow_table_breaks_lines_between_words_before_it_breaks_words(paper: io.StringIO) -> None:
+    narrow = Rich(file=paper, width=45, force_terminal=True, color_system=None)
+    when = "2014-08-15 22:10"
+    print_table(
+        narrow, ("name", "rows", "when", "where"), [("Lincoln Elementary", "1,234", when, "s3://" + "x" * 9)], ("rows",)
+    )
+
+    assert paper.getvalue().splitlines() == [
+        "  name         rows  when        where",
+        "  Lincoln     1,234  2014-08-15  s3://xxxxxxx",
+        "  Elementary         22:10       xx",
+    ]

@@ -17,7 +17,7 @@ from invoke.context import Context
 
 from inventory.platforms import Aws
 from runbooks import cutover
-from runbooks.cli import task as cli_task
+from runbooks.cli import environment as cli_environment
 from runbooks.engine.live.executors import DryRunExecutor, NoDryForm
 from runbooks.engine.model.history import Facts, read_history
 from runbooks.engine.model.step import Check, holds
@@ -94,7 +94,7 @@ def test_what_amazon_would_do_is_shown_and_amazon_not_asked(
 ) -> None:
     instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
     environment = replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))
-    monkeypatch.setattr(cli_task, "load", lambda name: environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: environment)
 
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 

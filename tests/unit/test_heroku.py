@@ -18,7 +18,7 @@ from inventory.platforms import Heroku
 from platforms.heroku import with_databases
 from platforms.heroku_api import PATIENCE, retry_after
 from runbooks import cutover
-from runbooks.cli import task
+from runbooks.cli import environment as cli_environment
 from runbooks.engine.model.actions import SqlQuery
 from runbooks.engine.model.redactor import MASK, redactor_for
 from runbooks.night.live_ports import Databases
@@ -191,11 +191,11 @@ def test_a_database_may_be_named_as_none_of_this_environments(staging: Staging) 
 def test_a_run_asks_once_and_a_dry_run_never_but_shows_what_it_would_read(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(task, "load", lambda name: staging.environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: staging.environment)
     cutover.run(Context(), date="2014-08-15", dry_run=True)
     cutover.plan(Context(), date="2014-08-15")
     asked_dry = list(staging.fake.asked)
-    task.load_environment("staging")
+    cli_environment.load_environment("staging")
 
     assert (asked_dry, len(staging.fake.asked)) == ([], 1)
     assert capsys.readouterr().out.count("DATABASE_URL (master), SHARD_1_URL (shard_1)") == 2
@@ -204,7 +204,9 @@ def test_a_run_asks_once_and_a_dry_run_never_but_shows_what_it_would_read(
 def test_a_night_whose_databases_nobody_tells_is_not_begun(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(task, "load", lambda name: replace(staging.environment, state=str(tmp_path / "state")))
+    monkeypatch.setattr(
+        cli_environment, "load", lambda name: replace(staging.environment, state=str(tmp_path / "state"))
+    )
     staging.fake.answers = [(401, {})]
 
     with pytest.raises(Exit) as left:
@@ -218,12 +220,12 @@ def test_a_night_whose_databases_nobody_tells_is_not_begun(
 def test_a_night_that_has_begun_goes_on_without_heroku_and_takes_no_other_database(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(task, "load", lambda name: staging.environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: staging.environment)
     staging.fake.answers = [(401, {})]
 
-    environment = task.load_environment("staging", addresses=task.Addresses.WELCOME)
+    environment = cli_environment.load_environment("staging", addresses=cli_environment.Addresses.WELCOME)
 
-    assert "it may have expired.\nGoing on all the same" in capsys.readouterr().err
+    assert "it may have expired.\nGoing on without the databases" in capsys.readouterr().err
     asked = Databases(environment.databases)
     with pytest.raises(CutoverError, match="the connection names no host, service or dbname"):
         asked.query(SqlQuery(database="master", name="anything", statement="SELECT 1"))

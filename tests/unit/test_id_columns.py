@@ -154,4 +154,4 @@ def test_a_move_and_what_is_left_of_it_are_told() -> None:
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
     assert shards.moved_summary("school", route, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
     [left] = shards.half_moved_lines("school", [replace(done, state=MoveState.LOADING)])
-    assert left == "school 13 is half moved (loading); to end that: inv shards.merge --from=shard_2 --into=shard_1"
+    assert left == "school 13 is half moved (loading); to finish it: inv shards.merge --from=shard_2 --into=shard_1"

@@ -64,8 +64,8 @@ class SlowStore(FileJournal):
                     threading.Event().wait()
         super()._keep(event)
 
-@task
-def conduct(context):
+@task("conduct")
+def conduct():
     fake_night = FakeNight(clock=Clock())
     fake_night.jobs = Jobs(fake_night.production)
     journal = SlowStore(Path(sys.argv[1]), now=fake_night.clock.now, operator="chris@laptop")

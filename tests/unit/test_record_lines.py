@@ -38,7 +38,7 @@ def test_rows_that_stayed_live_are_listed_by_their_keys_and_many_are_cut_short()
 
     heading, line = records.retained_lines(left)
 
-    assert heading.startswith("left live, for another school's sake or by the depth")
+    assert heading.startswith("left live, for another school or by the depth")
     assert line.startswith("  master.users: 1, 2, 3, ")
     assert line.endswith(" 20 and 10 more (--json has all)")
     assert list(records.retained_lines([])) == []

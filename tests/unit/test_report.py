@@ -162,7 +162,8 @@ def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path
 
     assert set(fake_night.outcomes().values()) == {"done"}
     assert warnings == [
-        f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; there is no second warning."
+        f"Writing the report into {tmp_path / 'file'} failed: File exists. "
+        "The night goes on; there is no second warning."
     ]
 
 

@@ -93,8 +93,8 @@ def test_a_night_with_passwords_and_keys_tells_none_of_them(
     monkeypatch.setattr(run, "live_executor", lambda *_: nullcontext(fake_night.executor))
     monkeypatch.setattr(files, "object_store_of", lambda _: object_store)
 
-    @task
-    def conduct(context: Context) -> None:
+    @task("tests.conduct")
+    def conduct() -> None:
         """Conducts the night."""
         (run.resume if object_store.names("nights/") else run.run)(environment, plan, cast)
 

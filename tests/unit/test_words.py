@@ -170,6 +170,9 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/runs/month_object.py": "Slice.went, a column of archiver.slices",
         "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.slices",
     },
+    "here": {"runbooks": "the option --here, by which a task runs on this machine"},
+    "quiet": {"runbooks/databases.py": "the option --quiet of databases.drop-strays"},
+    "everybody": {"runbooks/archives/estimate.py": "a field of Estimate, and its key in the JSON"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.

@@ -1,1 +1,1 @@
-"""What the archiver's results say to a person."""
+"""Results of the archiver as text."""

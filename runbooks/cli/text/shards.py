@@ -1,4 +1,4 @@
-"""What shards and moves between them look like in a terminal; pure."""
+"""Shards, and moves between them, as text; pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from archiver.records.move_record import Move, Route
 from archiver.reshard.merge_split import SPLIT, MoveOutcome
 from archiver.reshard.shard_sizes import ShardSize
 from formatting import many, plural, size
+from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import failure
 
 
 def moved_line(noun: str, outcome: MoveOutcome) -> str:
-    """One tenant's move, in a line."""
+    """Return the outcome of one tenant's move, in a line."""
     who, move = f"{noun} {outcome.tenant_id}", outcome.move
     if outcome.error:
         return failure(who, outcome.error)
@@ -23,30 +24,32 @@ def moved_line(noun: str, outcome: MoveOutcome) -> str:
 
 
 def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:
-    """What a merge or a split came to."""
+    """Return the summary of a merge or a split."""
     if not outcomes:
-        wanted = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
-        return f"Nothing to do: no {noun} on {route.source} {wanted}."
+        reason = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
+        return f"Nothing to do: no {noun} on {route.source} {reason}."
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
     text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {route.source} to {route.target}: "
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
 
 
-def shard_size_lines(noun: str, holdings: Iterable[ShardSize]) -> Iterator[str]:
-    """What lies where."""
-    row = "{:<12}  {:>8}  {:>20}  {:>8}  {}"
-    yield row.format("shard", f"{plural(noun)}", "rows at last ANALYZE", "size", "").rstrip()
-    for one in holdings:
-        rows = "?" if one.rows is None else f"{one.rows:,}"
-        note = f"merged: its archives come back into {one.merged_into}" if one.merged_into else ""
-        yield row.format(one.name, f"{one.tenants:,}", rows, size(one.bytes), note).rstrip()
+def shard_size_table(noun: str, sizes: Iterable[ShardSize]) -> TextTable:
+    """Return a table of the tenants, rows and bytes on each shard."""
+    columns = ("shard", plural(noun), "rows at last ANALYZE", "size", "")
+    return TextTable(columns, [_shard_row(shard) for shard in sizes], numbers=columns[1:4])
+
+
+def _shard_row(shard: ShardSize) -> tuple[str, ...]:
+    rows = "?" if shard.rows is None else f"{shard.rows:,}"
+    note = f"merged: its archives come back into {shard.merged_into}" if shard.merged_into else ""
+    return shard.name, f"{shard.tenants:,}", rows, size(shard.bytes), note
 
 
 def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
-    """What was left half-way."""
+    """Yield the unfinished moves, with the commands that finish them."""
     for move in half_moved:
-        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to end that: {move.route.command}"
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to finish it: {move.route.command}"
 
 
 def _ids(offsets: Offsets) -> str:

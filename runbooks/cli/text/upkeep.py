@@ -1,4 +1,4 @@
-"""What upkeep looks like in a terminal; pure."""
+"""Upkeep of the databases as text; pure."""
 
 from __future__ import annotations
 
@@ -15,95 +15,97 @@ from archiver.vacuum.strays import Stray
 from formatting import many, size
 
 
-def found_line(upkeep: Upkeep, found: Sequence[BloatFinding]) -> str:
-    """A database before anything is done."""
-    every = [one.measured for one in found]
-    wanted = [one for one in every if upkeep.wants(one)]
-    total, waste = sum(one.bytes for one in every), sum(one.waste for one in wanted)
-    return f"{many(len(every), 'table')}, {size(total)}; {len(wanted)} to rewrite, of which {size(waste)} are waste"
+def found_line(upkeep: Upkeep, findings: Sequence[BloatFinding]) -> str:
+    """Return a database's size and waste, before anything is done."""
+    tables = [finding.measured for finding in findings]
+    bloated = [table for table in tables if upkeep.wants(table)]
+    total, waste = sum(table.bytes for table in tables), sum(table.waste for table in bloated)
+    return f"{many(len(tables), 'table')}, {size(total)}; {len(bloated)} to rewrite, {size(waste)} of them waste"
 
 
-def would_line(upkeep: Upkeep, found: BloatFinding) -> str:
-    """A table in a dry run."""
-    one = found.measured
-    if found.error:
-        return f"{one.table}: could not be measured: {found.error}"
-    if not upkeep.wants(one):
-        return f"{one.table}: would be left alone, {_why(one)}"
-    return f"{one.table}: would be rewritten, {_waste(one)}; needs {size(one.need)} of free disk"
+def would_line(upkeep: Upkeep, finding: BloatFinding) -> str:
+    """Return a table of a dry run, in a line."""
+    measured = finding.measured
+    if finding.error:
+        return f"{measured.table}: could not be measured: {finding.error}"
+    if not upkeep.wants(measured):
+        return f"{measured.table}: would be skipped, {_why(measured)}"
+    return f"{measured.table}: would be rewritten, {_waste(measured)}; needs {size(measured.need)} of free disk"
 
 
 def outcome_line(outcome: RewriteOutcome) -> str:
-    """A table, and what became of it."""
-    one = outcome.measured
+    """Return a table and its outcome, in a line."""
+    measured = outcome.measured
     match outcome.fate:
         case Fate.REWRITTEN:
-            return f"{one.table}: {size(one.bytes)} → {size(outcome.after)}  ({outcome.seconds:.1f} s)"
+            return f"{measured.table}: {size(measured.bytes)} → {size(outcome.after)}  ({outcome.seconds:.1f} s)"
         case Fate.KEPT | Fate.FOREIGN:
-            return f"{one.table}: left alone, {_why(one)}"
+            return f"{measured.table}: skipped, {_why(measured)}"
         case Fate.NO_ROOM:
-            return f"{one.table}: NO ROOM, it needs {size(one.need)} of free disk, and {size(outcome.free)} are free"
+            return (
+                f"{measured.table}: NO ROOM, it needs {size(measured.need)} of free disk, and has {size(outcome.free)}"
+            )
         case Fate.WAITING:
-            return f"{one.table}: NOT ANALYZED, because not all of its partitions were"
+            return f"{measured.table}: NOT ANALYZED, because not all of its partitions were"
         case Fate.FAILED:
-            return f"{one.table}: FAILED, {outcome.error}"
+            return f"{measured.table}: FAILED, {outcome.error}"
 
 
 def summary(outcomes: Sequence[RewriteOutcome]) -> str:
-    """A database after it."""
+    """Return the summary of a database."""
     rewritten = [outcome for outcome in outcomes if outcome.fate is Fate.REWRITTEN]
     undone = [outcome for outcome in outcomes if outcome.fate in UNDONE]
     total = sum(outcome.measured.bytes for outcome in outcomes)
     given = sum(outcome.measured.bytes - outcome.after for outcome in rewritten)
     text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {many(len(outcomes), 'table')} rewritten"
-    text += f", {len(outcomes) - len(rewritten) - len(undone)} left alone"
+    text += f", {len(outcomes) - len(rewritten) - len(undone)} skipped"
     return text + (f", {len(undone)} FAILED" if undone else "")
 
 
-def feed_lines(found: Sequence[Feed]) -> Iterator[str]:
-    """Tables that are to be emptied."""
-    for feed in found:
+def feed_lines(feeds: Sequence[Feed]) -> Iterator[str]:
+    """Yield the tables that are to be emptied."""
+    for feed in feeds:
         yield f"{feed.database} {feed.table}: {feed.rows:,} rows, {size(feed.bytes)}"
-    if not found:
+    if not feeds:
         yield "The catalog names no feeds."
 
 
 def emptied_lines(before: Sequence[Feed], after: Sequence[Feed]) -> Iterator[str]:
-    """What emptying the feeds gave back, by database; what was written meanwhile counts against it."""
+    """Yield the space that emptying the feeds freed, by database; rows written meanwhile count against it."""
     for name in dict.fromkeys(feed.database for feed in before):
         was, left = (sum(feed.bytes for feed in feeds if feed.database == name) for feeds in (before, after))
-        yield f"{name}: emptied, {size(max(was - left, 0))} given back"
+        yield f"{name}: emptied, {size(max(was - left, 0))} freed"
 
 
-def feeds_json(found: Sequence[Feed]) -> str:
-    """The same for a script, with all rows together."""
-    return json.dumps({"rows": sum(feed.rows for feed in found), "feeds": [asdict(feed) for feed in found]})
+def feeds_json(feeds: Sequence[Feed]) -> str:
+    """Return the feeds for a script, with the sum of all rows."""
+    return json.dumps({"rows": sum(feed.rows for feed in feeds), "feeds": [asdict(feed) for feed in feeds]})
 
 
-def stray_lines(name: str, found: Sequence[Stray], quiet: timedelta) -> Iterator[str]:
-    """A database's strays, and what uses them."""
-    going = strays.droppable(found, quiet)
-    for stray in found:
+def stray_lines(name: str, tables: Sequence[Stray], unwritten: timedelta) -> Iterator[str]:
+    """Yield a database's strays, and their users."""
+    unused = strays.droppable(tables, unwritten)
+    for stray in tables:
         line = f"{name} {stray.table}: {stray.rows:,} rows, {size(stray.bytes)}"
         kind = "sequence" if len(stray.sequences) == 1 else "sequences"
         line += f", and the {kind} {', '.join(stray.sequences)}" if stray.sequences else ""
-        yield line + ("; unused" if stray.table in going else "; STAYS:")
-        if stray.table not in going:
-            yield from (f"    {why}" for why in stray.refused(going, quiet))
-    if not found:
+        yield line + ("; unused" if stray.table in unused else "; STAYS:")
+        if stray.table not in unused:
+            yield from (f"    {why}" for why in stray.refused(unused, unwritten))
+    if not tables:
         yield f"{name}: no strays"
 
 
-def _why(one: Measured) -> str:
-    """Why a table is left alone."""
-    if not one.table.permitted:
-        return f"it belongs to {one.table.owner}"
-    if not one.table.filled:
+def _why(measured: Measured) -> str:
+    """Return the reason why a table is skipped."""
+    if not measured.table.permitted:
+        return f"it belongs to {measured.table.owner}"
+    if not measured.table.filled:
         return "it has no rows of its own"
-    if not one.table.readable:
-        return "nobody knows its waste, as this role may not read it; --all does it"
-    return _waste(one)
+    if not measured.table.readable:
+        return "its waste is unknown, as this role may not read it; --all rewrites it"
+    return _waste(measured)
 
 
-def _waste(one: Measured) -> str:
-    return f"{one.share:.0%} of {size(one.bytes)} is waste"
+def _waste(measured: Measured) -> str:
+    return f"{measured.share:.0%} of {size(measured.bytes)} is waste"

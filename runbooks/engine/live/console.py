@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import IO, BinaryIO
 
+from rich.cells import cell_len
 from rich.console import Console as Rich
 from rich.live import Live
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from errors import AbortedError
@@ -26,6 +27,9 @@ from runbooks.engine.model.redactor import Redactor
 from runbooks.engine.model.step import Debt, HostTask, Mark, Step
 
 PLAIN_WIDTH = 160  # characters, without a terminal
+UNWRAPPED = 1_000_000  # characters: the width of a file, for a row that must stay on one line
+INDENT, GAP = 2, 2  # characters, of a table and between its columns
+LONGEST_WORD = 12  # characters that a narrow column of a table keeps in one piece
 
 LIVE = {
     Outcome.PENDING: OutcomeStyle("  to do  ", "dim"),
@@ -172,18 +176,8 @@ class Console:
         self._rich.print(Text.from_ansi(drawn.get()), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-        """Print a table; the columns named in `numbers` are right-aligned."""
-        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1))
-        for column in columns:
-            right = column in numbers
-            table.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(self._clean(cell)) for cell in row))
-        with self._rich.capture() as drawn:
-            self._rich.print(Padding(table, (0, 0, 0, 2)))
-        # Rich pads every line to the full width, which a file does not need.
-        lines = [line.rstrip() for line in drawn.get().splitlines()]
-        self._rich.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+        """Print a table; the columns named in `numbers` are set to the right."""
+        print_table(self._rich, columns, [[self._clean(cell) for cell in row] for row in rows], numbers)
 
     def _clean(self, text: str) -> str:
         return clean(str(self._redactor.clean(text)))
@@ -203,8 +197,8 @@ def _cells(row: BoardRow) -> tuple[Text, Text, Text, Text]:
     return Text(f"  {style.word}", style.style), Text(row.host), Text(row.sentence), Text(row.time, "dim")
 
 
-def _grid(rows: Sequence[BoardRow]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
+def _grid(rows: Sequence[BoardRow]) -> RichTable:
+    grid = RichTable.grid(padding=(0, 2, 0, 0), expand=True)
     grid.add_column(no_wrap=True)
     grid.add_column(no_wrap=True)
     grid.add_column(ratio=1)
@@ -238,3 +232,73 @@ def raw_output() -> Iterator[BinaryIO]:
 def say(text: str) -> None:
     """Print a line of a task without a console of its own; it is never wrapped."""
     Rich(highlight=False, markup=False, emoji=False).print(Text(clean(text)), soft_wrap=True)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+    """Print a table of a task that has no screen of its own: it fits a terminal, and a file has each row in a line."""
+    rich = Rich(highlight=False, markup=False, emoji=False)
+    if not rich.is_terminal:
+        rich.width = UNWRAPPED
+    print_table(rich, columns, [[clean(cell) for cell in row] for row in rows], numbers)
+
+
+def print_table(rich: Rich, columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Collection[str]) -> None:
+    """Print a table; without Rich's layout, which is slow for ten thousand rows, if nothing has to be wrapped."""
+    widths = [
+        max(cell_len(line) for cell in column for line in cell.split("\n"))
+        for column in zip(columns, *rows, strict=True)
+    ]
+    room = rich.width - INDENT - GAP * (len(columns) - 1)
+    if sum(widths) <= room and not any("\n" in cell for row in rows for cell in row):
+        rights = [column in numbers for column in columns]
+        lines = [_row_line(row, widths, rights) for row in (columns, *rows)]
+        rich.print(Text(lines[0], style="dim"), soft_wrap=True)
+        if rows:
+            rich.print(Text("\n".join(lines[1:])), soft_wrap=True)
+    else:
+        words = [max(map(cell_len, " ".join(column).split()), default=0) for column in zip(columns, *rows, strict=True)]
+        least = [
+            width if column in numbers else min(word, LONGEST_WORD)
+            for column, width, word in zip(columns, widths, words, strict=True)
+        ]
+        print_wrapped(rich, columns, rows, numbers, _shrunk(widths, least, room))
+
+
+def _shrunk(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Return widths that fit: the widest give first, and words and numbers are cut only if nothing else is left."""
+    shrunk, columns = list(widths), range(len(widths))
+    for _ in range(sum(widths) - room):
+        spare = [column for column in columns if shrunk[column] > least[column]]
+        widest = max(spare or columns, key=lambda column: shrunk[column])
+        shrunk[widest] = max(shrunk[widest] - 1, 1)
+    return shrunk
+
+
+def _row_line(cells: Sequence[str], widths: Sequence[int], rights: Sequence[bool]) -> str:
+    """Return a row as Rich sets it."""
+    padded = []
+    for cell, width, right in zip(cells, widths, rights, strict=True):
+        space = " " * (width - cell_len(cell))
+        padded.append(f"{space}{cell}" if right else f"{cell}{space}")
+    return (" " * INDENT + (" " * GAP).join(padded)).rstrip()
+
+
+def print_wrapped(
+    rich: Rich,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numbers: Collection[str],
+    widths: Sequence[int],
+) -> None:
+    """Print a table by Rich, which wraps the cells to these widths."""
+    table = RichTable(box=None, pad_edge=False, header_style="dim", padding=(0, GAP // 2))
+    for column, width in zip(columns, widths, strict=True):
+        right = column in numbers
+        table.add_column(column, justify="right" if right else "left", width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    with rich.capture() as drawn:
+        rich.print(Padding(table, (0, 0, 0, INDENT)))
+    # Rich fills every line to the full width, which a file does not need.
+    lines = [line.rstrip() for line in drawn.get().splitlines()]
+    rich.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
