@@ -1,4 +1,7 @@
-"""Between the tool and a host's SSH server: passes bytes on, and can be stopped, started again, or fall silent."""
+"""Between the tool and a host's SSH server: passes bytes on, and can be stopped, started again, or fall silent.
+
+What is connected can be frozen, too, while others are let through.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ class Relay:
     def __init__(self, port: int) -> None:
         self._behind = (LOOPBACK, port)
         self._ends: set[socket.socket] = set()
+        self._frozen: set[socket.socket] = set()
         self._silent = False
         self._listener = socket.create_server((LOOPBACK, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -38,6 +42,10 @@ class Relay:
         self._listener = socket.create_server((LOOPBACK, self.port))
         self._accept()
 
+    def freeze(self) -> None:
+        """Keeps the connections there are, and passes nothing on any more: the other end hangs, or is long gone."""
+        self._frozen |= self._ends
+
     def _accept(self) -> None:
         threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
 
@@ -54,15 +62,15 @@ class Relay:
         self._ends.add(server)
         for source, sink in ((client, server), (server, client)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(CHUNK):
-            sink.sendall(data)
-    for end in (source, sink):
-        _close(end)
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK):
+                if source not in self._frozen:
+                    sink.sendall(data)
+        for end in (source, sink):
+            _close(end)
 
 
 def _close(end: socket.socket) -> None:

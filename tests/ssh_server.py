@@ -1,4 +1,8 @@
-"""SSH servers for tests, in this process: commands run here, and a server can be a way to another."""
+"""SSH servers for tests, in this process: commands run here, and a server can be a way to another.
+
+They do with a command what OpenSSH does: the login shell gets it as one word, its standard input is open until the
+other end shuts it, and an end by a signal is told as such.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -63,8 +67,11 @@ def new_key() -> asyncssh.SSHKey:
 
 
 @contextmanager
-def running(home: Path, count: int = 1) -> Iterator[tuple[Server, ...]]:
-    """So many servers that let one user in, whose key lies in the folder, as their own do in its known_hosts."""
+def running(home: Path, count: int = 1, *, shell: str = "/bin/sh") -> Iterator[tuple[Server, ...]]:
+    """So many servers that let one user in, whose key lies in the folder, as their own do in its known_hosts.
+
+    `shell` is the user's login shell: a program that takes `-c` and a command.
+    """
     user = new_key()
     user.write_private_key(home / "user")
     (home / "authorized").write_bytes(user.export_public_key())
@@ -75,7 +82,7 @@ def running(home: Path, count: int = 1) -> Iterator[tuple[Server, ...]]:
     acceptors, servers = [], []
     for _ in range(count):
         key, connections = new_key(), list[asyncssh.SSHServerConnection]()
-        acceptor = _in(loop, _listen(key, home / "authorized", connections))
+        acceptor = _in(loop, _listen(key, home / "authorized", connections, shell))
         host = Host(name="db", address=LOOPBACK, user="operator", port=acceptor.get_port(), roles=(Role.DATABASE,))
         acceptors.append(acceptor)
         servers.append(Server(host, ssh, loop, key, connections))
@@ -92,7 +99,7 @@ def _in(loop: asyncio.AbstractEventLoop, work: Any) -> Any:
 
 
 async def _listen(
-    key: asyncssh.SSHKey, authorized: Path, connections: list[asyncssh.SSHServerConnection]
+    key: asyncssh.SSHKey, authorized: Path, connections: list[asyncssh.SSHServerConnection], shell: str
 ) -> asyncssh.SSHAcceptor:
     return await asyncssh.listen(
         LOOPBACK,
@@ -100,7 +107,7 @@ async def _listen(
         server_factory=partial(_Seen, connections),
         server_host_keys=[key],
         authorized_client_keys=str(authorized),
-        process_factory=_run,
+        process_factory=partial(_run, shell),
         encoding=None,
     )
 
@@ -119,22 +126,39 @@ async def _end(acceptors: list[asyncssh.SSHAcceptor], connections: list[asyncssh
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def _run(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    child = await asyncio.create_subprocess_shell(
+async def _run(shell: str, process: asyncssh.SSHServerProcess[bytes]) -> None:
+    child = await asyncio.create_subprocess_exec(
+        shell,
+        "-c",
         process.command or "true",
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
-    assert child.stdout and child.stderr
+    assert child.stdin and child.stdout and child.stderr
+    typing = asyncio.create_task(_type(process.stdin, child.stdin))
     try:
         await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
-        process.exit(await child.wait())
+        code = await child.wait()
+        if code < 0:
+            process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
+        else:
+            process.exit(code)
     finally:
+        typing.cancel()
         if child.returncode is None:
             os.killpg(child.pid, signal.SIGKILL)
             await child.wait()
+
+
+async def _type(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
+    """What the other end sends, until it shuts its side, or the command reads no more."""
+    with suppress(OSError, asyncssh.Error):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+    target.close()
 
 
 async def _pump(source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]) -> None:

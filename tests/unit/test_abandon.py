@@ -104,7 +104,9 @@ def test_what_was_skipped_in_the_end_is_paid_and_the_night_ends_as_done(operated
 def test_maintenance_mode_alone_stays_owed_while_a_school_is_deleting(operated: OperatedNight) -> None:
     operated.run_until("debug: inv archive.all --env=rehearsal --date=2014-08-15 --here", lambda: ProbeOutput(code=10))
     operated.fake_night.production.half_way[13] = "deleting"
-    with pytest.raises(StepFailed, match=r"control: failed: not begun: these schools .*: 13 \(deleting\)") as stopped:
+    with pytest.raises(
+        StepFailed, match=r"control: failed: not begun: a deletion or restore is incomplete for .*: 13 \(deleting\)"
+    ) as stopped:
         operated.pay()
     assert f"Fix it, then {operated.fake_night.plan.back_out} goes on from here." == stopped.value.hint
     assert operated.fake_night.plan.back_out in operated.abort().hint

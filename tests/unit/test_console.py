@@ -158,7 +158,7 @@ def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
     fake_night.run()
     told = paper.getvalue()
     assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
-    assert told.endswith("      owed: none\n      1:14 elapsed\n")
+    assert told.endswith("      everything is back on\n      1:14 elapsed\n")
 
 
 COLUMNS = ("state", "schools", "note")

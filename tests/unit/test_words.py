@@ -149,6 +149,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/completeness": "a key of the catalog's YAML: triggers that are off while rows go or come",
         "archiver/runs/broker.py": "a parameter of Celery's Worker",
         "inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it",
+        "runbooks/databases.py": "the option --quiet of databases.drop-strays",
     },
     "stage": {
         "bench/peers/old_school.py": "the same",
@@ -160,6 +161,8 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/load/load.py": "Loaded's fields are the keys of markers and of the log",
         "archiver/runs/restore_plan.py": "Loaded.there of archiver.load.load",
         "runbooks/archives/restore_plan.py": "Loaded.there of archiver.load.load",
+        "runbooks/cli/text": "Loaded.there of archiver.load.load",
+        "runbooks/users.py": "Loaded.there of archiver.load.load",
     },
     "way": {
         "inventory/model.py": "a key of an inventory's YAML (backups), and the field that holds it",
@@ -170,9 +173,6 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/runs/month_object.py": "Slice.went, a column of archiver.slices",
         "archiver/runs/monthly_slices.py": "Slice.went, a column of archiver.slices",
     },
-    "here": {"runbooks": "the option --here, by which a task runs on this machine"},
-    "quiet": {"runbooks/databases.py": "the option --quiet of databases.drop-strays"},
-    "everybody": {"runbooks/archives/estimate.py": "a field of Estimate, and its key in the JSON"},
 }
 
 # Words that no text of the product uses: docstrings, comments, messages, documents, and what an inventory says.
@@ -209,7 +209,7 @@ FOLDERS = [
     str(path.relative_to(ROOT))
     for top in PRODUCT
     for path in (ROOT / top, *sorted((ROOT / top).iterdir()))
-    if path.is_dir() and path.name != "__pycache__" and (path != ROOT / top or list(path.glob("*.py")))
+    if path.is_dir() and list(path.glob("*.py" if path == ROOT / top else "**/*.py"))
 ]
 
 

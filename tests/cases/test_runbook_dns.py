@@ -1,0 +1,85 @@
+"""Names in the night: what a cache remembers, and name servers that do not know AAAA."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from errors import CutoverError
+from runbooks.engine.model.actions import DnsLookup, ProbeOutput
+from runbooks.night.live_ports import NameServer
+from tests.cases import case
+from tests.cases.runbook_names import Answer, answering
+from tests.fakes import FakeClock, FakeDns, FakeNight
+
+NAME = "warehouse.ttm.com"
+ABSENT_FOR = 900  # seconds: what Route 53's zones say unless they are told otherwise
+
+
+@dataclass
+class CachingDns(FakeDns):
+    """The name server that everybody asks: that a name does not exist it remembers for as long as the zone says.
+
+    Where the zone's own servers are asked, which is a way to mend it, that look must not go through here.
+    """
+
+    absent_until: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def clock(self) -> FakeClock:
+        """The night's."""
+        return self.production.clock
+
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
+        found = super().look_up(lookup)
+        for name in {*lookup.names} - {str(name) for name, _ in found.rows}:
+            self.absent_until.setdefault(name, self.clock.ticks() + ABSENT_FOR)
+        known = {name for name, until in self.absent_until.items() if self.clock.ticks() < until}
+        return ProbeOutput(rows=tuple(row for row in found.rows if row[0] not in known))
+
+
+@case("runbook 15", "step 12's own first look plants the NXDOMAIN that its proof then finds in a cache")
+def test_a_name_that_the_cut_over_makes_is_proven_though_a_cache_remembers_that_it_was_none() -> None:
+    fake_night = FakeNight()
+    fake_night.dns = CachingDns(fake_night.production)
+
+    try:
+        fake_night.run()
+    except CutoverError as error:
+        pytest.fail(str(error))
+
+    assert fake_night.outcomes()["warehouse.cut-over warehouse-new"] == "done"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(
+            Answer(code="SERVFAIL"),
+            marks=case("runbook 16", "SERVFAIL for AAAA hides the A there is", raises=(CutoverError,)),
+        ),
+        pytest.param(
+            Answer(code="NXDOMAIN"), marks=case("runbook 16", "NXDOMAIN for AAAA: the name is said not to exist")
+        ),
+        pytest.param(None, marks=case("runbook 16", "silence for AAAA hides the A there is", raises=(CutoverError,))),
+        Answer(),
+    ],
+    ids=["SERVFAIL", "NXDOMAIN", "silence", "none"],
+)
+def test_an_address_that_is_there_counts_whatever_is_said_of_others(
+    broken: Answer | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
+
+    with answering(lambda name, kind: Answer("10.0.0.1") if kind == "A" else broken) as server:
+        found = NameServer(server).look_up(DnsLookup(names=(NAME,)))
+
+    assert found.rows == ((NAME, "10.0.0.1"),)
+
+
+def test_a_name_of_which_nothing_is_known_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
+
+    with answering(lambda name, kind: Answer(code="SERVFAIL")) as server, pytest.raises(CutoverError, match=NAME):
+        NameServer(server).look_up(DnsLookup(names=(NAME,)))

@@ -1,0 +1,93 @@
+"""A known_hosts as OpenSSH allows it: one line that we can't use ends nothing, and a revoked key opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from paramiko.hostkeys import InvalidHostKey
+
+from errors import CutoverError, UsageError
+from runbooks.engine.live.ssh import UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
+from tests.cases import case
+from tests.ssh_server import Server, new_key, running
+
+STRANGER = new_key().export_public_key().decode().strip()  # another one in each process
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("ssh")) as (server,):
+        yield server
+
+
+def said(server: Server, known: Path) -> str:
+    """What a host says that is known by this file."""
+    with closing(server.fleet(known_hosts=str(known))) as fleet:
+        return fleet.run(RemoteCommand(host="db", command="echo here")).text
+
+
+@pytest.mark.parametrize("hosts", ["@cert-authority *.example.com", "@revoked *"])
+@case("runbook 11", "a line that sshd(8) allows ends whatever reads it", raises=(InvalidHostKey,))
+def test_a_marked_line_about_others_is_in_nobodys_way(server: Server, tmp_path: Path, hosts: str) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"{hosts} {STRANGER}\n{server.known()}")
+
+    assert said(server, known) == "here\n"
+
+
+@pytest.mark.parametrize("hosts", ["*", "here"])
+@case("runbook 11", "a revoked key is no refusal but an error of ours", raises=(InvalidHostKey,))
+def test_a_host_that_shows_a_revoked_key_is_refused(server: Server, tmp_path: Path, hosts: str) -> None:
+    known = tmp_path / "known_hosts"
+    where, key = server.known().split(" ", 1)
+    known.write_text(f"{server.known()}@revoked {where if hosts == 'here' else hosts} {key}")
+
+    with pytest.raises((UnreachableError, UsageError)):
+        said(server, known)
+
+
+damaged = case("runbook 11", "a damaged line ends whatever reads it", raises=(InvalidHostKey,))
+latin_1 = case("runbook 11", "a line of Latin-1 ends whatever reads it", raises=(UnicodeDecodeError,))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"old.example.com ssh-ed25519 AAAAC3Nza!!!\n", id="no key", marks=damaged),
+        pytest.param(b"old.example.com ssh-rsa AAAAB3NzaC1yc2E\n", id="half a key", marks=damaged),
+        pytest.param(b"# B\xfcro\n", id="comment", marks=latin_1),
+        pytest.param(b"b\xfcro.example.com " + STRANGER.encode() + b"\n", id="host", marks=latin_1),
+    ],
+)
+def test_a_line_that_can_not_be_read_is_left_out_or_told_with_its_file(
+    server: Server, tmp_path: Path, line: bytes
+) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_bytes(line + server.known().encode())
+
+    try:
+        heard = said(server, known)
+    except UsageError as error:
+        assert str(known) in str(error)
+    else:
+        assert heard == "here\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "pattern"), [("", "[127.0.0.*]:"), ("\ufeff", "[127.0.0.1]:")], ids=["wildcard", "byte order mark"]
+)
+@case("runbook 11", "a host whose key stands there is refused because it does not")
+def test_a_host_that_the_file_names_in_another_way_is_reached_or_refused_for_the_right_reason(
+    server: Server, tmp_path: Path, before: str, pattern: str
+) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(before + server.known().replace("[127.0.0.1]:", pattern), encoding="utf-8")
+
+    try:
+        assert said(server, known) == "here\n"
+    except CutoverError as error:
+        assert "its host key is not in known_hosts" not in str(error)
