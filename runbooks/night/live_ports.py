@@ -134,4 +134,4 @@ def _addresses(resolver: dns.resolver.Resolver, name: str) -> list[str]:
 
 def _status(code: int) -> ProbeOutput:
     phrases = {status.value: status.phrase for status in HTTPStatus}
-    return ProbeOutput(code=code, text=phrases.get(code, "unphrases status"))
+    return ProbeOutput(code=code, text=phrases.get(code, "unknown status"))

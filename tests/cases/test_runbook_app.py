@@ -93,7 +93,7 @@ class Behind(FakeNight):
     http: Http | None = None
 
     @property
-    def world(self) -> LiveExecutor:
+    def executor(self) -> LiveExecutor:
         """The live world, but for the app."""
         return replace(super().executor, http=self.http or Flickering(self.production))
 

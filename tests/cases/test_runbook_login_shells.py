@@ -92,7 +92,7 @@ def test_a_host_is_understood_whatever_it_says_before_the_answer(noisy: Host, tm
     probes = replace(written.probes, watcher="echo stopped")
     environment = replace(written, host_name_file=str(tmp_path / "name"), probes=probes)
     checks = {
-        "name": precondition("debug", "is itself", environment).check,
+        "name": precondition("debug", "is the right host", environment).check,
         "clock": precondition("debug", "clock", environment).check,
         "state": watcher_is_stopped(environment),
     }

@@ -59,7 +59,7 @@ class Live(FakeNight):
     database: Database = field(kw_only=True)
 
     @property
-    def world(self) -> LiveExecutor:
+    def executor(self) -> LiveExecutor:
         """The live world, but for the databases."""
         return replace(super().executor, sql=Databases({"master": self.database}))
 
@@ -67,12 +67,12 @@ class Live(FakeNight):
         """What the proof of a step says now of master's server, whatever was before."""
         facts = self.context.facts()
         checks = self.plan.step(key).tasks[0].checks
-        return together(self.world.look(check, facts, expected=True) for check in checks)
+        return together(self.executor.look(check, facts, expected=True) for check in checks)
 
     def preflight(self) -> tuple[Finding, ...]:
         """What preflight says of master."""
         subjects = [subject for subject in self.plan.preflight if subject.name == "master on db-master"]
-        return preflight.examine(subjects, self.world, self.context.facts)
+        return preflight.examine(subjects, self.executor, self.context.facts)
 
     def by_hand(self, word: str, act: Callable[[], object]) -> None:
         """What it comes to when a person types `standby` and this word at master's server."""

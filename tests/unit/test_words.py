@@ -1,4 +1,4 @@
-"""The vocabulary of `docs/glossary.md` holds: no retired word is back in code, in texts, or in the names of tests."""
+"""The vocabulary of README's glossary holds: no retired word is back in code, in texts, or in the names of tests."""
 
 from __future__ import annotations
 
