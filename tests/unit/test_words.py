@@ -206,16 +206,19 @@ def files(folder: str) -> list[Path]:
 
 
 FOLDERS = [
-    str(path.relative_to(ROOT))
-    for top in PRODUCT
-    for path in (ROOT / top, *sorted((ROOT / top).iterdir()))
-    if path.is_dir() and list(path.glob("*.py" if path == ROOT / top else "**/*.py"))
+    ".",
+    *(
+        str(path.relative_to(ROOT))
+        for top in PRODUCT
+        for path in (ROOT / top, *sorted((ROOT / top).iterdir()))
+        if path.is_dir() and list(path.glob("*.py" if path == ROOT / top else "**/*.py"))
+    ),
 ]
 
 
 def own_files(folder: str) -> list[Path]:
-    """The files of a folder of FOLDERS: a top's own, or all below a folder."""
-    return sorted((ROOT / folder).glob("*.py")) if folder in PRODUCT else files(folder)
+    """The files of a folder of FOLDERS: a room's own, or all below a folder in it; "." has errors.py and its like."""
+    return sorted((ROOT / folder).glob("*.py")) if folder in (".", *PRODUCT) else files(folder)
 
 
 def names(path: Path) -> Iterator[tuple[int, str]]:
