@@ -36,6 +36,10 @@ class Call:
                 raise UsageError(f"Name a {option.key}, or --{option.instead}; not both.")
         return {option.key: option.value(self.texts[option.name]) for option in self.options}
 
+    def refuse_bad_values(self) -> None:
+        """Parse every option before anything else happens; UsageError for the first that is wrong."""
+        _ = self.values
+
     @cached_property
     def environment(self) -> Environment:
         """The environment, opened for acting where the task acts; the errors of `load_environment`."""

@@ -100,7 +100,7 @@ def task(
                 leave(error)
 
         def _perform(call: Call, body: Callable[..., None]) -> None:
-            assert call.values is not None  # parsed before anything else happens
+            call.refuse_bad_values()
             call = call.changed(call.pass_to(before) or {}) if before else call
             if anywhere and call.only_reading().pass_to(anywhere):
                 call = call.only_reading()

@@ -88,7 +88,7 @@ def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab, typed: 
     dropped = typed("archive.drop-archive", "17", "--tarball=2013_school_17.tar.gz")
 
     assert dropped.code == 0, dropped
-    assert "and its record are gone" in dropped.out
+    assert "and its record are deleted" in dropped.out
     assert typed("archive.list", "--json").out == ""
     assert "drop  school 17 of 2013" in typed("archive.log", "--act=drop").out
     assert oracle.snapshot(databases) == before
