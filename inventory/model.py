@@ -25,8 +25,17 @@ class Role(Enum):
 class Depth(Enum):
     """The part of a school that is deleted; the archive is always complete."""
 
-    ALL = "all"  # everything
-    STUDENTS = "students"  # classrooms, students and all rows below them; school and staff stay
+    ALL = "all"
+    STUDENTS = "students"
+
+    @property
+    def meaning(self) -> str:
+        """A sentence for plans and help."""
+        match self:
+            case Depth.ALL:
+                return "everything of a school is deleted"
+            case Depth.STUDENTS:
+                return "classrooms and students are deleted; school and staff stay"
 
 
 @dataclass(frozen=True, kw_only=True)

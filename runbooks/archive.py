@@ -110,7 +110,7 @@ def _excluded_as_ids(
 @task(
     "archive.all",
     NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
-    DEPTH.but(help="where the inventory does not have the night: all, or students", default=""),
+    DEPTH.but(help=f"where the inventory does not have the night; {DEPTH.help}", default=""),
     *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, UNTIL, OPENS, *WORKERS, *ACTS),
     example="--date=2014-08-15",
     runs_on=Role.DEBUG,

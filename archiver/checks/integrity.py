@@ -16,7 +16,7 @@ from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 
 SHOWN = 5  # examples of each kind
-LEFT_BEHIND = "it would be left behind, and the verification in step 8 would fail"
+LEFT_BEHIND = "it would be left behind, and the audit of its night would fail"
 UNRESTORABLE = "a foreign key forbids it, so its archive could not be restored"
 NO_SUCH_SHARD = "the inventory does not have it"
 

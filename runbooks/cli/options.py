@@ -69,7 +69,7 @@ YEAR = Option(name="year", help="only this school year, such as 2013", parse=par
 YEAR_OF_SEVERAL = YEAR.but(help="the school year of the archive, where there are several")
 DEPTH = Option(
     name="depth",
-    help="all, or students: school and staff stay live",
+    help="; ".join(f"{depth.value}: {depth.meaning}" for depth in Depth),
     parse=member_of(Depth),
     default=Depth.ALL.value,
 )

@@ -31,7 +31,7 @@ def may_take(action: TakeSnapshots) -> Precondition:
 
     title = f"snapshots of {instance} ({host}) would be taken"
     check = Check(title=title, looks=(SnapshotTrial(instance=instance),), judge=judge)
-    return Precondition(check=check, advice="Step 10 needs ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
+    return Precondition(check=check, advice="The snapshots need ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
 
 
 def may_move(action: MoveNames) -> Precondition:

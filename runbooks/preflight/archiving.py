@@ -40,7 +40,7 @@ def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
     queue = night.environment.queue
     if queue is None or not queue.workers:
         return ()
-    advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
+    advice = "queue in the inventory says where it is; without queue/workers the archiving does without."
     check = _says(night, host, "archive.worker", "the broker of the workers answers", check=True)
     return (Precondition(check=check, advice=advice),)
 

@@ -85,7 +85,7 @@ def _where(database: Database) -> str:
 
 def _none_old(night: NightContext, host: Host) -> Precondition:
     """Return the check for long transactions; while the product runs they may still end before step 9 checks again."""
-    advice = "Step 9 refuses to run while it lasts; a role that can't see it needs GRANT pg_monitor."
+    advice = "VACUUM FULL refuses to run while it lasts; a role that can't see it needs GRANT pg_monitor."
     return Precondition(check=vacuum.none_old(night, host), advice=advice, stops=(Truth.UNSEEN,))
 
 

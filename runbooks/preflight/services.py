@@ -34,7 +34,7 @@ def names(night: NightContext) -> Subject:
     """Return the checks of the warehouses' names: as before a cut-over or, on a later night, as after it."""
     warehouse = night.environment.warehouse
     resolve = Precondition(check=names_known(night), advice="Look at warehouse and dns in the inventory.")
-    advice = f"Step 12 would move {warehouse.name}; on a later night of the year this is expected."
+    advice = f"The night would move {warehouse.name}; on a later night of the year this is expected."
     moved = Precondition(check=not_moved(night), advice=advice, stops=(Truth.UNSEEN,))
     return Subject(name="DNS", preconditions=(resolve, moved))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from inventory.model import Depth, Role
+from inventory.model import Role
 from runbooks.cli.options import CELERY
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
@@ -18,10 +18,6 @@ from runbooks.steps.context import NightContext, builds
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
 HALF_WAY = ("deleting", "restoring")  # a record's states while rows are being deleted or restored
-DEPTHS = {
-    Depth.ALL: "everything of a school is deleted",
-    Depth.STUDENTS: "classrooms and students are deleted; school and staff stay",
-}
 
 
 @builds("archiving.run")
@@ -62,7 +58,7 @@ def scope(night: NightContext) -> str:
     named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
     return (
         f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
-        f"({DEPTHS[night.night.depth]}); left out: {' and '.join(named) or 'none'}."
+        f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}."
     )
 
 

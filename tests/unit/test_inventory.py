@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -46,8 +47,28 @@ def test_example_explains_every_key() -> None:
     text = (load.FOLDER / "example.yaml").read_text()
 
     assert environment.nights[date(2014, 8, 15)].backup_max_age == timedelta(hours=26)
-    missing = [key for key in keys_of(Environment) if f"{key}:" not in text]
+    blocks = blocks_of(text)
+    missing = [
+        f"{name}/{key}"
+        for name, hint in get_type_hints(Environment).items()
+        for key in ({name} | keys_of(hint) if name != "name" else set())
+        if not re.search(rf"(?<![a-z_]){key}(?![a-z_])", blocks.get(name, ""))
+    ]
     assert missing == []
+    assert [depth.value for depth in Depth if not re.search(rf"\b{depth.value}\b", text)] == []
+
+
+def blocks_of(text: str) -> dict[str, str]:
+    """Each top-level key of a YAML file with its lines and the comments before it."""
+    blocks: dict[str, str] = {}
+    block, key = "", ""
+    for line in text.splitlines(keepends=True):
+        if key and (line.startswith("#") or re.match(r"[a-z_]+:", line)):
+            blocks[key], block, key = block, "", ""
+        if found := re.match(r"([a-z_]+):", line):
+            key = found[1]
+        block += line
+    return {**blocks, key: block}
 
 
 def keys_of(kind: Any) -> set[str]:
