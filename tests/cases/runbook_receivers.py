@@ -1,4 +1,4 @@
-"""Who takes a server's WAL: a standby, a WAL archiver that says of all it was sent that it is applied, a subscriber."""
+"""Receivers of a server's WAL: a standby, a WAL archiver that reports all of it as applied, a subscriber."""
 
 from __future__ import annotations
 
@@ -90,5 +90,5 @@ def _set(primary: Cluster, name: str, value: str) -> None:
 
 
 def _place(primary: Cluster) -> int:
-    """How far its WAL is."""
+    """Return the server's current place in the WAL."""
     return int(primary.sql("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn"))

@@ -1,4 +1,4 @@
-"""Which rows are a tenant's and which of them may go, in plain Python over rows: shares no code with the archiver.
+"""A tenant's rows and those of them that may go, in plain Python over rows: shares no code with the archiver.
 
 The archiver goes table by table and asks of each row whether it may go. Here it is the other way round: what stays
 spreads, row by row, from all that is not the tenant's, and from its own rows that the depth does

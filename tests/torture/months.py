@@ -66,7 +66,7 @@ class Months:
         return tried
 
     def _whole_run(self, verb: str) -> Sequence[str]:
-        """Runs it to its end: what is live is what the oracle says, and all else is archived."""
+        """Run it to its end: what is live is what the oracle says, and all else is archived."""
         ending = run(self.world, self._act(verb))
         assert not ending.broke, ending.broke
         assert not ending.refused or "No activity" in ending.refused, ending.refused
@@ -98,7 +98,7 @@ class School:
         self.whole = oracle.snapshot(self.world.dsns)
 
     def killed(self, number: int) -> Tried:
-        """Kills it at a moment; no row is lost, none is live twice, and run again it comes back whole."""
+        """Kill it at a moment; no row is lost, none is live twice, and run again it comes back whole."""
         self._out()
         began = time.monotonic()
         Kill(self.world).strike(self._act, number)
@@ -167,7 +167,7 @@ def carried(world: World, table: Table, lines: Iterable[bytes]) -> Counter[bytes
 
 @cache
 def _columns(dsn: str, table: str) -> list[bool]:
-    """Of each column, whether archives carry it."""
+    """Return for each column whether archives carry it."""
     with closing(psycopg2.connect(dsn)) as link, link.cursor() as cursor:
         cursor.execute(
             "SELECT attgenerated = '' FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
@@ -179,7 +179,7 @@ def _columns(dsn: str, table: str) -> list[bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class Archived:
-    """What of one slice is in the archive only, as COPY lines."""
+    """The rows of one slice that are in the archive only, as COPY lines."""
 
     month: str
     school: int
@@ -187,7 +187,7 @@ class Archived:
 
 
 def archived_slices(world: World) -> Iterator[Archived]:
-    """What went, by records and markers, out of the stored objects."""
+    """Yield the deleted rows of each slice, by records and markers, out of the stored objects."""
     recorded = _recorded(world)
     markers = {shard: _markers(world, shard) for shard in {row[2] for row in recorded}}
     for number, month, shard, location, school, *decided in recorded:
@@ -218,7 +218,7 @@ def _markers(world: World, shard: str) -> dict[tuple[int, str], Any]:
 
 
 def _went(markers: Mapping[tuple[int, str], Any], number: int, tenant: int, went: Any, stayed: Any) -> Went:
-    """Which rows of a slice went; the shard's markers know better than master how far somebody came who is dead."""
+    """Return the deleted rows of a slice; the shard's markers know better than master how far a dead run came."""
     if (number, f"slice {tenant} restored") in markers:
         return {}, {}
     if went is not None:
