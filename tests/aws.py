@@ -154,6 +154,6 @@ def _proxy(amazon: FakeAmazon) -> type[BaseHTTPRequestHandler]:
 
 
 def _operation(method: str, path: str, body: bytes) -> str:
-    """EC2's word for what is asked; of Route 53, whose words are paths, `POST rrset` or `GET change`."""
+    """Return EC2's operation; for Route 53, whose operations are paths, `POST rrset` or `GET change`."""
     action = parse_qs(body.decode()).get("Action")
     return action[0] if action else f"{method} {'rrset' if '/rrset' in path else path.split('/')[2]}"

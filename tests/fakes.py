@@ -414,7 +414,7 @@ class FakePerson:
 
 @dataclass
 class FakeScreen:
-    """Keeps what it was told; a test may let something happen just when a step begins."""
+    """Records what is shown; a test may run code just when a step begins."""
 
     lines: list[str] = field(default_factory=list)
     clocks: list[Forecast] = field(default_factory=list)  # after each step

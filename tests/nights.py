@@ -236,7 +236,7 @@ def _lay_over(layout: Layout, relays: Mapping[str, Relay], ports: Mapping[str, i
 
 
 def _count_acts(home: Path) -> None:
-    """Put a program before each of every host's, which tells what it is asked for."""
+    """Wrap each program of every host by one that records its calls."""
     (home / "held").mkdir()
     (home / "acts").touch()
     for folder in home.glob("hosts/*/bin"):

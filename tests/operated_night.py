@@ -68,7 +68,7 @@ class OperatedNight:
         return raised.value
 
     def run_until(self, command: str, spoilt: Callable[[], ProbeOutput]) -> CutoverError:
-        """Run the night, which stops because of a command that goes wrong."""
+        """Run the night, which stops because of a command that goes wrong, and return the error."""
         self.fake_night.production.broken[command] = spoilt
         with pytest.raises(CutoverError) as raised:
             self.run()

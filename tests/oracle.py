@@ -213,7 +213,7 @@ def _copy(cursor: Cursor, query: Composed, args: Mapping[str, Any]) -> Lines:
 
 
 def _columns(cursor: Cursor) -> dict[str, list[str]]:
-    """The columns of every base table, generated ones too; pg_catalog tells it thirty times faster than its views."""
+    """Return the columns of every base table, generated ones too; pg_catalog is thirty times faster than its views."""
     cursor.execute(
         "SELECT relname::text, array_agg(attname::text ORDER BY attnum)"
         "  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"

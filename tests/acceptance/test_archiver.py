@@ -186,7 +186,7 @@ UPDATE users SET last_name = replace(last_name, '{NAME}', '')
 
 
 def kept(running: Lab) -> str:
-    """All that the archiver wrote beside the archive: its tables, and the logs of its jobs."""
+    """Return everything that the archiver wrote besides the archive: its tables, and the logs of its jobs."""
     written = [path.read_text() for path in running.home.glob("**/.cutover/jobs/*/*") if path.is_file()]
     assert written
     for dsn in running.endpoints.databases.values():

@@ -1,4 +1,4 @@
-"""A product of a few rows in databases of its own, and the promise that whatever goes out comes back."""
+"""A product of a few rows in databases of its own, and the promise that every archived row can be restored."""
 
 from __future__ import annotations
 

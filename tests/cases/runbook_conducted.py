@@ -94,7 +94,7 @@ class Moving(FakeObjectStore):
 
 
 class Waiting(FakePerson):
-    """A person who looks at the prompt for ever, or answers it once the store is another."""
+    """A person who never answers the prompt, or answers it once the store is another."""
 
     object_store: Moving
     store: EnvironmentStore | None = None

@@ -18,7 +18,7 @@ BEHIND = 1  # a place in the WAL that every server left behind long ago
 
 @contextmanager
 def standby(primary: Cluster, name: str, *, applied: int | None = None) -> Iterator[None]:
-    """A standby, or what looks like one: it has applied all that there is, unless it is said how far it came."""
+    """Yield a standby, or a client that resembles one: it has applied all WAL, unless another position is given."""
     now = _place(primary)
     with _connected(primary, name, PhysicalReplicationConnection) as link:
         cursor = link.cursor()

@@ -1,4 +1,4 @@
-"""A tiny product in fresh databases: a few tables beside two schools, and a catalog in a few words."""
+"""A tiny product in fresh databases: a few tables beside two schools, and a short catalog."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def carried(world: World, going: str) -> None:
 
 
 def carried_or_named(world: World, table: str, *, going: str = "") -> None:
-    """School 1 is carried; or it is said, before anything is read, which table forbids it."""
+    """Assert that school 1 is archived and restored, or that an early error names the table that forbids it."""
     told = findings(world).problems
     if any(table in problem for problem in told):
         return

@@ -1,4 +1,4 @@
-"""Ids are given out once, and mean the same row wherever it goes: sequences after a restore, and shards merged."""
+"""Ids are issued once, and mean the same row wherever it is moved: sequences after a restore, and merged shards."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(products: Produc
 def test_an_event_trigger_that_forbids_the_archivers_tables_is_reported_with_more_than_a_code(
     products: Products,
 ) -> None:
-    """Its words, its name, or what to look at."""
+    """The report has its message, its name, or what to look at."""
     with products.product(PUPILS) as world:
         products.cluster.sql(FORBIDDING, dbname=parse_dsn(world.dsns["master"])["dbname"])
 

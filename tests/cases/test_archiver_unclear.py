@@ -1,4 +1,4 @@
-"""Refused needlessly, or with words that help no operator; nothing is lost."""
+"""Needless refusals, and errors that help no operator; nothing is lost."""
 
 from __future__ import annotations
 

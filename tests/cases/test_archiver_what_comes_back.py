@@ -125,7 +125,7 @@ def test_a_null_in_an_array_comes_back_where_the_database_reads_it_as_text(
 
 
 def restored_as_it_was_or_not_at_all(world: World, since: str) -> None:
-    """A school goes, this happens, and the school shall come back."""
+    """Archive a school, let something happen, and restore the school."""
     before = oracle.snapshot(world.dsns)
     if not archived(world, 1):
         return

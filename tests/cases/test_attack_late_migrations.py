@@ -1,4 +1,4 @@
-"""A migration that comes after the look at the catalogue: no row that is in no archive goes, or changes, with others.
+"""A migration after the check of the schema: no row outside every archive is deleted or changed along with others.
 
 The migrations are a colleague's at psql, each just before the deletion; the archiver is the real one.
 """

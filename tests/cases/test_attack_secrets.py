@@ -1,4 +1,4 @@
-"""People's rows and secrets that got out: by a folder that another made, by a trigger's words, past the redactor."""
+"""Leaks of rows and secrets: by a folder that another user made, by a trigger's message, past the redactor."""
 
 from __future__ import annotations
 

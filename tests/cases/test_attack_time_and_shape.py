@@ -1,4 +1,4 @@
-"""Rows that look unchanged and are not, a clock that went back, and logs that their own writer can rewrite."""
+"""Rows that only look unchanged, a clock that was set back, and logs that their own writer can rewrite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proofs compare moments of hosts with our own, so whoever begins to work is known to go by the same time."""
+"""Proofs compare times of hosts with our own, so the clock of every operator is checked first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short commands on hosts: begun or not, ended or not, told apart by what was sent and what came back."""
+"""Short commands on hosts: begun or not, ended or not, distinguished by what was sent and received."""
 
 from __future__ import annotations
 

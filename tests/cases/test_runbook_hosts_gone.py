@@ -35,7 +35,7 @@ DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", wh
 def test_a_night_whose_terminal_is_closed_at_a_prompt_stops_in_the_journal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Listeners of the journal, such as the webhook, are told of whatever is in it."""
+    """Listeners of the journal, such as the webhook, receive every event in it."""
     with conducted(tmp_path) as night:
         night.await_line(ASKED)
         assert night.ended_by(number)

@@ -1,4 +1,4 @@
-"""News that a webhook does not take are missed once, aloud, and whatever it answers the night's thread lives."""
+"""Messages that a webhook does not accept are lost once, with a warning, and the night's thread survives any answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "s3cr3t"
 
 @contextmanager
 def redirecting(status: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A webhook that sends whoever posts to another page, and what was posted there."""
+    """Yield a webhook that redirects every post to another page, and the messages posted there."""
     arrived: list[bytes] = []
 
     class Handler(web.Quiet, BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Steps 10 and 12 by Amazon's API: what moto has afterwards, and what the journal says when something goes wrong."""
+"""Steps 10 and 12 by Amazon's API: moto's state afterwards, and the journal when something goes wrong."""
 
 from __future__ import annotations
 

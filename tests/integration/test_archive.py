@@ -207,7 +207,7 @@ def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_put_back(
+def test_the_shards_rows_are_put_back_when_master_changed_after_the_shard_was_emptied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Workers over a real broker: what they leave is what one process leaves, whoever of them dies, and when."""
+"""Workers over a real broker: they leave the rows that one process leaves, whichever of them dies, and when."""
 
 from __future__ import annotations
 

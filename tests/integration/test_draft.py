@@ -1,4 +1,4 @@
-"""Another product's team begins: its catalog is drafted from its one database, and a company goes and comes back."""
+"""Another product's team begins: its catalog is drafted from its one database, a company is archived and restored."""
 
 from __future__ import annotations
 

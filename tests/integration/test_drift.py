@@ -1,4 +1,4 @@
-"""An archive from before a year of migrations comes back as the live rows went through them, or is refused by name."""
+"""An archive from before a year of migrations is restored as the live rows are after them, or refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fleet against a real SSH server: keys verified, outcomes told apart, nothing left hanging."""
+"""The fleet against a real SSH server: keys verified, outcomes distinguished, nothing left hanging."""
 
 from __future__ import annotations
 

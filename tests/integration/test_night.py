@@ -132,7 +132,7 @@ def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night, process: Process)
 
 
 def and_started_again(night: Night, process: Process) -> None:
-    """The runner goes on as if nothing had been; it is killed just after."""
+    """The runner goes on as if nothing had happened; it is killed just after."""
     night.relays["db-shard-1"].start()
     night.await_result("db-shard-1", "vacuum.full", process)
     assert "Taken over from" in night.kill(process)

@@ -175,7 +175,7 @@ def a_month(world: World) -> tuple[str, int]:
 
 
 def a_classroom(world: World) -> Part:
-    """One that school 13 had before it went."""
+    """Return a classroom that school 13 had before it was archived."""
     query = "SELECT ids[1] FROM archiver.ids i JOIN archiver.records r ON r.id = i.record_id"
     return Part("classroom", one(world, "master", f"{query} WHERE r.tenant_id = 13 AND table_name = 'classrooms'"))
 

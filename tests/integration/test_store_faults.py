@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_when_a_school_comes_back_leaves_it_archived(world: 
 
 
 def fails(act: Callable[[], object], how: str) -> None:
-    """One sentence of ours, without a traceback's words."""
+    """Assert that the error is one sentence of ours, without a traceback."""
     with pytest.raises(CutoverError) as caught:
         act()
     said = str(caught.value)

@@ -25,7 +25,7 @@ def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
 
 
 def leaving_together(product: Product, live: Collection[Row], tenants: Collection[int]) -> set[Row]:
-    """The same of several tenants that leave at once: what only they need goes with them."""
+    """Return the same for several tenants that leave at once: rows that only they need are deleted with them."""
     mine = {row for tenant in tenants for row in belonging(product, live, tenant)}
     start, below = _reached(product)
     first = {row for row in mine if row.table == start}

@@ -77,7 +77,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One row; it is itself, also beside one that says the same."""
+    """One row; equal rows are different objects."""
 
     table: str
     place: str  # master, shard_1 or shard_2

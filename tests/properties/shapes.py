@@ -171,7 +171,7 @@ class Shaping:
                 self._lead_alike(parent, child)
 
     def _lead_typed(self, parent: Sketch, child: Sketch) -> None:
-        """The child names rows of several tables, and says beside it of which."""
+        """Let the child reference rows of several tables, with a column that says which."""
         columns = child.refer([column.type for column in parent.own], nullable=True)
         kind = self.draw(st.sampled_from(list(KINDS)))
         child.kinds[column := f"kind{len(child.kinds)}"] = kind
@@ -184,7 +184,7 @@ class Shaping:
             parent = self.draw(st.sampled_from(alike))
 
     def _lead_alike(self, parent: Sketch, child: Sketch) -> None:
-        """Rows of both hold one of a few words: each leads to many, and is led to by many."""
+        """Let rows of both tables hold one of a few words: each leads to many, and many lead to each."""
         [here], [there] = (table.refer(["text"], nullable=True) for table in (child, parent))
         self.alike += [(child, here), (parent, there)]
         self.links.append(Link(child.path, (here,), parent.path, (there,)))

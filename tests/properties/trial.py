@@ -1,4 +1,4 @@
-"""The property: what goes is what may go, what is stored is what belongs to the tenant, and all comes back."""
+"""The property: only rows that may go are deleted, the archive holds the tenant's rows, and all come back."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Ledger:
 
 
 def read(path: Path) -> list[dict[str, object]]:
-    """The lines of a ledger; none where nothing was tried."""
+    """Return the lines of a ledger; none where nothing was tried."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

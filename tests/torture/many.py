@@ -51,7 +51,7 @@ class Many:
         return Act(verb="archive", school=first, depth=self.depth, others=tuple(others))
 
     def _ended(self) -> Sequence[str]:
-        """Run it to its end: what is live is what the oracle says, each school has its record."""
+        """Run it to its end, assert the oracle's rows and a record of each school, and return its moments."""
         ending = run(self.world, self._act)
         assert not ending.broke and not ending.refused, ending
         found = oracle.snapshot(self.world.dsns)

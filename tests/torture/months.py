@@ -66,7 +66,7 @@ class Months:
         return tried
 
     def _whole_run(self, verb: str) -> Sequence[str]:
-        """Run it to its end: what is live is what the oracle says, and all else is archived."""
+        """Run it to its end, assert that the oracle's rows are live and all others archived, and return its moments."""
         ending = run(self.world, self._act(verb))
         assert not ending.broke, ending.broke
         assert not ending.refused or "No activity" in ending.refused, ending.refused
@@ -84,7 +84,7 @@ class Months:
 
 @dataclass(kw_only=True)
 class School:
-    """A school that goes after its past months, and is killed on its way back; whole after each `killed`."""
+    """A school that is archived after its past months, and killed during its restore; whole after each `killed`."""
 
     world: World
     school: int
@@ -147,7 +147,7 @@ def in_any_order(moments: Sequence[str], seed: int) -> list[int]:
 
 
 def judged(world: World, whole: Snapshot, live: Snapshot) -> None:
-    """Each row is live or in a stored archive of which a record or a marker says that it went; none is both."""
+    """Assert that each row is live or in a stored archive that a record or a marker names, and none is both."""
     missing, surplus = judge.gone(whole, live), judge.gone(live, whole)
     assert not surplus, f"rows are live twice, or are new: {oracle.difference(whole, live)}"
     archived: defaultdict[Table, Counter[bytes]] = defaultdict(Counter)

@@ -1,4 +1,4 @@
-"""Between the archiver and the store: passes each request on, and spoils the answers it is told to spoil."""
+"""Between the archiver and the store: passes each request on, and spoils chosen answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Proxy(ThreadingHTTPServer):
-    """Spoils answers to one method of HTTP, as many as it is told."""
+    """Spoils a number of answers to one method of HTTP."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""One archive or restore as a process of its own, as an operator's command would be; it may be told to die."""
+"""One archive or restore as a process of its own, as an operator's command would be; it may kill itself."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Ending:
 
 
 def run(world: World, act: Act, *, die_at: int | None = None) -> Ending:
-    """Run it to its end, or to its death, and wait until the server knows that it is gone."""
+    """Run it to its end or its death, wait until the server knows that it is gone, and return the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     hears, says = context.Pipe(duplex=False)

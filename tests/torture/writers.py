@@ -79,7 +79,7 @@ POOLS: Mapping[str, Mapping[str, str]] = {
 
 
 class Writer(threading.Thread):
-    """Writes to one database until told to stop; `changes` are what the server said is committed."""
+    """Writes to one database until stopped; `changes` are those that the server confirmed as committed."""
 
     def __init__(
         self, dsn: str, writes: Sequence[Write], pools: Mapping[str, list[int]], seed: str, may_begin: Look
@@ -175,7 +175,7 @@ class Hammer:
         return sum(len(writer.changes) for writer in self.writers.values())
 
     def deleted(self, database: str, table: str) -> Counter[bytes]:
-        """The rows of a table that were there and went."""
+        """Return the rows of a table that existed and were deleted."""
         changes = self.writers[database].changes
         return Counter(old for name, old, new in changes if name == table and old and not new)
 

@@ -1,4 +1,4 @@
-"""The catalog: links, order, depths, and the mistakes that are told before anything runs."""
+"""The catalog: links, order, depths, and the errors that are reported before anything runs."""
 
 from __future__ import annotations
 

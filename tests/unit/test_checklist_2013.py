@@ -1,4 +1,4 @@
-"""The checklist of 2013: its steps in their order, a whole night by it, and which checklist a night goes by."""
+"""The checklist of 2013: its steps in their order, a whole night by it, and the choice of a night's checklist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge of the tool: words parsed strictly, errors told in a sentence, exit codes as documented."""
+"""The edge of the tool: arguments parsed strictly, errors reported in a sentence, exit codes as documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that can't be reached is told with what to look at."""
+"""An unreachable database is reported with what to look at."""
 
 from __future__ import annotations
 

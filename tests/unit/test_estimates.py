@@ -46,7 +46,7 @@ def night_of(minutes: int, **options: bool) -> EarlierNight:
 
 
 def windowed(ends: time = time(6, 0)) -> Plan:
-    """A night with a window, told in New York, where it begins at 17:00."""
+    """Return a night with a window, shown in New York, where it begins at 17:00."""
     environment = rehearsal()
     night = replace(environment.night(NIGHT), ends=ends)
     return night_plan(replace(environment, timezone="America/New_York", nights={NIGHT: night}))

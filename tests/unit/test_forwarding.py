@@ -1,4 +1,4 @@
-"""Tasks of the debug host, started elsewhere: every option of a task is sent along, and bad words reach no host."""
+"""Tasks of the debug host, started elsewhere: every option of a task is sent along, bad arguments reach no host."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ class Conducted:
         self._process.send_signal(signal.SIGINT)
 
     def ended(self) -> tuple[int, str]:
-        """The exit code and what it said last; within 2 seconds, and some for a machine that is busy."""
+        """Return the exit code and the last output; within 2 seconds, and some for a machine that is busy."""
         out, err = self._process.communicate(timeout=8)
         return self._process.returncode, out + err
 

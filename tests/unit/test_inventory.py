@@ -1,4 +1,4 @@
-"""The inventory: what is written loads, and what is written wrongly is said, all of it, with its path."""
+"""The inventory: a valid file loads, and every error of an invalid one is reported with its path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations: what is written loads, what is written wrongly is said, and they follow each other by fingerprints."""
+"""Migrations: valid files load, errors are reported, and they follow each other by fingerprints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan: sixteen steps in order, every problem told before anything starts, and the Markdown of the same list."""
+"""The plan: sixteen steps in order, every problem reported before the start, and the Markdown of the same list."""
 
 from __future__ import annotations
 

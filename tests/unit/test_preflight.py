@@ -33,7 +33,7 @@ def fake_night() -> FakeNight:
 
 
 def equipped(**keys: object) -> Environment:
-    """The rehearsal with more said of master, and a window."""
+    """Return the rehearsal with more settings of master, and a window."""
     environment = rehearsal()
     master = replace(environment.databases["master"], **keys)  # type: ignore[arg-type]
     night = replace(environment.nights[NIGHT], ends=time(6))
@@ -42,7 +42,7 @@ def equipped(**keys: object) -> Environment:
 
 
 def precondition(subject: str, title: str, environment: Environment | None = None) -> Precondition:
-    """The one of that subject whose title holds these words."""
+    """Return the precondition of that subject whose title contains these words."""
     (found,) = (
         each
         for one in night_plan(environment).preflight

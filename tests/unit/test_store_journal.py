@@ -1,4 +1,4 @@
-"""A night's journal that several machines share: one goes on, the others read, and whoever was ousted stops."""
+"""A night's journal that several machines share: one resumes it, the others read, and an ousted run stops."""
 
 from __future__ import annotations
 

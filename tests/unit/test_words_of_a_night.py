@@ -171,7 +171,7 @@ FIELDS = {
 
 
 def test_events_of_each_kind_hold_these_fields() -> None:
-    """A night that was stopped, goes on by another plan, and is approved by a second person."""
+    """A stopped night is resumed by another plan, and approved by a second person."""
     environment = replace(rehearsal(), second_person=True)
     fake_night = FakeNight(plan=night_plan(environment))
     stopped_before(fake_night, "backups.dump")
