@@ -62,7 +62,7 @@ def _die_at(file: Path, moment: str) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Conducts the night to its end, its stop or its death."""
+    """Conduct the night to its end, its stop or its death, and return the exit code."""
     environment = load("rehearsal")
     for word in words:
         if word.startswith(AT):

@@ -70,7 +70,7 @@ def plan_of_2013() -> Plan:
 
 
 class FakeClock:
-    """Time passes only where somebody waits; at a pace, so that a night may last for hours."""
+    """Time passes only while code waits; at a pace, so that a night may last for hours."""
 
     def __init__(self, pace: int = 1) -> None:
         self._pace = pace
@@ -88,12 +88,12 @@ class FakeClock:
             self._passed += pause * self._pace
 
     def interrupt(self) -> None:
-        """Nobody is really waiting."""
+        """Do nothing: no thread is really waiting."""
 
 
 @dataclass
 class Production:
-    """What there is: each command changes it as the real one would."""
+    """The state of production: each command changes it as the real one would."""
 
     clock: FakeClock
     maintenance: bool = False
@@ -211,7 +211,7 @@ class Production:
         elif what == "ttmscalr resize:small":
             self.farm["size"] = "small"
         else:
-            raise AssertionError(f"nobody knows this command: {what}")
+            raise AssertionError(f"unknown command: {what}")
 
     def _tool(self, command: str) -> str | None:
         task = command.split()[1]
@@ -258,7 +258,7 @@ class FakeSsh:
         return self.production.do(command.host, command.command)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: no connection is open."""
 
 
 @dataclass
@@ -267,12 +267,12 @@ class FakeJobs:
 
     production: Production
     ended: dict[str, ProbeOutput] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)  # hosts with a job that nobody follows
+    at_work: set[str] = field(default_factory=set)  # hosts with a job that no run follows
     stubborn: set[str] = field(default_factory=set)  # hosts whose job can't be stopped
     stopped: list[str] = field(default_factory=list)
 
-    def run(self, job: DetachedJob, name: str, tell: Callable[[str], None]) -> ProbeOutput:
-        tell("working")
+    def run(self, job: DetachedJob, name: str, on_line: Callable[[str], None]) -> ProbeOutput:
+        on_line("working")
         if name not in self.ended:
             self.ended[name] = self.production.do(job.host, job.command)
         return self.ended[name]
@@ -333,8 +333,8 @@ class MemoryAmazon:
     production: Production
     taken: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: instance and moment
 
-    def perform(self, call: AmazonCall, name: str, tell: Callable[[str], None]) -> ProbeOutput:
-        tell("going on")
+    def perform(self, call: AmazonCall, name: str, on_line: Callable[[str], None]) -> ProbeOutput:
+        on_line("going on")
         if isinstance(call, TakeSnapshots) and name not in self.taken:
             self.taken[name] = (call.instance, _stamp(self.production.clock.now()))
             self.production.acts.append(str(call))
@@ -352,7 +352,7 @@ class MemoryAmazon:
 
 
 class FakeObjectStore:
-    """A shelf in memory; a test may let it fail before or after it has kept a text."""
+    """An object store in memory; a test may let it fail before or after it has kept a text."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -374,7 +374,7 @@ class FakeObjectStore:
 
 @dataclass
 class FakePerson:
-    """Does by hand what it is told, or what the script says at `step host`."""
+    """Does by hand what it is asked, or what the script says at `step host`."""
 
     ssh: FakeSsh
     script: dict[str, list[Choice | None]] = field(default_factory=dict)
@@ -414,7 +414,7 @@ class FakePerson:
 
 @dataclass
 class FakeScreen:
-    """Keeps what it was told; a test may let something happen just when a step begins."""
+    """Records what is shown; a test may run code just when a step begins."""
 
     lines: list[str] = field(default_factory=list)
     clocks: list[Forecast] = field(default_factory=list)  # after each step
@@ -480,7 +480,7 @@ class MortalJournal(Journal):
         return event
 
     def next_life(self, clock: FakeClock, *, dies_at: int = 0, keeps_last: bool = True) -> MortalJournal:
-        """What another process reads."""
+        """Return the journal as another process reads it."""
         journal = MortalJournal(clock, dies_at=dies_at, keeps_last=keeps_last)
         journal._events.extend(self._events)
         return journal
@@ -520,7 +520,7 @@ class FakeNight:
 
     @property
     def context(self) -> RunContext:
-        """A stage for one run."""
+        """A context for one run."""
         return RunContext(
             plan=self.plan,
             executor=self.executor,
@@ -532,7 +532,7 @@ class FakeNight:
         )
 
     def run(self) -> None:
-        """Runs the night, or goes on with it."""
+        """Run the night, or resume it."""
         if not self.journal.events:
             self.context.begin()
         else:
@@ -546,7 +546,7 @@ class FakeNight:
 
 
 def unreachable() -> ProbeOutput:
-    """A host that can't be reached."""
+    """Return the error of a host that cannot be reached."""
     raise CutoverError("Connecting failed: no route to host.")
 
 

@@ -1,4 +1,4 @@
-"""What one day's code left behind, as tests/fixtures/make_left_behind.py stored it: loaded again, on real servers."""
+"""States that one day's code left behind, as tests/fixtures/make_left_behind.py stored them, loaded on real servers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATES = ("whole", "finished", "merged", "cut_off", "month_out", "month_back", "
 
 
 def load(cluster: Cluster, role: str) -> None:
-    """Makes a template of each state's databases."""
+    """Make a template of each state's databases."""
     with tarfile.open(DUMPS) as tar:
         scripts = {entry.name: judge.content(tar, entry).decode() for entry in tar}
     # As `new_world` makes them up of a template's name.
@@ -72,16 +72,16 @@ def told() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 class DyingAtStep8(FakeJobs):
     """Jobs on a machine that dies once the archiving has begun at its host."""
 
-    def run(self, job: DetachedJob, name: str, tell: OnLine) -> ProbeOutput:
-        """Runs every other job."""
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Run every other job."""
         if "archive.all" in job.command:
             self.at_work.add(job.host)
             raise Killed
-        return super().run(job, name, tell)
+        return super().run(job, name, on_line)
 
 
 def killed_at_step_8(fake_night: FakeNight) -> FakeNight:
-    """A theatre whose conductor died there; the job goes on."""
+    """Return a night in memory whose conductor died at step 8; the job goes on."""
     fake_night.jobs = DyingAtStep8(fake_night.production)
     try:
         fake_night.run()

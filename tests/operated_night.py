@@ -1,4 +1,4 @@
-"""A night in memory, conducted by what an operator's commands call: locks, journal on disk and on a shelf, the lot."""
+"""A night in memory, conducted by what an operator's commands call: locks, journal on disk and in the object store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, rehearsal
 
 @dataclass
 class OperatedNight:
-    """The ways to conduct a night, in a theatre: what an operator's commands call."""
+    """The ways to conduct a night in memory: what an operator's commands call."""
 
     fake_night: FakeNight
     environment: Environment
@@ -35,7 +35,7 @@ class OperatedNight:
 
     @property
     def terminal(self) -> night_run.Terminal:
-        """The theatre's person at a console that shows nothing."""
+        """The fake operator at a console that shows nothing."""
         self.out = io.StringIO()
         clock = self.fake_night.clock
         console = Console(clock=clock, file=self.out, read=lambda prompt: self.typed)
@@ -62,13 +62,13 @@ class OperatedNight:
         abandon.back_out(self.environment, self.fake_night.plan, self.terminal, back_out_steps(self.environment, NIGHT))
 
     def abort(self, *, stop: bool = False) -> CutoverError:
-        """What it always raises."""
+        """Abort, and return the error that it always raises."""
         with pytest.raises(CutoverError) as raised:
             abandon.abort(self.environment, self.fake_night.plan, self.terminal, stop=stop)
         return raised.value
 
     def run_until(self, command: str, spoilt: Callable[[], ProbeOutput]) -> CutoverError:
-        """The night, which stops because of a command that goes wrong."""
+        """Run the night, which stops because of a command that goes wrong, and return the error."""
         self.fake_night.production.broken[command] = spoilt
         with pytest.raises(CutoverError) as raised:
             self.run()
@@ -80,7 +80,7 @@ class OperatedNight:
 
 
 def operated_night(monkeypatch: pytest.MonkeyPatch, home: Path, *, second_person: bool = False) -> OperatedNight:
-    """A house whose files lie in a folder of the test, with ports and shelf in memory."""
+    """Return an operated night whose files lie in a folder of the test, with ports and object store in memory."""
     environment = replace(rehearsal(), state=str(home), overlay=None, second_person=second_person)
     fake_night, object_store = FakeNight(plan=night_plan(environment)), FakeObjectStore()
 

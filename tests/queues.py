@@ -41,12 +41,12 @@ class Worker:
     still: Event  # it stands still
 
     def kill(self) -> None:
-        """Ends both at once."""
+        """End both at once."""
         os.killpg(self.process.pid or 0, signal.SIGKILL)
         self.process.join()
 
     def stop(self) -> int | None:
-        """Asks it to end, as an operator does; its exit code."""
+        """Ask it to end, as an operator does, and return its exit code."""
         self.process.terminate()
         self.process.join(PATIENCE)
         return self.process.exitcode

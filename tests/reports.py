@@ -45,7 +45,7 @@ def at_work(key: str) -> Account:
 
 
 def told(fake_night: FakeNight, *, at_work: bool, figures: Sequence[str] = ("schools: 35 archived",)) -> Account:
-    """What can be told of a night now."""
+    """Return the account of a night as of now."""
     now = fake_night.clock.now()
     return account(fake_night.plan, fake_night.journal.events, now, at_work=at_work, last=LAST, figures=figures)
 

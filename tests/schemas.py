@@ -1,4 +1,4 @@
-"""A database's catalogue written in a few words, for tests that need no server."""
+"""A database's schema written in a short form, for tests that need no server."""
 
 from __future__ import annotations
 

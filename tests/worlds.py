@@ -38,7 +38,7 @@ YEAR = 2013
 
 @dataclass(frozen=True)
 class World:
-    """What a test archives from and into."""
+    """The databases and the store that a test archives from and into."""
 
     environment: Environment
     dsns: Mapping[str, str]  # by database; for psql and the oracle
@@ -56,7 +56,7 @@ class World:
 
     @contextmanager
     def by_one_worker(self) -> Iterator[World]:
-        """The same world for many acts in a row: to begin takes longer than a small school."""
+        """Yield the same world for many acts in a row: a start takes longer than a small school."""
         with self.archiver() as archiver:
             yield replace(self, worker=archiver)
 
@@ -68,7 +68,7 @@ class World:
         year: int = YEAR,
         night: date | None = NIGHT,
     ) -> list[ArchiveOutcome]:
-        """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
+        """Archive these schools, one after the other, as `inv archive.school` does; raise what failed."""
         request = ArchiveRequest(year=year, depth=depth, night=night, pretend=pretend)
         outcomes = []
         with self.archiver() as archiver:
@@ -79,7 +79,7 @@ class World:
         return outcomes
 
     def goes_in_sets(self, depth: Depth) -> bool:
-        """Whether the catalog lets tenants be deleted in sets."""
+        """True if the catalog lets tenants be deleted in sets."""
         with self.archiver() as archiver:
             return deletes_in_bulk(archiver.databases, depth)
 
@@ -88,17 +88,17 @@ class World:
         *tenant_ids: int,
         depth: Depth = Depth.ALL,
         pretend: bool = False,
-        way: Callable[[str], None] = lambda told: None,
-        tell: Callable[[ArchiveOutcome], None] | None = None,
+        on_strategy: Callable[[str], None] = lambda strategy: None,
+        on_result: Callable[[ArchiveOutcome], None] | None = None,
         engine: Engine = IN_TURN,
         until: datetime | None = None,
     ) -> list[ArchiveOutcome]:
-        """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
+        """Archive these schools in sets, as `inv archive.all` does; raise what failed, unless `on_result` is given."""
         request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
         with self.archiver() as archiver, archiver.databases.exclusive_lock():
-            everybody = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
-            wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
-            return archive_many(archiver, wanted, request, tell or raise_failure, way, engine)
+            live_tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+            wanted = [tenant for tenant in live_tenants if tenant.id in tenant_ids]
+            return archive_many(archiver, wanted, request, on_result or raise_failure, on_strategy, engine)
 
     def restore(
         self,
@@ -108,7 +108,7 @@ class World:
         mapping: Changes | None = None,
         only: Part | None = None,
     ) -> list[Restored]:
-        """Restores these schools, as `inv restore.school` does; raises what failed."""
+        """Restore these schools, as `inv restore.school` does; raise what failed."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
@@ -120,7 +120,7 @@ class World:
         return outcomes
 
     def reencrypt(self, *tenant_ids: int) -> list[Reencrypted]:
-        """Encrypts these schools' archives to the environment's recipients, as `inv archive.reencrypt` does."""
+        """Encrypt these schools' archives to the environment's recipients, as `inv archive.reencrypt` does."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
@@ -130,13 +130,13 @@ class World:
         return outcomes
 
     def move_all(self, verb: str, source: str, target: str) -> list[Carried]:
-        """Merges a shard into another one, or splits it off again, as `inv shards.…` does; raises what failed."""
+        """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""
         route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
             return move_all(archiver, route, YEAR, raise_failure)
 
     def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
-        """What `inv restore.plan` shows."""
+        """Return the output of `inv restore.plan`."""
         with self.archiver() as archiver:
             return restore_plan.plan(archiver, resolve.one_to_restore(archiver.databases, tenant_id, None), mapping)
 
@@ -160,12 +160,12 @@ def school_ids(world: World) -> list[int]:
 
 
 def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
-    """Fails with the first differences."""
+    """Fail with the first differences."""
     assert found == expected, oracle.difference(expected, found)
 
 
 def raise_failure(outcome: ArchiveOutcome | Restored | Reencrypted | Carried) -> None:
-    """A `tell` that lets no failure pass."""
+    """Raise the failure of an outcome: a callback that lets none pass."""
     if outcome.error:
         raise outcome.error
 

@@ -132,7 +132,7 @@ def encrypting(running: Lab, tmp_path: Path) -> Iterator[Path]:
     overlay.write_text(written)
 
 
-def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encrypted(
+def test_encrypted_archives_leave_no_personal_data_and_no_identity_behind(
     running: Lab, typed: Typed, encrypting: Path
 ) -> None:
     emails = emails_of_staff(running, 13)
@@ -177,7 +177,7 @@ SELECT u.email FROM users u JOIN school_assignments a ON a.user_id = u.id
  WHERE a.school_id = %s AND u.email LIKE '%%@%%'
    AND NOT EXISTS (SELECT 1 FROM school_assignments o WHERE o.user_id = u.id AND o.school_id <> a.school_id)
 """
-NAME = "Quizzlewhit"  # of everybody, for a while
+NAME = "Quizzlewhit"  # of all users, for a while
 PLANT = f"UPDATE students SET last_name = last_name || '{NAME}'; UPDATE users SET last_name = last_name || '{NAME}'"
 UPROOT = f"""
 UPDATE students SET last_name = replace(last_name, '{NAME}', '');
@@ -186,7 +186,7 @@ UPDATE users SET last_name = replace(last_name, '{NAME}', '')
 
 
 def kept(running: Lab) -> str:
-    """All that the archiver wrote beside the archive: its tables, and the logs of its jobs."""
+    """Return everything that the archiver wrote besides the archive: its tables, and the logs of its jobs."""
     written = [path.read_text() for path in running.home.glob("**/.cutover/jobs/*/*") if path.is_file()]
     assert written
     for dsn in running.endpoints.databases.values():
@@ -198,14 +198,14 @@ def kept(running: Lab) -> str:
     return "\n".join(written)
 
 
-def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(typed: Typed) -> None:
+def test_an_estimate_states_the_duration_and_its_basis(typed: Typed) -> None:
     said = typed("archive.estimate", "--top=2", "--date=2014-08-15")
 
     assert said.code == 0, said
-    *_, heads, first, second, everybody, parts, together, rests = said.out.splitlines()
+    *_, heads, first, second, all_schools, parts, together, rests = said.out.splitlines()
     assert heads.split() == ["school", "rows", "live", "tarball", "archive", "restore"]
     assert first.split()[0].isdigit() and second.split()[0].isdigit()
-    assert everybody.startswith("  all 35, one after the other ")
+    assert all_schools.startswith("  all 35, one after the other ")
     assert parts.startswith("Of the time to archive all of them: extract ")
     assert together.startswith("inv archive.all, with ")
     assert rests.startswith("Rests on statistics of ")
@@ -253,7 +253,7 @@ REFUSED = (
 )
 
 
-def test_words_that_mean_nothing_are_refused_in_a_sentence_and_touch_nothing(
+def test_bad_arguments_are_refused_in_a_sentence_and_change_nothing(
     running: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".inventory-host").write_text("debug")  # typed there, so that nothing is sent on
@@ -271,7 +271,7 @@ def test_words_that_mean_nothing_are_refused_in_a_sentence_and_touch_nothing(
     same(before, oracle.snapshot(running.endpoints.databases))
 
 
-def test_a_refusal_at_the_debug_host_is_told_at_the_operators_machine(typed: Typed) -> None:
+def test_a_refusal_at_the_debug_host_is_reported_at_the_operators_machine(typed: Typed) -> None:
     said = typed("archive.school", "999")
 
     assert (said.code, "on debug: archive.school" in said.out) == (2, True), said
@@ -294,7 +294,7 @@ def test_help_shows_the_help(running: Lab) -> None:
 
 
 @pytest.mark.parametrize("words", [("archive.school", "13"), ("archive.list",), ("restore.school", "13", "--here")])
-def test_without_a_rehearsal_it_says_how_to_start_one(nowhere: Path, words: tuple[str, ...]) -> None:
+def test_without_a_rehearsal_it_explains_how_to_start_one(nowhere: Path, words: tuple[str, ...]) -> None:
     said = inv(*words, home=nowhere)
 
     assert (said.code, said.out) == (2, "")

@@ -47,7 +47,7 @@ addEventListener("load", () => {{
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """The program; these tests run only where somebody asks for them, so its absence is a failure."""
+    """Return the browser's program; these tests run on request only, so its absence is a failure."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "no Chromium: apt-get install chromium"
     return program
@@ -59,7 +59,7 @@ def done() -> Account:
 
 
 def dom(browser: str, folder: Path, html: str) -> str:
-    """What a browser made of a page, scripts run."""
+    """Return a browser's DOM of a page, after its scripts ran."""
     (folder / "page.html").write_text(html, encoding="utf-8")
     command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder / 'page.html'}"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout

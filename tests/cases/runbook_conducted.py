@@ -46,7 +46,7 @@ class Conducted:
         )
 
     def await_line(self, wanted: str) -> None:
-        """Reads on until it has said so."""
+        """Read on until this line was printed."""
         heard = list[str]()
         patience = threading.Timer(PATIENCE, self._process.kill)
         patience.start()
@@ -57,7 +57,7 @@ class Conducted:
         patience.cancel()
 
     def ended_by(self, number: signal.Signals, seconds: float = PATIENCE) -> bool:
-        """Whether it ends so soon after a signal."""
+        """True if it ends so soon after a signal."""
         self._process.send_signal(number)
         try:
             self._process.communicate(timeout=seconds)
@@ -66,7 +66,7 @@ class Conducted:
         return True
 
     def end(self) -> None:
-        """Ends it, should it still be there."""
+        """End it, should it still be there."""
         self._process.kill()
         self._process.communicate()
 
@@ -82,7 +82,7 @@ def conducted(home: Path, *words: str) -> Iterator[Conducted]:
 
 
 class Moving(FakeObjectStore):
-    """A shelf in memory, until it is a store's."""
+    """An object store in memory, until it is a real one."""
 
     store: EnvironmentStore | None = None
 
@@ -94,7 +94,7 @@ class Moving(FakeObjectStore):
 
 
 class Waiting(FakePerson):
-    """A person who looks at the prompt for ever, or answers it once the store is another."""
+    """A person who never answers the prompt, or answers it once the store is another."""
 
     object_store: Moving
     store: EnvironmentStore | None = None
@@ -109,7 +109,7 @@ class Waiting(FakePerson):
 
 @task("conduct")
 def conduct() -> None:
-    """Runs the night."""
+    """Run the night."""
     home, *port = sys.argv[1:]
     patch, object_store = pytest.MonkeyPatch(), Moving()
     operated = operated_night(patch, Path(home))

@@ -1,4 +1,4 @@
-"""What lies below a carried table (foreign tables, tables that inherit) is not read, deleted or emptied unawares."""
+"""Tables below a carried one (foreign tables, tables that inherit) are not read, deleted or emptied unawares."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ BELOW = {
 
 
 def lay_below(world: World, cluster: Cluster, far: str, below: Below) -> None:
-    """Puts a foreign table below a carried one, by the way that leads to an empty database of the same server."""
+    """Put a foreign table below a carried one, by the way that leads to an empty database of the same server."""
     here, there = (parse_dsn(dsn)["dbname"] for dsn in (world.dsns[below.database], far))
     cluster.sql(
         "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw"
@@ -147,7 +147,7 @@ def test_rows_of_an_excluded_table_that_inherits_a_carried_one_stay(
 
 
 @case("attack 07", "TRUNCATE of a feed empties what inherits it, too")
-def test_what_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> None:
+def test_a_table_that_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         run(
             world,

@@ -56,17 +56,17 @@ FALLS = {
 
 
 def refused(error: Exception | None) -> bool:
-    """Whether the tool told that it will not, with nothing touched."""
+    """True if the tool reported a refusal, with nothing touched."""
     return isinstance(error, RefusedError | UsageError)
 
 
 def enrollments(world: World, shard: str = HERE) -> int:
-    """How many of the school lie on a shard."""
+    """Return the number of the school's enrollments on a shard."""
     return count(world, shard, f"enrollments WHERE classroom_id IN ({classrooms(world)})")
 
 
 @case("attack 03", "a move that master forgot is taken back although the source is empty: the only copy goes")
-def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
+def test_a_move_whose_end_master_lost_is_not_reverted(
     new_world: NewWorld, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Target, master and source have committed; then master falls back behind its own commit."""
@@ -96,7 +96,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
 
 @case("attack 04", "a deletion of which master lost the state is forgotten: an empty shard is archived over it")
 @pytest.mark.parametrize("fall", FALLS)
-def test_a_deletion_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_deletion_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, fall: str
 ) -> None:
     with new_world(DATABASES) as world:
@@ -113,7 +113,7 @@ def test_a_deletion_that_only_the_shard_knows_is_ended_or_refused(
 
 
 @case("attack 04", "of a run over many, too, a deletion is forgotten of which master lost the record")
-def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_set_of_deletions_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
@@ -130,7 +130,7 @@ def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
 
 
 @case("attack 04", "a run over many of which master lost `deleting` tells of every school twice: as done and as failed")
-def test_a_set_of_deletions_of_which_master_lost_the_state_is_told_once(
+def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
@@ -140,13 +140,13 @@ def test_a_set_of_deletions_of_which_master_lost_the_state_is_told_once(
         run(world, "master", FALLS["to the proof"])
 
         told = Counter[int]()
-        quietly(lambda: world.archive_together(*FEW, tell=lambda one: told.update([one.tenant_id])))
+        quietly(lambda: world.archive_together(*FEW, on_result=lambda one: told.update([one.tenant_id])))
 
         assert max(told.values(), default=1) == 1, told
 
 
 @case("attack 04", "a month of which master lost the record is forgotten: its rows lie in an object that nothing names")
-def test_a_month_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_month_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
@@ -187,7 +187,7 @@ def transaction(world: World, database: str) -> int:
 
 
 @case("attack 05", "row versions are trusted on whatever server: rows changed since the proof go as unchanged")
-def test_rows_that_changed_on_a_server_in_the_place_of_their_own_are_not_taken_for_unchanged(
+def test_rows_that_changed_on_a_replacement_server_are_not_taken_for_unchanged(
     new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run ends after its proofs; the shard is restored elsewhere, written to, and gets as far as the snapshot."""

@@ -1,4 +1,4 @@
-"""Rules (`CREATE RULE`) on carried tables: named before anything goes, and no row goes by one."""
+"""Rules (`CREATE RULE`) on carried tables: named before anything is deleted, and no rule deletes a row."""
 
 from __future__ import annotations
 

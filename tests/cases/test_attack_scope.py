@@ -21,18 +21,18 @@ from tests.fakes import NIGHT, FakeClock, FakeNight, night_plan, rehearsal
 STEP = "archiving.run"
 
 
-def tonight(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
+def with_scope(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
     """The rehearsal, whose night has this scope, and is approved by a second person."""
     environment = rehearsal()
     night = Night(depth=depth, exclude=Exclusion(schools=schools, customers=customers))
     return replace(environment, second_person=True, nights={**environment.nights, NIGHT: night})
 
 
-CAREFUL = tonight(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
+CAREFUL = with_scope(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
 OTHERS = {
-    "another depth": tonight(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
-    "a school more": tonight(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
-    "a customer more": tonight(Depth.STUDENTS, schools=(21, 22, 23)),
+    "another depth": with_scope(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
+    "a school more": with_scope(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
+    "a customer more": with_scope(Depth.STUDENTS, schools=(21, 22, 23)),
 }
 
 
@@ -46,7 +46,7 @@ def test_a_plan_of_another_scope_is_another_plan(other: str) -> None:
 
 @case("attack 08", "after a resume another scope is carried out than the date was typed for and approved")
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_night_that_goes_on_with_another_scope_asks_both_people_again(other: str) -> None:
+def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str) -> None:
     fake_night = FakeNight(plan=night_plan(CAREFUL))
     heard, [command] = approving(fake_night), commands(fake_night)
     fake_night.production.broken[command] = ProbeOutput  # it does nothing, once
@@ -67,7 +67,7 @@ def test_a_night_that_goes_on_with_another_scope_asks_both_people_again(other: s
 
 @case("attack 09", "step 8's command says neither depth nor exclusions: the debug host's inventory decides")
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_is_sent_to_archive_tells_the_scope(other: str) -> None:
+def test_the_command_sent_to_archive_states_the_scope(other: str) -> None:
     sent = commands(FakeNight(plan=night_plan(CAREFUL)))
     assert len(sent) == 1
     assert commands(FakeNight(plan=night_plan(OTHERS[other]))) != sent
@@ -75,7 +75,7 @@ def test_what_is_sent_to_archive_tells_the_scope(other: str) -> None:
 
 @case("attack 09", "step 8's check asks the debug host of the scope that its own inventory has")
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_is_sent_to_audit_tells_the_scope(other: str) -> None:
+def test_the_command_sent_to_audit_states_the_scope(other: str) -> None:
     def audit(environment: Environment) -> list[str]:
         [task] = night_plan(environment).step(STEP).tasks
         return [str(look) for check in task.checks for look in check.looks]
@@ -84,13 +84,13 @@ def test_what_is_sent_to_audit_tells_the_scope(other: str) -> None:
 
 
 def commands(fake_night: FakeNight) -> list[str]:
-    """What step 8 sends to the debug host, as production knows it."""
+    """Return the commands that step 8 sends to the debug host, as production runs them."""
     actions = [task.action for task in fake_night.plan.step(STEP).tasks]
     return [f"{action.host}: {action.command}" for action in actions if isinstance(action, DetachedJob)]
 
 
 def approving(fake_night: FakeNight) -> list[str]:
-    """Lets a colleague approve whenever the night waits for one, each time another; who has done so."""
+    """Have another colleague approve whenever the night waits for one; return those who have."""
     heard: list[str] = []
 
     def colleagues(pause: timedelta) -> None:
@@ -107,5 +107,5 @@ def approving(fake_night: FakeNight) -> list[str]:
 
 
 def typed(fake_night: FakeNight) -> int:
-    """How often the date was typed."""
+    """Return the number of times that the date was typed."""
     return sum(bool(event.data.get("confirmed")) for event in fake_night.journal.events)

@@ -1,4 +1,4 @@
-"""Rows that look unchanged and are not, a clock that went back, and logs that their own writer can rewrite."""
+"""Rows that only look unchanged, a clock that was set back, and logs that their own writer can rewrite."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ OLD, NEW = "as archived", "written since"
 
 
 @case("attack 21", "a column dropped and added again with a default changes every row, and all go as unchanged")
-def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_a_migration_changed_are_not_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE students ADD COLUMN note text DEFAULT '{OLD}'")
     outcomes, empty_shard, migrated = list[ArchiveOutcome](), many.empty_shard, list[bool]()
@@ -44,7 +42,7 @@ def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
         return empty_shard(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(many, "empty_shard", busy)
-    world.archive_together(*SOME, tell=outcomes.append)
+    world.archive_together(*SOME, on_result=outcomes.append)
 
     assert migrated
     gone = [one.tenant_id for one in outcomes if not one.error]
@@ -93,7 +91,7 @@ def shared(world: World) -> Iterator[Shared]:
 
 
 def set_back(world: World, school: int) -> None:
-    """What now() would have written of an archive an hour earlier: no test sets a server's clock back."""
+    """Set an archive's times back by an hour, as now() would have written them: no test sets a server's clock back."""
     with sql(world, "master") as cursor:
         cursor.execute("SELECT id FROM archiver.records WHERE tenant_id = %s", (school,))
         [[record]] = cursor.fetchall()
@@ -109,7 +107,7 @@ def set_back(world: World, school: int) -> None:
 
 
 @case("attack 23", "which of two archives is the newer one is asked of master's clock, which may have been set back")
-def test_an_older_copy_does_not_replace_a_newer_one_though_the_clock_went_back(shared: Shared) -> None:
+def test_an_older_copy_does_not_replace_a_newer_one_after_the_clock_was_set_back(shared: Shared) -> None:
     shared.world.archive(shared.first)
     shared.rename("Newer")
     shared.world.archive(shared.second)
@@ -123,7 +121,7 @@ def test_an_older_copy_does_not_replace_a_newer_one_though_the_clock_went_back(s
 
 @dataclass(frozen=True)
 class Told:
-    """What an entry of the log is about."""
+    """The subject of an entry of the log."""
 
     id: int
     tenant_id: int = 13
@@ -144,7 +142,7 @@ def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     return lambda: inv_inside(capsys, "archive.log", "--json")
 
 
-def test_a_log_that_is_whole_is_shown(log: Callable[[], Said]) -> None:
+def test_a_complete_log_is_shown(log: Callable[[], Said]) -> None:
     said = log()
 
     assert (said.code, said.err, len(said.out.splitlines())) == (0, "", 3)
@@ -168,7 +166,7 @@ def trigger_off(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
         "UPDATE archiver.log SET operator = 'ben' WHERE act = 'restore'",
     ],
 )
-def test_a_log_that_was_rewritten_is_refused_or_told(log: Callable[[], Said], empty: str, statement: str) -> None:
+def test_a_log_that_was_rewritten_is_refused_or_reported(log: Callable[[], Said], empty: str, statement: str) -> None:
     try:
         with trigger_off(empty) as cursor:
             cursor.execute(statement)

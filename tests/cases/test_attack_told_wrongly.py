@@ -1,4 +1,4 @@
-"""What was not told: late rows, older copies of a dropped archive, tables that completeness does not look at."""
+"""Facts that went unreported: late rows, older copies of a dropped archive, tables that completeness does not read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Late:
 
     @property
     def told(self) -> Mapping[str, int]:
-        """What the run said of rows that appeared."""
+        """The run's report of rows that appeared."""
         return self.outcome.deletion.appeared if self.outcome.deletion else {}
 
 
@@ -70,7 +70,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
             return empty_master(*args)  # type: ignore[arg-type]
 
         patch.setattr(many, "empty_master", busy)
-        world.archive_together(*SOME, tell=outcomes.append)
+        world.archive_together(*SOME, on_result=outcomes.append)
         with world.archiver() as archiver:
             found = audit(archiver.databases, YEAR, NIGHT, Exclude())
         [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
@@ -79,23 +79,23 @@ def late(new_world: NewWorld) -> Iterator[Late]:
 
 @case("attack 14", "a run over many says of no row that it came between the shard's commit and master's")
 @pytest.mark.parametrize("table", LATE)
-def test_a_row_that_comes_between_two_commits_of_a_run_over_many_is_told(late: Late, table: str) -> None:
+def test_a_row_added_between_two_commits_of_a_run_over_many_is_reported(late: Late, table: str) -> None:
     assert late.outcome.error or late.told.get(f"shard.{table}") == LATE[table]
 
 
-def test_the_audit_of_a_night_tells_late_rows_of_a_classroom_that_is_gone(late: Late) -> None:
+def test_the_audit_of_a_night_reports_late_rows_of_a_deleted_classroom(late: Late) -> None:
     assert late.audit.left[SCHOOL] >= LATE["enrollments"]
 
 
 @case(
     "attack 14", "the audit looks only at what names rows of master: hint views of attempts that are gone stay untold"
 )
-def test_the_audit_of_a_night_tells_late_rows_of_a_shards_rows_that_are_gone(late: Late) -> None:
+def test_the_audit_of_a_night_reports_late_rows_of_deleted_rows_of_a_shard(late: Late) -> None:
     assert late.audit.left[SCHOOL] >= sum(LATE.values())
 
 
 def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    """Archives the school, drops the archive for good, and tells what was said."""
+    """Archive the school, drop the archive for good, and return the output."""
     world.archive(SCHOOL)
     patch.setattr(call, "load_environment", lambda *_, **__: world.environment)
     tarball = f"{YEAR}_school_{SCHOOL}.tar.gz"
@@ -107,7 +107,7 @@ def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 @case(
     "attack 17", "an earlier tarball of the same rows stays in the store, and whoever dropped the archive is not told"
 )
-def test_whoever_drops_an_archive_is_told_of_earlier_ones_of_the_same_rows(
+def test_dropping_an_archive_reports_earlier_ones_of_the_same_rows(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket = Bucket(world.environment.store)
@@ -122,7 +122,7 @@ def test_whoever_drops_an_archive_is_told_of_earlier_ones_of_the_same_rows(
 
 
 @case("attack 17", "of a versioned bucket's object only a marker says that it is deleted: all its bytes come back")
-def test_whoever_drops_an_archive_out_of_a_versioned_bucket_is_told_what_stays(
+def test_dropping_an_archive_from_a_versioned_bucket_reports_what_stays(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = replace(world.environment.store, bucket="keeps-all")
@@ -165,7 +165,7 @@ def test_completeness_names_whatever_can_hold_a_students_rows(unseen: World, tab
 
 
 @case("attack 18", "rows of another schema stay when their students go, and the audit says that none is left")
-def test_no_student_goes_whose_rows_elsewhere_stay_untold(unseen: World) -> None:
+def test_no_student_is_deleted_with_rows_left_elsewhere_unreported(unseen: World) -> None:
     with contextlib.suppress(CutoverError):
         unseen.archive(SCHOOL)
 

@@ -68,7 +68,7 @@ def locations(world: World, records: str) -> list[tuple[object, ...]]:
 
 
 def away(world: World, records: str, act: Callable[[], object]) -> Away:
-    """Archives something."""
+    """Archive something."""
     for database in DATABASES:
         run(world, database, OUTBOX)
     before = oracle.snapshot(world.dsns)

@@ -1,4 +1,4 @@
-"""The app before and in the night: answers that are no HTTP, and a 503 that is nobody's doing."""
+"""The app before and in the night: answers that are not HTTP, and a 503 that no operator caused."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ AWAY = ProbeOutput(code=503, text="Service Unavailable")
 
 @contextmanager
 def saying(words: bytes) -> Iterator[str]:
-    """Where somebody is reached who says these words to whatever is asked."""
+    """Yield the port of a server that answers every request with these bytes."""
     with socket.create_server((LOOPBACK, 0)) as listener:
 
         def answer() -> None:
-            with suppress(OSError):  # nobody asked, or nobody listens any more
+            with suppress(OSError):  # no request came, or the server is closed
                 client, _ = listener.accept()
                 with client:
                     client.recv(65536)
@@ -54,13 +54,13 @@ def saying(words: bytes) -> Iterator[str]:
     ids=["banner", "no status", "long line"],
 )
 @case("runbook 07", "an answer that is no HTTP is no failure of the look but an error of ours", raises=(HTTPException,))
-def test_an_answer_that_is_no_http_is_a_failure_that_names_the_page(words: bytes) -> None:
+def test_an_answer_that_is_not_http_is_a_failure_that_names_the_page(words: bytes) -> None:
     with saying(words) as url, pytest.raises(CutoverError, match=url):
         Web().get(HttpGet(url=url))
 
 
 @case("runbook 07", "where something unforeseen ends the run, its journal does not say that it stopped")
-def test_whatever_ends_a_run_the_journal_says_that_it_stopped() -> None:
+def test_the_journal_records_a_stop_however_a_run_ends() -> None:
     fake_night = FakeNight()
 
     def unforeseen() -> ProbeOutput:

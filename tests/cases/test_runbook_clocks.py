@@ -1,4 +1,4 @@
-"""Proofs compare moments of hosts with our own, so whoever begins to work is known to go by the same time."""
+"""Proofs compare times of hosts with our own, so the clock of every operator is checked first."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def alone(operated: OperatedNight) -> None:
 
 @case("runbook 34", "resume, pay and a step alone look at no clock: ten minutes apart are not noticed")
 @pytest.mark.parametrize("work", [resume, pay, alone])
-def test_whoever_goes_on_with_a_clock_that_is_off_is_refused(
+def test_resuming_with_a_clock_that_is_off_is_refused(
     operated: OperatedNight, work: Callable[[OperatedNight], None]
 ) -> None:
-    """The operator's machine is ten minutes behind every host: faketime is played by what the hosts answer."""
+    """The operator's machine is ten minutes behind every host: the hosts' answers stand in for faketime."""
     production, theirs = operated.fake_night.production, int((operated.fake_night.clock.now() + LATE).timestamp())
     for host in operated.environment.hosts:
         production.broken[f"{host}: date -u +%s"] = lambda: ProbeOutput(text=f"{theirs}\n")
@@ -55,7 +55,7 @@ def test_whoever_goes_on_with_a_clock_that_is_off_is_refused(
 
 
 @case("runbook 34", "a journal whose last event lies in the future is gone on with without a word")
-def test_a_journal_from_the_future_is_told_to_whoever_goes_on(operated: OperatedNight) -> None:
+def test_resuming_reports_a_journal_from_the_future(operated: OperatedNight) -> None:
     """Hosts and operator agree, and all of them are behind what was written before."""
     operated.fake_night.clock = operated.fake_night.production.clock = FakeClock()
     assert operated.events[-1].at > operated.fake_night.clock.now()
@@ -69,7 +69,7 @@ def test_a_journal_from_the_future_is_told_to_whoever_goes_on(operated: Operated
 
 
 @case("runbook 34", "ten minutes less than nothing are told as -1:50:00")
-def test_a_time_below_nothing_is_not_told_as_another() -> None:
+def test_a_negative_time_is_not_displayed_as_another() -> None:
     told = clock_span(-LATE)
     assert "50" not in told
     assert told.lstrip("-\N{MINUS SIGN}") in ("10:00", "0:00", "")

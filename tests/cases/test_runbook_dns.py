@@ -19,7 +19,7 @@ ABSENT_FOR = 900  # seconds: what Route 53's zones say unless they are told othe
 
 @dataclass
 class CachingDns(FakeDns):
-    """The name server that everybody asks: that a name does not exist it remembers for as long as the zone says.
+    """The name server that every client asks: it remembers a missing name for as long as the zone says.
 
     Where the zone's own servers are asked, which is a way to mend it, that look must not go through here.
     """
@@ -40,7 +40,7 @@ class CachingDns(FakeDns):
 
 
 @case("runbook 15", "step 12's own first look plants the NXDOMAIN that its proof then finds in a cache")
-def test_a_name_that_the_cut_over_makes_is_proven_though_a_cache_remembers_that_it_was_none() -> None:
+def test_a_name_that_the_cutover_creates_is_proven_though_a_cache_remembers_its_absence() -> None:
     fake_night = FakeNight()
     fake_night.dns = CachingDns(fake_night.production)
 
@@ -67,7 +67,7 @@ def test_a_name_that_the_cut_over_makes_is_proven_though_a_cache_remembers_that_
     ],
     ids=["SERVFAIL", "NXDOMAIN", "silence", "none"],
 )
-def test_an_address_that_is_there_counts_whatever_is_said_of_others(
+def test_an_existing_address_counts_whatever_is_answered_for_others(
     broken: Answer | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
@@ -78,7 +78,7 @@ def test_an_address_that_is_there_counts_whatever_is_said_of_others(
     assert found.rows == ((NAME, "10.0.0.1"),)
 
 
-def test_a_name_of_which_nothing_is_known_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
 
     with answering(lambda name, kind: Answer(code="SERVFAIL")) as server, pytest.raises(CutoverError, match=NAME):

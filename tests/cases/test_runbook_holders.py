@@ -1,4 +1,4 @@
-"""Who is at work: a process that can't be seen from here is not a dead one."""
+"""Running holders of an environment: a process that cannot be seen from this machine is not a dead one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ sys.stdin.read()
 
 
 def is_at_work(object_store: FakeObjectStore) -> bool:
-    """Whether somebody holds the environment, for whoever only looks and for whoever would begin."""
+    """True if another run holds the environment, for readers and for a new run alike."""
     me = files.myself("running the night")
     if not claimant(object_store, me):
         return False
@@ -38,7 +38,7 @@ def is_at_work(object_store: FakeObjectStore) -> bool:
 
 
 def allows_namespaces() -> bool:
-    """Whether this machine lets us make namespaces, as not every one does that is one itself."""
+    """True if this machine lets us make namespaces, as a container often does not."""
     found = shutil.which("unshare")
     return bool(found) and subprocess.run([*ELSEWHERE, "true"], capture_output=True, check=False).returncode == 0
 

@@ -1,4 +1,4 @@
-"""Who or what is gone: the terminal of a night, the process that conducted it, a host that the inventory named."""
+"""Missing parts: the terminal of a night, the process that conducted it, a host that the inventory named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", wh
 def test_a_night_whose_terminal_is_closed_at_a_prompt_stops_in_the_journal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """What listens to the journal, such as the webhook, is told of whatever stands there."""
+    """Listeners of the journal, such as the webhook, receive every event in it."""
     with conducted(tmp_path) as night:
         night.await_line(ASKED)
         assert night.ended_by(number)
@@ -53,7 +53,7 @@ class Patient(FakeClock):
 
 @case("runbook 20", "a run that died is followed for ever")
 @pytest.mark.parametrize("note", [DEAD.to_json(), ""], ids=["died", "let go"])
-def test_a_run_that_died_is_followed_until_that_is_seen(
+def test_a_run_that_died_is_followed_until_its_death_is_detected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, note: str
 ) -> None:
     """Its process is gone and its journal has no end: it died on this machine, or let go of its lock all the same."""
@@ -91,7 +91,7 @@ def pay(fake_night: FakeNight) -> None:
 
 @case("runbook 26", "a debt of a host that the plan no longer knows can't be paid, and the hint points to itself")
 @pytest.mark.parametrize("work", [resume, pay])
-def test_what_a_host_owes_that_the_inventory_no_longer_names_is_told_with_its_name(
+def test_a_debt_of_a_host_that_the_inventory_no_longer_names_is_reported_with_its_name(
     work: Callable[[FakeNight], None],
 ) -> None:
     fake_night = FakeNight()

@@ -1,4 +1,4 @@
-"""Notes and journals of another version, of a colleague, on a disk that takes nothing: read, or told in a sentence."""
+"""Claims and journals of another version, of a colleague, on a read-only disk: read, or reported in a sentence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def journal(path: Path, *kinds: Kind) -> FileJournal:
     raises=(TypeError, json.JSONDecodeError),
 )
 @pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
-def test_a_note_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
+def test_a_claim_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
     object_store = FakeObjectStore()
     object_store.put_new("lock/00000001", note)
     with pytest.raises(LockedError), claimed(object_store, ME, take_over="resume --take-over"):
@@ -80,7 +80,7 @@ def test_a_lock_file_that_is_cut_is_held_all_the_same(tmp_path: Path) -> None:
 
 @case("runbook 23", "the journal of a newer version is called damaged")
 @pytest.mark.parametrize("newer", [{"zone": "UTC"}, {"kind": "handed over"}], ids=["field", "kind"])
-def test_a_journal_of_a_newer_version_is_read_or_said_to_be_of_one(tmp_path: Path, newer: dict[str, str]) -> None:
+def test_a_journal_of_a_newer_version_is_read_or_reported_as_such(tmp_path: Path, newer: dict[str, str]) -> None:
     path = tmp_path / "journal.jsonl"
     journal(path, Kind.BEGAN)
     path.write_text(json.dumps({**json.loads(path.read_text()), **newer}) + "\n")
@@ -94,7 +94,7 @@ def test_a_journal_of_a_newer_version_is_read_or_said_to_be_of_one(tmp_path: Pat
 
 
 @case("runbook 24", "a journal that can't be opened for writing is a bare OSError", raises=(OSError,))
-def test_a_journal_on_a_disk_that_became_read_only_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_journal_on_a_disk_that_became_read_only_is_reported_in_a_sentence(tmp_path: Path) -> None:
     """The kernel refuses to open it as it does on a read-only disk, which only root could make: a folder is there."""
     path = tmp_path / "journal.jsonl"
     made = journal(path, Kind.BEGAN)
@@ -118,7 +118,7 @@ def lock(path: Path) -> None:
 
 @case("runbook 24", "a folder that can't be made for journal or lock is a bare OSError", raises=(OSError,))
 @pytest.mark.parametrize("work", [begin, lock])
-def test_a_night_whose_folder_cannot_be_made_is_told_in_a_sentence(
+def test_a_night_whose_folder_cannot_be_made_is_reported_in_a_sentence(
     tmp_path: Path, work: Callable[[Path], None]
 ) -> None:
     (tmp_path / "file").write_text("no folder can be made below a file, nor on a read-only disk")
@@ -151,7 +151,7 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment,
 def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
     begun: tuple[Environment, FakeObjectStore],
 ) -> None:
-    """Files of another login are played, for root may open them all."""
+    """Files of another login are simulated, for root may open them all."""
     environment, _ = begun
     try:
         events = night_files.events_of(environment, DATE)
@@ -162,18 +162,18 @@ def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
 
 
 @case("runbook 32", "a colleague's lock on this machine is a PermissionError", raises=(PermissionError,))
-def test_who_is_at_work_is_told_although_the_lock_belongs_to_a_colleague(
+def test_the_operator_at_work_is_named_although_the_lock_belongs_to_a_colleague(
     begun: tuple[Environment, FakeObjectStore],
 ) -> None:
-    """By what the store says, where the file can't be opened."""
+    """The store names the holder, where the file cannot be opened."""
     environment, object_store = begun
     object_store.put_new("lock/00000001", KIM.to_json())
     assert night_files.at_work(environment)
 
 
 @case("runbook 33", "a uid without a name, as in a container, is a KeyError", raises=(KeyError,))
-def test_who_works_here_is_told_although_the_uid_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its number, or it is asked for in a sentence."""
+def test_the_operator_is_named_although_the_uid_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The uid is the name, or the error asks for one in a sentence."""
     for name in ("CUTOVER_OPERATOR", *NAMES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 64_999)

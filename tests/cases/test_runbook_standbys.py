@@ -1,4 +1,4 @@
-"""Standbys on a real server: what a terminated one leaves behind, what waits for it, and who only looks like one."""
+"""Standbys on a real server: leftovers of a terminated one, commits that wait for it, and clients that resemble one."""
 
 from __future__ import annotations
 
@@ -64,18 +64,18 @@ class Live(FakeNight):
         return replace(super().executor, sql=Databases({"master": self.database}))
 
     def proof(self, key: str) -> Verdict:
-        """What the proof of a step says now of master's server, whatever was before."""
+        """Return the result of a step's proof at master's server, whatever was before."""
         facts = self.context.facts()
         checks = self.plan.step(key).tasks[0].checks
         return together(self.executor.look(check, facts, expected=True) for check in checks)
 
     def preflight(self) -> tuple[Finding, ...]:
-        """What preflight says of master."""
+        """Return preflight's findings on master."""
         subjects = [subject for subject in self.plan.preflight if subject.name == "master on db-master"]
         return preflight.examine(subjects, self.executor, self.context.facts)
 
     def by_hand(self, word: str, act: Callable[[], object]) -> None:
-        """What it comes to when a person types `standby` and this word at master's server."""
+        """Assert the outcome when a person types `standby` and this word at master's server."""
 
         def acted() -> ProbeOutput:
             act()
@@ -84,7 +84,7 @@ class Live(FakeNight):
         self.production.broken[f"db-master: standby {word}"] = acted
 
     def perform(self, key: str) -> TaskState:
-        """Does a step on master's server, and says what became of it."""
+        """Do a step on master's server, and return its outcome."""
         step = self.plan.step(key)
         if not self.journal.events:
             self.context.begin()
@@ -116,7 +116,7 @@ def test_a_standby_that_is_terminated_and_comes_back_is_in_order_all_the_time(pr
 
 
 @case("runbook 02", "a slot without a standby keeps all WAL from the night on, and step 7 is proven")
-def test_a_slot_that_a_standby_left_is_told_by_the_proof_of_step_7(primary: Cluster, night: Live) -> None:
+def test_the_proof_of_step_7_reports_a_slot_that_a_standby_left(primary: Cluster, night: Live) -> None:
     with slot(primary, LEFT):
         verdict = night.proof("replicas.terminate")
 
@@ -124,7 +124,7 @@ def test_a_slot_that_a_standby_left_is_told_by_the_proof_of_step_7(primary: Clus
 
 
 @case("runbook 02", "a slot without a standby is left when step 11 is proven, and nothing is owed")
-def test_a_slot_that_nobody_uses_is_told_by_the_proof_of_step_11(primary: Cluster, night: Live) -> None:
+def test_the_proof_of_step_11_reports_an_unused_slot(primary: Cluster, night: Live) -> None:
     with ExitStack() as first, ExitStack() as later:
         first.enter_context(standby(primary, STANDBY))
         night.by_hand("terminate", first.close)
@@ -141,7 +141,7 @@ def test_a_slot_that_nobody_uses_is_told_by_the_proof_of_step_11(primary: Cluste
 
 
 @case("runbook 03", "preflight says nothing of commits that will wait for standbys which step 7 terminates")
-def test_preflight_tells_that_commits_wait_for_the_standbys_that_step_7_terminates(
+def test_preflight_reports_that_commits_wait_for_the_standbys_that_step_7_terminates(
     primary: Cluster, night: Live
 ) -> None:
     with standby(primary, STANDBY), setting(primary, SYNCHRONOUS, "*"):
@@ -151,7 +151,7 @@ def test_preflight_tells_that_commits_wait_for_the_standbys_that_step_7_terminat
 
 
 @case("runbook 03", "step 7 is proven although every commit from then on waits for a standby")
-def test_step_7_tells_that_commits_wait_for_standbys_that_are_not_there(primary: Cluster, night: Live) -> None:
+def test_step_7_reports_that_commits_wait_for_missing_standbys(primary: Cluster, night: Live) -> None:
     with setting(primary, SYNCHRONOUS, "*"):
         verdict = night.proof("replicas.terminate")
 
@@ -170,7 +170,7 @@ def test_a_subscription_is_no_standby_before_a_night(primary: Cluster, night: Li
     ids=["WAL archiver", "subscription"],
 )
 @case("runbook 14", "who takes WAL and is no standby pays for the standby that step 7 terminated")
-def test_step_11_wants_a_standby_as_it_was_there_before_step_7(
+def test_step_11_requires_a_standby_like_the_one_before_step_7(
     primary: Cluster, night: Live, receiver: Callable[[Cluster], AbstractContextManager[None]]
 ) -> None:
     with ExitStack() as first, ExitStack() as later:
@@ -185,7 +185,7 @@ def test_step_11_wants_a_standby_as_it_was_there_before_step_7(
 
 
 @case("runbook 14", "of two standbys of one name only the later one counts: all are called walreceiver")
-def test_two_standbys_of_one_name_are_judged_as_two_of_two_names(primary: Cluster) -> None:
+def test_two_standbys_with_one_name_are_judged_like_two_with_two_names(primary: Cluster) -> None:
     """In whichever order they stand: one of them has applied all that there is, the other is far behind."""
     night = on(primary, replace(rehearsal(), max_lag=100_000))
     found = {}

@@ -51,7 +51,7 @@ def test_a_product_in_one_database_has_its_months_out_and_back(new_world: NewWor
         same(before, oracle.snapshot(world.dsns))
 
 
-def test_what_changed_of_it_stays_by_its_whole_key(new_world: NewWorld, tmp_path: Path) -> None:
+def test_changed_rows_stay_by_their_whole_key(new_world: NewWorld, tmp_path: Path) -> None:
     with new_world(("master",)) as bare:
         world = product(bare, tmp_path)
         before = oracle.snapshot(world.dsns)
@@ -64,7 +64,7 @@ def test_what_changed_of_it_stays_by_its_whole_key(new_world: NewWorld, tmp_path
         assert found.count("master", "order_lines") == before.count("master", "order_lines")
 
 
-def test_a_table_without_key_and_a_column_of_words_are_refused(new_world: NewWorld, tmp_path: Path) -> None:
+def test_a_table_without_a_key_and_a_text_column_are_refused(new_world: NewWorld, tmp_path: Path) -> None:
     with new_world(("master",)) as bare:
         world = product(bare, tmp_path)
         with sql(world, "master") as cursor:
@@ -76,7 +76,7 @@ def test_a_table_without_key_and_a_column_of_words_are_refused(new_world: NewWor
 
 
 def product(world: World, folder: Path) -> World:
-    """The other product, beside tables that nobody speaks of."""
+    """Return the other product, beside tables that the catalog does not mention."""
     catalog = folder / "catalog.yaml"
     catalog.write_text(CATALOG)
     with sql(world, "master") as cursor:

@@ -1,4 +1,4 @@
-"""What an adversary did to the archiver, each once: a refusal in time, a migration, a trigger, a moved school."""
+"""Adversities, each once: a refusal in time, a migration, a trigger, a moved school."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.worlds import YEAR, World, same, school_ids, sql
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: Depth = Depth.ALL) -> None:
-    """Archives a school, killed after the shard was emptied."""
+    """Archive a school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
         raise CutoverError("killed")
@@ -37,7 +37,9 @@ def state(world: World, school: int) -> ArchiveState:
         return record.state
 
 
-def test_what_master_refuses_to_delete_leaves_the_shard_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_that_master_refuses_leaves_the_shard_complete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE contests ADD best_school integer REFERENCES schools")
         cursor.execute("INSERT INTO contests (name, best_school) VALUES ('best', 13)")
@@ -52,7 +54,7 @@ def test_what_master_refuses_to_delete_leaves_the_shard_whole(world: World, monk
     assert state(world, 13) is ArchiveState.VERIFIED
 
 
-def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
+def test_a_refusal_of_master_after_the_shard_was_emptied_puts_the_shard_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -111,7 +113,7 @@ def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselve
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_commits(world: World) -> None:
+def test_a_deferred_foreign_key_stops_a_restore_before_the_shard_commits(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(
             "ALTER TABLE parents_students ADD FOREIGN KEY (parent_id) REFERENCES parents"
@@ -132,7 +134,7 @@ def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_c
     assert state(world, 13) is ArchiveState.ARCHIVED
 
 
-def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world: World) -> None:
+def test_markers_of_a_master_that_was_rolled_back_are_not_taken_for_this_ones(world: World) -> None:
     before = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
         world.archive(13)
@@ -224,7 +226,7 @@ def test_a_trigger_that_swallows_rows_stops_a_restore(world: World) -> None:
     assert state(world, 13) is ArchiveState.ARCHIVED
 
 
-def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_triggers_own_message_is_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(
             "CREATE FUNCTION block() RETURNS trigger LANGUAGE plpgsql AS"
@@ -239,7 +241,7 @@ def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytes
     assert "@" not in str(caught.value).replace("@127.0.0.1", "")
 
 
-def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
+def test_a_shard_that_the_inventory_lacks_is_an_error_in_one_sentence(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET shard = 'shard_9' WHERE id = 13")
 
@@ -247,10 +249,10 @@ def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
         world.archive(13)
 
 
-def test_what_a_half_deleted_school_needs_stays_until_it_has_ended(
+def test_rows_that_a_half_deleted_school_needs_stay_until_it_is_finished(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Schools 5 and 13 share a student, whom school 5 finds by the enrollments of its shard alone."""
+    """Schools 5 and 13 share a student, found for school 5 by the enrollments of its shard alone."""
     before, goal = oracle.snapshot(world.dsns), oracle.expected_after_archiving(world.dsns, [5, 13], "all")
     cut_off(world, monkeypatch, 5)
 
@@ -269,7 +271,7 @@ ALTER TABLE schools ENABLE ALWAYS TRIGGER loud;
 """
 
 
-def test_a_trigger_that_the_catalog_keeps_quiet_does_not_fire_and_stays_as_it_was(world: World, tmp_path: Path) -> None:
+def test_a_trigger_that_the_catalog_disables_does_not_fire_and_stays_as_it_was(world: World, tmp_path: Path) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(LOUD)
     written = (FOLDER / "catalog.yaml").read_text(encoding="utf-8")
@@ -278,15 +280,15 @@ def test_a_trigger_that_the_catalog_keeps_quiet_does_not_fire_and_stays_as_it_wa
         written.replace("schools: {group: school}", "schools: {group: school, quiet: {loud: it would tell the world}}"),
         encoding="utf-8",
     )
-    quiet = replace(world, environment=replace(world.environment, catalog=str(catalog)))
+    disabled = replace(world, environment=replace(world.environment, catalog=str(catalog)))
     before = oracle.snapshot(world.dsns)
 
     with pytest.raises(Problems, match=r"quiet: \{loud: <why it must not>\}"):
         world.archive(13)
-    quiet.archive(13)
-    quiet.restore(13)
-    quiet.archive_together(13, 17)
-    quiet.restore(13, 17)
+    disabled.archive(13)
+    disabled.restore(13)
+    disabled.archive_together(13, 17)
+    disabled.restore(13, 17)
 
     same(before, oracle.snapshot(world.dsns))
     with sql(world, "master") as cursor:

@@ -1,4 +1,4 @@
-"""Steps 10 and 12 by Amazon's API: what moto has afterwards, and what the journal says when something goes wrong."""
+"""Steps 10 and 12 by Amazon's API: moto's state afterwards, and the journal when something goes wrong."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def night(amazon: FakeAmazon) -> Night:
 
 
 def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
-    """Of servers that are not at EC2, snapshots are taken by hand."""
+    """Snapshots of servers that are not at EC2 are taken by hand."""
     zone = amazon.zone("ttm.com")
     instances = {host: amazon.instance(volumes=2 if host == "db-master" else 1) for host in at_ec2}
     settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone)
@@ -140,7 +140,7 @@ def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAm
     assert figures["snapshots"] == [snapshot["SnapshotId"]]
 
 
-def test_names_that_resolve_late_are_waited_for(night: Night) -> None:
+def test_the_step_waits_for_names_that_resolve_late(night: Night) -> None:
     night.dns.stale = 6
 
     night.run()
@@ -148,7 +148,7 @@ def test_names_that_resolve_late_are_waited_for(night: Night) -> None:
     assert night.outcome(CUT_OVER) == "done"
 
 
-def test_a_snapshot_that_fails_is_told_and_another_is_taken_when_it_is_tried_again(night: Night) -> None:
+def test_a_snapshot_that_fails_is_reported_and_a_retry_takes_another(night: Night) -> None:
     night.amazon.spoilt["DescribeSnapshots"] = saying(
         "<status>completed</status>", "<status>error</status><statusMessage>Volume is gone.</statusMessage>"
     )
@@ -187,7 +187,7 @@ def test_a_retry_takes_new_snapshots_and_does_not_wait_for_those_that_failed(nig
     assert len(night.snapshots("db-shard-1")) == 2
 
 
-def test_an_answer_that_was_lost_leads_to_the_snapshots_it_was_about(night: Night) -> None:
+def test_a_lost_answer_leads_to_the_snapshots_that_it_was_about(night: Night) -> None:
     night.amazon.spoilt["CreateSnapshots"] = lambda answer: (aws.LOST, b"")
 
     night.run()
@@ -196,7 +196,7 @@ def test_an_answer_that_was_lost_leads_to_the_snapshots_it_was_about(night: Nigh
     assert len(night.snapshots("db-shard-1")) == 1
 
 
-def test_what_a_killed_run_began_is_followed_and_not_begun_again(night: Night) -> None:
+def test_snapshots_that_a_killed_run_began_are_followed_and_not_begun_again(night: Night) -> None:
     action = night.fake_night.plan.step("snapshots.create").tasks[0].action
     assert isinstance(action, TakeSnapshots)
 
@@ -206,7 +206,7 @@ def test_what_a_killed_run_began_is_followed_and_not_begun_again(night: Night) -
     assert len(night.snapshots("db-master")) == 4  # two volumes, two attempts
 
 
-def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_again(night: Night) -> None:
+def test_an_internal_error_of_amazon_leaves_the_outcome_unknown_until_a_retry(night: Night) -> None:
     night.amazon.instead["CreateSnapshots"] = refusal("InternalError", 500)
 
     told = night.stops(UnknownError)
@@ -305,7 +305,7 @@ def test_preflight_asks_whether_it_would_be_allowed_and_does_nothing(night: Nigh
         ("GET rrset", "AccessDenied", "the credentials do not allow it (AccessDenied)"),
     ],
 )
-def test_preflight_refuses_what_would_fail_at_three_in_the_morning(
+def test_preflight_refuses_calls_that_would_fail_during_the_night(
     night: Night, operation: str, code: str, sentence: str
 ) -> None:
     night.amazon.instead[operation] = refusal(code, 403)
@@ -318,7 +318,7 @@ def test_preflight_refuses_what_would_fail_at_three_in_the_morning(
     assert str(refused.value).count(sentence) == 1  # not once more for each server
 
 
-def test_credentials_that_are_laid_down_late_are_used_by_the_next_try(
+def test_credentials_that_are_provided_late_are_used_by_the_next_try(
     night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert night.environment.aws

@@ -27,7 +27,7 @@ from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sq
 PLAIN = 13
 
 
-def test_the_record_holds_what_was_asked_for(world: World) -> None:
+def test_the_record_holds_the_request(world: World) -> None:
     [outcome] = world.archive(PLAIN)
     with world.archiver() as archiver:
         [record] = archive_record.of_tenant(archiver.databases.master, PLAIN)
@@ -83,7 +83,7 @@ def test_tar_and_psql_alone_restore_an_archive(world: World, tmp_path: Path, psq
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path: Path, psql: Path, empty: str) -> None:
+def test_an_archive_can_be_inspected_in_an_empty_database(world: World, tmp_path: Path, psql: Path, empty: str) -> None:
     [outcome] = world.archive(PLAIN)
     tarball, _ = fetched(world, PLAIN, tmp_path)
 
@@ -102,7 +102,7 @@ def fetched(world: World, school: int, folder: Path) -> tuple[Path, str]:
 
 
 def by_its_readme(tarball: Path, folder: Path, psql: Path, dsns: Mapping[str, str]) -> None:
-    """Unpacks with tar, and runs the psql lines of the archive's own README for these databases."""
+    """Unpack with tar, and run the psql lines of the archive's own README for these databases."""
     subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
     lines = [shlex.split(line) for line in (folder / "README").read_text().splitlines() if line.startswith("  psql ")]
     wanted = [words for words in lines if words[words.index("-d") + 1] in dsns]
@@ -113,9 +113,7 @@ def by_its_readme(tarball: Path, folder: Path, psql: Path, dsns: Mapping[str, st
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
 
 
-def test_as_many_statements_for_the_largest_school_as_for_another(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_largest_school_takes_as_many_statements_as_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     statements: list[str] = []
     for method in ("rows", "execute", "copy_out", "copy_in"):
         original = getattr(Session, method)
@@ -151,7 +149,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changed_since_the_extraction_is_not_deleted(
+def test_rows_that_changed_since_the_extraction_are_not_deleted(
     world: World, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     def busy(*args: object) -> object:
@@ -172,7 +170,7 @@ def test_what_changed_since_the_extraction_is_not_deleted(
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_a_row_that_was_touched_but_says_the_same_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_was_updated_to_the_same_values_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*args: object) -> object:
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE classrooms SET name = name WHERE school_id = 13")
@@ -186,7 +184,7 @@ def test_a_row_that_was_touched_but_says_the_same_is_deleted(world: World, monke
     assert 13 not in school_ids(world)
 
 
-def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
+def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = oracle.expected_after_archive(world.dsns, 13, "all")
@@ -209,7 +207,7 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_put_back(
+def test_the_shards_rows_are_put_back_when_master_changed_after_the_shard_was_emptied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
@@ -255,7 +253,7 @@ def test_two_archives_at_once_leave_no_shared_row_behind(world: World) -> None:
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_a_second_worker_is_told_who_has_the_school(world: World) -> None:
+def test_a_second_worker_is_told_which_run_has_the_school(world: World) -> None:
     with world.archiver("archive.school 13") as first:
         tenant = resolve.one_to_archive(first.databases, 13, YEAR)
         with (
@@ -331,7 +329,7 @@ def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: 
         world.restore(13)
 
 
-def test_what_cannot_be_is_refused_before_anything_is_touched(world: World) -> None:
+def test_an_impossible_request_is_refused_before_anything_is_touched(world: World) -> None:
     before = oracle.snapshot(world.dsns)
     with pytest.raises(UsageError, match="There is no school 999999"):
         world.archive(999999)
@@ -344,7 +342,7 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(world: World) -> N
         world.archive(13)
 
 
-def test_an_exclusion_of_nobody_is_refused(world: World) -> None:
+def test_an_exclusion_that_matches_no_school_is_refused(world: World) -> None:
     with world.archiver() as archiver:
         for left_out, words in (
             (Exclude(tenants=frozenset({999999})), "schools that do not exist: 999999"),
@@ -354,7 +352,7 @@ def test_an_exclusion_of_nobody_is_refused(world: World) -> None:
                 resolve.all_to_archive(archiver.databases, YEAR, left_out)
 
 
-def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> None:
+def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: World) -> None:
     with world.archiver() as archiver, archiver.databases.exclusive_lock():
         chosen = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset({13})))
         archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
@@ -378,7 +376,7 @@ def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> N
     assert half_way.unarchived == (chosen[0].id,)
 
 
-def test_the_log_says_what_was_done_and_cannot_be_changed(world: World) -> None:
+def test_the_log_records_every_act_and_cannot_be_changed(world: World) -> None:
     world.archive(13)
     world.restore(13)
     with sql(world, "master") as cursor:

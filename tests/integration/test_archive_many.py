@@ -1,4 +1,4 @@
-"""Many schools at once: what one pass over each table finds is what is found school by school."""
+"""Many schools at once: one pass over each table finds what a pass for each school finds."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SOME = (5, 13, 17, 25, 29)
 
 
 def schools_of(archiver: Archiver, shard: str) -> list[Tenant]:
-    everybody = tenants.all_but(archiver.databases.master, archiver.model.tenant, Exclude())
-    return [tenant for tenant in everybody if tenant.shard == shard]
+    all_schools = tenants.all_but(archiver.databases.master, archiver.model.tenant, Exclude())
+    return [tenant for tenant in all_schools if tenant.shard == shard]
 
 
 def rows_of(extract: Extract) -> Mapping[str, list[bytes]]:
@@ -41,14 +41,16 @@ def rows_of(extract: Extract) -> Mapping[str, list[bytes]]:
 
 
 @pytest.mark.parametrize("memory", [1 << 28, 2000])
-def test_a_pass_finds_for_each_school_what_is_found_for_it_alone(world: World, tmp_path: Path, memory: int) -> None:
+def test_one_pass_extracts_for_each_school_the_rows_of_a_single_extraction(
+    world: World, tmp_path: Path, memory: int
+) -> None:
     with world.archiver() as archiver:
         for shard in SHARDS:
-            site, schools = archiver.databases.placement(shard), schools_of(archiver, shard)
+            placement, schools = archiver.databases.placement(shard), schools_of(archiver, shard)
             with (tmp_path / shard).open("w+b") as file:
-                together = extract_many.extract_many(site, archiver.model, schools, YEAR, file, memory)
+                together = extract_many.extract_many(placement, archiver.model, schools, YEAR, file, memory)
                 for school, found in zip(schools, together, strict=True):
-                    alike(found, extract_one(site, archiver.model, school, YEAR, tmp_path))
+                    alike(found, extract_one(placement, archiver.model, school, YEAR, tmp_path))
 
 
 def alike(found: Extract, alone: Extract) -> None:
@@ -60,22 +62,24 @@ def alike(found: Extract, alone: Extract) -> None:
 
 
 @pytest.mark.parametrize("depth", Depth)
-def test_together_leaves_what_one_by_one_would_leave_and_all_come_back(world: World, depth: Depth) -> None:
+def test_archiving_together_leaves_the_rows_that_one_by_one_leaves_and_all_come_back(
+    world: World, depth: Depth
+) -> None:
     before, ids = oracle.snapshot(world.dsns), school_ids(world)
     chosen = [school for school in ids if school % 7]
     expected = oracle.expected_after_archiving(world.dsns, chosen, depth.value, before)
-    ways: list[str] = []
+    strategies: list[str] = []
 
-    world.archive_together(*chosen, depth=depth, way=ways.append)
+    world.archive_together(*chosen, depth=depth, on_strategy=strategies.append)
 
     same(expected, oracle.snapshot(world.dsns))
-    assert any("truncated" in way for way in ways)
+    assert any("truncated" in strategy for strategy in strategies)
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_worker_processes_leave_the_same_also_when_one_is_killed(world: World) -> None:
+def test_worker_processes_leave_the_same_rows_also_when_one_is_killed(world: World) -> None:
     expected = oracle.expected_after_archiving(world.dsns, SOME, "all")
     engine = Processes(environment=world.environment, purpose="test", identity="", workers=2)
     killed: list[int] = []
@@ -95,12 +99,12 @@ def test_worker_processes_leave_the_same_also_when_one_is_killed(world: World) -
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_what_there_is_no_time_for_is_left_and_the_next_run_goes_on_with_it(world: World) -> None:
+def test_schools_that_there_is_no_time_for_are_archived_by_the_next_run(world: World) -> None:
     before, goal = oracle.snapshot(world.dsns), oracle.expected_after_archiving(world.dsns, SOME, "all")
     errors: list[str] = []
 
     world.archive_together(
-        *SOME, until=datetime.now(UTC), tell=lambda one: errors.append(str(one.error)) if one.error else None
+        *SOME, until=datetime.now(UTC), on_result=lambda one: errors.append(str(one.error)) if one.error else None
     )
     assert len(errors) == len(SOME)
     assert "there is no time for it" in errors[0]
@@ -110,15 +114,15 @@ def test_what_there_is_no_time_for_is_left_and_the_next_run_goes_on_with_it(worl
     same(goal, oracle.snapshot(world.dsns))
 
 
-def test_how_far_it_is_is_told_by_whoever_looks(world: World) -> None:
+def test_another_process_shows_the_progress_of_a_run(world: World) -> None:
     told: list[RunProgress] = []
     with world.archiver() as archiver:
         schools = [one for one in schools_of(archiver, "shard_3") if one.id != 13]
         world.archive_together(*(one.id for one in schools))
-        everybody = [*schools, *(one for one in schools_of(archiver, "shard_3"))]
+        all_schools = [*schools, *(one for one in schools_of(archiver, "shard_3"))]
         request = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT)
-        pace = Eta(rows=expected(archiver.databases, everybody), workers=1)
-        with reporting_progress(archiver.databases, everybody, request, pace, told.append, every=0.01):
+        pace = Eta(rows=expected(archiver.databases, all_schools), workers=1)
+        with reporting_progress(archiver.databases, all_schools, request, pace, told.append, every=0.01):
             await_condition(lambda: bool(told), doing="Waiting for news", seconds=30)
 
     assert told[0].tenants == len(schools)
@@ -128,7 +132,7 @@ def test_how_far_it_is_is_told_by_whoever_looks(world: World) -> None:
 
 
 def before_calling(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], None]) -> None:
-    """Lets somebody else write just before a part of the deletion; once."""
+    """Have another session write just before a part of the deletion; once."""
     original, acts = getattr(delete_many, name), [act]
 
     def wrapped(*args: object) -> object:
@@ -156,14 +160,14 @@ def classroom(world: World) -> int:
         return int(cursor.fetchall()[0][0])
 
 
-def test_a_school_whose_rows_changed_is_left_alone_and_the_others_go(
+def test_a_school_whose_rows_changed_stays_live_and_the_others_are_deleted(
     world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
 ) -> None:
     late = f"INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES ({classroom}, now(), now())"
     before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), late))
     outcomes: dict[int, str] = {}
 
-    world.archive_together(*SOME, tell=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}))
+    world.archive_together(*SOME, on_result=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}))
 
     assert {school for school, error in outcomes.items() if error} == {13}
     assert "shard.enrollments" in outcomes[13]
@@ -173,7 +177,7 @@ def test_a_school_whose_rows_changed_is_left_alone_and_the_others_go(
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_what_a_lock_holds_up_is_verified_as_before_and_the_next_run_goes_on(
+def test_a_school_that_a_lock_delays_stays_verified_and_the_next_run_deletes_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goal = oracle.expected_after_archiving(world.dsns, SOME, "all")
@@ -183,7 +187,7 @@ def test_what_a_lock_holds_up_is_verified_as_before_and_the_next_run_goes_on(
 
     before_calling(monkeypatch, "empty_shard", locked)
     failed: list[int] = []
-    world.archive_together(*SOME, tell=lambda one: failed.append(one.tenant_id) if one.error else None)
+    world.archive_together(*SOME, on_result=lambda one: failed.append(one.tenant_id) if one.error else None)
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT tenant_id, state FROM archiver.records")
@@ -194,7 +198,7 @@ def test_what_a_lock_holds_up_is_verified_as_before_and_the_next_run_goes_on(
     same(goal, oracle.snapshot(world.dsns))
 
 
-def test_where_somebody_deleted_rows_meanwhile_each_school_goes_alone_as_it_is_then(
+def test_when_another_session_deleted_rows_meanwhile_each_school_is_deleted_singly_as_it_is_then(
     world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
 ) -> None:
     goal = oracle.expected_after_archiving(world.dsns, SOME, "all")
@@ -203,11 +207,11 @@ def test_where_somebody_deleted_rows_meanwhile_each_school_goes_alone_as_it_is_t
         f" ON t.id = placement_test_id JOIN enrollments e ON e.id = t.enrollment_id WHERE classroom_id = {classroom})"
     )
     before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), gone))
-    ways: list[str] = []
+    strategies: list[str] = []
 
-    world.archive_together(*SOME, way=ways.append)
+    world.archive_together(*SOME, on_strategy=strategies.append)
 
-    assert any(way.startswith("one by one") for way in ways), ways
+    assert any(strategy.startswith("one by one") for strategy in strategies), strategies
     same(goal, oracle.snapshot(world.dsns))
 
 
@@ -223,7 +227,7 @@ def test_a_row_that_was_written_again_as_it_was_counts_as_unchanged(
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_of_a_school_that_changed_in_master_after_its_shard_was_emptied_the_shard_is_put_back(
+def test_the_shard_is_put_back_when_a_school_changes_in_master_after_its_shard_was_emptied(
     world: World, monkeypatch: pytest.MonkeyPatch, classroom: int
 ) -> None:
     expected = oracle.expected_after_archiving(world.dsns, [one for one in SOME if one != 13], "all")
@@ -231,7 +235,7 @@ def test_of_a_school_that_changed_in_master_after_its_shard_was_emptied_the_shar
     before_calling(monkeypatch, "empty_master", write(world, "master", renamed))
     errors: list[str] = []
 
-    world.archive_together(*SOME, tell=lambda one: errors.append(str(one.error)) if one.error else None)
+    world.archive_together(*SOME, on_result=lambda one: errors.append(str(one.error)) if one.error else None)
 
     [error] = errors
     assert "master.classrooms" in error
@@ -239,7 +243,7 @@ def test_of_a_school_that_changed_in_master_after_its_shard_was_emptied_the_shar
     assert oracle.difference(expected, oracle.snapshot(world.dsns)).count("changed late") == 1
 
 
-def test_what_one_school_forbids_is_done_one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_that_one_school_forbids_is_deleted_one_by_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(
             "CREATE TABLE charters (school_id integer REFERENCES schools); INSERT INTO charters VALUES (13);"
@@ -247,18 +251,20 @@ def test_what_one_school_forbids_is_done_one_by_one(world: World, monkeypatch: p
         )
     monkeypatch.setattr(completeness, "prove_complete", lambda place: None)  # which would have told of it
     outcomes: dict[int, str] = {}
-    ways: list[str] = []
+    strategies: list[str] = []
 
     world.archive_together(
-        *SOME, way=ways.append, tell=lambda one: outcomes.update({one.tenant_id: str(one.error or "")})
+        *SOME,
+        on_strategy=strategies.append,
+        on_result=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}),
     )
 
-    assert any("one by one" in way for way in ways)
+    assert any("one by one" in strategy for strategy in strategies)
     assert {school for school, error in outcomes.items() if error} == {13}
     assert "put back" in outcomes[13]
 
 
-def test_two_shards_of_which_neither_goes_as_a_set_go_one_by_one_after_each_other(
+def test_two_shards_that_cannot_be_deleted_as_sets_are_deleted_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = school_ids(world)
@@ -270,22 +276,22 @@ def test_two_shards_of_which_neither_goes_as_a_set_go_one_by_one_after_each_othe
     expected = oracle.expected_after_archiving(world.dsns, going, "all")
     monkeypatch.setattr(completeness, "prove_complete", lambda place: None)  # which would have told of it
     failed: set[int] = set()
-    ways: list[str] = []
+    strategies: list[str] = []
 
     world.archive_together(
         *chosen,
-        way=ways.append,
-        tell=lambda one: failed.add(one.tenant_id) if one.error else None,
+        on_strategy=strategies.append,
+        on_result=lambda one: failed.add(one.tenant_id) if one.error else None,
         engine=Processes(environment=world.environment, purpose="test", identity="", workers=2),
     )
 
-    assert sum("one by one" in way for way in ways) == len(pinned)
+    assert sum("one by one" in strategy for strategy in strategies) == len(pinned)
     assert failed == set(pinned.values())
     same(expected, oracle.snapshot(world.dsns))
 
 
 def pin(world: World, shard: str, school: int) -> None:
-    """Has a row that no catalog knows name one of a school's enrollments."""
+    """Have a row that no catalog knows name one of a school's enrollments."""
     with sql(world, "master") as cursor:
         cursor.execute("SELECT id FROM classrooms WHERE school_id = %s", (school,))
         classrooms = [row[0] for row in cursor.fetchall()]

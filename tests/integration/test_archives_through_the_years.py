@@ -49,14 +49,14 @@ def replace_object(world: World, record: Record, data: bytes) -> None:
 
 
 def members(data: bytes) -> dict[str, bytes]:
-    """What Python's own tar and gzip find, apart from the code under test."""
+    """Return the members as Python's own tar and gzip read them, apart from the code under test."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
         return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
 
 
 @contextmanager
 def asking(world: World) -> Iterator[Callable[[str], list[dict[str, str]]]]:
-    """A way to ask the archive of school 13."""
+    """Yield a function that queries the archive of school 13."""
     with (
         setup.scratch(world.environment, "test") as scratch,
         inspect.fetched(Bucket(world.environment.store), record_of(world), Keys(), setup.spool_folder()) as archive,
@@ -121,7 +121,7 @@ def archived(world: World) -> World:
     return world
 
 
-def test_a_query_that_would_do_more_than_look_is_refused_in_postgresqls_words(archived: World) -> None:
+def test_a_query_that_does_more_than_read_is_refused_with_postgresqls_message(archived: World) -> None:
     refusals = {
         "SELECT frm classrooms": 'column "frm" does not exist',
         "DELETE FROM classrooms RETURNING id": "cannot execute DELETE in a read-only transaction",
@@ -139,7 +139,7 @@ def test_a_query_that_would_do_more_than_look_is_refused_in_postgresqls_words(ar
     assert scratch_tables(archived) == []
 
 
-def test_a_proof_gives_the_record_its_date_and_the_log_an_entry(world: World) -> None:
+def test_a_verification_gives_the_record_its_date_and_the_log_an_entry(world: World) -> None:
     world.archive(13, 17)
     first = record_of(world)
     with world.archiver() as archiver:
@@ -234,7 +234,7 @@ def test_a_shared_student_is_found_in_the_archives_of_both_schools(world: World)
     assert "student" in unknown.value.hint
 
 
-def test_an_archive_without_an_index_is_named_and_the_next_proof_writes_it(archived: World) -> None:
+def test_an_archive_without_an_index_is_named_and_the_next_verification_writes_it(archived: World) -> None:
     query = "SELECT table_name, ids FROM archiver.ids ORDER BY table_name"
     with sql(archived, "master") as cursor:
         cursor.execute(query)
@@ -251,7 +251,7 @@ def test_an_archive_without_an_index_is_named_and_the_next_proof_writes_it(archi
         assert [(table, sorted(ids)) for table, ids in cursor.fetchall()] == written
 
 
-def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
+def test_a_drop_interrupted_after_the_object_was_deleted_is_finished_by_the_next(
     archived: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = record_of(archived)
@@ -282,7 +282,7 @@ def test_a_drop_cut_off_after_the_object_went_is_ended_by_the_next(
         assert cursor.fetchall() == [(0, 0)]
 
 
-def test_an_archive_that_somebody_is_at_work_on_is_not_dropped(archived: World) -> None:
+def test_an_archive_that_another_run_is_working_on_is_not_dropped(archived: World) -> None:
     with archived.archiver() as archiver:
         for state in (ArchiveState.DELETING, ArchiveState.RESTORING):
             archive_record.step_back(
@@ -292,7 +292,7 @@ def test_an_archive_that_somebody_is_at_work_on_is_not_dropped(archived: World) 
                 resolve.one_to_drop(archiver.databases, 13, None)
 
 
-def test_records_are_chosen_by_what_is_known_of_them(world: World) -> None:
+def test_records_are_selected_by_their_columns(world: World) -> None:
     world.archive(13)
     world.archive(17, depth=Depth.STUDENTS, year=2012)
     with world.archiver() as archiver:
@@ -315,7 +315,7 @@ def test_records_are_chosen_by_what_is_known_of_them(world: World) -> None:
         assert other.shard != plain.shard
 
 
-def test_objects_that_no_record_names_are_listed(world: World) -> None:
+def test_unreferenced_objects_are_listed(world: World) -> None:
     bucket = Bucket(world.environment.store)
     world.archive(13, 17)
     restored, kept = record_of(world), record_of(world, 17)
@@ -356,7 +356,7 @@ def test_the_log_is_read_oldest_first_and_by_school_year_or_act(world: World) ->
     assert len(first.details["sha256"]) == 64
 
 
-def test_a_schema_of_an_older_version_is_brought_up_to_date_by_whatever_reads_it(world: World) -> None:
+def test_a_schema_of_an_older_version_is_migrated_by_any_command_that_reads_it(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(OLD_TABLES)
         cursor.execute(
@@ -374,7 +374,7 @@ def test_a_schema_of_an_older_version_is_brought_up_to_date_by_whatever_reads_it
     assert 17 not in school_ids(world)
 
 
-def test_where_nothing_was_ever_archived_looking_makes_no_tables(empty: str) -> None:
+def test_reading_creates_no_tables_where_nothing_was_ever_archived(empty: str) -> None:
     master = connect(psycopg2.extensions.parse_dsn(empty), name="test")
 
     assert (

@@ -74,7 +74,7 @@ def test_a_unit_that_kills_its_workers_is_taken_no_more(ours: Archiver, worker_o
             pass
 
 
-def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: World) -> None:
+def test_a_unit_of_a_run_that_has_ended_is_not_taken(ours: Archiver, world: World) -> None:
     told: list[str] = []
     with running(ours):
         pass
@@ -86,7 +86,7 @@ def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: Wor
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_whoever_begins_ends_the_work_of_a_worker_whose_run_has_ended(
+def test_a_starting_worker_ends_the_work_of_a_worker_whose_run_has_ended(
     ours: Archiver, worker_of: Archiver, world: World, alone: bool
 ) -> None:
     with world.archiver() as next_run:
@@ -101,7 +101,7 @@ def test_whoever_begins_ends_the_work_of_a_worker_whose_run_has_ended(
         taken.__exit__(None, None, None)
 
 
-def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
+def test_verified_schools_are_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
     with ours.databases.exclusive_lock():
         assert {one.tenant_id for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), request=ORDER), MEMORY)}
         before = numbers(world)
@@ -112,18 +112,18 @@ def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, 
     assert prepare(ours, UNIT, MEMORY) == []
 
 
-def test_the_status_tells_schools_rows_and_bytes_by_state_and_who_is_at_work(ours: Archiver, world: World) -> None:
+def test_the_status_shows_schools_rows_and_bytes_by_state_and_the_workers(ours: Archiver, world: World) -> None:
     with world.archiver("somebody") as looking:
-        nobody = progress(looking.databases, YEAR, NIGHT, Exclude())
+        no_worker = progress(looking.databases, YEAR, NIGHT, Exclude())
         with ours.databases.exclusive_lock():
             outcomes = prepare(ours, UNIT, MEMORY)
             found = progress(looking.databases, YEAR, NIGHT, Exclude(tenants=frozenset({5})))
 
-    assert (nobody.begun, nobody.began, nobody.per_minute, list(nobody.at_work)) == (0, None, None, [])
+    assert (no_worker.begun, no_worker.began, no_worker.per_minute, list(no_worker.at_work)) == (0, None, None, [])
     [verified] = found.standings
     assert (verified.state.value, verified.tenants, found.verified) == ("verified", 2, 2)
     assert (verified.rows, verified.size) == (sum(one.rows for one in outcomes), sum(one.size for one in outcomes))
-    assert found.waiting == nobody.waiting - 3
+    assert found.waiting == no_worker.waiting - 3
     assert (found.per_minute or 0) > 0
     [run] = found.at_work
     assert run.startswith("the run by ")

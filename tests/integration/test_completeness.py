@@ -1,4 +1,4 @@
-"""Whatever live table or column the catalog does not know stops every deletion, by name and with the line to add."""
+"""Any live table or column unknown to the catalog stops every deletion, by name and with the line to add."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ UNKNOWN = {
         "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, "
         "or quiet: {touched: <why it must not>}",
     ),
-    "a type that nobody spoke of": (
+    "a type that the catalog does not mention": (
         "master",
         "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",
         "master.taggings.taggable_type = Student is master.students.",
@@ -66,7 +66,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_the_catalog_does_not_know_stops_every_deletion(world: World, case: str) -> None:
+def test_anything_unknown_to_the_catalog_stops_every_deletion(world: World, case: str) -> None:
     database, change, expected = UNKNOWN[case]
     with sql(world, database) as cursor:
         cursor.execute(change)
@@ -79,7 +79,7 @@ def test_what_the_catalog_does_not_know_stops_every_deletion(world: World, case:
     assert oracle.snapshot(world.dsns) == before
 
 
-def test_everything_unknown_is_told_at_once(world: World) -> None:
+def test_everything_unknown_is_reported_at_once(world: World) -> None:
     for database, change, _ in UNKNOWN.values():
         with sql(world, database) as cursor:
             cursor.execute(change)
@@ -102,7 +102,7 @@ def test_the_seeded_databases_are_known_and_a_missing_index_is_a_warning(world: 
     }
 
 
-def test_a_missing_index_is_told_with_what_each_school_costs(world: World) -> None:
+def test_a_missing_index_is_reported_with_its_cost_for_each_school(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE school_file_imports SET (autovacuum_enabled = off)")  # it would change the size
         cursor.execute(

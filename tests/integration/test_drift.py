@@ -1,4 +1,4 @@
-"""An archive from before a year of migrations comes back as the live rows went through them, or is refused by name."""
+"""An archive from before a year of migrations is restored as the live rows are after them, or refused by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = [name for name, change in DRIFTS.items() if change.refusal]
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What happened to school 13, archived before the migrations, and to its twin that stayed live through them."""
+    """The story of school 13, archived before the migrations, and of its twin that stayed live through them."""
 
     refusal: str  # of a restore, before the team wrote what cannot be guessed
     touched: bool  # by that restore
@@ -117,7 +117,7 @@ def checked(world: World) -> list[Checked]:
         return check_stored(archiver.databases, archiver.schemas, archiver.work)
 
 
-def test_past_months_that_do_not_fit_today_are_found_without_being_fetched(new_world: NewWorld) -> None:
+def test_past_months_that_do_not_fit_todays_schema_are_found_without_a_fetch(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         archive_months(world, date(2014, 9, 5))
         assert next(checked_lines(checked(world))).endswith(", 1 archive into shard_3: OK")
@@ -142,7 +142,7 @@ def test_nothing_else_differs_from_the_world_that_stayed_live(story: Story) -> N
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(story: Story, kind: str) -> None:
+def test_a_change_that_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(story: Story, kind: str) -> None:
     told = [line for line in story.refusal.splitlines() if DRIFTS[kind].refusal in line]
 
     in_rows = ("does not fit", "has no label")  # they are looked at once the schemas fit
@@ -150,7 +150,7 @@ def test_what_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(sto
     assert not story.touched
 
 
-def test_stored_schemas_tell_a_teams_ci_what_breaks_before_it_is_written_and_not_after(story: Story) -> None:
+def test_stored_schemas_show_a_teams_ci_what_breaks_before_the_migration_is_written_and_not_after(story: Story) -> None:
     before, after = ("\n".join(checked_lines(found)) for found in (story.checked_before, story.checked))
 
     assert before.count("1 archive into") == 2
@@ -174,12 +174,12 @@ def test_the_plan_shows_the_mapping_and_what_is_lost(story: Story) -> None:
     assert any(line.startswith("lost: ") and "student_sessions.lessons_seen in " in line for line in lines)
 
 
-def test_an_archive_is_proved_in_its_own_schema(story: Story) -> None:
+def test_an_archive_is_verified_in_its_own_schema(story: Story) -> None:
     assert sum(table.inserted for table in story.pretended.tables.values()) == story.restored.record.rows
     assert "master.school_file_imports" in story.pretended.tables
 
 
-def test_the_plan_foretold_each_tables_rows(story: Story) -> None:
+def test_the_plan_predicts_each_tables_rows(story: Story) -> None:
     assert story.plan.comparison.tables == story.restored.tables
 
 
@@ -190,7 +190,7 @@ def test_the_log_holds_what_was_lost(story: Story) -> None:
     assert story.log["lost"]["master.user_opted_in_rollup_reports.*"] > 0
 
 
-def test_the_line_of_a_restore_says_what_was_lost(story: Story) -> None:
+def test_the_line_of_a_restore_states_what_was_lost(story: Story) -> None:
     line = restored_line("school", story.restored, pretend=False)
 
     assert "; LOST, today's tables have no column for it: " in line

@@ -1,4 +1,4 @@
-"""Schools archived to age public keys, on real servers: who can bring them back, and who cannot."""
+"""Schools archived to age public keys, on real servers: identities that open them, and those that do not."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KILLS = 4
 
 
 class Team:
-    """Somebody with an age key pair, whose identity lies in a file."""
+    """A team with an age key pair, whose identity lies in a file."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.identity = x25519.Identity.generate()
@@ -51,7 +51,7 @@ class Team:
         self.file.write_text(f"# public key: {self.recipient}\n{self.identity}\n")
 
     def opens(self, data: bytes) -> bool:
-        """Whether age opens it with this identity, without any code of ours."""
+        """True if age opens it with this identity, without any code of ours."""
         try:
             pyrage.decrypt(data, [self.identity])
         except pyrage.DecryptError:
@@ -61,18 +61,18 @@ class Team:
 
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
-    """Who may open the archives."""
+    """Return the team that may open the archives."""
     return Team(tmp_path, "team")
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> Team:
-    """Who may not, or not yet."""
+    """Return a team that may not open them, or not yet."""
     return Team(tmp_path, "other")
 
 
 def encrypting(world: World, *teams: Team) -> World:
-    """The world with these recipients; nobody's identity is at hand."""
+    """Return the world with these recipients and without an identity."""
     store = replace(world.environment.store, recipients=tuple(team.recipient for team in teams))
     return replace(world, environment=replace(world.environment, store=store))
 
@@ -104,9 +104,9 @@ def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
     world: World, team: Team, other: Team
 ) -> None:
     before, expected = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
-    sealed = encrypting(world, team)
+    encrypted = encrypting(world, team)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
     record, data = recorded(world), stored(world, recorded(world))
     same(expected, oracle.snapshot(world.dsns))
@@ -117,23 +117,23 @@ def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
         gzip.decompress(data)
     with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(data, [team.identity])), mode="r:gz") as tar:
         assert "master/students.copy" in tar.getnames()
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
 def test_one_classroom_of_an_encrypted_archive_comes_back_and_then_the_rest(world: World, team: Team) -> None:
-    before, sealed = oracle.snapshot(world.dsns), encrypting(world, team)
+    before, encrypted = oracle.snapshot(world.dsns), encrypting(world, team)
     with sql(world, "master") as cursor:
         cursor.execute("SELECT min(id) FROM classrooms WHERE school_id = %s", (SCHOOL,))
         [[classroom]] = cursor.fetchall()
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
-    holding(sealed, team).restore(SCHOOL, only=Part("classroom", classroom))
+    holding(encrypted, team).restore(SCHOOL, only=Part("classroom", classroom))
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT id FROM classrooms WHERE school_id = %s", (SCHOOL,))
         assert cursor.fetchall() == [(classroom,)]
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
@@ -147,13 +147,16 @@ def test_pretending_encrypts_too_and_leaves_no_trace(world: World, team: Team) -
 
 
 def test_without_its_identity_a_school_stays_archived(world: World, team: Team, other: Team) -> None:
-    sealed = encrypting(world, team)
-    sealed.archive(SCHOOL)
+    encrypted = encrypting(world, team)
+    encrypted.archive(SCHOOL)
     out = oracle.snapshot(world.dsns)
 
     for closed, words in (
-        (sealed, r"^s3://.*/2013_school_13\.tar\.gz\.age is encrypted, and no identity was given\."),  # before a fetch
-        (holding(sealed, other), r"^The identity does not open 2013_school_13\.tar\.gz\.age"),
+        (
+            encrypted,
+            r"^s3://.*/2013_school_13\.tar\.gz\.age is encrypted, and no identity was given\.",
+        ),  # before a fetch
+        (holding(encrypted, other), r"^The identity does not open 2013_school_13\.tar\.gz\.age"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
             closed.restore(SCHOOL)
@@ -164,15 +167,15 @@ def test_without_its_identity_a_school_stays_archived(world: World, team: Team, 
     assert recorded(world).state is ArchiveState.ARCHIVED
 
 
-def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
-    sealed = encrypting(world, team)
-    mistyped = replace(sealed.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
+def test_invalid_keys_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
+    encrypted = encrypting(world, team)
+    mistyped = replace(encrypted.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
 
     with pytest.raises(UsageError, match="store/recipients/1 is not an age public key"):
-        replace(sealed, environment=replace(sealed.environment, store=mistyped)).archive(SCHOOL)
+        replace(encrypted, environment=replace(encrypted.environment, store=mistyped)).archive(SCHOOL)
     team.file.write_text("nothing of the kind\n")
     with pytest.raises(UsageError, match="team holds a line that is not an age identity"):
-        holding(sealed, team).archive(SCHOOL)
+        holding(encrypted, team).archive(SCHOOL)
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT to_regclass('archiver.records')")
@@ -180,7 +183,7 @@ def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World,
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Archives the school, killed after the shard was emptied."""
+    """Archive the school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
         raise CutoverError("killed")
@@ -191,13 +194,13 @@ def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
             world.archive(SCHOOL)
 
 
-def test_a_deletion_that_was_cut_off_is_ended_without_an_identity(
+def test_an_interrupted_deletion_is_finished_without_an_identity(
     world: World, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed, expected = encrypting(world, team), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
-    cut_off(sealed, monkeypatch)
+    encrypted, expected = encrypting(world, team), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
+    cut_off(encrypted, monkeypatch)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
     same(expected, oracle.snapshot(world.dsns))
     assert recorded(world).state is ArchiveState.ARCHIVED
@@ -206,8 +209,8 @@ def test_a_deletion_that_was_cut_off_is_ended_without_an_identity(
 def test_only_rows_that_must_be_put_back_ask_for_an_identity(
     world: World, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed, whole = encrypting(world, team), oracle.snapshot(world.dsns)
-    cut_off(sealed, monkeypatch)
+    encrypted, whole = encrypting(world, team), oracle.snapshot(world.dsns)
+    cut_off(encrypted, monkeypatch)
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = %s", (SCHOOL,))
     emptied = oracle.snapshot(world.dsns)
@@ -215,13 +218,13 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
     with pytest.raises(
         UsageError, match=r"rows must be put back from the archive\. .* no identity was given"
     ) as caught:
-        sealed.archive(SCHOOL)
+        encrypted.archive(SCHOOL)
     assert "--identity=FILE" in caught.value.hint
     same(emptied, oracle.snapshot(world.dsns))
     assert recorded(world).state is ArchiveState.DELETING
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
-        holding(sealed, team).archive(SCHOOL)
+        holding(encrypted, team).archive(SCHOOL)
     back = oracle.snapshot(world.dsns)
     assert {name: back.tables[name] for name in back.tables if name != "master"} == {
         name: whole.tables[name] for name in whole.tables if name != "master"
@@ -229,12 +232,12 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
 
 
 def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, team: Team, tmp_path: Path) -> None:
-    sealed = holding(encrypting(world, team), team)
-    sealed.archive(SCHOOL)
+    encrypted = holding(encrypting(world, team), team)
+    encrypted.archive(SCHOOL)
     record, out = recorded(world), oracle.snapshot(world.dsns)
     data, store = stored(world, record), world.environment.store
 
-    with sealed.archiver() as archiver:
+    with encrypted.archiver() as archiver:
         key = archiver.bucket.key(record.location)
         for place in range(0, len(data), len(data) // PLACES):
             bad = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
@@ -242,13 +245,13 @@ def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, te
             with pytest.raises(DamagedError, match="is not what was stored"):
                 fetch(archiver.bucket, record, tmp_path / "fetched")
     with pytest.raises(DamagedError, match="is not what was stored"):
-        sealed.restore(SCHOOL)
+        encrypted.restore(SCHOOL)
 
     same(out, oracle.snapshot(world.dsns))
     assert recorded(world).state is ArchiveState.ARCHIVED
 
 
-def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_not(
+def test_after_a_reencryption_the_new_identity_opens_the_record_and_the_old_one_does_not(
     world: World, team: Team, other: Team
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -272,13 +275,13 @@ def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_n
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(world: World, team: Team) -> None:
+def test_a_reencryption_encrypts_a_plain_archive_and_does_nothing_twice(world: World, team: Team) -> None:
     before = oracle.snapshot(world.dsns)
     world.archive(SCHOOL)
-    sealed = encrypting(world, team)
+    encrypted = encrypting(world, team)
 
     plain = recorded(world)
-    [moved], [again] = sealed.reencrypt(SCHOOL), sealed.reencrypt(SCHOOL)
+    [moved], [again] = encrypted.reencrypt(SCHOOL), encrypted.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
     assert (moved.superseded, again.superseded, again.record) == (plain.location, "", recorded(world))
@@ -286,13 +289,11 @@ def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(w
     assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
     assert "1 of 2 archives re-encrypted, 1 were already" in archives.reencrypt_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
-    world: World, team: Team, other: Team
-) -> None:
+def test_past_months_and_purges_are_reencrypted_with_all_schools(world: World, team: Team, other: Team) -> None:
     before, first = oracle.snapshot(world.dsns), encrypting(world, team)
     archive_months(first, MONTHS_DAY)
     purged(first)
@@ -337,17 +338,17 @@ def purged(world: World) -> None:
         purge.purge(archiver, group, OLD, 2013)
 
 
-def test_what_cannot_be_rewrapped_is_said_and_stays(
+def test_an_archive_that_cannot_be_reencrypted_is_reported_and_stays(
     world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed = encrypting(world, team)
-    cut_off(sealed, monkeypatch)
+    encrypted = encrypting(world, team)
+    cut_off(encrypted, monkeypatch)
     with holding(encrypting(world, other), team).archiver() as archiver:
         found = resolve.all_to_reencrypt(archiver.databases, None)
         [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
     assert "School 13 is deleting for 2013, by a run that was interrupted." in str(outcome.error)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
     record = recorded(world)
     for closed, words in (
         (world, "The inventory has no recipients"),
@@ -359,7 +360,7 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
     assert recorded(world) == record
 
 
-def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
+def test_an_object_with_other_bytes_moves_no_record(
     world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encrypting(world, team).archive(SCHOOL)
@@ -377,7 +378,7 @@ def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
     assert recorded(world) == record
 
 
-def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, team: Team, other: Team) -> None:
+def test_a_reencryption_killed_at_any_instant_and_run_again_ends_right(world: World, team: Team, other: Team) -> None:
     holder = Team(team.file.parent, "both")
     holder.file.write_text(f"{team.identity}\n{other.identity}\n")
     encrypting(world, team).archive(SCHOOL)
@@ -396,7 +397,7 @@ def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, t
     assert logged(world).count("rewrap") == 1 + KILLS
 
 
-def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
+def test_an_encrypted_archive_is_inspected_and_verified_with_the_identity_alone(
     world: World, team: Team, tmp_path: Path
 ) -> None:
     closed = encrypting(world, team)

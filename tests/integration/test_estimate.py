@@ -1,4 +1,4 @@
-"""How big schools are and how long they take, estimated and then held against what is really there."""
+"""Sizes and durations of schools, estimated and then compared with the live ones."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def carried(world: World) -> tuple[int, int]:
 
 
 def leaving(world: World, school: int) -> int:
-    """How many rows go when a school is archived."""
+    """Return the number of rows that leave with a school."""
     before, after = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, school, "all")
     return sum(
         len(rows) - after.count(name, table) for name in DATABASES for table, rows in before.tables[name].items()
     )
 
 
-def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: World) -> None:
+def test_the_biggest_school_is_first_and_the_total_is_nearly_exact(analyzed: World) -> None:
     found = sizes_of(analyzed)
 
     first, second = found.tenants[:2]
@@ -67,20 +67,20 @@ def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: Wor
 
 
 def test_times_come_from_records_and_from_pretending_where_there_are_none(analyzed: World) -> None:
-    everybody = school_ids(analyzed)
+    all_schools = school_ids(analyzed)
     with analyzed.archiver() as archiver:
         assert rates.recorded(archiver.databases.master) == []
         measured = rates.measure(archiver, sizes.read(archiver.databases).tenants, YEAR)
-    assert (len(measured), school_ids(analyzed)) == (2, everybody)
+    assert (len(measured), school_ids(analyzed)) == (2, all_schools)
     pretended = told(analyzed, measured)
     assert "pretending to archive 2 schools just now" in pretended[-1]
     assert "statistics of 20" in pretended[-1]
 
-    analyzed.archive(*everybody[:3])
+    analyzed.archive(*all_schools[:3])
     with analyzed.archiver() as archiver:
         recorded = rates.recorded(archiver.databases.master)
     assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
-    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[0]
+    assert f"{len(all_schools) - 3}, one after the other" in told(analyzed, recorded)[0]
     assert told(analyzed, recorded)[-2].startswith("inv archive.all, with 2 workers: about ")
     assert "3 records" in told(analyzed, recorded)[-1]
 

@@ -27,7 +27,7 @@ def fenced(world: World, closed: Path, close: str = "touch {}/{{id}}", open_: st
 
 
 @pytest.mark.parametrize("late", [{}, {"master.taggings": 1}])
-def test_an_application_that_heeds_the_fence_writes_no_late_row(
+def test_an_application_that_respects_the_fence_writes_no_late_row(
     world: World, closed: Path, monkeypatch: pytest.MonkeyPatch, late: dict[str, int]
 ) -> None:
     def busy(*args: object) -> object:
@@ -82,7 +82,7 @@ def test_a_fence_that_a_killed_run_left_closed_is_opened_by_the_same_command(wor
     assert list(closed.iterdir()) == []
 
 
-def test_a_fence_that_does_not_open_is_told_with_the_command(world: World, closed: Path) -> None:
+def test_a_fence_that_does_not_open_is_reported_with_the_command(world: World, closed: Path) -> None:
     broken = fenced(world, closed, open_="exit 1 # {{id}}")
 
     told = r"Opening the fence of school 13 failed: exit 1\. It is still closed; run: exit 1 # 13"

@@ -1,4 +1,4 @@
-"""What `inv check.integrity` counts is what SQL of its own, written table by table, counts."""
+"""`inv check.integrity` counts what SQL of its own, written table by table, counts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def pairs(world: World, database: str, query: str) -> list[tuple[int, int]]:
         return list(cursor.fetchall())
 
 
-def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> None:
+def test_each_finding_matches_independent_sql(world: World) -> None:
     with sql(world, "master") as cursor:  # of another type: no school is meant
         cursor.execute("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Contest', 99999)")
 
@@ -100,7 +100,7 @@ def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> 
     assert not any(finding.refused for finding in findings.values())
 
 
-def test_what_master_and_shards_say_together_is_what_their_rows_say_when_put_together(world: World) -> None:
+def test_findings_across_master_and_shards_match_their_combined_rows(world: World) -> None:
     findings = found(world)
     school_of = dict(pairs(world, "master", "SELECT id, school_id FROM classrooms"))
     live = {student for (student,) in pairs(world, "master", "SELECT id FROM students")}  # type: ignore[misc]
@@ -122,7 +122,7 @@ def test_what_master_and_shards_say_together_is_what_their_rows_say_when_put_tog
     assert donations.rows > 0
 
 
-def test_what_the_archiver_refuses_fails_and_says_why(
+def test_findings_that_the_archiver_refuses_fail_with_a_reason(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with sql(world, "master") as cursor:

@@ -1,4 +1,4 @@
-"""The number of the archiver's own tables: older ones are brought up to date once, newer ones are left alone."""
+"""The version of the archiver's own tables: older ones are migrated once, newer ones are not touched."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ LOOKS: dict[str, Callable[[World], object]] = {
 
 
 @pytest.mark.parametrize("database", ["master", "shard_4"])
-def test_what_a_newer_version_made_is_neither_written_nor_read_and_stays(lived: World, database: str) -> None:
+def test_tables_of_a_newer_version_are_neither_written_nor_read_and_stay(lived: World, database: str) -> None:
     """Every way in, on one world, because none leaves anything behind."""
     before = everything(lived)
     ways = {**WRITES, **(LOOKS if database == "master" else {})}
@@ -237,7 +237,7 @@ def test_what_a_newer_version_made_is_neither_written_nor_read_and_stays(lived: 
     assert everything(lived) == before
 
 
-def test_the_commands_that_look_say_so_and_end_with_the_exit_code_of_a_refusal(
+def test_read_only_commands_report_it_and_end_with_the_exit_code_of_a_refusal(
     lived: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: lived.environment)
@@ -262,7 +262,7 @@ def test_the_commands_that_look_say_so_and_end_with_the_exit_code_of_a_refusal(
         "ALTER TABLE archiver.version DROP COLUMN one; INSERT INTO archiver.version SELECT 2, '', now()",
     ],
 )
-def test_tables_that_do_not_say_their_number_are_refused(empty: str, spoiled: str) -> None:
+def test_tables_without_a_version_number_are_refused(empty: str, spoiled: str) -> None:
     with session_on(empty) as session:
         own_schema.prepare(session)
         session.execute(spoiled)
@@ -274,7 +274,7 @@ def test_tables_that_do_not_say_their_number_are_refused(empty: str, spoiled: st
         assert session.rows(SHAPE) == before
 
 
-def test_no_database_is_brought_up_to_date_where_another_is_refused(new_world: NewWorld) -> None:
+def test_no_database_is_migrated_where_another_is_refused(new_world: NewWorld) -> None:
     with new_world() as world:
         run(world.dsns["master"], UNNUMBERED)
         run(world.dsns["shard_4"], "CREATE SCHEMA archiver; CREATE TABLE archiver.version AS SELECT 2 AS number")

@@ -1,4 +1,4 @@
-"""The checklist of 2013 on a lab: stopped in the middle, gone on with, and what the world is like after it."""
+"""The checklist of 2013 on a lab: stopped in the middle, resumed, and the live system after it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests import labs
 from tests.fakes import NIGHT_2013
 
 
-def test_twelve_steps_are_done_by_a_night_that_was_stopped_and_the_world_is_as_it_should_be(
+def test_a_night_that_was_stopped_does_all_twelve_steps_and_the_live_system_is_as_it_should_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with labs.started(FEWEST_SCHOOLS) as lab:

@@ -1,4 +1,4 @@
-"""What all machines of an environment see, on a real S3 server."""
+"""Objects that all machines of an environment see, on a real S3 server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inventory.model import Store
 from runbooks.night.live_ports import EnvironmentStore
 
 
-def test_of_two_who_keep_a_text_by_one_name_one_is_told(store_server: Store) -> None:
+def test_one_of_two_writers_of_the_same_name_is_refused(store_server: Store) -> None:
     object_store = EnvironmentStore(replace(store_server, prefix="shelf"))
 
     assert object_store.put_new("nights/1", "mine")

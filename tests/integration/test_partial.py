@@ -96,7 +96,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
         assert cursor.fetchall() == [(0,)]
 
 
-def test_pretending_loads_nothing_and_says_how_much_it_would_be(world: World) -> None:
+def test_pretending_loads_nothing_and_states_how_much_it_would_be(world: World) -> None:
     first, *_ = classrooms(world)
     world.archive(SCHOOL)
     before = oracle.snapshot(world.dsns)
@@ -146,7 +146,7 @@ def test_a_classroom_that_is_not_in_the_archive_is_refused_and_nothing_is_touche
 
 
 @pytest.mark.parametrize("then", ["the same classroom", "after another is refused", "the whole school"])
-def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
+def test_a_classroom_interrupted_between_shard_and_master_is_finished_by_the_next_run(
     world: World, killed: pytest.MonkeyPatch, then: str
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -173,7 +173,7 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_classroom_is_not_laid_over_a_school_that_is_half_back(world: World, killed: pytest.MonkeyPatch) -> None:
+def test_a_classroom_is_not_restored_over_a_half_restored_school(world: World, killed: pytest.MonkeyPatch) -> None:
     before = oracle.snapshot(world.dsns)
     first, *_ = classrooms(world)
     world.archive(SCHOOL)

@@ -58,7 +58,7 @@ version: one, number, tool, at
 """
 
 
-def test_the_archivers_tables_and_columns_are_called_so(empty: str) -> None:
+def test_the_archivers_tables_and_columns_have_these_names(empty: str) -> None:
     with closing(connect(psycopg2.extensions.parse_dsn(empty), name="test")) as session:
         own_schema.prepare(session)
         rows = session.rows(
@@ -78,7 +78,7 @@ SELECT coalesce(array_agg(DISTINCT (l.classid::bigint << 32) | l.objid::bigint),
 
 
 def locked(world: World, database: str, *names: str) -> bool:
-    """Whether these advisory locks are held in a database, and no others."""
+    """True if these advisory locks are held in a database, and no others."""
     with sql(world, database) as cursor:
         cursor.execute(HELD)
         [held] = cursor.fetchone() or ()
@@ -87,7 +87,7 @@ def locked(world: World, database: str, *names: str) -> bool:
     return set(held) == set(wanted or ())
 
 
-def test_what_keeps_others_off_is_called_so(world: World) -> None:
+def test_locks_have_these_names(world: World) -> None:
     unit = Unit(shard="shard_3", tenant_ids=(25,), request=ArchiveRequest(year=YEAR, depth=Depth("all")))
     with world.archiver() as ours, world.archiver() as worker:
         databases, master = ours.databases, ours.databases.master
@@ -122,7 +122,7 @@ def test_what_keeps_others_off_is_called_so(world: World) -> None:
         ]
 
 
-def test_who_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
+def test_a_session_that_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
     connection = psycopg2.extensions.parse_dsn(empty)
     with closing(connect(connection, name="one")) as one, closing(connect(connection, name="other")) as other:
         one.rows("SELECT pg_advisory_lock(hashtextextended('cutover prepare', 0))")
@@ -140,20 +140,20 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
     """A world in which everything has happened once."""
     team = Team(tmp_path_factory.mktemp("keys"), "team")
     with new_world(template=alike) as world:
-        sealed = replace(encrypting(world, team), identity=str(team.file))
+        encrypted = replace(encrypting(world, team), identity=str(team.file))
         with world.archiver() as archiver:
             purge.purge(
                 archiver, purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, OLD))), OLD, 2013
             )
         archive_months(world, MONTHS_DAY)
-        rewrap_all(sealed)
-        restore_months(sealed, *a_month(world))
+        reencrypt_all(encrypted)
+        restore_months(encrypted, *a_month(world))
         world.archive(13)
-        sealed.reencrypt(13)
-        sealed.restore(13, only=a_classroom(world))
-        with sealed.archiver() as archiver:
+        encrypted.reencrypt(13)
+        encrypted.restore(13, only=a_classroom(world))
+        with encrypted.archiver() as archiver:
             reverify.reverify(archiver, [resolve.one_to_restore(archiver.databases, 13, None)], lambda outcome: None)
-        sealed.restore(13)
+        encrypted.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
             drop.drop(archiver, resolve.one_to_restore(archiver.databases, 17, None))
@@ -161,37 +161,39 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
         yield world
 
 
-def rewrap_all(sealed: World) -> None:
-    """Encrypts what is archived."""
-    with sealed.archiver() as archiver:
+def reencrypt_all(encrypted: World) -> None:
+    """Encrypt what is archived."""
+    with encrypted.archiver() as archiver:
         reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
 
 
 def a_month(world: World) -> tuple[str, int]:
-    """A month, and a school of which rows went with it, that is left alone from here on."""
+    """Return a month and a school that rows of it left, which is on hold from here on."""
     query = "SELECT m.month, s.tenant_id FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"
     [month, school], *_ = rows(world, "master", f"{query} WHERE s.tenant_id NOT IN (0, 5, 13, 17, 29) ORDER BY 1 DESC")
     return str(month), int(school)
 
 
 def a_classroom(world: World) -> Part:
-    """One that school 13 had before it went."""
+    """Return a classroom that school 13 had before it was archived."""
     query = "SELECT ids[1] FROM archiver.ids i JOIN archiver.records r ON r.id = i.record_id"
     return Part("classroom", one(world, "master", f"{query} WHERE r.tenant_id = 13 AND table_name = 'classrooms'"))
 
 
 def merge(world: World) -> None:
-    """Carries the one school of a shard into another, and looks meanwhile at what keeps another merge off."""
+    """Move the one school of a shard into another, and read meanwhile the locks that exclude another merge."""
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE shard = 'shard_1' AND id <> 5")
     alone = []
 
-    def tell(outcome: MoveOutcome) -> None:
+    def on_result(outcome: MoveOutcome) -> None:
         raise_failure(outcome)
         alone.append(locked(world, "master", "cutover shards"))
 
     with world.archiver() as archiver:
-        move_all(archiver, Route(verb="merge", source="shard_1", target="shard_2"), YEAR, tell, kept_off=lambda: True)
+        move_all(
+            archiver, Route(verb="merge", source="shard_1", target="shard_2"), YEAR, on_result, kept_off=lambda: True
+        )
     assert alone == [True]
 
 
@@ -229,7 +231,7 @@ verify: rows size sha256
 """
 
 
-def test_the_log_tells_of_these_acts_in_these_words(lived: World) -> None:
+def test_the_log_names_these_acts_in_these_words(lived: World) -> None:
     acts = [row[0] for row in rows(lived, "master", 'SELECT DISTINCT act COLLATE "C" FROM archiver.log ORDER BY 1')]
     told = {act: keys(lived, "master", "details", "log", f"act = '{act}'") for act in acts}
 
@@ -288,7 +290,7 @@ started_at verified_at archived_at proved_at tenants rows
 """
 
 
-def test_records_are_told_in_these_words(lived: World) -> None:
+def test_records_are_shown_in_these_words(lived: World) -> None:
     with lived.archiver() as archiver:
         master = archiver.databases.master
         [record] = archive_record.of_tenant(master, 29)

@@ -1,4 +1,4 @@
-"""People of old leave master only when archived, proven and named by nobody, and come back as they were."""
+"""Legacy users leave master only when archived, verified and referenced by no row, and come back as they were."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def old(world: World) -> list[int]:
 
 
 def purged(archiver: Archiver) -> Purged:
-    """Purges whoever may go, as the task does."""
+    """Purge every user who may be deleted, as the task does."""
     with archiver.databases.exclusive_lock():
         group = purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, BEFORE)))
         return purge.purge(archiver, group, BEFORE, 2013)
@@ -62,7 +62,7 @@ def records(world: World) -> list[Purge]:
 
 @pytest.fixture
 def rich(world: World) -> World:
-    """The seeded people of old, each with something of their own."""
+    """Return a world whose seeded legacy users have rows of their own."""
     run(
         world,
         "INSERT INTO preferences (user_id, name, value, created_at, updated_at)"
@@ -73,7 +73,7 @@ def rich(world: World) -> World:
     return world
 
 
-def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World) -> None:
+def test_legacy_users_go_with_all_their_rows_and_come_back_as_they_were(rich: World) -> None:
     before = oracle.snapshot(rich.dsns)
     leaving = oracle.rows_where(rich.dsns["master"], THEIRS, {})
     assert len(old(rich)) == 3
@@ -114,7 +114,7 @@ NAMED = {
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_whom_a_live_row_names_stays_and_the_others_go(rich: World, case: str) -> None:
+def test_a_user_that_a_live_row_references_is_kept_and_the_others_are_deleted(rich: World, case: str) -> None:
     first, *others = old(rich)
     run(rich, NAMED[case].format(id=first), "shard_2" if "shard" in case else "master")
 
@@ -126,7 +126,7 @@ def test_whom_a_live_row_names_stays_and_the_others_go(rich: World, case: str) -
     assert old(rich) == [first]
 
 
-def test_who_was_seen_since_stays(rich: World) -> None:
+def test_a_user_seen_since_the_date_is_kept(rich: World) -> None:
     first, second, third = old(rich)
     run(rich, f"UPDATE users SET last_sign_in_at = now() WHERE id = {first}")
     run(rich, f"UPDATE users SET last_sign_in_at = NULL, created_at = '2013-01-01' WHERE id = {second}")
@@ -136,7 +136,7 @@ def test_who_was_seen_since_stays(rich: World) -> None:
 
 
 def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
-    """Lets something happen when the archive is proven and nothing is deleted."""
+    """Do something when the archive is verified and nothing is deleted."""
     verified = purge_record.verified
 
     def then(session: Session, one: Purge) -> Purge:
@@ -154,21 +154,21 @@ def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> Non
         ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "users are referenced by now"),
     ],
 )
-def test_what_changed_since_it_was_archived_keeps_everybody(
+def test_a_row_that_changed_since_it_was_archived_keeps_all_users(
     rich: World, monkeypatch: pytest.MonkeyPatch, change: str, why: str
 ) -> None:
-    everybody = old(rich)
-    between(monkeypatch, lambda: run(rich, change.format(id=everybody[0])))
+    all_users = old(rich)
+    between(monkeypatch, lambda: run(rich, change.format(id=all_users[0])))
 
     with rich.archiver() as archiver, pytest.raises(RefusedError, match=why):
         purged(archiver)
 
-    assert old(rich) == everybody
+    assert old(rich) == all_users
     assert [one.state for one in records(rich)] == [PurgeState.VERIFIED]
 
 
-def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    everybody, put = old(rich), Bucket.put
+def test_an_object_that_the_store_damages_keeps_all_users(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_users, put = old(rich), Bucket.put
 
     def spoiling(bucket: Bucket, key: str, path: Path, digests: Digests) -> None:
         path.write_bytes(DAMAGED)
@@ -177,7 +177,7 @@ def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest
     monkeypatch.setattr(Bucket, "put", spoiling)
     with rich.archiver() as archiver, pytest.raises(DamagedError):
         purged(archiver)
-    assert old(rich) == everybody
+    assert old(rich) == all_users
 
 
 class Killed(BaseException):
@@ -186,7 +186,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], list[str]]]:
-    """Kills the process before its n-th statement on any session; the list has the statements so far."""
+    """Kill the process before its n-th statement on any session; the list has the statements so far."""
     real, said, limit = Session._translated, list[str](), list[int | None]([None])
 
     def translated(session: Session, doing: str) -> object:
@@ -207,7 +207,7 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], l
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
-def test_killed_at_any_statement_and_run_again_nobody_is_lost(
+def test_no_user_is_lost_when_a_purge_is_killed_at_any_statement_and_run_again(
     rich: World, mortal: Callable[[int | None], list[str]], counted: Callable[[str, int], None]
 ) -> None:
     before = oracle.snapshot(rich.dsns)

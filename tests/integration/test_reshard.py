@@ -88,8 +88,8 @@ def test_four_shards_with_the_same_ids_become_one_and_four_again(same_ids: World
 def test_ids_that_lie_apart_stay_as_they_are_and_what_is_stored_is_encrypted(world: World, closed: Path) -> None:
     before = oracle.snapshot(world.dsns)
     store = replace(world.environment.store, recipients=(str(x25519.Identity.generate().to_public()),))
-    sealed = replace(world, environment=replace(world.environment, store=store))
-    fenced(sealed, closed).move_all("merge", "shard_2", "shard_1")
+    encrypted = replace(world, environment=replace(world.environment, store=store))
+    fenced(encrypted, closed).move_all("merge", "shard_2", "shard_1")
 
     assert set(oracle_moved.moved(world, "shard_2", "shard_1").values()) == {0}
     same_rows(oracle_moved.after_merging(world, before, "shard_2", "shard_1"), oracle.snapshot(world.dsns))
@@ -170,7 +170,7 @@ def test_shards_merged_one_into_the_next_are_split_in_turn_and_an_older_archive_
     same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_what_was_written_since_the_merge_goes_back_with_ids_that_nobody_had(few: World) -> None:
+def test_rows_written_since_the_merge_go_back_with_unused_ids(few: World) -> None:
     few.move_all("merge", "shard_2", "shard_1")
     [[enrollment, lesson]] = _write(few, "shard_1")
     others = set(_ids(few, "shard_2", "enrollments"))
@@ -202,7 +202,7 @@ def test_a_class_names_a_table_as_rails_has_it(few: World) -> None:
     assert [number for kind, number in found if kind not in kinds[:3]] == [3, 3, 3]
 
 
-def test_where_nothing_keeps_the_application_off_nothing_is_moved(few: World) -> None:
+def test_nothing_is_moved_without_a_fence(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     bare = replace(few, environment=replace(few.environment, fence=None))
 
@@ -212,7 +212,7 @@ def test_where_nothing_keeps_the_application_off_nothing_is_moved(few: World) ->
     same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(few: World) -> None:
+def test_a_school_with_rows_in_the_target_stays_where_it_is(few: World) -> None:
     with sql(few, "shard_1") as cursor:
         cursor.execute(
             "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
@@ -226,7 +226,7 @@ def test_a_school_of_which_rows_lie_in_the_target_stays_where_it_is(few: World) 
     same_rows(before, oracle.snapshot(few.dsns))
 
 
-def test_a_write_that_no_fence_kept_off_stops_the_move(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_past_the_fence_stops_the_move(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*words: object) -> object:
         with sql(few, "shard_2") as cursor:
             cursor.execute("UPDATE enrollments SET pathway = 'late' WHERE classroom_id = %s", (_classroom(few, 9),))
@@ -241,7 +241,7 @@ def test_a_write_that_no_fence_kept_off_stops_the_move(few: World, monkeypatch: 
     assert _rows(few, "master", "SELECT shard FROM schools WHERE id = 9") == [("shard_2",)]
 
 
-def test_a_row_that_comes_after_the_proof_stays_and_is_named(
+def test_a_row_added_after_verification_stays_and_is_named(
     few: World, closed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def late(*words: object) -> None:
@@ -277,7 +277,7 @@ def _broken(*words: object) -> None:
     raise CutoverError("cut off here")
 
 
-def test_shards_are_shown_with_what_lies_there(same_ids: World) -> None:
+def test_shards_are_shown_with_their_schools(same_ids: World) -> None:
     same_ids.move_all("merge", "shard_2", "shard_1")
     with same_ids.archiver() as archiver:
         found = {one.name: one for one in shard_sizes(archiver.databases)}
@@ -296,7 +296,7 @@ def _classroom(world: World, school: int) -> int:
 
 
 def _write(world: World, shard: str) -> list[tuple[int, int]]:
-    """What a student of a merged school does next."""
+    """Write the next rows of a student of a merged school, and return their ids."""
     with sql(world, shard) as cursor:
         cursor.execute(
             "WITH e AS (INSERT INTO enrollments (classroom_id, pathway, created_at, updated_at)"

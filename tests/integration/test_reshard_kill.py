@@ -21,13 +21,13 @@ def world(new_world: NewWorld, alike: str) -> Iterator[World]:
         yield world
 
 
-def test_killed_there_and_back_and_run_again_no_row_is_lost_or_live_twice(world: World) -> None:
+def test_no_row_is_lost_or_live_twice_when_moves_there_and_back_are_killed_and_run_again(world: World) -> None:
     moved = Moved(world, Kill(world))
 
     strike(moved, *(sample(moments) for moments in moved.both()))
 
 
-def test_with_answers_to_commits_lost_there_and_back_no_row_is_lost_or_live_twice(world: World) -> None:
+def test_no_row_is_lost_or_live_twice_when_answers_to_commits_of_moves_are_lost(world: World) -> None:
     with behind_a_wire(world) as cut:
         moved = Moved(world, cut)
 

@@ -86,7 +86,7 @@ def broken(*words: object) -> None:
     raise CutoverError("cut off here")
 
 
-def test_a_school_half_restored_where_its_shard_lies_keeps_its_rows_from_the_monthly_run(few: World) -> None:
+def test_the_monthly_run_skips_a_school_half_restored_where_its_shard_lies(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     few.archive(MOVING)
     few.move_all("merge", "shard_2", "shard_1")
@@ -101,7 +101,7 @@ def test_a_school_half_restored_where_its_shard_lies_keeps_its_rows_from_the_mon
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
 
 
-def test_a_month_cut_off_before_a_merge_ends_with_it(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_month_interrupted_before_a_merge_is_finished_with_it(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
     before = oracle.snapshot(few.dsns)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(batches, "close", killed)
@@ -127,7 +127,7 @@ def killed(*words: object) -> None:
 
 @contextmanager
 def killed_at(doing: str) -> Iterator[None]:
-    """Kills the process before that COMMIT."""
+    """Kill the process before that COMMIT."""
     commit = Session.commit
 
     def until(session: Session, *, doing: str) -> None:
@@ -140,7 +140,7 @@ def killed_at(doing: str) -> Iterator[None]:
 
 
 def went(before: Snapshot, after: Snapshot, database: str) -> bool:
-    """Whether rows of a database are gone."""
+    """True if rows of a database are gone."""
     return before.tables[database] != after.tables[database]
 
 

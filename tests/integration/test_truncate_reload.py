@@ -70,17 +70,17 @@ def session(empty: str) -> Iterator[Session]:
 
 def goes(table: str, alias: str) -> Composable:
     """All but the place 5 and who lives there."""
-    column = {"people": "place_id", "places": "id"}[table]  # of visits nobody asks: they go with people
+    column = {"people": "place_id", "places": "id"}[table]  # visits are not selected: they go with people
     return SQL("{} <> 5").format(Identifier(alias, column))
 
 
 def declared(cluster: Cluster, dsn: str) -> str:
-    """What pg_dump says of a database beside its rows."""
+    """Return pg_dump's output for a database without its rows."""
     words = [str(cluster.programs.bin / "pg_dump"), "-s", "--restrict-key=same", "-d", dsn]
     return str(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
-def test_only_the_rows_are_others(session: Session, empty: str, cluster: Cluster) -> None:
+def test_only_the_rows_differ(session: Session, empty: str, cluster: Cluster) -> None:
     before, schema = declared(cluster, empty), read_schema(session, ["people", "places", "visits"])
     session.execute("UPDATE public.people SET boss_id = NULL WHERE place_id = 5")
     with session.transaction():
@@ -94,7 +94,7 @@ def test_only_the_rows_are_others(session: Session, empty: str, cluster: Cluster
     assert boss == 201
 
 
-def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none_too(session: Session) -> None:
+def test_rows_of_a_retained_row_stay_with_it_and_so_do_orphan_rows(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL; ALTER TABLE public.visits DROP CONSTRAINT visitor")
     session.execute(
         "INSERT INTO public.visits SELECT id, place_id FROM public.people; DELETE FROM public.people WHERE id = 3"
@@ -115,21 +115,21 @@ def test_what_belongs_to_a_row_that_stays_stays_with_it_and_what_belongs_to_none
     assert stayed == (20 + nobodys + of_the_dead, 1, 21)
 
 
-def test_a_row_that_stays_and_names_one_that_goes_stops_it(session: Session) -> None:
+def test_a_retained_row_that_references_a_deleted_one_stops_it(session: Session) -> None:
     schema = read_schema(session, ["people", "places"])
     with pytest.raises(CutoverError, match="Recreating the foreign key boss"), session.transaction():
         truncate_reload(session, schema, ["people", "places"], goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
 
 
-def test_deleting_leaves_the_same(session: Session) -> None:
+def test_deleting_leaves_the_same_rows(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
     with session.transaction():
         delete_set(session, read_schema(session, ["people", "places"]), TABLES, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 20
 
 
-def test_more_rows_than_were_proved_are_not_deleted(session: Session) -> None:
+def test_more_rows_than_were_verified_are_not_deleted(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
     with pytest.raises(CutoverError, match="180 rows would be deleted, 179 were verified"), session.transaction():
         delete_set(session, read_schema(session, ["people", "places"]), {"people": 179, "places": 9}, goes)
@@ -150,7 +150,7 @@ OBSTACLES = {
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
-def test_what_cannot_be_emptied_is_deleted_from_and_says_why(
+def test_a_table_that_cannot_be_truncated_is_deleted_from_with_a_reason(
     session: Session, cluster: Cluster, empty: str, obstacle: str
 ) -> None:
     cluster.sql("DO $$ BEGIN CREATE ROLE stranger; EXCEPTION WHEN duplicate_object THEN END $$")
@@ -163,7 +163,7 @@ def test_what_cannot_be_emptied_is_deleted_from_and_says_why(
     assert OBSTACLES[obstacle] in group.reason or len(group.obstacles) > 1
 
 
-def test_what_loses_little_is_deleted_from(session: Session) -> None:
+def test_a_table_that_loses_few_rows_is_deleted_from(session: Session) -> None:
     schema = read_schema(session, ["people", "places"])
     [much], [little] = groups(session, schema, TABLES), groups(session, schema, {"people": 50, "places": 1})
 

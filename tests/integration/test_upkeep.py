@@ -52,9 +52,7 @@ def run(world: World, database: str, statements: str) -> None:
         cursor.execute(statements)
 
 
-def test_the_feeds_are_emptied_and_nothing_else_and_their_sequences_stand(
-    world: World, inv: Callable[..., Said]
-) -> None:
+def test_only_the_feeds_are_emptied_and_their_sequences_are_kept(world: World, inv: Callable[..., Said]) -> None:
     before = oracle.snapshot(world.dsns)
     shown = inv("databases.truncate-feeds", "--dry-run")
     assert (shown.code, oracle.snapshot(world.dsns)) == (0, before)
@@ -68,7 +66,7 @@ def test_the_feeds_are_emptied_and_nothing_else_and_their_sequences_stand(
     assert json.loads(inv("databases.truncate-feeds", "--dry-run", "--json").out)["rows"] == 0
 
 
-def test_a_feed_that_another_table_names_is_not_emptied(world: World, inv: Callable[..., Said]) -> None:
+def test_a_feed_that_another_table_references_is_not_emptied(world: World, inv: Callable[..., Said]) -> None:
     run(world, "master", "CREATE TABLE likes (feed_item_id bigint REFERENCES feed_items)")
 
     said = inv("databases.truncate-feeds")
@@ -77,7 +75,7 @@ def test_a_feed_that_another_table_names_is_not_emptied(world: World, inv: Calla
     assert json.loads(inv("databases.truncate-feeds", "--dry-run", "--json").out)["rows"] == 132
 
 
-def test_strays_go_with_their_sequences_and_nothing_else_does(world: World, inv: Callable[..., Said]) -> None:
+def test_strays_are_dropped_with_their_sequences_and_nothing_else_is(world: World, inv: Callable[..., Said]) -> None:
     tables, sequences = (relations(world, "shard_1", kind) for kind in "rS")
     master = relations(world, "master", "r")
     assert "queue_classic_jobs_2012: 3 rows" in inv("databases.drop-strays", "--dry-run", *NOW).out
@@ -128,7 +126,9 @@ def test_a_stray_that_is_used_stays_and_the_others_go(world: World, inv: Callabl
     assert relations(world, "shard_2", "r") & STRAYS == {table}
 
 
-def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: World, inv: Callable[..., Said]) -> None:
+def test_a_recently_written_stray_stays_with_the_tables_that_it_references(
+    world: World, inv: Callable[..., Said]
+) -> None:
     run(world, "shard_3", "INSERT INTO reports_in_emails (emailed_rollup_report_id, rollup_report_id) VALUES (1, 1)")
     run(world, "shard_3", "SELECT pg_stat_force_next_flush()")
 

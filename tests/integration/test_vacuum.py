@@ -1,4 +1,4 @@
-"""Tables of a real PostgreSQL: the bloated are rewritten, the compact left alone, and nobody needs a superuser."""
+"""Tables of a real PostgreSQL: bloated ones are rewritten, compact ones are not, and no superuser is needed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SHAPE = "(id bigint PRIMARY KEY, name text, seen timestamptz)"
 
 @pytest.fixture
 def colleague(empty: str) -> Iterator[Link]:
-    """Somebody at psql, in a database with a table of each kind."""
+    """Yield a session at psql, in a database with a table of each kind."""
     with closing(psycopg2.connect(empty)) as link:
         link.autocommit = True
         with link.cursor() as cursor:
@@ -72,7 +72,7 @@ def upkeep(dsn: str, *, free: int | None = None, every: bool = False) -> Iterato
 
 
 def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, RewriteOutcome]:
-    """Vacuums a database as `inv databases.vacuum` does: what became of each table."""
+    """Vacuum a database as `inv databases.vacuum` does: what became of each table."""
     with upkeep(dsn, free=free, every=every) as work:
         return {str(outcome.table): outcome for outcome in rewrite.vacuum(work, rewrite.look(work), lambda line: None)}
 
@@ -83,7 +83,7 @@ def analyzed(colleague: Link) -> set[str]:
     return {str(name) for (name,) in run(colleague, query)}
 
 
-def test_the_bloated_table_is_rewritten_and_the_compact_one_left_alone(empty: str, colleague: Link) -> None:
+def test_the_bloated_table_is_rewritten_and_the_compact_one_is_not(empty: str, colleague: Link) -> None:
     before, rows = files(colleague), run(colleague, f"SELECT * FROM {BLOATED} ORDER BY id")
 
     outcomes = vacuum(empty)
@@ -108,7 +108,7 @@ def test_nothing_is_analyzed_before_its_turn_because_that_is_the_proof(empty: st
         assert analyzed(colleague) == {str(first.table)}
 
 
-def test_what_was_emptied_and_filled_again_is_compact_and_a_second_run_leaves_all_alone(
+def test_a_table_emptied_and_filled_again_is_compact_and_a_second_run_rewrites_nothing(
     empty: str, colleague: Link
 ) -> None:
     run(colleague, f"TRUNCATE {BLOATED}; INSERT INTO {BLOATED} {FILL.format(1000)}")
@@ -121,13 +121,13 @@ def test_what_was_emptied_and_filled_again_is_compact_and_a_second_run_leaves_al
     assert changed(colleague, before) == {COMPACT}
 
 
-def test_all_are_rewritten_where_that_is_asked_for(empty: str, colleague: Link) -> None:
+def test_all_tables_are_rewritten_on_request(empty: str, colleague: Link) -> None:
     before = files(colleague)
     assert {outcome.fate for outcome in vacuum(empty, every=True).values()} == {Fate.REWRITTEN}
     assert changed(colleague, before) == {COMPACT, BLOATED}
 
 
-def test_a_table_without_room_is_left_and_not_called_analyzed(empty: str, colleague: Link) -> None:
+def test_a_table_without_room_is_skipped_and_not_reported_as_analyzed(empty: str, colleague: Link) -> None:
     run(colleague, f"CREATE TABLE smaller {SHAPE}; INSERT INTO smaller {FILL.format(ROWS // 10)}")
     run(colleague, BLOAT.format("smaller"))
     before = files(colleague)
@@ -144,7 +144,7 @@ def test_a_table_without_room_is_left_and_not_called_analyzed(empty: str, collea
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
-def test_who_holds_a_lock_is_named_and_the_others_go_on(
+def test_the_holder_of_a_lock_is_named_and_the_other_tables_continue(
     empty: str, colleague: Link, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(rewrite, "PATIENCE", "200ms")
@@ -206,7 +206,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: str) -> None:
+def test_the_space_that_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: str) -> None:
     with closing(psycopg2.connect(empty)) as link, upkeep(empty) as work:
         link.autocommit = True
         run(link, f"CREATE TABLE one AS {SHAPES[shape]}")
@@ -250,7 +250,7 @@ def test_an_index_alone_can_be_bloated(empty: str) -> None:
         assert not measure(work.session, table).bloated
 
 
-def test_how_far_a_rewrite_is_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_of_a_rewrite_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancellable, "NEWS_EVERY", 0.002)
     told: list[str] = []
     with closing(psycopg2.connect(empty)) as link, upkeep(empty, every=True) as work:
@@ -277,18 +277,18 @@ Program(namespace=tasks.namespace).run(["inv", "databases.vacuum"])
 
 
 def only(dsn: str) -> Environment:
-    """The rehearsal with one database, whose host nobody can reach."""
+    """Return the rehearsal with one database, on a host that cannot be reached."""
     given = rehearsal()
     master = replace(given.master, connection=parse_dsn(dsn))
     return replace(given, databases={"master": master}, overlay=None)
 
 
 def deaf() -> None:
-    """What is begun as a detached job is begun deaf to Ctrl-C, and must listen by itself."""
+    """Ignore Ctrl-C as in a detached job, which must listen by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: Link) -> None:
+def test_ctrl_c_leaves_nothing_running_in_the_server(empty: str, colleague: Link) -> None:
     run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")  # the rewrite waits for it
     at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM (FULL%' AND state = 'active'"
     program = [sys.executable, "-c", PROGRAM, empty]
@@ -328,7 +328,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(colleague: Link, in
     assert (changed(colleague, before), analyzed(colleague)) == (set(), set())
 
 
-def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
+def test_the_task_reports_each_table_and_fails_where_one_was_not_done(
     colleague: Link, inv: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rewrite, "PATIENCE", "100ms")

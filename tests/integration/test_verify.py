@@ -1,4 +1,4 @@
-"""An archive that says of itself what is not so is not believed: each rule, broken, is found and named."""
+"""An archive with a false statement about itself is refused: each rule, broken, is found and named."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_each_broken_rule_is_found_and_named(archiver: Archiver, tmp_path: Path)
         assert verify(archive, 13, YEAR, archiver.scratch, archiver.model).manifest.rows > 100
 
 
-def test_of_several_together_only_the_broken_one_fails(archiver: Archiver, tmp_path: Path) -> None:
+def test_only_the_broken_one_of_several_fails(archiver: Archiver, tmp_path: Path) -> None:
     with packed(archiver, 13, tmp_path / "13") as good, packed(archiver, 5, tmp_path / "5") as bad:
         rewritten(bad, "shard/attempts.copy", twice)
         with bundle.opened(good, Keys()) as one, bundle.opened(bad, Keys()) as other:
@@ -115,7 +115,7 @@ def test_of_several_together_only_the_broken_one_fails(archiver: Archiver, tmp_p
     assert "one key" in str(outcomes[1])
 
 
-def test_a_row_that_comes_back_with_other_words_is_not_believed(archiver: Archiver, tmp_path: Path) -> None:
+def test_a_row_that_is_read_back_differently_is_refused(archiver: Archiver, tmp_path: Path) -> None:
     with packed(archiver, 13, tmp_path / "13") as path:
 
         def padded(lines: Lines) -> Lines:

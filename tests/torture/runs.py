@@ -1,4 +1,4 @@
-"""One archive or restore as a process of its own, as an operator's command would be; it may be told to die."""
+"""One archive or restore as a process of its own, as an operator's command would be; it may kill itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.reencrypt 13`, or for all;
+    """An operator's command: `archive.school 13 --depth=all`, `restore.school 13`, `archive.reencrypt 13`, or for all;
     or `shards.merge --from=shard_2 --into=shard_1`."""
 
     verb: str
@@ -48,7 +48,7 @@ class Act:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a run ended."""
+    """The end of a run."""
 
     killed: bool = False
     refused: str = ""  # one sentence of ours
@@ -57,7 +57,7 @@ class Ending:
 
 
 def run(world: World, act: Act, *, die_at: int | None = None) -> Ending:
-    """Runs it to its end, or to its death, and waits until the server knows that it is gone."""
+    """Run it to its end or its death, wait until the server knows that it is gone, and return the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     hears, says = context.Pipe(duplex=False)
@@ -112,7 +112,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
 
 
 def await_alone(world: World) -> None:
-    """Waits until no session is left: the server has rolled back and unlocked what the dead one held."""
+    """Wait until no session is left: the server has rolled back and unlocked what the dead one held."""
     scratch = world.environment.scratch.connection["dbname"]
     names = [*(psycopg2.extensions.parse_dsn(dsn)["dbname"] for dsn in world.dsns.values()), scratch]
     link = psycopg2.connect(world.dsns["master"])

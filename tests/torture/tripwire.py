@@ -28,7 +28,7 @@ class Tripwire:
     passed: list[str] = field(default_factory=list)
 
     def set_up(self) -> None:
-        """Wraps what writes: SQL, the store, and files in the work folder."""
+        """Wrap what writes: SQL, the store, and files in the work folder."""
         self._wrap(Session, "execute", _statement)
         self._wrap(Session, "rows", _locking)
         self._wrap(Session, "copy_in", _copy)

@@ -1,4 +1,4 @@
-"""A night that is not gone on with: its debts paid in a safe order, its jobs shown and stopped, and it is over."""
+"""An abandoned night: its debts paid in a safe order, its jobs shown and stopped, and it is over."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stopped_before(fake_night: FakeNight, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS[1:])
-def test_wherever_a_night_stopped_paying_switches_everything_on_and_maintenance_off_last(key: str) -> None:
+def test_backing_out_switches_everything_on_and_maintenance_off_last_wherever_a_night_stopped(key: str) -> None:
     fake_night = FakeNight()
     stopped_before(fake_night, key)
     abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT))
@@ -61,7 +61,7 @@ def test_wherever_a_night_stopped_paying_switches_everything_on_and_maintenance_
     assert kinds[-1] is Kind.ENDED
 
 
-def test_a_night_given_up_is_not_gone_on_with_and_begins_anew(operated: OperatedNight) -> None:
+def test_an_abandoned_night_is_not_resumed_and_begins_afresh(operated: OperatedNight) -> None:
     operated.run_until("db-shard-1: backup transfer", ProbeOutput)
     operated.pay()
     assert operated.debts == []
@@ -78,7 +78,7 @@ def test_a_night_given_up_is_not_gone_on_with_and_begins_anew(operated: Operated
     assert read_history(operated.events).abandoned == ""
 
 
-def test_giving_up_says_what_is_not_done_and_needs_a_yes(operated: OperatedNight) -> None:
+def test_backing_out_lists_what_is_not_done_and_requires_a_yes(operated: OperatedNight) -> None:
     operated.run_until(f"db-shard-1: {VACUUM['db-shard-1']}", ProbeOutput)
     operated.fake_night.person.confirms = False
     with pytest.raises(AbortedError, match="nothing was switched back on") as aborted:
@@ -91,7 +91,7 @@ def test_giving_up_says_what_is_not_done_and_needs_a_yes(operated: OperatedNight
     assert not [event for event in operated.events if event.kind is Kind.ABANDONED]
 
 
-def test_what_was_skipped_in_the_end_is_paid_and_the_night_ends_as_done(operated: OperatedNight) -> None:
+def test_debts_of_skipped_last_steps_are_paid_and_the_night_ends_as_done(operated: OperatedNight) -> None:
     operated.fake_night.person.script["perform watcher.start watcher"] = [Choice.SKIP]
     assert operated.run_until("nobody: nothing", ProbeOutput).exit_code is ExitCode.DEBT
     operated.pay()
@@ -118,7 +118,7 @@ def test_maintenance_mode_alone_stays_owed_while_a_school_is_deleting(operated: 
     assert operated.debts == []
 
 
-def test_a_cut_over_that_nobody_knows_is_looked_at_before_an_etl_is_enabled(operated: OperatedNight) -> None:
+def test_a_cutover_of_unknown_outcome_is_inspected_before_an_etl_is_enabled(operated: OperatedNight) -> None:
     def moved_and_gone() -> ProbeOutput:
         names = operated.fake_night.production.names
         names.update({"warehouse.ttm.com": "10.0.0.2", "warehouse-2013.ttm.com": "10.0.0.1"})
@@ -152,7 +152,7 @@ def test_nothing_is_paid_while_a_job_of_the_night_still_runs(operated: OperatedN
     assert "standby (db-master)" in operated.debts
 
 
-def test_abort_says_what_still_runs_and_where_and_stops_it_when_the_date_is_typed(operated: OperatedNight) -> None:
+def test_abort_lists_what_still_runs_and_where_and_stops_it_when_the_date_is_typed(operated: OperatedNight) -> None:
     lose(operated, "db-shard-2", "db-master")
     told = operated.abort()
     assert (told.exit_code, operated.fake_night.jobs.stopped) == (11, [])
@@ -175,7 +175,7 @@ def test_abort_says_what_still_runs_and_where_and_stops_it_when_the_date_is_type
     assert operated.fake_night.production.acts.count(f"db-shard-2: {VACUUM['db-shard-2']}") == 1
 
 
-def test_what_can_not_be_stopped_is_named_as_unknown(operated: OperatedNight) -> None:
+def test_a_job_that_cannot_be_stopped_is_named_as_unknown(operated: OperatedNight) -> None:
     lose(operated, "db-shard-2", "db-master")
     operated.fake_night.jobs.stubborn.add("db-master")
     left = operated.abort(stop=True)
@@ -186,7 +186,7 @@ def test_what_can_not_be_stopped_is_named_as_unknown(operated: OperatedNight) ->
     assert operated.outcome("vacuum.full", "db-master") is Outcome.UNKNOWN
 
 
-def test_a_host_that_can_not_be_asked_is_named(operated: OperatedNight, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_cannot_be_asked_is_named(operated: OperatedNight, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(operated, "db-shard-2")
     monkeypatch.setattr(operated.fake_night.jobs, "look", lambda host, name: unreachable())
     operated.abort()
@@ -199,7 +199,7 @@ def test_a_host_that_can_not_be_asked_is_named(operated: OperatedNight, monkeypa
 
 
 @pytest.mark.parametrize("what", ["pay", "stop", "approve"])
-def test_without_a_person_nothing_is_given_up_stopped_or_approved(operated: OperatedNight, what: str) -> None:
+def test_without_an_operator_nothing_is_abandoned_stopped_or_approved(operated: OperatedNight, what: str) -> None:
     operated.run_until("watcher: system-watcher stop", ProbeOutput)
     cast = replace(operated.terminal, person=NoOperator())
     environment, plan = operated.environment, operated.fake_night.plan

@@ -1,4 +1,4 @@
-"""`docs/architecture.md` stays true: its paths exist, and its drawings name the states that the code has."""
+"""`docs/architecture.md` stays true: its paths exist, and its drawings name the states of the code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_life_of_an_archive_names_every_state_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("room", ["archiver", "runbooks"])
-def test_the_house_has_every_folder_of_the_floors(room: str) -> None:
+def test_the_architecture_page_has_every_folder_of_the_layers(room: str) -> None:
     drawing = PAGE.split("## The house")[1].split("```")[1]
 
     for folder in {name.split(".")[0] for floor in FLOORS[room] for name in floor if name}:

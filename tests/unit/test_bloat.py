@@ -1,4 +1,4 @@
-"""Whether a table is worth a rewrite, what that needs, and how it is told: by values."""
+"""The decision to rewrite a table, the space that it needs, and its report: by values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_more_than_there_is_is_no_waste() -> None:
         (29, ("id",), 29, 0),  # 10,000 entries of 20 bytes, 90 % of 8152 a page, a root and what lies between
         (60, ("id",), 30, 0),  # filled in any order, it would be so again
         (61, ("id",), 30, 31),
-        (400, None, 400, 0),  # nobody knows
+        (400, None, 400, 0),  # unknown
         (61, ("id", "name"), 52, 0),
     ],
 )
@@ -99,7 +99,7 @@ BIG = found(20 * MB, 180 * MB)
         (RewriteOutcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
     ],
 )
-def test_what_became_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) -> None:
+def test_the_outcome_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) -> None:
     assert upkeep.outcome_line(outcome) == f"public.attempts: {line}"
 
 
@@ -114,7 +114,7 @@ def test_what_became_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) 
         ),
     ],
 )
-def test_why_a_table_is_left_alone_is_said(table: TableBloat, why: str) -> None:
+def test_a_table_that_is_skipped_has_a_reason(table: TableBloat, why: str) -> None:
     outcome = RewriteOutcome(measured=unmeasured(table, DiskSize()), fate=Fate.KEPT)
     assert upkeep.outcome_line(outcome) == f"public.attempts: skipped, {why}"
 
@@ -135,13 +135,13 @@ def at_home(tmp_path: Path) -> Environment:
 
 
 def asked(environment: Environment, database: Database, ask: Callable[[Free], object]) -> tuple[object, list[str]]:
-    """What came of asking for the free disk, and the warnings."""
+    """Return the free disk, and the warnings."""
     warnings: list[str] = []
     with free_disk(environment, database, warnings.append) as free:
         return ask(free), warnings
 
 
-def test_on_its_own_host_the_disk_is_looked_at_without_a_link(tmp_path: Path) -> None:
+def test_on_its_own_host_the_disk_is_measured_without_a_link(tmp_path: Path) -> None:
     environment = at_home(tmp_path)
     free, warnings = asked(environment, replace(environment.master, data_directory=str(tmp_path)), lambda free: free())
     assert isinstance(free, int)
@@ -149,7 +149,7 @@ def test_on_its_own_host_the_disk_is_looked_at_without_a_link(tmp_path: Path) ->
     assert warnings == []
 
 
-def test_a_disk_that_nobody_knows_is_told_once_and_keeps_nobody_from_work(tmp_path: Path) -> None:
+def test_an_unknown_disk_is_reported_once_and_stops_no_work(tmp_path: Path) -> None:
     environment = at_home(tmp_path)
     lost = replace(environment.master, data_directory=str(tmp_path / "not there"))
     found, warnings = asked(environment, lost, lambda free: (free(), free()))

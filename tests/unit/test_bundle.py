@@ -82,7 +82,7 @@ def packed(folder: Path, name: str = "a.tar.gz") -> Path:
 
 
 def members_of(path: Path) -> dict[str, bytes]:
-    """What Python's own tar and gzip find, apart from the code under test."""
+    """Return the members as Python's own tar and gzip read them, apart from the code under test."""
     with tarfile.open(path, "r:gz") as tar:
         return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
 

@@ -1,4 +1,4 @@
-"""The checklist of 2013: its steps in their order, a whole night by it, and which checklist a night goes by."""
+"""The checklist of 2013: its steps in their order, a whole night by it, and the choice of a night's checklist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEYS = [
 ]
 
 
-def test_the_twelve_steps_stand_in_the_documents_order() -> None:
+def test_the_twelve_steps_are_in_the_order_of_the_document() -> None:
     plan = plan_of_2013()
 
     assert [step.key for step in plan.steps] == KEYS
@@ -65,7 +65,7 @@ def test_a_night_goes_through_with_every_step_proven_and_nothing_owed() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS[1:])
-def test_wherever_it_stopped_paying_switches_everything_on(key: str) -> None:
+def test_backing_out_switches_everything_on_wherever_it_stopped(key: str) -> None:
     fake_night = FakeNight(plan=plan_of_2013())
     stopped_before(fake_night, key)
     abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT_2013))
@@ -76,7 +76,7 @@ def test_wherever_it_stopped_paying_switches_everything_on(key: str) -> None:
     assert not fake_night.production.maintenance
 
 
-def test_preflight_looks_whether_its_proofs_can_be_seen_at_all() -> None:
+def test_preflight_checks_that_its_proofs_can_be_seen() -> None:
     fake_night = FakeNight(plan=plan_of_2013())
     assert not [
         found
@@ -151,7 +151,7 @@ def test_a_night_that_has_not_begun_goes_by_2014(monkeypatch: pytest.MonkeyPatch
     assert plan_at(rehearsal(), NIGHT_2013, "2013").checklist == "2013"
 
 
-def test_an_unknown_checklist_and_an_inventory_without_a_handover_are_told_in_a_sentence() -> None:
+def test_an_unknown_checklist_and_an_inventory_without_a_handover_are_reported_in_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"--checklist: expected 2014 or 2013, got 2012\.") as unknown:
         plan_of(rehearsal(), NIGHT, "2012")
     with pytest.raises(UsageError, match=r"production: no handover in the inventory") as lacking:

@@ -1,4 +1,4 @@
-"""The edge of the tool: words parsed strictly, errors told in a sentence, exit codes as documented."""
+"""The edge of the tool: arguments parsed strictly, errors reported in a sentence, exit codes as documented."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.inside import Said, inv_inside
 
 
 def raising(error: BaseException) -> Exit:
-    """What a task that raises this ends with."""
+    """Return the exit of a task that raises this error."""
 
     @task("tests.failing")
     def failing() -> None:
-        """Fails."""
+        """Fail."""
         raise error
 
     with pytest.raises(Exit) as left:
@@ -71,7 +71,7 @@ def test_an_id_is_a_positive_number_or_refused(text: str) -> None:
         ((), "did not receive required positional arguments: 'school'"),
     ],
 )
-def test_an_option_can_stand_in_for_a_positional_word(
+def test_an_option_can_stand_in_for_a_positional_argument(
     inv: Callable[..., Said], words: tuple[str, ...], said: str
 ) -> None:
     assert said in inv("archive.verify", *words).err
@@ -89,7 +89,7 @@ def test_the_default_environment_is_the_rehearsal(monkeypatch: pytest.MonkeyPatc
     assert load_environment("rehearsal").name == "rehearsal"
 
 
-def test_production_wants_the_explicit_word() -> None:
+def test_production_must_be_named_explicitly() -> None:
     with pytest.raises(UsageError, match="would act on it") as refused:
         load_environment("production")
     assert "--yes-production" in refused.value.hint
@@ -137,12 +137,12 @@ def test_an_unexpected_error_is_one_sentence_and_a_traceback_only_on_demand(
 
 
 @pytest.mark.parametrize("setting", ["dry", "warn"])
-def test_half_measures_of_invoke_are_refused(setting: str) -> None:
+def test_partial_options_of_invoke_are_refused(setting: str) -> None:
     ran: list[bool] = []
 
     @task("tests.act")
     def act() -> None:
-        """Acts."""
+        """Act."""
         ran.append(True)
 
     with pytest.raises(Exit) as left:
@@ -186,7 +186,7 @@ def test_each_step_is_a_task_named_by_its_key() -> None:
         (("archive.school", "-1"), 2, "expected an id"),
     ],
 )
-def test_bad_words_are_told_in_a_sentence_and_touch_nothing(
+def test_bad_arguments_are_reported_in_a_sentence_and_change_nothing(
     inv: Callable[..., Said], words: tuple[str, ...], code: int, says: str
 ) -> None:
     said = inv(*words)

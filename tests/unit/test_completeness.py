@@ -33,7 +33,7 @@ def problems(written: Catalog) -> tuple[str, ...]:
     return findings_of(resolve(written), {"master": {"master": LIVE}}).problems
 
 
-def test_a_catalog_that_knows_all_has_no_problems() -> None:
+def test_a_complete_catalog_has_no_problems() -> None:
     assert problems(catalog()) == ()
 
 
@@ -86,11 +86,11 @@ ROOMS = Table(group="room", found_by=("company_id = companies.id",))
         ),
     ],
 )
-def test_what_the_catalog_names_and_no_database_has_is_told_with_its_path(written: Catalog, expected: str) -> None:
+def test_a_name_in_the_catalog_that_no_database_has_is_reported_with_its_path(written: Catalog, expected: str) -> None:
     assert expected in problems(written)
 
 
-def test_what_only_one_shard_lacks_is_told_with_that_shard() -> None:
+def test_a_name_that_only_one_shard_lacks_is_reported_with_that_shard() -> None:
     written = replace(
         catalog(),
         tenant=replace(catalog().tenant, shard="owner_id"),
@@ -113,7 +113,7 @@ def test_what_only_one_shard_lacks_is_told_with_that_shard() -> None:
     assert found.problems == ("databases/shard/visits/found_by: there is no shard.visits.room_id on shard_2",)
 
 
-def test_a_key_that_deletes_rows_which_the_catalog_ignores_is_told() -> None:
+def test_a_key_that_deletes_rows_which_the_catalog_ignores_is_reported() -> None:
     live = database(companies="id, name", rooms="id, company_id -> companies, lent_to -> companies cascade")
     tables = {
         "companies": Table(group="company"),
@@ -145,7 +145,7 @@ ORDERS = database(
         (("(company_id, number) = orders.(company_id, number)",), ("company_id can point at master.companies",)),
     ],
 )
-def test_a_key_of_several_columns_is_followed_whole_or_told(lines: tuple[str, ...], told: tuple[str, ...]) -> None:
+def test_a_key_of_several_columns_is_followed_whole_or_reported(lines: tuple[str, ...], told: tuple[str, ...]) -> None:
     tables = {
         "companies": Table(group="company"),
         "orders": Table(group="order", found_by=("company_id = companies.id",)),

@@ -1,4 +1,4 @@
-"""What the operator sees and answers: plain lines in a pipe, no default answers, type-ahead thrown away."""
+"""The operator's view and answers: plain lines in a pipe, no default answers, type-ahead thrown away."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def operator(paper: io.StringIO, clock: FakeClock, *answers: str) -> tuple[Opera
     return Operator(Console(clock=clock, file=paper, read=script)), script
 
 
-def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_step_is_shown_in_plain_lines_without_a_terminal(paper: io.StringIO, clock: FakeClock) -> None:
     console, step = Console(clock=clock, file=paper), night_plan().step("backups.disable")
     console.begin(step, 16, timedelta(seconds=131))
     with console.board(step, step.tasks) as board:
@@ -94,7 +94,7 @@ def test_a_required_step_offers_no_skip(paper: io.StringIO, clock: FakeClock) ->
     assert "skip" not in script.prompts[0]
 
 
-def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_failure_shows_the_exact_command_and_offers_four_choices(paper: io.StringIO, clock: FakeClock) -> None:
     person, script = operator(paper, clock, "r")
     step = night_plan().step("vacuum.full")
     assert person.choose(step, step.tasks[2], Outcome.FAILED, "no space left") is Choice.RETRY
@@ -103,7 +103,7 @@ def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.String
     assert script.prompts == ["  db-shard-2:   [r] retry   [h] by hand   [s] skip   [a] abort: "]
 
 
-def test_the_point_of_no_return_wants_the_date_typed(paper: io.StringIO, clock: FakeClock) -> None:
+def test_the_point_of_no_return_requires_the_date(paper: io.StringIO, clock: FakeClock) -> None:
     step = night_plan().step("archiving.run")
     person, script = operator(paper, clock, "yes", "2014-08-16", "2014-08-15")
     assert person.confirm(step, step.warning, "2014-08-15")
@@ -112,13 +112,13 @@ def test_the_point_of_no_return_wants_the_date_typed(paper: io.StringIO, clock: 
     assert not operator(paper, clock, "abort")[0].confirm(step, (), "2014-08-15")
 
 
-def test_a_reason_is_given(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_skip_requires_a_reason(paper: io.StringIO, clock: FakeClock) -> None:
     person, _ = operator(paper, clock, "", "  ", "Jim does it tomorrow")
     step = night_plan().step("watcher.stop")
     assert person.reason(step, step.tasks[0]) == "Jim does it tomorrow"
 
 
-def test_a_keyboard_that_is_gone_aborts(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_closed_keyboard_aborts(paper: io.StringIO, clock: FakeClock) -> None:
     person, _ = operator(paper, clock)
     step = night_plan().step("watcher.stop")
     with pytest.raises(AbortedError, match="keyboard is gone"):
@@ -135,7 +135,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(far)
 
 
-def test_what_was_typed_before_a_prompt_does_not_answer_it(terminal: int, paper: io.StringIO, clock: FakeClock) -> None:
+def test_input_typed_before_a_prompt_does_not_answer_it(terminal: int, paper: io.StringIO, clock: FakeClock) -> None:
     def read(prompt: str) -> str:
         os.write(terminal, b"typed after\n")
         return sys.stdin.readline()
@@ -144,15 +144,15 @@ def test_what_was_typed_before_a_prompt_does_not_answer_it(terminal: int, paper:
     assert Console(clock=clock, file=paper, read=read).typed("? ") == "typed after"
 
 
-def test_output_of_a_host_can_not_move_the_cursor() -> None:
+def test_output_of_a_host_cannot_move_the_cursor() -> None:
     assert clean("a\x1b[2Jb\rc\td\ne") == "a [2Jb c d\ne"
 
 
-def test_times_are_told_as_on_a_clock() -> None:
+def test_times_are_shown_as_on_a_clock() -> None:
     assert [clock_span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
 
 
-def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
+def test_the_console_shows_a_whole_night(paper: io.StringIO) -> None:
     fake_night = FakeNight()
     fake_night.screen = Console(clock=fake_night.clock, file=paper)  # type: ignore[assignment]  # the real screen
     fake_night.run()

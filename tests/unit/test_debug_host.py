@@ -21,7 +21,7 @@ from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 OnLine = Callable[[str], None]
 
 
-def test_a_job_that_is_lost_has_a_hint_to_settle_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_job_has_a_hint_to_settle_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(jobs: RemoteJobs, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
         raise JobLost(f"The job {name} on {job.host} is gone and left no exit status.")
 
@@ -33,7 +33,7 @@ def test_a_job_that_is_lost_has_a_hint_to_settle_it(monkeypatch: pytest.MonkeyPa
     assert left.value.hint == "Run the same command again: it settles what was begun."
 
 
-def test_ctrl_c_says_that_the_work_on_the_debug_host_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_reports_that_the_work_on_the_debug_host_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(jobs: RemoteJobs, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
         raise KeyboardInterrupt
 
@@ -84,7 +84,7 @@ def older(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         ("archive.release", ("13",), {}, "the task archive.release"),
     ],
 )
-def test_an_option_that_an_older_version_does_not_know_is_told_in_one_sentence(
+def test_an_option_that_an_older_version_does_not_know_is_reported_in_one_sentence(
     older: list[str],
     capsys: pytest.CaptureFixture[str],
     name: str,
@@ -123,7 +123,7 @@ def test_other_endings_are_passed_on_with_all_their_lines(
     assert capsys.readouterr().out.splitlines() == ["on debug: archive.school", *lines]
 
 
-def test_the_positional_word_comes_before_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_positional_argument_comes_before_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
 
     def run(jobs: RemoteJobs, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:

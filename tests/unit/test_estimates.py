@@ -1,4 +1,4 @@
-"""What earlier nights took, and the clock of this one: elapsed, done about, window, the last moment to turn back."""
+"""Durations of earlier nights, and the clock of this one: elapsed, done about, window, the last moment to turn back."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def night_of(minutes: int, **options: bool) -> EarlierNight:
 
 
 def windowed(ends: time = time(6, 0)) -> Plan:
-    """A night with a window, told in New York, where it begins at 17:00."""
+    """Return a night with a window, shown in New York, where it begins at 17:00."""
     environment = rehearsal()
     night = replace(environment.night(NIGHT), ends=ends)
     return night_plan(replace(environment, timezone="America/New_York", nights={NIGHT: night}))
@@ -71,7 +71,7 @@ def test_hosts_at_work_together_count_once_and_pauses_not_at_all() -> None:
     assert times(events) == {"vacuum.full": timedelta(minutes=10)}
 
 
-def test_what_nobody_followed_to_its_end_is_unknown_and_ends_with_its_runner() -> None:
+def test_an_act_not_followed_to_its_end_is_unknown_and_ends_with_its_runner() -> None:
     events = told(
         [(0, Kind.BEGAN, "", ""), (1, Kind.INTENT, "a", ""), (4, Kind.ANSWER, "", ""), (60, Kind.RESUMED, "", "")]
     )
@@ -81,7 +81,7 @@ def test_what_nobody_followed_to_its_end_is_unknown_and_ends_with_its_runner() -
     assert times(events) == {}
 
 
-def test_a_step_that_was_skipped_or_was_so_already_tells_no_time() -> None:
+def test_a_step_that_was_skipped_or_already_done_gives_no_duration() -> None:
     fake_night = FakeNight()
     fake_night.production.watcher = False
     fake_night.person.script["perform backups.disable db-shard-1"] = [Choice.SKIP]
@@ -103,7 +103,7 @@ def test_a_step_that_was_skipped_or_was_so_already_tells_no_time() -> None:
         ([night_of(40, rehearsal=True), night_of(50, rehearsal=True)], 45, "median of 2 rehearsals"),
     ],
 )
-def test_an_estimate_is_the_median_of_earlier_nights_and_says_so(
+def test_an_estimate_is_the_median_of_earlier_nights_and_is_labeled_so(
     nights: list[EarlierNight], minutes: int, basis: str
 ) -> None:
     plan = night_plan()
@@ -121,7 +121,7 @@ def test_last_time_is_the_newest_night_that_came_to_its_end() -> None:
     assert last_time([broken_off]).times == {}
 
 
-def test_the_clock_is_told_after_every_step_and_turning_back_only_before_the_point_of_no_return() -> None:
+def test_the_clock_is_shown_after_every_step_and_turning_back_only_before_the_point_of_no_return() -> None:
     fake_night = FakeNight(plan=windowed(), clock=FakeClock(pace=60))
     fake_night.run()
 
@@ -144,7 +144,7 @@ def test_the_clock_is_told_after_every_step_and_turning_back_only_before_the_poi
     assert lefts[-1] == timedelta()
 
 
-def test_what_a_step_at_work_has_used_up_is_not_left() -> None:
+def test_time_that_a_running_step_has_used_is_not_counted_as_left() -> None:
     events = told([(0, Kind.BEGAN, "", ""), (0, Kind.INTENT, "db-master", "")])
     plan = night_plan()
     before, later, much_later = (
@@ -157,7 +157,7 @@ def test_what_a_step_at_work_has_used_up_is_not_left() -> None:
 
 
 def shown(seen: Forecast | None) -> list[str]:
-    """What the operator sees of it."""
+    """Return the operator's view of it."""
     paper = io.StringIO()
     Console(clock=FakeClock(), file=paper).clock(seen)
     return [line.strip() for line in paper.getvalue().splitlines()]

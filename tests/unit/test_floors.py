@@ -1,4 +1,4 @@
-"""Who may import whom: the floors of the house, and one door in a room for each outside library."""
+"""Allowed imports: the layers of the packages, and one importer in a package for each third-party library."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ EVERY = list(imports())
 OURS = [found for found in EVERY if found.target.split(".")[0] in ROOMS]
 
 
-def test_the_walk_finds_what_there_is() -> None:
+def test_the_walk_finds_every_import() -> None:
     assert len(OURS) > 100
     assert {found.source for found in OURS} >= {"runbooks", "runbooks.engine", "archiver", "inventory", "tasks"}
 
@@ -138,7 +138,7 @@ def folder_of(module: str, room: str) -> str:
 
 
 @pytest.mark.parametrize("room", FLOORS)
-def test_no_folder_imports_a_folder_of_its_own_floor_or_above(room: str) -> None:
+def test_no_folder_imports_a_folder_of_its_own_layer_or_above(room: str) -> None:
     floors = {folder: number for number, folders in enumerate(FLOORS[room]) for folder in folders}
     inside = [
         found for found in OURS if all(f"{name}.".startswith(f"{room}.") for name in (found.module, found.target))
@@ -174,7 +174,7 @@ def test_a_checklist_imports_no_other_checklist() -> None:
 
 
 @pytest.mark.parametrize("room", ["runbooks", "archiver", "platforms", "rehearsal", "inventory", "bench"])
-def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
+def test_a_third_party_library_has_one_importer_in_a_package(room: str) -> None:
     doors: dict[str, set[str]] = defaultdict(set)
     for found in EVERY:
         library = found.target.split(".")[0]
@@ -184,7 +184,7 @@ def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
     assert {library: sorted(files) for library, files in doors.items() if len(files) > 1} == {}
 
 
-def test_the_engine_knows_no_invoke_and_only_its_doors_know_fabric_and_rich() -> None:
+def test_the_engine_never_imports_invoke_and_only_its_adapters_import_fabric_and_rich() -> None:
     inside = {found.target.split(".")[0]: found.file.name for found in EVERY if found.source == "runbooks.engine"}
     assert "invoke" not in inside
     assert (inside["fabric"], inside["rich"]) == ("ssh.py", "console.py")

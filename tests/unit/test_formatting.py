@@ -15,7 +15,7 @@ def test_bytes_have_two_digits_or_three_and_a_unit(count: int, said: str) -> Non
     assert size(count) == said
 
 
-def test_one_is_no_plural() -> None:
+def test_one_is_not_a_plural() -> None:
     assert [many(count, "school") for count in (0, 1, 1300)] == ["0 schools", "1 school", "1,300 schools"]
 
 
@@ -27,6 +27,6 @@ def test_a_noun_is_inflected_as_english_does(noun: str, said: str) -> None:
     assert plural(noun) == said
 
 
-def test_of_many_words_the_rest_is_counted() -> None:
+def test_the_rest_of_many_words_is_counted() -> None:
     assert first_few(["3", "5"]) == "3, 5"
     assert first_few([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

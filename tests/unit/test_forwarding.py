@@ -1,4 +1,4 @@
-"""Tasks of the debug host, started elsewhere: every option of a task is sent along, and bad words reach no host."""
+"""Tasks of the debug host, started elsewhere: every option of a task is sent along, bad arguments reach no host."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_an_option_that_is_not_given_is_not_sent(inv: Callable[..., Said], sent:
     assert shlex.split(sent[-1])[-4:] == ["archive.all", "--env=staging", "--here", "--date=2014-08-08"]
 
 
-def test_a_file_of_exclusions_is_read_here_and_sent_as_ids(
+def test_a_file_of_exclusions_is_read_locally_and_sent_as_ids(
     inv: Callable[..., Said], sent: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "exclude.txt").write_text("14\ncustomer 1234 # asked for it\n13\n")
@@ -150,7 +150,7 @@ def test_a_file_of_exclusions_is_read_here_and_sent_as_ids(
     assert "exclude.txt" not in sent[-1]
 
 
-def test_in_production_a_purge_is_shown_first_and_confirmed_here(
+def test_in_production_a_purge_is_shown_first_and_confirmed_locally(
     inv: Callable[..., Said], sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUTOVER_ENV", "production")
@@ -166,7 +166,7 @@ def test_in_production_a_purge_is_shown_first_and_confirmed_here(
 
 
 @pytest.fixture
-def sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """No host, no database."""
 
     def forbidden(*args: Any, **kwargs: Any) -> NoReturn:
@@ -177,7 +177,7 @@ def sealed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("task", FORWARDED, ids=lambda task: task.full_name)
-def test_bad_words_reach_no_host(task: Any, inv: Callable[..., Said], sealed: None) -> None:
+def test_bad_arguments_reach_no_host(task: Any, inv: Callable[..., Said], isolated: None) -> None:
     options = chosen(task, with_word=True)
     for wrong in options:
         if wrong.parse is None:
@@ -211,8 +211,8 @@ def test_bad_words_reach_no_host(task: Any, inv: Callable[..., Said], sealed: No
         ),
     ],
 )
-def test_what_only_the_inventory_or_a_file_can_tell_is_refused_before_the_link(
-    inv: Callable[..., Said], sealed: None, words: tuple[str, ...], says: str
+def test_errors_found_only_with_the_inventory_or_a_file_are_refused_before_the_link(
+    inv: Callable[..., Said], isolated: None, words: tuple[str, ...], says: str
 ) -> None:
     said = inv(*words)
 

@@ -69,7 +69,7 @@ def staging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Staging
         yield staging
 
 
-def test_each_database_is_where_its_config_var_says(staging: Staging) -> None:
+def test_each_database_is_at_the_address_in_its_config_var(staging: Staging) -> None:
     found = staging.found()
 
     assert found.databases["shard_3"].connection == {
@@ -98,10 +98,10 @@ def test_a_token_of_netrc_serves_where_the_variable_is_not_set(
         "There is no token for Heroku: HEROKU_API_KEY is not set, and ~/.netrc has no entry for 127.0.0.1."
     )
     assert staging.found().master.connection["dbname"] == "dmaster"
-    assert len(staging.fake.asked) == 1  # without a token nobody is asked
+    assert len(staging.fake.asked) == 1  # without a token no request is sent
 
 
-def test_an_expired_token_is_said_and_tried_once(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_token_is_reported_and_tried_once(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEROKU_API_KEY", "HRKU-of-last-year")
 
     error = staging.refused()
@@ -124,7 +124,7 @@ def test_an_expired_token_is_said_and_tried_once(staging: Staging, monkeypatch: 
         ([(503, {})] * 5, None),
     ],
 )
-def test_a_busy_heroku_is_asked_again_when_it_says_and_within_a_minute(
+def test_a_busy_heroku_is_asked_again_when_it_asks_for_it_and_within_a_minute(
     staging: Staging, answers: list[tuple[int, dict[str, str]]], pauses: list[float] | None
 ) -> None:
     staging.fake.answers = list(answers)
@@ -138,7 +138,7 @@ def test_a_busy_heroku_is_asked_again_when_it_says_and_within_a_minute(
         assert staging.pauses == pauses
 
 
-def test_what_it_asks_and_how_often_it_was_tried_is_told(staging: Staging) -> None:
+def test_the_request_and_the_number_of_tries_are_reported(staging: Staging) -> None:
     staging.fake.answers = [(429, {"Retry-After": "3600"}), *[(503, {})] * 5]
 
     assert "429 Too Many Requests; it requests a pause of 3600 s, and this tool waits 60 s at most" in str(
@@ -155,14 +155,14 @@ def test_a_redirect_is_not_followed_with_the_token(staging: Staging) -> None:
         assert elsewhere.asked == []
 
 
-def test_a_server_that_is_none_is_said(staging: Staging) -> None:
+def test_an_invalid_server_is_reported(staging: Staging) -> None:
     environment = replace(staging.environment, heroku=Heroku(app=heroku.APP, endpoint="http://127.0.0.1:1"))
 
     with pytest.raises(CutoverError, match=r"http://127\.0\.0\.1:1 could not be reached \(.*refused\), 5 times\."):
         with_databases(environment, lambda pause, why: None)
 
 
-def test_every_config_var_that_does_not_fit_is_told_at_once(staging: Staging) -> None:
+def test_every_config_var_that_does_not_fit_is_reported_at_once(staging: Staging) -> None:
     config = staging.fake.config
     del config["SHARD_1_URL"]
     config["SHARD_2_URL"] = f"mysql://u:{PASSWORD}@db/x"
@@ -201,7 +201,7 @@ def test_a_run_asks_once_and_a_dry_run_never_but_shows_what_it_would_read(
     assert capsys.readouterr().out.count("DATABASE_URL (master), SHARD_1_URL (shard_1)") == 2
 
 
-def test_a_night_whose_databases_nobody_tells_is_not_begun(
+def test_a_night_without_known_databases_is_not_begun(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(

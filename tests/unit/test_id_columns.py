@@ -65,22 +65,22 @@ def test_ids_are_found_by_key_link_foreign_key_name_and_class() -> None:
         ([Region(3, 50, 1)], 12, [(0, 3)]),
     ],
 )
-def test_gaps_are_what_lies_in_no_region(regions: list[Region], upto: int, expected: list[tuple[int, int]]) -> None:
+def test_gaps_are_ids_in_no_region(regions: list[Region], upto: int, expected: list[tuple[int, int]]) -> None:
     assert gaps(regions, upto) == expected
 
 
-def test_the_way_back_undoes_the_way() -> None:
+def test_the_reverse_route_undoes_the_route() -> None:
     assert reversed_offsets((Region(0, 9, 100),)) == (Region(100, 109, -100),)
     assert reversed_offsets(reversed_offsets((Region(0, 9, 100),))) == (Region(0, 9, 100),)
 
 
-def hop(source: int, target: int, day: int, *, alias: bool = False) -> Relocation:
+def relocation(source: int, target: int, day: int, *, alias: bool = False) -> Relocation:
     at = datetime(2014, 1, day, tzinfo=UTC)
     return Relocation(source=f"shard_{source}", target=f"shard_{target}", offsets=(), at=at, alias=alias)
 
 
-MERGED, SPLIT = hop(2, 1, 10), hop(1, 2, 20)
-ALIASES = {"shard_2": hop(2, 1, 10, alias=True), "shard_1": hop(1, 5, 15, alias=True)}
+MERGED, SPLIT = relocation(2, 1, 10), relocation(1, 2, 20)
+ALIASES = {"shard_2": relocation(2, 1, 10, alias=True), "shard_1": relocation(1, 5, 15, alias=True)}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ ALIASES = {"shard_2": hop(2, 1, 10, alias=True), "shard_1": hop(1, 5, 15, alias=
         (PlacementHistory(tenants={13: [MERGED]}, aliases=ALIASES), 2, 1, True, (MERGED,)),
     ],
 )
-def test_an_archive_goes_the_ways_that_were_gone_since(
+def test_an_archive_follows_the_relocations_since(
     known: PlacementHistory, shard: int, day: int, live: bool, expected: tuple[Relocation, ...]
 ) -> None:
     since = datetime(2014, 1, day, tzinfo=UTC)
@@ -118,8 +118,8 @@ def test_an_archive_goes_the_ways_that_were_gone_since(
         ([(2, 1), (1, 3)], "shard_1"),
     ],
 )
-def test_who_went_back_came_from_where_it_came_from_before(ways: list[tuple[int, int]], expected: str | None) -> None:
-    gone = {13: [hop(source, target, 1) for source, target in ways]}
+def test_a_school_that_returned_has_its_earlier_origin(ways: list[tuple[int, int]], expected: str | None) -> None:
+    gone = {13: [relocation(source, target, 1) for source, target in ways]}
 
     assert came_from(gone).get(13) == expected
 
@@ -146,7 +146,7 @@ def moved(*, source: str, target: str) -> Move:
     )
 
 
-def test_a_move_and_what_is_left_of_it_are_told() -> None:
+def test_a_move_and_its_remaining_relocations_are_shown() -> None:
     done = replace(moved(source="shard_2", target="shard_1"), offsets=(Region(0, 9, 1_000), Region(9, 12, 2_000)))
     route = Route(verb="merge", source="shard_2", target="shard_1")
 

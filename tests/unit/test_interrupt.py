@@ -1,4 +1,4 @@
-"""Ctrl-C on a night, as a process: what runs becomes unknown, what waits stays pending, and twice is out at once."""
+"""Ctrl-C on a night, as a process: running hosts become unknown, waiting ones stay pending, and twice exits at once."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Clock(FakeClock):
         self.over.set()
 
 class Jobs(FakeJobs):
-    def run(self, job, name, tell):
+    def run(self, job, name, on_line):
         if "databases.vacuum" not in job.command:
-            return super().run(job, name, tell)
+            return super().run(job, name, on_line)
         # In one piece: two hosts say it at once, and print() writes word by word.
         sys.stdout.write(f"at work on {job.host}\\n")
         sys.stdout.flush()
@@ -94,7 +94,7 @@ class Conducted:
         )
 
     def await_lines(self, *wanted: str) -> None:
-        """Reads on until it has said all of them, in any order."""
+        """Read on until all of them were printed, in any order."""
         missing, heard = set(wanted), list[str]()
         assert self._process.stdout
         patience = threading.Timer(PATIENCE, self._process.kill)
@@ -110,12 +110,12 @@ class Conducted:
         self._process.send_signal(signal.SIGINT)
 
     def ended(self) -> tuple[int, str]:
-        """The exit code and what it said last; within 2 seconds, and some for a machine that is busy."""
+        """Return the exit code and the last output; within 2 seconds, and some for a machine that is busy."""
         out, err = self._process.communicate(timeout=8)
         return self._process.returncode, out + err
 
     def end(self) -> None:
-        """Ends it, should it still be there."""
+        """End it, should it still be there."""
         self._process.kill()
         self._process.communicate()
 
@@ -150,7 +150,7 @@ def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(be
 
 
 @pytest.mark.parametrize("begun", [("slow",)], indirect=True)
-def test_ctrl_c_twice_is_out_whatever_hangs(begun: Conducted) -> None:
+def test_ctrl_c_twice_exits_whatever_hangs(begun: Conducted) -> None:
     begun.interrupt()
     begun.await_lines("the store hangs")
     begun.interrupt()

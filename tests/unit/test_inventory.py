@@ -1,4 +1,4 @@
-"""The inventory: what is written loads, and what is written wrongly is said, all of it, with its path."""
+"""The inventory: a valid file loads, and every error of an invalid one is reported with its path."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),
     ],
 )
-def test_a_mistake_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
+def test_an_error_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
     assert good in GOOD
     assert expected in problems(tmp_path, GOOD.replace(good, bad))
 
@@ -199,7 +199,7 @@ def test_a_password_of_the_broker_is_refused_and_not_repeated(tmp_path: Path, us
     assert "hunter2" not in text
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     text = problems(tmp_path, GOOD.replace("production: false", "production: 1").replace("port: 22", "port: x"))
     more = problems(tmp_path, GOOD.replace("[debug]", "[x]").replace("[watcher]", "[y]"))
 
@@ -215,12 +215,12 @@ def test_a_host_written_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["hosts: [", "- a list", "\x00"])
-def test_what_is_no_inventory_is_said(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_inventory_is_reported(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):
         load.load_file(written(tmp_path, text))
 
 
-def test_the_overlay_is_laid_over_while_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overlay_applies_while_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
     assert load.load("rehearsal").hosts["debug"].port == 22
 

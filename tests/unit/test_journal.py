@@ -36,14 +36,14 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
     return on_disk(tmp_path / "deep" / "journal.jsonl")
 
 
-def test_events_are_numbered_and_say_who_and_when(journal: Journal) -> None:
+def test_events_are_numbered_and_name_operator_and_time(journal: Journal) -> None:
     journal.append(Kind.BEGAN, run="r", digest="d")
     event = journal.append(Kind.INTENT, step="backups.dump", host="db-master", what="by hand")
     assert (event.number, event.at, event.operator) == (2, NOW, "chris@laptop")
     assert journal.events[1] == event
 
 
-def test_threads_share_one_row_of_numbers(journal: Journal) -> None:
+def test_threads_share_one_sequence_of_numbers(journal: Journal) -> None:
     threads = [
         threading.Thread(target=lambda: [journal.append(Kind.ANSWER, answer="x") for _ in range(20)]) for _ in range(4)
     ]
@@ -114,7 +114,7 @@ def test_a_kind_that_only_a_newer_version_knows_is_refused_in_a_sentence_and_the
 
 
 @pytest.mark.parametrize("where", ["on this machine", "in the store"])
-def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_with(
+def test_a_night_that_a_newer_version_resumed_is_neither_shown_nor_resumed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
 ) -> None:
     """Its journal, the store's copy and the world stay as they are; what is a newer version's is no damage."""
@@ -152,7 +152,7 @@ def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_
     assert kept() == before
 
 
-def test_whoever_is_ousted_by_a_newer_version_hears_so_and_stops(tmp_path: Path) -> None:
+def test_a_run_ousted_by_a_newer_version_is_notified_and_stops(tmp_path: Path) -> None:
     object_store = FakeObjectStore()
     journal = StoreJournal(
         tmp_path / "journal.jsonl", object_store, "nights/d/001", now=lambda: NOW, operator="chris@laptop"
@@ -188,7 +188,7 @@ def test_a_full_disk_is_an_error_and_not_an_event(tmp_path: Path, monkeypatch: p
     assert [event.number for event in read_events(tmp_path / "journal.jsonl")] == [1]
 
 
-def test_history_tells_what_became_of_each_host(journal: Journal) -> None:
+def test_history_has_the_outcome_of_each_host(journal: Journal) -> None:
     journal.append(Kind.BEGAN, run="r1", digest="d")
     journal.append(Kind.INTENT, step="s", host="a", what="x")
     journal.append(Kind.INTENT, step="s", host="b", what="x")
@@ -202,11 +202,11 @@ def test_history_tells_what_became_of_each_host(journal: Journal) -> None:
     assert history.task_state("s", "c").outcome is Outcome.PENDING
 
 
-def test_a_chronicle_tells_what_the_whole_journal_tells_and_what_it_told_stays(journal: Journal) -> None:
-    chronicle, told = HistoryCache(), []
+def test_a_history_cache_equals_the_whole_journal_and_its_results_do_not_change(journal: Journal) -> None:
+    history_cache, told = HistoryCache(), []
     for outcome in ("failed", "unknown", "done"):
         journal.append(Kind.INTENT, step="s", host="a", what="x")
         journal.append(Kind.RESULT, step="s", host="a", outcome=outcome, proof="", over=True)
-        told.append(chronicle.of(journal.events))
-        assert chronicle.of(journal.events) == read_history(journal.events)
+        told.append(history_cache.of(journal.events))
+        assert history_cache.of(journal.events) == read_history(journal.events)
     assert [history.task_state("s", "a").attempt for history in told] == [2, 3, 4]

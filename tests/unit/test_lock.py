@@ -1,4 +1,4 @@
-"""One run per environment: the second says who has it, and a dead holder holds nothing."""
+"""One run per environment: the second is told which run has it, and a dead holder holds nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ with machine_lock(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born
 """
 
 
-def test_a_lock_says_who_holds_it_and_is_let_go_of(tmp_path: Path) -> None:
+def test_a_lock_names_its_holder_and_is_released(tmp_path: Path) -> None:
     path = tmp_path / "rehearsal" / "lock"
     assert holder(path) == ""
     with machine_lock(path, ABOUT):
@@ -79,7 +79,7 @@ def test_two_machines_do_not_run_in_one_environment() -> None:
         assert before is None
 
 
-def test_a_holder_on_this_machine_that_died_is_taken_over_from_without_a_word() -> None:
+def test_the_lock_of_a_dead_holder_on_this_machine_is_taken_over_silently() -> None:
     object_store, dead = FakeObjectStore(), myself(born="before the last boot 17")
     object_store.put_new("lock/00000001", dead.to_json())
     assert claimant(object_store, myself()) == ""
@@ -98,8 +98,8 @@ def test_a_holder_elsewhere_is_ousted_only_on_demand_and_its_release_does_not_co
     assert claimant(object_store, myself()) == ""
 
 
-class RacedShelf(FakeObjectStore):
-    """A shelf on which somebody else puts a note while we are still reading."""
+class RacedStore(FakeObjectStore):
+    """An object store in which another run puts a claim while we are still reading."""
 
     def names(self, start: str) -> list[str]:
         names = super().names(start)
@@ -107,8 +107,8 @@ class RacedShelf(FakeObjectStore):
         return names
 
 
-def test_of_two_who_see_a_free_environment_at_once_one_gets_it() -> None:
-    with pytest.raises(LockedError, match="kim on laptop"), claimed(RacedShelf(), myself(), take_over=""):
+def test_one_of_two_runs_that_see_a_free_environment_gets_it() -> None:
+    with pytest.raises(LockedError, match="kim on laptop"), claimed(RacedStore(), myself(), take_over=""):
         pass
 
 

@@ -1,4 +1,4 @@
-"""What the operator answers at each of the sixteen steps: the ledger after it, and the exit code."""
+"""The operator's answers at each of the sixteen steps: the ledger after it, and the exit code."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_ledger_has_every_step_and_host_of_the_plan() -> None:
 
 
 @STEPS
-def test_aborting_after_a_failure_leaves_what_is_off_until_there(line: Line) -> None:
+def test_aborting_after_a_failure_leaves_off_what_was_switched_off_so_far(line: Line) -> None:
     fake_night = failing_at(line, Choice.ABORT)
 
     assert conducted(fake_night) == 11
@@ -74,7 +74,7 @@ def test_aborting_after_a_failure_leaves_what_is_off_until_there(line: Line) -> 
 
 
 @pytest.mark.parametrize("line", MANUAL, ids=lambda line: line.key)
-def test_aborting_when_told_what_to_do_leaves_what_is_off_until_there(line: Line) -> None:
+def test_aborting_at_an_instruction_leaves_off_what_was_switched_off_so_far(line: Line) -> None:
     fake_night = FakeNight()
     fake_night.person.script[f"perform {line.key} {line.hosts[0]}"] = [Choice.ABORT]
 
@@ -114,7 +114,7 @@ def test_a_command_that_failed_can_be_done_by_hand_and_is_proven_all_the_same(li
 
 
 @STEPS
-def test_where_nobody_answers_the_night_stops_as_failed_or_unknown(line: Line) -> None:
+def test_without_an_operator_the_night_stops_as_failed_or_unknown(line: Line) -> None:
     fake_night = failing_at(line)
 
     # A rebuild that has left no trace can't be told from one that can't be seen.
@@ -138,7 +138,7 @@ def failing_at(line: Line, *answers: Choice) -> FakeNight:
 
 
 def conducted(fake_night: FakeNight) -> int:
-    """Conducts the night; the exit code."""
+    """Conduct the night; the exit code."""
     try:
         fake_night.run()
     except CutoverError as error:
@@ -147,12 +147,12 @@ def conducted(fake_night: FakeNight) -> int:
 
 
 def ledger(fake_night: FakeNight) -> list[str]:
-    """What the journal says is owed."""
+    """Return the debts in the journal."""
     return [str(debt) for debt in owed(fake_night.journal.events)]
 
 
 def off_until(line: Line) -> list[str]:
-    """What is off when the night stops at the first host of a step."""
+    """Return the debts of a night that stops at the first host of a step."""
     before = LEDGER[: LEDGER.index(line)]
     paid = [debt for earlier in before for debt in earlier.debts(earlier.pays)]
     return [debt for debt in _switched_off(before, line) if debt not in paid]

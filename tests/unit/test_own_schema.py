@@ -34,7 +34,7 @@ def test_a_file_is_read_as_its_migrations() -> None:
         ("", "got none"),
     ],
 )
-def test_a_hole_a_repeated_number_and_statements_without_one_are_refused(text: str, why: str) -> None:
+def test_a_gap_a_repeated_number_and_statements_without_one_are_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         migrations_in(text)
 

@@ -1,4 +1,4 @@
-"""The point of no return: what lets step 8 begin, what keeps it from it, and that nothing offers to go back after."""
+"""The point of no return: what step 8 requires, what prevents it, and that nothing offers to go back after it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def fake_night() -> FakeNight:
     return FakeNight()
 
 
-def test_what_is_typed_for_is_said_first_and_kept(fake_night: FakeNight) -> None:
+def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_keeps_them(
+    fake_night: FakeNight,
+) -> None:
     fake_night.run()
 
     [answer] = [event for event in fake_night.journal.events if event.data.get("confirmed")]
@@ -43,7 +45,7 @@ def test_what_is_typed_for_is_said_first_and_kept(fake_night: FakeNight) -> None
     ]
 
 
-def test_a_step_that_was_skipped_is_named_where_the_date_is_typed(fake_night: FakeNight) -> None:
+def test_a_skipped_step_is_named_where_the_date_is_typed(fake_night: FakeNight) -> None:
     fake_night.person.script["perform replicas.terminate db-shard-2"] = [Choice.SKIP]
     fake_night.run()
 
@@ -63,7 +65,7 @@ def test_a_step_that_was_skipped_is_named_where_the_date_is_typed(fake_night: Fa
     ],
     ids=["a stored copy", "every backup", "maintenance mode"],
 )
-def test_what_has_gone_since_its_step_stops_the_night_before_the_prompt(
+def test_a_proof_lost_since_its_step_stops_the_night_before_the_prompt(
     fake_night: FakeNight, spoil: Callable[[Production], object], said: str
 ) -> None:
     def gone_by_then(key: str) -> None:
@@ -78,7 +80,7 @@ def test_what_has_gone_since_its_step_stops_the_night_before_the_prompt(
     assert not fake_night.production.archived
 
 
-def test_a_backup_that_can_not_be_seen_any_more_stops_the_night_as_unknown(fake_night: FakeNight) -> None:
+def test_a_backup_that_cannot_be_seen_any_more_stops_the_night_as_unknown(fake_night: FakeNight) -> None:
     def out_of_sight(key: str) -> None:
         if key == "archiving.run":
             fake_night.production.broken["db-shard-1: backup status"] = unreachable
@@ -89,7 +91,7 @@ def test_a_backup_that_can_not_be_seen_any_more_stops_the_night_as_unknown(fake_
     assert not fake_night.production.archived
 
 
-def test_a_resumed_night_looks_again_although_the_date_was_typed(fake_night: FakeNight) -> None:
+def test_a_resumed_night_checks_again_although_the_date_was_typed(fake_night: FakeNight) -> None:
     fake_night.production.broken["debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"] = ProbeOutput
     with pytest.raises(StepFailed):
         fake_night.run()
@@ -126,7 +128,7 @@ def two_people() -> FakeNight:
     return FakeNight(plan=night_plan(replace(rehearsal(), second_person=True)))
 
 
-def test_with_a_second_person_step_8_waits_until_somebody_else_has_approved() -> None:
+def test_with_a_second_person_step_8_waits_until_another_operator_has_approved() -> None:
     fake_night = two_people()
     waited: list[timedelta] = []
 
@@ -151,7 +153,7 @@ def test_with_a_second_person_step_8_waits_until_somebody_else_has_approved() ->
     assert said in fake_night.screen.lines
 
 
-def test_who_typed_the_date_does_not_approve_it_from_any_machine() -> None:
+def test_the_operator_who_typed_the_date_cannot_approve_it_from_any_machine() -> None:
     request = Request(
         run="r", step="archiving.run", typist="chris@laptop", at=FakeClock().now(), statements=("backups: 5 of 5",)
     )
@@ -186,7 +188,7 @@ def test_a_night_that_waited_is_resumed_without_typing_and_waits_again() -> None
 
 
 @pytest.mark.parametrize("state", ["deleting", "restoring"])
-def test_maintenance_mode_stays_on_while_a_school_stands_half_way(fake_night: FakeNight, state: str) -> None:
+def test_maintenance_mode_stays_on_while_a_school_is_half_moved(fake_night: FakeNight, state: str) -> None:
     fake_night.screen.at_step = lambda key: (
         fake_night.production.half_way.update({13: state}) if key == "maintenance.off" else None
     )
@@ -202,7 +204,7 @@ def test_maintenance_mode_stays_on_while_a_school_stands_half_way(fake_night: Fa
     assert not fake_night.production.maintenance
 
 
-def test_a_colleague_approves_from_another_terminal_and_who_typed_the_date_can_not(
+def test_a_colleague_approves_from_another_terminal_and_the_operator_who_typed_the_date_cannot(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     operated = operated_night(monkeypatch, tmp_path, second_person=True)

@@ -1,4 +1,4 @@
-"""What must hold before a night: each judge as a table, every problem at once, and nothing begun."""
+"""Preconditions of a night: each judge as a table, every problem at once, and nothing begun."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fake_night() -> FakeNight:
 
 
 def equipped(**keys: object) -> Environment:
-    """The rehearsal with more said of master, and a window."""
+    """Return the rehearsal with more settings of master, and a window."""
     environment = rehearsal()
     master = replace(environment.databases["master"], **keys)  # type: ignore[arg-type]
     night = replace(environment.nights[NIGHT], ends=time(6))
@@ -42,7 +42,7 @@ def equipped(**keys: object) -> Environment:
 
 
 def precondition(subject: str, title: str, environment: Environment | None = None) -> Precondition:
-    """The one of that subject whose title holds these words."""
+    """Return the precondition of that subject whose title contains these words."""
     (found,) = (
         each
         for one in night_plan(environment).preflight
@@ -53,16 +53,16 @@ def precondition(subject: str, title: str, environment: Environment | None = Non
     return found
 
 
-def judged(which: Precondition, *readings: ProbeOutput, now: datetime = EVENING) -> tuple[Truth, str]:
+def judged(which: Precondition, *outputs: ProbeOutput, now: datetime = EVENING) -> tuple[Truth, str]:
     try:
-        verdict = which.check.judge(readings, Facts(now=now, history=History()))
+        verdict = which.check.judge(outputs, Facts(now=now, history=History()))
     except Unreadable as error:
         return UNSEEN, str(error)
     return verdict.truth, verdict.proof
 
 
 @pytest.mark.parametrize(
-    ("subject", "title", "reading", "truth", "sentence"),
+    ("subject", "title", "output", "truth", "sentence"),
     [
         ("debug", "is the right host", ProbeOutput(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
         (
@@ -177,12 +177,12 @@ def judged(which: Precondition, *readings: ProbeOutput, now: datetime = EVENING)
         ),
     ],
 )
-def test_a_wrong_reading_is_said_in_its_sentence(
-    subject: str, title: str, reading: ProbeOutput, truth: Truth, sentence: str
+def test_a_wrong_output_is_reported_in_its_sentence(
+    subject: str, title: str, output: ProbeOutput, truth: Truth, sentence: str
 ) -> None:
     which = precondition(subject, title, equipped(system_identifier=7))
 
-    found, said = judged(which, reading)
+    found, said = judged(which, output)
 
     assert found is truth
     assert sentence in said
@@ -262,7 +262,7 @@ def test_a_problem_stops_and_a_warning_does_not(subject: str, title: str, failin
     assert [finding.warns for finding in found] == [not failing, not unseeing]
 
 
-def test_every_problem_is_told_at_once_and_nothing_is_begun(fake_night: FakeNight) -> None:
+def test_every_problem_is_reported_at_once_and_nothing_is_begun(fake_night: FakeNight) -> None:
     production = fake_night.production
     production.broken["db-shard-3: cat ~/.inventory-host"] = unreachable
     production.broken["control: date -u +%s"] = lambda: ProbeOutput(text="0")
@@ -288,7 +288,7 @@ def test_every_problem_is_told_at_once_and_nothing_is_begun(fake_night: FakeNigh
     assert (fake_night.journal.events, production.acts) == ((), [])
 
 
-def test_what_is_in_order_lets_the_night_begin(fake_night: FakeNight) -> None:
+def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
     preflight.require(fake_night.context, fake_night.plan.preflight)
 
     disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
@@ -297,7 +297,7 @@ def test_what_is_in_order_lets_the_night_begin(fake_night: FakeNight) -> None:
     assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 
-def test_of_a_subject_that_is_out_of_reach_nothing_more_is_asked(fake_night: FakeNight) -> None:
+def test_nothing_more_is_asked_of_an_unreachable_subject(fake_night: FakeNight) -> None:
     fake_night.production.broken["debug: cat ~/.inventory-host"] = unreachable
 
     findings = preflight.examine(fake_night.plan.preflight, fake_night.executor, fake_night.context.facts)
@@ -305,7 +305,7 @@ def test_of_a_subject_that_is_out_of_reach_nothing_more_is_asked(fake_night: Fak
     assert [str(finding).split(":")[0] for finding in findings].count("debug") == 1
 
 
-def test_a_host_that_hangs_does_not_hold_up_the_others(fake_night: FakeNight) -> None:
+def test_a_hanging_host_does_not_delay_the_others(fake_night: FakeNight) -> None:
     others = threading.Event()
 
     def hangs() -> ProbeOutput:
@@ -357,7 +357,7 @@ def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(fake_night:
     assert fake_night.outcomes()["vacuum.full db-shard-2"] == "done"
 
 
-def test_a_vacuum_that_runs_already_is_gone_on_with_though_it_is_an_old_transaction_itself(
+def test_a_running_vacuum_is_resumed_though_it_is_an_old_transaction_itself(
     fake_night: FakeNight,
 ) -> None:
     def interrupt(key: str) -> None:

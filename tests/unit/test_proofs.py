@@ -1,4 +1,4 @@
-"""What proves each step: every judge on what it may see, told as a table. Wrong differs from could not tell."""
+"""Proofs of the steps: every judge on its possible output, as a table. Wrong differs from unknown."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def check_of(key: str, index: int = 0, environment: Environment | None = None) -
     return night_plan(environment).step(key).tasks[0].checks[index]
 
 
-def judged(check: Check, *readings: ProbeOutput, known: Facts | None = None) -> Verdict:
+def judged(check: Check, *outputs: ProbeOutput, known: Facts | None = None) -> Verdict:
     try:
-        return check.judge(readings, known or facts())
+        return check.judge(outputs, known or facts())
     except Unreadable as error:
         return Verdict(truth=UNSEEN, proof=str(error))
 
@@ -53,7 +53,7 @@ def at(moment: datetime) -> str:
 
 
 @pytest.mark.parametrize(
-    ("key", "index", "reading", "truth", "proof"),
+    ("key", "index", "output", "truth", "proof"),
     [
         (
             "maintenance.on",
@@ -101,8 +101,8 @@ def at(moment: datetime) -> str:
         ("replicas.activate", 0, ProbeOutput(rows=(("s1", "x", "streaming", None),)), FAILS, "lag unknown"),
     ],
 )
-def test_switches_and_standbys(key: str, index: int, reading: ProbeOutput, truth: Truth, proof: str) -> None:
-    verdict = judged(check_of(key, index), reading)
+def test_switches_and_standbys(key: str, index: int, output: ProbeOutput, truth: Truth, proof: str) -> None:
+    verdict = judged(check_of(key, index), output)
     assert (verdict.truth, proof in verdict.proof) == (truth, True), verdict.proof
 
 
@@ -132,7 +132,7 @@ def test_without_maintenance_mode_no_backup_is_young_enough() -> None:
     assert judged(check_of("backups.dump"), printed(backup)).truth is FAILS
 
 
-def test_the_inventory_may_say_that_last_nights_backup_will_do() -> None:
+def test_the_inventory_may_accept_last_nights_backup() -> None:
     environment = rehearsal()
     night = replace(environment.nights[NIGHT], backup_max_age=timedelta(hours=26))
     check = check_of("backups.dump", environment=replace(environment, nights={NIGHT: night}))
@@ -178,7 +178,7 @@ def test_every_school_has_a_record_and_nothing_is_left(changes: dict[str, object
         assert verdict.figures == {"selected": 35, "excluded": 1, "rows": 9, "size": 8}
 
 
-def test_an_audit_that_failed_tells_nothing() -> None:
+def test_an_audit_that_failed_proves_nothing() -> None:
     verdict = judged(check_of("archiving.run"), printed("", code=2, error="No environment 'x'"))
     assert (verdict.truth, "exit 2: No environment 'x'" in verdict.proof) == (UNSEEN, True)
 
@@ -259,7 +259,7 @@ OLD, NEW = "warehouse-old.farm.ttm.com", "warehouse-new.farm.ttm.com"
         ({"warehouse.ttm.com": "1", "warehouse-2013.ttm.com": "1", OLD: "1", NEW: "1"}, UNSEEN),
     ],
 )
-def test_both_names_resolve_as_wanted(addresses: dict[str, str], truth: Truth) -> None:
+def test_both_names_resolve_as_required(addresses: dict[str, str], truth: Truth) -> None:
     verdict = judged(check_of("warehouse.cut-over"), ProbeOutput(rows=tuple(addresses.items())))
     assert verdict.truth is truth, verdict.proof
 

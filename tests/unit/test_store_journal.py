@@ -1,4 +1,4 @@
-"""A night's journal that several machines share: one goes on, the others read, and whoever was ousted stops."""
+"""A night's journal that several machines share: one resumes it, the others read, and an ousted run stops."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def object_store() -> FakeObjectStore:
     return FakeObjectStore()
 
 
-def test_another_machine_reads_the_whole_night_and_goes_on_with_it(
-    object_store: FakeObjectStore, tmp_path: Path
-) -> None:
+def test_another_machine_reads_the_whole_night_and_resumes_it(object_store: FakeObjectStore, tmp_path: Path) -> None:
     first = journal(object_store, tmp_path / "laptop")
     first.append(Kind.BEGAN, run="r", digest="d")
     first.append(Kind.INTENT, step="watcher.stop", host="watcher")
@@ -43,9 +41,7 @@ def test_another_machine_reads_the_whole_night_and_goes_on_with_it(
     assert second.append(Kind.RESUMED, digest="d").number == 3
 
 
-def test_whoever_was_ousted_loses_the_next_put_and_does_nothing_more(
-    object_store: FakeObjectStore, tmp_path: Path
-) -> None:
+def test_an_ousted_run_loses_the_next_put_and_does_nothing_more(object_store: FakeObjectStore, tmp_path: Path) -> None:
     laptop = journal(object_store, tmp_path / "laptop")
     laptop.append(Kind.BEGAN, run="r", digest="d")
     desk = journal(object_store, tmp_path / "desk", "kim@desk")
@@ -60,9 +56,7 @@ def test_whoever_was_ousted_loses_the_next_put_and_does_nothing_more(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_an_event_of_which_nobody_knows_whether_it_was_kept_is_kept_first(
-    object_store: FakeObjectStore, tmp_path: Path, kept: bool
-) -> None:
+def test_an_event_of_unknown_fate_is_stored_first(object_store: FakeObjectStore, tmp_path: Path, kept: bool) -> None:
     unsure = journal(object_store, tmp_path)
     unsure.append(Kind.BEGAN, run="r", digest="d")
     object_store.fails[f"{FOLDER}/000002"] = kept
@@ -75,7 +69,7 @@ def test_an_event_of_which_nobody_knows_whether_it_was_kept_is_kept_first(
     assert unsure.events == read_events(tmp_path / "journal.jsonl") == read_store_journal((), object_store, FOLDER)
 
 
-def test_what_a_dead_process_put_and_did_not_write_down_here_is_fetched(
+def test_an_event_that_a_dead_process_stored_but_did_not_write_locally_is_fetched(
     object_store: FakeObjectStore, tmp_path: Path
 ) -> None:
     journal(object_store, tmp_path / "laptop").append(Kind.BEGAN, run="r", digest="d")
@@ -86,7 +80,7 @@ def test_what_a_dead_process_put_and_did_not_write_down_here_is_fetched(
     assert read_events(tmp_path / "laptop/journal.jsonl")[-1] == intent
 
 
-def test_a_file_of_another_store_is_not_gone_on_with(object_store: FakeObjectStore, tmp_path: Path) -> None:
+def test_a_file_of_another_store_is_not_resumed(object_store: FakeObjectStore, tmp_path: Path) -> None:
     journal(object_store, tmp_path).append(Kind.BEGAN, run="r", digest="d")
     with pytest.raises(ForeignJournalError, match="has 1 event that the store does not have"):
         journal(FakeObjectStore(), tmp_path)
@@ -96,7 +90,7 @@ def test_a_file_of_another_store_is_not_gone_on_with(object_store: FakeObjectSto
         journal(other, tmp_path)
 
 
-def test_a_missing_or_spoilt_event_is_named(object_store: FakeObjectStore, tmp_path: Path) -> None:
+def test_a_missing_or_corrupt_event_is_named(object_store: FakeObjectStore, tmp_path: Path) -> None:
     whole = journal(object_store, tmp_path)
     for kind in (Kind.BEGAN, Kind.STOPPED, Kind.RESUMED):
         whole.append(kind, run="r", digest="d")

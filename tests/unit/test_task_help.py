@@ -33,7 +33,7 @@ def test_each_task_has_the_name_that_it_is_declared_with() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_help_says_how_a_task_is_typed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_shows_how_a_task_is_typed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     task = TASKS[name]
 
     said = inv_inside(capsys, "--help", name)
@@ -69,7 +69,7 @@ def test_the_readme_shows_the_same_examples() -> None:
     assert shown == [TASKS[line.split()[1]].example for line in shown]
 
 
-def test_a_task_that_is_listed_says_only_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_listed_task_shows_only_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     text = inv_inside(capsys, "--list").out
 
     assert "journaled with its night" not in text

@@ -1,4 +1,4 @@
-"""Who is not at the terminal is told what matters; a webhook that is slow, broken or gone changes nothing."""
+"""Operators away from the terminal are notified; a webhook that is slow, broken or gone changes nothing."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def hooked(url: str) -> Environment:
 
 
 def announced(fake_night: FakeNight, environment: Environment, warnings: list[str]) -> None:
-    """Runs the night as it is conducted, with the environment's webhook."""
-    with webhook.notifier_of(environment, "2014-08-15", warnings.append) as herald:
-        fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, herald).on_event)
-        fake_night.person = NotifyingPerson(fake_night.person, fake_night.plan, herald)  # type: ignore[assignment]  # as the stage takes it
+    """Run the night as it is conducted, with the environment's webhook."""
+    with webhook.notifier_of(environment, "2014-08-15", warnings.append) as notifier:
+        fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, notifier).on_event)
+        fake_night.person = NotifyingPerson(fake_night.person, fake_night.plan, notifier)  # type: ignore[assignment]  # as the context takes it
         fake_night.run()
 
 
-def test_start_waiting_failure_point_of_no_return_and_end_are_told(inbox: Inbox) -> None:
+def test_start_waiting_failure_point_of_no_return_and_end_are_posted(inbox: Inbox) -> None:
     fake_night, warnings = FakeNight(), list[str]()
     fake_night.person.script["choose watcher.stop watcher"] = [Choice.BY_HAND]
     fake_night.production.broken["watcher: system-watcher stop"] = ProbeOutput
@@ -68,7 +68,7 @@ def test_start_waiting_failure_point_of_no_return_and_end_are_told(inbox: Inbox)
     }
 
 
-def test_a_stop_is_told_with_its_reason_and_a_point_that_is_passed_is_not_told_again(inbox: Inbox) -> None:
+def test_a_stop_is_posted_with_its_reason_and_a_passed_point_is_not_posted_again(inbox: Inbox) -> None:
     fake_night, warnings = FakeNight(), list[str]()
     command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
     fake_night.production.broken[command] = lambda: ProbeOutput(code=10, error="school 7 failed")
@@ -84,7 +84,7 @@ def test_a_stop_is_told_with_its_reason_and_a_point_that_is_passed_is_not_told_a
     assert "debug: failed: on debug, detached: inv archive.all" in stopped
 
 
-def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told_once(
+def test_a_webhook_that_hangs_or_is_down_or_refuses_delays_nothing_and_is_reported_once(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "PATIENCE", 0.2)
@@ -107,8 +107,8 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told
 def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
     fake_night = FakeNight()
     plan = replace(fake_night.plan, approve="inv cutover.approve --date=2014-08-15")
-    with webhook.notifier_of(hooked(inbox.url), "2014-08-15", pytest.fail) as herald:
-        fake_night.journal.listen(Announcer(plan, fake_night.journal, herald).on_event)
+    with webhook.notifier_of(hooked(inbox.url), "2014-08-15", pytest.fail) as notifier:
+        fake_night.journal.listen(Announcer(plan, fake_night.journal, notifier).on_event)
         fake_night.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
 
     [news] = inbox.news
@@ -116,7 +116,7 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
     assert news["text"].endswith("Waiting for a second person: inv cutover.approve --date=2014-08-15")
 
 
-def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "DRAIN_SECONDS", 0.01)
     goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
 

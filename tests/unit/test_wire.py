@@ -1,4 +1,4 @@
-"""What goes between a run and its workers: plain JSON, there and back."""
+"""Messages between a run and its workers: plain JSON, there and back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
         (Problems("several:", ["one", "two"]), UsageError),
     ],
 )
-def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[CutoverError]) -> None:
+def test_an_end_comes_back_with_its_messages(error: CutoverError, kind: type[CutoverError]) -> None:
     unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=Depth.ALL))
     done = ArchiveOutcome(tenant_id=5, seconds=1.5, rows=7, size=100)
     failed = ArchiveOutcome(tenant_id=13, seconds=0.5, error=error)
@@ -48,7 +48,7 @@ def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[Cu
     assert (type(told), str(told), told and told.hint) == (kind, str(error), error.hint)
 
 
-def test_a_unit_that_broke_off_says_why() -> None:
+def test_a_unit_that_failed_states_why() -> None:
     unit = Unit(shard="shard_1", tenant_ids=(5,), request=ArchiveRequest(year=2013, depth=Depth.ALL))
 
     back = wire.ended(unit, wire.ended_to_json(UnitResult(unit=unit, error=UsageError("No such shard.", hint="Look."))))

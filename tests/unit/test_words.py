@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -197,11 +197,27 @@ STAYING_TEXT: dict[str, str] = {
     '"everybody"': "a key of the estimate's JSON",
     '"nobody"': "the system's user of that name",
 }
+# Words, or several, that no name of a test has.
+RETIRED_IN_TESTS = (
+    "nobody",
+    "somebody",
+    "whom",
+    "everybody",
+    "ownerless",
+    "rewrap",
+    "rewrapped",
+    "shelf",
+    "theatre",
+    "tonight",
+    "given_up",
+    "gone_on_with",
+    "left_alone",
+)
 FIRST_WORDS = ("That", "Whether", "What", "Who", "Whose", "Whom", "How", "Which")  # no docstring begins with them
 
 
 def files(folder: str) -> list[Path]:
-    """The Python files of a folder, or the folder's own where it has sub-folders of their own."""
+    """Return the Python files of a folder and of its sub-folders."""
     return sorted(path for path in (ROOT / folder).glob("**/*.py") if "__pycache__" not in path.parts)
 
 
@@ -216,13 +232,25 @@ FOLDERS = [
 ]
 
 
+FOLDERS_OF_TESTS = [
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "tests", *sorted((ROOT / "tests").iterdir()))
+    if path.is_dir() and list(path.glob("*.py"))
+]
+
+
+def files_of_tests(folder: str) -> list[Path]:
+    """The Python files of a folder of the tests, but for this one, which has every retired word."""
+    return sorted(path for path in (ROOT / folder).glob("*.py") if path != Path(__file__))
+
+
 def own_files(folder: str) -> list[Path]:
-    """The files of a folder of FOLDERS: a room's own, or all below a folder in it; "." has errors.py and its like."""
+    """Return the files of a folder of FOLDERS: a package's own, or all below a folder in it; "." has errors.py."""
     return sorted((ROOT / folder).glob("*.py")) if folder in (".", *PRODUCT) else files(folder)
 
 
 def names(path: Path) -> Iterator[tuple[int, str]]:
-    """Every name in a file with its line, also in f-strings and after a dot."""
+    """Yield every name in a file with its line, also in f-strings and after a dot."""
     text = path.read_text(encoding="utf-8")
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.NAME:
@@ -230,7 +258,7 @@ def names(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Every line of a comment or a string of a Python file with its number; of another file, every line."""
+    """Yield every line of a comment or a string of a Python file with its number; of another file, every line."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield from enumerate(text.splitlines(), 1)
@@ -241,12 +269,21 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
-    """Every docstring of a file with the line it begins in."""
+    """Yield every docstring of a file with the line it begins in."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
             if text:
                 yield node.body[0].lineno, text
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield every line of a comment or a docstring of a Python file with its number."""
+    for number, text in docstrings(path):
+        yield from enumerate(text.splitlines(), number)
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
 
 
 def stays(name: str, path: Path) -> bool:
@@ -255,9 +292,9 @@ def stays(name: str, path: Path) -> bool:
     return any(where.startswith(start) for start in STAYING_NAMES.get(name, {}))
 
 
-def retired(path: Path) -> Iterator[str]:
-    """Each retired word in a file's texts, with its place and what to say instead."""
-    for number, line in texts(path):
+def retired(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Yield each retired word in these lines of a file, with its place and what to say instead."""
+    for number, line in lines:
         if any(stay in line for stay in STAYING_TEXT):
             continue
         for pattern, say in RETIRED_TEXT.items():
@@ -277,8 +314,8 @@ def test_no_retired_name_is_used_in_the_code(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_no_retired_word_is_said(folder: str) -> None:
-    assert [line for path in own_files(folder) for line in retired(path)] == []
+def test_no_retired_word_is_in_a_text_of_the_code(folder: str) -> None:
+    assert [line for path in own_files(folder) for line in retired(path, texts(path))] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -293,34 +330,39 @@ def test_no_docstring_begins_with_a_question_word(folder: str) -> None:
 
 @pytest.mark.parametrize("name", [*DOCS, *(str(path.relative_to(ROOT)) for path in ROOT.glob("inventory/**/*.yaml"))])
 def test_no_retired_word_is_in_a_document_or_an_inventory(name: str) -> None:
-    assert list(retired(ROOT / name)) == []
+    assert list(retired(ROOT / name, texts(ROOT / name))) == []
 
 
 def test_no_test_is_named_with_a_retired_word() -> None:
-    banned = {
-        "nobody",
-        "somebody",
-        "whom",
-        "everybody",
-        "ownerless",
-        "rewrap",
-        "rewrapped",
-        "shelf",
-        "theatre",
-        "tonight",
-    }
+    retired_in_names = re.compile(rf"_({'|'.join(RETIRED_IN_TESTS)})(?=_|$)")
     assert [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.name}"
         for path in files("tests")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and banned & set(node.name.split("_"))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and retired_in_names.search(node.name)
     ] == []
 
 
-@pytest.mark.parametrize("room", ["archiver", "runbooks"])
-def test_no_two_public_classes_of_a_room_have_one_name(room: str) -> None:
+@pytest.mark.parametrize("folder", FOLDERS_OF_TESTS)
+def test_no_retired_word_is_in_a_docstring_or_a_comment_of_the_tests(folder: str) -> None:
+    assert files_of_tests(folder)
+    assert [line for path in files_of_tests(folder) for line in retired(path, prose(path))] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS_OF_TESTS)
+def test_no_docstring_of_the_tests_begins_with_a_question_word(folder: str) -> None:
+    assert [
+        f"{path.relative_to(ROOT)}:{line}: {text.splitlines()[0]}"
+        for path in files_of_tests(folder)
+        for line, text in docstrings(path)
+        if text.split()[0] in FIRST_WORDS
+    ] == []
+
+
+@pytest.mark.parametrize("package", ["archiver", "runbooks"])
+def test_no_two_public_classes_of_a_package_have_one_name(package: str) -> None:
     seen: dict[str, list[str]] = {}
-    for path in files(room):
+    for path in files(package):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 seen.setdefault(node.name, []).append(str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""Every word of a night that outlives a process, as it is written today: in journals, on the shelf, on hosts.
+"""Every word of a night that outlives a process, as it is written today: in journals, in the object store, on hosts.
 
 The words stand here as they stand there, in texts, and are derived from nothing: see test_persisted_words.py.
 """
@@ -71,14 +71,14 @@ def test_the_keys_of_both_checklists_are_these_in_this_order() -> None:
     assert [night_plan().checklist, plan_of_2013().checklist] == ["2014", "2013"]
 
 
-def test_what_builds_a_step_is_known_by_the_same_key() -> None:
+def test_the_builder_of_a_step_has_the_same_key() -> None:
     assert [build.key for build in SIXTEEN] == OF_2014.split()
     assert [build.key for build in TWELVE] == OF_2013.split()
     assert {build.key for build in EVERY} == {*OF_2014.split(), *OF_2013.split()}
     assert BUILT_HERE == ("archiving.run", "feeds.truncate")
 
 
-def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
+def test_debts_of_an_abandoned_night_are_paid_by_steps_of_these_keys() -> None:
     fake_night = FakeNight()
     stopped_before(fake_night, "archiving.run")
 
@@ -115,8 +115,8 @@ def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
     ],
     ids=["2014", "2013"],
 )
-def test_debts_are_told_in_these_words(plan: Plan, owed: str) -> None:
-    """By them a journal's debts are found paid."""
+def test_debts_are_written_in_these_words(plan: Plan, owed: str) -> None:
+    """A journal's debts are found paid by these keys."""
     told = [
         f"{step.key} {what}: {debt.what} ({debt.where})"
         for step in plan.steps
@@ -136,7 +136,7 @@ def test_debts_are_told_in_these_words(plan: Plan, owed: str) -> None:
         (Mark, "AUTOMATE, MANUAL"),
     ],
 )
-def test_what_happened_and_was_answered_is_told_in_these_words(kind: type[Enum], words: str) -> None:
+def test_events_and_answers_are_written_in_these_words(kind: type[Enum], words: str) -> None:
     assert ", ".join(member.value for member in kind) == words
 
 
@@ -151,7 +151,7 @@ def test_an_event_is_read_and_written_as_this_line() -> None:
 
 
 def fields_by_kind(events: Iterable[Event]) -> dict[str, set[str]]:
-    """What events of each kind say, by the words that stand in a journal."""
+    """Return the fields of each kind's events, by the words of a journal."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for line in (json.loads(event.to_json()) for event in events):
         found[line["kind"]] |= set(line["data"])
@@ -171,7 +171,7 @@ FIELDS = {
 
 
 def test_events_of_each_kind_hold_these_fields() -> None:
-    """A night that was stopped, goes on by another plan, and is approved by a second person."""
+    """A stopped night is resumed by another plan, and approved by a second person."""
     environment = replace(rehearsal(), second_person=True)
     fake_night = FakeNight(plan=night_plan(environment))
     stopped_before(fake_night, "backups.dump")
@@ -185,7 +185,7 @@ def test_events_of_each_kind_hold_these_fields() -> None:
     assert fields_by_kind(fake_night.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
 
 
-def test_a_night_that_is_given_up_says_so_without_more() -> None:
+def test_an_abandoned_night_is_recorded_in_these_words() -> None:
     fake_night = FakeNight()
     stopped_before(fake_night, "archiving.run")
     abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT))
@@ -209,7 +209,7 @@ def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
     assert debts == {"what", "where"}
 
 
-def test_whoever_is_at_work_stands_on_the_shelf_in_these_words() -> None:
+def test_a_claim_lies_in_the_object_store_in_these_words() -> None:
     written = (
         '{"who": "chris", "where": "laptop", "pid": 4711, "born": "monday 1", "what": "running", "since": "22:00"}'
     )
@@ -220,7 +220,7 @@ def test_whoever_is_at_work_stands_on_the_shelf_in_these_words() -> None:
     assert object_store.texts == {"lock/00000001": written, "lock/00000002": ""}
 
 
-def test_a_nights_events_lie_on_the_shelf_under_these_names(tmp_path: Path) -> None:
+def test_a_nights_events_lie_in_the_object_store_under_these_names(tmp_path: Path) -> None:
     object_store = FakeObjectStore()
     folder = next_folder(object_store, "2014-08-15")
     journal = StoreJournal(tmp_path / "journal.jsonl", object_store, folder, now=lambda: NOW, operator="chris@laptop")
@@ -232,7 +232,7 @@ def test_a_nights_events_lie_on_the_shelf_under_these_names(tmp_path: Path) -> N
     assert next_folder(object_store, "2014-08-15") == "nights/2014-08-15/002"
 
 
-def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
+def test_an_approval_lies_in_the_object_store_under_this_name_in_these_words() -> None:
     events = [
         '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
         ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}',
@@ -246,7 +246,7 @@ def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
     assert object_store.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
 
 
-def test_files_of_a_night_are_called_so() -> None:
+def test_files_of_a_night_have_these_names() -> None:
     environment = replace(rehearsal(), environment="production", state=".cutover", overlay=None)
     files = night_files.Files(environment, "2014-08-15")
 
@@ -316,7 +316,7 @@ def test_actions_are_described_in_the_plan_of_a_journal_as_ever() -> None:
 
 
 def test_a_plan_is_described_and_digested_as_ever() -> None:
-    check = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda readings, facts: holds("yes"))
+    check = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda outputs, facts: holds("yes"))
     by_command = HostTask(host="a", checks=(check,), action=RemoteCommand(host="a", command="x"), needs=(check,))
     by_hand = HostTask(host="b", checks=(check,), instructions="Push the button.")
     step = Step(key="lift.stop", title="Stop it", mark=Mark.MANUAL, tasks=(by_command, by_hand))
@@ -343,7 +343,7 @@ def test_a_plan_is_described_and_digested_as_ever() -> None:
     assert plan.digest == "e74974324f46"
 
 
-def test_a_webhook_hears_of_what_is_no_event_under_these_words() -> None:
+def test_a_webhook_is_notified_of_what_is_not_an_event_in_these_words() -> None:
     assert [WAITING, POINT] == ["waiting", "point of no return"]
 
 

@@ -38,17 +38,19 @@ class Built:
     lines: Mapping[Row, Line]
 
 
-def build(ground: World, product: Product, catalog_file: Path) -> Built:
-    """Makes the product in place of whatever is there."""
+def build(shared_world: World, product: Product, catalog_file: Path) -> Built:
+    """Make the product in place of whatever is there."""
     catalog_file.write_text(catalog(product), encoding="utf-8")
     names = (MASTER, *product.shards)
-    databases = {name: ground.environment.databases[name] for name in names}
-    environment = replace(ground.environment, databases=databases, catalog=str(catalog_file))
+    databases = {name: shared_world.environment.databases[name] for name in names}
+    environment = replace(shared_world.environment, databases=databases, catalog=str(catalog_file))
     lines: dict[Row, Line] = {}
     for name in names:
-        with _cursor(ground.dsns[name]) as cursor:
+        with _cursor(shared_world.dsns[name]) as cursor:
             lines |= _fill(cursor, product, name)
-    return Built(world=World(environment=environment, dsns={name: ground.dsns[name] for name in names}), lines=lines)
+    return Built(
+        world=World(environment=environment, dsns={name: shared_world.dsns[name] for name in names}), lines=lines
+    )
 
 
 @contextmanager
@@ -96,7 +98,7 @@ def _fill(cursor: Cursor, product: Product, place: str) -> dict[Row, Line]:
 
 
 def _insert(cursor: Cursor, table: Table, row: Row) -> tuple[str, str]:
-    """Where the row lies now: its partition and its place there."""
+    """Return the row's place now: its partition, and its position there."""
     names = ", ".join(map(quoted, row.cells)).replace("%", "%%")
     values = ", ".join(["%s"] * len(row.cells))
     target = quoted(table.name).replace("%", "%%")
@@ -129,7 +131,7 @@ def _read(cursor: Cursor, table: Table) -> Iterator[tuple[tuple[str, str], Line]
 
 
 def _number(cursor: Cursor, table: Table) -> None:
-    """Sets sequences where the application would have left them."""
+    """Set sequences where the application would have left them."""
     target = f"public.{quoted(table.name)}"
     for name in [column.name for column in table.columns if column.numbered]:
         cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", (target, name))
