@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCALE ?= 1/10
-CODE := tasks.py errors.py inventory archiver platforms runbooks rehearsal bench tests
+CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks rehearsal bench tests
 
 .PHONY: install rehearsal rehearsal-2013 test test-browser torture bench bench-scaling lint format lock clean
 

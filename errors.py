@@ -1,4 +1,4 @@
-"""What goes wrong, said so that a tired operator can act on it: operation, object, cause, then a hint."""
+"""Errors that a tired operator can act on: operation, object, cause, then a hint."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class ExitCode(IntEnum):
     """The exit codes this tool promises; README lists them."""
 
     DONE = 0
-    USAGE = 2  # the words or the inventory are wrong; nothing was touched
+    USAGE = 2  # bad arguments, inventory or input file; nothing was changed
     FAILED = 10  # a step, a school or a table failed
     ABORTED = 11  # the operator stopped
-    UNKNOWN = 12  # an outcome nobody knows is left
+    UNKNOWN = 12  # an outcome is left unknown
     DEBT = 13  # something is still switched off, and nothing else applies
-    LOCKED = 14  # somebody else has it
+    LOCKED = 14  # another run holds the lock
     INTERRUPTED = 130  # Ctrl-C
 
 
@@ -31,13 +31,13 @@ class CutoverError(Exception):
 
 
 class UsageError(CutoverError):
-    """The operator's words or files are wrong, and nothing was touched."""
+    """The arguments or files are wrong; nothing was changed."""
 
     exit_code = ExitCode.USAGE
 
 
 class Problems(UsageError):
-    """Several mistakes found before anything started, all told at once."""
+    """Several mistakes, found before anything started and reported at once."""
 
     def __init__(self, summary: str, problems: Sequence[str], *, hint: str = "") -> None:
         super().__init__("\n".join([summary, *(f"  - {problem}" for problem in problems)]), hint=hint)
@@ -45,16 +45,16 @@ class Problems(UsageError):
         self._summary = summary
 
     def __reduce__(self) -> tuple[object, ...]:
-        """So that a worker process can hand it on."""
+        """Return what pickle needs: a worker process hands the error on."""
         return partial(Problems, hint=self.hint), (self._summary, self.problems)
 
 
 class RefusedError(CutoverError):
-    """A safety rule forbids the act; what it would have touched is as it was."""
+    """A safety rule forbids the act; nothing was changed."""
 
 
 class DamagedError(RefusedError):
-    """What was handed in is not what it should be; nothing was touched."""
+    """The input is damaged; nothing was changed."""
 
     exit_code = ExitCode.USAGE
 
@@ -66,7 +66,7 @@ class UnknownError(CutoverError):
 
 
 class LockedError(CutoverError):
-    """Somebody else is at work on the same thing."""
+    """Another run is at work on the same thing."""
 
     exit_code = ExitCode.LOCKED
 

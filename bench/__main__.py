@@ -1,4 +1,4 @@
-"""`python -m bench`: the run at a scale, its table on the terminal and as Markdown in bench/results."""
+"""`python -m bench`: a run at a scale; writes its tables to the terminal and as Markdown to bench/results."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.year.size import parse_scale
 from errors import CutoverError, ExitCode
 
 COLD = (
-    "Warm: a copy that was just written, so in the system's cache. "
+    "Warm: a copy just written, so in the system's cache. "
     "Cold: server restarted, its files dropped from that cache by posix_fadvise."
 )
 
 
 def main() -> None:
-    """Measures, tells, writes."""
+    """Measure every selected subject, write the report and show it."""
     options = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     options.add_argument("--scale", default="1/10", help="a part of the year: 1/100, 1/10, 1/1")
     options.add_argument("--only", default="", help="subjects that have this word in their name")
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def ended(body: Callable[[], None]) -> int:
-    """Runs a command to its end; its exit code, as the README's table has them. A missed goal is no failure."""
+    """Run a command; return its exit code as in the README's table. A missed goal is not a failure."""
     try:
         body()
     except CutoverError as error:
@@ -46,14 +46,14 @@ def ended(body: Callable[[], None]) -> int:
 
 
 def write(name: str, text: str) -> None:
-    """Keeps a report and shows it."""
+    """Write a report to bench/results and show it."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     report.show(text)
 
 
 def say(line: str) -> None:
-    """Tells how far it is; the report has standard output for itself."""
+    """Print progress to standard error; standard output is for the report."""
     sys.stderr.write(line + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The ways in which the product can do the whole year, for `make bench-scaling`. A new one is a line here."""
+"""The product's engines for a complete year, for `make bench-scaling`. Add a new one here, in one line."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import product
-from bench.ground import Ground
 from bench.measured import Measured
+from bench.testbed import Testbed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A way, and with how many workers."""
+    """An engine with its number of workers."""
 
     name: str
     workers: int
-    act: Callable[[Ground], Measured]
+    act: Callable[[Testbed], Measured]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.workers} worker{'s' if self.workers > 1 else ''}"

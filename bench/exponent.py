@@ -1,4 +1,4 @@
-"""How a cost grows with size: the exponent of a power law, by least squares on logarithms; pure."""
+"""The growth of a cost with size: the exponent of a power law, by least squares on logarithms. Pure."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from statistics import linear_regression
 
 
 def exponent(points: Sequence[tuple[float, float]]) -> float:
-    """Of (size, cost) pairs, all positive, two or more of different sizes: 1 where twice the size costs twice."""
+    """Return the exponent for (size, cost) pairs, all positive, of at least two sizes: 1 is linear growth."""
     return linear_regression([log(size) for size, _ in points], [log(cost) for _, cost in points]).slope

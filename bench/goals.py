@@ -1,4 +1,4 @@
-"""The ratios that issue and README speak of, each with its goal and what would be beyond it; pure."""
+"""The ratios named in issue and README, each with its goal and the value that counts as beyond it. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 class Verdict(Enum):
-    """What a figure is worth."""
+    """A figure compared with its target."""
 
     BEYOND = "beyond"
     MET = "met"
@@ -24,16 +24,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """How good a figure must be."""
+    """The target of a figure."""
 
     goal: float
     beyond: float
     unit: str = ""
     more_is_better: bool = False
-    scale: str = ""  # the only one at which it counts; empty: any
+    scale: str = ""  # the only scale at which it counts; empty: any
 
     def verdict(self, value: float | None) -> Verdict:
-        """How a figure stands to goal and beyond."""
+        """Return the verdict on a figure."""
         if value is None:
             return Verdict.UNKNOWN
         sign = -1 if self.more_is_better else 1
@@ -44,7 +44,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A figure that some subjects give, and its target."""
+    """A figure computed from subjects' results, and its target."""
 
     what: str
     needs: tuple[Subject, ...]
@@ -52,24 +52,24 @@ class Goal:
     target: Target
 
     def value(self, results: Results) -> float | None:
-        """The figure; none where a subject it needs has none."""
+        """Return the figure; None if a required subject was not measured."""
         if any(name not in results or results[name].error for name in self.needs):
             return None
         return self.figure(results)
 
 
 def seconds(*names: Subject) -> Callable[[Results], float]:
-    """The wall time of subjects, one after the other."""
+    """Return a function for the sum of subjects' wall times."""
     return lambda results: sum(results[name].seconds for name in names)
 
 
-def told(name: Subject, figure: str) -> Callable[[Results], float]:
-    """What a subject's process told of itself."""
+def reported(name: Subject, figure: str) -> Callable[[Results], float]:
+    """Return a function for a figure that a subject's process reported."""
     return lambda results: results[name].figures[figure]
 
 
 def over(top: Callable[[Results], float], bottom: Callable[[Results], float]) -> Callable[[Results], float]:
-    """A ratio."""
+    """Return a function for a ratio."""
     return lambda results: top(results) / bottom(results)
 
 
@@ -89,19 +89,19 @@ GOALS = (
     Goal(
         what="prove + delete + compact, 95 % gone ÷ DELETE + VACUUM FULL",
         needs=(Subject.YEAR, Subject.DELETE),
-        figure=over(told(Subject.YEAR, "reclaim_seconds"), seconds(Subject.DELETE)),
+        figure=over(reported(Subject.YEAR, "reclaim_seconds"), seconds(Subject.DELETE)),
         target=Target(goal=0.1, beyond=0.06),
     ),
     Goal(
         what="WAL of it ÷ WAL of DELETE + VACUUM FULL",
         needs=(Subject.YEAR, Subject.DELETE),
-        figure=over(told(Subject.YEAR, "reclaim_wal"), lambda results: results[Subject.DELETE].wal),
+        figure=over(reported(Subject.YEAR, "reclaim_wal"), lambda results: results[Subject.DELETE].wal),
         target=Target(goal=0.12, beyond=0.06),
     ),
     Goal(
         what="extraction cold ÷ warm",
         needs=(Subject.PACK, Subject.PACK_COLD),
-        figure=over(told(Subject.PACK_COLD, "extract_seconds"), told(Subject.PACK, "extract_seconds")),
+        figure=over(reported(Subject.PACK_COLD, "extract_seconds"), reported(Subject.PACK, "extract_seconds")),
         target=Target(goal=1.3, beyond=1.15),
     ),
     Goal(
@@ -119,7 +119,7 @@ GOALS = (
     Goal(
         what="the largest school (540,000 rows), the same",
         needs=(Subject.LARGEST,),
-        figure=told(Subject.LARGEST, "school_seconds"),
+        figure=reported(Subject.LARGEST, "school_seconds"),
         target=Target(goal=4, beyond=3, unit="s", scale="1/10"),
     ),
     Goal(
@@ -142,6 +142,6 @@ GOALS = (
     ),
 )
 
-# Of bench.scaling, which measures the whole year at several scales.
+# Targets of bench.scaling, which measures the complete year at several scales.
 EXPONENT = Target(goal=1.05, beyond=1.0)
 SAME_MEMORY = Target(goal=1.15, beyond=1.05)  # nothing under 15 % is a difference

@@ -1,4 +1,4 @@
-"""What a figure was measured on: it is worth nothing elsewhere."""
+"""The machine and versions of a run: figures are comparable only on the same ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GIB = 1 << 30
 
 
 def facts() -> Mapping[str, str]:
-    """The machine, the versions and the commit, in words."""
+    """Return the machine, the versions and the commit, as text by name."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{os.cpu_count()} cores ({_processor()}), {_memory() / GIB:.0f} GiB of memory",
         "kernel": f"{platform.system()} {platform.release()}",
-        "PostgreSQL": _said(installed() / "postgres", "--version").split()[2],
+        "PostgreSQL": _output(installed() / "postgres", "--version").split()[2],
         "Python": platform.python_version(),
         "commit": _commit(),
     }
@@ -37,11 +37,15 @@ def _memory() -> int:
 
 
 def _commit() -> str:
-    """The commit, and whether anything was changed since."""
-    commit = _said("git", "rev-parse", "--short=12", "HEAD")
-    return f"{commit}, changed since" if commit and _said("git", "status", "--porcelain") else commit or "unknown"
+    """Return the commit, marked if there are uncommitted changes."""
+    commit = _output("git", "rev-parse", "--short=12", "HEAD")
+    return (
+        f"{commit}, with uncommitted changes"
+        if commit and _output("git", "status", "--porcelain")
+        else commit or "unknown"
+    )
 
 
-def _said(*words: str | Path) -> str:
+def _output(*words: str | Path) -> str:
     done = subprocess.run([*map(str, words)], cwd=ROOT, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,4 +1,4 @@
-"""What one subject of the bench cost; pure."""
+"""The cost of one subject of the bench. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Costs of one or more processes. A subject that was sampled says so in `note`, and tells the whole's seconds."""
+    """The cost of one or more processes. A sampled subject has the estimated total, and a `note` that says so."""
 
     seconds: float = 0.0  # wall
     cpu: float = 0.0  # seconds of the client's processes, user and system
     server_cpu: float = 0.0  # seconds of PostgreSQL's
     peak: int = 0  # bytes of resident memory, of the largest client process
     wal: int = 0  # bytes
-    figures: Mapping[str, float] = field(default_factory=dict)  # what the process itself told
+    figures: Mapping[str, float] = field(default_factory=dict)  # reported by the process itself
     note: str = ""
-    error: str = ""  # why there are no figures
+    error: str = ""  # the reason for missing figures
 
     def __add__(self, other: Measured) -> Measured:
-        """Both, one after the other."""
+        """Return the cost of both, one after the other."""
         return Measured(
             seconds=self.seconds + other.seconds,
             cpu=self.cpu + other.cpu,
@@ -32,24 +32,24 @@ class Measured:
             error=self.error or other.error,
         )
 
-    def noted(self, note: str) -> Measured:
-        """The same with a word on how it was measured."""
+    def with_note(self, note: str) -> Measured:
+        """Return the same cost with a note on how it was measured."""
         return replace(self, note=note)
 
 
 def total(parts: Iterable[Measured]) -> Measured:
-    """All of them, one after the other."""
+    """Return the cost of all, one after the other."""
     return sum(parts, Measured())
 
 
 def middle(tries: Iterable[Measured]) -> Measured:
-    """Of several tries of the same the one of median wall time; of an even number the slower of the two."""
+    """Return the try with median wall time; of an even number, the slower of the middle two."""
     ordered = sorted(tries, key=lambda measured: measured.seconds)
     return ordered[len(ordered) // 2]
 
 
 def scaled(measured: Measured, factor: float, note: str) -> Measured:
-    """A sample's cost for the whole; memory stays what it was."""
+    """Return a sample's cost extrapolated to all; memory stays the same."""
     return replace(
         measured,
         seconds=measured.seconds * factor,
@@ -61,5 +61,5 @@ def scaled(measured: Measured, factor: float, note: str) -> Measured:
 
 
 def failed(reason: str) -> Measured:
-    """No figures, and why."""
+    """Return a result without figures, and the reason."""
     return Measured(error=reason)

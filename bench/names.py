@@ -1,4 +1,4 @@
-"""The subjects of the bench, as its tables call them."""
+"""The subjects of the bench, by their names in its tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Subject(StrEnum):
-    """What is measured: limits, peers, and the product."""
+    """The subjects: limits, peers, and the product."""
 
     COPY_OUT = "limit: psql COPY of the shards to /dev/null"
     GZIP = "limit: isal gzip of the first shard's bytes"

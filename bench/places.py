@@ -1,4 +1,4 @@
-"""Where the bench keeps what it need not make again, and what a run leaves behind."""
+"""The bench's folders: for data that is made once, and for results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def home() -> Path:
-    """The bench's folder: BENCH_HOME, else `.bench` of the project, or where the servers' user can reach it."""
+    """Return the bench's folder: BENCH_HOME, else the project's `.bench`, or one that the servers' user can reach."""
     chosen = os.environ.get("BENCH_HOME")
     folder = Path(chosen) if chosen else ROOT / ".bench"
     if needs_other_place(folder):

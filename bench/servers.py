@@ -1,4 +1,4 @@
-"""The PostgreSQL server of a run: made, filled once a scale, copied for whatever changes it, started warm or cold."""
+"""The PostgreSQL servers of a run: created, filled once per scale, copied, started warm or cold."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROLE = "apangea"  # owns the databases and is no superuser
 PASSWORD = "a password of the bench"
 MASTER, SCRATCH = "master", "scratch"
 FILLED = (MASTER, *SHARDS)
-EMPTY = ("shard_3", "shard_4")  # the rehearsal's inventory names them: there, asked by the product, and empty
-# As on a server that somebody's data lie on, but for autovacuum: what it does is chance.
+EMPTY = ("shard_3", "shard_4")  # in the rehearsal's inventory: they exist, are queried by the product, and are empty
+# As on a production server, except for autovacuum, which would make figures random.
 SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "io_method": "worker",
@@ -34,19 +34,19 @@ SETTINGS: Mapping[str, str] = {
 
 
 def new_cluster(folder: Path, programs: Programs) -> Cluster:
-    """A cluster to be, in a folder of the bench; its port is chosen when it starts."""
+    """Return a cluster that does not exist yet, in a folder of the bench; its port is chosen when it starts."""
     return Cluster(programs=programs, name="bench", folder=folder, port=0, passfile=folder.parent / "passfile")
 
 
 def create(cluster: Cluster) -> None:
-    """Makes an empty cluster with PostgreSQL's own size of WAL files."""
+    """Create an empty cluster with PostgreSQL's default size of WAL files."""
     postgres_server.write_passfile(cluster.passfile, "*", PASSWORD)
     postgres_server.create(cluster, password=PASSWORD, settings=SETTINGS, segment_megabytes=16)
 
 
 @contextmanager
 def running(cluster: Cluster, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
-    """The cluster started on a free port while the block runs."""
+    """Run the cluster on a free port during the block."""
     with reserved(1) as reservation:
         cluster = replace(cluster, port=reservation.ports[0])
         postgres_server.configure(cluster, {**SETTINGS, **(settings or {})})
@@ -59,7 +59,7 @@ def running(cluster: Cluster, settings: Mapping[str, str] | None = None) -> Iter
 
 @contextmanager
 def copied(template: Cluster, folder: Path) -> Iterator[Cluster]:
-    """A running copy of a stopped cluster; nothing of it stays."""
+    """Run a copy of a stopped cluster during the block, then remove it."""
     copy = replace(template, folder=folder)
     copy.programs.make_folder(folder)
     copy.programs.serve("cp", "--archive", "--reflink=auto", str(template.data), str(copy.data))
@@ -71,14 +71,14 @@ def copied(template: Cluster, folder: Path) -> Iterator[Cluster]:
 
 
 def restart_cold(cluster: Cluster) -> None:
-    """Starts the server anew with none of its files in memory: neither in its buffers nor in the system's cache."""
+    """Restart the server with none of its files in memory: neither in its buffers nor in the system's cache."""
     postgres_server.stop(cluster)
     forget(cluster.data)
     postgres_server.start(cluster)
 
 
 def forget(folder: Path) -> None:
-    """Has the system drop the files of a folder from its cache; only these, and without being root."""
+    """Drop a folder's files from the system's cache; other files stay, and no root is needed."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             file = os.open(path, os.O_RDONLY)
@@ -88,10 +88,10 @@ def forget(folder: Path) -> None:
 
 
 def wal_position(cluster: Cluster) -> int:
-    """How many bytes of WAL the server has ever written."""
+    """Return the total bytes of WAL that the server has written."""
     return int(cluster.sql("SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
 
 def dsn(cluster: Cluster, database: str) -> str:
-    """How the product's role reaches a database."""
+    """Return the connection string of a database for the product's role."""
     return cluster.dsn(dbname=database, user=ROLE)

@@ -1,4 +1,4 @@
-"""The product's work in a process of its own, through the product's interface; tells figures as JSON.
+"""The product's work in a separate process, through the product's interface; prints figures as JSON.
 
 `python -m bench.work pack` · `year 2` (workers) · `celery 2` · `school 13 17 …`
 """
@@ -16,22 +16,24 @@ from functools import partial
 from multiprocessing import get_context
 from statistics import median
 
-from archiver import choice, records, setup
-from archiver.archive import Archiver, Outcome, chosen, new_location, opened
-from archiver.archive import pack as make_tarball
-from archiver.bulk import passes
-from archiver.bulk.whole import archive_many
-from archiver.catalog import MASTER
-from archiver.extract import extract as extract_one
-from archiver.folders import work_folder
-from archiver.postgres import Session
-from archiver.proving.verify import verify
-from archiver.records import Order
-from archiver.tenants import Exclude
-from archiver.workers.celery import Celery
-from archiver.workers.engines import Engine, Processes
-from bench.ground import NIGHT
+from archiver.catalog.model import MASTER
+from archiver.extract import many
+from archiver.extract.one import extract_one as extract_one
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record, resolve
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs import setup
+from archiver.runs.archive import tenant_to_archive
+from archiver.runs.archive_many import archive_many
+from archiver.runs.celery import Celery
+from archiver.runs.context import ArchiveOutcome, Archiver, new_location, opened
+from archiver.runs.context import pack as make_tarball
+from archiver.runs.engines import Engine, Processes
+from archiver.verify.verify import verify
 from bench.queue import workers
+from bench.testbed import NIGHT
 from bench.year.size import SHARDS
 from errors import CutoverError
 from inventory.load import load
@@ -39,26 +41,26 @@ from inventory.model import Depth, Environment
 
 Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
-ROWS = 1 << 26  # bytes of rows in memory, as of a run with the default --memory
+ROWS = 1 << 26  # bytes of rows in memory, as in a run with the default --memory
 YEAR, DAY = 2013, date.fromisoformat(NIGHT)
-ORDER = Order(year=YEAR, depth=Depth.ALL, night=DAY)
+REQUEST = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=DAY)
 
 
 @dataclass
-class Reclaiming:
-    """When the run turned from archiving to giving back: it tells a way to do so as it begins."""
+class DeletionCost:
+    """The cost of a run's deletion, measured from the first strategy that it reports."""
 
-    session: Session  # of its own: the run's are at work
+    session: Session  # separate: the run's own sessions are busy
     began: float = 0.0
     wal: int = 0
 
-    def told(self, way: str) -> None:
-        """The run says how it gives the rows of some tables back."""
+    def on_strategy(self, strategy: str) -> None:
+        """Start measuring, unless started already."""
         if not self.began:
             self.began, self.wal = time.monotonic(), self.session.row(WAL)[0]
 
     def figures(self) -> Figures:
-        """Its cost, now that it is over."""
+        """Return the cost up to now, when the deletion is over."""
         return {
             "reclaim_seconds": time.monotonic() - self.began,
             "reclaim_wal": self.session.row(WAL)[0] - self.wal,
@@ -66,20 +68,23 @@ class Reclaiming:
 
 
 def pack(environment: Environment, words: Sequence[str]) -> Figures:
-    """Every school, also the excluded ones, to a tarball on disk: what pg_dump does. A process a shard."""
+    """Pack every school, also the excluded ones, to a tarball on disk, as pg_dump does; one process per shard."""
     with ProcessPoolExecutor(len(SHARDS), mp_context=get_context("spawn")) as pool:
-        told = list(pool.map(partial(_pack, environment), SHARDS))
-    return {figure: sum(one[figure] for one in told) for figure in told[0]}
+        results = list(pool.map(partial(_pack, environment), SHARDS))
+    return {figure: sum(result[figure] for result in results) for figure in results[0]}
 
 
 def _pack(environment: Environment, shard: str) -> Figures:
     packing, rows = 0.0, 0
     with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
-        everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
-        tenants, site = [tenant for tenant in everybody if tenant.shard == shard], archiver.place.site(shard)
+        all_tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+        tenants, placement = (
+            [tenant for tenant in all_tenants if tenant.shard == shard],
+            archiver.databases.placement(shard),
+        )
         began = time.monotonic()
         with (work / "rows").open("w+b") as file:
-            for extract in passes.extract(site, archiver.model, tenants, YEAR, file, ROWS):
+            for extract in many.extract_many(placement, archiver.model, tenants, YEAR, file, ROWS):
                 started = time.monotonic()
                 rows += make_tarball(archiver, extract, work).extract.manifest.rows
                 packing += time.monotonic() - started
@@ -87,60 +92,62 @@ def _pack(environment: Environment, shard: str) -> Figures:
 
 
 def year(environment: Environment, words: Sequence[str]) -> Figures:
-    """Step 8 of the night: all that `inv archive.all` does."""
+    """Run step 8 of the night: everything that `inv archive.all` does."""
     engine = Processes(environment=environment, purpose="bench", identity="", workers=int(words[0]))
     return _year(environment, engine)
 
 
 def celery(environment: Environment, words: Sequence[str]) -> Figures:
-    """The same with workers at a broker; both are started first."""
+    """Run step 8 with workers at a broker, after starting both."""
     number = int(words[0])
     with workers(environment, number) as queued:
         return _year(queued, Celery(environment=queued, workers=number, say=lambda line: None))
 
 
 def _year(environment: Environment, engine: Engine) -> Figures:
-    left_out = environment.night(DAY).exclude
-    with setup.archiver(environment, "bench") as archiver, archiver.place.alone():
-        tenants = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset(left_out.schools)))
-        reclaiming = Reclaiming(archiver.place.open(MASTER))
-        outcomes = archive_many(archiver, tenants, ORDER, lambda outcome: None, reclaiming.told, engine)
+    excluded = environment.night(DAY).exclude
+    with setup.archiver(environment, "bench") as archiver, archiver.databases.exclusive_lock():
+        tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset(excluded.schools)))
+        cost = DeletionCost(archiver.databases.open(MASTER))
+        outcomes = archive_many(archiver, tenants, REQUEST, lambda outcome: None, cost.on_strategy, engine)
         _refuse(outcomes)
         rows = sum(outcome.rows for outcome in outcomes)
-        return {**reclaiming.figures(), "schools": len(outcomes), "rows": rows}
+        return {**cost.figures(), "schools": len(outcomes), "rows": rows}
 
 
 def school(environment: Environment, words: Sequence[str]) -> Figures:
-    """Schools one by one in a process that runs already: extract, pack, store, verify. The first only warms up."""
+    """Extract, pack, store and verify schools one by one in a running process; the first only warms up."""
     with setup.archiver(environment, "bench") as archiver:
         seconds = [_one(archiver, int(word)) for word in words][1:]
     return {"school_seconds": median(seconds), "slowest_seconds": max(seconds)}
 
 
 def _one(archiver: Archiver, tenant_id: int) -> float:
-    """What archiving one school does before it deletes."""
-    tenant = chosen(archiver, tenant_id, YEAR)
+    """Archive one school up to, and without, the deletion; return the seconds."""
+    tenant = tenant_to_archive(archiver, tenant_id, YEAR)
     with (
-        archiver.place.keeping("school", tenant.id, tenant.shard),
+        archiver.databases.tenant_lock("school", tenant.id, tenant.shard),
         work_folder(archiver.work) as work,
     ):
-        began, master = time.monotonic(), archiver.place.master
-        record = records.start(master, tenant, ORDER, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients)
-        found = extract_one(archiver.place.site(tenant.shard), archiver.model, tenant, YEAR, work)
-        packed = make_tarball(archiver, found, work)
+        began, master = time.monotonic(), archiver.databases.master
+        record = archive_record.start(
+            master, tenant, REQUEST, new_location(archiver, YEAR, tenant.id), archiver.keys.recipients
+        )
+        extract = extract_one(archiver.databases.placement(tenant.shard), archiver.model, tenant, YEAR, work)
+        packed = make_tarball(archiver, extract, work)
         archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-        record = records.stored(master, record, packed.extract.manifest, packed.digests, found.seconds)
+        record = archive_record.stored(master, record, packed.extract.manifest, packed.digests, extract.seconds)
         with opened(archiver, work, record) as stored:
-            proof = verify(stored, tenant.id, YEAR, archiver.ground, archiver.model)
-        records.verified(master, record, proof.seconds)
+            proof = verify(stored, tenant.id, YEAR, archiver.scratch, archiver.model)
+        archive_record.verified(master, record, proof.seconds)
         return time.monotonic() - began
 
 
-def _refuse(outcomes: Sequence[Outcome]) -> None:
-    """A bench of work that failed would measure nothing."""
-    found = [outcome.error for outcome in outcomes if outcome.error]
-    if found:
-        raise CutoverError(f"{len(found)} schools failed; the first: {found[0]}")
+def _refuse(outcomes: Sequence[ArchiveOutcome]) -> None:
+    """Raise CutoverError if a school failed: the figures would be worthless."""
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    if errors:
+        raise CutoverError(f"{len(errors)} schools failed; the first: {errors[0]}")
 
 
 TASKS: Mapping[str, Callable[[Environment, Sequence[str]], Figures]] = {

@@ -1,1 +1,1 @@
-"""What exists: hosts, databases, names, nights, and which tables belong to a school."""
+"""The inventory: hosts, databases, names, nights, and which tables belong to a school."""

@@ -1,4 +1,4 @@
-"""The catalog as written: which tables belong to a tenant, and by which columns their rows are found."""
+"""The catalog as written: which tables belong to a tenant, and which columns lead to their rows."""
 
 from __future__ import annotations
 
@@ -9,95 +9,93 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, kw_only=True)
 class Customer:
-    """Who a tenant belongs to."""
+    """The table of customers, to which tenants belong."""
 
     column: str  # of the tenant's table
     table: str
     key: str
-    title: str  # column with the customer's name
+    title: str  # the column with the customer's name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
     """The table that has one row for each tenant."""
 
-    noun: str  # what a person calls a tenant: school
+    noun: str  # the word for a tenant in messages: school
     table: str
     key: str
-    title: str  # column with the tenant's name
-    shard: str | None = None  # column with the name of the database its activity lies in; none: all lies in master
+    title: str  # the column with the tenant's name
+    shard: str | None = None  # the column with the name of the database that has its activity; None: all is in master
     customer: Customer | None = None
-    parts: Mapping[str, str] = field(default_factory=dict)  # what can come back by itself, classroom: its table
+    parts: Mapping[str, str] = field(default_factory=dict)  # what can be restored by itself: its table
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """How a table's rows are found, and who else may need one of them."""
+    """The links by which a table's rows are found, and rows elsewhere that keep one of them live."""
 
     group: str
-    # `column = table.column [where column = value]` or `(a, b) = table.(x, y)`: any of them
+    # `column = table.column [where column = value]` or `(a, b) = table.(x, y)`; any one of them is enough
     found_by: tuple[str, ...] = ()
-    needed_by: tuple[str, ...] = ()  # the same of rows elsewhere that keep one alive
-    triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire, and why it does no harm
-    quiet: Mapping[str, str] = field(default_factory=dict)  # those that must not, and are off meanwhile, and why
-    ignored: Mapping[str, str] = field(
-        default_factory=dict
-    )  # `column`, or `column = value` of a type: why it leads nowhere
+    needed_by: tuple[str, ...] = ()  # links of the same form from rows elsewhere that keep a row live
+    triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire: why they do no harm
+    quiet: Mapping[str, str] = field(default_factory=dict)  # user triggers disabled meanwhile: why
+    ignored: Mapping[str, str] = field(default_factory=dict)  # `column`, or `column = value`: why it is no link
 
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """Which rows of a table go month by month, while their tenant stays."""
+    """The rule for rows that are archived month by month while their tenant stays."""
 
-    ended: str  # column with the moment: a row is due once the month in which it lies is over
+    ended: str  # the column with the time: a row is due once the month of that time is over
     where: str | None = None  # `column = value` that must hold besides
-    takes: tuple[str, ...] = ()  # tables whose rows below such a row go with it, whatever they say of time
+    takes: tuple[str, ...] = ()  # tables whose rows below such a row go with it, whatever their times
 
 
 @dataclass(frozen=True, kw_only=True)
 class DepthRule:
-    """Where a depth of deletion starts."""
+    """The place in the tree of tables where a depth of deletion starts."""
 
-    start: str  # this table's rows go, with all that is found below them
-    stay: tuple[str, ...] = ()  # tables that stay live all the same
+    start: str  # this table's rows are deleted, with all rows found below them
+    stay: tuple[str, ...] = ()  # tables whose rows stay live all the same
 
 
 @dataclass(frozen=True, kw_only=True)
 class Legacy:
-    """Rows of a carried table that may go for good when nobody was seen behind them for long."""
+    """The rows of a carried table that may be deleted for good when the user has not been seen for long."""
 
     table: str
     key: str
-    title: str  # column by which a person knows a row
-    role: str  # column
-    roles: tuple[str, ...]  # what it says of those who may go
-    seen: tuple[str, ...]  # columns with a time: the first that is not NULL says when somebody was last seen
+    title: str  # the column by which a person recognizes a row
+    role: str  # the column with the user's role
+    roles: tuple[str, ...]  # the roles that may be deleted
+    seen: tuple[str, ...]  # columns with a time: the first that is not NULL is when the user was last seen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """All of it; databases are `master` and `shard`."""
+    """The whole catalog; its databases are `master` and `shard`."""
 
     tenant: Tenant
     databases: Mapping[str, Mapping[str, Table]]
     depths: Mapping[str, DepthRule]
-    # By table of the shard, or of master where there are no shards; none: nothing goes month by month.
+    # By table of the shard, or of master if there are no shards; empty: nothing is archived month by month.
     activity: Mapping[str, Activity] = field(default_factory=dict)
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live
-    feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are emptied, and in no archive
+    feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are truncated once a year
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text
     legacy: Legacy | None = None
 
     def stays_live(self, database: str, table: str) -> bool:
-        """Whether there is a reason why a table is in no archive."""
+        """True if there is a reason for a table to be in no archive."""
         return table in self.excluded.get(database, {}) or self.is_stray(database, table)
 
     def is_stray(self, database: str, table: str) -> bool:
-        """Whether a table is to be dropped."""
+        """True if a table is to be dropped."""
         return any(fnmatchcase(table, name) for name in self.strays.get(database, ()))
 
     def upkeep_mistakes(self) -> Iterable[str]:
-        """Carried tables that would be emptied or dropped, and a legacy that is not carried."""
+        """Yield carried tables that would be truncated or dropped, and a legacy table that is not carried."""
         for database, tables in self.databases.items():
             for table in tables:
                 if table in self.feeds.get(database, ()):

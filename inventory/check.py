@@ -1,4 +1,4 @@
-"""What must hold between the parts of an inventory; pure."""
+"""Checks between the parts of an inventory; pure."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes
 from inventory.model import FENCED, Environment, Role
-from inventory.parse import shown
+from inventory.parse import short
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
 BROKERS = ("redis://", "rediss://", "amqp://", "amqps://")
-RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver proves its checksum
+RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")  # the archiver checks its checksum
 
 
 def environment_mistakes(environment: Environment) -> list[str]:
-    """Every mistake that types alone do not show, each with its path and what was expected."""
+    """Return every mistake that types alone do not show, each with its path and what was expected."""
     checks: tuple[Callable[[Environment], Iterable[str]], ...] = (
         _roles,
         _addresses,
@@ -82,9 +82,9 @@ def _recipients(environment: Environment) -> Iterable[str]:
     for number, recipient in enumerate(environment.store.recipients, start=1):
         path = f"store/recipients/{number}"
         if recipient.upper().startswith("AGE-SECRET-KEY"):
-            yield f"{path}: expected an age public key (age1…), got an identity: nobody but its owner may have that"
+            yield f"{path}: expected an age public key (age1…), got an identity, which is secret"
         elif not RECIPIENT.fullmatch(recipient):
-            yield f"{path}: expected an age public key (age1…), got {shown(recipient)}"
+            yield f"{path}: expected an age public key (age1…), got {short(recipient)}"
 
 
 def _warehouse(environment: Environment) -> Iterable[str]:
@@ -125,7 +125,7 @@ def _webhook(environment: Environment) -> Iterable[str]:
     if bool(webhook.url) == bool(webhook.variable):
         yield "webhook: expected either url or variable, got " + ("both" if webhook.url else "neither")
     elif webhook.url and not webhook.url.startswith(("https://", "http://")):
-        yield f"webhook/url: expected a URL that begins with https:// or http://, got {shown(webhook.url)}"
+        yield f"webhook/url: expected a URL that begins with https:// or http://, got {short(webhook.url)}"
 
 
 def _queue(environment: Environment) -> Iterable[str]:
@@ -141,15 +141,15 @@ def _queue(environment: Environment) -> Iterable[str]:
         yield "queue/broker: expected variable or file to hold the password, got a password here"
     elif not _is_broker(address):
         expected = f"{' or '.join(BROKERS)}, a host and at most a path"
-        yield f"queue/broker: expected {expected}, got {shown(queue.broker.split('?')[0])}"
+        yield f"queue/broker: expected {expected}, got {short(queue.broker.split('?')[0])}"
 
 
 def _is_broker(address: SplitResult) -> bool:
     try:
-        whole = bool(address.hostname) and address.port != 0
-    except ValueError:  # a port that is none
+        complete = bool(address.hostname) and address.port != 0
+    except ValueError:  # the port is not a number
         return False
-    return whole and f"{address.scheme}://" in BROKERS and not (address.query or address.fragment)
+    return complete and f"{address.scheme}://" in BROKERS and not (address.query or address.fragment)
 
 
 def _is_day(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What must hold between an environment and its platforms; pure."""
+"""Checks between an environment and its platforms; pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from inventory.model import Environment, Role
-from inventory.parse import shown
+from inventory.parse import short
 
-ADDRESS = ("host", "hostaddr", "port", "dbname", "user", "service")  # what a config var's address says
+ADDRESS = ("host", "hostaddr", "port", "dbname", "user", "service")  # the parts of a config var's address
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BY_API = {"aws/instances": "snapshots.create", "aws/zone": "warehouse.cut-over"}  # what makes a step AUTOMATE
 
 
 def database_mistakes(environment: Environment) -> Iterable[str]:
-    """Where a database is, is said once: by its connection, or by a config var of the Heroku app."""
+    """Yield mistakes in where databases are: it is given once, by a connection or by a config var of the Heroku app."""
     holders: dict[str, str] = {}
     for name, database in environment.databases.items():
         path, var = f"databases/{name}", database.config_var
@@ -33,7 +33,7 @@ def database_mistakes(environment: Environment) -> Iterable[str]:
 
 
 def heroku_mistakes(environment: Environment) -> Iterable[str]:
-    """A token goes over TLS, or it stays on this machine."""
+    """Yield mistakes in the Heroku settings: a token is sent over TLS, or stays on this machine."""
     heroku = environment.heroku
     if heroku is None:
         return
@@ -45,27 +45,27 @@ def heroku_mistakes(environment: Environment) -> Iterable[str]:
             yield f"heroku/others: expected no config var of databases, got {var!r}"
     address = urlsplit(heroku.endpoint)
     if address.scheme != "https" and not (address.scheme == "http" and address.hostname in LOOPBACK):
-        yield f"heroku/endpoint: expected a URL that begins with https://, got {shown(heroku.endpoint)}"
+        yield f"heroku/endpoint: expected a URL that begins with https://, got {short(heroku.endpoint)}"
 
 
 def backup_mistakes(environment: Environment) -> Iterable[str]:
-    """Every database has a directory for its backups; and what this tool does, no command does too."""
+    """Yield mistakes in the backup settings: each database needs a directory; no command may do what this tool does."""
     if environment.backups is None:
         return
     for name, database in environment.databases.items():
         if database.backup_directory is None:
-            yield f"databases/{name}/backup_directory: expected where its backups lie, because backups is given"
+            yield f"databases/{name}/backup_directory: expected the directory of its backups, because backups is given"
     if environment.backups.store.recipients:
         yield "backups/store/recipients: expected none, because backups are not encrypted by this tool"
     if environment.backups.jobs < 1:
         yield f"backups/jobs: expected a number from 1, got {environment.backups.jobs}"
     for key in ("backups.dump", "backups.transfer"):
         if key in environment.commands:
-            yield f"commands/{key}: expected nothing, because backups has this tool do it"
+            yield f"commands/{key}: expected nothing, because backups makes this tool do it"
 
 
 def aws_mistakes(environment: Environment) -> Iterable[str]:
-    """Every database server has its instance, or none has; and what the API does, no command does too."""
+    """Yield mistakes in the Amazon settings: all database servers or none have instances; API steps have no command."""
     aws = environment.aws
     if aws is None:
         return
@@ -74,13 +74,13 @@ def aws_mistakes(environment: Environment) -> Iterable[str]:
         if name not in servers:
             yield f"aws/instances/{name}: expected a host with the role database, got {name!r}"
         if not re.fullmatch(r"i-[0-9a-f]+", instance):
-            yield f"aws/instances/{name}: expected an instance's id (i-…), got {shown(instance)}"
+            yield f"aws/instances/{name}: expected an instance's id (i-…), got {short(instance)}"
     for name in sorted(servers - set(aws.instances)) if aws.instances else ():
         yield f"aws/instances/{name}: expected this server's instance, got nothing"
     if aws.zone is not None and not re.fullmatch(r"[A-Z0-9]+", aws.zone):
-        yield f"aws/zone: expected a hosted zone's id (Z…), got {shown(aws.zone)}"
+        yield f"aws/zone: expected a hosted zone's id (Z…), got {short(aws.zone)}"
     if aws.ttl < 1:
         yield f"aws/ttl: expected seconds, got {aws.ttl}"
     for path, key in BY_API.items():
         if getattr(aws, path.removeprefix("aws/")) and key in environment.commands:
-            yield f"commands/{key}: expected nothing, because {path} has this tool do it by the API"
+            yield f"commands/{key}: expected nothing, because {path} makes this tool do it by the API"

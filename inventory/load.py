@@ -1,4 +1,4 @@
-"""YAML files to the model: the only door to PyYAML."""
+"""Loads the model from YAML files: the only importer of PyYAML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inventory.catalog import Catalog
 from inventory.check import environment_mistakes
 from inventory.migrations import Changes, Migration, chain_mistakes, database_mistakes
 from inventory.model import Environment, Overlay
-from inventory.parse import Place, parse
+from inventory.parse import Position, parse
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -23,12 +23,12 @@ ROOT = FOLDER.parent
 
 if TYPE_CHECKING:
     from yaml import SafeLoader
-else:  # the one in C, where PyYAML was built with it: every command reads the catalog
+else:  # the loader in C, if PyYAML was built with it: every command reads the catalog
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(SafeLoader):
-    """SafeLoader that refuses a key written twice, which YAML would let win silently."""
+    """A SafeLoader that refuses a key written twice; YAML would silently keep the last one."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -36,7 +36,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
         if key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"{key!r} is written twice", key_node.start_mark)
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
@@ -51,12 +51,12 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)
 
 
 def names() -> tuple[str, ...]:
-    """The environments that have a file."""
+    """Return the names of the environments that have a file."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in ("catalog", "example")))
 
 
 def load(name: str) -> Environment:
-    """The environment of that name, with its overlay laid over it where there is one.
+    """Return the environment of that name, with its overlay applied if there is one.
 
     Raises UsageError for an unknown name, Problems with every mistake in the file.
     """
@@ -66,7 +66,7 @@ def load(name: str) -> Environment:
 
 
 def load_file(path: Path) -> Environment:
-    """The environment written in a file; Problems with every mistake at once."""
+    """Return the environment written in a file; Problems with every mistake at once."""
     data = _read(path)
     environment = _environment(data, path)
     over = overlay_path(environment.overlay)
@@ -76,9 +76,9 @@ def load_file(path: Path) -> Environment:
 
 
 def load_catalog(name: str) -> Catalog:
-    """The catalog of tables of that file name, beside the inventory."""
+    """Return the catalog of that file name, next to the inventory."""
     mistakes: list[str] = []
-    catalog = parse(Catalog, _read(FOLDER / name), Place("", mistakes))
+    catalog = parse(Catalog, _read(FOLDER / name), Position("", mistakes))
     if mistakes:
         raise Problems(f"The catalog {name} has mistakes:", mistakes)
     assert isinstance(catalog, Catalog)
@@ -86,16 +86,16 @@ def load_catalog(name: str) -> Catalog:
 
 
 def load_migrations(folder: str) -> tuple[Migration, ...]:
-    """The migrations in a folder beside the inventory; none without such a folder, Problems with every mistake."""
+    """Return the migrations in a folder next to the inventory; none without the folder, Problems with all mistakes."""
     mistakes: list[str] = []
     paths = [path for path in sorted((FOLDER / folder).glob("*.yaml")) if path.stem != "example"]
-    found = [_changes(Migration, path, mistakes) for path in paths]
-    _refuse_migrations(mistakes or chain_mistakes(found))
-    return tuple(found)
+    migrations = [_changes(Migration, path, mistakes) for path in paths]
+    _refuse_migrations(mistakes or chain_mistakes(migrations))
+    return tuple(migrations)
 
 
 def load_changes(path: str) -> Changes:
-    """The changes in an operator's file: a migration without fingerprints; Problems with every mistake."""
+    """Return the changes in an operator's file: a migration without fingerprints; Problems with every mistake."""
     mistakes: list[str] = []
     changes: Changes = _changes(Changes, Path(path).expanduser(), mistakes)
     _refuse_migrations(mistakes or database_mistakes(changes))
@@ -103,7 +103,7 @@ def load_changes(path: str) -> Changes:
 
 
 def overlay_path(overlay: Overlay | None) -> Path | None:
-    """Where the overlay's file lies, whether it exists or not."""
+    """Return the path of the overlay's file, whether it exists or not."""
     if overlay is None:
         return None
     home = Path(os.environ.get(overlay.variable) or overlay.home)
@@ -111,14 +111,14 @@ def overlay_path(overlay: Overlay | None) -> Path | None:
 
 
 def refuse_if_down(environment: Environment) -> None:
-    """UsageError where the environment is one that must be started first, and was not."""
+    """Raise UsageError if the environment must be started first and is not up."""
     path = overlay_path(environment.overlay)
     if path is not None and not path.exists():
         raise UsageError(f"The {environment.name} is not up.", hint=f"inv {environment.name}.up starts it.")
 
 
 def read_lines(path: str) -> tuple[str, ...]:
-    """The lines of an operator's file, without blanks and `#` comments."""
+    """Return the lines of an operator's file, without blank lines and `#` comments."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +127,7 @@ def read_lines(path: str) -> tuple[str, ...]:
 
 
 def _changes(kind: type[Any], path: Path, mistakes: list[str]) -> Any:
-    changes = parse(kind, _read(path), Place(path.name, mistakes))
+    changes = parse(kind, _read(path), Position(path.name, mistakes))
     return replace(changes, name=path.name) if changes else None
 
 
@@ -139,7 +139,7 @@ def _refuse_migrations(mistakes: list[str]) -> None:
 
 def _environment(data: dict[Any, Any], path: Path) -> Environment:
     mistakes: list[str] = []
-    environment = parse(Environment, data, Place("", mistakes))
+    environment = parse(Environment, data, Position("", mistakes))
     mistakes = mistakes or environment_mistakes(environment)
     if mistakes:
         hint = "inventory/example.yaml explains every key."
@@ -165,7 +165,7 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
 
 
 def _laid_over(below: Mapping[Any, Any], above: Mapping[Any, Any]) -> dict[Any, Any]:
-    """`above` over `below`, mapping by mapping."""
+    """Return `below` with the values of `above`, mapping by mapping."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)

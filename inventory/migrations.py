@@ -1,4 +1,4 @@
-"""Migrations as written: what two schemas cannot tell of the way from one to the other; `migrations/example.yaml`."""
+"""Migrations as written: what two schemas can't tell of the change between them; see `migrations/example.yaml`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ DATABASES = ("master", "shard")
 
 @dataclass(frozen=True, kw_only=True)
 class TableChanges:
-    """What became of a table's columns."""
+    """The changes of a table's columns."""
 
     rename: Mapping[str, str] = field(default_factory=dict)  # before: after
     drop: Mapping[str, str] = field(default_factory=dict)  # before: why it may be lost
-    fill: Mapping[str, str] = field(default_factory=dict)  # after: SQL for what the archive lacks, or where it is NULL
-    convert: Mapping[str, str] = field(default_factory=dict)  # after: SQL over the columns before, which are text
+    fill: Mapping[str, str] = field(default_factory=dict)  # after: SQL for what the archive lacks or has as NULL
+    convert: Mapping[str, str] = field(default_factory=dict)  # after: SQL over the columns before, all of type text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What became of a database's tables."""
+    """The changes of a database's tables."""
 
     database: str  # master or shard
     name: str = ""  # of its file
@@ -36,32 +36,32 @@ class Migration(Changes):
     """Changes between two schemas, known by the first digits of their fingerprints."""
 
     before: str
-    after: str | None = None  # where the next migration begins; none: today's
+    after: str | None = None  # where the next migration begins; None: today's schema
 
 
 def chain(migrations: Iterable[Migration], database: str, start: str, end: str) -> tuple[Migration, ...]:
-    """The migrations that lead from one schema towards another, in their order."""
+    """Return the migrations that lead from one schema towards another, in order."""
     mine = [migration for migration in migrations if migration.database == database]
-    found: list[Migration] = []
+    steps: list[Migration] = []
     at: str | None = start
     while at is not None and not end.startswith(at):
         following = _begins(mine, at)
         if following is None:
             break
-        found.append(following)
+        steps.append(following)
         at = following.after
-    return tuple(found)
+    return tuple(steps)
 
 
 def database_mistakes(changes: Changes) -> list[str]:
-    """What types alone do not show in one file."""
+    """Return the mistakes in one file that types alone do not show."""
     if changes.database in DATABASES:
         return []
     return [f"{changes.name}/database: expected one of {', '.join(DATABASES)}, got {changes.database!r}"]
 
 
 def chain_mistakes(migrations: Sequence[Migration]) -> list[str]:
-    """What does not hold between migrations: two that begin alike, or a way that leads back."""
+    """Return the mistakes between migrations: two that begin alike, or a cycle."""
     mistakes = [mistake for migration in migrations for mistake in (*database_mistakes(migration), *_digits(migration))]
     for number, migration in enumerate(migrations):
         mine = [other for other in migrations[:number] if other.database == migration.database]
@@ -78,10 +78,10 @@ def _digits(migration: Migration) -> Iterable[str]:
 
 
 def _cycle(migrations: Sequence[Migration], first: Migration) -> Iterable[str]:
-    """Said once, of the migration by whose name the cycle is found first."""
+    """Yield the cycle through a migration, once: for the first of its migrations by name."""
     at, names = first, [first.name]
     while at.after is not None:
-        following = _begins([one for one in migrations if one.database == first.database], at.after)
+        following = _begins([migration for migration in migrations if migration.database == first.database], at.after)
         if following is None or following.name in names[1:]:
             return
         if following is first:
@@ -93,7 +93,12 @@ def _cycle(migrations: Sequence[Migration], first: Migration) -> Iterable[str]:
 
 
 def _begins(migrations: Iterable[Migration], fingerprint: str) -> Migration | None:
-    """The migration that begins at a fingerprint; either may be cut short."""
+    """Return the migration that begins at a fingerprint; either may be cut short."""
     return next(
-        (one for one in migrations if fingerprint.startswith(one.before) or one.before.startswith(fingerprint)), None
+        (
+            migration
+            for migration in migrations
+            if fingerprint.startswith(migration.before) or migration.before.startswith(fingerprint)
+        ),
+        None,
     )

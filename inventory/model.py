@@ -1,4 +1,4 @@
-"""The nouns of an environment, frozen and pure; `example.yaml` explains each field."""
+"""The values of an environment, frozen and pure; `example.yaml` explains each field."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inventory.platforms import Aws, Heroku
 
 
 class Role(Enum):
-    """What a host is for."""
+    """The purpose of a host."""
 
     CONTROL = "control"  # where ttmscalr runs
     DEBUG = "debug"  # where the archiver runs
@@ -23,10 +23,19 @@ class Role(Enum):
 
 
 class Depth(Enum):
-    """How much of a school is deleted; the archive itself is always whole."""
+    """The part of a school that is deleted; the archive is always complete."""
 
-    ALL = "all"  # everything
-    STUDENTS = "students"  # classrooms, students and all below them; school and staff stay
+    ALL = "all"
+    STUDENTS = "students"
+
+    @property
+    def meaning(self) -> str:
+        """A sentence for plans and help."""
+        match self:
+            case Depth.ALL:
+                return "everything of a school is deleted"
+            case Depth.STUDENTS:
+                return "classrooms and students are deleted; school and staff stay"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,28 +53,28 @@ class Host:
 class Database:
     """A PostgreSQL database of the product: `master`, or a shard."""
 
-    name: str = ""  # the inventory's name, taken from the key; `schools.shard` says the same word
+    name: str = ""  # the inventory's name, taken from the key; also the value of `schools.shard`
     host: str  # the inventory name of its server
     connection: Mapping[str, str] = field(default_factory=dict)  # libpq keywords, never a password
-    config_var: str | None = None  # of the Heroku app, holds the address; none: the connection says it
-    system_identifier: int | None = None  # PostgreSQL's own, by which the right server is known; none: any will do
-    data_directory: str | None = None  # on its host; none: nobody looks whether VACUUM FULL has room
-    backup_directory: str | None = None  # on its host; none: nobody looks whether a backup has room
+    config_var: str | None = None  # the config var of the Heroku app that has the address; None: see connection
+    system_identifier: int | None = None  # PostgreSQL's own, to recognize the right server; None: any server
+    data_directory: str | None = None  # on its host; None: no check of the disk space for VACUUM FULL
+    backup_directory: str | None = None  # on its host; None: no check of the disk space for a backup
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scratch:
-    """The database in which archives are proved; it holds nothing of its own."""
+    """The database in which archives are verified; it holds nothing of its own."""
 
     connection: Mapping[str, str]
 
 
-FENCED = "{id}"  # in a fence's commands: the school
+FENCED = "{id}"  # in a fence's commands: the school's id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fence:
-    """Commands, run where the archiver runs, that keep the application off one school and let it in again."""
+    """Commands on the archiver's host that keep the application off one school, and let it in again."""
 
     close: str
     open: str
@@ -73,18 +82,18 @@ class Fence:
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """Where archives are kept: a bucket that speaks S3."""
+    """The store of archives: a bucket with an S3 API."""
 
     bucket: str
     prefix: str
     region: str = "us-east-1"
-    endpoint: str | None = None  # none: Amazon's
-    credentials: str | None = None  # an AWS credentials file; none: boto3's own order (environment, ~/.aws, role)
-    recipients: tuple[str, ...] = ()  # age public keys that archives are encrypted to; none: they are not
+    endpoint: str | None = None  # None: Amazon's
+    credentials: str | None = None  # an AWS credentials file; None: boto3's own order (environment, ~/.aws, role)
+    recipients: tuple[str, ...] = ()  # age public keys that archives are encrypted to; empty: not encrypted
 
 
 class Way(Enum):
-    """How a database server is backed up."""
+    """The method by which a database server is backed up."""
 
     BASE = "base"  # pg_basebackup: the whole server, file by file
     DUMP = "dump"  # pg_dump: the product's database, table by table
@@ -92,12 +101,12 @@ class Way(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Backups:
-    """How this tool takes backups on the database servers, and where it sends them."""
+    """The backups that this tool takes on the database servers and sends to a store."""
 
     way: Way
     store: Store
     jobs: int = 4  # of pg_dump, and of the transfer
-    programs: str | None = None  # the folder of PostgreSQL's programs; none: PATH
+    programs: str | None = None  # the folder of PostgreSQL's programs; None: PATH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +115,8 @@ class Queue:
 
     broker: str  # redis://, rediss://, amqp:// or amqps://, never with a password
     variable: str | None = None  # the environment variable that holds the password
-    file: str | None = None  # the file that holds it; neither: the broker wants none
-    workers: int | None = None  # that step 8 of a night counts on; none: it prepares archives on the debug host alone
+    file: str | None = None  # the file that holds it; neither: the broker needs none
+    workers: int | None = None  # the number that step 8 counts on; None: the debug host prepares archives alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,17 +130,17 @@ class Gateway:
 
 @dataclass(frozen=True, kw_only=True)
 class Ssh:
-    """How hosts are reached."""
+    """The SSH settings for all hosts."""
 
     known_hosts: str = "~/.ssh/known_hosts"
-    key: str | None = None  # none: the agent's keys
+    key: str | None = None  # None: the agent's keys
     connect_timeout: int = 10  # seconds
-    gateway: Gateway | None = None  # none: hosts are reached directly
+    gateway: Gateway | None = None  # None: hosts are reached directly
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dns:
-    """Which name server is asked; none: the system's."""
+    """The name server that is asked; None: the system's."""
 
     server: str | None = None
     port: int = 53
@@ -139,7 +148,7 @@ class Dns:
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """Where news of a night is posted: a URL, or the environment variable that holds it."""
+    """The address to which news of a night is posted: a URL, or the environment variable that holds it."""
 
     url: str | None = None
     variable: str | None = None
@@ -149,24 +158,24 @@ class Webhook:
 class App:
     """The product's web application."""
 
-    url: str  # answers 503 in maintenance, else 200
+    url: str  # answers 503 in maintenance mode, else 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Warehouse:
-    """The two warehouses of the night and the names that move."""
+    """The two warehouses of the night, and the names that move."""
 
-    old: str  # inventory host name of this year's warehouse
-    new: str  # inventory host name of next year's, made before the night
-    name: str  # DNS name the product uses: old before step 12, new after
-    old_name: str  # DNS name of the old one after step 12; `{year}` becomes the school year
-    old_target: str  # DNS name of the old farm itself, which never moves
-    new_target: str  # DNS name of the new farm itself
+    old: str  # the inventory name of this year's warehouse
+    new: str  # the inventory name of next year's, made before the night
+    name: str  # the DNS name the product uses: the old warehouse before step 12, the new one after
+    old_name: str  # the DNS name of the old one after step 12; `{year}` becomes the school year
+    old_target: str  # the DNS name of the old farm itself, which never moves
+    new_target: str  # the DNS name of the new farm itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class HandoverProbes:
-    """Read-only commands, as below: the first, second and last on the old warehouse, the others on the control host."""
+    """Read-only commands; name, dynos and size run on the old warehouse, the others on the control host."""
 
     name: str
     dynos: str
@@ -177,16 +186,16 @@ class HandoverProbes:
 
 @dataclass(frozen=True, kw_only=True)
 class Handover:
-    """What the checklist of 2013 wants of the warehouses: the app is told of the new one, and the old one retires."""
+    """The settings of the 2013 checklist: the app is pointed to the new warehouse, and the old one retires."""
 
-    old_name: str  # what the old warehouse is called from then on; `{years}` becomes 2012-2013
-    size: str  # what its size is called once it is spun down
+    old_name: str  # the old warehouse's name from then on; `{years}` becomes 2012-2013
+    size: str  # the old warehouse's size once it is spun down
     probes: HandoverProbes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probes:
-    """Read-only commands that look at the world; `example.yaml` says what each must print."""
+    """Read-only commands that show the live state; `example.yaml` says what each must print."""
 
     watcher: str
     etl: str
@@ -199,7 +208,7 @@ class Probes:
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """Who is left alone on a night."""
+    """The schools and customers that are excluded from a night."""
 
     schools: tuple[int, ...] = ()
     customers: tuple[int, ...] = ()
@@ -207,20 +216,20 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Night:
-    """What is particular to one night."""
+    """The settings of one night."""
 
     depth: Depth
     exclude: Exclusion = field(default_factory=Exclusion)
-    backup_max_age: timedelta | None = None  # none: younger than maintenance mode
-    ends: time | None = None  # when the product must be open again, in the environment's time zone; none: no window
+    backup_max_age: timedelta | None = None  # None: younger than maintenance mode
+    ends: time | None = None  # when the product must be open again, in the environment's time zone; None: no limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overlay:
-    """A file of a running rehearsal (ports, keys) that is laid over the inventory while it exists."""
+    """A file of a running rehearsal (ports, keys) that overrides the inventory while it exists."""
 
-    home: str  # folder, from the project's root
-    variable: str  # environment variable that names another folder
+    home: str  # the folder, from the project's root
+    variable: str  # the environment variable that names another folder
     file: str
 
 
@@ -241,22 +250,22 @@ class Environment:
     probes: Probes
     commands: Mapping[str, str]  # step key: the command that makes the step AUTOMATE here
     instructions: Mapping[str, str]  # step key: what a person does
-    handover: Handover | None = None  # none: no night goes by the checklist of 2013
-    heroku: Heroku | None = None  # none: the inventory itself says where each database is
-    aws: Aws | None = None  # none: persons and commands do all there is to do at Amazon
-    backups: Backups | None = None  # none: persons and commands of the inventory take and send them
-    fence: Fence | None = None  # none: nothing keeps the application off one school that is archived or moved
-    queue: Queue | None = None  # none: archives are prepared on one machine
+    handover: Handover | None = None  # None: no night follows the 2013 checklist
+    heroku: Heroku | None = None  # None: the inventory itself has the databases' addresses
+    aws: Aws | None = None  # None: persons and commands do everything at Amazon
+    backups: Backups | None = None  # None: persons and the inventory's commands take and send them
+    fence: Fence | None = None  # None: nothing keeps the application off one school that is archived or moved
+    queue: Queue | None = None  # None: archives are prepared on one machine
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
-    second_person: bool = False  # whether somebody else must approve the point of no return
-    webhook: Webhook | None = None  # none: nobody is told
-    max_lag: int = 16 * 1024 * 1024  # bytes a standby may lag behind
-    catalog: str = "catalog.yaml"  # beside the inventory
-    migrations: str = "migrations"  # a folder beside the inventory
-    host_name_file: str = "/etc/inventory-host"  # holds the host's inventory name, on each host
-    tool: str = "inv"  # how this tool is started on the debug host
-    state: str = ".cutover"  # folder for journals and locks, from the project's root
+    second_person: bool = False  # True: another person must approve the point of no return
+    webhook: Webhook | None = None  # None: no news is posted
+    max_lag: int = 16 * 1024 * 1024  # bytes that a standby may lag behind
+    catalog: str = "catalog.yaml"  # next to the inventory
+    migrations: str = "migrations"  # a folder next to the inventory
+    host_name_file: str = "/etc/inventory-host"  # has the host's inventory name, on each host
+    tool: str = "inv"  # the command that starts this tool on the debug host
+    state: str = ".cutover"  # the folder of journals and locks, from the project's root
     nights: Mapping[date, Night] = field(default_factory=dict)
     overlay: Overlay | None = None
 
@@ -266,15 +275,15 @@ class Environment:
         return self.environment
 
     def with_role(self, role: Role) -> tuple[Host, ...]:
-        """The hosts of a role, in the inventory's order."""
+        """Return the hosts of a role, in the inventory's order."""
         return tuple(host for host in self.hosts.values() if role in host.roles)
 
     def only(self, role: Role) -> Host:
-        """The one host of a role that has one."""
+        """Return the only host of a role that has one host."""
         return self.with_role(role)[0]
 
     def database_on(self, host: Host) -> Database:
-        """The product's database on a database server."""
+        """Return the product's database on a database server."""
         return next(database for database in self.databases.values() if database.host == host.name)
 
     @property
@@ -289,26 +298,26 @@ class Environment:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone in which a night and a school year are told."""
+        """The time zone of nights and school years."""
         return ZoneInfo(self.timezone)
 
     def school_year(self, day: date) -> int:
-        """The school year a day belongs to, named by the year it began: 2013 for 15 August 2014."""
+        """Return the school year of a day, named by the year it began: 2013 for 15 August 2014."""
         month, first = (int(part) for part in self.school_year_starts.split("-"))
         return day.year if (day.month, day.day) >= (month, first) else day.year - 1
 
     def night(self, day: date) -> Night:
-        """What the inventory says of a night; UsageError where it says nothing."""
+        """Return the inventory's entry for a night; UsageError if there is none."""
         if day not in self.nights:
-            known = ", ".join(str(known) for known in sorted(self.nights)) or "none"
+            dates = ", ".join(str(night) for night in sorted(self.nights)) or "none"
             raise UsageError(
-                f"{self.name}: no night {day} in the inventory (nights there: {known}).",
+                f"{self.name}: no night {day} in the inventory (it has: {dates}).",
                 hint=f"Add it:  nights: {{{day}: {{depth: all, exclude: {{schools: [], customers: []}}}}}}",
             )
         return self.nights[day]
 
     def window_end(self, day: date, began: datetime) -> datetime | None:
-        """When the window of a night closes: the first such time after it began; none where it has no window."""
+        """Return when a night's window closes: the first such time after the night began; None without a window."""
         ends = self.night(day).ends
         if ends is None:
             return None

@@ -1,4 +1,4 @@
-"""Plain data to frozen dataclasses, with every mistake named by its path and what was expected there."""
+"""Parses plain data into frozen dataclasses; every mistake has its path and what was expected there."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where in the file we are, and the list in which every mistake is collected."""
+class Position:
+    """A position in the file, and the list in which every mistake is collected."""
 
     path: str
     mistakes: list[str]
 
-    def below(self, key: object) -> Place:
-        """The place of a key or an index under this one."""
+    def below(self, key: object) -> Position:
+        """Return the position of a key or an index below this one."""
         return replace(self, path=f"{self.path}/{key}" if self.path else str(key))
 
     def wrong(self, expected: str, got: object) -> None:
-        """Notes that something else was expected here."""
-        self.mistakes.append(f"{self.path}: expected {expected}, got {shown(got)}")
+        """Record the mistake that something else was expected here."""
+        self.mistakes.append(f"{self.path}: expected {expected}, got {short(got)}")
 
 
-def shown(value: object) -> str:
-    """A value as a person wrote it, short."""
+def short(value: object) -> str:
+    """Return a value as a person wrote it, shortened."""
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def parse(kind: Any, data: object, place: Place) -> Any:
-    """Builds `kind` (a dataclass, enum, scalar, tuple, mapping or `X | None`) from plain data.
+def parse(kind: Any, data: object, position: Position) -> Any:
+    """Build `kind` (a dataclass, enum, scalar, tuple, mapping or `X | None`) from plain data.
 
-    Mistakes are added to `place.mistakes`; what is returned is only of use when there are none.
+    Mistakes are added to `position.mistakes`; the result is only valid if there are none.
     """
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return None if data is None else parse(inner, data, place)
+        return None if data is None else parse(inner, data, position)
     if origin is tuple:
-        return _tuple(get_args(kind)[0], data, place)
+        return _tuple(get_args(kind)[0], data, position)
     if origin is Mapping or origin is getattr(Mapping, "__origin__", Mapping):
         key_kind, value_kind = get_args(kind)
-        return _mapping(key_kind, value_kind, data, place)
+        return _mapping(key_kind, value_kind, data, position)
     if is_dataclass(kind):
-        return _record(kind, data, place)
+        return _record(kind, data, position)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _enum(kind, data, place)
-    return _scalar(kind, data, place)
+        return _enum(kind, data, position)
+    return _scalar(kind, data, position)
 
 
-def _tuple(item: Any, data: object, place: Place) -> tuple[Any, ...]:
+def _tuple(item: Any, data: object, position: Position) -> tuple[Any, ...]:
     if not isinstance(data, list):
-        place.wrong("a list", data)
+        position.wrong("a list", data)
         return ()
-    return tuple(parse(item, value, place.below(number)) for number, value in enumerate(data, start=1))
+    return tuple(parse(item, value, position.below(number)) for number, value in enumerate(data, start=1))
 
 
-def _mapping(key_kind: Any, value_kind: Any, data: object, place: Place) -> dict[Any, Any]:
+def _mapping(key_kind: Any, value_kind: Any, data: object, position: Position) -> dict[Any, Any]:
     if not isinstance(data, dict):
-        place.wrong("a mapping", data)
+        position.wrong("a mapping", data)
         return {}
-    return {parse(key_kind, key, place.below(key)): _named(value_kind, key, data[key], place) for key in data}
+    return {parse(key_kind, key, position.below(key)): _named(value_kind, key, data[key], position) for key in data}
 
 
-def _named(kind: Any, key: object, data: object, place: Place) -> Any:
-    """A mapping's value; a noun with a `name` takes it from its key."""
-    value = parse(kind, data, place.below(key))
+def _named(kind: Any, key: object, data: object, position: Position) -> Any:
+    """Return a mapping's value; a dataclass with a `name` takes it from its key."""
+    value = parse(kind, data, position.below(key))
     return replace(value, name=str(key)) if is_dataclass(kind) and "name" in _defaulted(kind) and value else value
 
 
@@ -84,18 +84,18 @@ def _has_default(field: Field[Any]) -> bool:
     return field.default is not MISSING or field.default_factory is not MISSING
 
 
-def _record(kind: Any, data: object, place: Place) -> Any:
+def _record(kind: Any, data: object, position: Position) -> Any:
     if not isinstance(data, dict):
-        place.wrong("a mapping", data)
+        position.wrong("a mapping", data)
         return None
-    hints, known = get_type_hints(kind), {field.name for field in fields(kind)}
+    hints, names = get_type_hints(kind), {field.name for field in fields(kind)}
     for key in data:
-        if key not in known:
-            place.below(key).wrong(f"one of {', '.join(sorted(known))}", "an unknown key")
-    for name in sorted(known - _defaulted(kind) - set(data)):
-        place.below(name).wrong(_words(hints[name]), None)
-    values = {key: parse(hints[key], data[key], place.below(key)) for key in data if key in known}
-    return kind(**values) if known - _defaulted(kind) <= set(data) else None
+        if key not in names:
+            position.below(key).wrong(f"one of {', '.join(sorted(names))}", "an unknown key")
+    for name in sorted(names - _defaulted(kind) - set(data)):
+        position.below(name).wrong(_words(hints[name]), None)
+    values = {key: parse(hints[key], data[key], position.below(key)) for key in data if key in names}
+    return kind(**values) if names - _defaulted(kind) <= set(data) else None
 
 
 def _words(kind: Any) -> str:
@@ -106,19 +106,19 @@ def _words(kind: Any) -> str:
     return SCALARS[kind][0] if kind in SCALARS else "a mapping"
 
 
-def _enum(kind: type[Enum], data: object, place: Place) -> Any:
+def _enum(kind: type[Enum], data: object, position: Position) -> Any:
     for member in kind:
         if member.value == data:
             return member
-    place.wrong(_words(kind), data)
+    position.wrong(_words(kind), data)
     return None
 
 
-def _scalar(kind: Any, data: object, place: Place) -> Any:
+def _scalar(kind: Any, data: object, position: Position) -> Any:
     words, convert = SCALARS[kind]
     value = convert(data)
     if value is None:
-        place.wrong(words, data)
+        position.wrong(words, data)
     return value
 
 
@@ -141,7 +141,7 @@ def _day(data: object) -> date | None:
 
 
 def as_date(text: str) -> date | None:
-    """A date written YYYY-MM-DD and nothing else; None where it is not one."""
+    """Return a date written YYYY-MM-DD and nothing else; None if it is not one."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
         return None
     try:
@@ -152,14 +152,14 @@ def as_date(text: str) -> date | None:
 
 def _time(data: object) -> time | None:
     # Without quotes YAML reads 10:00 as the number 600.
-    found = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", data, re.ASCII) if isinstance(data, str) else None
-    return time(int(found[1]), int(found[2])) if found else None
+    match = re.fullmatch(r"([01]\d|2[0-3]):([0-5]\d)", data, re.ASCII) if isinstance(data, str) else None
+    return time(int(match[1]), int(match[2])) if match else None
 
 
 def as_span(data: object) -> timedelta | None:
-    """A time span written 30m, 26h or 2d and nothing else; None where it is not one."""
-    found = re.fullmatch(r"(\d{1,6})([mhd])", data, re.ASCII) if isinstance(data, str) else None
-    return timedelta(**{UNITS[found[2]]: int(found[1])}) if found else None
+    """Return a time span written 30m, 26h or 2d and nothing else; None if it is not one."""
+    match = re.fullmatch(r"(\d{1,6})([mhd])", data, re.ASCII) if isinstance(data, str) else None
+    return timedelta(**{UNITS[match[2]]: int(match[1])}) if match else None
 
 
 SCALARS: dict[Any, tuple[str, Callable[[object], Any]]] = {

@@ -1,4 +1,4 @@
-"""The nouns of an environment that is at Heroku or Amazon, frozen and pure; `example.yaml` explains each field."""
+"""The values of an environment at Heroku or Amazon, frozen and pure; `example.yaml` explains each field."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ class Heroku:
     """The app whose config vars hold the addresses of databases."""
 
     app: str
-    others: tuple[str, ...] = ()  # config vars of databases that are none of this environment's
-    variable: str = (
-        "HEROKU_API_KEY"  # the environment variable that holds the token; where it is not set, ~/.netrc does
-    )
+    others: tuple[str, ...] = ()  # config vars of databases that are not part of this environment
+    variable: str = "HEROKU_API_KEY"  # the environment variable that holds the token; if it is not set, ~/.netrc has it
     endpoint: str = "https://api.heroku.com"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aws:
-    """What Amazon does by its API in place of a person."""
+    """The work that Amazon's API does in place of a person."""
 
     region: str = "us-east-1"
-    endpoint: str | None = None  # none: Amazon's
-    credentials: str | None = None  # as of the store
-    instances: Mapping[str, str] = field(default_factory=dict)  # of database hosts: step 10 takes their snapshots
+    endpoint: str | None = None  # None: Amazon's
+    credentials: str | None = None  # as for the store
+    instances: Mapping[str, str] = field(default_factory=dict)  # by database host: step 10 takes their snapshots
     zone: str | None = None  # the hosted zone in which step 12 moves the warehouses' names
-    ttl: int = 60  # seconds a name server may keep a moved name
+    ttl: int = 60  # seconds that a name server may keep a moved name

@@ -1,1 +1,1 @@
-"""What the platforms around the product know and do, each by its own API: Heroku, and Amazon's EC2 and Route 53."""
+"""The platforms around the product: Heroku, Amazon's EC2 and Route 53, and PostgreSQL's backup programs."""

@@ -1,4 +1,4 @@
-"""The only door to Amazon's EC2 and Route 53: clients, and errors that tell what was refused from what nobody knows."""
+"""The only module that calls Amazon's EC2 and Route 53: clients, and errors for failed and for unknown outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from archiver.storage import aws_client
+from archiver.store.bucket import aws_client
 from errors import CutoverError, UnknownError
 from inventory.platforms import Aws
 
@@ -34,37 +34,37 @@ FORBIDDEN = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 BUSY = ("RequestLimitExceeded", "Throttling", "ThrottlingException", "PriorRequestNotComplete")
 MISSING = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 UNSENT = (EndpointConnectionError, ConnectTimeoutError)
-WHERE = "aws/credentials in the inventory names their file; else environment, ~/.aws or the machine's role have them."
+WHERE = "They are read from aws/credentials in the inventory, else from environment, ~/.aws or the machine's role."
 LONGEST_REASON = 300  # characters
 TRIES = 4
 
 
 def client(aws: Aws, service: str, tries: int = TRIES) -> Any:
-    """A client of `ec2` or `route53`; what would be done twice, where an answer is lost, is tried once."""
+    """Return a client of `ec2` or `route53`. For a call that a retry would do twice, `tries` must be 1."""
     return _client(service, aws.endpoint, aws.region, aws.credentials, tries)
 
 
 @contextmanager
-def looking(doing: str) -> Iterator[None]:
-    """Tells what goes wrong in the block, which only looks: CutoverError."""
+def querying(doing: str) -> Iterator[None]:
+    """Raise CutoverError if a call in the block, which only reads, fails."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise _told(CutoverError, doing, error) from error
+        raise _error(CutoverError, doing, error) from error
 
 
 @contextmanager
-def acting(doing: str) -> Iterator[None]:
-    """Tells what goes wrong in the block: CutoverError where nothing was done, UnknownError where it may have been."""
+def changing(doing: str) -> Iterator[None]:
+    """Raise CutoverError if a call in the block changed nothing, UnknownError if it may have changed something."""
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise _told(UnknownError if _may_be_done(error) else CutoverError, doing, error) from error
+        raise _error(UnknownError if _may_have_changed(error) else CutoverError, doing, error) from error
 
 
 @contextmanager
-def would_be_done() -> Iterator[None]:
-    """Takes the answer to a call with DryRun that leave is given; EC2 has no other way to say it than an error."""
+def expecting_dry_run() -> Iterator[None]:
+    """Suppress the error by which EC2 reports that a call with DryRun is permitted."""
     try:
         yield
     except ClientError as error:
@@ -73,33 +73,33 @@ def would_be_done() -> Iterator[None]:
 
 
 def _code(error: Exception) -> str:
-    """Amazon's word for it; empty where the error is none of its answers."""
+    """Return Amazon's error code; empty if the error is not an answer of Amazon's."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-@cache  # to make one takes a third of a second, and threads may share it
+@cache  # creating one takes a third of a second, and threads may share it
 def _client(service: str, endpoint: str | None, region: str, credentials: str | None, tries: int) -> Any:
-    from botocore.config import Config  # only who speaks to Amazon waits for it
+    from botocore.config import Config  # slow to import, so only if needed
 
     retries: Any = {"mode": "standard", "total_max_attempts": tries}
     config = Config(connect_timeout=10, read_timeout=30, retries=retries)
     return aws_client(service, endpoint, region, credentials, config)
 
 
-def _may_be_done(error: Exception) -> bool:
-    """An answer that was lost, or that blames Amazon itself, says nothing of what was done."""
+def _may_have_changed(error: Exception) -> bool:
+    """True if the outcome is unknown: the answer was lost, or reports an error within Amazon."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return bool(status >= 500) and _code(error) not in BUSY
     return isinstance(error, HTTPClientError) and not isinstance(error, UNSENT)
 
 
-def _told(kind: Callable[..., CutoverError], doing: str, error: Exception) -> CutoverError:
+def _error(kind: Callable[..., CutoverError], doing: str, error: Exception) -> CutoverError:
     code = _code(error)
     if code in (*EXPIRED, *REFUSED) or isinstance(error, MISSING):
-        _client.cache_clear()  # the next try reads the credentials anew, which somebody may have renewed
+        _client.cache_clear()  # the next try reads the credentials again, which may have been renewed
     why, hint = _reason(code, error)
-    head = f"Nobody knows the outcome of {doing[0].lower()}{doing[1:]}" if kind is UnknownError else f"{doing} failed"
+    head = f"The outcome of {doing[0].lower()}{doing[1:]} is unknown" if kind is UnknownError else f"{doing} failed"
     return kind(f"{head}: {why}.", hint=hint)
 
 
@@ -107,7 +107,7 @@ def _reason(code: str, error: Exception) -> tuple[str, str]:
     if code in EXPIRED:
         return f"the credentials have expired ({code})", "Renew them, then try again."
     if code in REFUSED:
-        return f"Amazon does not take the credentials ({code})", WHERE
+        return f"Amazon rejects the credentials ({code})", WHERE
     if isinstance(error, MISSING):
         return "there are no credentials for it", WHERE
     if code in FORBIDDEN:
@@ -115,7 +115,7 @@ def _reason(code: str, error: Exception) -> tuple[str, str]:
     if code in BUSY:
         return f"Amazon asks us to slow down ({code})", "Try again in a minute."
     words = " ".join(str(_words(error)).split()).rstrip(".")[:LONGEST_REASON]
-    return (f"{words} ({code})" if code else words), "Look at aws in the inventory, and at health.aws.amazon.com."
+    return (f"{words} ({code})" if code else words), "Check aws in the inventory, and health.aws.amazon.com."
 
 
 def _words(error: Exception) -> object:

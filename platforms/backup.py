@@ -1,4 +1,4 @@
-"""A database server backed up by PostgreSQL's own programs: whole and verified, or without a name."""
+"""Backups of a database server by PostgreSQL's own programs; only a complete, verified backup gets a name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from errors import CutoverError, LockedError
 from inventory.model import Backups, Database, Way
 from platforms.backup_programs import TAKE, VERIFY, Programs
 
-LIST, DATA = "backup.json", "data"  # what lies in a backup's folder
-NAMES = "[0-9]*T[0-9]*.[0-9]*Z"  # how a backup is called: the moment, in UTC
-PART = ".part"  # what an unfinished one is called, behind its name
-Tell = Callable[[str], None]
+LIST, DATA = "backup.json", "data"  # the content of a backup's folder
+NAMES = "[0-9]*T[0-9]*.[0-9]*Z"  # glob of backup names: a time in UTC
+PART = ".part"  # suffix of an unfinished backup
+OnLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,38 +34,38 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """A verified backup, as the list in its folder has it."""
+    """A verified backup, as described by the list in its folder."""
 
     folder: Path
     way: Way
     database: str
-    as_of: datetime  # what was committed by then is in it
+    as_of: datetime  # it contains what was committed by then
     files: tuple[File, ...]
-    empty: tuple[str, ...]  # folders without a file, which PostgreSQL wants all the same
+    empty: tuple[str, ...]  # folders without a file, which PostgreSQL requires
 
     @property
     def name(self) -> str:
-        """Its name, which sorts by time."""
+        """The name, which sorts by time."""
         return self.folder.name
 
     @property
     def list_file(self) -> Path:
-        """The list of its files, the last that is written of it."""
+        """The list of its files, written last."""
         return self.folder / LIST
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the list, and so of everything in it."""
+        """The SHA-256 of the list, which contains the SHA-256 of every file."""
         return _sha256(self.list_file)
 
     @property
     def untouched(self) -> bool:
-        """Whether every file has its size, and none was written since the backup was verified."""
-        sealed = self.list_file.stat().st_mtime_ns
-        return all(_is_as_listed(self.folder / file.path, file.size, sealed) for file in self.files)
+        """True if every file has its size, and none was written since the backup was verified."""
+        verified_at = self.list_file.stat().st_mtime_ns
+        return all(_is_as_listed(self.folder / file.path, file.size, verified_at) for file in self.files)
 
     def to_json(self) -> dict[str, object]:
-        """What proves step 5."""
+        """Return the evidence for step 5 as plain data."""
         return {
             "path": str(self.folder),
             "sha256": self.sha256,
@@ -74,44 +74,44 @@ class Backup:
         }
 
 
-def take(backups: Backups, database: Database, tell: Tell) -> Backup:
-    """Takes a backup into the database's backup_directory, verifies it, and only then gives it its name.
+def take(backups: Backups, database: Database, on_line: OnLine) -> Backup:
+    """Take a backup into the database's backup_directory and verify it; only then give it its name.
 
-    Raises LockedError where another is being taken there, CutoverError where a program fails.
+    Raises LockedError if another backup is being taken there, CutoverError if a program fails.
     """
     home = home_of(database)
-    with _alone(home) as lock:
+    with _locked(home) as lock:
         _sweep(home)
         name = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         part = home / f"{name}{PART}"
         part.mkdir(mode=0o700)
         programs = Programs(backups, database.connection, lock)
-        tell(f"{database.name}: taking a backup ({backups.way.value}) into {home / name}")
+        on_line(f"{database.name}: taking a backup ({backups.way.value}) into {home / name}")
         begun = datetime.now(UTC)
         TAKE[backups.way](programs, part / DATA)
-        # A dump is of the moment at which it was begun, a base backup of that at which it ended.
+        # A dump has the state of its start, a base backup that of its end.
         as_of = begun if backups.way is Way.DUMP else datetime.now(UTC)
-        tell(f"{database.name}: verifying it")
+        on_line(f"{database.name}: verifying it")
         VERIFY[backups.way](programs, part / DATA)
-        _seal(part, backups.way, database.name, as_of)
+        _write_list(part, backups.way, database.name, as_of)
         part.rename(home / name)
         _flush(home)
         return _read(home / name)
 
 
 def newest(database: Database) -> Backup | None:
-    """The newest backup of a database here; none where there is none. CutoverError where its list can't be read."""
+    """Return the newest local backup of a database, or None; raise CutoverError if its list can't be read."""
     lists = sorted(home_of(database).glob(f"{NAMES}/{LIST}"))
     return _read(lists[-1].parent) if lists else None
 
 
 def home_of(database: Database) -> Path:
-    """Where a database's backups lie."""
+    """Return the folder of a database's backups."""
     return Path(database.backup_directory or "") / database.name
 
 
-def _seal(part: Path, way: Way, database: str, as_of: datetime) -> None:
-    """Writes the list of all files, which the disk has before the backup has its name."""
+def _write_list(part: Path, way: Way, database: str, as_of: datetime) -> None:
+    """Write the list of all files, flushed to disk before the backup gets its name."""
     paths = sorted(path for path in part.rglob("*") if path.is_file())
     empty = sorted(path for path in part.rglob("*") if path.is_dir() and not any(path.iterdir()))
     data = {
@@ -147,12 +147,12 @@ def _file(path: Path, folder: Path) -> File:
     return File(path=str(path.relative_to(folder)), size=path.stat().st_size, sha256=_sha256(path))
 
 
-def _is_as_listed(path: Path, size: int, sealed: int) -> bool:
+def _is_as_listed(path: Path, size: int, verified_at: int) -> bool:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return False
-    return found.st_size == size and found.st_mtime_ns <= sealed
+    return status.st_size == size and status.st_mtime_ns <= verified_at
 
 
 def _sha256(path: Path) -> str:
@@ -161,8 +161,8 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[int]:
-    """Holds the folder of a database's backups; programs that are given the lock hold it until they end, too."""
+def _locked(home: Path) -> Iterator[int]:
+    """Lock the folder of a database's backups; programs that inherit the lock hold it until they end, too."""
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(home, os.O_RDONLY)
@@ -172,7 +172,7 @@ def _alone(home: Path) -> Iterator[int]:
         finally:
             os.close(lock)
     except OSError as error:
-        hint = "Is there room, and may this user write there? backup_directory in the inventory names the place."
+        hint = "Check free space and permissions; backup_directory in the inventory names the folder."
         raise CutoverError(f"Working in {home} failed: {error.strerror or error}.", hint=hint) from error
 
 
@@ -180,11 +180,11 @@ def _lock(lock: int, home: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LockedError(f"Another backup is being taken into {home}.", hint="Wait for its end.") from None
+        raise LockedError(f"Another backup is being taken into {home}.", hint="Wait until it has ended.") from None
 
 
 def _sweep(home: Path) -> None:
-    """Removes what a killed run left unfinished, which never was a backup."""
+    """Remove the unfinished backups of killed runs."""
     for part in home.glob(f"{NAMES}{PART}"):
         shutil.rmtree(part)
 

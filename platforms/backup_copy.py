@@ -1,4 +1,4 @@
-"""The stored copy of a backup: every file with its SHA-256, the list of them last."""
+"""The stored copy of a backup: every file with its SHA-256, and the list of files last."""
 
 from __future__ import annotations
 
@@ -7,65 +7,65 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from archiver.storage import Bucket, Digests, file_digests
+from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import DamagedError
 from inventory.model import Backups
 from platforms.backup import Backup, File
 
-Tell = Callable[[str], None]
-JSON = ".json"  # what a list is called, behind its backup's name
-EVERY = 100  # files, so many between two lines
+OnLine = Callable[[str], None]
+JSON = ".json"  # suffix of a list's key, after its backup's name
+EVERY = 100  # files between two progress lines
 
 
-def send(backup: Backup, backups: Backups, tell: Tell) -> str:
-    """Stores every file that is not stored yet, then the list; where the list lies.
+def send(backup: Backup, backups: Backups, on_line: OnLine) -> str:
+    """Store every file that is not stored yet, then the list; return the list's location.
 
-    Raises DamagedError where a file is not what was verified, StorageError where the store fails.
+    Raises DamagedError if a file has changed since it was verified, StorageError if the store fails.
     """
-    bucket, below = Bucket(backups.store), _files(backup.database, backup.name)
-    there = {stored.location for stored in bucket.objects(below)}
+    bucket, prefix = Bucket(backups.store), _files(backup.database, backup.name)
+    stored_locations = {stored.location for stored in bucket.objects(prefix)}
 
     def store(file: File) -> None:
-        key = below + file.path
-        if bucket.location(key) not in there or bucket.sha256(key) != file.sha256:
-            bucket.put(key, backup.folder / file.path, _proven(backup, file))
+        key = prefix + file.path
+        if bucket.location(key) not in stored_locations or bucket.sha256(key) != file.sha256:
+            bucket.put(key, backup.folder / file.path, _digests(backup, file))
 
-    for number, _ in enumerate(_side_by_side(store, backup.files, backups.jobs), start=1):
+    for number, _ in enumerate(_in_parallel(store, backup.files, backups.jobs), start=1):
         if number % EVERY == 0 or number == len(backup.files):
-            tell(f"{backup.database}: {number:,} of {len(backup.files):,} files are stored")
+            on_line(f"{backup.database}: {number:,} of {len(backup.files):,} files are stored")
     key = f"{_lists(backup.database)}{backup.name}{JSON}"
     bucket.put(key, backup.list_file, file_digests(backup.list_file))
     return bucket.location(key)
 
 
 def newest_stored(backups: Backups, database: str) -> dict[str, str]:
-    """Where the newest stored copy lies, and the SHA-256 of the list that came back; empty where there is none.
+    """Return the location of the newest stored copy and the SHA-256 of its list as fetched; empty if there is none.
 
-    Raises DamagedError where a file of the list is missing there, or is of another size.
+    Raises DamagedError if a listed file is missing in the store, or has another size.
     """
     bucket = Bucket(backups.store)
     lists = sorted(bucket.keys(_lists(database)))
     if not lists:
         return {}
-    where, text = bucket.location(lists[-1]), bucket.text(lists[-1]) or ""
+    location, text = bucket.location(lists[-1]), bucket.text(lists[-1]) or ""
     name = lists[-1].removeprefix(_lists(database)).removesuffix(JSON)
-    if lacking := list(_lacking(bucket, _files(database, name), text)):
-        raise DamagedError(f"The stored copy {where} lacks {len(lacking)} of its files, the first is {lacking[0]}.")
-    return {"location": where, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+    if missing := list(_missing(bucket, _files(database, name), text)):
+        raise DamagedError(f"The stored copy {location} lacks {len(missing)} of its files, the first is {missing[0]}.")
+    return {"location": location, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _lists(database: str) -> str:
-    """Where the lists lie, apart from the files: looking for the newest need not look through all of those."""
+    """Return the prefix of the lists, apart from the files: finding the newest need not list all files."""
     return f"{database}/lists/"
 
 
 def _files(database: str, name: str) -> str:
-    """Where a backup's files lie."""
+    """Return the prefix of a backup's files."""
     return f"{database}/files/{name}/"
 
 
-def _side_by_side(do: Callable[[File], None], files: Sequence[File], jobs: int) -> Iterator[None]:
-    """Does something for each file, some at a time; where one fails, those that wait are let be."""
+def _in_parallel(do: Callable[[File], None], files: Sequence[File], jobs: int) -> Iterator[None]:
+    """Call `do` for each file, `jobs` at a time; if one fails, cancel those not started."""
     with ThreadPoolExecutor(jobs) as pool:
         try:
             yield from pool.map(do, files)
@@ -74,15 +74,15 @@ def _side_by_side(do: Callable[[File], None], files: Sequence[File], jobs: int) 
             raise
 
 
-def _lacking(bucket: Bucket, below: str, text: str) -> Iterator[str]:
-    sizes = {stored.location: stored.size for stored in bucket.objects(below)}
+def _missing(bucket: Bucket, prefix: str, text: str) -> Iterator[str]:
+    sizes = {stored.location: stored.size for stored in bucket.objects(prefix)}
     for file in json.loads(text)["files"]:
-        if sizes.get(bucket.location(below + file["path"])) != file["size"]:
+        if sizes.get(bucket.location(prefix + file["path"])) != file["size"]:
             yield file["path"]
 
 
-def _proven(backup: Backup, file: File) -> Digests:
-    """The digests of a file that is still what was verified."""
+def _digests(backup: Backup, file: File) -> Digests:
+    """Return the digests of a file; raise DamagedError if it has changed since it was verified."""
     digests = file_digests(backup.folder / file.path)
     if digests.sha256 != file.sha256:
         raise DamagedError(

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs that take a backup and verify it, and the only place that runs them."""
+"""The only module that runs PostgreSQL's programs for taking and verifying backups."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.postgres import conninfo
+from archiver.postgres.session import conninfo
 from errors import CutoverError, UsageError
 from inventory.model import Backups, Way
 
-LINES = 3  # of a program's complaint, the last
+LINES = 3  # last lines of a program's error output to report
 
 
 @dataclass(frozen=True)
 class Programs:
-    """The programs, the server they are run at, and a lock that they hold as long as they live."""
+    """The programs, the server they connect to, and a lock that they hold as long as they run."""
 
     backups: Backups
     connection: Mapping[str, str]
-    lock: int  # a descriptor
+    lock: int  # file descriptor
 
     @property
     def server(self) -> str:
-        """How a program is told the server."""
+        """The option that names the server."""
         return f"--dbname={conninfo(self.connection)}"
 
     def run(self, program: str, *words: str) -> None:
-        """Runs one to its end; CutoverError with its last words where it fails, UsageError where there is none."""
+        """Run a program; raise CutoverError with its last error lines if it fails, UsageError if it can't be run."""
         path = str(Path(self.backups.programs) / program) if self.backups.programs else program
         password = {"PGPASSWORD": self.connection["password"]} if "password" in self.connection else {}
         try:
@@ -39,7 +39,7 @@ class Programs:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "LC_ALL": "C", **password},
-                pass_fds=(self.lock,),  # so that nobody begins another while it outlives us
+                pass_fds=(self.lock,),  # keeps others from starting while it outlives this process
                 text=True,
                 errors="replace",
             )
@@ -47,12 +47,12 @@ class Programs:
             hint = "backups/programs in the inventory names their folder."
             raise UsageError(f"Running {path} failed: {error.strerror}.", hint=hint) from error
         if done.returncode:
-            cause = " / ".join(done.stderr.strip().splitlines()[-LINES:]) or "it said nothing"
+            cause = " / ".join(done.stderr.strip().splitlines()[-LINES:]) or "no error output"
             raise CutoverError(f"{program} failed with exit code {done.returncode}: {cause}.")
 
 
 def take_base(programs: Programs, target: Path) -> None:
-    """The whole server, file by file, with the WAL that it needs."""
+    """Copy the complete server, file by file, with the WAL that it needs."""
     programs.run(
         "pg_basebackup",
         programs.server,
@@ -66,18 +66,18 @@ def take_base(programs: Programs, target: Path) -> None:
 
 
 def verify_base(programs: Programs, target: Path) -> None:
-    """Every file is what the server sent, and the WAL is whole."""
+    """Verify that every file is what the server sent, and the WAL is complete."""
     programs.run("pg_verifybackup", "--exit-on-error", str(target))
 
 
 def take_dump(programs: Programs, target: Path) -> None:
-    """One database, table by table, of one moment."""
+    """Dump one database, table by table, from one snapshot."""
     jobs = f"--jobs={programs.backups.jobs}"
     programs.run("pg_dump", programs.server, "--format=directory", f"--file={target}", jobs, "--no-password")
 
 
 def verify_dump(programs: Programs, target: Path) -> None:
-    """Its table of contents can be read, and every table's rows to their end."""
+    """Verify that the table of contents and every table's rows can be read completely."""
     programs.run("pg_restore", "--list", str(target))
     programs.run("pg_restore", "--format=directory", f"--file={os.devnull}", str(target))
 

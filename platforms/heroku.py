@@ -1,4 +1,4 @@
-"""The databases of an environment at Heroku: where each is, stands in a config var of its app."""
+"""The databases of an environment at Heroku: the address of each is in a config var of its app."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from archiver.postgres import keywords
+from archiver.postgres.session import keywords
 from errors import Problems
 from inventory.model import Database, Environment
 from platforms.heroku_api import Wait, config_vars, token_for
@@ -15,10 +15,10 @@ POSTGRES = ("postgres://", "postgresql://")
 
 
 def with_databases(environment: Environment, wait: Wait) -> Environment:
-    """The environment with the addresses that its app's config vars hold; as it is where it names no app.
+    """Return the environment with the addresses from its app's config vars; unchanged if it names no app.
 
-    Raises UsageError where there is no token, CutoverError where Heroku does not tell, and Problems with everything
-    that the config vars and the inventory's databases do not have in common.
+    Raises UsageError if there is no token, CutoverError if Heroku does not answer, and Problems with every mismatch
+    between the config vars and the inventory's databases.
     """
     heroku = environment.heroku
     if heroku is None:
@@ -27,12 +27,12 @@ def with_databases(environment: Environment, wait: Wait) -> Environment:
     if mistakes := [*_misfits(environment, values), *_unnamed(environment, heroku.others, values)]:
         hint = "The inventory names them at databases/…/config_var and at heroku/others."
         raise Problems(f"The config vars of {heroku.app} do not fit the inventory:", mistakes, hint=hint)
-    found = {name: _addressed(database, values) for name, database in environment.databases.items()}
-    return replace(environment, databases=found)
+    databases = {name: _addressed(database, values) for name, database in environment.databases.items()}
+    return replace(environment, databases=databases)
 
 
 def sources(environment: Environment) -> tuple[str, ...]:
-    """Which config vars would be read, in a sentence; nothing where the inventory says where every database is."""
+    """Return a sentence with the config vars that would be read; none if the environment names no app."""
     if environment.heroku is None:
         return ()
     named = ", ".join(f"{database.config_var} ({name})" for name, database in _by_config_var(environment))
@@ -40,7 +40,7 @@ def sources(environment: Environment) -> tuple[str, ...]:
 
 
 def _misfits(environment: Environment, values: Mapping[str, str]) -> Iterator[str]:
-    """What keeps a database from being found; no value is repeated, for each holds a password."""
+    """Yield why a database's address can't be determined; no value is repeated, as each contains a password."""
     holders: defaultdict[tuple[str | None, ...], list[str]] = defaultdict(list)
     for name, database in _by_config_var(environment):
         var = str(database.config_var)
@@ -50,17 +50,17 @@ def _misfits(environment: Environment, values: Mapping[str, str]) -> Iterator[st
             yield f"{var}: expected the address of {name}, a URL that begins with postgres://, got something else"
         else:
             holders[tuple(address.get(word) for word in ("host", "port", "dbname"))].append(var)
-    for same in holders.values():
-        if len(same) > 1:
-            yield f"{' and '.join(same)}: expected a database each, got one and the same"
+    for variables in holders.values():
+        if len(variables) > 1:
+            yield f"{' and '.join(variables)}: expected a database each, got one and the same"
 
 
 def _unnamed(environment: Environment, others: tuple[str, ...], values: Mapping[str, str]) -> Iterator[str]:
-    """Databases that the inventory does not know: a shard forgotten there would keep its rows of archived schools."""
+    """Yield databases missing in the inventory: a forgotten shard would keep its rows of archived schools."""
     named = {str(database.config_var) for _, database in _by_config_var(environment)}
-    known = {values.get(var) for var in (*named, *others)}  # Heroku has one address under several names
+    addresses = {values.get(var) for var in (*named, *others)}  # Heroku lists one address under several names
     for var, value in sorted(values.items()):
-        if value.startswith(POSTGRES) and value not in known:
+        if value.startswith(POSTGRES) and value not in addresses:
             yield f"{var}: expected a name for this database in the inventory, got none"
 
 
@@ -69,7 +69,7 @@ def _by_config_var(environment: Environment) -> list[tuple[str, Database]]:
 
 
 def _addressed(database: Database, values: Mapping[str, str]) -> Database:
-    """The database with its address beside what the inventory says of the connection, such as sslmode."""
+    """Return the database with its address added to the inventory's connection parameters, such as sslmode."""
     address = _address(values[database.config_var]) if database.config_var else None
     return replace(database, connection={**database.connection, **(address or {})})
 

@@ -1,4 +1,4 @@
-"""Heroku's Platform API, version 3: the config vars of an app, read within a minute or not at all."""
+"""Heroku's Platform API, version 3: read the config vars of an app within a minute."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from urllib.parse import quote, urlsplit
 from errors import CutoverError, UsageError
 from inventory.platforms import Heroku
 
-ACCEPT = "application/vnd.heroku+json; version=3"  # without it Heroku refuses
-ANSWER = 10  # seconds for one answer
+ACCEPT = "application/vnd.heroku+json; version=3"  # Heroku requires it
+ANSWER = 10  # timeout of one answer, in seconds
 LARGEST = 1 << 20  # bytes of an answer
 TRIES = 5
-PATIENCE = timedelta(minutes=1)  # in all, between the tries
+PATIENCE = timedelta(minutes=1)  # total time between the tries
 FIRST_PAUSE = timedelta(seconds=1)
 NETRC = Path("~/.netrc")  # where `heroku login` writes
-LATER = "Try again when Heroku answers again; its rate limit is filled up by the minute."
-Wait = Callable[[timedelta, str], None]  # a pause, and why it is made
+LATER = "Try again in a few minutes; Heroku's rate limit recovers by the minute."
+Wait = Callable[[timedelta, str], None]  # called with a pause and its reason
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of one request."""
+    """The result of one request."""
 
-    said: str  # its status, or why there is none
-    status: int = 0  # 0: there was no answer
+    said: str  # its status, or the reason for no answer
+    status: int = 0  # 0: no answer
     body: bytes = b""
-    pause: timedelta | None = None  # which Heroku asks for
+    pause: timedelta | None = None  # as requested by Heroku
 
     @property
     def passing(self) -> bool:
-        """Whether the next try may be answered otherwise."""
+        """True if a retry may succeed."""
         return self.status in (0, HTTPStatus.TOO_MANY_REQUESTS) or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The token goes to no other address than the inventory's."""
+    """Follows no redirect, so that the token goes to no other address than the inventory's."""
 
     def redirect_request(self, *request: object) -> None:
-        """None: the redirect itself is the answer."""
+        """Return None: the redirect itself is the answer."""
 
 
 def token_for(heroku: Heroku) -> str:
-    """The token, from the environment variable or else from ~/.netrc; UsageError where neither has one."""
+    """Return the token from the environment variable, else from ~/.netrc; raise UsageError if neither has one."""
     host = urlsplit(heroku.endpoint).hostname or ""
     token = os.environ.get(heroku.variable, "").strip() or _in_netrc(host)
     if not token:
@@ -63,14 +63,14 @@ def token_for(heroku: Heroku) -> str:
 
 
 def config_vars(heroku: Heroku, token: str, wait: Wait) -> dict[str, str]:
-    """Every config var of the app; CutoverError where Heroku refuses, or does not answer within the patience."""
+    """Return every config var of the app; raise CutoverError if Heroku refuses, or does not answer within PATIENCE."""
     left, pause = PATIENCE, FIRST_PAUSE
     answer = _ask(heroku, token)
     for _ in range(TRIES - 1):
         asked_for = answer.pause or pause
         if not answer.passing or asked_for > left:
             break
-        wait(asked_for, f"Heroku does not tell the config vars of {heroku.app} yet ({answer.said})")
+        wait(asked_for, f"Heroku has not returned the config vars of {heroku.app} yet ({answer.said})")
         left, pause = left - asked_for, 2 * pause
         answer = _ask(heroku, token)
     values = _values(answer.body) if answer.status == HTTPStatus.OK else None
@@ -80,7 +80,7 @@ def config_vars(heroku: Heroku, token: str, wait: Wait) -> dict[str, str]:
 
 
 def retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """The pause that a Retry-After header asks for, by seconds or by date (RFC 9110, 10.2.3), at least a second."""
+    """Return the pause of a Retry-After header, in seconds or as a date (RFC 9110, 10.2.3), at least a second."""
     if text is None:
         return None
     try:
@@ -91,14 +91,14 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
 
 
 def _in_netrc(host: str) -> str:
-    """The password of the host's own entry, never that of `default`; empty where there is none."""
+    """Return the password of the host's own entry, never that of `default`; empty if there is none."""
     file = NETRC.expanduser()
     if not file.exists():
         return ""
     try:
         entry = netrc.netrc(str(file)).hosts.get(host)
     except (OSError, netrc.NetrcParseError) as error:
-        # The library's words may hold a part of the file.
+        # The library's message may contain a part of the file.
         raise UsageError(f"Reading {NETRC} failed: {type(error).__name__}.") from None
     return entry[2] if entry else ""
 
@@ -115,13 +115,13 @@ def _ask(heroku: Heroku, token: str) -> Answer:
             pause = retry_after(error.headers.get("Retry-After"), datetime.now(UTC))
             return Answer(said=f"{error.code} {error.reason}".strip(), status=error.code, pause=pause)
     except (OSError, HTTPException, ValueError) as error:
-        # A header that is none quotes the token; so only the kind of such an error is told.
+        # The error of an invalid header quotes the token, so only its type is reported.
         reason = getattr(error, "reason", None) or error
         return Answer(said=str(reason) if isinstance(reason, OSError) else type(reason).__name__)
 
 
 def _values(body: bytes) -> dict[str, str] | None:
-    """The config vars; none where the answer is none of Heroku's."""
+    """Return the config vars; None if the answer has none."""
     try:
         data = json.loads(body)
     except ValueError:
@@ -130,25 +130,28 @@ def _values(body: bytes) -> dict[str, str] | None:
 
 
 def _refused(heroku: Heroku, answer: Answer) -> CutoverError:
-    """What Heroku said, and what to do about it."""
-    why, hint = _REASONS.get(answer.status, ("Heroku answered {said}", "Is Heroku well? https://status.heroku.com"))
+    """Return the error for Heroku's answer, with a hint."""
+    why, hint = _REASONS.get(answer.status, ("Heroku answered {said}", "Check https://status.heroku.com"))
     tried = f", {TRIES} times" if answer.passing and answer.pause is None else ""
-    told = why.format(said=answer.said, asked=_asked(answer), **vars(heroku))
-    return CutoverError(f"Reading the config vars of {heroku.app} failed: {told}{tried}.", hint=hint)
+    reason = why.format(said=answer.said, asked=_asked(answer), **vars(heroku))
+    return CutoverError(f"Reading the config vars of {heroku.app} failed: {reason}{tried}.", hint=hint)
 
 
 def _asked(answer: Answer) -> str:
-    return f"; it asks us to wait {answer.pause.total_seconds():.0f} s" if answer.pause else ""
+    return f"; it requests a pause of {answer.pause.total_seconds():.0f} s" if answer.pause else ""
 
 
 _REASONS = {  # by status: why it failed, and what to do
-    0: ("{endpoint} could not be reached ({said})", "Is the way there open? heroku/endpoint in the inventory says it."),
-    200: ("the answer holds no config vars", "Is heroku/endpoint in the inventory Heroku's?"),
+    0: ("{endpoint} could not be reached ({said})", "Check the network, and heroku/endpoint in the inventory."),
+    200: ("the answer holds no config vars", "Check heroku/endpoint in the inventory."),
     401: (
-        "Heroku does not take the token from {variable} or ~/.netrc ({said}); it may have expired",
-        "Make a new one: heroku login, or heroku authorizations:create",
+        "Heroku rejects the token from {variable} or ~/.netrc ({said}); it may have expired",
+        "Create a new one: heroku login, or heroku authorizations:create",
     ),
     403: ("the token may not read them ({said})", "It needs access to the app, and the scope read-protected."),
-    404: ("Heroku knows no such app ({said})", "Look at heroku/app in the inventory."),
-    429: (f"too many requests of this account ({{said}}{{asked}}, and we wait {PATIENCE.seconds} s at most)", LATER),
+    404: ("Heroku has no such app ({said})", "Check heroku/app in the inventory."),
+    429: (
+        f"too many requests of this account ({{said}}{{asked}}, and this tool waits {PATIENCE.seconds} s at most)",
+        LATER,
+    ),
 }

@@ -1,4 +1,4 @@
-"""How far something is that a platform does after it was asked to."""
+"""The progress of an operation that a platform runs in the background."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from enum import Enum
 
 
 class State(Enum):
-    """Whether there is anything left to wait for."""
+    """The state of the operation."""
 
-    GOING = "going on"
+    PENDING = "going on"
     DONE = "done"
     FAILED = "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the platform says of it."""
+    """The state reported by the platform, with a description."""
 
     state: State
     sentence: str

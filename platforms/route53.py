@@ -1,4 +1,4 @@
-"""Names in a hosted zone of Route 53: pointed at other names, and the change followed until it is everywhere."""
+"""Names in a hosted zone of Route 53: point them at other names, and follow the change until all servers have it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inventory.platforms import Aws
-from platforms.aws import acting, client, looking
+from platforms.aws import changing, client, querying
 from platforms.progress import Progress, State
 
 IN_SYNC = "INSYNC"  # every name server of the zone has it
@@ -14,38 +14,42 @@ Row = tuple[str, str]  # name, type
 
 
 def move(aws: Aws, zone: str, targets: Mapping[str, str], ttl: int) -> str:
-    """Points each name at its target, all of them or none; the change's id. TTL in seconds.
+    """Point each name at its target, all or none; return the change's id. `ttl` is in seconds.
 
-    Raises CutoverError where nothing was changed, UnknownError where nobody knows.
+    Raises CutoverError if nothing was changed, UnknownError if that is not known.
     """
     changes = [{"Action": "UPSERT", "ResourceRecordSet": _cname(*pair, ttl)} for pair in targets.items()]
-    with acting(f"Moving {', '.join(targets)} in zone {zone}"):
-        made = client(aws, "route53").change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
-    return str(made["ChangeInfo"]["Id"])
+    with changing(f"Moving {', '.join(targets)} in zone {zone}"):
+        response = client(aws, "route53").change_resource_record_sets(
+            HostedZoneId=zone, ChangeBatch={"Changes": changes}
+        )
+    return str(response["ChangeInfo"]["Id"])
 
 
 def progress(aws: Aws, change: str) -> Progress:
-    """Whether a change is everywhere by now; CutoverError where Route 53 does not say."""
-    with looking(f"Asking Route 53 for the change {change}"):
+    """Return the progress of a change; raise CutoverError if Route 53 does not answer."""
+    with querying(f"Asking Route 53 for the change {change}"):
         status = client(aws, "route53").get_change(Id=change)["ChangeInfo"]["Status"]
-    return Progress(state=State.DONE if status == IN_SYNC else State.GOING, sentence=f"the change {change} is {status}")
+    return Progress(
+        state=State.DONE if status == IN_SYNC else State.PENDING, sentence=f"the change {change} is {status}"
+    )
 
 
 def zone_name(aws: Aws, zone: str) -> str:
-    """The name of a hosted zone; CutoverError where there is none of that id, or we may not look."""
-    with looking(f"Asking Route 53 for zone {zone}"):
+    """Return the name of a hosted zone; raise CutoverError if there is no such zone, or it may not be read."""
+    with querying(f"Asking Route 53 for zone {zone}"):
         return _plain(client(aws, "route53").get_hosted_zone(Id=zone)["HostedZone"]["Name"])
 
 
 def records(aws: Aws, zone: str, names: Sequence[str]) -> tuple[Row, ...]:
-    """The type of each record that these names have in a zone."""
+    """Return the type of each record that these names have in a zone."""
     return tuple(row for name in names for row in _records(aws, zone, name))
 
 
 def _records(aws: Aws, zone: str, name: str) -> list[Row]:
-    with looking(f"Asking Route 53 for {name} in zone {zone}"):
-        found = client(aws, "route53").list_resource_record_sets(HostedZoneId=zone, StartRecordName=name)
-    return [(name, each["Type"]) for each in found["ResourceRecordSets"] if _plain(each["Name"]) == name]
+    with querying(f"Asking Route 53 for {name} in zone {zone}"):
+        response = client(aws, "route53").list_resource_record_sets(HostedZoneId=zone, StartRecordName=name)
+    return [(name, each["Type"]) for each in response["ResourceRecordSets"] if _plain(each["Name"]) == name]
 
 
 def _cname(name: str, target: str, ttl: int) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""The lab: a production in miniature, real servers on this machine."""
+"""The lab: a miniature of production, with real servers on this machine."""

@@ -1,4 +1,4 @@
-"""The product's web application, as far as maintenance mode goes: 503 while it is on, else 200."""
+"""The product's web application, as far as maintenance mode is concerned: 503 while it is on, else 200."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Page(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:  # http.server's name
-        """Answers by what the file says now."""
+        """Answer by the current content of the file."""
         shut = self._maintenance.read_text().strip() == "on"
         status = HTTPStatus.SERVICE_UNAVAILABLE if shut else HTTPStatus.OK
         body = f"{status.value} {status.phrase}\n".encode()
@@ -35,11 +35,11 @@ class Page(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Keeps quiet."""
+        """Log nothing."""
 
 
 def run(config: Mapping[str, Any], ready: Callable[[Mapping[str, object]], None]) -> None:
-    """Serves until it is ended."""
+    """Serve until the process is ended."""
     with ThreadingHTTPServer((LOOPBACK, 0), partial(Page, Path(config["maintenance"]))) as server:
         ready({"port": server.server_port})
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""What a lab is made of: hosts, databases, ports; decided before anything starts, and read by the host commands."""
+"""The parts of a lab: hosts, databases, ports; decided before anything starts, and read by the host commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BACKUPS = "backups"  # the bucket of the database servers' backups
 
 @dataclass(frozen=True, kw_only=True)
 class LabHost:
-    """A host, as the SSH server plays it."""
+    """A host that the SSH server simulates."""
 
     name: str
     address: str
@@ -35,7 +35,7 @@ class LabHost:
 
 @dataclass(frozen=True, kw_only=True)
 class LabDatabase:
-    """A database of the product, its server and that one's standby."""
+    """A database of the product, with its server and the server's standby."""
 
     name: str  # master, or a shard's
     host: str
@@ -55,7 +55,7 @@ class Farms:
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A lab on paper."""
+    """The plan of a lab: its hosts, databases, folders and ports."""
 
     home: str
     root: str  # the project's folder
@@ -74,7 +74,7 @@ class Blueprint:
 
     @property
     def layout(self) -> Layout:
-        """Its paths."""
+        """The lab's paths."""
         return Layout(Path(self.home))
 
     @property
@@ -93,34 +93,34 @@ class Blueprint:
         return S3Server(folder=self.layout.servers / "store", home=Path(self.home), ports=self.store_ports)
 
     def daemon(self, name: str) -> Daemon:
-        """One of our own servers: ssh, dns or app."""
+        """Return one of our own servers: ssh, dns or app."""
         return Daemon(module=f"rehearsal.{name}_server", folder=self.layout.servers / name, home=Path(self.home))
 
     @property
     def admin_passfile(self) -> Path:
-        """The superuser's password; lies with the servers, whose user needs it for standbys."""
+        """The superuser's password; it is stored with the servers, whose user needs it for standbys."""
         return Path(self.postgres) / "passfile"
 
     def host(self, name: str) -> LabHost:
-        """The host of that name; CutoverError where there is none."""
+        """Return the host of that name; CutoverError if there is none."""
         for host in self.hosts:
             if host.name == name:
                 return host
         raise CutoverError(f"No host {name!r} in the lab: it has {', '.join(host.name for host in self.hosts)}.")
 
     def database_on(self, host: str) -> LabDatabase:
-        """The database of a database server."""
+        """Return the database of a database server."""
         for database in self.databases:
             if database.host == host:
                 return database
         raise CutoverError(f"No database on {host}.")
 
     def primary(self, database: LabDatabase) -> Cluster:
-        """The server of a database."""
+        """Return the server of a database."""
         return self._cluster(database.host, database.port)
 
     def standby(self, database: LabDatabase) -> Cluster:
-        """Its standby, whether there is one now or not."""
+        """Return a database's standby, whether it exists now or not."""
         return self._cluster(f"{database.host}-standby", database.standby_port)
 
     @property
@@ -130,7 +130,7 @@ class Blueprint:
 
     @property
     def servers(self) -> tuple[Cluster, ...]:
-        """Every server but the standbys."""
+        """Every server except the standbys."""
         return (*map(self.primary, self.databases), self.scratch)
 
     def _cluster(self, name: str, port: int) -> Cluster:
@@ -139,12 +139,12 @@ class Blueprint:
 
 
 def save(blueprint: Blueprint) -> None:
-    """Writes it into the lab's home."""
+    """Write the blueprint into the lab's home."""
     write_json(blueprint.layout.blueprint, asdict(blueprint))
 
 
 def load(home: Path) -> Blueprint:
-    """Reads it back; CutoverError where there is no lab."""
+    """Return the blueprint of a lab; CutoverError if there is none."""
     path = Layout(home).blueprint
     try:
         return _parsed(json.loads(path.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Starts everything of a lab, side by side where one part does not need another."""
+"""Starts all parts of a lab, in parallel where they don't depend on each other."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from rehearsal.processes import MARK
 from rehearsal.seed import seed
 from rehearsal.ssh_hosts import SshHost
 
-HANDS = 10  # threads; they wait for servers more than they work
+THREADS = 10  # they mostly wait for servers
 SEED = 2014
 Run = Callable[..., Future[Any]]
 
 
 def build(home: Path, schools: int) -> None:
-    """Starts a lab in an empty home and switches it to normal."""
-    wanted = design.inventory()
-    with reserved(design.ports_needed(wanted)) as reservation, _hands() as run:
+    """Start a lab in an empty home, with everything in its normal state."""
+    environment_of_lab = design.inventory()
+    with reserved(design.ports_needed(environment_of_lab)) as reservation, _threads() as run:
         lab = _laid_out(home, reservation)
         others = [run(_start_store, lab), run(_start_ssh, lab, reservation)]
         others += [run(daemon.start, lab.daemon(name), _config(lab)) for name in ("dns", "app")]
@@ -40,7 +40,7 @@ def build(home: Path, schools: int) -> None:
 
 
 def _laid_out(home: Path, reservation: Reservation) -> Blueprint:
-    """The folders and the blueprint, before anything runs: from here on `down` knows where everything is."""
+    """Create the folders and the blueprint before anything runs: from then on `down` finds everything."""
     layout = Layout(home)
     home.chmod(OPEN_FOLDER)
     postgres = _postgres_folder(layout)
@@ -58,7 +58,7 @@ def _postgres_folder(layout: Layout) -> Path:
     folder = layout.postgres
     if postgres_programs.needs_other_place(folder):
         folder = postgres_programs.other_place()
-        layout.postgres_elsewhere.write_text(str(folder), encoding="utf-8")  # first: what is made must be found
+        layout.postgres_elsewhere.write_text(str(folder), encoding="utf-8")  # first, so that `down` finds the folder
     folder.mkdir()
     folder.chmod(OPEN_FOLDER)
     return folder
@@ -97,10 +97,10 @@ def _start_ssh(lab: Blueprint, reservation: Reservation) -> None:
         host.name: SshHost(address=host.address, home=str(lab.layout.host(host.name)), env=environment(lab, host))
         for host in lab.hosts
     }
-    # It never uses them: while it lives, nobody else gets the port of a standby that is terminated for a while.
-    held = [held.fileno() for held in reservation.sockets[: len(lab.databases)]]
+    # The server never uses them: while it lives, no other process gets the port of a standby that is down for a while.
+    descriptors = [bound.fileno() for bound in reservation.sockets[: len(lab.databases)]]
     user = lab.hosts[0].user
-    ssh_hosts.start(lab.daemon("ssh"), hosts, user=user, secrets=lab.layout.secrets, pass_fds=held)
+    ssh_hosts.start(lab.daemon("ssh"), hosts, user=user, secrets=lab.layout.secrets, pass_fds=descriptors)
 
 
 def _config(lab: Blueprint) -> dict[str, str]:
@@ -108,9 +108,9 @@ def _config(lab: Blueprint) -> dict[str, str]:
 
 
 @contextmanager
-def _hands() -> Iterator[Run]:
-    """Threads to start servers with; when one fails, what has not begun is not begun."""
-    with ThreadPoolExecutor(HANDS) as pool:
+def _threads() -> Iterator[Run]:
+    """Yield a pool of threads that start servers; when one fails, those not yet begun are canceled."""
+    with ThreadPoolExecutor(THREADS) as pool:
         try:
             yield pool.submit
         except BaseException:
@@ -119,6 +119,6 @@ def _hands() -> Iterator[Run]:
 
 
 def _all(futures: Sequence[Future[Any]]) -> None:
-    """Waits for all; raises what the first one raised."""
+    """Wait for all of them; raise what the first failed one raised."""
     for future in futures:
         future.result()

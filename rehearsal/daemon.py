@@ -1,4 +1,4 @@
-"""A server of our own in a process of its own: started with a configuration, ready when it says so."""
+"""One of our own servers in its own process: started with a configuration, and ready when it says so."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """Where a server keeps its files, and whose it is."""
+    """The module, the files and the lab of a server."""
 
     module: str  # such as rehearsal.dns_server
     folder: Path
@@ -31,31 +31,31 @@ class Daemon:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file with its output."""
         return self.folder / "log"
 
     @property
     def pid_file(self) -> Path:
-        """Its process."""
+        """The file with its process id."""
         return self.folder / "pid"
 
     @property
     def config(self) -> Path:
-        """What it was told."""
+        """The configuration it was started with."""
         return self.folder / "config.json"
 
     @property
     def ready(self) -> Path:
-        """What it said when it was ready, such as its ports."""
+        """The file that it writes when it is ready, with its ports for example."""
         return self.folder / "ready.json"
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """True if its process is alive."""
         return processes.running(self.pid_file, self.home)
 
     def said(self) -> Mapping[str, Any]:
-        """What it said when it was ready; empty before."""
+        """Return what it reported when it was ready; empty before."""
         try:
             return dict(json.loads(self.ready.read_text(encoding="utf-8")))
         except (OSError, ValueError):
@@ -63,7 +63,7 @@ class Daemon:
 
 
 def start(daemon: Daemon, config: Mapping[str, object], *, pass_fds: Sequence[int] = ()) -> Mapping[str, Any]:
-    """Starts a server and waits until it is ready; what it then said. CutoverError with the end of its log."""
+    """Start a server, wait until it is ready, and return what it reported; CutoverError with the end of its log."""
     shutil.rmtree(daemon.folder, ignore_errors=True)
     daemon.folder.mkdir(parents=True)
     write_json(daemon.config, config)
@@ -75,21 +75,21 @@ def start(daemon: Daemon, config: Mapping[str, object], *, pass_fds: Sequence[in
 
 
 def ready_or_dead(daemon: Daemon) -> bool:
-    """Whether it is ready; CutoverError where it ended instead."""
+    """True if it is ready; CutoverError if it ended instead."""
     if not daemon.ready.exists() and not daemon.running:
         raise CutoverError(f"Starting {daemon.module} failed: {tail(daemon.log)}.")
     return daemon.ready.exists()
 
 
 def stop(daemon: Daemon) -> None:
-    """Ends the server, where it runs."""
+    """End the server if it is running."""
     processes.stop(daemon.pid_file, daemon.home)
 
 
 def serve(run: Callable[[Mapping[str, Any], Callable[[Mapping[str, object]], None]], None]) -> None:
-    """The body of such a process: `run` gets the configuration and a function by which to say that it is ready."""
+    """Run such a process; `run` gets the configuration, and a function with which to report that it is ready."""
     config, ready = map(Path, sys.argv[1:])
-    # A background job of a shell starts with these ignored, and so would every command it runs for us.
+    # A shell starts background jobs with these ignored; every command run for us would inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     run(json.loads(config.read_text(encoding="utf-8")), lambda said: write_json(ready, said))

@@ -1,4 +1,4 @@
-"""Draws a lab from the rehearsal's inventory: pure but for the look at this machine."""
+"""Draws a lab from the rehearsal's inventory: pure except for a look at this machine."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ ENVIRONMENT = "rehearsal"
 
 
 def inventory() -> Environment:
-    """What the lab has to look like."""
+    """Return the inventory that the lab has to match."""
     return load(ENVIRONMENT)
 
 
 def ports_needed(environment: Environment) -> int:
-    """Two for each database, one for scratch, and those of the store."""
+    """Return the number of ports: two for each database, one for scratch, and those of the store."""
     return 2 * len(environment.databases) + 1 + PORTS_NEEDED
 
 
 def draw(environment: Environment, home: Path, programs: Programs, postgres: Path, ports: Sequence[int]) -> Blueprint:
-    """The lab on paper; the first ports are the standbys'."""
+    """Return the blueprint of a lab; the first ports are the standbys'."""
     count = len(environment.databases)
     standbys, primaries, scratch = ports[:count], ports[count : 2 * count], ports[2 * count]
     databases = zip(environment.databases.values(), primaries, standbys, strict=True)

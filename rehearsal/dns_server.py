@@ -1,4 +1,4 @@
-"""The lab's name server, over UDP and TCP; the only door to dnslib. It reads its zone at every question."""
+"""The lab's name server, over UDP and TCP; the only importer of dnslib. It reads its zone at every question."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KINDS = {"A": (QTYPE.A, A), "CNAME": (QTYPE.CNAME, CNAME)}
 
 
 class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
-    """Answers from the zone file as it is now."""
+    """A resolver that answers from the zone file as it is now."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def resolve(self, request: DNSRecord, handler: object) -> DNSRecord:
-        """The chain of entries that the name leads to; never to be cached."""
+        """Return the chain of entries that the name leads to, never to be cached."""
         reply = request.reply()
         entries = zone.chain(zone.read(self._path), str(request.q.qname).rstrip(".").lower())
         if not entries:
@@ -36,11 +36,11 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
 
 
 def run(config: Mapping[str, Any], ready: Callable[[Mapping[str, object]], None]) -> None:
-    """Serves until it is ended."""
-    resolver, quiet = Resolver(Path(config["zone"])), DNSLogger("-request,-reply,-truncated,-error")
-    tcp = DNSServer(resolver, address=LOOPBACK, port=0, tcp=True, logger=quiet)
+    """Serve until the process is ended."""
+    resolver, logger = Resolver(Path(config["zone"])), DNSLogger("-request,-reply,-truncated,-error")
+    tcp = DNSServer(resolver, address=LOOPBACK, port=0, tcp=True, logger=logger)
     port = tcp.server.server_address[1]
-    udp = DNSServer(resolver, address=LOOPBACK, port=port, logger=quiet)
+    udp = DNSServer(resolver, address=LOOPBACK, port=port, logger=logger)
     tcp.start_thread()
     ready({"port": port})
     udp.start()

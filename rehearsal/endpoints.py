@@ -1,4 +1,4 @@
-"""Where everything of a running lab is reached: for people and tests, and as the inventory's overlay."""
+"""The addresses of everything in a running lab: for people and tests, and as the inventory's overlay."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StoreEndpoint:
     endpoint: str
     region: str
     credentials: str  # an AWS shared-credentials file
-    buckets: tuple[str, ...]  # the archives', the backups'
+    buckets: tuple[str, ...]  # of archives, and of backups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class DnsEndpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """Every endpoint of a lab. A DSN is one for libpq, and names a file with the password."""
+    """Every endpoint of a lab. A DSN is for libpq, and names a file with the password."""
 
     home: str
     databases: Mapping[str, str]  # by name: DSN
@@ -55,12 +55,12 @@ class Endpoints:
     app: str  # URL
 
     def to_json(self) -> str:
-        """All of it, for a script."""
+        """Return all endpoints as JSON, for a script."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
 def of(lab: Blueprint) -> Endpoints:
-    """The endpoints of a lab whose servers have started."""
+    """Return the endpoints of a lab whose servers have started."""
     passfile = lab.layout.passfile
     return Endpoints(
         home=lab.home,
@@ -80,12 +80,12 @@ def of(lab: Blueprint) -> Endpoints:
 
 
 def product_dsns(lab: Blueprint) -> dict[str, str]:
-    """The product's databases by name, for its ordinary role."""
+    """Return the DSNs of the product's databases by name, for its ordinary role."""
     return {each.name: lab.primary(each).dsn(**_as_role(lab)) for each in lab.databases}
 
 
 def write_overlay(lab: Blueprint) -> None:
-    """Writes what is laid over the inventory, as JSON, which is YAML."""
+    """Write the overlay of the inventory, as JSON, which is YAML too."""
     write_json(lab.layout.endpoints, _overlay(lab, of(lab)))
 
 

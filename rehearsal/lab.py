@@ -1,4 +1,4 @@
-"""The lab as a whole: up, status, down. Its state lies under one folder, its home."""
+"""The lab as a whole: up, status, down. All its state is in one folder, its home."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from rehearsal.seed_plan import FEWEST
 from rehearsal.status import Status
 
 DEFAULT_SCHOOLS = 36
-FEWEST_SCHOOLS = FEWEST  # the seed's cases need as many
+FEWEST_SCHOOLS = FEWEST  # the seed's cases need that many
 
 
 def up(home: Path, *, schools: int = DEFAULT_SCHOOLS) -> Endpoints:
-    """Starts the lab; harmless where it runs, and where it is half dead it is taken down first.
+    """Start the lab; harmless if it is running. A lab that is partly down is taken down first.
 
-    What stays of a start that failed is its folder with the logs; the next `up` or `down` removes it.
+    A start that fails leaves the folder with its logs; the next `up` or `down` removes it.
     """
     home = home.resolve()
     _refuse_from_inside(home)
-    with lock.held(home):
+    with lock.locked(home):
         if not status.of(home).healthy:
             _clear(home)
             _build_or_end(home, schools)
@@ -35,24 +35,24 @@ def up(home: Path, *, schools: int = DEFAULT_SCHOOLS) -> Endpoints:
 
 
 def look(home: Path) -> Status:
-    """What of the lab runs."""
+    """Return the state of the lab's parts."""
     return status.of(home.resolve())
 
 
 def known_endpoints(home: Path) -> Endpoints:
-    """The endpoints of a running lab; UsageError where none runs whole."""
-    found = look(home)
-    if not found.healthy:
-        what = f"{', '.join(found.down)} of the rehearsal in {home} down" if found.down else f"no rehearsal in {home}"
+    """Return the endpoints of a running lab; UsageError if none runs completely."""
+    state = look(home)
+    if not state.healthy:
+        what = f"{', '.join(state.down)} of the rehearsal in {home} down" if state.down else f"no rehearsal in {home}"
         raise UsageError(f"Reading the endpoints failed: {what}.", hint="inv rehearsal.up")
     return endpoints.of(blueprint.load(home.resolve()))
 
 
 def down(home: Path) -> None:
-    """Ends every process of the lab and removes its folder; harmless where there is none."""
+    """End every process of the lab and remove its folder; harmless if there is none."""
     home = home.resolve()
     _refuse_from_inside(home)
-    with lock.held(home):
+    with lock.locked(home):
         _clear(home)
         shutil.rmtree(home)
 
@@ -66,7 +66,7 @@ def _build_or_end(home: Path, schools: int) -> None:
 
 
 def _clear(home: Path) -> None:
-    """Ends every process and removes every file but the lock, which we hold."""
+    """End every process and remove every file except the lock, which we hold."""
     postgres = _postgres_folder(home)
     processes.stop_all(home, postgres)
     _remove_sockets(home)
@@ -83,7 +83,7 @@ def _clear(home: Path) -> None:
 
 
 def _postgres_folder(home: Path) -> Path:
-    """Where PostgreSQL's files are: here, or where the lab has noted."""
+    """Return the folder of PostgreSQL's files: below home, or where the lab has recorded it."""
     layout = Layout(home)
     try:
         elsewhere = Path(layout.postgres_elsewhere.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Every path of a lab, in one place; all below its home, which is `.rehearsal` unless REHEARSAL_HOME names another."""
+"""All paths of a lab; they are below its home, which is `.rehearsal` unless REHEARSAL_HOME names another folder."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_HOME = ".rehearsal"  # from the project's root; inventory/rehearsal.yaml says both of these too
+DEFAULT_HOME = ".rehearsal"  # from the project's root; inventory/rehearsal.yaml has both of these too
 VARIABLE = "REHEARSAL_HOME"
 
 
 def chosen_home() -> Path:
-    """The home that the operator's environment names, or the default one."""
+    """Return the home that the operator's environment names, or the default one."""
     return Path(__file__).parent.parent / (os.environ.get(VARIABLE) or DEFAULT_HOME)
 
 
@@ -23,100 +23,100 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Held while the lab is being started or taken down; also what tells a lab's folder from any other."""
+        """The lock, held while the lab is started or taken down; it also identifies a folder as a lab's."""
         return self.home / "rehearsal.lock"
 
     @property
     def blueprint(self) -> Path:
-        """What the lab is made of; read by the host commands."""
+        """The blueprint; read by the host commands."""
         return self.home / "lab.json"
 
     @property
     def endpoints(self) -> Path:
-        """The overlay of the inventory; written last, so that where it is the lab is whole."""
+        """The overlay of the inventory; written last, so that it exists only once the lab is complete."""
         return self.home / "endpoints.yaml"
 
     @property
     def postgres(self) -> Path:
-        """PostgreSQL's files, where its user can reach them here."""
+        """The folder of PostgreSQL's files, if its user can reach them here."""
         return self.home / "postgres"
 
     @property
     def postgres_elsewhere(self) -> Path:
-        """Holds the name of the folder with PostgreSQL's files, where they can't be here."""
+        """The file with the name of the folder of PostgreSQL's files, if they can't be here."""
         return self.home / "postgres-elsewhere"
 
     @property
     def secrets(self) -> Path:
-        """Passwords and keys."""
+        """The folder of passwords and keys."""
         return self.home / "secrets"
 
     @property
     def passfile(self) -> Path:
-        """The password of the ordinary role, as libpq wants it."""
+        """The password of the ordinary role, as libpq expects it."""
         return self.secrets / "passfile"
 
     @property
     def credentials(self) -> Path:
-        """The store's keys, as AWS tools want them."""
+        """The store's keys, as AWS tools expect them."""
         return self.secrets / "aws-credentials"
 
     @property
     def servers(self) -> Path:
-        """A folder for each server that is not PostgreSQL: its log, its pid, its files."""
+        """The folder of servers other than PostgreSQL: each has its log, its pid and its files in it."""
         return self.home / "servers"
 
     @property
     def world(self) -> Path:
-        """What is switched on and off between hosts: maintenance mode, the ETLs, the zone of DNS names."""
+        """The folder of the switches between hosts: maintenance mode, the ETLs, the zone of DNS names."""
         return self.home / "world"
 
     @property
     def maintenance(self) -> Path:
-        """`on` or `off`."""
+        """The file that says `on` or `off`."""
         return self.world / "maintenance"
 
     @property
     def zone(self) -> Path:
-        """The DNS names, one a line, such as `warehouse.ttm.com CNAME warehouse-old.farm.ttm.com`."""
+        """The DNS names, one per line, such as `warehouse.ttm.com CNAME warehouse-old.farm.ttm.com`."""
         return self.world / "zone"
 
     @property
     def watcher_pid(self) -> Path:
-        """Names the process of System Watcher; absent where a person stopped it."""
+        """The file with System Watcher's process id; absent if a person stopped it."""
         return self.world / "system-watcher.pid"
 
     def etl(self, host: str) -> Path:
-        """`enabled` or `disabled`, for a warehouse."""
+        """Return the file of a warehouse's ETL: `enabled` or `disabled`."""
         return self.world / f"etl.{host}"
 
     def farm_name(self, host: str) -> Path:
-        """What a warehouse's farm is called."""
+        """Return the file with the name of a warehouse's farm."""
         return self.world / f"name.{host}"
 
     def dynos(self, host: str) -> Path:
-        """How many dynos a warehouse's ETL has."""
+        """Return the file with the number of dynos of a warehouse's ETL."""
         return self.world / f"dynos.{host}"
 
     def size(self, host: str) -> Path:
-        """How large a warehouse's farm is: `large`, or `small`."""
+        """Return the file with the size of a warehouse's farm: `large` or `small`."""
         return self.world / f"size.{host}"
 
     @property
     def configured(self) -> Path:
-        """The URL of the warehouse that the app is told of when it starts."""
+        """The file with the warehouse URL that the app reads when it starts."""
         return self.world / "warehouse-url"
 
     @property
     def app_running(self) -> Path:
-        """With which URL the app was started, and when, as JSON."""
+        """The file with the URL that the app was started with, and the time, as JSON."""
         return self.world / "app-running"
 
     def host(self, name: str) -> Path:
-        """A host's HOME."""
+        """Return a host's HOME."""
         return self.home / "hosts" / name
 
     @property
     def state(self) -> Path:
-        """The tool's own folder for journals and locks, in a rehearsal."""
+        """The tool's own folder for journals and locks in a rehearsal."""
         return self.home / "state"

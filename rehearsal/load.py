@@ -1,4 +1,4 @@
-"""The lab's only door to psycopg2: a script run in a database, rows copied into it."""
+"""The lab's only importer of psycopg2: runs a script in a database, and copies rows into it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SEQUENCE_GAP = 3  # a live sequence has given out numbers whose rows were never
 
 
 def run(dsn: str, script: str) -> None:
-    """Runs an SQL script in one transaction."""
+    """Run an SQL script in one transaction."""
     with _cursor(dsn) as cursor:
         cursor.execute(script)
 
 
 def fill(dsn: str, tables: Mapping[str, Sequence[Row]]) -> None:
-    """Copies rows into tables, in the mapping's order, then moves the sequences past them and analyzes."""
+    """Copy rows into tables, in the mapping's order, then move the sequences past them and analyze."""
     with _cursor(dsn) as cursor:
         for table, rows in tables.items():
             _copy(cursor, table, rows)
@@ -33,7 +33,7 @@ def fill(dsn: str, tables: Mapping[str, Sequence[Row]]) -> None:
 
 
 def copy_text(rows: Iterable[Row]) -> str:
-    """Rows as COPY reads them."""
+    """Return rows in the form that COPY reads."""
     return "".join("\t".join(map(_field, row.values())) + "\n" for row in rows)
 
 
@@ -51,7 +51,7 @@ def _copy(cursor: psycopg2.extensions.cursor, table: str, rows: Sequence[Row]) -
 
 
 def _move_past(table: str, column: str) -> Composed:
-    """Moves a column's sequence past its highest value; an empty table's stays as created."""
+    """Return SQL that moves a column's sequence past its highest value; an empty table's stays as created."""
     return SQL("SELECT setval(%s, max({column}) + %s) FROM {table} HAVING max({column}) IS NOT NULL").format(
         table=Identifier(table), column=Identifier(column)
     )
@@ -59,7 +59,7 @@ def _move_past(table: str, column: str) -> Composed:
 
 @contextmanager
 def _cursor(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
-    """A cursor in a transaction of its own connection, committed when the block ends well."""
+    """Yield a cursor in a transaction on its own connection; commit when the block ends without an error."""
     connection = psycopg2.connect(dsn, client_encoding="UTF8", options="-c datestyle=ISO,YMD -c timezone=UTC")
     try:
         with connection, connection.cursor() as cursor:
@@ -68,7 +68,7 @@ def _cursor(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
         connection.close()
 
 
-# By the default's expression too: a sequence that only a DEFAULT names is owned by no column.
+# By the default's expression too: no column owns a sequence that only a DEFAULT uses.
 _OWNED_SEQUENCES = """
 SELECT c.relname, a.attname, s.oid::regclass::text
   FROM pg_depend d

@@ -1,4 +1,4 @@
-"""One at a time: whoever starts or takes down a lab holds its lock; the system frees it when that process ends."""
+"""The lock of a lab, held by the process that starts it or takes it down; the system frees it when it ends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATIENCE = 180  # seconds; longer than a lab takes to start
 
 
 @contextmanager
-def held(home: Path) -> Iterator[None]:
-    """Holds a lab's lock while the block runs, waiting for whoever has it.
+def locked(home: Path) -> Iterator[None]:
+    """Hold a lab's lock while the block runs; wait if another process has it.
 
-    Raises UsageError where the folder is not a lab's, LockedError where the other does not come to an end.
+    Raises UsageError if the folder is not a lab's, LockedError if the other process takes too long.
     """
     _refuse_strangers_folder(home)
     path = Layout(home).lock
@@ -35,14 +35,14 @@ def held(home: Path) -> Iterator[None]:
 
 
 def _refuse_strangers_folder(home: Path) -> None:
-    """Everything in a lab's folder is removed one day, so it must not be anybody else's."""
+    """Raise UsageError if the folder is not a lab's: everything in a lab's folder is removed one day."""
     if home.exists() and not Layout(home).lock.exists() and (not home.is_dir() or any(home.iterdir())):
         hint = "REHEARSAL_HOME must name a folder that is empty or not there."
         raise UsageError(f"{home} is not the folder of a rehearsal, and not empty.", hint=hint)
 
 
 def _taken(path: Path) -> int | None:
-    """A descriptor that holds the lock; None while another does, or when it removed the file under us."""
+    """Return a descriptor that holds the lock; None if another process does, or has removed the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

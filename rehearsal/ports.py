@@ -1,4 +1,4 @@
-"""Free ports on loopback, held until their server has started."""
+"""Free ports on loopback, reserved until their server has started."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 @dataclass(frozen=True)
 class Reservation:
-    """Sockets that hold ports: a server that sets SO_REUSEADDR, as they all do, can listen there; nobody else can."""
+    """Sockets that reserve ports: a server that sets SO_REUSEADDR, as ours do, can listen there; no other can."""
 
     sockets: tuple[socket.socket, ...]
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports held, in a fixed order."""
-        return tuple(held.getsockname()[1] for held in self.sockets)
+        """The reserved ports, in a fixed order."""
+        return tuple(bound.getsockname()[1] for bound in self.sockets)
 
 
 @contextmanager
 def reserved(count: int) -> Iterator[Reservation]:
-    """Holds that many free ports while the block runs.
+    """Reserve that many free ports while the block runs.
 
-    They lie below the ephemeral range: an outgoing connection never takes one while its server is stopped.
+    They are below the ephemeral range: no outgoing connection takes one while its server is stopped.
     """
     with ExitStack() as stack:
         sockets: list[socket.socket] = []
         for port in _candidates():
             if len(sockets) == count:
                 break
-            if (held := _held(port)) is not None:
-                sockets.append(stack.enter_context(held))
+            if (bound := _bound(port)) is not None:
+                sockets.append(stack.enter_context(bound))
         if len(sockets) < count:
             raise CutoverError(f"Reserving {count} free ports on {LOOPBACK} failed: only {len(sockets)} are free.")
         yield Reservation(tuple(sockets))
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports that are free now; where it matters that they stay free, use `reserved`."""
+    """Return ports that are free now; if they must stay free, use `reserved`."""
     with reserved(count) as reservation:
         return reservation.ports
 
 
 def _candidates() -> list[int]:
-    """Every port that may be taken, shuffled, so that two labs hardly try the same ones."""
+    """Return every port that may be used, shuffled, so that two labs rarely try the same ones."""
     ports = list(range(LOWEST, _first_ephemeral()))
     random.shuffle(ports)
     return ports
@@ -67,13 +67,13 @@ def _first_ephemeral() -> int:
     return first if first > LOWEST + 1_000 else 65_536
 
 
-def _held(port: int) -> socket.socket | None:
-    held = socket.socket()
+def _bound(port: int) -> socket.socket | None:
+    bound = socket.socket()
     try:
-        held.bind((LOOPBACK, port))
+        bound.bind((LOOPBACK, port))
     except OSError:
-        held.close()
+        bound.close()
         return None
-    # Set after the bind: the bind must fail where another lab holds the port, the server's must not.
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    return held
+    # Set after the bind: ours must fail if another lab has the port, the server's must not.
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return bound

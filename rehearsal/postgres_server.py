@@ -1,4 +1,4 @@
-"""One PostgreSQL server on loopback: created, started, stopped, cloned; of use to a test as well as to the lab."""
+"""A PostgreSQL server on loopback: created, started, stopped, cloned; used by tests as well as by the lab."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rehearsal.postgres_programs import Programs
 ADMIN = "postgres"  # the superuser's role
 START_SECONDS = 60
 
-# Small and quick. A crash of the machine may cost the data (fsync), a crash of the server may not.
+# Small and quick. A crash of the machine may lose data (fsync), a crash of the server may not.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
-    "unix_socket_directories": "",  # no path is short enough for a socket under every home
+    "unix_socket_directories": "",  # no path below any home is sure to be short enough for a socket
     "fsync": "off",
     "shared_buffers": "32MB",
     "min_wal_size": "32MB",
@@ -29,7 +29,7 @@ SETTINGS: Mapping[str, str] = {
     "wal_keep_size": "64MB",
     "hot_standby": "on",
 }
-SETTINGS_SINCE: Mapping[int, Mapping[str, str]] = {18: {"io_method": "sync"}}  # else three workers a server
+SETTINGS_SINCE: Mapping[int, Mapping[str, str]] = {18: {"io_method": "sync"}}  # otherwise three workers per server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,41 +54,41 @@ class Cluster:
 
     @property
     def exists(self) -> bool:
-        """Whether it has data, running or not."""
+        """True if it has data, running or not."""
         return (self.data / "PG_VERSION").exists()
 
     @property
     def running(self) -> bool:
-        """Whether its server lives."""
+        """True if its server is alive."""
         return processes.serves(self.data)
 
     def dsn(self, *, dbname: str = "postgres", user: str = ADMIN, passfile: Path | None = None) -> str:
-        """How libpq reaches a database of it; no password in it."""
+        """Return a database's connection string for libpq, without a password."""
         words = self.connection(dbname=dbname, user=user, passfile=passfile)
         return " ".join(f"{key}={_quoted(value)}" for key, value in words.items())
 
     def connection(
         self, *, dbname: str = "postgres", user: str = ADMIN, passfile: Path | None = None
     ) -> dict[str, str]:
-        """The same as libpq keywords."""
-        where = {"host": LOOPBACK, "port": str(self.port), "dbname": dbname, "user": user}
-        return {**where, "passfile": str(passfile or self.passfile)}
+        """Return the same as libpq keywords."""
+        address = {"host": LOOPBACK, "port": str(self.port), "dbname": dbname, "user": user}
+        return {**address, "passfile": str(passfile or self.passfile)}
 
     def sql(self, script: str, *, dbname: str = "postgres") -> str:
-        """Runs SQL as the superuser, through stdin so that no password shows; the rows, unaligned."""
+        """Run SQL as the superuser, through stdin so that no password shows; return the rows, unaligned."""
         words = ("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.dsn(dbname=dbname))
         return self.programs.run("psql", *words, text=script).strip()
 
 
 def write_passfile(path: Path, role: str, password: str, *, owner: int | None = None) -> None:
-    """Writes a libpq passfile for a role, whatever the port and the database."""
+    """Write a libpq passfile for a role, for every port and database."""
     write_secret(path, f"{LOOPBACK}:*:*:{role}:{password}\n", owner=owner)
 
 
 def create(
     cluster: Cluster, *, password: str, settings: Mapping[str, str] | None = None, segment_megabytes: int = 4
 ) -> None:
-    """Makes a new cluster, with an identity of its own and WAL files of that size; only passwords open it."""
+    """Create a cluster, with an identity of its own and WAL files of that size; only passwords open it."""
     programs = cluster.programs
     programs.make_folder(cluster.folder)
     secret = cluster.folder / "password"
@@ -100,7 +100,7 @@ def create(
 
 
 def configure(cluster: Cluster, settings: Mapping[str, str] | None = None) -> None:
-    """Adds the settings of a cluster to its file; the last word there wins."""
+    """Add the settings of a cluster to its file; the last setting there wins."""
     version = cluster.programs.version
     since = {key: value for first, more in SETTINGS_SINCE.items() if version >= first for key, value in more.items()}
     own = {**SETTINGS, **since, "port": str(cluster.port), "cluster_name": cluster.name, **(settings or {})}
@@ -109,7 +109,7 @@ def configure(cluster: Cluster, settings: Mapping[str, str] | None = None) -> No
 
 
 def start(cluster: Cluster) -> None:
-    """Starts the server and waits until it takes connections; CutoverError when it does not."""
+    """Start the server and wait until it accepts connections; CutoverError if it does not."""
     words = ("start", "--wait", f"--timeout={START_SECONDS}", f"--log={cluster.log}", "--silent")
     try:
         cluster.programs.serve("pg_ctl", f"--pgdata={cluster.data}", *words)
@@ -118,24 +118,24 @@ def start(cluster: Cluster) -> None:
 
 
 def stop(cluster: Cluster, mode: str = "fast") -> None:
-    """Stops the server, where it runs; `immediate` is quick and leaves a recovery to the next start."""
+    """Stop the server if it is running; `immediate` is quick, and leaves recovery to the next start."""
     if cluster.running:
         cluster.programs.serve("pg_ctl", f"--pgdata={cluster.data}", "stop", "--wait", f"--mode={mode}", "--silent")
 
 
 def remove(cluster: Cluster) -> None:
-    """Stops the server and removes all it has; harmless where there is none."""
+    """Stop the server and remove all its files; harmless if there is none."""
     stop(cluster, "immediate")
     shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 def base_backup(primary: Cluster, target: Path, *words: str) -> None:
-    """Takes a base backup of a running server, as the calling user."""
+    """Take a base backup of a running server, as the calling user."""
     primary.programs.run("pg_basebackup", *_backup_words(primary, target), *words)
 
 
 def clone(primary: Cluster, standby: Cluster) -> None:
-    """Makes a streaming standby of a running server and starts it."""
+    """Create a streaming standby of a running server and start it."""
     standby.programs.make_folder(standby.folder)
     primary.programs.serve("pg_basebackup", *_backup_words(primary, standby.data), "--write-recovery-conf")
     configure(standby)
@@ -147,6 +147,6 @@ def _backup_words(primary: Cluster, target: Path) -> tuple[str, ...]:
 
 
 def _quoted(value: str) -> str:
-    """A value as libpq's keyword strings want it."""
+    """Return a value quoted for libpq's connection strings."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'" if escaped != value or not value or " " in value else value

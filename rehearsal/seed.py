@@ -1,4 +1,4 @@
-"""Fills empty databases with Apangea in miniature: the same rows for the same seed, with everything that goes wrong."""
+"""Fills empty databases with a miniature of Apangea: equal rows for equal seeds, with everything that goes wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCHEMA = Path(__file__).parent / "schema"
 
 
 def seed(master: str, shards: Mapping[str, str], *, schools: int = 36, seed: int = 2014) -> None:
-    """Creates the schema in empty databases (libpq DSNs; shard name: DSN) and fills it."""
+    """Create the schema in empty databases (libpq DSNs; shard name: DSN) and fill it."""
     create_schema(master, shards)
     rows = production(tuple(shards), schools=schools, seed=seed)
     for name, dsn in {MASTER: master, **shards}.items():
@@ -26,7 +26,7 @@ def seed(master: str, shards: Mapping[str, str], *, schools: int = 36, seed: int
 
 
 def create_schema(master: str, shards: Mapping[str, str]) -> None:
-    """Creates the empty tables in databases that have none."""
+    """Create the empty tables in databases that have none."""
     for name, dsn in {MASTER: master, **shards}.items():
         run(dsn, _ddl(name))
 
@@ -34,14 +34,14 @@ def create_schema(master: str, shards: Mapping[str, str]) -> None:
 def production(
     shards: Sequence[str], *, schools: int = 36, seed: int = 2014
 ) -> Mapping[str, Mapping[str, Sequence[Row]]]:
-    """Every row, by database and table; pure, and equal for equal arguments."""
+    """Return every row, by database and table; pure, and equal for equal arguments."""
     world = World(shards, seed)
     add_reference(world)
     add_legacy_users(world)
     planned = plans(shards, schools, world.rng)
     for plan in planned:
         add_school(world, plan)
-    # In a year's order, not school by school: no school's ids are a range.
+    # In the order of a year, not school by school: no school's ids are a range.
     classrooms = [plan for plan in planned for _ in range(plan.classrooms)]
     world.rng.shuffle(classrooms)
     for plan in classrooms:
@@ -54,7 +54,7 @@ def production(
 
 
 def tables(ddl: str) -> tuple[str, ...]:
-    """The tables that a script creates, parents first as it must."""
+    """Return the tables that a script creates, parents before children."""
     return tuple(re.findall(r"^CREATE TABLE (\w+)", ddl, re.MULTILINE))
 
 

@@ -1,16 +1,16 @@
-"""What a student does in a classroom: an enrollment and all below it, on a shard."""
+"""A student's work in a classroom: an enrollment and all rows below it, on a shard."""
 
 from __future__ import annotations
 
 from rehearsal.seed_values import Value
 from rehearsal.seed_world import YEAR, World
 
-LESSONS = 2  # to each enrollment
-ATTEMPTS = 2  # to each lesson
+LESSONS = 2  # per enrollment
+ATTEMPTS = 2  # per lesson
 
 
 def enroll(world: World, shard: str, classroom_id: int, student_id: int) -> int:
-    """Adds an enrollment with its lessons, and to every other one a placement test; its id."""
+    """Add an enrollment with its lessons, and a placement test to every second one; return its id."""
     start = world.rng.randrange(200) - YEAR * next(world.years_ago)
     enrollment_id = world.add(
         shard,
@@ -28,7 +28,7 @@ def enroll(world: World, shard: str, classroom_id: int, student_id: int) -> int:
 
 
 def _progress(world: World, start: int, days: int) -> dict[str, Value]:
-    """Status and times: an active one has no end, only a completed one was completed."""
+    """Return status and times: an active one has no end, and only a completed one has a completion time."""
     status = next(world.statuses)
     end = world.moment(start + days)
     return {
@@ -94,7 +94,7 @@ def _placement_test(world: World, shard: str, enrollment_id: int, day: int) -> N
         shard,
         "placement_tests",
         enrollment_id=enrollment_id,
-        questions=enrollment_id % 8,  # none at all: its percentage is NULL
+        questions=enrollment_id % 8,  # with no question, its percentage is NULL
         correct=enrollment_id % 3,
         created_at=world.moment(day),
     )

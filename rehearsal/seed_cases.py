@@ -1,4 +1,4 @@
-"""Rows that several schools share, and rows whose owners are gone: each case once, stated as data."""
+"""Rows that several schools share, and rows whose owners no longer exist: each case once, as data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rehearsal.seed_world import MASTER, SCHOOL_DAYS, World
 
 
 class Tie(Enum):
-    """What binds a user, or a student, to the number beside it."""
+    """A link that binds a user or a student to the number given with it."""
 
     ADMINISTERS = "school_administrations"
     ASSIGNED = "school_assignments"
@@ -55,7 +55,7 @@ SHARED_STUDENTS: tuple[Ties, ...] = (
     ((Tie.LISTED, 9), (Tie.ENROLLED, 9), (Tie.LISTED, EXCLUDED), (Tie.ENROLLED, EXCLUDED)),
     ((Tie.LISTED, BIG), (Tie.ENROLLED, BIG), (Tie.LISTED, SCHOOL)),
 )
-# Whose school, whose class, whose student one donation names.
+# A donation's school, the school of its class, and the school of its student.
 SHARED_DONATIONS: tuple[tuple[int | None, int | None, int | None], ...] = (
     (SCHOOL, SCHOOL, None),
     (SCHOOL, None, 9),
@@ -67,7 +67,7 @@ SHARED_DONATIONS: tuple[tuple[int | None, int | None, int | None], ...] = (
 
 
 def add_cases(world: World) -> None:
-    """Adds every case of sharing, the rows that stand twice, and the rows whose owners are gone."""
+    """Add every case of sharing, the duplicate rows, and the rows whose owners no longer exist."""
     for ties in SHARED_USERS:
         _tie_user(world, add_user(world, "teacher"), ties)
     for ties in SHARED_STUDENTS:
@@ -97,9 +97,9 @@ def _tie_user(world: World, user_id: int, ties: Ties) -> None:
 
 
 def _tie_student(world: World, student_id: int, ties: Ties) -> None:
-    for place, (tie, number) in enumerate(ties):
+    for index, (tie, number) in enumerate(ties):
         roll = world.rolls[number]
-        classroom_id = roll.classrooms[place % 2]
+        classroom_id = roll.classrooms[index % 2]
         if tie is Tie.LISTED:
             sit(world, classroom_id, student_id)
         else:
@@ -116,7 +116,7 @@ def _donate(world: World, school: int | None, classroom: int | None, student: in
 
 
 def _late_hints(world: World) -> None:
-    """A hint that was looked at again, long after its lesson was over: the lesson's month has it not."""
+    """Add hints that were viewed again long after their lesson was over: they are not in the lesson's month."""
     for shard in world.shards:
         for attempt in world.rows[shard]["attempts"][::25]:
             world.add(
@@ -125,7 +125,7 @@ def _late_hints(world: World) -> None:
 
 
 def _twice(world: World) -> None:
-    """The same row again, in tables that nothing keeps from it."""
+    """Add duplicate rows to tables that allow them."""
     for table in ("classroom_students", "parents_students"):
         students = {*world.rolls[SCHOOL].students, *world.rolls[BIG].students[:2]}
         first = [row for row in world.rows[MASTER][table] if row["student_id"] in students]
@@ -140,26 +140,26 @@ def _taggings_of_others(world: World) -> None:
 
 
 def _orphans(world: World) -> None:
-    """Rows without owner, which belong to no school; and rows of schools that name somebody gone."""
+    """Add orphan rows, which belong to no school, and rows of schools that refer to rows that no longer exist."""
     _orphans_of_master(world)
     for shard in world.shards:
         day = world.moment(40)
-        gone = world.skip(shard, "attempts")
-        world.add(shard, "hint_views", attempt_id=gone, hint_id=None, created_at=day)
+        missing = world.skip(shard, "attempts")
+        world.add(shard, "hint_views", attempt_id=missing, hint_id=None, created_at=day)
         world.add(shard, "placement_tests", enrollment_id=None, questions=None, correct=None, created_at=day)
     school = world.rolls[SCHOOL]
     enroll(world, school.shard, school.classrooms[0], world.skip(MASTER, "students"))
-    # A classroom that is gone: its enrollment stays, and so must the student.
+    # A classroom that no longer exists: its enrollment stays, and so must the student.
     enroll(world, world.rolls[41].shard, world.skip(MASTER, "classrooms"), world.rolls[41].students[-1])
 
 
 def _orphans_of_master(world: World) -> None:
     school = world.rolls[SCHOOL]
-    gone = world.skip(MASTER, "students")
-    sit(world, school.classrooms[0], gone)
-    world.add(MASTER, "student_settings", student_id=gone, readAloud=None, settings=None, updated_at=world.moment(4))
+    missing = world.skip(MASTER, "students")
+    sit(world, school.classrooms[0], missing)
+    world.add(MASTER, "student_settings", student_id=missing, readAloud=None, settings=None, updated_at=world.moment(4))
     administer(world, SCHOOL, world.skip(MASTER, "users"))
-    # A school and a classroom that are gone, and live users that these rows name.
+    # A school and a classroom that no longer exist, and live users that these rows refer to.
     assign(world, 2, world.rolls[9].teachers[0])
     teach(world, world.skip(MASTER, "classrooms"), world.rolls[5].teachers[1])
     world.add(MASTER, "taggings", **tagging(world, "School", 2))

@@ -1,4 +1,4 @@
-"""Which schools there are, how large, on which shard and whose; the numbers that tests and README may name."""
+"""The schools, their sizes, shards and customers, with the numbers that tests and README may name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,25 @@ from dataclasses import dataclass
 
 from errors import UsageError
 
-SCHOOL = 13  # every case of sharing touches it
+SCHOOL = 13  # every case of sharing involves it
 BIG = 17  # about fifty times the median
-EXCLUDED = 21  # left out by the rehearsal's first night
+EXCLUDED = 21  # excluded from the rehearsal's first night
 WITHOUT_STUDENTS = 25
-EMPTY = 29  # a row in schools, and nothing else anywhere
+EMPTY = 29  # a row in schools, and no other row
 WITHOUT_CLASSROOMS = 33
 CUSTOMER = 1234  # of schools on two shards, not of SCHOOL
 CUSTOMER_SCHOOLS = (9, 37, 41, 53)
 CUSTOMERS = {1200: "Pennsylvania", CUSTOMER: "Allegheny County", 1207: "NULL", 1240: 'Ohio\tRiver\n"Valley"', 1299: ""}
-DISTRICTS = {3: 1200, 13: 1200, 20: CUSTOMER, 21: CUSTOMER, 30: 1207, 34: 1240, 40: 1299, 41: None}  # whose
+DISTRICTS = {
+    3: 1200,
+    13: 1200,
+    20: CUSTOMER,
+    21: CUSTOMER,
+    30: 1207,
+    34: 1240,
+    40: 1299,
+    41: None,
+}  # district: its customer
 FEWEST = 13  # schools that the cases of sharing need
 _NAMES = {
     SCHOOL: 'St. Mary\'s "Lower" School 🎓',
@@ -30,23 +39,23 @@ _NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One school as it will be."""
+    """The plan of one school."""
 
     id: int
     name: str | None
     shard: str
     customer_id: int | None
     district_id: int | None
-    staff: bool  # and tags, imports and donations: all that needs no classroom
+    staff: bool  # and tags, imports and donations: everything that needs no classroom
     classrooms: int
     students: int  # in each classroom
 
 
 def plans(shards: Sequence[str], count: int, rng: random.Random) -> tuple[Plan, ...]:
-    """The schools: every fourth id from 5, shard by shard; UsageError where they are too few for the cases."""
+    """Return the schools: every fourth id from 5, shard by shard; UsageError if they are too few for the cases."""
     if count < FEWEST:
         raise UsageError(f"The seed needs at least {FEWEST} schools for its cases of sharing, got {count}.")
-    return tuple(_plan(5 + 4 * place, shards[place % len(shards)], rng) for place in range(count))
+    return tuple(_plan(5 + 4 * index, shards[index % len(shards)], rng) for index in range(count))
 
 
 def _plan(school: int, shard: str, rng: random.Random) -> Plan:

@@ -1,4 +1,4 @@
-"""What belongs to no school: whose the schools are, what is kept live, the feed, and tables left behind on shards."""
+"""Rows that belong to no school: customers, districts, live reference tables, the feed, and stray tables."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from rehearsal.seed_plan import CUSTOMERS, DISTRICTS, SCHOOL
 from rehearsal.seed_schools import add_user, donate
 from rehearsal.seed_world import MASTER, World
 
-_LEFT_BEHIND = 3  # rows in each table that nobody missed
+_LEFT_BEHIND = 3  # rows in each stray table
 
 
 def add_reference(world: World) -> None:
-    """Adds customers, districts and what else is kept live."""
+    """Add customers, districts and the other rows that stay live."""
     for customer_id, customer in CUSTOMERS.items():
         renewing = customer_id != 1299
         world.add(MASTER, "customers", id=customer_id, name=customer, renewing=renewing, **world.stamps())
@@ -38,13 +38,13 @@ def _names(world: World) -> None:
 
 
 def add_legacy_users(world: World) -> None:
-    """Adds super users and admins of old, who belong nowhere."""
+    """Add legacy users: super users and admins that belong to no school."""
     for role in ("super user", "legacy admin", "legacy admin"):
         add_user(world, role, last_sign_in_at="2010-09-01 08:00:00+00")
 
 
 def add_feed(world: World) -> None:
-    """Adds what the feed said of the schools."""
+    """Add the feed's rows about the schools."""
     for school_id in sorted(world.rolls):
         roll = world.rolls[school_id]
         for classroom_id, student_id in zip(roll.classrooms[:2], roll.students, strict=False):
@@ -62,7 +62,7 @@ def add_feed(world: World) -> None:
 
 
 def add_left_behind(world: World, shard: str) -> None:
-    """Adds the rows of a shard's stray tables."""
+    """Add the rows of a shard's stray tables."""
     for number in range(1, _LEFT_BEHIND + 1):
         world.add(shard, "rollup_reports", id=number, name="Weekly")
         world.add(shard, "emailed_rollup_reports", id=number, user_id=number, sent_at=world.moment(number))

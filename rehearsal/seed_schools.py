@@ -1,4 +1,4 @@
-"""The rows of an ordinary school: its staff and papers, its classrooms, its students."""
+"""The rows of an ordinary school: its staff and imports, its classrooms, its students."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rehearsal.seed_world import MASTER, Roll, World
 
 
 def add_school(world: World, plan: Plan) -> None:
-    """Adds the school's row, and all that needs no classroom unless the plan says otherwise."""
+    """Add the school's row, and everything that needs no classroom unless the plan says otherwise."""
     world.rolls[plan.id] = Roll(shard=plan.shard)
     world.add(
         MASTER,
@@ -31,10 +31,10 @@ def add_school(world: World, plan: Plan) -> None:
 
 
 def add_classroom(world: World, plan: Plan) -> None:
-    """Adds a classroom with its teacher, goals, students and what they did."""
+    """Add a classroom with its teacher, goals, and students with their work."""
     roll = world.rolls[plan.id]
     classroom_id = _classroom(world, plan.id)
-    staff = (*roll.teachers, roll.administrators[0])  # so that somebody administers and teaches at once
+    staff = (*roll.teachers, roll.administrators[0])  # so that one person administers and teaches
     teach(world, classroom_id, staff[len(roll.classrooms) % len(staff)])
     roll.classrooms.append(classroom_id)
     for _ in range(plan.students):
@@ -45,7 +45,7 @@ def add_classroom(world: World, plan: Plan) -> None:
 
 
 def _staff(world: World, school_id: int) -> None:
-    """Two administrators; one teacher whom the school has assigned, one whom only classrooms know."""
+    """Add two administrators, one teacher assigned to the school, and one known only to classrooms."""
     roll = world.rolls[school_id]
     roll.administrators += [add_user(world, "administrator") for _ in range(2)]
     roll.teachers += [add_user(world, "teacher") for _ in range(2)]
@@ -77,7 +77,7 @@ def _papers(world: World, school_id: int) -> None:
 
 
 def add_user(world: World, role: str, last_sign_in_at: str | None = None) -> int:
-    """Adds a user with preferences, and to every other one an opted-in report; the user's id."""
+    """Add a user with preferences, and an opted-in report for every second one; return the user's id."""
     number = len(world.rows[MASTER]["users"])
     address = f"{'User' if number % 7 == 1 else 'user'}{number - number % 7}+{number}'s@example.org"
     user_id = world.add(
@@ -100,20 +100,20 @@ def add_user(world: World, role: str, last_sign_in_at: str | None = None) -> int
 
 
 def administer(world: World, school_id: int, user_id: int) -> None:
-    """Makes a user an administrator of a school."""
+    """Make a user an administrator of a school."""
     more: dict[str, Value] = {"primary": next(world.values.booleans), "created_at": world.moment(2)}
     world.add(MASTER, "school_administrations", school_id=school_id, user_id=user_id, **more)
 
 
 def assign(world: World, school_id: int, user_id: int) -> None:
-    """Assigns a user to a school."""
+    """Assign a user to a school."""
     times = world.values.times_with_zone
     more: dict[str, Value] = {"starts_at": next(times), "ends_at": next(times)}
     world.add(MASTER, "school_assignments", school_id=school_id, user_id=user_id, **more)
 
 
 def teach(world: World, classroom_id: int, user_id: int) -> None:
-    """Makes a user a teacher of a classroom."""
+    """Make a user a teacher of a classroom."""
     world.join(MASTER, "classroom_teachings", classroom_id=classroom_id, user_id=user_id, created_at=world.moment(3))
 
 
@@ -146,7 +146,7 @@ def _classroom(world: World, school_id: int) -> int:
 
 
 def add_student(world: World) -> int:
-    """Adds a student with a session, settings, and to every other one a parent; the student's id."""
+    """Add a student with a session and settings, and a parent for every second one; return the student's id."""
     values = world.values
     student_id = world.add(
         MASTER,
@@ -183,12 +183,12 @@ def _belongings(world: World, student_id: int) -> None:
 
 
 def sit(world: World, classroom_id: int, student_id: int) -> None:
-    """Puts a student into a classroom."""
+    """Put a student into a classroom."""
     world.join(MASTER, "classroom_students", classroom_id=classroom_id, student_id=student_id)
 
 
 def donate(world: World, **owners: int | None) -> None:
-    """Adds a donation that all these own."""
+    """Add a donation that belongs to all of these."""
     keys = ("customer_id", "district_id", "school_id", "class_id", "student_id")
     world.add(
         MASTER,
@@ -203,7 +203,7 @@ def donate(world: World, **owners: int | None) -> None:
 
 
 def tagging(world: World, taggable_type: str | None, taggable_id: int) -> dict[str, Value]:
-    """A tagging of anything."""
+    """Return a tagging of any row."""
     context = ("region", None, "", "a\tb")[taggable_id % 4]
     taggable: dict[str, Value] = {"taggable_type": taggable_type, "taggable_id": taggable_id}
     return {

@@ -1,4 +1,4 @@
-"""Values that have broken dumps before, one tuple a type, each as PostgreSQL reads it; None is NULL."""
+"""Values that have broken dumps before, one tuple for each type, as PostgreSQL reads them; None is NULL."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ JSON = (
     None,
     "{}",
     "null",
-    '{ "b" : 1,\n\t"a": 2.50, "b": 3 }',  # json keeps blanks, order and the key that stands twice
+    '{ "b" : 1,\n\t"a": 2.50, "b": 3 }',  # json keeps blanks, order and duplicate keys
     '["\\u0041", "tab\\t", "\\"quoted\\"", "\\\\N", null, 1e400]',
     '"🎓"',
 )
@@ -93,14 +93,14 @@ TIMESTAMPS = (
     None,
     "0044-03-15 12:00:00 BC",
     "294276-12-31 23:59:59.999999",
-    "2014-03-09 02:30:00",  # never struck in New York
+    "2014-03-09 02:30:00",  # did not exist in New York: clocks skipped it
     "2014-06-13 15:00:00.123456",
 )
 TIMES_WITH_ZONE = (
     "infinity",
     "-infinity",
     None,
-    "2013-11-03 01:30:00-04",  # struck twice
+    "2013-11-03 01:30:00-04",  # existed twice
     "2013-11-03 01:30:00-05",
     "1883-11-18 12:00:00-05",
     "2014-02-14 09:30:00.5+00",
@@ -123,11 +123,11 @@ BOOLEANS = (True, False, None)
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """Endless values of each type; every hazard comes round."""
+    """Endless values of each type, in which every hazard recurs."""
 
     texts: Iterator[str | None]
-    notes: Iterator[str | None]  # the very long ones, too: for columns of few rows
-    names: Iterator[str | None]  # mostly people's
+    notes: Iterator[str | None]  # including very long ones: for columns of few rows
+    names: Iterator[str | None]  # mostly of persons
     numerics: Iterator[str | None]
     doubles: Iterator[str | None]
     amounts: Iterator[str | None]
@@ -146,7 +146,7 @@ class Values:
 
 
 def values(rng: random.Random) -> Values:
-    """The values of one generation."""
+    """Return the values of one generation."""
     return Values(
         texts=_endless(rng, TEXTS),
         notes=_endless(
@@ -172,11 +172,11 @@ def values(rng: random.Random) -> Values:
 
 
 def _people(rng: random.Random) -> list[str | None]:
-    """Ordinary names, and a hazard after each fourth."""
+    """Return ordinary names, with a hazard after every four."""
     return list(chain.from_iterable((*rng.sample(NAMES, 4), hazard) for hazard in TEXTS))
 
 
 def _endless(rng: random.Random, hazards: Sequence[_T]) -> Iterator[_T]:
-    """All of them in a new order each time, so that no column that takes each n-th value always misses the same."""
+    """Yield all of them, each time in a new order, so that a column that takes each n-th value does not miss any."""
     while True:
         yield from rng.sample(hazards, len(hazards))

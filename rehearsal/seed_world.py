@@ -1,4 +1,4 @@
-"""The production that a seed grows: rows by database and table, ids as sequences give them out, school-year time."""
+"""The production that a seed creates: rows by database and table, ids as sequences give them out, school-year times."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rehearsal.seed_values import Row, Value, Values, values
 
 MASTER = "master"
 SCHOOL_DAYS = 300  # from the first day of the school year 2013-14
-YEAR = 365  # days that an enrollment of the year before lies further back
+YEAR = 365  # an enrollment of the year before is that many days earlier
 _FIRST_DAY = date(2013, 8, 19)
-SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, so that shards can be merged and split again
-# What a monthly archiver gets wrong: the last moment of a month, the first of the next; in UTC, and in New York, where
-# clocks are four hours behind in summer and five in winter.
+SHARD_IDS = 1_000_000_000  # each shard numbers from a multiple of its own, so that shards can be merged and split again
+# Moments that a monthly archiver gets wrong: the last of a month and the first of the next, in UTC and in New York,
+# whose clocks are four hours behind in summer and five in winter.
 _EDGES = {
     date(2012, 10, 1): "03:59:59.999999",
     date(2012, 11, 1): "04:00:00",
@@ -32,7 +32,7 @@ _EDGES = {
 
 @dataclass(kw_only=True)
 class Roll:
-    """Who and what is in one school so far, by id."""
+    """The ids of what is in one school so far."""
 
     shard: str
     administrators: list[int] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Roll:
 
 
 class World:
-    """Grows row by row; equal seeds grow equal worlds."""
+    """A production that grows row by row; equal seeds grow equal ones."""
 
     def __init__(self, shards: Sequence[str], seed: int) -> None:
         self.rng = random.Random(seed)
@@ -55,30 +55,30 @@ class World:
         self.years_ago = cycle((0, 0, 1, 0, 1))  # of enrollments
         self._moments = {day: _moment(day) for day in range(-YEAR, SCHOOL_DAYS)}
         self._ids: dict[str, dict[str, Iterator[int]]] = {
-            name: defaultdict(lambda first=place * SHARD_IDS + 1: count(first))  # type: ignore[misc]
-            for place, name in enumerate((MASTER, *shards))
+            name: defaultdict(lambda first=index * SHARD_IDS + 1: count(first))  # type: ignore[misc]
+            for index, name in enumerate((MASTER, *shards))
         }
 
     def add(self, database: str, table: str, **columns: Value) -> int:
-        """Adds a row with the table's next id, or the one among the columns; that id."""
+        """Add a row with the table's next id, or with the id among the columns; return the id."""
         number = self.skip(database, table) if "id" not in columns else columns["id"]
         self.rows[database][table].append({"id": number, **columns})
         return int(number or 0)
 
     def join(self, database: str, table: str, **columns: Value) -> None:
-        """Adds a row to a table without id."""
+        """Add a row to a table without id."""
         self.rows[database][table].append(columns)
 
     def skip(self, database: str, table: str) -> int:
-        """Takes an id that no row will have: somebody deleted it long ago."""
+        """Take and return an id that no row will have: its row was deleted long ago."""
         return next(self._ids[database][table])
 
     def moment(self, day: int) -> str:
-        """A timestamp on a day of the school year, or on its last; below zero of the year before."""
+        """Return a timestamp on a day of the school year, at most its last; a negative day is in the year before."""
         return self._moments[min(day, SCHOOL_DAYS - 1)]
 
     def stamps(self) -> dict[str, Value]:
-        """Rails' two timestamps."""
+        """Return Rails' two timestamps."""
         day = self.rng.randrange(SCHOOL_DAYS)
         return {"created_at": self.moment(day), "updated_at": self.moment(day + 20)}
 

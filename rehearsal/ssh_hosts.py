@@ -1,4 +1,4 @@
-"""Starting the SSH server, described without its library, whose import takes a third of a second."""
+"""Starts the SSH server; does not import its library, whose import takes a third of a second."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ MODULE = "rehearsal.ssh_server"
 
 @dataclass(frozen=True, kw_only=True)
 class SshHost:
-    """A host that the server plays."""
+    """A host that the server simulates."""
 
-    address: str  # on which it listens; the port is chosen free
-    home: str  # its HOME
-    env: Mapping[str, str]  # everything its commands get
+    address: str  # on which it listens, at any free port
+    home: str  # the HOME of its commands
+    env: Mapping[str, str]  # the complete environment of its commands
 
 
 def start(
     server: Daemon, hosts: Mapping[str, SshHost], *, user: str, secrets: Path, pass_fds: Sequence[int] = ()
 ) -> Mapping[str, int]:
-    """Starts the server; the port of each host. `key` and `known_hosts` are then in the folder `secrets`."""
+    """Start the server and return each host's port. It writes `key` and `known_hosts` into the folder `secrets`."""
     config = {"user": user, "secrets": str(secrets), "hosts": {name: asdict(host) for name, host in hosts.items()}}
     return dict(daemon.start(server, config, pass_fds=pass_fds)["ports"])

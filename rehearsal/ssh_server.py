@@ -1,4 +1,4 @@
-"""The lab's SSH server: every host on a port of its own, commands run for real; the only door to asyncssh."""
+"""The lab's SSH server: each host has its own port, and commands really run; the only importer of asyncssh."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ Session = asyncssh.SSHServerProcess[bytes]
 
 @dataclass(frozen=True)
 class HostSide:
-    """Where and with what environment a host's commands run."""
+    """The home and the environment of a host's commands."""
 
     home: str
     env: Mapping[str, str]
 
 
 class OneUser(asyncssh.SSHServer):
-    """Lets one user in, with one key."""
+    """A server that lets one user in, with one key."""
 
     def __init__(self, user: str, key: asyncssh.SSHKey) -> None:
         self._user = user
         self._key = key
 
     def public_key_auth_supported(self) -> bool:
-        """The only way in."""
+        """Return True: the only way to authenticate."""
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Whether it is that user's key."""
+        """True if the key is that user's."""
         return username == self._user and key == self._key
 
 
 async def listen(config: Mapping[str, Any], ready: Callable[[Mapping[str, object]], None]) -> None:
-    """Makes the keys, opens every host's port, says so, and serves until the process is ended."""
+    """Create the keys, open every host's port, report them, and serve until the process is ended."""
     secrets = Path(config["secrets"])
     key = asyncssh.generate_private_key(ALGORITHM)
     write_secret(secrets / "key", key.export_private_key().decode())
-    ports, known = {}, ""
+    ports, known_hosts = {}, ""
     for name, host in config["hosts"].items():
         host_key = asyncssh.generate_private_key(ALGORITHM)
         acceptor = await asyncssh.listen(
@@ -68,20 +68,20 @@ async def listen(config: Mapping[str, Any], ready: Callable[[Mapping[str, object
             compression_algs=None,
         )
         ports[name] = acceptor.get_port()
-        known += f"[{host['address']}]:{ports[name]} {host_key.export_public_key().decode()}"
-    write_secret(secrets / "known_hosts", known)
+        known_hosts += f"[{host['address']}]:{ports[name]} {host_key.export_public_key().decode()}"
+    write_secret(secrets / "known_hosts", known_hosts)
     ready({"ports": ports})
     await asyncio.Event().wait()
 
 
 async def _attend(host: HostSide, session: Session) -> None:
-    """Runs one command, or a shell, and tells the client how it ended."""
+    """Run one command, or a shell, and send its exit code to the client."""
     words = [SHELL, "-c", session.command] if session.command is not None else [SHELL, "-i"]
     if session.term_type is not None:
         code = await run_in_terminal(session, words, cwd=host.home, env={**host.env, "TERM": session.term_type})
     else:
         code = await _run(host, session, words)
-    with suppress(OSError):  # the client has gone
+    with suppress(OSError):  # the client has disconnected
         if code < 0:
             session.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
         else:
@@ -94,7 +94,7 @@ async def _run(host: HostSide, session: Session, words: list[str]) -> int:
     )
     feeding = asyncio.create_task(_feed(session, child))
     assert child.stdout is not None and child.stderr is not None
-    # Both to their ends before the exit code is told: what is still in the pipes would be lost.
+    # Read both to the end before sending the exit code, or output still in the pipes would be lost.
     await asyncio.gather(_pump(child.stdout, session.stdout), _pump(child.stderr, session.stderr))
     code = await child.wait()
     feeding.cancel()
@@ -102,19 +102,19 @@ async def _run(host: HostSide, session: Session, words: list[str]) -> int:
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
-    """Passes a stream on to its end, also when nobody reads it any more: a command outlives its connection."""
-    gone = False
+    """Copy a stream to its end, even after its reader has disconnected: a command outlives its connection."""
+    disconnected = False
     while data := await source.read(CHUNK):
         try:
-            if not gone:
+            if not disconnected:
                 sink.write(data)
                 await sink.drain()
         except (OSError, asyncssh.Error):
-            gone = True
+            disconnected = True
 
 
 async def _feed(session: Session, child: Process) -> None:
-    """Passes the client's input on, and its signals."""
+    """Pass the client's input and signals on to the command."""
     assert child.stdin is not None
     with suppress(OSError, asyncssh.Error):
         while data := await _input(session, child):
@@ -133,7 +133,7 @@ async def _input(session: Session, child: Process) -> bytes:
 
 
 def run(config: Mapping[str, Any], ready: Callable[[Mapping[str, object]], None]) -> None:
-    """Serves until it is ended."""
+    """Serve until the process is ended."""
     asyncio.run(listen(config, ready))
 
 

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, for `ssh -t` and a person's shell."""
+"""A command in a terminal of its own, for `ssh -t` and for a person's shell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHUNK = 64 * 1024
 
 
 async def run_in_terminal(session: Any, words: Sequence[str], *, cwd: str, env: Mapping[str, str]) -> int:
-    """Runs a command with a terminal for the session's; its exit code."""
+    """Run a command in a terminal connected to the session, and return its exit code."""
     ours, theirs = os.openpty()
     _resize(ours, session.term_size)
     child = await asyncio.create_subprocess_exec(
@@ -37,16 +37,16 @@ def _resize(terminal: int, size: Sequence[int]) -> None:
 
 
 async def _feed(session: Any, terminal: int) -> None:
-    """What the person types, to the terminal."""
+    """Copy what the person types to the terminal."""
     with suppress(OSError):
         while data := await session.stdin.read(CHUNK):
             os.write(terminal, data)
 
 
 async def _pump(session: Any, terminal: int) -> None:
-    """What the terminal shows, to the person; ends when nobody has it open any more."""
+    """Copy the terminal's output to the person, until no process has the terminal open."""
     while data := await asyncio.to_thread(_read, terminal):
-        with suppress(OSError):  # the person has gone
+        with suppress(OSError):  # the person has disconnected
             session.stdout.write(data)
             await session.stdout.drain()
 
@@ -54,5 +54,5 @@ async def _pump(session: Any, terminal: int) -> None:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, CHUNK)
-    except OSError:  # how Linux says that the other side is closed
+    except OSError:  # Linux's way to report that the other side is closed
         return b""

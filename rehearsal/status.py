@@ -1,4 +1,4 @@
-"""What of a lab runs: pure data, from pid files and processes."""
+"""The state of a lab's parts: pure data, from pid files and processes."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ class Part:
     name: str
     address: str
     running: bool
-    off: bool = False  # a host command switched it off: that is the lab's state, not its failure
+    off: bool = False  # switched off by a host command: that is the lab's state, not its failure
 
     @property
     def word(self) -> str:
-        """`running`, `switched off` or `down`."""
+        """The state as a word: `running`, `switched off` or `down`."""
         return "running" if self.running else "switched off" if self.off else "down"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The whole lab."""
+    """The state of the whole lab."""
 
     home: str
-    whole: bool  # it was once started to the end
+    complete: bool  # it was once started to the end
     parts: tuple[Part, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether everything runs that should."""
-        return self.whole and all(part.running or part.off for part in self.parts)
+        """True if everything runs that should."""
+        return self.complete and all(part.running or part.off for part in self.parts)
 
     @property
     def down(self) -> tuple[str, ...]:
-        """The names of what should run and does not."""
+        """The names of parts that should run and do not."""
         return tuple(part.name for part in self.parts if not (part.running or part.off))
 
 
 def of(home: Path) -> Status:
-    """The lab of a home, whether there is one or not."""
+    """Return the state of a home's lab, whether there is one or not."""
     try:
         parts = tuple(_parts(blueprint.load(home)))
     except CutoverError:
         parts = ()
-    return Status(home=str(home), whole=bool(parts) and Layout(home).endpoints.exists(), parts=parts)
+    return Status(home=str(home), complete=bool(parts) and Layout(home).endpoints.exists(), parts=parts)
 
 
 def _parts(lab: Blueprint) -> Iterator[Part]:

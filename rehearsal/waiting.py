@@ -1,4 +1,4 @@
-"""Waiting for the world: conditions are awaited with a deadline, nothing ever sleeps for a guessed while."""
+"""Waiting for conditions with a deadline; nothing ever sleeps for a guessed time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1  # seconds between two looks
 
 
 def await_condition(look: Callable[[], T | None], *, doing: str, seconds: float, hint: str = "") -> T:
-    """Looks again and again until the answer is true, and returns it; CutoverError when the time is over."""
+    """Look repeatedly until the answer is true, and return it; CutoverError when the time is over."""
     deadline, pause = time.monotonic() + seconds, FIRST_PAUSE
     while not (answer := look()):
         if time.monotonic() > deadline:

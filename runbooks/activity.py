@@ -10,119 +10,102 @@ from contextlib import contextmanager
 from functools import partial
 
 from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
 
-from archiver.activity import slices
-from archiver.activity.archive import archive_activity
-from archiver.activity.restore import restore_month
-from archiver.activity.span import Span, end_of, month_due, parse_month
-from archiver.activity.throttle import Throttle
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
+from archiver.delete.throttle import Throttle
+from archiver.records import slice_record
+from archiver.records.cutoff import MonthName, Span, end_of, month_due, parse_month
+from archiver.runs.monthly import archive_activity
+from archiver.runs.monthly_restore import restore_month
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import databases_of
 from errors import AbortedError
-from inventory.model import Environment
-from runbooks.archives import months_told as told
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.several import settle
-from runbooks.archives.telling import to_json
-from runbooks.engine.console import say
-from runbooks.front import (
-    ENV,
-    load_environment,
-    parse_count,
-    parse_date,
-    parse_id,
-    parse_size,
-    parse_span,
-    task,
+from inventory.model import Environment, Role
+from runbooks.cli.options import ACTS, IDENTITY, JSON_LINES, PRETEND, PRETEND_RESTORE, READS, SCHOOL, Option
+from runbooks.cli.outcomes import settle
+from runbooks.cli.parse import count, parse_date, parse_size, parse_span
+from runbooks.cli.tables import show
+from runbooks.cli.task import task
+from runbooks.cli.text import months as months_text
+from runbooks.cli.text.archives import to_json
+from runbooks.engine.live.console import say
+
+MONTH = Option(
+    name="month",
+    help="the last month of the archived activity, YYYY-MM, as inv activity.list shows it",
+    parse=lambda text, label: parse_month(text),
+    required=True,
+)
+AS_OF = Option(name="as_of", help="as if it were this day, YYYY-MM-DD", parse=parse_date, unset="today")
+MAX_LAG = Option(
+    name="max_lag", help="pause while a standby has more than this of WAL to replay, such as 64MiB", parse=parse_size
+)
+RATE = Option(
+    name="rate", help="the most rows to delete in a second, such as 2000", parse=count(2000), unset="no limit"
+)
+RUN_TIME = Option(
+    name="run_time",
+    help="begin nothing new after so long, such as 2h; the next run continues",
+    parse=parse_span,
+    unset="no limit",
 )
 
-HELP = {
-    "env": ENV,
-    "as-of": "as if it were this day, YYYY-MM-DD; today if left out",
-    "max-lag": "pause while a standby has more than this of WAL to replay, such as 64MiB",
-    "rate": "rows a second that may go, such as 2000; as fast as it goes if left out",
-    "run-time": "begin nothing new after so long, such as 2h; the next run goes on",
-    "month": "the last month of what went, YYYY-MM, as inv activity.list shows it",
-    "school": "only this school's id",
-    "identity": IDENTITY,
-    "json": "one JSON object a line",
-    "here": "do it on this machine, not on the debug host",
-    "yes-production": "say it where the environment is production",
-}
 
-
-@task(help={**HELP, "pretend": "up to the verification, from local files; store, delete and record nothing"})
+@task(
+    "activity.archive",
+    *(AS_OF, MAX_LAG, RATE, RUN_TIME, *ACTS),
+    PRETEND.but(help="up to the verification, from local files; store, delete and record nothing"),
+    runs_on=Role.DEBUG,
+)
 def archive(
-    context: Context,
-    as_of: str = "",
-    max_lag: str = "",
-    rate: str = "",
-    run_time: str = "",
-    pretend: bool = False,
-    env: str = "",
-    here: bool = False,
-    yes_production: bool = False,
+    environment: Environment,
+    as_of: datetime.date | None,
+    max_lag: int | None,
+    rate: int | None,
+    run_time: datetime.timedelta | None,
+    pretend: bool,
 ) -> None:
     """Archive what ended by the end of the month before last, while the product is live; SIGTERM stops it cleanly."""
-    throttle = Throttle(
-        rate=parse_count(rate, "--rate", 2000) if rate else None,
-        max_lag=parse_size(max_lag, "--max-lag") if max_lag else None,
-        seconds=parse_span(run_time, "--run-time").total_seconds() if run_time else None,
-    )
-    day = parse_date(as_of, "--as-of") if as_of else None
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        words = {"as_of": as_of, "max_lag": max_lag, "rate": rate, "run_time": run_time}
-        raise Exit(code=forward(environment, "activity.archive", **words, pretend=pretend))
-    span = span_at(environment, day or datetime.datetime.now(environment.zone).date())
+    throttle = Throttle(rate=rate, max_lag=max_lag, seconds=run_time.total_seconds() if run_time else None)
+    span = span_at(environment, as_of or datetime.datetime.now(environment.zone).date())
     with open_archiver(environment, f"activity.archive {span.month}") as archiver, _until_sigterm(throttle.stop):
-        say(told.span_line(span, environment.zone))
-        line = partial(told.shard_line, archiver.model.tenant.noun, pretend=pretend)
+        say(months_text.span_line(span, environment.zone))
+        line = partial(months_text.shard_line, archiver.model.tenant.noun, pretend=pretend)
         shards = archive_activity(archiver, span, throttle, lambda shard: say(line(shard)), pretend=pretend)
-    settle(shards, told.summary(shards, pretend=pretend), alone=False)
+    settle(shards, months_text.summary(shards, pretend=pretend), alone=False)
     if throttle.stop.is_set():
-        raise AbortedError("Stopped by SIGTERM, between two transactions.", hint="The same command goes on.")
+        raise AbortedError("Stopped by SIGTERM, between two transactions.", hint="The same command continues.")
 
 
-@task(help={**HELP, "pretend": "fetch and verify, show what would be loaded; load nothing"})
-def restore(
-    context: Context,
-    month: str = "",
-    school: str = "",
-    pretend: bool = False,
-    identity: str = "",
-    env: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Bring a month's activity back, of all schools or of one; monthly runs then leave these schools alone."""
-    of_month, tenant_id = str(parse_month(month)), parse_id(school, "--school") if school else None
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        words = {"month": month, "school": school, "identity": identity}
-        raise Exit(code=forward(environment, "activity.restore", **words, pretend=pretend))
-    with open_archiver(environment, f"activity.restore {of_month}", identity=identity) as archiver:
-        line = partial(told.returned_line, archiver.model.tenant.noun, of_month, pretend=pretend)
-        outcomes = restore_month(archiver, of_month, tenant_id, lambda outcome: say(line(outcome)), pretend=pretend)
-    settle(outcomes, told.returned_summary(outcomes, pretend=pretend), alone=False)
+@task(
+    "activity.restore",
+    *(MONTH, SCHOOL.but(help="only this school's id", positional=False, required=False)),
+    *(PRETEND_RESTORE, IDENTITY, *ACTS),
+    example="--month=2014-09",
+    runs_on=Role.DEBUG,
+)
+def restore(environment: Environment, month: MonthName, school: int | None, pretend: bool, identity: str) -> None:
+    """Bring a month's activity back, of all schools or of one; the monthly run then puts these schools on hold."""
+    name = str(month)
+    with open_archiver(environment, f"activity.restore {name}", identity=identity) as archiver:
+        line = partial(months_text.returned_line, archiver.model.tenant.noun, name, pretend=pretend)
+        outcomes = restore_month(archiver, name, school, lambda outcome: say(line(outcome)), pretend=pretend)
+    settle(outcomes, months_text.returned_summary(outcomes, pretend=pretend), alone=False)
 
 
-@task(name="list", help=HELP)
-def list_(context: Context, month: str = "", env: str = "", json: bool = False) -> None:
-    """List the archives of activity: month, shard, schools, rows, size and where each lies."""
-    wanted = str(parse_month(month)) if month else None
-    with workplace(load_environment(env, read_only=True), "activity.list") as place:
-        found = [one for one in slices.counted(place.master) if wanted in (None, one.month.month)]
-    for text in (to_json(one.to_json()) for one in found) if json else told.list_lines(found):
-        say(text)
-    if not found and not json:
-        say("No activity is archived.")
+@task("activity.list", MONTH.but(required=False), *READS, JSON_LINES)
+def list_(environment: Environment, month: MonthName | None, json: bool) -> None:
+    """List the archives of activity: month, shard, schools, rows, size and location."""
+    requested = str(month) if month else None
+    with databases_of(environment, "activity.list") as databases:
+        rows = [row for row in slice_record.summaries(databases.master) if requested in (None, row.month.month)]
+    if json:
+        show(to_json(row.to_json()) for row in rows)
+    else:
+        show([months_text.list_table(rows) if rows else "No activity is archived."])
 
 
 def span_at(environment: Environment, day: datetime.date) -> Span:
-    """What is due on a day."""
+    """Return the span that is due on a day."""
     month = month_due(day)
     year = environment.school_year(datetime.date(month.year, month.month, 1))
     return Span(month=month, year=year, before=end_of(month, environment.zone))
@@ -130,7 +113,7 @@ def span_at(environment: Environment, day: datetime.date) -> Span:
 
 @contextmanager
 def _until_sigterm(stop: threading.Event) -> Iterator[None]:
-    """Sets an event at SIGTERM while the block runs, in place of dying."""
+    """Set an event at SIGTERM while the block runs, instead of dying."""
     before = signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     try:
         yield

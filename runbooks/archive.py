@@ -4,202 +4,185 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.archive import Archiver, archive, chosen
-from archiver.bulk.watch import Done
-from archiver.bulk.whole import archive_many
-from archiver.records import Order
-from archiver.setup import archiver as open_archiver
-from archiver.tenants import Exclude, Tenant
-from archiver.workers.engines import IN_TURN, Engine
+from archiver.postgres.tenants import Exclude, Tenant
+from archiver.records import resolve
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs.archive import archive, tenant_to_archive
+from archiver.runs.archive_many import archive_many
+from archiver.runs.context import Archiver
+from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.progress import RunProgress
+from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
 from inventory.load import read_lines
-from inventory.model import Depth, Environment
-from runbooks.archives import archived, catalog, engines, estimate, opened, release, rewrap, telling
-from runbooks.archives.archived import excluded_at
-from runbooks.archives.engines import engine_of
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.several import settle, teller
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
+from inventory.model import Depth, Environment, Role
+from runbooks.archives import catalog, contents, estimate, reencrypt, release
+from runbooks.archives import lists as archives_lists
+from runbooks.archives import workers as archives_workers
+from runbooks.archives.lists import excluded_at
+from runbooks.archives.workers import engine_of
+from runbooks.cli.options import ACTS, CUSTOMER, DEPTH, IDENTITY, NIGHT, PRETEND, SCHOOL, WORKERS, Option
+from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.parse import parse_clock, parse_date, parse_ids
+from runbooks.cli.task import task
+from runbooks.cli.text import archives
+from runbooks.engine.live.console import say
 
-HELP = {
-    "env": ENV,
-    "date": "the day whose school year is archived, YYYY-MM-DD; today if left out",
-    "depth": "all, or students: school and staff stay live",
-    "pretend": "archive up to the verification; store, delete and record nothing",
-    "identity": f"only where a deletion that was cut off must put rows back: {IDENTITY}",
-    **engines.HELP,
-    "here": "do it on this machine, not on the debug host",
-    "yes-production": "say it where the environment is production",
-}
+DAY = Option(name="date", help="the day whose school year is archived, YYYY-MM-DD", parse=parse_date, unset="today")
+OPENS = IDENTITY.but(help=f"{IDENTITY.help}; only where a deletion that was cut off must put rows back")
+UNTIL = Option(
+    name="until",
+    help="when it must be over, such as 06:00; what there is no time for is left for another night",
+    parse=parse_clock,
+    unset="no limit",
+)
+EXCLUDE = Option(
+    name="exclude",
+    help="a file of schools to leave out as well: an id a line, or `customer` and an id; on this machine",
+)
+EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=parse_ids)
+EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
 
 
-@task(positional=["school"], help={"school": "the school's id", **HELP})
+@task("archive.school", SCHOOL, DAY, DEPTH, PRETEND, OPENS, *ACTS, example="13", runs_on=Role.DEBUG)
 def school(
-    context: Context,
-    school: str,
-    env: str = "",
-    date: str = "",
-    depth: str = "all",
-    pretend: bool = False,
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
+    environment: Environment, school: int, date: datetime.date | None, depth: Depth, pretend: bool, identity: str
 ) -> None:
     """Archive one school: extract, pack, store, verify by restoring, delete, record."""
-    tenant_id = parse_id(school, "school")
-    environment = load_environment(env, yes_production=yes_production)
-    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(
-            code=forward(
-                environment, "archive.school", school, date=date, depth=depth, pretend=pretend, identity=identity
-            )
-        )
-    with open_archiver(environment, f"archive.school {tenant_id}", identity=identity) as archiver:
-        tenant = chosen(archiver, tenant_id, order.year)
-        with archiver.place.keeping("school", tenant.id, tenant.shard):
-            _archive(archiver, [tenant], order)
-
-
-@task(positional=["customer"], help={"customer": "the customer's id", **HELP})
-def customer(
-    context: Context,
-    customer: str,
-    env: str = "",
-    date: str = "",
-    depth: str = "all",
-    pretend: bool = False,
-    identity: str = "",
-    engine: str = "",
-    workers: str = "",
-    memory: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Archive every school of a customer that is not archived yet."""
-    customer_id = parse_id(customer, "customer")
-    environment = load_environment(env, yes_production=yes_production)
-    order = Order(year=_year(environment, date), depth=parse_depth(depth), pretend=pretend)
-    what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
-    who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "archive.customer", customer, **what, **who))
-    purpose = f"archive.customer {customer_id}"
-    by = engine_of(environment, purpose, **who)
-    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        _archive(archiver, choice.customers_to_archive(archiver.place, customer_id, order.year), order, by)
+    request = ArchiveRequest(year=_year(environment, date), depth=depth, pretend=pretend)
+    with open_archiver(environment, f"archive.school {school}", identity=identity) as archiver:
+        tenant = tenant_to_archive(archiver, school, request.year)
+        with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+            _archive(archiver, [tenant], request)
 
 
 @task(
-    name="all",
-    help={
-        **HELP,
-        "date": "the night, YYYY-MM-DD; its depth and exclusions stand in the inventory",
-        "depth": "where the inventory does not have the night: all, or students",
-        "until": "when it must be over, such as 06:00; what there is no time for is left for another night",
-        "exclude": "a file of schools to leave out as well: an id a line, or `customer` and an id",
-        "exclude-schools": "the same as a list: 13,14",
-        "exclude-customers": "the same for customers: 1234",
-    },
+    "archive.customer",
+    *(CUSTOMER, DAY, DEPTH, PRETEND, OPENS, *WORKERS, *ACTS),
+    example="1234",
+    runs_on=Role.DEBUG,
+)
+def customer(
+    environment: Environment,
+    customer: int,
+    date: datetime.date | None,
+    depth: Depth,
+    pretend: bool,
+    identity: str,
+    engine: str | None,
+    workers: int | None,
+    memory: int | None,
+) -> None:
+    """Archive every school of a customer that is not archived yet."""
+    request = ArchiveRequest(year=_year(environment, date), depth=depth, pretend=pretend)
+    purpose = f"archive.customer {customer}"
+    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
+        _archive(archiver, resolve.customers_to_archive(archiver.databases, customer, request.year), request, by)
+
+
+def _excluded_as_ids(
+    environment: Environment,
+    date: datetime.date,
+    depth: Depth | None,
+    pretend: bool,
+    exclude: str,
+    exclude_schools: frozenset[int] | None,
+    exclude_customers: frozenset[int] | None,
+) -> dict[str, str | bool]:
+    """Refuse a night that the inventory knows otherwise, and put the file of exclusions, which is here, into lists."""
+    request_of_night(environment, date, depth, pretend=pretend)
+    left_out = resolve.union(
+        resolve.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
+        Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset()),
+    )
+    return {
+        "exclude": "",
+        "exclude_schools": _list(left_out.tenants),
+        "exclude_customers": _list(left_out.customers),
+    }
+
+
+@task(
+    "archive.all",
+    NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
+    DEPTH.but(help=f"where the inventory does not have the night; {DEPTH.help}", default=""),
+    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, UNTIL, OPENS, *WORKERS, *ACTS),
+    example="--date=2014-08-15",
+    runs_on=Role.DEBUG,
+    before=_excluded_as_ids,
 )
 def all_(
-    context: Context,
-    date: str = "",
-    exclude: str = "",
-    exclude_schools: str = "",
-    exclude_customers: str = "",
-    env: str = "",
-    depth: str = "",
-    pretend: bool = False,
-    identity: str = "",
-    engine: str = "",
-    workers: str = "",
-    memory: str = "",
-    until: str = "",
-    here: bool = False,
-    yes_production: bool = False,
+    environment: Environment,
+    date: datetime.date,
+    depth: Depth | None,
+    pretend: bool,
+    exclude_schools: frozenset[int] | None,
+    exclude_customers: frozenset[int] | None,
+    until: datetime.time | None,
+    identity: str,
+    engine: str | None,
+    workers: int | None,
+    memory: int | None,
 ) -> None:
     """Archive every school that is neither excluded nor archived yet: step 8 of the night."""
-    night = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
-    order = order_of_night(environment, night, depth, pretend=pretend)
-    order = replace(order, until=moment(environment, until) if until else None)
-    what: dict[str, str | bool] = {"date": date, "depth": depth, "pretend": pretend}
-    who = {"engine": engine, "workers": workers, "memory": memory, "identity": identity}
-    left_out = choice.joined(
-        choice.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
-        Exclude(tenants=_ids(exclude_schools, "school"), customers=_ids(exclude_customers, "customer")),
-    )
-    if belongs_elsewhere(environment, here=here):
-        lists = {"exclude_schools": _list(left_out.tenants), "exclude_customers": _list(left_out.customers)}
-        raise Exit(code=forward(environment, "archive.all", **what, **who, until=until, **lists))
-    purpose = f"archive.all {night}"
-    by = engine_of(environment, purpose, **who)
-    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.place.alone():
-        left_out = choice.joined(left_out, excluded_at(environment, night))
-        _archive(archiver, choice.all_to_archive(archiver.place, order.year, left_out), order, by)
+    request = request_of_night(environment, date, depth, pretend=pretend, until=until)
+    left_out = Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset())
+    purpose = f"archive.all {date}"
+    by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
+    with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
+        left_out = resolve.union(left_out, excluded_at(environment, date))
+        _archive(archiver, resolve.all_to_archive(archiver.databases, request.year, left_out), request, by)
 
 
-def moment(environment: Environment, text: str) -> datetime.datetime:
-    """The next time that a clock in the environment shows HH:MM; UsageError for anything else."""
-    try:
-        wanted = datetime.datetime.strptime(text, "%H:%M").time()
-    except ValueError:
-        raise UsageError(f"--until: expected a time, got {text!r}.", hint="Example: --until=06:00") from None
+def next_moment(environment: Environment, clock: datetime.time) -> datetime.datetime:
+    """Return the next time that a clock in the environment shows this time of day."""
     now = datetime.datetime.now(environment.zone)
-    today = now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
+    today = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
     return today if today > now else today + datetime.timedelta(days=1)
 
 
-def parse_depth(text: str) -> Depth:
-    """How much is deleted; UsageError for anything but all and students."""
-    try:
-        return Depth(text)
-    except ValueError:
-        raise UsageError(f"--depth: expected all or students, got {text!r}.") from None
+def request_of_night(
+    environment: Environment,
+    night: datetime.date,
+    depth: Depth | None,
+    *,
+    pretend: bool,
+    until: datetime.time | None = None,
+) -> ArchiveRequest:
+    """Return the request of a night; its depth is the inventory's, or the option's if the inventory has no such night.
 
-
-def order_of_night(environment: Environment, night: datetime.date, depth: str, *, pretend: bool) -> Order:
-    """What a night does; its depth is the inventory's, or that of the option where the inventory has no such night."""
-    wanted = parse_depth(depth) if depth else None
-    if night in environment.nights or wanted is None:
+    Raises UsageError if there is neither, or if they differ.
+    """
+    if night in environment.nights or depth is None:
         written = environment.night(night).depth
-        if wanted not in (None, written):
-            raise UsageError(f"--depth={depth}: the inventory says {written.value} for the night {night}.")
-        wanted = written
-    return Order(year=environment.school_year(night), depth=wanted, night=night, pretend=pretend)
+        if depth not in (None, written):
+            raise UsageError(f"--depth={depth.value}: the inventory says {written.value} for the night {night}.")
+        depth = written
+    over = next_moment(environment, until) if until else None
+    return ArchiveRequest(year=environment.school_year(night), depth=depth, night=night, pretend=pretend, until=over)
 
 
-def _archive(archiver: Archiver, tenants: Sequence[Tenant], order: Order, engine: Engine = IN_TURN) -> None:
-    noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, order.pretend
-    tell = teller(len(tenants), partial(telling.outcome_line, noun, pretend=pretend), alone=alone)
+def _archive(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest, engine: Engine = IN_TURN) -> None:
+    noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, request.pretend
+    on_result = result_printer(len(tenants), partial(archives.outcome_line, noun, pretend=pretend), alone=alone)
     if alone:
-        outcomes = archive(archiver, tenants, order, tell)
+        outcomes = archive(archiver, tenants, request, on_result)
     else:
-        outcomes = archive_many(archiver, tenants, order, tell, say, engine, _progress(noun, len(tenants)))
-    settle(outcomes, telling.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
+        outcomes = archive_many(archiver, tenants, request, on_result, say, engine, _progress(noun, len(tenants)))
+    settle(outcomes, archives.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
-def _year(environment: Environment, date: str) -> int:
-    day = parse_date(date) if date else datetime.datetime.now(environment.zone).date()
-    return environment.school_year(day)
+def _year(environment: Environment, date: datetime.date | None) -> int:
+    return environment.school_year(date or datetime.datetime.now(environment.zone).date())
 
 
-def _ids(text: str, noun: str) -> frozenset[int]:
-    return frozenset(parse_id(part.strip(), noun) for part in text.split(",")) if text else frozenset()
-
-
-def _progress(noun: str, total: int) -> Callable[[Done], None]:
-    return lambda done: say(telling.progress_line(noun, total, done))
+def _progress(noun: str, total: int) -> Callable[[RunProgress], None]:
+    return lambda done: say(archives.progress_line(noun, total, done))
 
 
 def _list(ids: Iterable[int]) -> str:
@@ -207,6 +190,6 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for more in (archived, opened, rewrap, catalog, estimate, engines, release):
-    for one in more.tasks:
-        namespace.add_task(one)
+for module in (archives_lists, contents, reencrypt, catalog, estimate, archives_workers, release):
+    for further in module.tasks:
+        namespace.add_task(further)

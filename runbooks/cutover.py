@@ -1,4 +1,4 @@
-"""The cutover: the sixteen steps of 2014 in their order, the twelve of 2013, and the tasks that go by them."""
+"""The cutover: the sixteen steps of 2014 in their order, the twelve of 2013, and the tasks that follow them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from datetime import date as Date  # noqa: N812 - tasks have an option called da
 from functools import partial
 
 from invoke.collection import Collection
-from invoke.context import Context
 
-from archiver import encryption
+from archiver.format import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
 from platforms import heroku
-from runbooks import alone
-from runbooks.engine.console import say
-from runbooks.engine.giving_up import Payments
-from runbooks.engine.history import read_history
-from runbooks.engine.markdown import rendered
-from runbooks.engine.plan import Plan, numbered, paying, validated
-from runbooks.engine.redactor import redactor_for
-from runbooks.engine.stage import Stage
-from runbooks.front import Addresses, load_environment, parse_date, task
-from runbooks.nights import abandon, logbook, night, watching
-from runbooks.nights.rehearsed import rehearsed
+from runbooks.cli.environment import Addresses
+from runbooks.cli.options import ACTS, DRY_RUN, NIGHT, READS, Option
+from runbooks.cli.parse import one_of
+from runbooks.cli.task import task
+from runbooks.engine.live.console import say
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.plan import Plan, numbered, paying, validated
+from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.reporting.plan_markdown import rendered
+from runbooks.engine.run.abandon import BackOutSteps
+from runbooks.engine.run.context import RunContext
+from runbooks.night import abandon, files
+from runbooks.night import run as night_run
+from runbooks.night import status as night_status
+from runbooks.night.rehearsal import rehearsed
 from runbooks.preflight.subjects import subjects
 from runbooks.steps import (
     app,
@@ -35,11 +38,12 @@ from runbooks.steps import (
     replicas,
     retirement,
     snapshots,
+    tasks,
     vacuum,
     warehouse,
     watcher,
 )
-from runbooks.tonight import Build, Tonight, inventory_mistakes
+from runbooks.steps.context import Build, NightContext, inventory_mistakes
 
 SIXTEEN: tuple[Build, ...] = (
     maintenance.on,
@@ -59,7 +63,7 @@ SIXTEEN: tuple[Build, ...] = (
     maintenance.off,
     warehouse.rebuild,
 )
-TWELVE: tuple[Build, ...] = (  # of 2013; whom to leave out stands in the inventory before
+TWELVE: tuple[Build, ...] = (  # of 2013; the inventory has its exclusions
     maintenance.on,
     backups.dump,
     retirement.rename,
@@ -76,137 +80,92 @@ TWELVE: tuple[Build, ...] = (  # of 2013; whom to leave out stands in the invent
 CHECKLISTS: Mapping[str, tuple[Build, ...]] = {"2014": SIXTEEN, "2013": TWELVE}
 DEFAULT = "2014"
 EVERY = tuple(dict.fromkeys(build for builds in CHECKLISTS.values() for build in builds))
-TAKE_OVER = "although somebody on another machine is at work: once that machine is gone for good"
-HELP = {
-    **alone.HELP,
-    "checklist": f"{' or '.join(CHECKLISTS)}; {DEFAULT} if left out",
-    "dry-run": "show every host, command and proof; look at nothing and do nothing",
-}
-BEGUN = {**HELP, "checklist": f"{' or '.join(CHECKLISTS)}; the night's own if left out, {DEFAULT} before it began"}
-
-
-@task(help=HELP)
-def run(
-    context: Context,
-    date: str = "",
-    checklist: str = DEFAULT,
-    dry_run: bool = False,
-    env: str = "",
-    yes_production: bool = False,
-) -> None:
-    """The whole night: sixteen steps, each done, proven and journalled; `--checklist=2013` is that of another year."""
-    day = parse_date(date)
-    addresses = Addresses.UNASKED if dry_run else Addresses.NEEDED
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run, addresses=addresses)
-    plan = plan_of(environment, day, checklist)
-    if dry_run:
-        night.run_dry(environment, plan)
-    else:
-        night.run(environment, plan, night.cast(environment))
-
-
-@task(help=HELP)
-def preflight(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
-    """Look at everything that must hold before a night, and tell every problem at once; run does so too."""
-    day = parse_date(date)
-    environment = load_environment(env, read_only=True)
-    night.look_before(environment, plan_of(environment, day, checklist), night.cast(environment))
-
-
-@task(help=HELP)
-def plan(context: Context, date: str = "", checklist: str = DEFAULT, env: str = "") -> None:
-    """The checklist as Markdown, with every host, command and proof."""
-    day = parse_date(date)
-    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    say(redactor_for(environment).clean(rendered(plan_of(environment, day, checklist))))
-
-
-@task(help={**BEGUN, "follow": "show it again whenever something happens, until the run ends or Ctrl-C"})
-def status(context: Context, date: str = "", follow: bool = False, checklist: str = "", env: str = "") -> None:
-    """Where a night stands: steps, proofs, who is at work, what is still switched off; also from another machine."""
-    day = parse_date(date)
-    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    show = watching.follow_status if follow else watching.show_status
-    show(environment, plan_at(environment, day, checklist))
-
-
-@task(help={**BEGUN, "to": "the folder it is written into; the night's own, beside its journal, if left out"})
-def report(context: Context, date: str = "", to: str = "", checklist: str = "", env: str = "") -> None:
-    """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
-    day = parse_date(date)
-    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    watching.write_report(environment, plan_at(environment, day, checklist), to)
-
-
-@task(help={**BEGUN, "take-over": TAKE_OVER})
-def resume(
-    context: Context,
-    date: str = "",
-    checklist: str = "",
-    env: str = "",
-    take_over: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Go on with a night that stopped, also from another machine; what is done is not done again."""
-    day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    night.resume(environment, plan_at(environment, day, checklist), night.cast(environment), take_over=take_over)
-
-
-@task(help={**BEGUN, "take-over": TAKE_OVER})
-def pay(
-    context: Context,
-    date: str = "",
-    checklist: str = "",
-    env: str = "",
-    take_over: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Give a night up: switch on whatever it owes, each proven, maintenance mode last."""
-    day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    cast, owed = night.cast(environment), payments(environment, day)
-    abandon.pay(environment, plan_at(environment, day, checklist), cast, owed, take_over=take_over)
-
-
-@task(
-    help={
-        **BEGUN,
-        "stop": "stop what still runs, once the date is typed; without it that is only shown",
-        "take-over": TAKE_OVER,
-    }
+EXAMPLE = "--date=2014-08-15"
+CHECKLIST = Option(name="checklist", help=" or ".join(CHECKLISTS), parse=one_of(tuple(CHECKLISTS)), default=DEFAULT)
+BEGUN = CHECKLIST.but(default="", unset=f"the night's own, {DEFAULT} before it began")
+ONLY_SHOWN = DRY_RUN.but(help="show every host, command and proof; check nothing and do nothing", offline=True)
+TAKE_OVER = Option(
+    name="take_over",
+    help="continue although another machine has the night: only once that machine has failed for good",
+    default=False,
 )
-def abort(
-    context: Context,
-    date: str = "",
-    checklist: str = "",
-    env: str = "",
-    stop: bool = False,
-    take_over: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Say what of a stopped night still runs, and on which host; with `--stop`, end it there."""
-    day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.WELCOME)
-    plan, cast = plan_at(environment, day, checklist), night.cast(environment)
-    abandon.abort(environment, plan, cast, stop=stop, take_over=take_over)
+TO = Option(name="to", help="the folder to write it into", unset="the night's own, beside its journal")
+FOLLOW = Option(
+    name="follow", help="show it again whenever something happens, until the run ends or Ctrl-C", default=False
+)
+STOP = Option(name="stop", help="stop what still runs, once the date is typed", default=False)
 
 
-@task(help=BEGUN)
-def approve(context: Context, date: str = "", checklist: str = "", env: str = "", yes_production: bool = False) -> None:
-    """Approve the point of no return, as the second person whom the inventory asks for; from any machine."""
-    day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
-    night.approve(environment, plan_at(environment, day, checklist), night.cast(environment))
+@task("cutover.run", NIGHT, CHECKLIST, ONLY_SHOWN, *ACTS, example=EXAMPLE)
+def run(environment: Environment, date: Date, checklist: str, dry_run: bool) -> None:
+    """Run the whole night: sixteen steps, each done, verified and journaled; `--checklist=2013` for that of 2013."""
+    plan = plan_of(environment, date, checklist)
+    if dry_run:
+        night_run.run_dry(environment, plan)
+    else:
+        night_run.run(environment, plan, night_run.terminal_of(environment))
 
 
-def plan_at(environment: Environment, day: Date, checklist: str, default: str = DEFAULT) -> Plan:
-    """The plan of a night that may have begun: by the checklist that its journal names, else by the default.
+@task("cutover.preflight", NIGHT, CHECKLIST, *READS, example=EXAMPLE)
+def preflight(environment: Environment, date: Date, checklist: str) -> None:
+    """Check everything that must hold before a night, and report every problem at once; run does so too."""
+    night_run.look_before(environment, plan_of(environment, date, checklist), night_run.terminal_of(environment))
 
-    Raises UsageError where another is asked for, and Problems as `plan_of` does.
+
+@task("cutover.plan", NIGHT, CHECKLIST, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def plan(environment: Environment, date: Date, checklist: str) -> None:
+    """Print the checklist as Markdown, with every host, command and proof."""
+    say(redactor_for(environment).clean(rendered(plan_of(environment, date, checklist))))
+
+
+@task("cutover.status", NIGHT, FOLLOW, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def status(environment: Environment, date: Date, follow: bool, checklist: str | None) -> None:
+    """Show a night: steps, proofs, running work, what is still switched off; also from another machine."""
+    show = night_status.follow_status if follow else night_status.show_status
+    show(environment, plan_at(environment, date, checklist))
+
+
+@task("cutover.report", NIGHT, TO, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def report(environment: Environment, date: Date, to: str, checklist: str | None) -> None:
+    """Write the report of a night as one HTML page and as Markdown: timeline, proofs, answers, times, debt."""
+    night_status.write_report(environment, plan_at(environment, date, checklist), to)
+
+
+@task("cutover.resume", NIGHT, BEGUN, TAKE_OVER, *ACTS, example=EXAMPLE, addresses=Addresses.WELCOME)
+def resume(environment: Environment, date: Date, checklist: str | None, take_over: bool) -> None:
+    """Continue a night that stopped, also from another machine; what is done is not done again."""
+    night_run.resume(
+        environment, plan_at(environment, date, checklist), night_run.terminal_of(environment), take_over=take_over
+    )
+
+
+@task("cutover.back-out", NIGHT, BEGUN, TAKE_OVER, *ACTS, example=EXAMPLE, addresses=Addresses.WELCOME)
+def back_out(environment: Environment, date: Date, checklist: str | None, take_over: bool) -> None:
+    """Abandon a night: switch everything back on, each verified, maintenance mode last."""
+    terminal, steps = night_run.terminal_of(environment), back_out_steps(environment, date)
+    abandon.back_out(environment, plan_at(environment, date, checklist), terminal, steps, take_over=take_over)
+
+
+@task("cutover.abort", NIGHT, BEGUN, STOP, TAKE_OVER, *ACTS, example=EXAMPLE, addresses=Addresses.WELCOME)
+def abort(environment: Environment, date: Date, checklist: str | None, stop: bool, take_over: bool) -> None:
+    """Show the jobs of a stopped night that still run, and their hosts; with `--stop`, end them there."""
+    plan, terminal = plan_at(environment, date, checklist), night_run.terminal_of(environment)
+    abandon.abort(environment, plan, terminal, stop=stop, take_over=take_over)
+
+
+@task("cutover.approve", NIGHT, BEGUN, *ACTS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def approve(environment: Environment, date: Date, checklist: str | None) -> None:
+    """Approve the point of no return, as the second person that the inventory asks for; from any machine."""
+    night_run.approve(environment, plan_at(environment, date, checklist), night_run.terminal_of(environment))
+
+
+def plan_at(environment: Environment, day: Date, checklist: str | None, default: str = DEFAULT) -> Plan:
+    """Return the plan of a night that may have begun: by the checklist of its journal, else by the default.
+
+    Raises UsageError if another checklist is asked for, and Problems as `plan_of` does.
     """
     plan = plan_of(environment, day, checklist or default)
-    began = read_history(logbook.events_of(environment, plan.date)).checklist
+    began = read_history(files.events_of(environment, plan.date)).checklist
     if checklist and began not in ("", checklist):
         hint = f"Leave --checklist out, or say --checklist={began}."
         raise UsageError(f"The night of {day} goes by the checklist of {began}, not of {checklist}.", hint=hint)
@@ -214,13 +173,13 @@ def plan_at(environment: Environment, day: Date, checklist: str, default: str = 
 
 
 def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Plan:
-    """The night's plan; UsageError for an unknown checklist, Problems with everything that is wrong with the plan."""
+    """Return the night's plan; UsageError for an unknown checklist, Problems with all mistakes of the plan."""
     builds = builds_of(checklist)
-    tonight = Tonight(environment=environment, date=day)
-    encryption.parsed(environment.store.recipients)  # step 8 would be late to learn that a key is mistyped
-    steps = numbered(build(tonight) for build in builds)
+    night_context = NightContext(environment=environment, date=day)
+    encryption.parsed(environment.store.recipients)  # a mistyped key must not surface as late as step 8
+    steps = numbered(build(night_context) for build in builds)
     if mistakes := list(
-        inventory_mistakes(tonight, (*steps, warehouse.start_etl(tonight)), {build.key for build in EVERY})
+        inventory_mistakes(night_context, (*steps, warehouse.start_etl(night_context)), {build.key for build in EVERY})
     ):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
@@ -231,18 +190,18 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             environment=environment.name,
             date=day.isoformat(),
             resume=f"inv cutover.resume --date={day} --env={environment.name}",
-            pay=f"inv cutover.pay --date={day} --env={environment.name}",
+            back_out=f"inv cutover.back-out --date={day} --env={environment.name}",
             approve=f"inv cutover.approve --date={day} --env={environment.name}" if environment.second_person else "",
             notes=(
-                archiving.scope(tonight),
-                *backups.loss(tonight),
+                archiving.scope(night_context),
+                *backups.loss(night_context),
                 *heroku.sources(environment),
                 *warehouse.left_to_a_person(steps),
                 *how_to_type(environment),
             ),
             steps=steps,
-            preflight=subjects(tonight, steps),
-            invariants=(warehouse.at_most_one_etl(tonight),),
+            preflight=subjects(night_context, steps),
+            invariants=(warehouse.at_most_one_etl(night_context),),
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )
@@ -250,21 +209,21 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
 
 
 def builds_of(checklist: str) -> tuple[Build, ...]:
-    """What builds the steps of a checklist; UsageError for an unknown one."""
+    """Return the functions that build the steps of a checklist; UsageError for an unknown one."""
     if checklist not in CHECKLISTS:
         raise UsageError(f"--checklist: expected {' or '.join(CHECKLISTS)}, got {checklist or 'nothing'}.")
     return CHECKLISTS[checklist]
 
 
-def payments(environment: Environment, day: Date) -> Payments:
-    """What switches on whatever a night owes, maintenance mode last; the ETL on the warehouse that is in use."""
-    tonight = Tonight(environment=environment, date=day)
+def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
+    """Return the steps that switch everything back on, maintenance mode last; the ETL on the warehouse in use."""
+    night_context = NightContext(environment=environment, date=day)
 
-    def plan(stage: Stage) -> Plan:
-        etl = warehouse.rebuild if warehouse.moved(tonight, stage.history()) else warehouse.start_etl
+    def plan(run_context: RunContext) -> Plan:
+        etl = warehouse.rebuild if warehouse.moved(night_context, run_context.history()) else warehouse.start_etl
         builds = (replicas.activate, backups.enable, watcher.start, etl, maintenance.off)
-        steps = numbered(paying((build(tonight) for build in builds), stage.debts()))
-        return replace(stage.plan, title=f"What {stage.plan.title} owes", steps=steps)
+        steps = numbered(paying((build(night_context) for build in builds), run_context.debts()))
+        return replace(run_context.plan, title=f"{run_context.plan.title}: what is still off", steps=steps)
 
     return plan
 
@@ -272,7 +231,7 @@ def payments(environment: Environment, day: Date) -> Payments:
 def rehearse(
     environment: Environment, day: Date, checklist: str = DEFAULT, *, go_on: bool = False, take_over: bool = False
 ) -> None:
-    """The whole night with a played person: on a fresh journal, or what is left of it.
+    """Run the whole night with a simulated operator: on a fresh journal, or the rest of it.
 
     Raises UsageError anywhere but in a rehearsal.
     """
@@ -280,22 +239,20 @@ def rehearse(
 
 
 def how_to_type(environment: Environment) -> tuple[str, ...]:
-    """How a person reaches a host of the lab; a real host is reached as always."""
+    """Return how an operator types on a host of the lab; nothing for real hosts."""
     if environment.overlay is None:
         return ()
     return ('Type on a host of the lab with: inv rehearsal.shell --host=HOST --command="…"',)
 
 
-def perform_alone(key: str, date: str, checklist: str, env: str, yes_production: bool) -> None:
-    """One step of the night; UsageError where its checklist does not have it."""
-    day = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
+def perform_alone(key: str, environment: Environment, day: Date, checklist: str | None) -> None:
+    """Perform one step of the night; UsageError if the night's checklist does not have it."""
     having = next(name for name, builds in CHECKLISTS.items() if key in {build.key for build in builds})
     plan = plan_at(environment, day, checklist, having)
     if key not in {step.key for step in plan.steps}:
         raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")
-    night.run_alone(environment, plan, night.cast(environment), key)
+    night_run.run_alone(environment, plan, night_run.terminal_of(environment), key)
 
 
-namespace = Collection("cutover", run, preflight, plan, status, report, resume, pay, abort, approve)
-areas = alone.collections(EVERY, perform_alone)
+namespace = Collection("cutover", run, preflight, plan, status, report, resume, back_out, abort, approve)
+areas = tasks.collections(EVERY, perform_alone)

@@ -6,139 +6,119 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.setup import upkeep_sessions, workplace
-from archiver.upkeep import feeds, rewrite, strays
-from archiver.upkeep.feeds import Feed
-from archiver.upkeep.rewrite import UNDONE, Finding, Outcome, Upkeep
-from archiver.upkeep.strays import Stray
-from archiver.workplace import Workplace, alone_in
+from archiver.postgres.databases import Databases, exclusive_lock_in
+from archiver.runs.setup import databases_of, upkeep_sessions
+from archiver.vacuum import feeds, rewrite, strays
+from archiver.vacuum.feeds import Feed
+from archiver.vacuum.rewrite import UNDONE, BloatFinding, RewriteOutcome, Upkeep
+from archiver.vacuum.strays import Stray
 from errors import CutoverError, ExitCode, UsageError
+from formatting import many, size
 from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
-from runbooks.engine.console import clean, say
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, load_environment, parse_span, task
-from runbooks.units import many, size
-from runbooks.upkeep import backup, telling
-from runbooks.upkeep.confirm import CONFIRM, confirmed
+from runbooks.cli.confirm import confirmed
+from runbooks.cli.options import ACTS, CONFIRM, DRY_RUN, JSON, Option
+from runbooks.cli.parse import parse_span
+from runbooks.cli.task import task
+from runbooks.cli.text import upkeep as text_upkeep
+from runbooks.engine.live.console import clean, say
+from runbooks.engine.live.interrupt import second_interrupt_exits
+from runbooks.upkeep import backup
 from runbooks.upkeep.free_disk import free_disk
 
-HELP = {
-    "database": "the inventory's name of one; without it every one in turn",
-    "all": "rewrite every table, not only what is bloated",
-    "dry-run": "measure and show; rewrite and analyze nothing",
-    "env": ENV,
-    "confirm": CONFIRM,
-    "yes-production": "say it where the environment is production",
-}
-
+DATABASE = Option(name="database", help="the inventory's name of one database", unset="all in turn")
+ALL = Option(name="all", help="rewrite every table, not only bloated ones", default=False)
+QUIET = Option(
+    name="quiet",
+    help="drop only tables that were not written for so long: 30m, 26h or 7d",
+    parse=parse_span,
+    default="7d",
+)
 STAYING = (
-    "What uses them is told above. Where nobody knows of writes, inv databases.vacuum analyzes; then wait --quiet."
+    "The lines above name what uses them. Where the time of the last write is unknown, inv databases.vacuum analyzes; "
+    "then wait --quiet."
 )
 
 
-@task(help=HELP)
-def vacuum(
-    context: Context,
-    database: str = "",
-    all: bool = False,  # noqa: A002 - the option's name
-    dry_run: bool = False,
-    env: str = "",
-    confirm: str = "",
-    yes_production: bool = False,
-) -> None:
+@task(
+    "databases.vacuum",
+    *(DATABASE, ALL, DRY_RUN.but(help="measure and show; rewrite and analyze nothing"), CONFIRM, *ACTS),
+)
+def vacuum(environment: Environment, database: str, all_: bool, dry_run: bool, confirm: str) -> None:
     """Measure each table and rewrite what is bloated, within the free disk; step 9 of the night does so too."""
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
     databases = _chosen(environment, database)
     refuse_if_down(environment)
     if not dry_run:
         confirmed(environment, confirm, "rewrite its tables")
-    with twice_leaves():
-        done = [_vacuum(environment, one, every=all, dry_run=dry_run) for one in databases]
+    with second_interrupt_exits():
+        done = [_vacuum(environment, chosen, every=all_, dry_run=dry_run) for chosen in databases]
     if any(outcome.fate in UNDONE for outcomes in done for outcome in outcomes):
         raise Exit(code=ExitCode.FAILED)
 
 
-@task(
-    name="truncate-feeds",
-    help={**HELP, "dry-run": "show rows and bytes; empty nothing", "json": "with --dry-run: one line of JSON"},
-)
-def truncate_feeds(
-    context: Context,
-    dry_run: bool = False,
-    json: bool = False,
-    env: str = "",
-    confirm: str = "",
-    yes_production: bool = False,
-) -> None:
-    """Empty the tables that the catalog calls feeds: they are in no archive, and their ids go on."""
+def _refuse_json_alone(json: bool, dry_run: bool) -> None:
     if json and not dry_run:
         raise UsageError("--json shows what is there: add --dry-run.")
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
-    with workplace(environment, "databases.truncate-feeds") as place:
-        found = feeds.look(place)
-        say(telling.feeds_json(found) if json else "\n".join(telling.feed_lines(found)))
+
+
+@task(
+    "databases.truncate-feeds",
+    DRY_RUN.but(help="show rows and bytes; empty nothing"),
+    JSON.but(help="with --dry-run: one line of JSON"),
+    *(CONFIRM, *ACTS),
+    before=_refuse_json_alone,
+)
+def truncate_feeds(environment: Environment, dry_run: bool, json: bool, confirm: str) -> None:
+    """Empty the tables that the catalog calls feeds: they are in no archive, and their ids continue."""
+    with databases_of(environment, "databases.truncate-feeds") as databases:
+        tables = feeds.look(databases)
+        say(text_upkeep.feeds_json(tables) if json else "\n".join(text_upkeep.feed_lines(tables)))
         if not dry_run:
             confirmed(environment, confirm, "empty these tables")
-            _truncate(place, found)
+            _truncate(databases, tables)
 
 
-def _truncate(place: Workplace, found: Sequence[Feed]) -> None:
-    for name, _ in place.databases():
-        of_database = [feed for feed in found if feed.database == name]
+def _truncate(databases: Databases, tables: Sequence[Feed]) -> None:
+    for name, _ in databases.names_and_kinds():
+        of_database = [feed for feed in tables if feed.database == name]
         if of_database:
-            with alone_in(place.session(name)):
-                feeds.truncate(place.session(name), of_database)
-    for line in telling.emptied_lines(found, feeds.look(place)):
+            with exclusive_lock_in(databases.session(name)):
+                feeds.truncate(databases.session(name), of_database)
+    for line in text_upkeep.emptied_lines(tables, feeds.look(databases)):
         say(line)
 
 
 @task(
-    name="drop-strays",
-    help={
-        **HELP,
-        "quiet": "how long nobody must have written to a table: 30m, 26h or 7d; 7d if left out",
-        "dry-run": "show rows, bytes and what uses them; drop nothing",
-    },
+    "databases.drop-strays",
+    *(DATABASE, QUIET, DRY_RUN.but(help="show rows, bytes and what uses them; drop nothing"), CONFIRM, *ACTS),
 )
-def drop_strays(
-    context: Context,
-    database: str = "",
-    quiet: str = "7d",
-    dry_run: bool = False,
-    env: str = "",
-    confirm: str = "",
-    yes_production: bool = False,
-) -> None:
-    """Drop the tables that the catalog calls strays, with their sequences; one that is used stays, and says by what."""
-    still = parse_span(quiet, "--quiet")
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
-    wanted = {one.name for one in _chosen(environment, database)}
-    with workplace(environment, "databases.drop-strays") as place:
-        catalog = place.model.catalog
-        kinds = {name: kind for name, kind in place.databases() if name in wanted}
-        found = {name: strays.look(place.session(name), catalog, kind) for name, kind in kinds.items()}
-        for name, those in found.items():
-            say("\n".join(telling.stray_lines(name, those, still)))
-        if not dry_run and any(found.values()):
+def drop_strays(environment: Environment, database: str, quiet: timedelta, dry_run: bool, confirm: str) -> None:
+    """Drop the tables that the catalog calls strays, with their sequences; keep and report those in use."""
+    names = {chosen.name for chosen in _chosen(environment, database)}
+    with databases_of(environment, "databases.drop-strays") as databases:
+        catalog = databases.model.catalog
+        kinds = {name: kind for name, kind in databases.names_and_kinds() if name in names}
+        tables = {name: strays.look(databases.session(name), catalog, kind) for name, kind in kinds.items()}
+        for name, of_database in tables.items():
+            say("\n".join(text_upkeep.stray_lines(name, of_database, quiet)))
+        if not dry_run and any(tables.values()):
             confirmed(environment, confirm, "drop what is not in use")
-            left = [_drop(place, name, those, still) for name, those in found.items() if those]
+            left = [_drop(databases, name, of_database, quiet) for name, of_database in tables.items() if of_database]
             if any(left):
                 raise CutoverError(f"{many(sum(left), 'stray')} not dropped.", hint=STAYING)
 
 
-def _drop(place: Workplace, name: str, found: Sequence[Stray], quiet: timedelta) -> int:
-    """Drops what may go of a database; how many tables stay."""
-    session, dropped = place.session(name), 0
-    with alone_in(session):
-        for stray, error in strays.drop_unused(session, found, quiet):
+def _drop(databases: Databases, name: str, tables: Sequence[Stray], quiet: timedelta) -> int:
+    """Drop what a database does not use, and return how many tables stay."""
+    session, dropped = databases.session(name), 0
+    with exclusive_lock_in(session):
+        for stray, error in strays.drop_unused(session, tables, quiet):
             say(clean(f"{name} {stray.table}: " + (f"FAILED, {error}" if error else "dropped")))
             dropped += not error
-    say(f"{name}: {dropped} of {many(len(found), 'stray')} dropped")
-    return len(found) - dropped
+    say(f"{name}: {dropped} of {many(len(tables), 'stray')} dropped")
+    return len(tables) - dropped
 
 
 def _chosen(environment: Environment, name: str) -> list[Database]:
@@ -147,34 +127,34 @@ def _chosen(environment: Environment, name: str) -> list[Database]:
     return [environment.databases[name]] if name else list(environment.databases.values())
 
 
-def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[Outcome]:
+def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[RewriteOutcome]:
     with (
         free_disk(environment, database, say) as free,
         upkeep_sessions(environment, database, "databases.vacuum") as (session, watcher),
     ):
         upkeep = Upkeep(session=session, watcher=watcher, free=free, every=every)
-        found = rewrite.look(upkeep)
-        say(f"{database.name}: {telling.found_line(upkeep, found)}")
-        work = _shown if dry_run else _done
-        return work(upkeep, found, database.name)
+        findings = rewrite.look(upkeep)
+        say(f"{database.name}: {text_upkeep.found_line(upkeep, findings)}")
+        work = _preview if dry_run else _rewrite
+        return work(upkeep, findings, database.name)
 
 
-def _shown(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
-    for one in found:
-        say(clean(f"{name} {telling.would_line(upkeep, one)}"))
+def _preview(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
+    for finding in findings:
+        say(clean(f"{name} {text_upkeep.would_line(upkeep, finding)}"))
     free = upkeep.free()
     if free is not None:
-        say(f"{name}: {size(free)} of its disk are free")
+        say(f"{name}: {size(free)} of disk space free")
     return []
 
 
-def _done(upkeep: Upkeep, found: Sequence[Finding], name: str) -> list[Outcome]:
+def _rewrite(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
     outcomes = []
-    with alone_in(upkeep.session):
-        for outcome in rewrite.vacuum(upkeep, found, lambda line: say(clean(f"{name} {line}"))):
-            say(clean(f"{name} {telling.outcome_line(outcome)}"))
+    with exclusive_lock_in(upkeep.session):
+        for outcome in rewrite.vacuum(upkeep, findings, lambda line: say(clean(f"{name} {line}"))):
+            say(clean(f"{name} {text_upkeep.outcome_line(outcome)}"))
             outcomes.append(outcome)
-    say(f"{name}: {telling.summary(outcomes)}")
+    say(f"{name}: {text_upkeep.summary(outcomes)}")
     return outcomes
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.exceptions import Exit
 
 from errors import CutoverError, UsageError
@@ -17,90 +17,105 @@ from rehearsal import lab
 from rehearsal.layout import chosen_home
 from rehearsal.status import Status
 from runbooks import cutover
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.console import say
-from runbooks.engine.fleet import Fleet
-from runbooks.front import load_environment, parse_date, task
-from runbooks.nights import logbook
+from runbooks.cli.environment import load_environment
+from runbooks.cli.options import JSON, Option
+from runbooks.cli.parse import parse_date
+from runbooks.cli.tables import TextTable, show
+from runbooks.cli.task import task
+from runbooks.engine.live.console import say
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import RemoteCommand
+from runbooks.night import files
 
 ENVIRONMENT = "rehearsal"
 MOST_SCHOOLS = 100_000
 LONGEST = timedelta(hours=1)
 
 
-@task(help={"schools": f"how many schools the databases hold; {lab.DEFAULT_SCHOOLS} if left out"})
-def up(context: Context, schools: str = str(lab.DEFAULT_SCHOOLS)) -> None:
-    """Start the lab: five databases with standbys, S3, SSH, DNS and the app. Harmless where it runs."""
-    count = parse_schools(schools)
-    endpoints = lab.up(chosen_home(), schools=count)
+def parse_schools(text: str, label: str = "--schools") -> int:
+    """Return a number of schools that a lab can hold; UsageError for anything else."""
+    if not (text.isascii() and text.isdigit() and lab.FEWEST_SCHOOLS <= int(text[:9]) <= MOST_SCHOOLS):
+        expected = f"a whole number from {lab.FEWEST_SCHOOLS} to {MOST_SCHOOLS:,}"
+        raise UsageError(f"{label}: expected {expected}, got {text or 'nothing'}.")
+    return int(text)
+
+
+SCHOOLS = Option(
+    name="schools",
+    help="how many schools the databases hold",
+    parse=parse_schools,
+    default=str(lab.DEFAULT_SCHOOLS),
+)
+ENDPOINTS = JSON.but(help="every endpoint, for a script: DSNs, SSH hosts, S3, DNS, the app")
+HOST = Option(name="host", help="the host's name in inventory/rehearsal.yaml", required=True)
+COMMAND = Option(name="command", help="what is typed there", required=True)
+DATE = Option(
+    name="date",
+    help="the night, YYYY-MM-DD",
+    parse=parse_date,
+    unset="the inventory's first since the checklist's year",
+)
+KEEP = Option(name="keep", help="leave the lab running in the end, also when the night fails", default=False)
+
+
+@task("rehearsal.up", SCHOOLS)
+def up(schools: int) -> None:
+    """Start the lab: five databases with standbys, S3, SSH, DNS and the app. Safe to run again."""
+    endpoints = lab.up(chosen_home(), schools=schools)
     say(f"The rehearsal is up in {endpoints.home}: {len(endpoints.hosts)} hosts, {len(endpoints.databases)} databases.")
 
 
-@task(help={"json": "every endpoint, for a script: DSNs, SSH hosts, S3, DNS, the app"})
-def status(context: Context, json: bool = False) -> None:
-    """What of the lab runs, and where. Fails where something that should run does not."""
+@task("rehearsal.status", ENDPOINTS)
+def status(json: bool) -> None:
+    """Show the parts of the lab, and their addresses. Fails if a part that should run does not."""
     home = chosen_home()
     if json:
         sys.stdout.write(f"{lab.known_endpoints(home).to_json()}\n")
         return
-    found = lab.look(home)
-    say(shown(found))
-    if not found.healthy:
-        raise CutoverError("The rehearsal is not up, or not whole.", hint="inv rehearsal.up")
+    state = lab.look(home)
+    show(parts_of(state))
+    if not state.healthy:
+        raise CutoverError("The rehearsal is not up, or not complete.", hint="inv rehearsal.up")
 
 
-@task
-def down(context: Context) -> None:
-    """End every process of the lab and remove its folder, also after a crash. Harmless where there is none."""
+@task("rehearsal.down")
+def down() -> None:
+    """End every process of the lab and remove its folder, also after a crash. Safe to run again."""
     home = chosen_home()
     lab.down(home)
     say(f"The rehearsal in {home} is down, and nothing of it is left.")
 
 
-@task(help={"host": "the host's name in inventory/rehearsal.yaml", "command": "what is typed there"})
-def shell(context: Context, host: str = "", command: str = "") -> None:
+@task("rehearsal.shell", HOST, COMMAND, example='--host=control --command="system-watcher status"')
+def shell(host: str, command: str) -> None:
     """Run one command on a host of the lab, as a person would; its exit code is passed on."""
     environment = load(ENVIRONMENT)
     if host not in environment.hosts:
         raise UsageError(f"--host: expected one of {', '.join(environment.hosts)}, got {host or 'nothing'}.")
     if not command.strip():
         raise UsageError("--command: expected a command, got nothing.", hint='--command="system-watcher status"')
-    if not lab.look(chosen_home()).whole:
+    if not lab.look(chosen_home()).complete:
         raise UsageError(f"Reaching {host} failed: the rehearsal is not up.", hint="inv rehearsal.up")
     fleet = Fleet(environment.hosts, environment.ssh)
     try:
-        said = fleet.run(RemoteCommand(host=host, command=command, timeout=LONGEST))
+        output = fleet.run(RemoteCommand(host=host, command=command, timeout=LONGEST))
     finally:
         fleet.close()
-    sys.stdout.write(said.text)
-    sys.stderr.write(said.error)
-    if said.code:
-        raise Exit(code=said.code)
+    sys.stdout.write(output.text)
+    sys.stderr.write(output.error)
+    if output.code:
+        raise Exit(code=output.code)
 
 
-@task(
-    help={
-        "date": "the night, YYYY-MM-DD; the inventory's first one since the checklist's year if left out",
-        "checklist": cutover.HELP["checklist"],
-        "schools": f"how many schools the databases hold; {lab.DEFAULT_SCHOOLS} if left out",
-        "keep": "leave the lab up in the end, also when the night fails",
-    }
-)
-def run(
-    context: Context,
-    date: str = "",
-    checklist: str = cutover.DEFAULT,
-    schools: str = str(lab.DEFAULT_SCHOOLS),
-    keep: bool = False,
-) -> None:
-    """The whole night, for real, unattended: a fresh lab, every step with a played person, the summary."""
+@task("rehearsal.run", DATE, cutover.CHECKLIST, SCHOOLS, KEEP)
+def run(date: datetime.date | None, checklist: str, schools: int, keep: bool) -> None:
+    """Run the whole night for real, unattended: a fresh lab, every step by a simulated operator, the summary."""
     environment, home = the_rehearsal(), chosen_home()
-    day = parse_date(date) if date else first_night(environment, checklist)
+    day = date or first_night(environment, checklist)
     cutover.plan_of(environment, day, checklist)
-    count = parse_schools(schools)
-    logbook.refuse_if_at_work(environment)
+    files.refuse_if_at_work(environment)
     lab.down(home)
-    lab.up(home, schools=count)
+    lab.up(home, schools=schools)
     try:
         cutover.rehearse(load(ENVIRONMENT), day, checklist)
     finally:
@@ -109,7 +124,7 @@ def run(
 
 
 def first_night(environment: Environment, checklist: str) -> datetime.date:
-    """The inventory's first night that is not before the year of a checklist; UsageError where there is none."""
+    """Return the inventory's first night since the year of a checklist; UsageError if there is none."""
     cutover.builds_of(checklist)
     days = [day for day in environment.nights if str(day.year) >= checklist]
     if not days:
@@ -118,7 +133,7 @@ def first_night(environment: Environment, checklist: str) -> datetime.date:
 
 
 def the_rehearsal() -> Environment:
-    """The rehearsal's environment; UsageError where CUTOVER_ENV names another."""
+    """Return the rehearsal's environment; UsageError if CUTOVER_ENV names another."""
     environment = load_environment("")
     if environment.name != ENVIRONMENT:
         hint = "Take CUTOVER_ENV out of the environment."
@@ -126,21 +141,13 @@ def the_rehearsal() -> Environment:
     return environment
 
 
-def parse_schools(text: str) -> int:
-    """A number of schools; UsageError for anything else."""
-    if not (text.isascii() and text.isdigit() and lab.FEWEST_SCHOOLS <= int(text[:9]) <= MOST_SCHOOLS):
-        expected = f"a whole number from {lab.FEWEST_SCHOOLS} to {MOST_SCHOOLS:,}"
-        raise UsageError(f"--schools: expected {expected}, got {text or 'nothing'}.")
-    return int(text)
-
-
-def shown(found: Status) -> str:
-    """The parts of a lab, a line each."""
-    if not found.parts:
-        return f"no rehearsal in {found.home}"
-    widths = [max(len(getattr(part, key)) for part in found.parts) for key in ("name", "address")]
-    lines = (f"{part.name:{widths[0]}}  {part.address:{widths[1]}}  {part.word}" for part in found.parts)
-    return "\n".join([found.home, *lines])
+def parts_of(state: Status) -> Iterator[str | TextTable]:
+    """Yield the parts of a lab, a row each."""
+    if not state.parts:
+        yield f"no rehearsal in {state.home}"
+        return
+    yield state.home
+    yield TextTable(("part", "address", "state"), [(part.name, part.address, part.word) for part in state.parts])
 
 
 namespace = Collection("rehearsal", up, status, down, shell, run)

@@ -2,117 +2,100 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from functools import partial
 
 from invoke.collection import Collection
-from invoke.context import Context
-from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.archive import Archiver
-from archiver.catalog import Part
-from archiver.moving.whereabouts import shard_of
-from archiver.records import Record
-from archiver.restore import restore
-from archiver.setup import archiver as open_archiver
+from archiver.catalog.model import Part
+from archiver.records import resolve
+from archiver.records.archive_record import Record
+from archiver.records.placement_history import shard_of
+from archiver.runs.context import Archiver
+from archiver.runs.restore import restore
+from archiver.runs.setup import archiver as open_archiver
 from inventory.load import load_changes
 from inventory.migrations import Changes
-from runbooks.archives import telling
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
+from inventory.model import Environment, Role
 from runbooks.archives.restore_plan import MAPPING, plan
-from runbooks.archives.several import settle, teller
-from runbooks.front import ENV, load_environment, parse_date, parse_id, parse_year, task
+from runbooks.cli.options import (
+    ACTS,
+    CUSTOMER,
+    IDENTITY,
+    NIGHT,
+    PRETEND_RESTORE,
+    SCHOOL,
+    YEAR,
+    YEAR_OF_SEVERAL,
+    Option,
+)
+from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.parse import parse_id
+from runbooks.cli.task import task
+from runbooks.cli.text import archives
 
-HELP = {
-    "env": ENV,
-    "year": "the school year of the archive, such as 2013",
-    "pretend": "fetch and verify, show what would be loaded; load nothing",
-    "identity": IDENTITY,
-    "here": "do it on this machine, not on the debug host",
-    "yes-production": "say it where the environment is production",
-}
+CLASSROOM = Option(
+    name="only_classroom",
+    help="a classroom's id: only it and all it needs; the rest stays archived",
+    parse=parse_id,
+)
 
 
 @task(
-    positional=["school"],
-    help={
-        "school": "the school's id",
-        **HELP,
-        "year": "where there are several",
-        "only-classroom": "a classroom's id: only it and all it needs; the rest stays archived",
-        "mapping": MAPPING,
-    },
+    "restore.school",
+    *(SCHOOL, YEAR_OF_SEVERAL, CLASSROOM, MAPPING, PRETEND_RESTORE, IDENTITY, *ACTS),
+    example="13",
+    runs_on=Role.DEBUG,
 )
 def school(
-    context: Context,
-    school: str,
-    env: str = "",
-    year: str = "",
-    only_classroom: str = "",
-    mapping: str = "",
-    pretend: bool = False,
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
+    environment: Environment,
+    school: int,
+    year: int | None,
+    only_classroom: int | None,
+    mapping: str,
+    pretend: bool,
+    identity: str,
 ) -> None:
     """Bring one school back, or one classroom of it: fetch, verify, load shard and master, delete the record."""
-    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
-    only = Part("classroom", parse_id(only_classroom, "--only-classroom")) if only_classroom else None
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        words = {"year": year, "only_classroom": only_classroom, "mapping": mapping, "identity": identity}
-        raise Exit(code=forward(environment, "restore.school", school, **words, pretend=pretend))
+    only = Part("classroom", only_classroom) if only_classroom else None
     last = load_changes(mapping) if mapping else None
-    with open_archiver(environment, f"restore.school {tenant_id}", identity=identity) as archiver:
-        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
-        with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
+    with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
+        record = resolve.one_to_restore(archiver.databases, school, year)
+        with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
             _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
 
-@task(positional=["customer"], help={"customer": "the customer's id", **HELP})
-def customer(
-    context: Context,
-    customer: str,
-    env: str = "",
-    year: str = "",
-    pretend: bool = False,
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
+@task(
+    "restore.customer",
+    *(CUSTOMER, YEAR, PRETEND_RESTORE, IDENTITY, *ACTS),
+    example="1234",
+    runs_on=Role.DEBUG,
+)
+def customer(environment: Environment, customer: int, year: int | None, pretend: bool, identity: str) -> None:
     """Bring back every archived school of a customer."""
-    customer_id, of_year = parse_id(customer, "customer"), parse_year(year)
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(
-            code=forward(environment, "restore.customer", customer, year=year, pretend=pretend, identity=identity)
-        )
     with (
-        open_archiver(environment, f"restore.customer {customer_id}", identity=identity) as archiver,
-        archiver.place.alone(),
+        open_archiver(environment, f"restore.customer {customer}", identity=identity) as archiver,
+        archiver.databases.exclusive_lock(),
     ):
-        _restore(archiver, choice.customers_to_restore(archiver.place, customer_id, of_year), pretend=pretend)
+        _restore(archiver, resolve.customers_to_restore(archiver.databases, customer, year), pretend=pretend)
 
 
-@task(name="all", help={**HELP, "date": "the night that archived them, YYYY-MM-DD"})
-def all_(
-    context: Context,
-    date: str = "",
-    env: str = "",
-    pretend: bool = False,
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Bring back every school that a night archived: the way back of a whole night."""
-    night = parse_date(date)
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "restore.all", date=date, pretend=pretend, identity=identity))
-    with open_archiver(environment, f"restore.all {night}", identity=identity) as archiver, archiver.place.alone():
-        found = choice.night_to_restore(archiver.place, environment.school_year(night), night)
-        _restore(archiver, found, pretend=pretend)
+@task(
+    "restore.all",
+    NIGHT.but(help="the night that archived them, YYYY-MM-DD"),
+    *(PRETEND_RESTORE, IDENTITY, *ACTS),
+    example="--date=2014-08-15",
+    runs_on=Role.DEBUG,
+)
+def all_(environment: Environment, date: datetime.date, pretend: bool, identity: str) -> None:
+    """Bring back every school that a night archived: this undoes the archiving of a whole night."""
+    with (
+        open_archiver(environment, f"restore.all {date}", identity=identity) as archiver,
+        archiver.databases.exclusive_lock(),
+    ):
+        records = resolve.night_to_restore(archiver.databases, environment.school_year(date), date)
+        _restore(archiver, records, pretend=pretend)
 
 
 def _restore(
@@ -124,9 +107,9 @@ def _restore(
     only: Part | None = None,
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
-    tell = teller(len(records), partial(telling.restored_line, noun, pretend=pretend), alone=alone)
-    outcomes = restore(archiver, records, pretend=pretend, tell=tell, last=last, only=only)
-    settle(outcomes, telling.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
+    on_result = result_printer(len(records), partial(archives.restored_line, noun, pretend=pretend), alone=alone)
+    outcomes = restore(archiver, records, pretend=pretend, on_result=on_result, mapping=last, only=only)
+    settle(outcomes, archives.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
 
 
 namespace = Collection("restore", school, customer, all_, plan)

@@ -6,81 +6,89 @@ from datetime import datetime
 from functools import partial
 
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.moving import moves
-from archiver.moving.carry import MERGE, SPLIT, carry, chosen, refuse_words
-from archiver.moving.moves import Course
-from archiver.moving.shown import holdings
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
+from archiver.records import move_record
+from archiver.records.move_record import Route
+from archiver.reshard.merge_split import MERGE, SPLIT, move_all, refuse_invalid_route, tenants_to_move
+from archiver.reshard.shard_sizes import shard_sizes
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import databases_of
 from errors import ExitCode
-from inventory.model import Environment
-from runbooks.archives import moving
-from runbooks.archives.forward import belongs_elsewhere, forward
-from runbooks.archives.several import settle, teller
-from runbooks.engine.actions import HttpGet
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, task
-from runbooks.nights.ports import Web
+from inventory.model import Environment, Role
+from runbooks.cli.call import Call
+from runbooks.cli.options import ACTS, READS, Option
+from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.tables import show as show_parts
+from runbooks.cli.task import task
+from runbooks.cli.text import shards
+from runbooks.engine.live.console import say
+from runbooks.engine.model.actions import HttpGet
+from runbooks.night.live_ports import Web
 from runbooks.steps import maintenance
 
-HELP = {
-    "env": ENV,
-    "from": "the shard that its schools leave, such as shard_2",
-    "into": "the shard that they come to, such as shard_1",
-    "here": "do it on this machine, not on the debug host",
-    "yes-production": "say it where the environment is production",
-}
+FROM = Option(name="from_", help="the shard that its schools leave, such as shard_2", required=True)
+INTO = Option(name="into", help="the shard that they come to, such as shard_1", required=True)
 
 
-@task(help=HELP)
-def merge(
-    context: Context, from_: str = "", into: str = "", env: str = "", here: bool = False, yes_production: bool = False
-) -> None:
+def _refuse_unknown_shards(call: Call, environment: Environment, from_: str, into: str) -> None:
+    verb = call.task.removeprefix("shards.")
+    refuse_invalid_route(
+        Route(verb=verb, source=from_, target=into), [database.name for database in environment.shards]
+    )
+
+
+@task(
+    "shards.merge",
+    *(FROM, INTO, *ACTS),
+    example="--from=shard_2 --into=shard_1",
+    runs_on=Role.DEBUG,
+    before=_refuse_unknown_shards,
+)
+def merge(environment: Environment, from_: str, into: str) -> None:
     """Move all schools of a shard into another one, live, one by one; their archives come back there from then on."""
-    _carry(Course(verb=MERGE, source=from_, target=into), env, here=here, yes_production=yes_production)
+    _move(environment, Route(verb=MERGE, source=from_, target=into))
 
 
-@task(help={**HELP, "from": "the shard into which the other one was merged", "into": "the shard that was merged"})
-def split(
-    context: Context, from_: str = "", into: str = "", env: str = "", here: bool = False, yes_production: bool = False
-) -> None:
-    """Move the schools that a merge brought back to their shard, with the ids that they had there."""
-    _carry(Course(verb=SPLIT, source=from_, target=into), env, here=here, yes_production=yes_production)
+@task(
+    "shards.split",
+    FROM.but(help="the shard into which the other one was merged"),
+    INTO.but(help="the shard that was merged"),
+    *ACTS,
+    example="--from=shard_1 --into=shard_2",
+    runs_on=Role.DEBUG,
+    before=_refuse_unknown_shards,
+)
+def split(environment: Environment, from_: str, into: str) -> None:
+    """Move the schools of a merged shard back to it, with the ids that they had there."""
+    _move(environment, Route(verb=SPLIT, source=from_, target=into))
 
 
-@task(help={"env": ENV})
-def show(context: Context, env: str = "") -> None:
-    """Show what lies on each shard: schools, rows and bytes; which were merged, and what is half moved."""
-    with workplace(load_environment(env, read_only=True), "shards.show") as place:
-        noun, left = place.model.tenant.noun, moves.half_moved(place.master)
-        for line in moving.holding_lines(noun, holdings(place)):
-            say(line)
+@task("shards.show", *READS)
+def show(environment: Environment) -> None:
+    """Show each shard's schools, rows and bytes; which shards were merged, and which moves are unfinished."""
+    with databases_of(environment, "shards.show") as databases:
+        noun, left = databases.model.tenant.noun, move_record.half_moved(databases.master)
+        show_parts([shards.shard_size_table(noun, shard_sizes(databases))])
     if left:
-        raise Exit("\n".join(moving.half_moved_lines(noun, left)), code=ExitCode.FAILED)
+        raise Exit("\n".join(shards.half_moved_lines(noun, left)), code=ExitCode.FAILED)
     say(f"No {noun} is half moved.")
 
 
-def _carry(course: Course, env: str, *, here: bool, yes_production: bool) -> None:
-    environment = load_environment(env, yes_production=yes_production)
-    refuse_words(course, [database.name for database in environment.shards])
-    if belongs_elsewhere(environment, here=here):
-        ways: dict[str, str | bool] = {"from": course.source, "into": course.target}
-        raise Exit(code=forward(environment, f"shards.{course.verb}", **ways))
+def _move(environment: Environment, route: Route) -> None:
     year = environment.school_year(datetime.now(environment.zone).date())
-    with open_archiver(environment, f"shards.{course.verb} {course.source} {course.target}") as archiver:
+    with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
-        tell = teller(len(chosen(archiver.place, course)), partial(moving.moved_line, noun), alone=False)
-        outcomes = carry(archiver, course, year, tell, kept_off=partial(_in_maintenance, environment))
-    if course.verb == MERGE:
-        say(f"Archives of {course.source} come back into {course.target} from now on.")
-    settle(outcomes, moving.moved_summary(noun, course, outcomes), alone=False)
+        total = len(tenants_to_move(archiver.databases, route))
+        on_result = result_printer(total, partial(shards.moved_line, noun), alone=False)
+        outcomes = move_all(archiver, route, year, on_result, kept_off=partial(_in_maintenance, environment))
+    if route.verb == MERGE:
+        say(f"Archives of {route.source} come back into {route.target} from now on.")
+    settle(outcomes, shards.moved_summary(noun, route, outcomes), alone=False)
 
 
 def _in_maintenance(environment: Environment) -> bool:
-    """Whether the application answers nobody."""
+    """Return True if the application serves no one."""
     return Web().get(HttpGet(url=environment.app.url)).code == maintenance.ON
 
 

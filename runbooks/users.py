@@ -1,141 +1,141 @@
-"""People of old out of master, and back: the tasks under `inv users.…`."""
+"""Legacy users out of master, and back: the tasks under `inv users.…`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, time
+from datetime import date, datetime, time
 
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.loading.load import Loaded
-from archiver.purging import purge, record
-from archiver.purging.people import Person, people
-from archiver.purging.purge import Purged
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
-from inventory.model import Environment
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.showing import purge_line
-from runbooks.archives.telling import counts
-from runbooks.engine.console import clean, say
-from runbooks.front import ENV, load_environment, parse_date, parse_id, task
-from runbooks.units import size
-from runbooks.upkeep.confirm import CONFIRM, confirmed
+from archiver.load.load import Loaded
+from archiver.records import purge_record
+from archiver.runs import purge
+from archiver.runs.purge import Purged
+from archiver.runs.purge_candidates import LegacyUser, legacy_users
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import databases_of
+from formatting import many, size
+from inventory.model import Environment, Role
+from runbooks.cli.call import Call
+from runbooks.cli.confirm import confirmed
+from runbooks.cli.options import ACTS, CONFIRM, DRY_RUN, IDENTITY, READS, Option
+from runbooks.cli.parse import parse_date, parse_id
+from runbooks.cli.task import task
+from runbooks.cli.text.archives import counts
+from runbooks.cli.text.records import purge_line
+from runbooks.engine.live.console import clean, say
 
 PURGE = "users.purge-legacy"
-ACT = "purge these people"
-HELP = {
-    "env": ENV,
-    "before": "who was last seen before this day, YYYY-MM-DD",
-    "dry-run": "show who would go and who stays, with rows and bytes; archive and delete nothing",
-    "identity": f"where the archive is encrypted: {IDENTITY}",
-    "confirm": CONFIRM,
-    "here": "do it on this machine, not on the debug host",
-    "yes-production": "say it where the environment is production",
-}
+ACT = "purge these users"
+BEFORE = Option(
+    name="before",
+    help="users who were last seen before this day, YYYY-MM-DD",
+    parse=parse_date,
+    required=True,
+)
+NUMBER = Option(name="number", help="the purge's number", parse=parse_id, positional=True, required=True)
 
 
-@task(name="purge-legacy", help=HELP)
-def purge_legacy(
-    context: Context,
-    before: str = "",
-    dry_run: bool = False,
-    env: str = "",
-    confirm: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Archive super users and admins whom nobody saw since a day, and delete them; whom a live row names, stays."""
-    day = parse_date(before, "--before")
-    environment = load_environment(env, yes_production=yes_production, read_only=dry_run)
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(code=_forwarded(environment, before, confirm, dry_run=dry_run))
-    moment = datetime.combine(day, time(), environment.zone)
+def _confirm_for_debug_host(call: Call, dry_run: bool, confirm: str) -> dict[str, str | bool]:
+    """On the debug host no terminal can ask: in production, show the users first, and have the purge confirmed here."""
+    if not call.elsewhere or not call.environment.production or dry_run:
+        return {}
+    if not confirm and (code := call.changed({"dry_run": True}).forward()):
+        raise Exit(code=code)
+    confirmed(call.environment, confirm, ACT)
+    return {"confirm": confirm or call.environment.name}
+
+
+@task(
+    PURGE,
+    BEFORE,
+    DRY_RUN.but(
+        help="show which users would be purged and which stay, with rows and bytes; archive and delete nothing"
+    ),
+    *(CONFIRM, *ACTS),
+    example="--before=2012-01-01",
+    runs_on=Role.DEBUG,
+    before=_confirm_for_debug_host,
+)
+def purge_legacy(environment: Environment, before: date, dry_run: bool, confirm: str) -> None:
+    """Archive and delete super users and admins not seen since a date; keep anyone still referenced by a live row."""
+    moment = datetime.combine(before, time(), environment.zone)
     if dry_run:
-        with workplace(environment, PURGE) as place:
-            _show(purge.group_of(place, ids_of(found := people(place, moment))), found)
+        with databases_of(environment, PURGE) as databases:
+            _show(purge.group_of(databases, ids_of(users := legacy_users(databases, moment))), users)
         return
-    with open_archiver(environment, PURGE) as archiver, archiver.place.alone():
-        group = purge.group_of(archiver.place, ids_of(found := people(archiver.place, moment)))
-        _show(group, found)
+    with open_archiver(environment, PURGE) as archiver, archiver.databases.exclusive_lock():
+        group = purge.group_of(archiver.databases, ids_of(users := legacy_users(archiver.databases, moment)))
+        _show(group, users)
         if group.ids:
             confirmed(environment, confirm, ACT)
             year = environment.school_year(datetime.now(environment.zone).date())
             say("\n".join(purged_lines(purge.purge(archiver, group, moment, year))))
 
 
-def _forwarded(environment: Environment, before: str, confirm: str, *, dry_run: bool) -> int:
-    """Does it on the debug host, where no terminal is: in production it is shown first, and confirmed here."""
-    if environment.production and not dry_run and not confirm:
-        if code := forward(environment, PURGE, before=before, dry_run=True):
-            return code
-        confirmed(environment, confirm, ACT)
-    word = environment.name if environment.production and not dry_run else ""
-    return forward(environment, PURGE, before=before, dry_run=dry_run, confirm=confirm or word)
+@task(
+    "users.restore-legacy",
+    *(NUMBER, IDENTITY.but(help=f"{IDENTITY.help}, where the archive is encrypted"), *ACTS),
+    example="7",
+    runs_on=Role.DEBUG,
+)
+def restore_legacy(environment: Environment, number: int, identity: str) -> None:
+    """Bring the users of a purge back, with all rows that were deleted with them."""
+    with (
+        open_archiver(environment, "users.restore-legacy", identity=identity) as archiver,
+        archiver.databases.exclusive_lock(),
+    ):
+        say(restored_line(number, purge.restore(archiver, number)))
 
 
-@task(positional=["number"], name="restore-legacy", help={**HELP, "number": "the purge's number"})
-def restore_legacy(
-    context: Context, number: str, env: str = "", identity: str = "", here: bool = False, yes_production: bool = False
-) -> None:
-    """Bring the people of a purge back, with all that went with them."""
-    wanted = parse_id(number, "number")
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        raise Exit(code=forward(environment, "users.restore-legacy", number, identity=identity))
-    with open_archiver(environment, "users.restore-legacy", identity=identity) as archiver, archiver.place.alone():
-        say(restored_line(wanted, purge.restore(archiver, wanted)))
+@task("users.purges", *READS)
+def purges(environment: Environment) -> None:
+    """List the purges: users, times, locations, and which were restored."""
+    with databases_of(environment, "users.purges") as databases:
+        records = purge_record.every(databases.master)
+    say("\n".join(map(purge_line, records)) or "There was no purge yet.")
 
 
-@task(help=HELP)
-def purges(context: Context, env: str = "") -> None:
-    """List the purges: who went when, where they lie, and which came back."""
-    with workplace(load_environment(env, read_only=True), "users.purges") as place:
-        found = record.every(place.master)
-    say("\n".join(map(purge_line, found)) or "Nobody was ever purged.")
+def ids_of(users: Sequence[LegacyUser]) -> list[int]:
+    """Return the ids of the users that no live row references."""
+    return [user.id for user in users if not user.referenced_by]
 
 
-def ids_of(found: Sequence[Person]) -> list[int]:
-    """Those whom nobody would miss."""
-    return [person.id for person in found if not person.needed_by]
-
-
-def _show(group: purge.Group, found: Sequence[Person]) -> None:
-    for line in found_lines(group, found):
+def _show(group: purge.LegacyGroup, users: Sequence[LegacyUser]) -> None:
+    for line in found_lines(group, users):
         say(clean(line))
 
 
-def found_lines(group: purge.Group, found: Sequence[Person]) -> Iterator[str]:
-    """Who goes and who stays, and how much that is."""
-    for person in found:
-        line = f"{person.role} {person.id} ({person.title or 'no name'}), last seen {person.seen:%Y-%m-%d}"
-        yield line + (f"; STAYS, named by {', '.join(person.needed_by)}" if person.needed_by else "")
+def found_lines(group: purge.LegacyGroup, users: Sequence[LegacyUser]) -> Iterator[str]:
+    """Yield a line for each legacy user, whether purged or referenced, then the number of rows and bytes."""
+    for user in users:
+        line = f"{user.role} {user.id} ({user.title or 'no name'}), last seen {user.seen:%Y-%m-%d}"
+        yield line + (f"; STAYS, referenced by {', '.join(user.referenced_by)}" if user.referenced_by else "")
     sizes = purge.sizes(group)
-    if not found:
-        yield "Nobody to purge: no super user and no admin of old was last seen before that day."
+    if not users:
+        yield "No legacy users: every super user and admin was seen since that day."
         return
     rows = counts({table: count for table, (count, _) in sizes.items() if count})
     total = sum(bytes_ for _, bytes_ in sizes.values())
-    yield f"{len(group.ids)} of {len(found)} would go: {rows or 'no rows'}; {size(total)}"
+    yield f"{len(group.ids)} of {len(users)} would be purged: {rows or 'no rows'}; {size(total)}"
 
 
 def purged_lines(done: Purged) -> Iterator[str]:
-    """What a purge came to."""
-    one = done.purge
-    yield f"purge {one.id}: {len(one.ids)} people gone, {one.rows:,} rows in {one.location} ({size(one.size or 0)})"
+    """Yield the result of a purge, then the rows added meanwhile that reference a purged user."""
+    record = done.purge
+    users, rows = many(len(record.ids), "user"), f"{record.rows:,} rows in {record.location}"
+    yield f"purge {record.id}: {users} purged, {rows} ({size(record.size or 0)})"
     for number, by in done.late.items():
-        yield f"CAME LATER and names {number}, who is gone: {', '.join(by)}; inv users.restore-legacy {one.id}"
+        yield f"ADDED MEANWHILE, references purged user {number}: {', '.join(by)}; inv users.restore-legacy {record.id}"
 
 
 def restored_line(number: int, tables: dict[str, Loaded]) -> str:
-    """What came back."""
-    inserted = sum(loaded.inserted for loaded in tables.values())
-    there, differing = (sum(getattr(loaded, key) for loaded in tables.values()) for key in ("there", "differing"))
-    line = f"purge {number}: restored, {inserted:,} rows"
-    line += f"; {there:,} were live already" if there else ""
-    return line + (f"; {differing:,} are live with other content, and stay" if differing else "")
+    """Return the result of a purge's restore, in a line."""
+    total = sum(tables.values(), Loaded())
+    line = f"purge {number}: restored, {total.inserted:,} rows"
+    line += f"; {total.there:,} were live already" if total.there else ""
+    return line + (f"; {total.differing:,} are live with other content, and stay" if total.differing else "")
 
 
 namespace = Collection("users", purge_legacy, restore_legacy, purges)

@@ -29,7 +29,7 @@ Spoil = Callable[[Answer], Answer]
 
 @dataclass
 class FakeAmazon:
-    """What moto has, and what the proxy makes of its answers."""
+    """moto's state, and the changes that the proxy makes to its answers."""
 
     moto: str
     endpoint: str = ""
@@ -80,7 +80,7 @@ class FakeAmazon:
         return {each["Name"].rstrip("."): each["ResourceRecords"][0]["Value"] for each in cnames}
 
     def answer(self, operation: str, forward: Callable[[], Answer]) -> Answer:
-        """What the proxy answers."""
+        """Return the proxy's answer to an operation."""
         self.asked.append(operation)
         if operation in self.instead:
             return self.instead[operation]
@@ -154,6 +154,6 @@ def _proxy(amazon: FakeAmazon) -> type[BaseHTTPRequestHandler]:
 
 
 def _operation(method: str, path: str, body: bytes) -> str:
-    """EC2's word for what is asked; of Route 53, whose words are paths, `POST rrset` or `GET change`."""
+    """Return EC2's operation; for Route 53, whose operations are paths, `POST rrset` or `GET change`."""
     action = parse_qs(body.decode()).get("Action")
     return action[0] if action else f"{method} {'rrset' if '/rrset' in path else path.split('/')[2]}"

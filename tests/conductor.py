@@ -21,8 +21,8 @@ from pathlib import Path
 from errors import CutoverError
 from inventory.load import load
 from runbooks.cutover import rehearse
-from runbooks.engine.journal import Event, FileJournal
-from runbooks.engine.shared import SharedJournal
+from runbooks.engine.live.store_journal import StoreJournal
+from runbooks.engine.model.journal import Event, FileJournal
 
 WHEN = ("before", "between", "after")
 GO_ON, TAKE_OVER, AT = "go-on", "take-over", "at="
@@ -39,9 +39,9 @@ def _said(event: Event) -> str:
 
 
 def _make_mortal(file: Path) -> None:
-    in_both, in_the_file = SharedJournal._keep, FileJournal._keep
+    in_both, in_the_file = StoreJournal._keep, FileJournal._keep
 
-    def kept(journal: SharedJournal, event: Event) -> None:
+    def kept(journal: StoreJournal, event: Event) -> None:
         _die_at(file, f"before {_said(event)}")
         in_both(journal, event)
         _die_at(file, f"after {_said(event)}")
@@ -51,7 +51,7 @@ def _make_mortal(file: Path) -> None:
         in_the_file(journal, event)
 
     FileJournal._keep = kept_here  # type: ignore[method-assign, assignment]
-    SharedJournal._keep = kept  # type: ignore[method-assign, assignment]
+    StoreJournal._keep = kept  # type: ignore[method-assign, assignment]
 
 
 def _die_at(file: Path, moment: str) -> None:
@@ -62,7 +62,7 @@ def _die_at(file: Path, moment: str) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Conducts the night to its end, its stop or its death."""
+    """Conduct the night to its end, its stop or its death, and return the exit code."""
     environment = load("rehearsal")
     for word in words:
         if word.startswith(AT):

@@ -25,7 +25,7 @@ from tests.worlds import DATABASES, SHARDS, NewWorld, World, environment
 ROLE = "apangea"  # owns the databases and is no superuser
 PASSWORD = "a password of the tests"
 BUCKET = "archives"
-# Nobody kills this server, and what autovacuum does is chance.
+# No test kills this server, and what autovacuum does is chance.
 SETTINGS = {"max_connections": "200", "fsync": "off", "autovacuum": "off"}
 # Servers since version 16 may hash a password once and not 4096 times, which every connection would do again.
 FEW_ROUNDS = "SELECT set_config(name, '1', false) FROM pg_settings WHERE name = 'scram_iterations'"
@@ -33,7 +33,7 @@ COUNTER = itertools.count(1)
 
 
 def pytest_configure() -> None:
-    """Lets every temporary folder be one in memory, unless TMPDIR says where they shall be."""
+    """Put temporary folders into memory, unless TMPDIR says where they shall be."""
     if "TMPDIR" not in os.environ and (folder := memory.roomy_folder()):
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
@@ -43,12 +43,12 @@ Counted = Callable[[str, int], None]  # tells how often something was tried, for
 
 @pytest.fixture
 def counted(record_property: Callable[[str, object], None]) -> Counted:
-    """Tells how often something was tried; the sum stands below the run's last lines."""
+    """Return a function that counts tries; their sum is printed below the run's last lines."""
     return record_property
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints what was counted."""
+    """Print what was counted."""
     totals: Counter[str] = Counter()
     for report in terminalreporter.getreports("passed"):
         totals.update(dict(report.user_properties))
@@ -95,7 +95,7 @@ def alike(cluster: Cluster) -> str:
 
 
 def _seed(cluster: Cluster, template: str, *, schools: int = 36) -> None:
-    """Makes the databases of a template, and fills them."""
+    """Make the databases of a template, and fill them."""
     for name in DATABASES:
         cluster.sql(f"CREATE DATABASE {template}_{name} OWNER {ROLE}")
     dsns = {name: cluster.dsn(dbname=f"{template}_{name}", user=ROLE) for name in DATABASES}
@@ -128,7 +128,7 @@ def empty(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_world(cluster: Cluster, store_server: Store) -> NewWorld:
-    """Makes copies of seeded databases, each with a prefix of its own; all share a scratch database: nothing stays."""
+    """Make copies of seeded databases, each set with its own prefix; all share one scratch database: nothing stays."""
     cluster.sql(_create("worlds_scratch", "template0"))
     scratch = cluster.connection(dbname="worlds_scratch", user=ROLE)
 

@@ -71,14 +71,14 @@ SECOND = {
         "master",
         "users",
         "ALTER TABLE users RENAME family_name TO surname",
-        "master.users.last_name is gone, and surname came: was it renamed? "
+        "master.users.last_name no longer exists, and surname is new: was it renamed? "
         "Add to tables/users: rename: {last_name: surname}, or drop: {last_name: <why it may be lost>}",
     ),
     "a column renamed by which rows are found": Drift(
         "master",
         "donations",
         "ALTER TABLE donations RENAME class_id TO classroom_id",
-        "master.donations.class_id is gone, and classroom_id came: was it renamed?",
+        "master.donations.class_id no longer exists, and classroom_id is new: was it renamed?",
     ),
     "a table renamed": Drift(
         "master",

@@ -15,28 +15,29 @@ from errors import CutoverError
 from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from runbooks.cutover import plan_of
-from runbooks.engine.actions import (
+from runbooks.engine.live.approval import StoreApprovals
+from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.model.actions import (
     AmazonCall,
     AmazonLook,
     DetachedJob,
     DnsLookup,
     HttpGet,
     MoveNames,
-    Reading,
+    ProbeOutput,
     RemoteCommand,
     SnapshotList,
     SqlQuery,
     TakeSnapshots,
 )
-from runbooks.engine.approval import ShelfApprovals
-from runbooks.engine.journal import Event, Journal, Kind
-from runbooks.engine.outlook import Outlook
-from runbooks.engine.plan import Plan
-from runbooks.engine.ports import Amazon, Choice, Dns, JobState
-from runbooks.engine.runner import Runner
-from runbooks.engine.stage import Stage
-from runbooks.engine.step import Debt, HostTask, Outcome, Step
-from runbooks.engine.world import LiveWorld
+from runbooks.engine.model.forecast import Forecast
+from runbooks.engine.model.journal import Event, Journal, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.ports import Amazon, Choice, Dns, JobState
+from runbooks.engine.model.step import Debt, HostTask, Step
+from runbooks.engine.run.context import RunContext
+from runbooks.engine.run.runner import Runner
 
 NIGHT, NIGHT_2013 = date(2014, 8, 15), date(2013, 8, 16)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
@@ -69,7 +70,7 @@ def plan_of_2013() -> Plan:
 
 
 class FakeClock:
-    """Time passes only where somebody waits; at a pace, so that a night may last for hours."""
+    """Time passes only while code waits; at a pace, so that a night may last for hours."""
 
     def __init__(self, pace: int = 1) -> None:
         self._pace = pace
@@ -87,12 +88,12 @@ class FakeClock:
             self._passed += pause * self._pace
 
     def interrupt(self) -> None:
-        """Nobody is really waiting."""
+        """Do nothing: no thread is really waiting."""
 
 
 @dataclass
 class Production:
-    """What there is: each command changes it as the real one would."""
+    """The state of production: each command changes it as the real one would."""
 
     clock: FakeClock
     maintenance: bool = False
@@ -125,21 +126,21 @@ class Production:
         }
     )
     acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
-    broken: dict[str, Callable[[], Reading]] = field(default_factory=dict)  # `host: command` that goes wrong
+    broken: dict[str, Callable[[], ProbeOutput]] = field(default_factory=dict)  # `host: command` that goes wrong
     answers: dict[str, tuple[tuple[object, ...], ...]] = field(default_factory=dict)  # `database: query`, to change it
 
-    def do(self, host: str, command: str) -> Reading:
+    def do(self, host: str, command: str) -> ProbeOutput:
         """A command on a host: a probe, or an act, which takes a second."""
         spoilt = self.broken.get(f"{host}: {command}")
         if spoilt:
             return spoilt()
         probe = self._probe(host, command)
         if probe is not None:
-            return Reading(text=f"{probe}\n")
+            return ProbeOutput(text=f"{probe}\n")
         self._act(host, command)
         self.acts.append(f"{host}: {command}")
         self.clock.wait(timedelta(seconds=1))
-        return Reading()
+        return ProbeOutput()
 
     def _probe(self, host: str, command: str) -> str | None:
         if command.startswith("inv ") and not command.startswith("inv databases.vacuum"):
@@ -210,7 +211,7 @@ class Production:
         elif what == "ttmscalr resize:small":
             self.farm["size"] = "small"
         else:
-            raise AssertionError(f"nobody knows this command: {what}")
+            raise AssertionError(f"unknown command: {what}")
 
     def _tool(self, command: str) -> str | None:
         task = command.split()[1]
@@ -253,11 +254,11 @@ class Production:
 class FakeSsh:
     production: Production
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         return self.production.do(command.host, command.command)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: no connection is open."""
 
 
 @dataclass
@@ -265,13 +266,13 @@ class FakeJobs:
     """Jobs that attach to the one of the same name."""
 
     production: Production
-    ended: dict[str, Reading] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)  # hosts with a job that nobody follows
+    ended: dict[str, ProbeOutput] = field(default_factory=dict)
+    at_work: set[str] = field(default_factory=set)  # hosts with a job that no run follows
     stubborn: set[str] = field(default_factory=set)  # hosts whose job can't be stopped
     stopped: list[str] = field(default_factory=list)
 
-    def run(self, job: DetachedJob, name: str, tell: Callable[[str], None]) -> Reading:
-        tell("working")
+    def run(self, job: DetachedJob, name: str, on_line: Callable[[str], None]) -> ProbeOutput:
+        on_line("working")
         if name not in self.ended:
             self.ended[name] = self.production.do(job.host, job.command)
         return self.ended[name]
@@ -292,37 +293,37 @@ class FakeJobs:
 class FakeSql:
     production: Production
 
-    def query(self, query: SqlQuery) -> Reading:
+    def query(self, query: SqlQuery) -> ProbeOutput:
         host = next(host for host, database in SERVERS.items() if database == query.database)
         rows = self.production.answers.get(f"{query.database}: {query.name}")
         if rows is not None:
-            return Reading(rows=rows)
+            return ProbeOutput(rows=rows)
         if query.name in QUIET:
-            return Reading(rows=QUIET[query.name])
+            return ProbeOutput(rows=QUIET[query.name])
         analysed = self.production.vacuumed.get(host)
         size = 96_000_000 if analysed else 812_000_000
         if query.name == "pg_stat_replication":
             row = (f"{host}-standby", "10.0.0.9", "streaming", 0)
-            return Reading(rows=(row,) if self.production.standby[host] else ())
-        return Reading(rows=((size,),) if query.name == "size" else ((size, "public.users", analysed),))
+            return ProbeOutput(rows=(row,) if self.production.standby[host] else ())
+        return ProbeOutput(rows=((size,),) if query.name == "size" else ((size, "public.users", analysed),))
 
 
 @dataclass
 class FakeHttp:
     production: Production
 
-    def get(self, request: HttpGet) -> Reading:
+    def get(self, request: HttpGet) -> ProbeOutput:
         on = self.production.maintenance
-        return Reading(code=503, text="Service Unavailable") if on else Reading(code=200, text="OK")
+        return ProbeOutput(code=503, text="Service Unavailable") if on else ProbeOutput(code=200, text="OK")
 
 
 @dataclass
 class FakeDns:
     production: Production
 
-    def look_up(self, lookup: DnsLookup) -> Reading:
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
         names = self.production.names
-        return Reading(rows=tuple((name, names[name]) for name in lookup.names if name in names))
+        return ProbeOutput(rows=tuple((name, names[name]) for name in lookup.names if name in names))
 
 
 @dataclass
@@ -332,8 +333,8 @@ class MemoryAmazon:
     production: Production
     taken: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: instance and moment
 
-    def perform(self, call: AmazonCall, name: str, tell: Callable[[str], None]) -> Reading:
-        tell("going on")
+    def perform(self, call: AmazonCall, name: str, on_line: Callable[[str], None]) -> ProbeOutput:
+        on_line("going on")
         if isinstance(call, TakeSnapshots) and name not in self.taken:
             self.taken[name] = (call.instance, _stamp(self.production.clock.now()))
             self.production.acts.append(str(call))
@@ -341,17 +342,17 @@ class MemoryAmazon:
             names = self.production.names
             names.update({moved: names[target] for moved, target in call.targets.items()})
         self.production.clock.wait(timedelta(seconds=1))
-        return Reading()
+        return ProbeOutput()
 
-    def look(self, look: AmazonLook) -> Reading:
+    def look(self, look: AmazonLook) -> ProbeOutput:
         assert isinstance(look, SnapshotList)
         of_it = [(name, begun) for name, (instance, begun) in self.taken.items() if instance == look.instance]
         rows = tuple(("vol-1", name, "completed", begun, "") for name, begun in of_it)
-        return Reading(rows=rows or (("vol-1", "", "", "", ""),))
+        return ProbeOutput(rows=rows or (("vol-1", "", "", "", ""),))
 
 
-class FakeShelf:
-    """A shelf in memory; a test may let it fail before or after it has kept a text."""
+class FakeObjectStore:
+    """An object store in memory; a test may let it fail before or after it has kept a text."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
@@ -373,7 +374,7 @@ class FakeShelf:
 
 @dataclass
 class FakePerson:
-    """Does by hand what it is told, or what the script says at `step host`."""
+    """Does by hand what it is asked, or what the script says at `step host`."""
 
     ssh: FakeSsh
     script: dict[str, list[Choice | None]] = field(default_factory=dict)
@@ -413,10 +414,10 @@ class FakePerson:
 
 @dataclass
 class FakeScreen:
-    """Keeps what it was told; a test may let something happen just when a step begins."""
+    """Records what is shown; a test may run code just when a step begins."""
 
     lines: list[str] = field(default_factory=list)
-    clocks: list[Outlook] = field(default_factory=list)  # after each step
+    clocks: list[Forecast] = field(default_factory=list)  # after each step
     at_step: Callable[[str], None] = lambda key: None
 
     @property
@@ -438,7 +439,7 @@ class FakeScreen:
     def owed(self, debts: Sequence[Debt]) -> None:
         """Said after every step."""
 
-    def clock(self, seen: Outlook | None) -> None:
+    def clock(self, seen: Forecast | None) -> None:
         assert seen is not None
         self.clocks.append(seen)
 
@@ -479,14 +480,14 @@ class MortalJournal(Journal):
         return event
 
     def next_life(self, clock: FakeClock, *, dies_at: int = 0, keeps_last: bool = True) -> MortalJournal:
-        """What another process reads."""
+        """Return the journal as another process reads it."""
         journal = MortalJournal(clock, dies_at=dies_at, keeps_last=keeps_last)
         journal._events.extend(self._events)
         return journal
 
 
 @dataclass
-class Theatre:
+class FakeNight:
     """A production in memory, with everything a runner needs to work on it."""
 
     plan: Plan = field(default_factory=night_plan)
@@ -498,54 +499,54 @@ class Theatre:
         self.jobs = FakeJobs(self.production)
         self.person = FakePerson(self.ssh)
         self.screen = FakeScreen()
-        self.shelf = FakeShelf()
+        self.object_store = FakeObjectStore()
         self.amazon: Amazon = MemoryAmazon(self.production)
         self.dns: Dns = FakeDns(self.production)
         self.journal = MortalJournal(self.clock)
 
     @property
-    def world(self) -> LiveWorld:
+    def executor(self) -> LiveExecutor:
         """The live world over in-memory ports."""
-        return LiveWorld(
+        return LiveExecutor(
             ssh=self.ssh,
             jobs=self.jobs,
             sql=FakeSql(self.production),
             http=FakeHttp(self.production),
             dns=self.dns,
-            shelf=self.shelf,
+            object_store=self.object_store,
             amazon=self.amazon,
             clock=self.clock,
         )
 
     @property
-    def stage(self) -> Stage:
-        """A stage for one run."""
-        return Stage(
+    def context(self) -> RunContext:
+        """A context for one run."""
+        return RunContext(
             plan=self.plan,
-            world=self.world,
+            executor=self.executor,
             journal=self.journal,
             clock=self.clock,
             person=self.person,
             screen=self.screen,
-            approvals=ShelfApprovals(self.shelf, self.clock),
+            approvals=StoreApprovals(self.object_store, self.clock),
         )
 
     def run(self) -> None:
-        """Runs the night, or goes on with it."""
+        """Run the night, or resume it."""
         if not self.journal.events:
-            self.stage.begin()
+            self.context.begin()
         else:
-            self.stage.go_on()
-        Runner(self.stage).run()
+            self.context.adopt_plan()
+        Runner(self.context).run()
 
     def outcomes(self) -> dict[str, str]:
         """`step host` to outcome."""
-        history = self.stage.history()
+        history = self.context.history()
         return {f"{step} {host}": past.outcome.value for (step, host), past in history.tasks.items()}
 
 
-def unreachable() -> Reading:
-    """A host that can't be reached."""
+def unreachable() -> ProbeOutput:
+    """Return the error of a host that cannot be reached."""
     raise CutoverError("Connecting failed: no route to host.")
 
 

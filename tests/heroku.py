@@ -15,7 +15,7 @@ APP, TOKEN = "apangea-staging", "HRKU-5f0e1c2d-not-a-real-one"
 
 @dataclass
 class Fake:
-    """What the API has; a test lays answers upon it, which come before its own."""
+    """The API's config vars; a test sets answers that take precedence over them."""
 
     endpoint: str = ""
     config: dict[str, str] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Fake:
     asked: list[str] = field(default_factory=list)  # `path: status`
 
     def answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], object]:
-        """As https://devcenter.heroku.com/articles/platform-api-reference has it."""
+        """Return the answer, as https://devcenter.heroku.com/articles/platform-api-reference has it."""
         if self.answers:
             return *self.answers.pop(0), {"id": "laid", "message": "upon it by the test"}
         if headers["Accept"] != "application/vnd.heroku+json; version=3":

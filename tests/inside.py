@@ -1,4 +1,4 @@
-"""The tool's words in this process, where a test is about what they come to: to start Python takes a second."""
+"""The tool's commands in this process, for tests of their effect: a start of Python takes a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tasks
 
 @dataclass(frozen=True)
 class Said:
-    """How a command ended."""
+    """The end of a command."""
 
     code: int
     out: str
@@ -20,7 +20,7 @@ class Said:
 
 
 def inv_inside(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
-    """What `inv` with these words says."""
+    """Run `inv` with these arguments, and return its exit code and output."""
     capsys.readouterr()
     try:
         Program(namespace=tasks.namespace).run(["inv", *words])

@@ -20,8 +20,8 @@ from rehearsal import blueprint, lab, layout, postgres_server
 from rehearsal.blueprint import Blueprint
 from rehearsal.endpoints import Endpoints
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Lab:
     environment: Environment
     fleet: Fleet
 
-    def type(self, host: str, command: str) -> Reading:
-        """What a person would see who types this there."""
+    def type(self, host: str, command: str) -> ProbeOutput:
+        """Return the output that a person would see who types this there."""
         return self.fleet.run(RemoteCommand(host=host, command=command))
 
     def say(self, host: str, command: str) -> str:
-        """What a command prints that must succeed."""
-        reading = self.type(host, command)
-        assert (reading.code, reading.error) == (0, ""), reading
-        return reading.text.strip()
+        """Return the output of a command that must succeed."""
+        output = self.type(host, command)
+        assert (output.code, output.error) == (0, ""), output
+        return output.text.strip()
 
     def record(self, host: str, command: str) -> dict[str, object]:
         """The JSON that a probe prints."""
@@ -49,7 +49,7 @@ class Lab:
 
     @property
     def blueprint(self) -> Blueprint:
-        """What it is made of."""
+        """The layout that it is made of."""
         return blueprint.load(self.home)
 
     def primary(self, host: str) -> Cluster:
@@ -88,13 +88,13 @@ def started_from(files: Path, model: Cluster, port: int) -> Cluster:
 
 
 def just_now(moment: object) -> bool:
-    """Whether a moment told by a probe lies in the last minute."""
+    """True if a moment given by a probe lies in the last minute."""
     age = datetime.now(UTC) - datetime.fromisoformat(str(moment))
     return timedelta(0) <= age < timedelta(minutes=1)
 
 
 def runs(pid: int) -> bool:
-    """Whether a process lives, and is more than an entry that nobody has read."""
+    """True if a process lives, and is not a zombie."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     return False

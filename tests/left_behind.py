@@ -1,4 +1,4 @@
-"""What one day's code left behind, as tests/fixtures/make_left_behind.py stored it: loaded again, on real servers."""
+"""States that one day's code left behind, as tests/fixtures/make_left_behind.py stored them, loaded on real servers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from inventory.model import Fence, Store
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.ports import Tell
-from tests.fakes import FakeJobs, Killed, Theatre
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
+from runbooks.engine.model.ports import OnLine
+from tests.fakes import FakeJobs, FakeNight, Killed
 from tests.oracle import Snapshot
 from tests.torture import judge
 from tests.worlds import NewWorld, World
@@ -31,7 +31,7 @@ STATES = ("whole", "finished", "merged", "cut_off", "month_out", "month_back", "
 
 
 def load(cluster: Cluster, role: str) -> None:
-    """Makes a template of each state's databases."""
+    """Make a template of each state's databases."""
     with tarfile.open(DUMPS) as tar:
         scripts = {entry.name: judge.content(tar, entry).decode() for entry in tar}
     # As `new_world` makes them up of a template's name.
@@ -72,19 +72,19 @@ def told() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
 class DyingAtStep8(FakeJobs):
     """Jobs on a machine that dies once the archiving has begun at its host."""
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
-        """Runs every other job."""
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Run every other job."""
         if "archive.all" in job.command:
             self.at_work.add(job.host)
             raise Killed
-        return super().run(job, name, tell)
+        return super().run(job, name, on_line)
 
 
-def killed_at_step_8(theatre: Theatre) -> Theatre:
-    """A theatre whose conductor died there; the job goes on."""
-    theatre.jobs = DyingAtStep8(theatre.production)
+def killed_at_step_8(fake_night: FakeNight) -> FakeNight:
+    """Return a night in memory whose conductor died at step 8; the job goes on."""
+    fake_night.jobs = DyingAtStep8(fake_night.production)
     try:
-        theatre.run()
+        fake_night.run()
     except Killed:
-        return theatre
+        return fake_night
     raise AssertionError("the night went past step 8")

@@ -10,7 +10,7 @@ ROOM = 5  # gibibytes; two labs at once take up to two of them, and their server
 
 
 def roomy_folder() -> Path | None:
-    """Where programs can be started, too; none where this machine has no such folder, or not enough memory to spare."""
+    """Return a folder in memory for programs; None where this machine has none, or not enough memory to spare."""
     try:
         folder = os.statvfs(FOLDER)
         free = min(folder.f_bavail * folder.f_frsize, _available())

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-from archiver.activity.archive import archive_activity
-from archiver.activity.outcome import Shard
-from archiver.activity.restore import Returned, restore_month
-from archiver.activity.throttle import Throttle
-from archiver.postgres import Session
+from archiver.delete.throttle import Throttle
+from archiver.postgres.session import Session
+from archiver.runs.month_result import Shard
+from archiver.runs.monthly import archive_activity
+from archiver.runs.monthly_restore import Returned, restore_month
 from runbooks.activity import span_at
 from tests.worlds import World
 
 
 @dataclass(kw_only=True)
 class Meanwhile(Throttle):
-    """Lets something happen when rows are extracted, stored and proved, and the first are about to go."""
+    """Runs an action when rows are extracted, stored and verified, and the first are about to be deleted."""
 
     act: Callable[[], None]
     waits: int = field(default=0)
 
     def wait(self, session: Session) -> None:
-        """Waits as ever, and acts the second time."""
+        """Wait as ever, and act the second time."""
         self.waits += 1
         if self.waits == 2:  # the first is before anything is read
             self.act()
@@ -31,7 +31,7 @@ class Meanwhile(Throttle):
 
 
 def archive_months(world: World, day: date, *, pretend: bool = False, throttle: Throttle | None = None) -> list[Shard]:
-    """Archives what is due on a day; raises what failed."""
+    """Archive what is due on a day; raise what failed."""
     with world.archiver("test of months") as archiver:
         return archive_activity(
             archiver, span_at(world.environment, day), throttle or Throttle(), raise_failures, pretend=pretend
@@ -39,12 +39,12 @@ def archive_months(world: World, day: date, *, pretend: bool = False, throttle: 
 
 
 def restore_months(world: World, month: str, school: int | None = None, *, pretend: bool = False) -> list[Returned]:
-    """Brings a month back, of all or of one school; raises what failed."""
+    """Restore a month, of all or of one school; raise what failed."""
     with world.archiver("test of months") as archiver:
         return restore_month(archiver, month, school, raise_failures, pretend=pretend)
 
 
 def raise_failures(outcome: Shard | Returned) -> None:
-    """A `tell` that lets no failure pass."""
+    """Raise the failure of an outcome: a callback that lets none pass."""
     if outcome.error:
         raise outcome.error

@@ -21,13 +21,13 @@ from rehearsal.files import write_json
 from rehearsal.layout import VARIABLE, Layout
 from rehearsal.ports import LOOPBACK
 from rehearsal.waiting import await_condition
-from runbooks.engine.debts import owed
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Event, Kind, read_events
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.debts import owed
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Event, Kind, read_events
+from runbooks.engine.model.outcome import Outcome
 from tests import relay
 from tests.conductor import AT, GO_ON, STATE, moments
-from tests.fakes import Theatre, night_plan, rehearsal
+from tests.fakes import FakeNight, night_plan, rehearsal
 from tests.relay import Relay
 
 CONNECT_TIMEOUT = 3  # seconds
@@ -47,7 +47,7 @@ exec {real} "$@"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where a night is conducted: machines have nothing but the store and the way to the hosts in common."""
+    """A machine that conducts a night: machines share nothing but the store and the hosts."""
 
     clone: Path  # of the repository
     home: Path  # HOME
@@ -56,7 +56,7 @@ class Machine:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What its own copy of the journal says."""
+        """The events of its own copy of the journal."""
         return read_events(self.state / "rehearsal/2014-08-15/journal.jsonl")
 
 
@@ -71,7 +71,7 @@ class Night:
 
     @property
     def kills(self) -> int:
-        """How many of its processes died by SIGKILL."""
+        """The number of its processes that died by SIGKILL."""
         return [process.returncode for process in self._begun].count(-signal.SIGKILL)
 
     def another_machine(self, name: str) -> Machine:
@@ -81,7 +81,7 @@ class Night:
         return Machine(clone=folder / "clone", home=folder, state=folder / STATE, words=(f"{AT}{name}",))
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
-        """Begins to conduct it at a machine, or goes on with it; or as the words say, which are the conductor's."""
+        """Start or resume it at a machine; or as the arguments say, which are the conductor's."""
         told = words or ((GO_ON,) if self.events else ())
         environment = {**os.environ, VARIABLE: str(self.home), "HOME": str(self.machine.home)}
         process = subprocess.Popen(
@@ -97,16 +97,16 @@ class Night:
         return process
 
     def conduct(self, *words: str) -> tuple[int, str, str]:
-        """Conducts it to its end, its stop or its death: how it ended, and what it said."""
+        """Conduct it to its end, its stop or its death; return the exit code and the output."""
         return self.ended(self.begin(*words))
 
     def ended(self, process: subprocess.Popen[str]) -> tuple[int, str, str]:
-        """Waits for the end of a process: how it ended, and what it said."""
+        """Wait for the end of a process; return the exit code and the output."""
         out, err = process.communicate(timeout=SECONDS)
         return process.returncode, out, err
 
     def conduct_killed(self, moments: Iterable[str]) -> tuple[int, str, str]:
-        """Conducts it by one process after the other, each of which dies at one of the moments but for the last."""
+        """Conduct it by one process after the other, each of which dies at one of the moments but for the last."""
         self._moments.write_text("".join(f"{moment}\n" for moment in moments))
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
@@ -115,17 +115,17 @@ class Night:
 
     @property
     def spared(self) -> list[str]:
-        """The moments at which nobody died, because they did not come about."""
+        """The moments at which no process died, because they did not come about."""
         return self._moments.read_text().splitlines()
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What the journal says."""
+        """The events of the journal."""
         return self.machine.events
 
     @contextmanager
     def held_up(self, host: str, program: str, word: str) -> Iterator[None]:
-        """Lets a program begin on a host, and not go on while the block runs."""
+        """Let a program begin on a host, and not go on while the block runs."""
         flag = self.home / "held" / f"{host} {program} {word}"
         flag.touch()
         try:
@@ -134,21 +134,21 @@ class Night:
             flag.unlink()
 
     def await_act(self, host: str, act: str, process: subprocess.Popen[str]) -> None:
-        """Waits until a program has begun on a host."""
+        """Wait until a program has begun on a host."""
         self._await(lambda: any(line.startswith(f"{host}: {act}") for line in self.acts), process)
 
     def await_result(self, host: str, step: str, process: subprocess.Popen[str]) -> None:
-        """Waits until a step has ended on a host."""
+        """Wait until a step has ended on a host."""
         self._await(lambda: any(_is_result(event, step, host) for event in self.events), process)
 
     def await_intents(self, step: str, count: int, process: subprocess.Popen[str]) -> None:
-        """Waits until a step was begun, or attached to, so many times."""
+        """Wait until a step was begun, or attached to, so many times."""
         self._await(
             lambda: [(each.kind, each.step) for each in self.events].count((Kind.INTENT, step)) == count, process
         )
 
     def kill(self, process: subprocess.Popen[str]) -> str:
-        """Kills a process without warning; what it had said."""
+        """Kill a process without warning, and return its output."""
         process.kill()
         return process.communicate()[0]
 
@@ -161,7 +161,7 @@ class Night:
 
     @property
     def acts(self) -> list[str]:
-        """What was done, as `host: program words`; what only looks is left out."""
+        """Every act, as `host: program arguments`; probes are left out."""
         lines = (self.home / "acts").read_text().splitlines()
         return [line for line in lines if not any(probe in line for probe in PROBES)]
 
@@ -170,7 +170,7 @@ class Night:
         return sorted(path.name.split(f".{step}.")[1] for path in self.home.glob(f"hosts/*/.cutover/jobs/*.{step}.*"))
 
     def faults(self) -> list[str]:
-        """What is wrong with a night that has ended: something not done, still owed, or done twice."""
+        """Return the faults of a night that has ended: something not done, still owed, or done twice."""
         past = read_history(self.events).tasks
         undone = [
             f"{step} on {host} is {each.outcome.value}"
@@ -182,7 +182,7 @@ class Night:
         return [*undone, *(f"owed: {debt}" for debt in owed(self.events)), *twice, *few]
 
     def end(self) -> None:
-        """Ends whatever still conducts it."""
+        """End whatever still conducts it."""
         for process in self._begun:
             if process.poll() is None:
                 self.kill(process)
@@ -216,13 +216,13 @@ def _is_result(event: Event, step: str, host: str) -> bool:
 def all_moments() -> list[str]:
     """Before and after every event of such a night, in their order."""
     environment = rehearsal()
-    theatre = Theatre(plan=night_plan(replace(environment, commands={**environment.commands, **COMMANDS})))
-    theatre.run()
-    return moments(theatre.journal.events)
+    fake_night = FakeNight(plan=night_plan(replace(environment, commands={**environment.commands, **COMMANDS})))
+    fake_night.run()
+    return moments(fake_night.journal.events)
 
 
 def _lay_over(layout: Layout, relays: Mapping[str, Relay], ports: Mapping[str, int]) -> None:
-    """Makes jobs of backups, and leads the way to some hosts over their relays."""
+    """Make jobs of backups, and lead the way to some hosts over their relays."""
     over = json.loads(layout.endpoints.read_text())
     over["commands"] = COMMANDS
     over["ssh"]["connect_timeout"] = CONNECT_TIMEOUT
@@ -236,7 +236,7 @@ def _lay_over(layout: Layout, relays: Mapping[str, Relay], ports: Mapping[str, i
 
 
 def _count_acts(home: Path) -> None:
-    """Puts a program before each of every host's, which tells what it is asked for."""
+    """Wrap each program of every host by one that records its calls."""
     (home / "held").mkdir()
     (home / "acts").touch()
     for folder in home.glob("hosts/*/bin"):

@@ -1,4 +1,4 @@
-"""What must be left when schools are archived, by SQL written apart from the archiver's code and catalog."""
+"""The rows that must be left when schools are archived, by SQL written apart from the archiver's code and catalog."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Snapshot:
     sequences: Mapping[str, Mapping[str, int | None]]  # None: never asked for a number
 
     def count(self, database: str, table: str) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         return len(self.tables[database][table])
 
 
 def snapshot(dsns: Mapping[str, str]) -> Snapshot:
-    """Reads all of these databases (name: libpq DSN), each in one moment."""
+    """Read all of these databases (name: libpq DSN), each in one moment."""
     with _cursors(dsns) as cursors:
         return _read(cursors)
 
@@ -43,14 +43,14 @@ def snapshot(dsns: Mapping[str, str]) -> Snapshot:
 def expected_after_archive(
     dsns: Mapping[str, str], school_id: int, depth: str, before: Snapshot | None = None
 ) -> Snapshot:
-    """What must be left once this school is archived from the present state; depth is `all` or `students`."""
+    """Return the rows left once this school is archived from the present state; depth is `all` or `students`."""
     return expected_after_archiving(dsns, [school_id], depth, before)
 
 
 def expected_after_archiving(
     dsns: Mapping[str, str], school_ids: Collection[int], depth: str, before: Snapshot | None = None
 ) -> Snapshot:
-    """What must be left once these schools are archived, in whatever order; LookupError where one is not live.
+    """Return the rows left once these schools are archived, in any order; raise LookupError where one is not live.
 
     `before` spares the reading of the present state where the caller has it in hand.
     """
@@ -160,7 +160,7 @@ def _classrooms(master: Cursor, school_ids: Collection[int]) -> dict[str, list[i
 
 
 def _people(master: Cursor, school_ids: Collection[int], classrooms: list[int]) -> dict[str, list[int]]:
-    """Who the schools' rows name, and the users of them whom no row that stays names."""
+    """Return the people that the schools' rows name, and the users of them that no remaining row references."""
     args = {"schools": list(school_ids), "classrooms": classrooms}
     listed = {
         name: _ids(master, WHO[name], args) for name in ("listed", "listed elsewhere", "staff", "staff elsewhere")
@@ -213,7 +213,7 @@ def _copy(cursor: Cursor, query: Composed, args: Mapping[str, Any]) -> Lines:
 
 
 def _columns(cursor: Cursor) -> dict[str, list[str]]:
-    """The columns of every base table, generated ones too; pg_catalog tells it thirty times faster than its views."""
+    """Return the columns of every base table, generated ones too; pg_catalog is thirty times faster than its views."""
     cursor.execute(
         "SELECT relname::text, array_agg(attname::text ORDER BY attnum)"
         "  FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"

@@ -1,6 +1,6 @@
 """The oracle's SQL for one classroom: what must come back with it, table by table.
 
-`t` is the table itself. Values: school, classroom, enrolled (students whom the shard enrolls in the classroom).
+`t` is the table itself. Values: school, classroom, enrolled (students enrolled in the classroom on the shard).
 """
 
 from __future__ import annotations

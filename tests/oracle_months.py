@@ -1,7 +1,7 @@
-"""Which rows of a shard leave with a month, by SQL written apart from the archiver's code and catalog.
+"""Rows of a shard that leave with a month, by SQL written apart from the archiver's code and catalog.
 
 `t` is the table itself. Values: before (the first moment that is not in the span, in UTC), kept (classrooms of schools
-that are left alone).
+on hold).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ LEAVING: Mapping[str, str] = {
 def expected_after_month(
     dsns: Mapping[str, str], before: datetime, present: Snapshot, kept: list[int] | None = None
 ) -> Snapshot:
-    """What must be left of the present state when all that ended before a moment (UTC) has gone; `kept`: classrooms."""
+    """Return the present state without all that ended before a moment (UTC); `kept`: classrooms."""
     args = {"before": before, "kept": kept or []}
     leaving = {name: oracle.rows_where(dsn, LEAVING, args) for name, dsn in dsns.items() if name != oracle.MASTER}
     return oracle.less(present, leaving)

@@ -1,4 +1,4 @@
-"""What must be where when schools moved to another shard, by positions in rows and by SQL of its own."""
+"""Expected rows after schools moved to another shard, by positions in rows and by SQL of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def after_merging(world: World, before: Snapshot, source: str, target: str) -> S
 
 
 def moved(world: World, source: str, target: str) -> dict[int, int]:
-    """What was added to the ids of each school."""
+    """Return the number added to the ids of each school."""
     with sql(world, "master") as cursor:
         cursor.execute(
             "SELECT tenant_id, (offsets -> 0 ->> 2)::bigint FROM archiver.moves"

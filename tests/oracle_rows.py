@@ -1,7 +1,7 @@
-"""The oracle's SQL: who a school's rows name, and which rows leave with it, table by table.
+"""The oracle's SQL: the people that a school's rows name, and the rows that leave with it, table by table.
 
 `t` is the table itself. Values: schools (archived), gone (of them, those whose own row goes), classrooms (theirs),
-users and students (of theirs, whom no row that stays names).
+users and students (of theirs, referenced by no row that stays).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WHO: Mapping[str, str] = {
          UNION SELECT user_id FROM classroom_teachings WHERE classroom_id <> ALL(%(classrooms)s)
          UNION SELECT user_id FROM district_administrators
          UNION SELECT user_id FROM customer_administrators""",
-    # A row that only names somebody who is long gone is nobody's, and stays.
+    # A row that only references a missing user is an orphan, and stays.
     "live students": "SELECT id FROM students WHERE id = ANY(%(students)s)",
     "live users": "SELECT id FROM users WHERE id = ANY(%(users)s)",
 }

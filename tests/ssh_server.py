@@ -21,7 +21,7 @@ import asyncssh
 
 from inventory.model import Host, Role, Ssh
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.fleet import Fleet
+from runbooks.engine.live.ssh import Fleet
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Server:
         return Fleet({"db": self.host}, replace(self.ssh, **changes))
 
     def cut(self) -> None:
-        """Cuts every connection, as a broken link does."""
+        """Cut every connection, as a broken link does."""
         for connection in self.connections:
             self.loop.call_soon_threadsafe(connection.abort)
 
@@ -49,7 +49,7 @@ class Server:
 
 
 class _Seen(asyncssh.SSHServer):
-    """Notes who comes, and lets everybody go on from here."""
+    """Records every client, and lets each open connections from this server."""
 
     def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
         self._connections = connections
@@ -62,13 +62,13 @@ class _Seen(asyncssh.SSHServer):
 
 
 def new_key() -> asyncssh.SSHKey:
-    """A key of nobody's yet."""
+    """Return a new key, unknown to every server."""
     return asyncssh.generate_private_key("ssh-ed25519")
 
 
 @contextmanager
 def running(home: Path, count: int = 1, *, shell: str = "/bin/sh") -> Iterator[tuple[Server, ...]]:
-    """So many servers that let one user in, whose key lies in the folder, as their own do in its known_hosts.
+    """Yield so many servers that let one user in, with a key in the folder, as their own are in its known_hosts.
 
     `shell` is the user's login shell: a program that takes `-c` and a command.
     """
@@ -113,7 +113,7 @@ async def _listen(
 
 
 async def _end(acceptors: list[asyncssh.SSHAcceptor], connections: list[asyncssh.SSHServerConnection]) -> None:
-    """Lets nothing of the servers outlive the tests."""
+    """Let nothing of the servers outlive the tests."""
     for acceptor in acceptors:
         acceptor.close()
         await acceptor.wait_closed()
@@ -153,7 +153,7 @@ async def _run(shell: str, process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 async def _type(source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter) -> None:
-    """What the other end sends, until it shuts its side, or the command reads no more."""
+    """Write the input of the other end, until it shuts its side, or the command reads no more."""
     with suppress(OSError, asyncssh.Error):
         while data := await source.read(65536):
             target.write(data)

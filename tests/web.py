@@ -13,12 +13,12 @@ class Quiet:
     """For a handler that logs nothing."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's word
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Where it is reached."""
+    """Yield its address while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

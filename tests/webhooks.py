@@ -15,7 +15,7 @@ from tests import web
 
 @dataclass
 class Inbox:
-    """What was posted; a test may let the server answer with an error, or never."""
+    """The posted messages; a test may let the server answer with an error, or never."""
 
     url: str = ""
     status: int = 200

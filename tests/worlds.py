@@ -9,21 +9,22 @@ from datetime import date, datetime
 
 import psycopg2
 
-from archiver import choice, setup
-from archiver.archive import Archiver, Outcome, archive, chosen
-from archiver.bulk.whole import archive_many, goes_in_sets
-from archiver.catalog import Part
-from archiver.keeping.rewrap import Rewrapped, rewrap
-from archiver.loading import restore_plan
-from archiver.loading.restore_plan import Plan
-from archiver.moving.carry import Outcome as Carried
-from archiver.moving.carry import carry
-from archiver.moving.moves import Course
-from archiver.moving.whereabouts import shard_of
-from archiver.records import Order
-from archiver.restore import Restored, restore
-from archiver.tenants import Exclude
-from archiver.workers.engines import IN_TURN, Engine
+from archiver.catalog.model import Part
+from archiver.postgres.tenants import Exclude
+from archiver.records import resolve
+from archiver.records.archive_record import ArchiveRequest
+from archiver.records.move_record import Route
+from archiver.records.placement_history import shard_of
+from archiver.reshard.merge_split import MoveOutcome as Carried
+from archiver.reshard.merge_split import move_all
+from archiver.runs import restore_plan, setup
+from archiver.runs.archive import archive, tenant_to_archive
+from archiver.runs.archive_many import archive_many, deletes_in_bulk
+from archiver.runs.context import ArchiveOutcome, Archiver
+from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.reencrypt import Reencrypted, reencrypt
+from archiver.runs.restore import Restored, restore
+from archiver.runs.restore_plan import RestorePlan
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
 from inventory.model import Depth, Environment, Scratch, Store
@@ -37,7 +38,7 @@ YEAR = 2013
 
 @dataclass(frozen=True)
 class World:
-    """What a test archives from and into."""
+    """The databases and the store that a test archives from and into."""
 
     environment: Environment
     dsns: Mapping[str, str]  # by database; for psql and the oracle
@@ -55,7 +56,7 @@ class World:
 
     @contextmanager
     def by_one_worker(self) -> Iterator[World]:
-        """The same world for many acts in a row: to begin takes longer than a small school."""
+        """Yield the same world for many acts in a row: a start takes longer than a small school."""
         with self.archiver() as archiver:
             yield replace(self, worker=archiver)
 
@@ -66,38 +67,38 @@ class World:
         pretend: bool = False,
         year: int = YEAR,
         night: date | None = NIGHT,
-    ) -> list[Outcome]:
-        """Archives these schools, one after the other, as `inv archive.school` does; raises what failed."""
-        order = Order(year=year, depth=depth, night=night, pretend=pretend)
+    ) -> list[ArchiveOutcome]:
+        """Archive these schools, one after the other, as `inv archive.school` does; raise what failed."""
+        request = ArchiveRequest(year=year, depth=depth, night=night, pretend=pretend)
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                tenant = chosen(archiver, tenant_id, year)
-                with archiver.place.keeping("school", tenant.id, tenant.shard):
-                    outcomes += archive(archiver, [tenant], order, raise_failure)
+                tenant = tenant_to_archive(archiver, tenant_id, year)
+                with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
+                    outcomes += archive(archiver, [tenant], request, raise_failure)
         return outcomes
 
     def goes_in_sets(self, depth: Depth) -> bool:
-        """Whether the catalog lets tenants be deleted in sets."""
+        """True if the catalog lets tenants be deleted in sets."""
         with self.archiver() as archiver:
-            return goes_in_sets(archiver.place, depth)
+            return deletes_in_bulk(archiver.databases, depth)
 
     def archive_together(
         self,
         *tenant_ids: int,
         depth: Depth = Depth.ALL,
         pretend: bool = False,
-        way: Callable[[str], None] = lambda told: None,
-        tell: Callable[[Outcome], None] | None = None,
+        on_strategy: Callable[[str], None] = lambda strategy: None,
+        on_result: Callable[[ArchiveOutcome], None] | None = None,
         engine: Engine = IN_TURN,
         until: datetime | None = None,
-    ) -> list[Outcome]:
-        """Archives these schools in sets, as `inv archive.all` does; raises what failed, unless somebody listens."""
-        order = Order(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
-        with self.archiver() as archiver, archiver.place.alone():
-            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
-            wanted = [tenant for tenant in everybody if tenant.id in tenant_ids]
-            return archive_many(archiver, wanted, order, tell or raise_failure, way, engine)
+    ) -> list[ArchiveOutcome]:
+        """Archive these schools in sets, as `inv archive.all` does; raise what failed, unless `on_result` is given."""
+        request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
+        with self.archiver() as archiver, archiver.databases.exclusive_lock():
+            live_tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+            wanted = [tenant for tenant in live_tenants if tenant.id in tenant_ids]
+            return archive_many(archiver, wanted, request, on_result or raise_failure, on_strategy, engine)
 
     def restore(
         self,
@@ -107,37 +108,37 @@ class World:
         mapping: Changes | None = None,
         only: Part | None = None,
     ) -> list[Restored]:
-        """Restores these schools, as `inv restore.school` does; raises what failed."""
+        """Restore these schools, as `inv restore.school` does; raise what failed."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = choice.one_to_restore(archiver.place, tenant_id, year)
-                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
+                record = resolve.one_to_restore(archiver.databases, tenant_id, year)
+                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
                     outcomes += restore(
-                        archiver, [record], pretend=pretend, tell=raise_failure, last=mapping, only=only
+                        archiver, [record], pretend=pretend, on_result=raise_failure, mapping=mapping, only=only
                     )
         return outcomes
 
-    def rewrap(self, *tenant_ids: int) -> list[Rewrapped]:
-        """Encrypts these schools' archives to the environment's recipients, as `inv archive.rewrap` does."""
+    def reencrypt(self, *tenant_ids: int) -> list[Reencrypted]:
+        """Encrypt these schools' archives to the environment's recipients, as `inv archive.reencrypt` does."""
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = choice.one_to_restore(archiver.place, tenant_id, None)
-                with archiver.place.keeping("school", tenant_id, shard_of(archiver.place, record)):
-                    outcomes += rewrap(archiver, [record], raise_failure)
+                record = resolve.one_to_restore(archiver.databases, tenant_id, None)
+                with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+                    outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
 
-    def carry(self, verb: str, source: str, target: str) -> list[Carried]:
-        """Merges a shard into another one, or splits it off again, as `inv shards.…` does; raises what failed."""
-        course = Course(verb=verb, source=source, target=target)
+    def move_all(self, verb: str, source: str, target: str) -> list[Carried]:
+        """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""
+        route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
-            return carry(archiver, course, YEAR, raise_failure)
+            return move_all(archiver, route, YEAR, raise_failure)
 
-    def plan(self, tenant_id: int, mapping: Changes | None = None) -> Plan:
-        """What `inv restore.plan` shows."""
+    def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
+        """Return the output of `inv restore.plan`."""
         with self.archiver() as archiver:
-            return restore_plan.plan(archiver, choice.one_to_restore(archiver.place, tenant_id, None), mapping)
+            return restore_plan.plan(archiver, resolve.one_to_restore(archiver.databases, tenant_id, None), mapping)
 
 
 NewWorld = Callable[..., AbstractContextManager[World]]  # of some databases: tests/conftest.py
@@ -159,12 +160,12 @@ def school_ids(world: World) -> list[int]:
 
 
 def same(expected: oracle.Snapshot, found: oracle.Snapshot) -> None:
-    """Fails with the first differences."""
+    """Fail with the first differences."""
     assert found == expected, oracle.difference(expected, found)
 
 
-def raise_failure(outcome: Outcome | Restored | Rewrapped | Carried) -> None:
-    """A `tell` that lets no failure pass."""
+def raise_failure(outcome: ArchiveOutcome | Restored | Reencrypted | Carried) -> None:
+    """Raise the failure of an outcome: a callback that lets none pass."""
     if outcome.error:
         raise outcome.error
 

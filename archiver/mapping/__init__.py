@@ -1,1 +1,1 @@
-"""An archived schema onto today's."""
+"""Mapping of an archived schema to today's. Pure."""

@@ -1,18 +1,18 @@
-"""What a column's type means for its archived text: an enum's labels, and which change loses nothing; pure."""
+"""Column types and their archived text: an enum's labels, and the type changes that lose nothing. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from archiver.schema import NAMESPACE
+from archiver.postgres.schema import NAMESPACE
 
 Types = Mapping[str, str]  # a schema's own types: name and DDL
 _ENUM = re.compile(r"CREATE TYPE .+? AS ENUM \((.*)\)", re.DOTALL)
 _LITERAL = re.compile(r"( ?E)?'((?:[^']|'')*)'")
 _DOMAIN = re.compile(r"CREATE DOMAIN .+? AS (.+?)(?: CONSTRAINT .*)?", re.DOTALL)
 _SIZED = re.compile(r"(numeric|character varying)\((\d+)(?:,(\d+))?\)")
-# Each takes every value of those before it.
+# In each row, a type can hold every value of the types before it.
 _ROWS = (
     ("smallint", "integer", "bigint", "numeric"),
     ("smallint", "integer", "double precision"),
@@ -26,13 +26,13 @@ _ROWS = (
 
 
 def labels(types: Types, name: str) -> tuple[str, ...] | None:
-    """An enum's labels; None for any other type."""
-    found = _ENUM.fullmatch(types.get(name, ""))
-    return tuple(_unquoted(*literal) for literal in _LITERAL.findall(found[1])) if found else None
+    """Return an enum's labels; None for any other type."""
+    enum = _ENUM.fullmatch(types.get(name, ""))
+    return tuple(_unquoted(*literal) for literal in _LITERAL.findall(enum[1])) if enum else None
 
 
 def plain(types: Types, name: str) -> str:
-    """The type of PostgreSQL's own by which a value can be read where the schema's own types are not at hand."""
+    """Return the built-in type that reads a value where the schema's own types do not exist."""
     if name.endswith("[]"):
         return f"{plain(types, name.removesuffix('[]'))}[]"
     ddl = types.get(name, "")
@@ -43,24 +43,24 @@ def plain(types: Types, name: str) -> str:
 
 
 def without_namespace(name: str) -> str:
-    """A type as a person writes it: user_role for public.user_role."""
+    """Return a type as a person writes it: user_role for public.user_role."""
     return name.removeprefix(f"{NAMESPACE}.")
 
 
 def takes_all(old: str, new: str) -> bool:
-    """Whether a type of PostgreSQL's own surely takes every value of another, and gives it back."""
+    """True if one built-in type certainly holds every value of another, and returns it unchanged."""
     if new in (old, "text", "character varying"):
         return True
-    one, other = _SIZED.fullmatch(old), _SIZED.fullmatch(new)
-    if one and other:
-        return one[1] == other[1] and _wider(one, other)
-    kind = one[1] if one else old
+    old_sized, new_sized = _SIZED.fullmatch(old), _SIZED.fullmatch(new)
+    if old_sized and new_sized:
+        return old_sized[1] == new_sized[1] and _wider(old_sized, new_sized)
+    kind = old_sized[1] if old_sized else old
     return kind == new or any(_before(row, kind, new) for row in _ROWS)
 
 
-def _wider(one: re.Match[str], other: re.Match[str]) -> bool:
-    places, more = int(one[3] or 0), int(other[3] or 0)
-    return more >= places and int(other[2]) - more >= int(one[2]) - places
+def _wider(old: re.Match[str], new: re.Match[str]) -> bool:
+    old_scale, new_scale = int(old[3] or 0), int(new[3] or 0)
+    return new_scale >= old_scale and int(new[2]) - new_scale >= int(old[2]) - old_scale
 
 
 def _before(row: tuple[str, ...], old: str, new: str) -> bool:

@@ -1,4 +1,4 @@
-"""An archived database onto today's: where each column comes from, what is lost, and what forbids it; pure."""
+"""An archived database mapped to today's: the origin of each column, what is lost, and what prevents it. Pure."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from archiver.catalog import TableName
-from archiver.mapping.doubts import Doubt, doubts_of, typed
-from archiver.mapping.migrated import Migrated, migrate
-from archiver.postgres import Composable
-from archiver.schema import Column, Schema, Table
+from archiver.catalog.model import TableName
+from archiver.mapping.migrate import Migrated, migrate
+from archiver.mapping.row_checks import RowCheck, row_checks_of, typed
+from archiver.postgres.schema import Column, Schema, Table
+from archiver.postgres.session import Composable
 from inventory.migrations import Changes
 
-WHOLE = "*"  # in place of a column: whole rows are lost
+WHOLE = "*"  # in place of a column: entire rows are lost
 
 
 @dataclass(frozen=True, kw_only=True)
-class Today:
-    """A live database as rows come into it."""
+class LiveSchema:
+    """A live database as the target of rows."""
 
     schema: Schema
-    defaults: frozenset[tuple[str, str]] = frozenset()  # table and column that has a default
+    defaults: frozenset[tuple[str, str]] = frozenset()  # table and column: those with a default
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableMapping:
-    """An archived table onto a live one."""
+    """An archived table mapped to a live one."""
 
     source: TableName  # in the archive
     target: TableName
     archived: Table
     shape: Table  # the live table, narrowed to the columns that the archive fills
     origins: Mapping[str, str | None]  # live column: archived column, or None where migrations made the value
-    rows: Composable  # a SELECT of these columns as text, from the member as it was copied in
-    values: Mapping[str, Composable]  # live column: its value, of its type
-    doubts: tuple[Doubt, ...]  # what only the rows can tell
+    rows: Composable  # a SELECT of these columns as text, from the member after COPY
+    values: Mapping[str, Composable]  # live column: its value, with the column's type
+    doubts: tuple[RowCheck, ...]  # the checks that need the rows
     lost: Mapping[str, str]  # archived column: why
-    plain: bool  # the member can be copied straight in
+    plain: bool  # the member can be copied directly into the live table
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchemaMapping:
-    """An archived database onto a live one."""
+    """An archived database mapped to a live one."""
 
     tables: tuple[TableMapping, ...]
-    lost: Mapping[TableName, str]  # archived table whose rows are dropped: why
+    lost: Mapping[TableName, str]  # archived table: why its rows are dropped
     problems: tuple[str, ...]  # what cannot be mapped, each with the line to add
 
     @cached_property
@@ -60,30 +60,31 @@ class SchemaMapping:
 
 
 def compare(
-    database: str, archived: Schema, today: Today, chain: Sequence[Changes], filled: Collection[str]
+    database: str, archived: Schema, today: LiveSchema, chain: Sequence[Changes], filled: Collection[str]
 ) -> SchemaMapping:
-    """Maps an archived database onto a live one, by the chain of migrations between them.
+    """Map an archived database to a live one, through the chain of migrations between them.
 
-    `filled` are the archived tables that hold rows: of the others nothing can be lost.
+    `filled` are the archived tables with rows: the others cannot lose anything.
     """
     migrated, problems = migrate(archived, chain)
     tables: dict[str, TableMapping] = {}
-    found, lost = list(problems), {}
+    all_problems, lost = list(problems), {}
     for table in migrated:
         source = TableName(database, table.source)
         live = today.schema.tables.get(table.name)
-        if table.gone is not None and table.source in filled:
-            lost[source] = table.gone
-        elif table.gone is None and live is None and table.source in filled:
-            found.append(_no_table(source, table.name))
-        elif table.gone is None and live is not None:
+        if table.drop_reason is not None and table.source in filled:
+            lost[source] = table.drop_reason
+        elif table.drop_reason is None and live is None and table.source in filled:
+            all_problems.append(_no_table(source, table.name))
+        elif table.drop_reason is None and live is not None:
             mapping = _map(source, archived, table, today, live)
             if table.source in filled:
-                found += _problems(mapping, table, today, live)
-                found += [f"{mapping.target}: two tables of the archive lead there"] if table.name in tables else []
+                all_problems += _problems(mapping, table, today, live)
+                if table.name in tables:
+                    all_problems.append(f"{mapping.target}: two tables of the archive map to it")
             if mapping.plain or table.source in filled:
                 tables[table.name] = mapping
-    return SchemaMapping(tables=tuple(tables.values()), lost=lost, problems=tuple(found))
+    return SchemaMapping(tables=tuple(tables.values()), lost=lost, problems=tuple(all_problems))
 
 
 def _no_table(source: TableName, name: str) -> str:
@@ -93,13 +94,13 @@ def _no_table(source: TableName, name: str) -> str:
     )
 
 
-def _map(source: TableName, archived: Schema, table: Migrated, today: Today, live: Table) -> TableMapping:
+def _map(source: TableName, archived: Schema, table: Migrated, today: LiveSchema, live: Table) -> TableMapping:
     shape = archived.tables[table.source]
     columns = tuple(column for column in live.copied if column.name in table.columns)
     keyed = set(live.primary_key) <= {column.name for column in columns}
     origins = {column.name: table.columns[column.name].origin for column in columns}
     target = TableName(source.database, table.name)
-    doubts = doubts_of(target, table, columns, archived.types, today.schema.types)
+    doubts = row_checks_of(target, table, columns, archived.types, today.schema.types)
     lost = {name: table.dropped.get(name, "today's table has no such column") for name in _left(shape, origins)}
     return TableMapping(
         source=source,
@@ -116,19 +117,19 @@ def _map(source: TableName, archived: Schema, table: Migrated, today: Today, liv
 
 
 def _left(archived: Table, origins: Mapping[str, str | None]) -> Iterator[str]:
-    """The archived columns that no live one comes from."""
+    """Return the archived columns that no live column comes from."""
     taken = set(origins.values())
     return (column.name for column in archived.copied if column.name not in taken)
 
 
 def _as_it_was(table: Migrated, archived: Table, columns: Sequence[Column]) -> bool:
-    """Whether migrations leave the values alone, and each column has its type."""
+    """True if no migration changes the values, and each column still has its type."""
     types = {column.name: column.type for column in archived.copied}
     return not table.touched and all(types[column.name] == column.type for column in columns)
 
 
-def _problems(mapping: TableMapping, table: Migrated, today: Today, live: Table) -> Iterator[str]:
-    """What forbids to bring a table's rows back, each with the line to add to a migration."""
+def _problems(mapping: TableMapping, table: Migrated, today: LiveSchema, live: Table) -> Iterator[str]:
+    """Yield what prevents restoring a table's rows, each with the line to add to a migration."""
     computed = {column.name for column in mapping.archived.columns if column.generated}
     missing = [column for column in live.copied if column.name not in table.columns]
     for column in missing:
@@ -143,13 +144,13 @@ def _problems(mapping: TableMapping, table: Migrated, today: Today, live: Table)
             yield f"{mapping.target}.{name} is filled by a migration, and there is no such column today"
         elif name not in names and new:
             yield (
-                f"{mapping.target}.{name} is gone, and {', '.join(new)} came: was it renamed? "
+                f"{mapping.target}.{name} no longer exists, and {', '.join(new)} is new: was it renamed? "
                 f"Add to tables/{table.name}: rename: {{{name}: {new[0]}}}, or drop: {{{name}: <why it may be lost>}}"
             )
 
 
-def _left_to_table(mapping: TableMapping, column: Column, today: Today, computed: Collection[str]) -> bool:
-    """Whether the table itself says what an absent column holds."""
+def _left_to_table(mapping: TableMapping, column: Column, today: LiveSchema, computed: Collection[str]) -> bool:
+    """True if the table itself supplies the value of a missing column."""
     if column.name in computed:
         return False
     has_default = column.identity or (mapping.target.table, column.name) in today.defaults

@@ -1,1 +1,1 @@
-"""What else does such work, each on the same rows: PostgreSQL's own programs, slice-db, and the tool of 2013."""
+"""The peers, measured on the same rows: PostgreSQL's own programs, slice-db, and the tool of 2013."""

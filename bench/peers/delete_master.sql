@@ -1,4 +1,4 @@
--- Whatever belongs to a school that goes, children first; who also works or sits elsewhere stays.
+-- The rows of every deleted school, children first; users and students of other schools too stay.
 CREATE TEMP TABLE s AS SELECT id FROM schools WHERE (id - 1) / 4 % 20 > 0;
 CREATE TEMP TABLE c AS SELECT c.id FROM classrooms c JOIN s ON s.id = school_id;
 CREATE TEMP TABLE p AS

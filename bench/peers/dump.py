@@ -1,40 +1,41 @@
-"""PostgreSQL's own dump of the same databases, and its way back."""
+"""PostgreSQL's own dump and restore of the same databases."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-from bench.ground import Ground
 from bench.measured import Measured, total
 from bench.process import measure
 from bench.servers import FILLED, ROLE
+from bench.testbed import Testbed
 
 
-def dump(ground: Ground) -> Measured:
-    """Every database, one after the other, each with both cores."""
-    words = (ground.program("pg_dump"), "--format=directory", "--jobs=2", "--compress=gzip:1")
+def dump(testbed: Testbed) -> Measured:
+    """Dump every database, one after the other, each with two jobs."""
+    words = (testbed.program("pg_dump"), "--format=directory", "--jobs=2", "--compress=gzip:1")
     return total(
-        measure([*words, f"--file={_folder(ground, name)}", name], ground.cluster, env=ground.libpq) for name in FILLED
+        measure([*words, f"--file={_folder(testbed, name)}", name], testbed.cluster, env=testbed.libpq)
+        for name in FILLED
     )
 
 
-def restore(ground: Ground) -> Measured:
-    """The dumps into new databases, of which nothing stays; the dumps neither. Needs them."""
+def restore(testbed: Testbed) -> Measured:
+    """Restore the dumps, which must exist, into new databases; then remove both."""
     try:
-        return total(_restore(ground, name) for name in FILLED)
+        return total(_restore(testbed, name) for name in FILLED)
     finally:
-        ground.cluster.sql("".join(f"DROP DATABASE IF EXISTS restored_{name};\n" for name in FILLED))
+        testbed.cluster.sql("".join(f"DROP DATABASE IF EXISTS restored_{name};\n" for name in FILLED))
         for name in FILLED:
-            shutil.rmtree(_folder(ground, name), ignore_errors=True)
+            shutil.rmtree(_folder(testbed, name), ignore_errors=True)
 
 
-def _restore(ground: Ground, name: str) -> Measured:
+def _restore(testbed: Testbed, name: str) -> Measured:
     target = f"restored_{name}"
-    ground.cluster.sql(f"CREATE DATABASE {target} TEMPLATE template0 OWNER {ROLE}")
-    words = (ground.program("pg_restore"), "--jobs=2", "--no-owner", "--exit-on-error", f"--dbname={target}")
-    return measure([*words, _folder(ground, name)], ground.cluster, env=ground.libpq)
+    testbed.cluster.sql(f"CREATE DATABASE {target} TEMPLATE template0 OWNER {ROLE}")
+    words = (testbed.program("pg_restore"), "--jobs=2", "--no-owner", "--exit-on-error", f"--dbname={target}")
+    return measure([*words, _folder(testbed, name)], testbed.cluster, env=testbed.libpq)
 
 
-def _folder(ground: Ground, name: str) -> Path:
-    return ground.folder / f"dump-{name}"
+def _folder(testbed: Testbed, name: str) -> Path:
+    return testbed.folder / f"dump-{name}"

@@ -1,4 +1,4 @@
-"""One school by the tool of 2013: its twelve steps, in a process of their own; tells its seconds as JSON."""
+"""Archive one school with the steps of the tool of 2013, in a separate process; prints its seconds as JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hashlib import md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from archiver.postgres import SQL, Identifier, Literal, Session, connect
-from archiver.storage import Bucket, file_digests
+from archiver.postgres.session import SQL, Identifier, Literal, Session, connect
+from archiver.store.bucket import Bucket, file_digests
 from bench.peers.old_tables import DELETE_MASTER, ENROLLMENT, OF_CLASSROOM, OF_SCHOOL, OF_STUDENT
 from bench.peers.paths import PATHS
 from inventory.load import load
@@ -29,7 +29,7 @@ ARCHIVE = "2013_school_{}.tar.gz"
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """What it works with."""
+    """The resources of the tool."""
 
     master: Session
     shard: Session
@@ -39,14 +39,14 @@ class Desk:
     columns: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def columns_of(self, database: str, table: str) -> str:
-        """The columns that COPY may write, asked once a table."""
+        """Return the columns that COPY may write, queried once per table."""
         if (database, table) not in self.columns:
             self.columns[database, table] = self.local[database].row(COLUMNS, (table,))[0]
         return self.columns[database, table]
 
 
 def archive(desk: Desk, school: int) -> None:
-    """The steps in their order."""
+    """Run the steps in order."""
     rooms = _ids(desk, "SELECT id FROM classrooms WHERE school_id = %s ORDER BY 1", school)
     listed = "SELECT student_id FROM classroom_students WHERE classroom_id = ANY(%s) ORDER BY 1"
     students = sorted(set(_ids(desk, listed, rooms)))
@@ -86,7 +86,7 @@ def _pack(desk: Desk, school: int) -> Path:
 
 
 def _restore(desk: Desk, school: int) -> None:
-    """From the store into the local databases; nothing stays there."""
+    """Restore from the store into the local databases, and roll back."""
     fetched = desk.work / "fetched"
     desk.bucket.get(f"old/{school}.tar.gz", fetched)
     with ExitStack() as opened:
@@ -98,7 +98,7 @@ def _restore(desk: Desk, school: int) -> None:
 
 
 def _load(desk: Desk, tar: tarfile.TarFile, database: str, table: str) -> None:
-    """A table's file; a user whom the school and a classroom know stands in it twice."""
+    """Load a table's file; a user of both the school and a classroom is in it twice."""
     source = tar.extractfile(f"{database}.{table}")
     assert source is not None
     session, columns = desk.local[database], SQL(desk.columns_of(database, table))
@@ -110,7 +110,7 @@ def _load(desk: Desk, tar: tarfile.TarFile, database: str, table: str) -> None:
 
 
 def _delete(desk: Desk, school: int, rooms: list[int], students: list[int]) -> None:
-    """The shard's rows, children first, then master's; a row that somebody else still names is left."""
+    """Delete the shard's rows, children first, then master's; rows still referenced by others stay."""
     with desk.shard.transaction():
         for path in reversed(list(PATHS.values())):
             chosen = path.of_classrooms(", ".join(map(str, rooms))).replace("t.*", "t.id")

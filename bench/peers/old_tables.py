@@ -1,10 +1,10 @@
-"""Which rows of which table the tool of 2013 copied for a school, a classroom and a student; pure."""
+"""The rows that the tool of 2013 copied for a school, a classroom and a student, by table. Pure."""
 
 from __future__ import annotations
 
 from bench.peers.paths import PATHS
 
-# Each a SELECT of whole rows. {id} is the school's, the classroom's or the student's.
+# Each is a SELECT of complete rows. {id} is the school's, the classroom's or the student's.
 _TEACHERS = "SELECT user_id FROM classroom_teachings WHERE classroom_id = {id}"
 _STAFF = (
     "SELECT user_id FROM school_administrations WHERE school_id = {id}"
@@ -38,7 +38,7 @@ OF_STUDENT = {
     "parents_students": "SELECT t.* FROM parents_students t WHERE student_id = {id}",
 }
 ENROLLMENT = {table: path.of_student("{id}") for table, path in PATHS.items()}  # on the shard
-# Master's rows are deleted from the bottom up; a row that something else still names was left, as there.
+# Master's rows are deleted from the bottom up; as in 2013, rows still referenced by others stay.
 DELETE_MASTER = (
     "DELETE FROM donations WHERE student_id = ANY({students}) OR class_id = ANY({rooms}) OR school_id = {school}",
     "DELETE FROM parents_students WHERE student_id = ANY({students})",

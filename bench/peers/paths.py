@@ -1,4 +1,4 @@
-"""How a shard's rows hang on a classroom, for peers that have no catalog; pure."""
+"""The joins from a shard's tables to classrooms, for peers without a catalog. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Path:
-    """A table, and the joins that lead from it to its enrollment."""
+    """A table, and the joins from it to its enrollment."""
 
     table: str
     up: tuple[tuple[str, str], ...]  # (column, parent), from the table to enrollments
 
     def of_classrooms(self, ids: str) -> str:
-        """The SELECT of the rows below these classrooms' enrollments."""
+        """Return the SELECT of the rows below these classrooms' enrollments."""
         return f"{self._from()}.classroom_id IN ({ids})"
 
     def of_student(self, student: object) -> str:
-        """The SELECT of the rows below a student's enrollments."""
+        """Return the SELECT of the rows below a student's enrollments."""
         return f"{self._from()}.student_id = {student}"
 
     def _from(self) -> str:

@@ -1,4 +1,4 @@
-"""slice-db from PyPI: the shard rows of a school to a zip, as a whole process, with two jobs."""
+"""slice-db from PyPI: dumps the shard rows of a school to a zip, as a complete process with two jobs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.ground import Ground
 from bench.measured import Measured, middle
 from bench.peers.paths import PATHS
 from bench.peers.schools import classrooms_of, shard_of
 from bench.places import home
 from bench.process import measure
+from bench.testbed import Testbed
 from bench.year.size import largest_school, median_schools
 from errors import CutoverError
 
@@ -22,36 +22,36 @@ VERSION = "5.1.18"
 TRIES = 3
 
 
-def median(ground: Ground) -> Measured:
-    """Median schools."""
-    return middle(_slice(ground, school) for school in median_schools(ground.size, TRIES))
+def median(testbed: Testbed) -> Measured:
+    """Dump median schools."""
+    return middle(_slice(testbed, school) for school in median_schools(testbed.size, TRIES))
 
 
-def largest(ground: Ground) -> Measured:
-    """The largest school."""
-    return middle(_slice(ground, largest_school()) for _ in range(TRIES))
+def largest(testbed: Testbed) -> Measured:
+    """Dump the largest school."""
+    return middle(_slice(testbed, largest_school()) for _ in range(TRIES))
 
 
-def _slice(ground: Ground, school: int) -> Measured:
-    env = {**ground.libpq, "PGDATABASE": shard_of(ground, school), "PGSSLMODE": "disable"}
-    schema = _schema(ground, env)
-    root = ("--root", "public.enrollments", f"classroom_id IN ({classrooms_of(ground, school)})")
-    words = (_program(), "dump", "--jobs=2", f"--output={ground.folder}/slice.zip", f"--schema={schema}", *root)
-    return measure(words, ground.cluster, env=env)
+def _slice(testbed: Testbed, school: int) -> Measured:
+    env = {**testbed.libpq, "PGDATABASE": shard_of(testbed, school), "PGSSLMODE": "disable"}
+    schema = _schema(testbed, env)
+    root = ("--root", "public.enrollments", f"classroom_id IN ({classrooms_of(testbed, school)})")
+    words = (_program(), "dump", "--jobs=2", f"--output={testbed.folder}/slice.zip", f"--schema={schema}", *root)
+    return measure(words, testbed.cluster, env=env)
 
 
-def _schema(ground: Ground, env: Mapping[str, str]) -> Path:
-    """What slice-db found of the shard's tables, with the edges that have no foreign key, and only downward."""
-    path = ground.folder / "slice-schema.json"
+def _schema(testbed: Testbed, env: Mapping[str, str]) -> Path:
+    """Write slice-db's schema of the shard, with references that have no foreign key, in downward direction only."""
+    path = testbed.folder / "slice-schema.json"
     if not path.exists():
-        measure([_program(), "schema", f"--output={path}"], ground.cluster, env=env)
-        found = json.loads(path.read_text(encoding="utf-8"))
-        path.write_text(json.dumps(completed(found)), encoding="utf-8")
+        measure([_program(), "schema", f"--output={path}"], testbed.cluster, env=env)
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(completed(schema)), encoding="utf-8")
     return path
 
 
 def completed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema whose references are exactly those by which a school's rows are found."""
+    """Return the schema with exactly the references by which a school's rows are found."""
     references = {
         f"public.{table}.{path.up[0][0]}": {
             "columns": [path.up[0][0]],
@@ -67,7 +67,7 @@ def completed(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _program() -> Path:
-    """slice-db in an environment of its own: nothing here depends on it."""
+    """Return the program, installed in its own virtual environment: nothing here depends on it."""
     folder = home() / f"slice-db-{VERSION}"
     if not (folder / "bin" / "slicedb").exists():
         _run(sys.executable, "-m", "venv", folder)

@@ -1,4 +1,4 @@
-"""Apangea's year in a data directory: made once a scale, then copied for each measurement."""
+"""Apangea's year in a data directory: made once per scale, then copied for each measurement."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from rehearsal.postgres_server import Cluster
 from rehearsal.seed import create_schema
 
 SQL = Path(__file__).parent
-SHARD_IDS = 1_000_000_000  # each shard numbers from its own multiple, as the rehearsal's do
-LOAD = {"fsync": "off", "max_wal_size": "16GB", "wal_level": "minimal", "max_wal_senders": "0"}  # it can be made again
+SHARD_IDS = 1_000_000_000  # each shard's ids start at its own multiple, as in the rehearsal
+LOAD = {"fsync": "off", "max_wal_size": "16GB", "wal_level": "minimal", "max_wal_senders": "0"}  # no durability needed
 
 
 def template(scale: Fraction, home: Path, programs: Programs) -> Cluster:
-    """The stopped cluster that holds the year at this scale; made where there is none of today's making."""
+    """Return the stopped cluster with the year at this scale; make it if there is none of the current SQL."""
     name = f"year-{scale.numerator}-{scale.denominator}"
     cluster = servers.new_cluster(home / f"{name}-{_making(scale)}", programs)
     if not cluster.exists:
         for outdated in home.glob(f"{name}-*"):
-            postgres_server.remove(servers.new_cluster(outdated, programs))  # its making may have been killed
+            postgres_server.remove(servers.new_cluster(outdated, programs))  # it may be incomplete after a kill
         part = servers.new_cluster(home / f"{name}-part", programs)
         _make(part, size_at(scale))
         part.folder.rename(cluster.folder)
@@ -35,7 +35,7 @@ def template(scale: Fraction, home: Path, programs: Programs) -> Cluster:
 
 
 def _making(scale: Fraction) -> str:
-    """What tells one way of making the year from another."""
+    """Return a digest of the size and the SQL that make the year."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(SQL.glob("*.sql"))]
     return hashlib.sha256("".join([str(size_at(scale)), *texts]).encode()).hexdigest()[:8]
 
@@ -46,7 +46,7 @@ def _make(cluster: Cluster, size: Size) -> None:
         _create_databases(started)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda database: _fill(started, database, size), FILLED[::-1]))
-    cluster.programs.serve("pg_resetwal", f"--pgdata={cluster.data}")  # its WAL would be copied with it each time
+    cluster.programs.serve("pg_resetwal", f"--pgdata={cluster.data}")  # otherwise its WAL would be copied each time
 
 
 def _create_databases(cluster: Cluster) -> None:
@@ -57,12 +57,12 @@ def _create_databases(cluster: Cluster) -> None:
 
 
 def create_tables(cluster: Cluster, master: str, shards: Iterable[str]) -> None:
-    """Apangea's empty tables in databases that have none."""
+    """Create Apangea's empty tables in databases."""
     create_schema(servers.dsn(cluster, master), {name: servers.dsn(cluster, name) for name in shards})
 
 
 def settings(size: Size, database: str) -> str:
-    """The variables of a database's script, as psql sets them."""
+    """Return psql's commands that set the variables of a database's script."""
     number = FILLED.index(database)
     variables = {**size.variables(), "shard": number, "shards": len(SHARDS), "base": number * SHARD_IDS}
     return "".join(f"\\set {name} {value}\n" for name, value in variables.items())
@@ -74,7 +74,7 @@ def _fill(cluster: Cluster, database: str, size: Size) -> None:
     cluster.sql(settings(size, database) + rows + _SEQUENCES + "VACUUM (ANALYZE, FREEZE);", dbname=database)
 
 
-# Every sequence stands at its table's highest number, as if it had given all of them out.
+# Set every sequence to its table's highest id.
 _SEQUENCES = """
 SELECT format('SELECT setval(%L, coalesce(max(%I), 1)) FROM %s', pg_get_serial_sequence(c.oid::regclass::text, attname),
               attname, c.oid::regclass)

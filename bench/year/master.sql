@@ -9,7 +9,7 @@ INSERT INTO charities SELECT n, 'Charity ' || n FROM generate_series(1, 3) n;
 INSERT INTO tags SELECT n, 'tag ' || n FROM generate_series(1, 4) n;
 INSERT INTO rollup_reports SELECT n, 'Report ' || n FROM generate_series(1, 3) n;
 
--- A school's staff are four users in a row: one teacher whom the school has assigned, one whom only classrooms know,
+-- A school's staff are four consecutive users: a teacher with an assignment, one with classrooms only,
 -- and an administrator after each. Of the excluded schools, each twentieth, every other one is on the same shard.
 INSERT INTO schools
 SELECT 4 * n + 1, 1 + n % 100 % (1 + :schools / 10), 1 + n % (1 + :schools / 10), 'School ' || n,
@@ -77,7 +77,7 @@ SELECT n, 1 + n % 3, 5 * n, n % 100, pg_temp.words(n), pg_temp.moment(0.7) FROM 
 INSERT INTO donations (id, charity_id, school_id, amount, created_at)
 SELECT :students + n, 1 + n % 3, 4 * n + 1, 20, pg_temp.moment(0.7) FROM generate_series(1, :schools) n;
 
--- Of schools that are gone: they belong to nobody and must stay.
+-- Orphan rows of deleted schools, which must stay.
 INSERT INTO classroom_teachings SELECT :classrooms + n, 4 * n, pg_temp.moment(0) FROM generate_series(1, 5) n;
 INSERT INTO taggings SELECT :schools + n, 1, 'School', 2, NULL, pg_temp.moment(0) FROM generate_series(1, 20) n;
 INSERT INTO student_settings (id, student_id, updated_at) OVERRIDING SYSTEM VALUE

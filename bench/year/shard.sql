@@ -1,4 +1,4 @@
--- One shard of the year: 413 rows a student, the rows of all schools mixed as time mixed them.
+-- One shard of the year: 413 rows per student, the rows of all schools interleaved by time.
 SET session_replication_role = replica; -- the rows fit by arithmetic; pg_restore proves it in every run
 
 INSERT INTO enrollments
@@ -9,13 +9,13 @@ SELECT :base + row_number() OVER (ORDER BY student_id * 1000003 % :students), cl
   FROM seats WHERE 1 + (school + school / 20) % :shards = :shard;
 SELECT count(*) AS enrolled FROM enrollments \gset
 
--- 20 lessons an enrollment: each takes its n-th before any takes its next.
+-- 20 lessons per enrollment: every enrollment has its n-th lesson before any has its next.
 INSERT INTO lesson_enrollments
 SELECT :base + n, :base + 1 + n * 1000003 % :enrolled, n % 400, 'completed', n * 37 % 10001 / 100.0, n % 3 > 0,
        pg_temp.moment(n / :enrolled / 20.0), NULL, pg_temp.moment(n / :enrolled / 20.0), pg_temp.moment(0.95)
   FROM generate_series(1, 20 * :enrolled::bigint) n;
 
--- Below a lesson: its rows stand among those of the thousand lessons (a prime: no pattern) taken in the same days.
+-- Rows below a lesson are interleaved with those of the thousand lessons (a prime: no pattern) taken in the same days.
 CREATE FUNCTION pg_temp.lesson(n bigint, each int, lessons bigint) RETURNS bigint IMMUTABLE LANGUAGE sql AS
 $$SELECT (n - 1) / (1009 * each) * 1009 + 1 + (n - 1) % least(1009, lessons - (n - 1) / (1009 * each) * 1009)$$;
 
@@ -46,7 +46,7 @@ SELECT :base + n, :base + pg_temp.lesson(n, 4, 20 * :enrolled), (ARRAY['attempt'
 INSERT INTO enrollment_activity_attemptables
 SELECT :base + n, :base + n, 'Attempt', :base + 2 * n FROM generate_series(1, 80 * :enrolled::bigint) n WHERE n % 16 > 0;
 
--- Of schools that are gone: they belong to nobody and must stay.
+-- Orphan rows of deleted schools, which must stay.
 INSERT INTO enrollments (id, classroom_id, student_id, created_at, updated_at)
 SELECT :base + :enrolled + n, :classrooms + n, n, pg_temp.moment(0), pg_temp.moment(0) FROM generate_series(1, 5) n;
 INSERT INTO hint_views

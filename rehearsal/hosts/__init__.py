@@ -1,1 +1,1 @@
-"""The commands of the lab's hosts: what stands for the tools of production, and does their work here."""
+"""The commands of the lab's hosts: they replace the tools of production, and really do their work in the lab."""

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rehearsal.hosts.command import Here, alone, main
+from rehearsal.hosts.command import ThisHost, main, no_arguments
 from rehearsal.hosts.switches import DISABLED, ENABLED, look, put
 
 
 def schedule(home: Path) -> Path:
-    """Where a host's schedule stands."""
+    """Return the file of a host's schedule."""
     return home / "backup-schedule"
 
 
-def on(here: Here, words: Sequence[str]) -> str:
-    """Puts the schedule in."""
-    alone(words)
-    return put(schedule(here.home), ENABLED)
+def on(host: ThisHost, words: Sequence[str]) -> str:
+    """Enable the schedule."""
+    no_arguments(words)
+    return put(schedule(host.home), ENABLED)
 
 
-def off(here: Here, words: Sequence[str]) -> str:
-    """Takes the schedule out."""
-    alone(words)
-    return put(schedule(here.home), DISABLED)
+def off(host: ThisHost, words: Sequence[str]) -> str:
+    """Disable the schedule."""
+    no_arguments(words)
+    return put(schedule(host.home), DISABLED)
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """`enabled` or `disabled`."""
-    alone(words)
-    return look(schedule(here.home))
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return `enabled` or `disabled`."""
+    no_arguments(words)
+    return look(schedule(host.home))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`backup dump|status|transfer|stored`: base backups of this database server, here and in the store."""
+"""`backup dump|status|transfer|stored`: base backups of this database server, on it and in the store."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING
 
 from errors import CutoverError
 from rehearsal.blueprint import BACKUPS
-from rehearsal.hosts.command import Here, alone, finished, main, newest, stamp
+from rehearsal.hosts.command import ThisHost, finished, main, newest, no_arguments, stamp
 from rehearsal.postgres_programs import Programs
 from rehearsal.postgres_server import base_backup
 
 if TYPE_CHECKING:
-    from archiver.storage import Bucket
+    from archiver.store.bucket import Bucket
 
 BASE, WAL, MANIFEST = "base.tar", "pg_wal.tar", "backup_manifest"
-LOOKS_INTO_TAR = 18  # the first version whose pg_verifybackup does
+LOOKS_INTO_TAR = 18  # the first version whose pg_verifybackup reads tar files
 
 
-def dump(here: Here, words: Sequence[str]) -> str:
-    """Takes a backup into ~/backups/<UTC time>, which has its name only when it is whole."""
-    alone(words)
-    target = _folder(here) / stamp()
+def dump(host: ThisHost, words: Sequence[str]) -> str:
+    """Take a backup into ~/backups/<UTC time>; it gets that name only once it is complete."""
+    no_arguments(words)
+    target = _folder(host) / stamp()
     part = target.with_name(f".{target.name}")
     target.parent.mkdir(exist_ok=True)
-    base_backup(here.lab.primary(here.database), part, "--format=tar")
+    base_backup(host.lab.primary(host.database), part, "--format=tar")
     part.rename(target)
     return str(target)
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """The newest backup as JSON, checked by pg_verifybackup now; {} where there is none."""
-    alone(words)
-    backup = newest(_folder(here))
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return the newest backup as JSON, checked by pg_verifybackup now; {} if there is none."""
+    no_arguments(words)
+    backup = newest(_folder(host))
     if backup is None:
         return "{}"
     return json.dumps(
@@ -45,39 +45,39 @@ def status(here: Here, words: Sequence[str]) -> str:
             "path": str(backup),
             "sha256": _sha256(backup / BASE),
             "finished_at": finished(backup / MANIFEST),
-            "verified": verified(here.lab.programs, backup),
+            "verified": verified(host.lab.programs, backup),
         }
     )
 
 
-def transfer(here: Here, words: Sequence[str]) -> str:
-    """Copies the newest backup to the store, with its SHA-256; once is enough."""
-    from archiver.storage import file_digests  # boto3 takes long to import, and only the store needs it
+def transfer(host: ThisHost, words: Sequence[str]) -> str:
+    """Copy the newest backup to the store, with its SHA-256; harmless if repeated."""
+    from archiver.store.bucket import file_digests  # importing boto3 takes long, and only the store needs it
 
-    alone(words)
-    backup = newest(_folder(here))
+    no_arguments(words)
+    backup = newest(_folder(host))
     if backup is None:
-        raise CutoverError(f"There is no backup on {here.name} to transfer.", hint="backup dump")
-    bucket = _bucket(here)
-    for name in (WAL, MANIFEST, BASE):  # the base last: where it is, the rest is
+        raise CutoverError(f"There is no backup on {host.name} to transfer.", hint="backup dump")
+    bucket = _bucket(host)
+    for name in (WAL, MANIFEST, BASE):  # the base last: if it is there, the rest is too
         bucket.put(f"{backup.name}/{name}", backup / name, file_digests(backup / name))
     return bucket.location(f"{backup.name}/{BASE}")
 
 
-def stored(here: Here, words: Sequence[str]) -> str:
-    """The newest stored copy as JSON, fetched and hashed now; {} where there is none."""
-    alone(words)
-    bucket = _bucket(here)
+def stored(host: ThisHost, words: Sequence[str]) -> str:
+    """Return the newest stored copy as JSON, fetched and hashed now; {} if there is none."""
+    no_arguments(words)
+    bucket = _bucket(host)
     keys = sorted(key for key in bucket.keys() if key.endswith(f"/{BASE}"))  # noqa: SIM118 - a bucket's keys
     if not keys:
         return "{}"
-    with tempfile.TemporaryDirectory(dir=here.home) as folder:
+    with tempfile.TemporaryDirectory(dir=host.home) as folder:
         digests = bucket.get(keys[-1], Path(folder) / BASE)
     return json.dumps({"location": bucket.location(keys[-1]), "sha256": digests.sha256})
 
 
 def verified(programs: Programs, backup: Path) -> bool:
-    """Whether pg_verifybackup finds every file of the backup as it was."""
+    """True if pg_verifybackup finds every file of the backup unchanged."""
     try:
         if programs.version >= LOOKS_INTO_TAR:
             programs.run("pg_verifybackup", "--no-parse-wal", str(backup))
@@ -96,8 +96,8 @@ def _verify_unpacked(programs: Programs, backup: Path) -> None:
         programs.run("pg_verifybackup", folder)
 
 
-def _folder(here: Here) -> Path:
-    return here.home / "backups"
+def _folder(host: ThisHost) -> Path:
+    return host.home / "backups"
 
 
 def _sha256(path: Path) -> str:
@@ -105,14 +105,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _bucket(here: Here) -> Bucket:
-    from archiver.storage import Bucket  # see transfer
+def _bucket(host: ThisHost) -> Bucket:
+    from archiver.store.bucket import Bucket  # see transfer
     from inventory.model import Store
 
-    lab = here.lab
+    lab = host.lab
     credentials = str(lab.layout.credentials)
     return Bucket(
-        Store(bucket=BACKUPS, prefix=here.name, region=lab.region, endpoint=lab.store.endpoint, credentials=credentials)
+        Store(bucket=BACKUPS, prefix=host.name, region=lab.region, endpoint=lab.store.endpoint, credentials=credentials)
     )
 
 

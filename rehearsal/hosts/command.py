@@ -1,4 +1,4 @@
-"""What every host command shares: where it is, its words, and how it ends."""
+"""Parts that all host commands share: their host, their arguments, and how they end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST_NAME_FILE = ".inventory-host"
 
 
 @dataclass(frozen=True)
-class Here:
+class ThisHost:
     """The host on which a command runs."""
 
     lab: Blueprint
@@ -35,24 +35,24 @@ class Here:
         return self.lab.database_on(self.name)
 
 
-Act = Callable[[Here, Sequence[str]], str]
+Act = Callable[[ThisHost, Sequence[str]], str]
 
 
 def main(tool: str, acts: Mapping[str, Act]) -> None:
-    """The body of a command with verbs: does what the first word says."""
+    """Run a command with verbs: the first argument chooses the act."""
 
-    def act(here: Here, words: Sequence[str]) -> str:
+    def act(host: ThisHost, words: Sequence[str]) -> str:
         if not words or words[0] not in acts:
             raise UsageError(f"Expected one of {', '.join(acts)}, got {repr(words[0]) if words else 'nothing'}.")
-        return acts[words[0]](here, words[1:])
+        return acts[words[0]](host, words[1:])
 
     run(tool, act)
 
 
 def run(tool: str, act: Act) -> None:
-    """The body of any command: prints what came of it; exits with the tool's documented codes."""
+    """Run a command: print its result, and exit with the tool's documented codes."""
     try:
-        said = act(here(), sys.argv[1:])
+        said = act(this_host(), sys.argv[1:])
     except CutoverError as error:
         sys.stderr.write("\n".join([f"{tool}: {error}", *([f"hint: {error.hint}"] if error.hint else [])]) + "\n")
         sys.exit(error.exit_code)
@@ -60,37 +60,37 @@ def run(tool: str, act: Act) -> None:
         sys.stdout.write(f"{said}\n")
 
 
-def alone(words: Sequence[str]) -> None:
-    """Refuses words after one that takes none."""
+def no_arguments(words: Sequence[str]) -> None:
+    """Refuse arguments after a verb that takes none."""
     if words:
         raise UsageError(f"Expected nothing more, got {' '.join(words)!r}.")
 
 
-def here() -> Here:
-    """This host, by its file; CutoverError outside a lab."""
+def this_host() -> ThisHost:
+    """Return this host, by its host name file; CutoverError outside a lab."""
     home = os.environ.get(MARK)
     if not home:
         raise CutoverError(f"{MARK} is not set: this command works on the hosts of a rehearsal only.")
     name = (Path.home() / HOST_NAME_FILE).read_text(encoding="utf-8").strip()
-    return Here(blueprint.load(Path(home)), name)
+    return ThisHost(blueprint.load(Path(home)), name)
 
 
 def now() -> str:
-    """This moment as ISO 8601, with its offset."""
+    """Return the current time as ISO 8601, with its offset."""
     return datetime.now(UTC).isoformat()
 
 
 def stamp() -> str:
-    """This moment as a name that sorts by time, such as 20140815T021503.123456Z."""
+    """Return the current time as a name that sorts by time, such as 20140815T021503.123456Z."""
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
 def finished(path: Path) -> str:
-    """When a file was last written, as ISO 8601."""
+    """Return when a file was last written, as ISO 8601."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
 
 def newest(folder: Path) -> Path | None:
-    """The newest of folders named by `stamp`; unfinished ones begin with a dot."""
-    found = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
-    return found[-1] if found else None
+    """Return the newest of folders named by `stamp`; incomplete ones begin with a dot."""
+    folders = sorted(path for path in folder.glob("*") if not path.name.startswith("."))
+    return folders[-1] if folders else None

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rehearsal.hosts.command import Here, alone, main
+from rehearsal.hosts.command import ThisHost, main, no_arguments
 from rehearsal.hosts.switches import DISABLED, ENABLED, look, put
 
 
-def on(here: Here, words: Sequence[str]) -> str:
-    """Enables it."""
-    alone(words)
-    return put(here.lab.layout.etl(here.name), ENABLED)
+def on(host: ThisHost, words: Sequence[str]) -> str:
+    """Enable the ETL."""
+    no_arguments(words)
+    return put(host.lab.layout.etl(host.name), ENABLED)
 
 
-def off(here: Here, words: Sequence[str]) -> str:
-    """Disables it."""
-    alone(words)
-    return put(here.lab.layout.etl(here.name), DISABLED)
+def off(host: ThisHost, words: Sequence[str]) -> str:
+    """Disable the ETL."""
+    no_arguments(words)
+    return put(host.lab.layout.etl(host.name), DISABLED)
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """`enabled` or `disabled`."""
-    alone(words)
-    return look(here.lab.layout.etl(here.name))
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return `enabled` or `disabled`."""
+    no_arguments(words)
+    return look(host.lab.layout.etl(host.name))
 
 
 if __name__ == "__main__":

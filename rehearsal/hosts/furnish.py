@@ -1,4 +1,4 @@
-"""A lab's hosts before anybody logs in: HOME, name, commands, environment, and everything switched to normal."""
+"""The lab's hosts before the first login: HOME, name, commands, environment, and everything in its normal state."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its mo
     DATABASE: {"auto-backup": "auto_backup", "backup": "backup", "standby": "standby", "snapshot": "snapshot"},
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-FARM_ADDRESSES = "127.0.1.{}"  # a farm's DNS name leads to where its host listens
+FARM_ADDRESSES = "127.0.1.{}"  # a farm's DNS name leads to the address its host listens on
 FIRST_FARM = 11
 
 
 def farm_addresses(old: str, new: str) -> dict[str, str]:
-    """The addresses of the two warehouses: two, so that a name shows which one it leads to."""
+    """Return the addresses of the two warehouses; they differ, so that a name shows which one it leads to."""
     return {host: FARM_ADDRESSES.format(FIRST_FARM + number) for number, host in enumerate((old, new))}
 
 
 def furnish(lab: Blueprint) -> None:
-    """Makes every host's folder and the world between them."""
+    """Create every host's folder and the switches between the hosts."""
     for host in lab.hosts:
         home = lab.layout.host(host.name)
         (home / "bin").mkdir(parents=True)
@@ -51,7 +51,7 @@ def furnish(lab: Blueprint) -> None:
 
 
 def environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
-    """Everything that a command on a host gets."""
+    """Return the complete environment of a command on a host."""
     home = lab.layout.host(host.name)
     tools = [lab.postgres_bin] if {DATABASE, DEBUG} & set(host.roles) else []
     env = {
@@ -72,19 +72,19 @@ def environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
 
 def _database_environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
     port = str(lab.database_on(host.name).port)
-    where = {"PGHOST": LOOPBACK, "PGPORT": port, "PGDATABASE": PRODUCT}
-    return {**where, "PGUSER": ROLE, "PGPASSFILE": str(lab.layout.passfile)}
+    address = {"PGHOST": LOOPBACK, "PGPORT": port, "PGDATABASE": PRODUCT}
+    return {**address, "PGUSER": ROLE, "PGPASSFILE": str(lab.layout.passfile)}
 
 
 def _scripts(lab: Blueprint, host: LabHost) -> dict[str, str]:
-    """The commands on a host's PATH; short scripts that start this Python."""
+    """Return the commands on a host's PATH: short scripts that start this Python."""
     root, python = shlex.quote(lab.root), shlex.quote(lab.python)
     scripts = {
         name: f'#!/bin/sh\nexport PYTHONPATH={root}\nexec {python} -m rehearsal.hosts.{module} "$@"\n'
         for role in host.roles
         for name, module in COMMANDS.get(role, {}).items()
     }
-    if {DATABASE, DEBUG} & set(host.roles):  # the tool itself is installed there
+    if {DATABASE, DEBUG} & set(host.roles):  # the tool itself is installed on these hosts
         home = shlex.quote(lab.home)
         scripts["inv"] = f'#!/bin/sh\nexport {VARIABLE}={home}\ncd {root} || exit 1\nexec {python} -m invoke "$@"\n'
     return scripts

@@ -1,4 +1,4 @@
-"""`heroku VERB`, on a warehouse: stands for the platform's tool, as far as this warehouse's farm goes."""
+"""`heroku VERB` on a warehouse: replaces the platform's tool, for this warehouse's farm."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import re
 from collections.abc import Sequence
 
 from errors import UsageError
-from rehearsal.hosts.command import Here, alone, main
+from rehearsal.hosts.command import ThisHost, main, no_arguments
 from rehearsal.hosts.switches import DISABLED, ENABLED, look, put
 
 PROCESS = "etl_job"
 
 
-def rename(here: Here, words: Sequence[str]) -> str:
-    """Gives the farm another name."""
+def rename(host: ThisHost, words: Sequence[str]) -> str:
+    """Give the farm another name."""
     if len(words) != 1 or not re.fullmatch(r"[a-z][a-z0-9-]*", words[0]):
         raise UsageError(f"Expected a name, got {' '.join(words) or 'nothing'}.")
-    return put(here.lab.layout.farm_name(here.name), words[0])
+    return put(host.lab.layout.farm_name(host.name), words[0])
 
 
-def name(here: Here, words: Sequence[str]) -> str:
-    """What the farm is called."""
-    alone(words)
-    return look(here.lab.layout.farm_name(here.name))
+def name(host: ThisHost, words: Sequence[str]) -> str:
+    """Return the farm's name."""
+    no_arguments(words)
+    return look(host.lab.layout.farm_name(host.name))
 
 
-def scale(here: Here, words: Sequence[str]) -> str:
-    """Gives the ETL so many dynos: it is enabled while it has any."""
-    found = re.fullmatch(rf"{PROCESS}=(\d+)", words[0]) if len(words) == 1 else None
-    if found is None:
+def scale(host: ThisHost, words: Sequence[str]) -> str:
+    """Give the ETL that many dynos: it is enabled while it has any."""
+    match = re.fullmatch(rf"{PROCESS}=(\d+)", words[0]) if len(words) == 1 else None
+    if match is None:
         raise UsageError(f"Expected {PROCESS}=NUMBER, got {' '.join(words) or 'nothing'}.")
-    put(here.lab.layout.dynos(here.name), found[1])
-    return put(here.lab.layout.etl(here.name), ENABLED if int(found[1]) else DISABLED)
+    put(host.lab.layout.dynos(host.name), match[1])
+    return put(host.lab.layout.etl(host.name), ENABLED if int(match[1]) else DISABLED)
 
 
-def count(here: Here, words: Sequence[str]) -> str:
-    """How many dynos the ETL has."""
+def count(host: ThisHost, words: Sequence[str]) -> str:
+    """Return the number of dynos of the ETL."""
     if list(words) != [PROCESS]:
         raise UsageError(f"Expected {PROCESS}, got {' '.join(words) or 'nothing'}.")
-    return look(here.lab.layout.dynos(here.name))
+    return look(host.lab.layout.dynos(host.name))
 
 
 if __name__ == "__main__":

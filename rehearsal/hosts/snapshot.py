@@ -6,33 +6,33 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rehearsal.hosts.command import Here, alone, finished, main, newest, stamp
+from rehearsal.hosts.command import ThisHost, finished, main, newest, no_arguments, stamp
 from rehearsal.postgres_server import base_backup
 
 
-def create(here: Here, words: Sequence[str]) -> str:
-    """Takes a snapshot into ~/snapshots, after a checkpoint; its id."""
-    alone(words)
-    target = _folder(here) / f"snap-{stamp()}"
+def create(host: ThisHost, words: Sequence[str]) -> str:
+    """Take a snapshot into ~/snapshots, after a checkpoint, and return its id."""
+    no_arguments(words)
+    target = _folder(host) / f"snap-{stamp()}"
     part = target.with_name(f".{target.name}")
     target.parent.mkdir(exist_ok=True)
-    base_backup(here.lab.primary(here.database), part)
+    base_backup(host.lab.primary(host.database), part)
     part.rename(target)
     return target.name
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """The newest snapshot as JSON; {} where there is none."""
-    alone(words)
-    snapshot = newest(_folder(here))
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return the newest snapshot as JSON; {} if there is none."""
+    no_arguments(words)
+    snapshot = newest(_folder(host))
     if snapshot is None:
         return "{}"
     at = finished(snapshot / "backup_manifest")
     return json.dumps({"id": snapshot.name, "state": "completed", "finished_at": at})
 
 
-def _folder(here: Here) -> Path:
-    return here.home / "snapshots"
+def _folder(host: ThisHost) -> Path:
+    return host.home / "snapshots"
 
 
 if __name__ == "__main__":

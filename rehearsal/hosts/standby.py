@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rehearsal.blueprint import Blueprint, LabDatabase
-from rehearsal.hosts.command import Here, alone, main
+from rehearsal.hosts.command import ThisHost, main, no_arguments
 from rehearsal.postgres_server import Cluster, clone, remove
 from rehearsal.waiting import await_condition
 
@@ -13,24 +13,24 @@ PATIENCE = 60  # seconds
 STREAMING = "streaming"
 
 
-def terminate(here: Here, words: Sequence[str]) -> str:
-    """Stops the standby and removes its data; harmless where there is none."""
-    alone(words)
-    primary, standby = here.lab.primary(here.database), here.lab.standby(here.database)
+def terminate(host: ThisHost, words: Sequence[str]) -> str:
+    """Stop the standby and remove its data; harmless if there is none."""
+    no_arguments(words)
+    primary, standby = host.lab.primary(host.database), host.lab.standby(host.database)
     remove(standby)
     await_condition(lambda: not state(primary, standby), doing=f"Terminating {standby.name}", seconds=PATIENCE)
     return ""
 
 
-def activate(here: Here, words: Sequence[str]) -> str:
-    """Makes a new standby, unless one streams."""
-    alone(words)
-    begin(here.lab, here.database)
+def activate(host: ThisHost, words: Sequence[str]) -> str:
+    """Create a new standby, unless one is streaming."""
+    no_arguments(words)
+    begin(host.lab, host.database)
     return ""
 
 
 def begin(lab: Blueprint, database: LabDatabase) -> None:
-    """Makes a standby and waits until it streams; what is left of a broken one is removed."""
+    """Create a standby and wait until it streams; remove what is left of a broken one first."""
     primary, standby = lab.primary(database), lab.standby(database)
     if standby.running and state(primary, standby) == STREAMING:
         return
@@ -41,7 +41,7 @@ def begin(lab: Blueprint, database: LabDatabase) -> None:
 
 
 def state(primary: Cluster, standby: Cluster) -> str:
-    """What the primary says of its standby; nothing where it knows none."""
+    """Return the standby's state as the primary reports it; empty if it reports none."""
     return primary.sql(f"SELECT state FROM pg_stat_replication WHERE application_name = '{standby.name}'")  # noqa: S608
 
 

@@ -1,4 +1,4 @@
-"""What is on or off by a word in a file."""
+"""Switches: states that are stored as a word in a file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LARGE, SMALL = "large", "small"
 
 
 def put(path: Path, word: str) -> str:
-    """Writes the word; says nothing, as the tools of production do."""
+    """Write the word; return nothing to print, like the tools of production."""
     write_whole(path, f"{word}\n")
     return ""
 
 
 def look(path: Path) -> str:
-    """The word that stands there."""
+    """Return the word in the file."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rehearsal.files import write_json
-from rehearsal.hosts.command import Here, alone, main, now
+from rehearsal.hosts.command import ThisHost, main, no_arguments, now
 
 NEVER = {"state": "never", "finished_at": None}
 
 
-def rebuild(here: Here, words: Sequence[str]) -> str:
-    """Rebuilds it; there is nothing in it here, so this takes no time."""
-    alone(words)
-    write_json(_record(here), {"state": "finished", "finished_at": now()})
+def rebuild(host: ThisHost, words: Sequence[str]) -> str:
+    """Rebuild the warehouse; in the lab it is empty, so this takes no time."""
+    no_arguments(words)
+    write_json(_record(host), {"state": "finished", "finished_at": now()})
     return ""
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """When the last rebuild finished, as JSON."""
-    alone(words)
-    record = _record(here)
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return when the last rebuild finished, as JSON."""
+    no_arguments(words)
+    record = _record(host)
     return json.dumps(json.loads(record.read_text(encoding="utf-8")) if record.exists() else NEVER)
 
 
-def _record(here: Here) -> Path:
-    return here.home / "rebuild.json"
+def _record(host: ThisHost) -> Path:
+    return host.home / "rebuild.json"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`system-watcher start|stop|status`: a process of this host that looks at the world until it is stopped."""
+"""`system-watcher start|stop|status`: a process on this host that runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from rehearsal import processes
 from rehearsal.blueprint import Blueprint
-from rehearsal.hosts.command import Here, alone, main
+from rehearsal.hosts.command import ThisHost, main, no_arguments
 
-# In the foreground, so that it is one process whose name a person finds in `ps`.
+# In the foreground, so that it is a single process, which can be found by name in `ps`.
 WATCHING = 'while :; do date >> "$HOME/watched"; sleep 5; done'
 
 
 def begin(lab: Blueprint, host: str) -> None:
-    """Starts System Watcher, unless it runs."""
+    """Start System Watcher, unless it is running."""
     layout = lab.layout
     if running(lab):
         return
@@ -24,28 +24,28 @@ def begin(lab: Blueprint, host: str) -> None:
 
 
 def running(lab: Blueprint) -> bool:
-    """Whether it runs."""
+    """True if System Watcher is running."""
     return processes.running(lab.layout.watcher_pid, lab.layout.home)
 
 
-def start(here: Here, words: Sequence[str]) -> str:
-    """Starts it; harmless where it runs."""
-    alone(words)
-    begin(here.lab, here.name)
+def start(host: ThisHost, words: Sequence[str]) -> str:
+    """Start System Watcher; harmless if it is running."""
+    no_arguments(words)
+    begin(host.lab, host.name)
     return ""
 
 
-def stop(here: Here, words: Sequence[str]) -> str:
-    """Ends it; harmless where it does not run."""
-    alone(words)
-    processes.stop(here.lab.layout.watcher_pid, here.lab.layout.home)
+def stop(host: ThisHost, words: Sequence[str]) -> str:
+    """Stop System Watcher; harmless if it is not running."""
+    no_arguments(words)
+    processes.stop(host.lab.layout.watcher_pid, host.lab.layout.home)
     return ""
 
 
-def status(here: Here, words: Sequence[str]) -> str:
-    """`running` or `stopped`."""
-    alone(words)
-    return "running" if running(here.lab) else "stopped"
+def status(host: ThisHost, words: Sequence[str]) -> str:
+    """Return `running` or `stopped`."""
+    no_arguments(words)
+    return "running" if running(host.lab) else "stopped"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
--- Apangea's master as migrations left it in 2013. Half of the edges have a foreign key, half have none; join tables
--- come with and without a key. A row that two schools may share names no row of one school by a foreign key.
+-- Apangea's master as its migrations left it in 2013. Half of the links have a foreign key, half have none; join tables
+-- come with and without a primary key. No foreign key leads from a row that two schools may share to one school's row.
 
 CREATE TYPE user_role AS ENUM ('teacher', 'administrator', 'district administrator', 'super user', 'legacy admin');
 
@@ -8,7 +8,7 @@ CREATE DOMAIN grade_level AS smallint CONSTRAINT grade_level_range CHECK (VALUE 
 CREATE TABLE schema_migrations (version varchar(255) NOT NULL);
 CREATE UNIQUE INDEX unique_schema_migrations ON schema_migrations (version);
 
--- Kept live.
+-- Stays live.
 
 CREATE TABLE customers (
     id serial PRIMARY KEY,
@@ -154,7 +154,7 @@ CREATE TABLE school_csv_imports (
 );
 CREATE INDEX index_school_csv_imports_on_school_id ON school_csv_imports (school_id);
 
--- No index on school_id: nobody missed it while the table was small.
+-- No index on school_id: it was not missed while the table was small.
 CREATE TABLE school_file_imports (
     id serial PRIMARY KEY,
     school_id integer NOT NULL,
@@ -188,7 +188,7 @@ CREATE TABLE classrooms (
 );
 CREATE INDEX index_classrooms_on_school_id ON classrooms (school_id);
 
--- A foreign key without an index: each classroom that goes scans this table.
+-- A foreign key without an index: deleting a classroom scans this table.
 CREATE TABLE classroom_goals (
     id serial PRIMARY KEY,
     classroom_id integer NOT NULL REFERENCES classrooms,
@@ -221,10 +221,10 @@ CREATE TABLE students (
     created_at timestamp NOT NULL,
     updated_at timestamp NOT NULL
 );
--- A migration took it out; its place in the table stays.
+-- A migration dropped a column here; its number in the table remains.
 ALTER TABLE students DROP COLUMN social_security_number;
 
--- has_and_belongs_to_many: no key, and nothing forbids the same row twice.
+-- has_and_belongs_to_many: no primary key, and duplicate rows are possible.
 CREATE TABLE classroom_students (
     classroom_id integer NOT NULL REFERENCES classrooms,
     student_id integer NOT NULL
@@ -257,7 +257,7 @@ CREATE TABLE student_settings (
 );
 CREATE INDEX index_student_settings_on_student_id ON student_settings (student_id);
 
--- A donation is a school's, a class's or a student's (or two of these), or a district's or customer's.
+-- A donation belongs to a school, a class or a student (or two of these), or to a district or customer.
 CREATE TABLE donations (
     id serial PRIMARY KEY,
     charity_id integer,
@@ -275,7 +275,7 @@ CREATE INDEX index_donations_on_school_id ON donations (school_id);
 CREATE INDEX index_donations_on_class_id ON donations (class_id);
 CREATE INDEX index_donations_on_student_id ON donations (student_id);
 
--- The feed names whom it likes and is emptied once a year; no school's archive has it.
+-- The feed refers to any row and is truncated once a year; it is in no school's archive.
 
 CREATE TABLE feed_items (
     id bigserial PRIMARY KEY,

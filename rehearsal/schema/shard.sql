@@ -1,5 +1,5 @@
--- One of Apangea's shards as migrations left it in 2013: what students did. Enrollments name classrooms and students
--- of master, which no foreign key can reach.
+-- One of Apangea's shards as its migrations left it in 2013: the students' work. Enrollments refer to classrooms and
+-- students in master, where no foreign key can reach.
 
 CREATE TYPE attempt_outcome AS ENUM ('right', 'wrong', 'skipped', 'gave up');
 
@@ -96,7 +96,7 @@ CREATE TABLE enrollment_activity_attemptables (
 );
 CREATE INDEX index_activity_attemptables_on_activity_id ON enrollment_activity_attemptables (enrollment_activity_id);
 
--- These got here by accident; the names of some say what master's tables say.
+-- Created here by accident; some have the names of tables in master.
 
 CREATE TABLE rollup_reports (
     id serial PRIMARY KEY,
@@ -121,7 +121,7 @@ CREATE TABLE user_opted_in_rollup_reports (
     rollup_report_id integer REFERENCES rollup_reports
 );
 
--- This sequence belongs to no column: dropping the table leaves it behind.
+-- No column owns this sequence: dropping the table leaves it behind.
 CREATE SEQUENCE activity_join_id_seq START WITH 1000;
 CREATE TABLE activity_join (
     id bigint DEFAULT nextval('activity_join_id_seq') PRIMARY KEY,

@@ -1,1 +1,1 @@
-"""What is done with archives beside making and restoring them, and how that is told."""
+"""Further tasks under `inv archive.…`, a file a subject: lists, contents, estimates, the catalog, workers."""

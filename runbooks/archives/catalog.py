@@ -1,64 +1,80 @@
-"""The catalog of tables and the archives' schemas: tasks under `inv archive.…` that hold them against live tables."""
+"""The catalog of tables and the archives' schemas: tasks under `inv archive.…` that compare them with live tables."""
 
 from __future__ import annotations
 
-from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.catalog import MASTER
-from archiver.coverage import completeness
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.folders import work_folder
-from archiver.mapping.check_stored import check_stored as check_stored_schemas
-from archiver.mapping.stored_schemas import StoredSchemas
-from archiver.postgres import parse_dsn
-from archiver.setup import read_database, read_environment, spool_folder, workplace
-from archiver.storage import Bucket
+from archiver.catalog.model import MASTER
+from archiver.checks.stored_schemas import check_stored as check_stored_schemas
+from archiver.completeness import completeness
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import parse_dsn
+from archiver.runs.setup import databases_of, read_database, read_environment, spool_folder
+from archiver.store.bucket import Bucket
+from archiver.store.schemas import StoredSchemas
 from errors import ExitCode, UsageError
-from runbooks.archives import telling
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, task
+from inventory.model import Environment
+from runbooks.cli.call import Call
+from runbooks.cli.options import ENV, READS, Option
+from runbooks.cli.task import task
+from runbooks.cli.text import archives
+from runbooks.engine.live.console import say
 
 
-@task(name="check-catalog", help={"env": ENV})
-def check_catalog(context: Context, env: str = "") -> None:
-    """Hold the catalog of tables against every live database: what it does not know stops any deletion."""
-    with workplace(load_environment(env, read_only=True), "archive.check-catalog") as place:
-        found = completeness.compare(place)
-        for scan in found.scans:
-            say(telling.scan_line(place.model.tenant.noun, scan))
-        completeness.refuse(found)
-        say(f"The catalog knows all that can point at a {place.model.tenant.noun}'s rows.")
+def _parse_root(text: str, label: str) -> str:
+    if not text:
+        raise UsageError(
+            f"{label}: expected the table with one row for each tenant.", hint=f"Example: {label}=companies"
+        )
+    return text
+
+
+ROOT = Option(
+    name="root", help="the table of master that has one row for each tenant", parse=_parse_root, required=True
+)
+DSN = Option(
+    name="dsn", help="instead of an environment: a product's one database, such as service=shop, without a password"
+)
+
+
+@task("archive.check-catalog", *READS)
+def check_catalog(environment: Environment) -> None:
+    """Compare the catalog of tables with every live database: anything it does not know prevents every deletion."""
+    with databases_of(environment, "archive.check-catalog") as databases:
+        comparison = completeness.compare(databases)
+        for scan in comparison.scans:
+            say(archives.scan_line(databases.model.tenant.noun, scan))
+        completeness.refuse(comparison)
+        say(f"The catalog knows all that can reference a {databases.model.tenant.noun}'s rows.")
+
+
+def _refuse_two_sources(env: str, dsn: str) -> None:
+    if dsn and env:
+        raise UsageError("--dsn and --env: expected one of them.")
 
 
 @task(
-    name="catalog-draft",
-    help={
-        "root": "the table of master that has one row for each tenant",
-        "env": ENV,
-        "dsn": "instead of an environment: a product's one database, such as service=shop, and no password in it",
-    },
+    "archive.catalog-draft",
+    *(ROOT, ENV, DSN),
+    example="--root=companies",
+    before=_refuse_two_sources,
 )
-def catalog_draft(context: Context, root: str = "", env: str = "", dsn: str = "") -> None:
-    """Write a first catalog of tables for any product, from what its databases say of their tables."""
-    if not root:
-        raise UsageError("--root: expected the table with one row for each tenant.", hint="Example: --root=companies")
-    if dsn and env:
-        raise UsageError("--dsn and --env: expected one of them.")
-    lives = {MASTER: read_database(parse_dsn(dsn))} if dsn else read_environment(load_environment(env, read_only=True))
-    say(draft_text(draft(lives, root)).rstrip())
+def catalog_draft(call: Call, root: str, dsn: str) -> None:
+    """Write a first catalog of tables for any product, from the tables of its databases."""
+    schemas = {MASTER: read_database(parse_dsn(dsn))} if dsn else read_environment(call.environment)
+    say(draft_text(draft(schemas, root)).rstrip())
 
 
-@task(name="check-stored", help={"env": ENV})
-def check_stored(context: Context, env: str = "") -> None:
-    """Hold every archive's schema against today's tables: does a migration keep one from coming back?"""
-    environment = load_environment(env, read_only=True)
-    with workplace(environment, "archive.check-stored") as place, work_folder(spool_folder()) as work:
-        found = check_stored_schemas(place, StoredSchemas(Bucket(environment.store)), work)
-    for line in telling.checked_lines(found):
+@task("archive.check-stored", *READS)
+def check_stored(environment: Environment) -> None:
+    """Compare every archive's schema with today's tables: does a migration keep an archive from being restored?"""
+    with databases_of(environment, "archive.check-stored") as databases, work_folder(spool_folder()) as work:
+        schemas = check_stored_schemas(databases, StoredSchemas(Bucket(environment.store)), work)
+    for line in archives.checked_lines(schemas):
         say(line)
-    if any(checked.problems or checked.doubts for checked in found):
+    if any(checked.problems or checked.doubts for checked in schemas):
         raise Exit(code=ExitCode.FAILED)
 
 

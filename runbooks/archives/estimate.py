@@ -1,118 +1,108 @@
-"""Which schools are the biggest, and how long they will take: `inv archive.estimate`."""
+"""The biggest schools, and the time they will take: `inv archive.estimate`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
-from invoke.context import Context
-from invoke.exceptions import Exit
-
-from archiver.bulk.whole import goes_in_sets
-from archiver.estimating import rates, sizes
-from archiver.estimating.estimate import Estimate, Expected
-from archiver.estimating.estimate import estimate as work_out
-from archiver.estimating.rates import Rates, Sample
-from archiver.estimating.sizes import Size
-from archiver.setup import archiver as open_archiver
-from archiver.setup import workplace
-from archiver.tenants import Exclude
-from inventory.model import Environment
-from runbooks.archives.archived import excluded_at
-from runbooks.archives.forward import belongs_elsewhere, forward
-from runbooks.archives.telling import to_json
-from runbooks.engine.console import clean, say, span
-from runbooks.front import ENV, Addresses, load_environment, parse_count, parse_date, task
-from runbooks.units import many, size
+from archiver.estimate import rates, sizes
+from archiver.estimate.estimate import Estimate, Expected
+from archiver.estimate.estimate import estimate as estimate_of
+from archiver.estimate.rates import ArchiveSample, Rates
+from archiver.estimate.sizes import TenantSize
+from archiver.postgres.tenants import Exclude
+from archiver.runs.archive_many import deletes_in_bulk
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import databases_of
+from formatting import clock_span, many, size
+from inventory.model import Environment, Role
+from runbooks.archives.lists import excluded_at
+from runbooks.cli.options import ACTS, JSON, Option
+from runbooks.cli.parse import count, parse_date
+from runbooks.cli.tables import TextTable, show
+from runbooks.cli.task import task
+from runbooks.cli.text.archives import to_json
 
 PURPOSE = "archive.estimate"
-ROW = "{:<34} {:>11}  {:>7}  {:>7}  {:>8}  {:>8}  {:>8}  {:>8}  {:>8}"
 
 
-@task(
-    help={
-        "top": "how many of the biggest schools to show",
-        "date": "a night, YYYY-MM-DD: without the schools that the inventory leaves out then",
-        "measure": "measure now, by pretending to archive two schools, though there are records",
-        "json": "one line of JSON",
-        "env": ENV,
-        "here": "measure on this machine, not on the debug host",
-        "yes-production": "say it where the environment is production and something is measured",
-    }
+TOP = Option(name="top", help="how many of the biggest schools to show", parse=count(20), default="10")
+NIGHT = Option(
+    name="date", help="a night, YYYY-MM-DD: without the schools that the inventory excludes", parse=parse_date
 )
-def estimate(
-    context: Context,
-    top: str = "10",
-    date: str = "",
-    measure: bool = False,
-    json: bool = False,
-    env: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Estimate the biggest schools, and how long archiving and restoring takes, from statistics and earlier times."""
-    number, night = parse_count(top, "--top", 20), parse_date(date) if date else None
-    environment = load_environment(env, read_only=True)
-    with workplace(environment, PURPOSE) as place:
-        found, samples = sizes.read(place), rates.recorded(place.master)
-        in_sets = goes_in_sets(place)
+MEASURE = Option(
+    name="measure", help="measure now, by pretending to archive two schools, though there are records", default=False
+)
+
+
+def _from_records(environment: Environment, measure: bool) -> bool:
+    """Return True if there are records to estimate from, so that nothing is measured."""
+    if measure:
+        return False
+    with databases_of(environment, PURPOSE) as databases:
+        return bool(rates.recorded(databases.master))
+
+
+@task(PURPOSE, TOP, NIGHT, MEASURE, JSON, *ACTS, runs_on=Role.DEBUG, anywhere=_from_records)
+def estimate(environment: Environment, top: int, date: date | None, measure: bool, json: bool) -> None:
+    """Estimate the biggest schools, and the time to archive and restore them, from statistics and earlier times."""
+    with databases_of(environment, PURPOSE) as databases:
+        tenants, samples = sizes.read(databases), rates.recorded(databases.master)
+        in_sets = deletes_in_bulk(databases)
     if measure or not samples:
-        load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
-        if belongs_elsewhere(environment, here=here):
-            raise Exit(code=forward(environment, PURPOSE, top=top, date=date, measure=True, json=json))
-        samples = _measured(environment, found.tenants)
-    left_out = excluded_at(environment, night) if night else Exclude()
-    wanted = [one for one in found.tenants if not left_out.leaves_out(one.tenant)]
-    worked_out = work_out(
-        wanted,
+        samples = _measured(environment, tenants.tenants)
+    excluded = excluded_at(environment, date) if date else Exclude()
+    result = estimate_of(
+        [tenant for tenant in tenants.tenants if not excluded.leaves_out(tenant.tenant)],
         rates.rates(samples),
-        number,
-        found.analyzed_at,
+        top,
+        tenants.analyzed_at,
         workers=(environment.queue and environment.queue.workers) or os.cpu_count() or 1,
         in_sets=in_sets,
     )
-    for line in [to_json(worked_out.to_json())] if json else lines("school", worked_out):
-        say(line)
+    show([to_json(result.to_json())] if json else lines("school", result))
 
 
-def _measured(environment: Environment, tenants: Sequence[Size]) -> list[Sample]:
+def _measured(environment: Environment, tenants: Sequence[TenantSize]) -> list[ArchiveSample]:
     year = environment.school_year(datetime.now(environment.zone).date())
     with open_archiver(environment, PURPOSE) as archiver:
         return rates.measure(archiver, tenants, year)
 
 
-def lines(noun: str, found: Estimate) -> Iterator[str]:
-    """An estimate as a table, and what it rests on; pure."""
-    heads = ("rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore")
-    yield ROW.format("", *heads)
-    for one, itself in found.biggest:
-        yield _line(f"{noun} {one.tenant.id} {clean(one.tenant.name)}", itself)
-    yield _line(f"all {found.everybody.tenants}, one after the other", found.everybody)
-    yield f"inv archive.all, with {many(found.workers, 'worker')}: about {_time(found.together)}."
-    yield f"Rests on {_statistics(found.analyzed_at)}, and for the times on {_samples(noun, found.rates)}."
+def lines(noun: str, estimate: Estimate) -> Iterator[str | TextTable]:
+    """Yield an estimate as a table, and what it rests on; pure."""
+    every = estimate.all_tenants
+    columns = (noun, "rows", "live", "tarball", "archive", "restore")
+    rows = [_row(f"{tenant.tenant.id} {tenant.tenant.name}", expected) for tenant, expected in estimate.biggest]
+    rows.append(_row(f"all {every.tenants}, one after the other", every))
+    yield TextTable(columns, rows, numbers=columns[1:])
+    extract, verify, delete = map(_time, (every.extract, every.verify, every.delete))
+    yield f"Of the time to archive all of them: extract {extract}, verify {verify}, delete {delete}."
+    yield f"inv archive.all, with {many(estimate.workers, 'worker')}: about {_time(estimate.together)}."
+    yield f"Rests on {_statistics(estimate.analyzed_at)}, and for the times on {_samples(noun, estimate.rates)}."
 
 
-def _line(who: str, itself: Expected) -> str:
-    times = (itself.archive, itself.extract, itself.verify, itself.delete, itself.restore)
-    return ROW.format(who[:34], f"{itself.rows:,}", size(itself.bytes), size(itself.size), *map(_time, times))
+def _row(name: str, expected: Expected) -> tuple[str, ...]:
+    figures = f"{expected.rows:,}", size(expected.bytes), size(expected.size)
+    return name, *figures, _time(expected.archive), _time(expected.restore)
 
 
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds:.1f} s" if seconds < 60 else span(timedelta(seconds=seconds))
+    return f"{seconds:.1f} s" if seconds < 60 else clock_span(timedelta(seconds=seconds))
 
 
 def _statistics(analyzed_at: datetime | None) -> str:
     return f"statistics of {analyzed_at:%Y-%m-%d %H:%M} UTC or later" if analyzed_at else "statistics of unknown age"
 
 
-def _samples(noun: str, found: Rates) -> str:
-    if found.delete is not None:
-        return f"{many(found.samples, 'record')} (a restore is taken to last as long as its proof)"
+def _samples(noun: str, rates: Rates) -> str:
+    if rates.delete is not None:
+        return f"{many(rates.samples, 'record')} (a restore is taken to last as long as its proof)"
     return (
-        f"pretending to archive {many(found.samples, noun)} just now: without the way to the store and without "
+        f"pretending to archive {many(rates.samples, noun)} just now: without the way to the store and without "
         "deleting, which only a record tells"
     )
 

@@ -1,47 +1,32 @@
-"""Restored schools given back to the monthly run: the task `inv archive.release`."""
+"""Restored schools released to the monthly run: the task `inv archive.release`."""
 
 from __future__ import annotations
 
-from invoke.context import Context
-
-from archiver.activity.held import release as give_back
-from archiver.setup import archiver as open_archiver
+from archiver.records.holds import release as release_holds
+from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, task
-from runbooks.units import many
+from formatting import many
+from inventory.model import Environment
+from runbooks.cli.options import ACTS, SCHOOL_OR_ALL, Option
+from runbooks.cli.task import task
+from runbooks.engine.live.console import say
 
-HELP = {
-    "school": "the school's id",
-    "all": "every school that is left alone",
-    "env": ENV,
-    "yes-production": "say it where the environment is production",
-}
+ALL = Option(name="all", help="every school on hold", default=False)
 
 
-@task(positional=["school"], instead={"school": "all"}, help=HELP)
-def release(
-    context: Context,
-    school: str,
-    all: bool = False,  # noqa: A002 - the option's name
-    env: str = "",
-    yes_production: bool = False,
-) -> None:
-    """Let the monthly run take a restored school's rows again; until then it leaves the school alone."""
-    if school and all:
-        raise UsageError("Name a school, or --all; not both.")
-    tenant_id = None if all else parse_id(school, "school")
-    environment = load_environment(env, yes_production=yes_production)
+@task("archive.release", SCHOOL_OR_ALL, ALL, *ACTS, example="13")
+def release(environment: Environment, school: int | None) -> None:
+    """Release a restored school to the monthly run, which has it on hold until then."""
     with open_archiver(environment, f"archive.release {school or '--all'}") as archiver:
-        released = give_back(archiver.place.master, tenant_id)
-    if tenant_id and not released:
-        raise UsageError(f"School {tenant_id} is not left alone by the monthly run.")
+        released = release_holds(archiver.databases.master, school)
+    if school and not released:
+        raise UsageError(f"School {school} is not on hold.")
     if not released:
-        say("No school is left alone by the monthly run.")
-    elif all:
-        say(f"{many(len(released), 'school')} released: the next monthly run takes them")
+        say("No school is on hold.")
+    elif school is None:
+        say(f"{many(len(released), 'school')} released: the next monthly run archives them")
     else:
-        say(f"school {tenant_id} released: the next monthly run takes it")
+        say(f"school {school} released: the next monthly run archives it")
 
 
 tasks = (release,)

@@ -1,67 +1,45 @@
-"""What a restore would do, shown before it does it: the task `inv restore.plan`."""
+"""The effects of a restore, shown before it does anything: the task `inv restore.plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver import choice
-from archiver.loading.restore_plan import Found, Plan
-from archiver.loading.restore_plan import plan as look_ahead
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
-from archiver.setup import archiver as open_archiver
+from archiver.records import resolve
+from archiver.runs.restore_plan import LiveComparison, RestorePlan
+from archiver.runs.restore_plan import plan as look_ahead
+from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
 from inventory.load import load_changes
-from runbooks.archives.forward import IDENTITY, belongs_elsewhere, forward
-from runbooks.archives.telling import counts, losses
-from runbooks.engine.console import say
-from runbooks.front import ENV, load_environment, parse_id, parse_year, task
+from inventory.model import Environment, Role
+from runbooks.cli.options import ACTS, IDENTITY, SCHOOL, YEAR_OF_SEVERAL, Option
+from runbooks.cli.task import task
+from runbooks.cli.text.archives import counts, losses
+from runbooks.engine.live.console import say
 
-MAPPING = "a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive"
-
-
-@task(
-    positional=["school"],
-    help={
-        "school": "the school's id",
-        "env": ENV,
-        "year": "where there are several",
-        "mapping": MAPPING,
-        "identity": IDENTITY,
-        "here": "do it on this machine, not on the debug host",
-        "yes-production": "say it where the environment is production",
-    },
+MAPPING = Option(
+    name="mapping",
+    help="a file on the debug host, like inventory/migrations/example.yaml: the last changes, for this one archive",
 )
-def plan(
-    context: Context,
-    school: str,
-    env: str = "",
-    year: str = "",
-    mapping: str = "",
-    identity: str = "",
-    here: bool = False,
-    yes_production: bool = False,
-) -> None:
-    """Show what restoring a school would do: the mapping onto today's tables, what is lost, what stands in the way."""
-    tenant_id, of_year = parse_id(school, "school"), parse_year(year)
-    environment = load_environment(env, yes_production=yes_production)
-    if belongs_elsewhere(environment, here=here):
-        words = {"year": year, "mapping": mapping, "identity": identity}
-        raise Exit(code=forward(environment, "restore.plan", school, **words))
+
+
+@task("restore.plan", SCHOOL, YEAR_OF_SEVERAL, MAPPING, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
+def plan(environment: Environment, school: int, year: int | None, mapping: str, identity: str) -> None:
+    """Show what restoring a school would do: the mapping onto today's tables, what is lost, what prevents it."""
     last = load_changes(mapping) if mapping else None
-    with open_archiver(environment, f"restore.plan {tenant_id}", identity=identity) as archiver:
-        record = choice.one_to_restore(archiver.place, tenant_id, of_year)
-        found = look_ahead(archiver, record, last)
-    for line in plan_lines("school", found):
+    with open_archiver(environment, f"restore.plan {school}", identity=identity) as archiver:
+        record = resolve.one_to_restore(archiver.databases, school, year)
+        preview = look_ahead(archiver, record, last)
+    for line in plan_lines("school", preview):
         say(line)
-    if found.refused:
+    if preview.refused:
         raise Exit(code=ExitCode.FAILED)
 
 
-def plan_lines(noun: str, plan: Plan) -> Iterator[str]:
-    """A plan as a person reads it."""
+def plan_lines(noun: str, plan: RestorePlan) -> Iterator[str]:
+    """Yield a plan, a line each."""
     into = "" if plan.shard == plan.record.shard else f", into {plan.shard}"
     yield f"{noun} {plan.record.tenant_id} of {plan.record.year}, from {plan.record.shard}{into}"
     for database, mapping in plan.mappings.items():
@@ -69,8 +47,8 @@ def plan_lines(noun: str, plan: Plan) -> Iterator[str]:
     if plan.problems:
         yield "does not fit:"
         yield from (f"  {problem}" for problem in plan.problems)
-    if plan.found.tables:
-        yield from _rows_lines(plan.found)
+    if plan.comparison.tables:
+        yield from _rows_lines(plan.comparison)
     yield "It would be REFUSED." if plan.refused else "It can be restored."
 
 
@@ -96,19 +74,21 @@ def _table_lines(table: TableMapping) -> Iterator[str]:
         yield f"  {table.source}.{column_name} is lost ({why})"
 
 
-def _rows_lines(found: Found) -> Iterator[str]:
-    tables = found.tables
-    yield f"rows: {sum(table.inserted for table in tables.values()):,} come back, {_there(found):,} are live already"
+def _rows_lines(comparison: LiveComparison) -> Iterator[str]:
+    tables = comparison.tables
+    inserted = sum(table.inserted for table in tables.values())
+    yield f"rows: {inserted:,} come back, {_already_live(comparison):,} are live already"
     differing = {name: table.differing for name, table in tables.items() if table.differing}
     if differing:
         yield f"live with other content: {counts(differing)}"
     if losses(tables):
         yield f"lost: {losses(tables)}"
-    for taken in found.taken:
+    for taken in comparison.taken:
         yield f"taken: {taken}"
-    for gone in found.gone:
-        yield f"gone: {gone}{'' if gone.reference.enforced else ' (no foreign key forbids it: it comes back so)'}"
+    for missing in comparison.missing:
+        forbidden = missing.reference.enforced
+        yield f"missing: {missing}{'' if forbidden else ' (no foreign key forbids it: it is restored as it is)'}"
 
 
-def _there(found: Found) -> int:
-    return sum(table.there + table.differing for table in found.tables.values())
+def _already_live(comparison: LiveComparison) -> int:
+    return sum(table.there + table.differing for table in comparison.tables.values())

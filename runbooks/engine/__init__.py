@@ -1,1 +1,1 @@
-"""How any checklist runs; knows no checklist."""
+"""Runs any checklist; depends on none."""

@@ -1,1 +1,1 @@
-"""What must hold before a night begins, a file for each kind of subject; `subjects.py` has them all."""
+"""Preconditions of a night, a file for each kind of subject; `subjects.py` has them all."""

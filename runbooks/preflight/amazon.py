@@ -1,17 +1,17 @@
-"""What this tool asks of Amazon in the night: the credentials are there, and allow it."""
+"""Amazon's part in the night: the credentials exist, and allow what the steps need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.actions import MoveNames, Reading, SnapshotTrial, TakeSnapshots, ZoneRecords
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import MoveNames, ProbeOutput, SnapshotTrial, TakeSnapshots, ZoneRecords
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
 
 
 def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
-    """EC2 and Route 53, where a step is done by them."""
+    """Yield EC2 and Route 53, if a step uses them."""
     actions = [task.action for step in steps for task in step.tasks]
     trials = tuple(may_take(action) for action in actions if isinstance(action, TakeSnapshots))
     if trials:
@@ -22,32 +22,34 @@ def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
 
 
 def may_take(action: TakeSnapshots) -> Precondition:
-    """EC2 would take the snapshots of step 10."""
+    """Return the check that EC2 would take the snapshots of step 10."""
     host, instance = action.host, action.instance
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        volumes = ", ".join(str(volume) for (volume,) in readings[0].rows)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        volumes = ", ".join(str(volume) for (volume,) in outputs[0].rows)
         return holds(f"{instance} of {host} has {volumes}, and snapshots of them are allowed")
 
     title = f"snapshots of {instance} ({host}) would be taken"
     check = Check(title=title, looks=(SnapshotTrial(instance=instance),), judge=judge)
-    return Precondition(check=check, advice="Step 10 needs ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
+    return Precondition(check=check, advice="The snapshots need ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
 
 
 def may_move(action: MoveNames) -> Precondition:
-    """The zone of step 12 is seen, the names lie in it, and none of them is of another kind."""
+    """Return the check that the zone of step 12 is visible, has the names, and none of them is of another type."""
     zone, names = action.zone, tuple(action.targets)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        own = readings[0].text
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        own = outputs[0].text
         for name in names:
             if not f".{name}".endswith(f".{own}"):
-                return fails(f"{name} does not lie in zone {zone}, which is {own}")
-        for moved, kind in readings[0].rows:
+                return fails(f"{name} is not in zone {zone}, which is {own}")
+        for moved, kind in outputs[0].rows:
             if kind != "CNAME":
                 return fails(f"{moved} has a record of type {kind} in zone {zone}, beside which no CNAME can stand")
         return holds(f"zone {zone} is {own}")
 
     title = f"{' and '.join(names)} can be moved in zone {zone}"
     check = Check(title=title, looks=(ZoneRecords(zone=zone, names=names),), judge=judge)
-    return Precondition(check=check, advice="Look at aws/zone in the inventory, and at what the credentials allow.")
+    return Precondition(
+        check=check, advice="Look at aws/zone in the inventory, and at the permissions of the credentials."
+    )

@@ -1,95 +1,95 @@
-"""What the archiver itself says on the debug host: of the catalog, and of how long the night will take."""
+"""The archiver's own checks on the debug host: of the catalog, of moves, and of the time that the night takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
 
+from formatting import in_minutes
 from inventory.model import Host
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable, complaint, record
-from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
-from runbooks.tonight import Tonight
-from runbooks.tool import tool_command
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable, complaint, record
+from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.steps.context import NightContext
 
 PATIENCE = timedelta(minutes=5)
 ARCHIVING, OPEN_AGAIN = "archiving.run", "maintenance.off"  # steps
 
 
-def catalog(tonight: Tonight, host: Host) -> Precondition:
-    """The catalog of tables knows the live schema."""
+def catalog(night: NightContext, host: Host) -> Precondition:
+    """Return the check that the catalog has every table of the live schema."""
     return Precondition(
-        check=_says(tonight, host, "archive.check-catalog", "the catalog knows every table of the live schema"),
-        advice="inv archive.check-catalog tells more; the catalog is in inventory/.",
+        check=_says(night, host, "archive.check-catalog", "the catalog has every table of the live schema"),
+        advice="inv archive.check-catalog shows more; the catalog is in inventory/.",
     )
 
 
-def none_half_moved(tonight: Tonight, host: Host) -> Precondition:
-    """No school lies in two shards, which would stop archiving."""
+def none_half_moved(night: NightContext, host: Host) -> Precondition:
+    """Return the check that no school has rows in two shards, which would stop archiving."""
     return Precondition(
-        check=_says(tonight, host, "shards.show", "no school is half moved from shard to shard"),
-        advice="The command that it names ends the move.",
+        check=_says(night, host, "shards.show", "no school is half moved between shards"),
+        advice="Run the command shown: it completes the move.",
     )
 
 
-def broker(tonight: Tonight, host: Host) -> tuple[Precondition, ...]:
-    """The broker answers, where step 8 counts on its workers."""
-    queue = tonight.environment.queue
+def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
+    """Return the check that the broker answers, if step 8 counts on its workers."""
+    queue = night.environment.queue
     if queue is None or not queue.workers:
         return ()
-    advice = "queue in the inventory says where it is; without queue/workers step 8 does without."
-    check = _says(tonight, host, "archive.worker", "the broker of the workers answers", look=True)
+    advice = "queue in the inventory says where it is; without queue/workers the archiving does without."
+    check = _says(night, host, "archive.worker", "the broker of the workers answers", check=True)
     return (Precondition(check=check, advice=advice),)
 
 
-def _says(tonight: Tonight, host: Host, task: str, title: str, **options: bool) -> Check:
-    """A task of this tool ends well there; what it says last."""
-    look = RemoteCommand(host=host.name, command=tool_command(tonight.environment, task, **options), timeout=PATIENCE)
+def _says(night: NightContext, host: Host, task: str, title: str, **options: bool) -> Check:
+    """Return the check that a task of this tool succeeds on the host; its proof is the last line it prints."""
+    look = RemoteCommand(host=host.name, command=tool_command(night.environment, task, **options), timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (reading,) = readings
-        if reading.code != 0:
-            return fails("; ".join((reading.error.strip() or complaint(str(look), reading)).splitlines()))
-        return holds((reading.text.strip().splitlines() or ["it said nothing"])[-1])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (output,) = outputs
+        if output.code != 0:
+            return fails("; ".join((output.error.strip() or complaint(str(look), output)).splitlines()))
+        return holds((output.text.strip().splitlines() or ["it printed nothing"])[-1])
 
     return Check(title=title, looks=(look,), judge=judge)
 
 
-def window(tonight: Tonight, host: Host, steps: Sequence[Step]) -> tuple[Precondition, ...]:
-    """The night fits into its window by the estimate, if it began now; nothing where it has no window."""
-    if tonight.night.ends is None:
+def window(night: NightContext, host: Host, steps: Sequence[Step]) -> tuple[Precondition, ...]:
+    """Return the check that the night fits into its window if it began now; nothing without a window."""
+    if night.night.ends is None:
         return ()
-    advice = f"Begin earlier, leave schools out, or let nights/{tonight.date}/ends say otherwise; inv archive.estimate."
-    return (Precondition(check=fits(tonight, host, steps), advice=advice, stops=(Truth.FAILS,)),)
+    advice = f"Begin earlier, exclude schools, or change nights/{night.date}/ends; inv archive.estimate shows more."
+    return (Precondition(check=fits(night, host, steps), advice=advice, stops=(Truth.FAILS,)),)
 
 
-def fits(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Check:
-    """The product is open again when the window closes: steps as planned, archiving as the archiver estimates it."""
+def fits(night: NightContext, host: Host, steps: Sequence[Step]) -> Check:
+    """Return the check that the product is open again before the window closes, by plan and by the estimate."""
     others = _planned(steps)
-    command = tool_command(tonight.environment, "archive.estimate", date=tonight.date.isoformat(), top="1", json=True)
+    command = tool_command(night.environment, "archive.estimate", date=night.date.isoformat(), top="1", json=True)
     look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        if readings[0].code != 0:
-            raise Unreadable(complaint("the estimate", readings[0]))
-        archiving = timedelta(seconds=float(record(readings[0], "together")["together"]))
-        ends = tonight.environment.window_end(tonight.date, facts.now)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        if outputs[0].code != 0:
+            raise Unreadable(complaint("the estimate", outputs[0]))
+        archiving = timedelta(seconds=float(record(outputs[0], "together")["together"]))
+        ends = night.environment.window_end(night.date, facts.now)
         assert ends is not None
         needed, left = archiving + others, ends - facts.now
         sentence = (
-            f"{minutes(needed)} until the product is open again (archiving {minutes(archiving)}), and "
-            f"{minutes(left)} until the window closes at {ends.astimezone(tonight.environment.zone):%H:%M}"
+            f"{in_minutes(needed)} until the product is open again (archiving {in_minutes(archiving)}), and "
+            f"{in_minutes(left)} until the window closes at {ends.astimezone(night.environment.zone):%H:%M}"
         )
         return holds(sentence) if needed <= left else fails(sentence)
 
-    return Check(title=f"the night fits until {tonight.night.ends:%H:%M}", looks=(look,), judge=judge)
+    return Check(title=f"the night fits until {night.night.ends:%H:%M}", looks=(look,), judge=judge)
 
 
 def _planned(steps: Sequence[Step]) -> timedelta:
-    """What the steps but archiving take, as planned, until the product is open again."""
+    """Return the planned time of all steps except archiving, until the product is open again."""
     until = [step.key for step in steps].index(OPEN_AGAIN) + 1
     planned = (step.estimate or timedelta() for step in steps[:until] if step.key != ARCHIVING)
     return sum(planned, timedelta())

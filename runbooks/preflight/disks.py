@@ -1,37 +1,37 @@
-"""Room on the disks of a database server: for its backup, and for VACUUM FULL of its largest table."""
+"""Disk space of a database server: for its backup, and for VACUUM FULL of its largest table."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
 
+from formatting import size
 from inventory.model import Database, Host
-from runbooks.disk import df, mounts
-from runbooks.engine.actions import Look, Reading, RemoteCommand, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.step import Check, Truth, Verdict, fails, holds, unseen
-from runbooks.tonight import Tonight
-from runbooks.units import size
+from runbooks.engine.model.actions import Look, ProbeOutput, RemoteCommand, SqlQuery
+from runbooks.engine.model.df import df, mounts
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds, unseen
+from runbooks.steps.context import NightContext
 
-# VACUUM FULL writes a table and its indexes anew before the old ones go; a base backup holds every database.
+# VACUUM FULL writes a new copy of a table and its indexes first; a base backup holds every database.
 SIZES = """
 SELECT (SELECT coalesce(max(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm')),
        (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT'))::bigint
 """
-Needs = Mapping[str, str]  # what needs room: in which directory
+Needs = Mapping[str, str]  # what needs space: in which directory
 
 
-def room(tonight: Tonight, host: Host) -> Precondition:
-    """Free disk for both; where they share one, for both together."""
-    database = tonight.environment.database_on(host)
+def room(night: NightContext, host: Host) -> Precondition:
+    """Return the check of the free disk for both; if they share a disk, for both together."""
+    database = night.environment.database_on(host)
     directories, unsaid = _directories(database)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         if not directories:
             return unseen(f"the inventory does not say {unsaid}")
-        wanted = dict(zip(("VACUUM FULL", "a backup"), map(_bytes, readings[0].rows[0]), strict=True))
-        verdict = _judged(directories, wanted, readings[1])
+        needed = dict(zip(("VACUUM FULL", "a backup"), map(_bytes, outputs[0].rows[0]), strict=True))
+        verdict = _judged(directories, needed, outputs[1])
         return unseen(f"{verdict.proof}; the inventory does not say {unsaid}") if verdict.holds and unsaid else verdict
 
     check = Check(title="free disk for a backup and for VACUUM FULL", looks=_looks(database, directories), judge=judge)
@@ -40,11 +40,11 @@ def room(tonight: Tonight, host: Host) -> Precondition:
 
 
 def _directories(database: Database) -> tuple[Needs, str]:
-    """What the inventory says, and the keys of which it says nothing."""
-    said = {"VACUUM FULL": database.data_directory, "a backup": database.backup_directory}
+    """Return the directories in the inventory, and the keys that it does not have."""
+    paths = {"VACUUM FULL": database.data_directory, "a backup": database.backup_directory}
     keys = {"VACUUM FULL": "data_directory", "a backup": "backup_directory"}
-    known = {what: path for what, path in said.items() if path is not None}
-    return known, " and ".join(key for what, key in keys.items() if what not in known)
+    given = {what: path for what, path in paths.items() if path is not None}
+    return given, " and ".join(key for what, key in keys.items() if what not in given)
 
 
 def _looks(database: Database, directories: Needs) -> tuple[Look, ...]:
@@ -56,20 +56,20 @@ def _looks(database: Database, directories: Needs) -> tuple[Look, ...]:
     )
 
 
-def _judged(directories: Needs, wanted: Mapping[str, int], found: Reading) -> Verdict:
+def _judged(directories: Needs, needed: Mapping[str, int], df_output: ProbeOutput) -> Verdict:
     free: dict[str, int] = {}
     needs: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    for what, (mount, left) in zip(directories, mounts(found, len(directories)), strict=True):
+    for what, (mount, left) in zip(directories, mounts(df_output, len(directories)), strict=True):
         free[mount] = left
-        needs[mount][what] = wanted[what]
+        needs[mount][what] = needed[what]
     sentences = {mount: _sentence(mount, free[mount], needs[mount]) for mount in needs}
     short = [sentences[mount] for mount in needs if free[mount] < sum(needs[mount].values())]
     return fails("; ".join(short)) if short else holds("; ".join(sentences.values()))
 
 
 def _sentence(mount: str, free: int, needs: Mapping[str, int]) -> str:
-    wanted = " and ".join(f"{size(count)} for {what}" for what, count in needs.items())
-    return f"{size(max(free, 0))} free on {mount}, needed {wanted}"
+    needed = " and ".join(f"{size(count)} for {what}" for what, count in needs.items())
+    return f"{size(max(free, 0))} free on {mount}, needed {needed}"
 
 
 def _bytes(value: object) -> int:

@@ -1,4 +1,4 @@
-"""Each host: reached, with the host key that known_hosts has, the right one, and of one time with us."""
+"""Each host: reachable, with its key in known_hosts, the right machine, and its clock in step with ours."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ import shlex
 from datetime import timedelta
 
 from inventory.model import Host
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable, complaint
-from runbooks.engine.step import Check, Verdict, fails, holds
-from runbooks.tonight import Tonight
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable, complaint
+from runbooks.engine.model.step import Check, Verdict, fails, holds
+from runbooks.steps.context import NightContext
 
 PATIENCE = timedelta(seconds=20)
-APART = timedelta(seconds=30)  # what clocks may differ: proofs compare a host's moments with ours
+APART = timedelta(seconds=30)  # how far clocks may differ: proofs compare a host's times with ours
 
 
-def is_itself(tonight: Tonight, host: Host) -> Precondition:
-    """It is reached, shows the host key that is known, and calls itself what the inventory calls it."""
-    file = tonight.environment.host_name_file
+def is_itself(night: NightContext, host: Host) -> Precondition:
+    """Return the check that the host is reachable, shows its known key, and calls itself by its inventory name."""
+    file = night.environment.host_name_file
     look = RemoteCommand(host=host.name, command=f"cat {_path(file)}", timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (reading,) = readings
-        if reading.code != 0:
-            return fails(complaint(f"reading its own name from {file}", reading))
-        said = reading.text.strip()
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (output,) = outputs
+        if output.code != 0:
+            return fails(complaint(f"reading its own name from {file}", output))
+        said = output.text.strip()
         sentence = f"reached, calls itself {said!r}"
         return holds(sentence) if said == host.name else fails(f"{sentence}, expected {host.name!r}")
 
-    check = Check(title=f"{host.name} is reached, and is itself", looks=(look,), judge=judge)
-    advice = f"Look at hosts/{host.name} and ssh/known_hosts in the inventory, and at {file} there."
+    check = Check(title=f"{host.name} is reachable, and is the right host", looks=(look,), judge=judge)
+    advice = f"Look at hosts/{host.name} and ssh/known_hosts in the inventory, and at {file} on the host."
     return Precondition(check=check, advice=advice, all_night=True)
 
 
 def clock(host: Host) -> Precondition:
-    """Its clock and ours agree."""
+    """Return the check that its clock and ours agree."""
     look = RemoteCommand(host=host.name, command="date -u +%s", timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        said = readings[0].text.strip()
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        said = outputs[0].text.strip()
         if not said.isdecimal():
             raise Unreadable(f"expected seconds since 1970, got {said!r}")
         apart = int(said) - facts.now.timestamp()
@@ -48,9 +48,9 @@ def clock(host: Host) -> Precondition:
         return holds(sentence) if abs(apart) <= APART.total_seconds() else fails(sentence)
 
     check = Check(title=f"its clock is at most {APART.total_seconds():.0f} s off", looks=(look,), judge=judge)
-    return Precondition(check=check, advice="Set the clock that is wrong: proofs compare moments.")
+    return Precondition(check=check, advice="Correct the clock that is wrong: proofs compare times.")
 
 
 def _path(file: str) -> str:
-    """Quoted, but for the tilde that stands for a home there."""
+    """Return the path quoted, except for a tilde that stands for the home on that host."""
     return f"~/{shlex.quote(file.removeprefix('~/'))}" if file.startswith("~/") else shlex.quote(file)

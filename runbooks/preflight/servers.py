@@ -1,20 +1,20 @@
-"""Each database server: the right one, a primary of a known version, with a standby and nothing left lying about."""
+"""Each database server: the right one, a primary of a supported version, with a standby and no leftovers."""
 
 from __future__ import annotations
 
+from formatting import size
 from inventory.model import Database, Host
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Truth, Verdict, fails, holds
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Truth, Verdict, fails, holds
 from runbooks.steps import replicas, vacuum
-from runbooks.tonight import Tonight
-from runbooks.units import size
+from runbooks.steps.context import NightContext
 
 IDENTITY = """
 SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()
 """
-# A primary alone knows how far its WAL is; on a standby the first precondition fails before this is asked.
+# Only a primary knows its WAL position; on a standby the first precondition fails before this query runs.
 SLOTS = """
 SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
   FROM pg_replication_slots
@@ -24,51 +24,55 @@ SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
 OLDEST, NEWEST = 13, 18  # major versions
 
 
-def subject(tonight: Tonight, host: Host) -> Subject:
-    """All that must hold of a database server."""
-    database = tonight.environment.database_on(host)
+def subject(night: NightContext, host: Host) -> Subject:
+    """Return everything that must hold of a database server."""
+    database = night.environment.database_on(host)
     return Subject(
         name=f"{database.name} on {host.name}",
         preconditions=(
             Precondition(check=right_server(database), advice=_where(database), all_night=True),
-            Precondition(check=replicas.streams(tonight, host), advice="Start its standby, or find out what ails it."),
-            Precondition(check=no_idle_slot(database), advice="Drop those that nobody will use: they keep WAL."),
-            Precondition(check=vacuum.none_prepared(tonight, host), advice="Let their owner commit or roll them back."),
-            _none_old(tonight, host),
+            Precondition(
+                check=replicas.streams(night, host), advice="Start its standby, or find out why it does not stream."
+            ),
+            Precondition(check=no_idle_slot(database), advice="Drop the unused ones: they retain WAL."),
+            Precondition(
+                check=vacuum.none_prepared(night, host), advice="Have their owner commit them or roll them back."
+            ),
+            _none_old(night, host),
         ),
     )
 
 
 def right_server(database: Database) -> Check:
-    """It is the server of the inventory, a primary, of a version that is supported."""
-    wanted = database.system_identifier
+    """Return the check that it is the inventory's server, a primary, of a supported version."""
+    inventory_identifier = database.system_identifier
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        ((identifier, in_recovery, version),) = readings[0].rows
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        ((identifier, in_recovery, version),) = outputs[0].rows
         major, minor = divmod(int(str(version)), 10_000)
         wrong = []
-        if wanted is not None and identifier != wanted:
-            wrong.append(f"its system identifier is {identifier}, expected {wanted}")
+        if inventory_identifier is not None and identifier != inventory_identifier:
+            wrong.append(f"its system identifier is {identifier}, expected {inventory_identifier}")
         if in_recovery:
             wrong.append("it is in recovery: a standby, expected the primary")
         if not OLDEST <= major <= NEWEST:
             wrong.append(f"it is PostgreSQL {major}.{minor}, expected {OLDEST} to {NEWEST}")
         if wrong:
             return fails("; ".join(wrong))
-        unproven = "" if wanted else " (the inventory names none)"
+        unproven = "" if inventory_identifier else " (the inventory names none)"
         return holds(f"primary, PostgreSQL {major}.{minor}, system identifier {identifier}{unproven}")
 
     look = SqlQuery(database=database.name, name="system identifier, recovery, version", statement=IDENTITY)
-    expected = f"system identifier {wanted}" if wanted else "any system identifier"
+    expected = f"system identifier {inventory_identifier}" if inventory_identifier else "any system identifier"
     title = f"a primary with {expected}, PostgreSQL {OLDEST} to {NEWEST}"
     return Check(title=title, looks=(look,), judge=judge)
 
 
 def no_idle_slot(database: Database) -> Check:
-    """No replication slot is without a standby."""
+    """Return the check that every replication slot has a standby."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        slots = [f"{name} (keeps {_wal(kept)})" for name, kept in readings[0].rows]
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        slots = [f"{name} (retains {_wal(retained)})" for name, retained in outputs[0].rows]
         return fails(f"inactive replication slots: {', '.join(slots)}") if slots else holds("no inactive slot")
 
     look = SqlQuery(database=database.name, name="inactive replication slots", statement=SLOTS)
@@ -79,10 +83,10 @@ def _where(database: Database) -> str:
     return f"Look at databases/{database.name} in the inventory: connection, system_identifier."
 
 
-def _none_old(tonight: Tonight, host: Host) -> Precondition:
-    """The product still runs, so an old transaction may end by step 9, which looks again."""
-    advice = "Step 9 will refuse while it lasts; a role that does not see it needs GRANT pg_monitor."
-    return Precondition(check=vacuum.none_old(tonight, host), advice=advice, stops=(Truth.UNSEEN,))
+def _none_old(night: NightContext, host: Host) -> Precondition:
+    """Return the check for long transactions; while the product runs they may still end before step 9 checks again."""
+    advice = "VACUUM FULL refuses to run while it lasts; a role that can't see it needs GRANT pg_monitor."
+    return Precondition(check=vacuum.none_old(night, host), advice=advice, stops=(Truth.UNSEEN,))
 
 
 def _wal(count: object) -> str:

@@ -1,53 +1,53 @@
-"""What the hosts share: the store, the names of the warehouses, the app."""
+"""The services that hosts share: the store, the names of the warehouses, the app."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.actions import DnsLookup, Reading, StoreTrial
-from runbooks.engine.history import Facts
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.engine.model.actions import DnsLookup, ProbeOutput, StoreTrial
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
+from runbooks.steps.context import NightContext
 from runbooks.steps.maintenance import OFF, answers
-from runbooks.steps.warehouse import addresses, shown
-from runbooks.tonight import Tonight
+from runbooks.steps.warehouse import address_list, addresses
 
 FOLDER = "preflight"  # in the store
 HANDOVER = ("retirement", "app")  # areas of steps
 
 
 def store() -> Subject:
-    """The store takes an object and gives it back."""
+    """Return the check that the store takes an object and gives it back."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (trial,) = readings
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (trial,) = outputs
         if trial.code != 0:
-            return fails(f"{trial.text} did not come back as it was written")
+            return fails(f"{trial.text} was read back with different content")
         return holds(f"{trial.text} written and read")
 
     check = Check(title="the store is written and read", looks=(StoreTrial(folder=FOLDER),), judge=judge)
-    advice = "Look at store in the inventory, and at what the credentials allow."
+    advice = "Look at store in the inventory, and at the permissions of the credentials."
     return Subject(name="store", preconditions=(Precondition(check=check, advice=advice),))
 
 
-def names(tonight: Tonight) -> Subject:
-    """The names of the warehouses are as before a cut-over, or, on a later night, as after it."""
-    warehouse = tonight.environment.warehouse
-    resolve = Precondition(check=names_known(tonight), advice="Look at warehouse and dns in the inventory.")
-    advice = f"Step 12 would move {warehouse.name}; on a later night of the year it has moved already."
-    moved = Precondition(check=not_moved(tonight), advice=advice, stops=(Truth.UNSEEN,))
+def names(night: NightContext) -> Subject:
+    """Return the checks of the warehouses' names: as before a cut-over or, on a later night, as after it."""
+    warehouse = night.environment.warehouse
+    resolve = Precondition(check=names_known(night), advice="Look at warehouse and dns in the inventory.")
+    advice = f"The night would move {warehouse.name}; on a later night of the year this is expected."
+    moved = Precondition(check=not_moved(night), advice=advice, stops=(Truth.UNSEEN,))
     return Subject(name="DNS", preconditions=(resolve, moved))
 
 
-def app(tonight: Tonight) -> Subject:
-    """The app answers; in maintenance mode already it may be on purpose."""
+def app(night: NightContext) -> Subject:
+    """Return the check that the app answers; maintenance mode may be on already, on purpose."""
     advice = "It must answer 200 when the night is over; is maintenance mode on already?"
-    check = answers(tonight, OFF)
+    check = answers(night, OFF)
     return Subject(name="app", preconditions=(Precondition(check=check, advice=advice, stops=(Truth.UNSEEN,)),))
 
 
 def handover(steps: Sequence[Step]) -> Iterator[Subject]:
-    """What proves the steps that only the checklist of 2013 has can be seen, whatever it says yet."""
+    """Yield the check that the proofs of the 2013 checklist's own steps can be read, whatever they show yet."""
     checks = {
         check.title: check
         for step in steps
@@ -62,44 +62,48 @@ def handover(steps: Sequence[Step]) -> Iterator[Subject]:
 
 
 def seen(check: Check) -> Check:
-    """That a check can tell, one way or the other."""
+    """Return a check that holds if the given one can be judged at all."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        return holds(check.judge(readings, facts).proof)
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        return holds(check.judge(outputs, facts).proof)
 
-    return Check(title=f"it can be seen whether {check.title}", looks=check.looks, judge=judge)
+    return Check(title=f"it can be checked whether {check.title}", looks=check.looks, judge=judge)
 
 
-def names_known(tonight: Tonight) -> Check:
-    """Two farms with addresses of their own, and the product's name at one of them."""
-    warehouse = tonight.environment.warehouse
+def names_known(night: NightContext) -> Check:
+    """Return the check that both farms have addresses of their own, and the product's name one of them."""
+    warehouse = night.environment.warehouse
     asked = (warehouse.name, warehouse.old_target, warehouse.new_target)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        name, old, new = (addresses(readings[0], each) for each in asked)
-        for target, found in ((warehouse.old_target, old), (warehouse.new_target, new)):
-            if not found:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        name, old, new = (addresses(outputs[0], each) for each in asked)
+        for target, resolved in ((warehouse.old_target, old), (warehouse.new_target, new)):
+            if not resolved:
                 return fails(f"{target} does not resolve")
         if old & new:
-            return fails(f"{warehouse.old_target} and {warehouse.new_target} share the address {shown(old & new)}")
+            return fails(
+                f"{warehouse.old_target} and {warehouse.new_target} share the address {address_list(old & new)}"
+            )
         if not name or not (name <= old or name <= new):
-            return fails(f"{warehouse.name} is {shown(name)}, expected {shown(old)} ({warehouse.old_target})")
-        return holds(f"{warehouse.old_target} is {shown(old)}, {warehouse.new_target} is {shown(new)}")
+            return fails(
+                f"{warehouse.name} is {address_list(name)}, expected {address_list(old)} ({warehouse.old_target})"
+            )
+        return holds(f"{warehouse.old_target} is {address_list(old)}, {warehouse.new_target} is {address_list(new)}")
 
     title = f"{warehouse.old_target} and {warehouse.new_target} resolve, and {warehouse.name} to one of them"
     return Check(title=title, looks=(DnsLookup(names=asked),), judge=judge)
 
 
-def not_moved(tonight: Tonight) -> Check:
-    """The product's name leads to the old farm still."""
-    warehouse = tonight.environment.warehouse
+def not_moved(night: NightContext) -> Check:
+    """Return the check that the product's name still leads to the old farm."""
+    warehouse = night.environment.warehouse
     asked = (warehouse.name, warehouse.old_target)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        name, old = (addresses(readings[0], each) for each in asked)
-        sentence = f"{warehouse.name} is {shown(name)}"
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        name, old = (addresses(outputs[0], each) for each in asked)
+        sentence = f"{warehouse.name} is {address_list(name)}"
         if not (name and name <= old):
-            return fails(f"{sentence}, expected {shown(old)} ({warehouse.old_target})")
+            return fails(f"{sentence}, expected {address_list(old)} ({warehouse.old_target})")
         return holds(f"{sentence} ({warehouse.old_target})")
 
     title = f"{warehouse.name} resolves as {warehouse.old_target}"

@@ -1,38 +1,38 @@
-"""Everything that preflight looks at: each host, each database server, and the services around them."""
+"""All subjects of preflight: each host, each database server, and the services around them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from inventory.model import Host, Role
-from runbooks.engine.preconditions import Precondition, Subject
-from runbooks.engine.step import Step
+from runbooks.engine.model.preconditions import Precondition, Subject
+from runbooks.engine.model.step import Step
 from runbooks.preflight import amazon, archiving, backing_up, disks, hosts, servers, services
-from runbooks.tonight import Tonight
+from runbooks.steps.context import NightContext
 
 
-def subjects(tonight: Tonight, steps: Sequence[Step]) -> tuple[Subject, ...]:
-    """All of them, for a night of these steps."""
-    every = tonight.environment.hosts.values()
+def subjects(night: NightContext, steps: Sequence[Step]) -> tuple[Subject, ...]:
+    """Return the subjects for a night of these steps."""
+    every = night.environment.hosts.values()
     return (
-        *(Subject(name=host.name, preconditions=tuple(_on(tonight, host, steps))) for host in every),
-        *(servers.subject(tonight, host) for host in tonight.database_hosts),
+        *(Subject(name=host.name, preconditions=tuple(_on(night, host, steps))) for host in every),
+        *(servers.subject(night, host) for host in night.database_hosts),
         services.store(),
-        *(services.names(tonight) for step in steps if step.key == "warehouse.cut-over"),
-        services.app(tonight),
+        *(services.names(night) for step in steps if step.key == "warehouse.cut-over"),
+        services.app(night),
         *services.handover(steps),
         *amazon.subjects(steps),
     )
 
 
-def _on(tonight: Tonight, host: Host, steps: Sequence[Step]) -> Iterator[Precondition]:
-    yield hosts.is_itself(tonight, host)
+def _on(night: NightContext, host: Host, steps: Sequence[Step]) -> Iterator[Precondition]:
+    yield hosts.is_itself(night, host)
     yield hosts.clock(host)
     if Role.DATABASE in host.roles:
-        yield disks.room(tonight, host)
-        yield from backing_up.ready(tonight, host)
+        yield disks.room(night, host)
+        yield from backing_up.ready(night, host)
     if Role.DEBUG in host.roles:
-        yield archiving.catalog(tonight, host)
-        yield archiving.none_half_moved(tonight, host)
-        yield from archiving.broker(tonight, host)
-        yield from archiving.window(tonight, host, steps)
+        yield archiving.catalog(night, host)
+        yield archiving.none_half_moved(night, host)
+        yield from archiving.broker(night, host)
+        yield from archiving.window(night, host, steps)

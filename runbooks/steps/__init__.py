@@ -1,1 +1,1 @@
-"""Where the steps live, one file an area: what each does, and what proves it."""
+"""The steps, one file for each area: what each step does, and what proves it."""

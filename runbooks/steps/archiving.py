@@ -1,79 +1,75 @@
-"""Archiving itself: the point of no return. It runs on the debug host, which starts this tool there."""
+"""Archiving: the point of no return. It runs on the debug host, which starts this tool there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
 
-from inventory.model import Depth, Role
-from runbooks.archives.engines import CELERY
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import record, records
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from inventory.model import Role
+from runbooks.cli.options import CELERY
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import record, records
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
-from runbooks.tonight import Tonight, builds
-from runbooks.tool import tool_command
+from runbooks.steps.context import NightContext, builds
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
-HALF_WAY = ("deleting", "restoring")  # a record's states between two whole ones
-DEPTHS = {
-    Depth.ALL: "everything of a school is deleted",
-    Depth.STUDENTS: "classrooms and students are deleted; school and staff stay",
-}
+HALF_WAY = ("deleting", "restoring")  # a record's states while rows are being deleted or restored
 
 
 @builds("archiving.run")
-def run(tonight: Tonight, key: str) -> Step:
+def run(night: NightContext, key: str) -> Step:
     """Run archiving script on the debug host: the point of no return."""
-    host = tonight.environment.only(Role.DEBUG)
+    host = night.environment.only(Role.DEBUG)
     archive = tool_command(
-        tonight.environment,
+        night.environment,
         "archive.all",
-        date=tonight.date.isoformat(),
+        date=night.date.isoformat(),
         here=True,
-        yes_production=tonight.environment.production,
-        **_by_workers(tonight),
+        yes_production=night.environment.production,
+        **_by_workers(night),
     )
     action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
     return Step(
         key=key,
         title="Run archiving script",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(all_archived(tonight),), action=action),),
+        tasks=(night.task(key, host, checks=(all_archived(night),), action=action),),
         required=True,
         point_of_no_return=True,
-        warning=(scope(tonight), *loss(tonight)),
+        warning=(scope(night), *loss(night)),
         estimate=timedelta(hours=1),
     )
 
 
-def _by_workers(tonight: Tonight) -> dict[str, str]:
-    """Who prepares archives, where the inventory counts on workers of several machines."""
-    queue = tonight.environment.queue
+def _by_workers(night: NightContext) -> dict[str, str]:
+    """Return the engine that prepares archives, if the inventory counts on workers of several machines."""
+    queue = night.environment.queue
     return {"engine": CELERY, "workers": str(queue.workers)} if queue and queue.workers else {}
 
 
-def scope(tonight: Tonight) -> str:
-    """Which schools the night archives, how deep, and who is left out."""
-    exclude = tonight.night.exclude
+def scope(night: NightContext) -> str:
+    """Return which schools the night archives, to which depth, and which are left out."""
+    exclude = night.night.exclude
     parts = {"schools": exclude.schools, "customers": exclude.customers}
     named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
     return (
-        f"Every school of {tonight.year}-{(tonight.year + 1) % 100:02}, depth {tonight.night.depth.value} "
-        f"({DEPTHS[tonight.night.depth]}); left out: {' and '.join(named) or 'nobody'}."
+        f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
+        f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}."
     )
 
 
-def all_archived(tonight: Tonight) -> Check:
-    """Every selected school has a record, and none of the rows due for deletion is left."""
-    host = tonight.environment.only(Role.DEBUG).name
-    audit = tool_command(tonight.environment, "archive.audit", date=tonight.date.isoformat(), json=True)
+def all_archived(night: NightContext) -> Check:
+    """Return the check that every selected school has a record and none of its rows due for deletion is left."""
+    host = night.environment.only(Role.DEBUG).name
+    audit = tool_command(night.environment, "archive.audit", date=night.date.isoformat(), json=True)
     look = RemoteCommand(host=host, command=audit, timeout=AUDIT_TIME)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        audit = record(readings[0], "selected", "archived", "excluded", "unarchived", "left")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        audit = record(outputs[0], "selected", "archived", "excluded", "unarchived", "left")
         counted = f"{audit['archived']} of {audit['selected']} schools have a record"
         if audit["archived"] != audit["selected"] or audit["unarchived"]:
             return fails(f"{counted}; not yet: {_some(audit['unarchived'])}")
@@ -85,24 +81,24 @@ def all_archived(tonight: Tonight) -> Check:
     return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
 
 
-def none_half_way(tonight: Tonight) -> Check:
-    """No school's rows are just going or coming back: nobody may use the product meanwhile."""
-    host = tonight.environment.only(Role.DEBUG).name
+def none_half_way(night: NightContext) -> Check:
+    """Return the check that no school is being deleted or restored: the product must not be used meanwhile."""
+    host = night.environment.only(Role.DEBUG).name
     looks = tuple(
-        RemoteCommand(host=host, command=tool_command(tonight.environment, "archive.list", state=state, json=True))
+        RemoteCommand(host=host, command=tool_command(night.environment, "archive.list", state=state, json=True))
         for state in HALF_WAY
     )
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         schools = [
             f"{school['tenant_id']} ({state})"
-            for state, reading in zip(HALF_WAY, readings, strict=True)
-            for school in records(reading, "tenant_id")
+            for state, output in zip(HALF_WAY, outputs, strict=True)
+            for school in records(output, "tenant_id")
         ]
         if schools:
-            way = "inv archive.school ends a deletion, inv restore.school a restore"
-            return fails(f"these schools stand half-way: {_some(schools)}; {way}")
-        return holds("no school stands half-way")
+            hint = "inv archive.school completes a deletion, inv restore.school a restore"
+            return fails(f"a deletion or restore is incomplete for these schools: {_some(schools)}; {hint}")
+        return holds("no school is being deleted or restored")
 
     return Check(title="no school is deleting or restoring", looks=looks, judge=judge)
 

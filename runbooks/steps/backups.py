@@ -1,29 +1,29 @@
-"""Backups of the five database servers: the schedule, the dump of the night, and its stored copy."""
+"""Backups of the five database servers: the schedule, this night's dump, and its stored copy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
 
+from formatting import in_minutes
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.readings import moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds, command
-from runbooks.tool import tool_command
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import moment, not_before, record, word
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import NightContext, builds, command
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)
 
 
 @builds("backups.disable")
-def disable(tonight: Tonight, key: str) -> Step:
+def disable(night: NightContext, key: str) -> Step:
     """Disable auto-backup on every database server."""
     tasks = [
-        tonight.task(key, host, checks=(schedule_is(tonight, host, DISABLED),), owes=_debt(host))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(schedule_is(night, host, DISABLED),), owes=_debt(host))
+        for host in night.database_hosts
     ]
     return Step(
         key=key,
@@ -36,28 +36,28 @@ def disable(tonight: Tonight, key: str) -> Step:
 
 
 @builds("backups.dump")
-def dump(tonight: Tonight, key: str) -> Step:
+def dump(night: NightContext, key: str) -> Step:
     """DB backup on every database server."""
     return Step(
         key=key,
         title="DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(tonight, key, backed_up, "databases.backup"),
+        tasks=_on_servers(night, key, backed_up, "databases.backup"),
         required=True,
         gate="backups verified",
-        warning=loss(tonight),
+        warning=loss(night),
         estimate=timedelta(hours=1),
     )
 
 
 @builds("backups.transfer")
-def transfer(tonight: Tonight, key: str) -> Step:
+def transfer(night: NightContext, key: str) -> Step:
     """Transfer DB backup of every database server."""
     return Step(
         key=key,
         title="Transfer DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(tonight, key, stored, "databases.send-backup"),
+        tasks=_on_servers(night, key, stored, "databases.send-backup"),
         required=True,
         gate="backups transferred",
         estimate=timedelta(minutes=30),
@@ -65,11 +65,11 @@ def transfer(tonight: Tonight, key: str) -> Step:
 
 
 @builds("backups.enable")
-def enable(tonight: Tonight, key: str) -> Step:
+def enable(night: NightContext, key: str) -> Step:
     """Enable auto-backup on every database server."""
     tasks = [
-        tonight.task(key, host, checks=(schedule_is(tonight, host, ENABLED),), pays=_debt(host))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(schedule_is(night, host, ENABLED),), pays=_debt(host))
+        for host in night.database_hosts
     ]
     return Step(
         key=key,
@@ -81,56 +81,56 @@ def enable(tonight: Tonight, key: str) -> Step:
     )
 
 
-def by_tool(tonight: Tonight, host: Host, task: str) -> Action | None:
-    """How this tool does it on the server; none where the inventory says nothing of backups."""
-    environment = tonight.environment
+def by_tool(night: NightContext, host: Host, task: str) -> Action | None:
+    """Return how this tool does the step on the server; None if the inventory configures no backups."""
+    environment = night.environment
     if environment.backups is None:
         return None
     return command(host, tool_command(environment, task, yes_production=environment.production), LONGEST)
 
 
-def probes(tonight: Tonight) -> tuple[str, str]:
-    """What is asked on a server for its newest backup, and for the stored copy."""
-    environment = tonight.environment
+def probes(night: NightContext) -> tuple[str, str]:
+    """Return the commands that show a server's newest backup, and its stored copy."""
+    environment = night.environment
     if environment.backups is None:
         return environment.probes.backup, environment.probes.backup_copy
     task = "databases.newest-backup"
     return tool_command(environment, task), tool_command(environment, task, stored=True)
 
 
-def loss(tonight: Tonight) -> tuple[str, ...]:
-    """What could be lost when a backup may be older than maintenance mode; nothing where it may not."""
-    age = tonight.night.backup_max_age
+def loss(night: NightContext) -> tuple[str, ...]:
+    """Return a warning if a backup may be older than maintenance mode; nothing if it may not."""
+    age = night.night.backup_max_age
     if age is None:
         return ()
-    return (f"Backups may be up to {minutes(age)} old: what was written since then could be lost.",)
+    return (f"Backups may be up to {in_minutes(age)} old: what was written since then could be lost.",)
 
 
-def schedule_is(tonight: Tonight, host: Host, wanted: str) -> Check:
-    """The backup schedule of a server is enabled, or disabled."""
-    look = RemoteCommand(host=host.name, command=tonight.environment.probes.auto_backup)
+def schedule_is(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the backup schedule of a server is enabled, or disabled."""
+    look = RemoteCommand(host=host.name, command=night.environment.probes.auto_backup)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        state = word(readings[0], (ENABLED, DISABLED))
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        state = word(outputs[0], (ENABLED, DISABLED))
         sentence = f"auto-backup is {state}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"auto-backup is {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"auto-backup is {expected}", looks=(look,), judge=judge)
 
 
-def backed_up(tonight: Tonight, host: Host) -> Check:
-    """A verified backup that is young enough."""
-    look = RemoteCommand(host=host.name, command=probes(tonight)[0])
-    control = tonight.environment.only(Role.CONTROL).name
-    oldest = tonight.night.backup_max_age
+def backed_up(night: NightContext, host: Host) -> Check:
+    """Return the check for a verified backup that is recent enough."""
+    look = RemoteCommand(host=host.name, command=probes(night)[0])
+    control = night.environment.only(Role.CONTROL).name
+    oldest = night.night.backup_max_age
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        backup = record(readings[0])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        backup = record(outputs[0])
         if not backup:
             return fails("there is no backup")
         finished = moment(backup.get("finished_at"))
         sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
-        # Young enough when the night began is young enough: it must not grow too old on the way to step 8.
+        # A backup recent enough when the night began stays so: it must not become too old on the way to step 8.
         since = facts.history.began or facts.now
         limit = since - oldest if oldest else facts.finished("maintenance.on", control)
         if limit is None:
@@ -139,34 +139,38 @@ def backed_up(tonight: Tonight, host: Host) -> Check:
             return fails(f"{sentence} is older than {limit:%Y-%m-%d %H:%M:%S} UTC")
         if backup.get("verified") is not True:
             return fails(f"{sentence} is not verified")
-        lost = f"; what was written in the {minutes(facts.now - finished)} since could be lost" if oldest else ""
+        lost = f"; what was written in the {in_minutes(facts.now - finished)} since could be lost" if oldest else ""
         return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"))
 
-    young = f"is at most {minutes(oldest)} old" if oldest else "is younger than maintenance mode"
-    return Check(title=f"a verified backup {young}", looks=(look,), judge=judge)
+    age = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
+    return Check(title=f"a verified backup {age}", looks=(look,), judge=judge)
 
 
-def stored(tonight: Tonight, host: Host) -> Check:
-    """The stored copy of the backup has the server's checksum."""
-    backup, copy = (RemoteCommand(host=host.name, command=probe) for probe in probes(tonight))
+def stored(night: NightContext, host: Host) -> Check:
+    """Return the check that the stored copy of the backup has the server's checksum."""
+    backup_look, copy_look = (RemoteCommand(host=host.name, command=probe) for probe in probes(night))
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        stored, taken = (record(reading) for reading in readings)
-        there, here = (str(found.get("sha256") or "") for found in (stored, taken))
-        if not (there and here):
-            return fails("there is no stored copy" if here else "there is no backup")
-        if there != here:
-            return fails(f"{stored.get('location')} has SHA-256 {there[:12]}…, the server {here[:12]}…")
-        return holds(f"{stored.get('location')}, SHA-256 {there[:12]}… as on the server")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        copy, backup = (record(output) for output in outputs)
+        copy_digest, server_digest = (str(state.get("sha256") or "") for state in (copy, backup))
+        if not (copy_digest and server_digest):
+            return fails("there is no stored copy" if server_digest else "there is no backup")
+        if copy_digest != server_digest:
+            return fails(f"{copy.get('location')} has SHA-256 {copy_digest[:12]}…, the server {server_digest[:12]}…")
+        return holds(f"{copy.get('location')}, SHA-256 {copy_digest[:12]}… as on the server")
 
-    return Check(title="the stored copy has the checksum of the server's backup", looks=(copy, backup), judge=judge)
+    return Check(
+        title="the stored copy has the checksum of the server's backup", looks=(copy_look, backup_look), judge=judge
+    )
 
 
-def _on_servers(tonight: Tonight, key: str, check: Callable[[Tonight, Host], Check], task: str) -> tuple[HostTask, ...]:
-    """A step on every server, done by this tool's task there where the inventory has backups."""
+def _on_servers(
+    night: NightContext, key: str, check: Callable[[NightContext, Host], Check], task: str
+) -> tuple[HostTask, ...]:
+    """Return a task for every server; this tool performs it if the inventory configures backups."""
     return tuple(
-        tonight.task(key, host, checks=(check(tonight, host),), lasts=LONGEST, action=by_tool(tonight, host, task))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(check(night, host),), lasts=LONGEST, action=by_tool(night, host, task))
+        for host in night.database_hosts
     )
 
 

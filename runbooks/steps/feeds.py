@@ -1,17 +1,17 @@
-"""The feeds: emptied once a year, when their schools are archived. This tool does it, from the debug host."""
+"""The feeds: truncated once a year, when their schools are archived. This tool does it, from the debug host."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from inventory.model import Role
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import record
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.cli.self_command import tool_command
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import record
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import NightContext, builds
 from runbooks.steps.maintenance import ON, answers
-from runbooks.tonight import Tonight, builds
-from runbooks.tool import tool_command
 
 TASK = "databases.truncate-feeds"
 LONGEST = timedelta(hours=1)
@@ -19,31 +19,31 @@ PATIENCE = timedelta(minutes=5)  # to count what is left
 
 
 @builds("feeds.truncate")
-def truncate(tonight: Tonight, key: str) -> Step:
-    """Truncate the feeds, while nobody uses the product."""
-    environment, host = tonight.environment, tonight.environment.only(Role.DEBUG)
+def truncate(night: NightContext, key: str) -> Step:
+    """Truncate the feeds, while the product is not in use."""
+    environment, host = night.environment, night.environment.only(Role.DEBUG)
     word = environment.name if environment.production else ""
     command = tool_command(environment, TASK, confirm=word, yes_production=environment.production)
     action = DetachedJob(host=host.name, command=command, timeout=LONGEST)
-    needs = (answers(tonight, ON),)
+    needs = (answers(night, ON),)
     return Step(
         key=key,
         title="Truncate the feeds",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(empty(tonight),), action=action, needs=needs),),
+        tasks=(night.task(key, host, checks=(empty(night),), action=action, needs=needs),),
         estimate=timedelta(minutes=2),
     )
 
 
-def empty(tonight: Tonight) -> Check:
-    """No feed has a row."""
-    command = tool_command(tonight.environment, TASK, dry_run=True, json=True)
-    look = RemoteCommand(host=tonight.environment.only(Role.DEBUG).name, command=command, timeout=PATIENCE)
+def empty(night: NightContext) -> Check:
+    """Return the check that no feed has a row."""
+    command = tool_command(night.environment, TASK, dry_run=True, json=True)
+    look = RemoteCommand(host=night.environment.only(Role.DEBUG).name, command=command, timeout=PATIENCE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        found = record(readings[0], "rows", "feeds")
-        left = [f"{feed['table']} has {feed['rows']} rows" for feed in found["feeds"] if feed["rows"]]
-        names = ", ".join(feed["table"] for feed in found["feeds"])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        counts = record(outputs[0], "rows", "feeds")
+        left = [f"{feed['table']} has {feed['rows']} rows" for feed in counts["feeds"] if feed["rows"]]
+        names = ", ".join(feed["table"] for feed in counts["feeds"])
         return fails("; ".join(left)) if left else holds(f"{names or 'no feeds'}: empty")
 
     return Check(title="no feed has a row", looks=(look,), judge=judge)

@@ -1,29 +1,29 @@
-"""Maintenance mode: the product answers nobody while the night lasts."""
+"""Maintenance mode: the product is closed to its users while the night lasts."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from inventory.model import Role
-from runbooks.engine.actions import HttpGet, Reading
-from runbooks.engine.history import Facts
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import HttpGet, ProbeOutput
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.archiving import none_half_way
-from runbooks.tonight import Tonight, builds
+from runbooks.steps.context import NightContext, builds
 
 DEBT = Debt(what="maintenance mode", where="the app")
 ON, OFF = 503, 200
 
 
 @builds("maintenance.on")
-def on(tonight: Tonight, key: str) -> Step:
+def on(night: NightContext, key: str) -> Step:
     """Apangea maintenance mode on."""
-    host = tonight.environment.only(Role.CONTROL)
+    host = night.environment.only(Role.CONTROL)
     return Step(
         key=key,
         title="Apangea maintenance mode on",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(answers(tonight, ON),), owes=DEBT),),
+        tasks=(night.task(key, host, checks=(answers(night, ON),), owes=DEBT),),
         required=True,
         gate="maintenance mode on",
         settle=timedelta(minutes=2),
@@ -32,25 +32,25 @@ def on(tonight: Tonight, key: str) -> Step:
 
 
 @builds("maintenance.off")
-def off(tonight: Tonight, key: str) -> Step:
+def off(night: NightContext, key: str) -> Step:
     """Apangea maintenance mode off."""
-    host = tonight.environment.only(Role.CONTROL)
+    host = night.environment.only(Role.CONTROL)
     return Step(
         key=key,
         title="Apangea maintenance mode off",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=(answers(tonight, OFF),), needs=(none_half_way(tonight),), pays=DEBT),),
+        tasks=(night.task(key, host, checks=(answers(night, OFF),), needs=(none_half_way(night),), pays=DEBT),),
         settle=timedelta(minutes=5),
         estimate=timedelta(minutes=2),
     )
 
 
-def answers(tonight: Tonight, status: int) -> Check:
-    """The app answers with this status."""
-    url = tonight.environment.app.url
+def answers(night: NightContext, status: int) -> Check:
+    """Return the check that the app answers with this status."""
+    url = night.environment.app.url
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        (answer,) = readings
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (answer,) = outputs
         sentence = f"{answer.code} {answer.text} at {url}"
         return holds(sentence) if answer.code == status else fails(f"{sentence}, expected {status}")
 

@@ -1,46 +1,46 @@
-"""The old warehouse's retirement, as in 2013: it gets another name, its ETL stops for good, and it is made small."""
+"""The old warehouse's retirement, as in 2013: it is renamed, its ETL stops for good, and it is made smaller."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.app import uses_new
+from runbooks.steps.context import NightContext, builds
 from runbooks.steps.warehouse import DEBT, DISABLED, etl_is
-from runbooks.tonight import Tonight, builds
 
 LONGEST_WORD = 200  # characters of a probe's answer
 
 
 @builds("retirement.rename")
-def rename(tonight: Tonight, key: str) -> Step:
+def rename(night: NightContext, key: str) -> Step:
     """Rename the old warehouse after its years."""
-    wanted = tonight.handover.old_name.replace("{years}", tonight.years)
-    check = says(tonight, tonight.handover.probes.name, "the old warehouse is called", wanted)
+    new_name = night.handover.old_name.replace("{years}", night.years)
+    check = says(night, night.handover.probes.name, "the old warehouse is called", new_name)
     return Step(
         key=key,
-        title=f"Rename the old warehouse to {tonight.years}",
+        title=f"Rename the old warehouse to {night.years}",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, tonight.old_warehouse, checks=(check,)),),
+        tasks=(night.task(key, night.old_warehouse, checks=(check,)),),
         estimate=timedelta(minutes=2),
     )
 
 
 @builds("retirement.stop-etl")
-def stop_etl(tonight: Tonight, key: str) -> Step:
+def stop_etl(night: NightContext, key: str) -> Step:
     """Turn the ETL's dynos to 0."""
     checks = (
-        says(tonight, tonight.handover.probes.dynos, "the number of ETL dynos is", "0"),
-        *(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses),
+        says(night, night.handover.probes.dynos, "the number of ETL dynos is", "0"),
+        *(etl_is(night, warehouse, DISABLED) for warehouse in night.warehouses),
     )
     return Step(
         key=key,
         title="Turn ETL dynos to 0",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, tonight.old_warehouse, checks=checks, owes=DEBT),),
+        tasks=(night.task(key, night.old_warehouse, checks=checks, owes=DEBT),),
         required=True,
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=2),
@@ -48,12 +48,10 @@ def stop_etl(tonight: Tonight, key: str) -> Step:
 
 
 @builds("retirement.spin-down")
-def spin_down(tonight: Tonight, key: str) -> Step:
-    """Spin down the old warehouse to something smaller, once the app uses it no more."""
-    check = says(tonight, tonight.handover.probes.size, "the old warehouse's size is", tonight.handover.size)
-    task = tonight.task(
-        key, tonight.old_warehouse, checks=(check,), needs=(uses_new(tonight),), lasts=timedelta(hours=2)
-    )
+def spin_down(night: NightContext, key: str) -> Step:
+    """Spin down the old warehouse to a smaller size, once the app no longer uses it."""
+    check = says(night, night.handover.probes.size, "the old warehouse's size is", night.handover.size)
+    task = night.task(key, night.old_warehouse, checks=(check,), needs=(uses_new(night),), lasts=timedelta(hours=2))
     return Step(
         key=key,
         title="Spin down the old warehouse",
@@ -64,14 +62,14 @@ def spin_down(tonight: Tonight, key: str) -> Step:
     )
 
 
-def says(tonight: Tonight, probe: str, sentence: str, wanted: str) -> Check:
-    """A probe on the old warehouse prints just this word."""
-    look = RemoteCommand(host=tonight.old_warehouse.name, command=probe)
+def says(night: NightContext, probe: str, sentence: str, expected: str) -> Check:
+    """Return the check that a probe on the old warehouse prints exactly this word."""
+    look = RemoteCommand(host=night.old_warehouse.name, command=probe)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        said = readings[0].text.strip()
-        if readings[0].code != 0 or not said or "\n" in said:
-            raise Unreadable(f"expected a word, got {said[:LONGEST_WORD]!r} (exit {readings[0].code})")
-        return holds(f"{sentence} {said}") if said == wanted else fails(f"{sentence} {said}, expected {wanted}")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        said = outputs[0].text.strip()
+        if outputs[0].code != 0 or not said or "\n" in said:
+            raise Unreadable(f"expected a word, got {said[:LONGEST_WORD]!r} (exit {outputs[0].code})")
+        return holds(f"{sentence} {said}") if said == expected else fails(f"{sentence} {said}, expected {expected}")
 
-    return Check(title=f"{sentence} {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"{sentence} {expected}", looks=(look,), judge=judge)

@@ -1,4 +1,4 @@
-"""Binary snapshots of the five database servers, taken of what is left after the vacuum: in Scalr, or by EC2's API."""
+"""Binary snapshots of the five database servers, taken after the vacuum: in Scalr, or by EC2's API."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, Reading, RemoteCommand, SnapshotList, TakeSnapshots
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import moment, not_before, record
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Action, ProbeOutput, RemoteCommand, SnapshotList, TakeSnapshots
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import moment, not_before, record
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import NightContext, builds
 
 LONGEST = timedelta(hours=6)
-_Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, what EC2 says of it
+_Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, and EC2's text
 TITLE = "a completed snapshot is younger than the vacuum"
 
 
 @builds("snapshots.create")
-def create(tonight: Tonight, key: str) -> Step:
+def create(night: NightContext, key: str) -> Step:
     """Binary snapshot of every database server."""
     tasks = [
-        tonight.task(key, host, checks=(taken(tonight, host),), lasts=LONGEST, action=by_api(tonight, host))
-        for host in tonight.database_hosts
+        night.task(key, host, checks=(taken(night, host),), lasts=LONGEST, action=by_api(night, host))
+        for host in night.database_hosts
     ]
     return Step(
         key=key,
@@ -35,35 +35,35 @@ def create(tonight: Tonight, key: str) -> Step:
     )
 
 
-def by_api(tonight: Tonight, host: Host) -> Action | None:
-    """How EC2 takes them; none where the inventory names no instance."""
-    instance = _instance(tonight, host)
+def by_api(night: NightContext, host: Host) -> Action | None:
+    """Return how EC2 takes the snapshots; None if the inventory names no instance."""
+    instance = _instance(night, host)
     if instance is None:
         return None
-    database = tonight.environment.database_on(host).name
-    tags = {"environment": tonight.environment.name, "night": tonight.date.isoformat(), "database": database}
+    database = night.environment.database_on(host).name
+    tags = {"environment": night.environment.name, "night": night.date.isoformat(), "database": database}
     return TakeSnapshots(host=host.name, instance=instance, tags={"Name": host.name, **tags}, timeout=LONGEST)
 
 
-def taken(tonight: Tonight, host: Host) -> Check:
-    """A completed snapshot that is younger than the vacuum there, or than archiving where the vacuum was skipped."""
-    instance = _instance(tonight, host)
-    return found_by_probe(tonight, host) if instance is None else found_at_ec2(tonight, host, instance)
+def taken(night: NightContext, host: Host) -> Check:
+    """Return the check for a completed snapshot that is younger than the vacuum, or than archiving without one."""
+    instance = _instance(night, host)
+    return found_by_probe(night, host) if instance is None else found_at_ec2(night, host, instance)
 
 
-def found_by_probe(tonight: Tonight, host: Host) -> Check:
-    """As the inventory's probe on the host says."""
-    look = RemoteCommand(host=host.name, command=tonight.environment.probes.snapshot)
+def found_by_probe(night: NightContext, host: Host) -> Check:
+    """Return the check by the inventory's probe on the host."""
+    look = RemoteCommand(host=host.name, command=night.environment.probes.snapshot)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        snapshot = record(readings[0])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        snapshot = record(outputs[0])
         if not snapshot:
             return fails("there is no snapshot")
         name = f"snapshot {snapshot.get('id')}"
         if snapshot.get("state") != "completed":
             return fails(f"{name} is {snapshot.get('state')}")
         finished = moment(snapshot.get("finished_at"))
-        limit = _oldest(tonight, host, facts)
+        limit = _oldest(night, host, facts)
         if limit is None or not not_before(finished, limit):
             return fails(f"{name} of {finished:%Y-%m-%d %H:%M:%S} UTC is older than the vacuum")
         return holds(f"{name}, completed {finished:%H:%M:%S} UTC", snapshot=snapshot.get("id"))
@@ -71,16 +71,16 @@ def found_by_probe(tonight: Tonight, host: Host) -> Check:
     return Check(title=TITLE, looks=(look,), judge=judge)
 
 
-def found_at_ec2(tonight: Tonight, host: Host, instance: str) -> Check:
-    """As EC2 says, of each of the instance's volumes; a snapshot is as old as the moment at which it was begun."""
+def found_at_ec2(night: NightContext, host: Host, instance: str) -> Check:
+    """Return the check of EC2, for each of the instance's volumes; a snapshot's age counts from its begin."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        limit, volumes = _oldest(tonight, host, facts), defaultdict[str, list[_Snapshot]](list)
-        for volume, snapshot, state, begun, sentence in readings[0].rows:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        limit, volumes = _oldest(night, host, facts), defaultdict[str, list[_Snapshot]](list)
+        for volume, snapshot, state, begun, sentence in outputs[0].rows:
             volumes[str(volume)].append((str(begun), str(snapshot), str(state), str(sentence)))
         if limit is None:
             return fails("nothing was vacuumed or archived in this run, so no snapshot is younger")
-        good = {volume: _good(found, limit) for volume, found in volumes.items()}
+        good = {volume: _good(taken, limit) for volume, taken in volumes.items()}
         for volume, ids in good.items():
             if not ids:
                 return fails(_lacking(volume, max(volumes[volume]), limit))
@@ -90,11 +90,11 @@ def found_at_ec2(tonight: Tonight, host: Host, instance: str) -> Check:
     return Check(title=f"{TITLE}, of every volume", looks=(SnapshotList(instance=instance),), judge=judge)
 
 
-def _good(found: Sequence[_Snapshot], limit: datetime) -> list[str]:
-    """The completed ones that are young enough, the youngest last."""
+def _good(taken: Sequence[_Snapshot], limit: datetime) -> list[str]:
+    """Return the ids of completed snapshots that are recent enough, the newest last."""
     return [
         snapshot
-        for begun, snapshot, state, _ in sorted(found)
+        for begun, snapshot, state, _ in sorted(taken)
         if state == "completed" and not_before(moment(begun), limit)
     ]
 
@@ -108,12 +108,12 @@ def _lacking(volume: str, newest: _Snapshot, limit: datetime) -> str:
     return f"{snapshot} of {volume}, begun {moment(begun):%Y-%m-%d %H:%M:%S} UTC, is older than the vacuum"
 
 
-def _oldest(tonight: Tonight, host: Host, facts: Facts) -> datetime | None:
-    """The moment before which a snapshot holds what was archived or vacuumed since."""
-    debug = tonight.environment.only(Role.DEBUG).name
+def _oldest(night: NightContext, host: Host, facts: Facts) -> datetime | None:
+    """Return the time before which a snapshot still holds rows that have since been archived or vacuumed away."""
+    debug = night.environment.only(Role.DEBUG).name
     return facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
 
 
-def _instance(tonight: Tonight, host: Host) -> str | None:
-    aws = tonight.environment.aws
+def _instance(night: NightContext, host: Host) -> str | None:
+    aws = night.environment.aws
     return aws.instances.get(host.name) if aws else None

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from formatting import in_minutes, size
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.history import Facts
-from runbooks.engine.markdown import minutes
-from runbooks.engine.step import Check, Mark, Step, Verdict, fails, holds, unseen
-from runbooks.tonight import Tonight, builds
-from runbooks.units import size
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
+from runbooks.steps.context import NightContext, builds
 
 SIZE = "SELECT pg_database_size(current_database())"
-# Counting what was analysed is all that statistics tell of VACUUM FULL before PostgreSQL 19.
+# Before PostgreSQL 19, VACUUM FULL leaves no trace in the statistics but that of its ANALYZE.
 STATE = """
 SELECT pg_database_size(current_database()), schemaname || '.' || relname, last_analyze
   FROM pg_stat_user_tables
  ORDER BY last_analyze NULLS FIRST, 2
 """
-# Both hold up VACUUM FULL, or keep it from giving space back, while they last.
+# While they last, both block VACUUM FULL or keep it from returning space.
 PREPARED = "SELECT gid, owner FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared"
 OLD = timedelta(minutes=5)  # as in OPEN
 OPEN = """
@@ -33,81 +32,85 @@ SELECT me.sees_all, other.pid, other.usename, other.application_name, extract(ep
 
 
 @builds("vacuum.full")
-def full(tonight: Tonight, key: str) -> Step:
+def full(night: NightContext, key: str) -> Step:
     """Vacuum full on every database server."""
     lasts = timedelta(hours=12)
     tasks = [
-        tonight.task(
+        night.task(
             key,
             host,
-            checks=(vacuumed(tonight, host),),
+            checks=(vacuumed(night, host),),
             lasts=lasts,
-            needs=(none_prepared(tonight, host), none_old(tonight, host)),
-            before=_size(tonight, host),
+            needs=(none_prepared(night, host), none_old(night, host)),
+            before=_size(night, host),
         )
-        for host in tonight.database_hosts
+        for host in night.database_hosts
     ]
     return Step(key=key, title="Vacuum full", mark=Mark.AUTOMATE, tasks=tuple(tasks), estimate=timedelta(minutes=30))
 
 
-def vacuumed(tonight: Tonight, host: Host) -> Check:
-    """Every table was analysed after archiving ended; the proof is the size before and after."""
-    debug = tonight.environment.only(Role.DEBUG).name
-    look = SqlQuery(database=_database(tonight, host), name="size, and when each table was analysed", statement=STATE)
+def vacuumed(night: NightContext, host: Host) -> Check:
+    """Return the check that every table was analyzed after archiving ended; its proof is the size before and after."""
+    debug = night.environment.only(Role.DEBUG).name
+    look = SqlQuery(database=_database(night, host), name="size, and when each table was analysed", statement=STATE)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         archived = facts.finished("archiving.run", debug)
         if archived is None:
             return fails("archiving has not ended in this run, so nothing was vacuumed after it")
-        rows = readings[0].rows
+        rows = outputs[0].rows
         late = [
-            str(table) for _, table, analysed in rows if not (isinstance(analysed, datetime) and analysed > archived)
+            str(table) for _, table, analyzed in rows if not (isinstance(analyzed, datetime) and analyzed > archived)
         ]
         if late or not rows:
             return fails(f"not yet vacuumed: {len(late)} of {len(rows)} tables, such as {', '.join(late[:1])}")
         before, after = facts.before("vacuum.full", host.name), int(str(rows[0][0]))
         was = int(before[0][0]) if before else None
-        shown = f"{size(was)} → {size(after)}" if was is not None else f"{size(after)} now, unknown before"
-        return holds(f"{shown}, {len(rows)} tables", before=was, after=after)
+        sizes = f"{size(was)} → {size(after)}" if was is not None else f"{size(after)} now, unknown before"
+        return holds(f"{sizes}, {len(rows)} tables", before=was, after=after)
 
     return Check(title="every table analysed after archiving; bytes before and after", looks=(look,), judge=judge)
 
 
-def none_prepared(tonight: Tonight, host: Host) -> Check:
-    """No prepared transaction waits for its end."""
-    look = SqlQuery(database=_database(tonight, host), name="prepared transactions", statement=PREPARED)
+def none_prepared(night: NightContext, host: Host) -> Check:
+    """Return the check that no prepared transaction is waiting to be finished."""
+    look = SqlQuery(database=_database(night, host), name="prepared transactions", statement=PREPARED)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        names = [f"{name} of {owner}" for name, owner in readings[0].rows]
-        return fails(f"prepared transactions wait: {', '.join(names)}") if names else holds("no prepared transaction")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        names = [f"{name} of {owner}" for name, owner in outputs[0].rows]
+        return (
+            fails(f"prepared transactions are waiting: {', '.join(names)}")
+            if names
+            else holds("no prepared transaction")
+        )
 
     return Check(title="no prepared transaction", looks=(look,), judge=judge)
 
 
-def none_old(tonight: Tonight, host: Host) -> Check:
-    """No transaction has been open for long, as far as the role sees others'."""
-    look = SqlQuery(database=_database(tonight, host), name="open transactions", statement=OPEN)
+def none_old(night: NightContext, host: Host) -> Check:
+    """Return the check that no transaction has been open for long, as far as the role sees others'."""
+    look = SqlQuery(database=_database(night, host), name="open transactions", statement=OPEN)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        rows = readings[0].rows
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        rows = outputs[0].rows
         old = [_transaction(row) for row in rows if row[1] is not None]
         if old:
-            return fails(f"transactions are open for long: {'; '.join(old)}")
+            return fails(f"transactions have been open for long: {'; '.join(old)}")
         if not all(row[0] for row in rows):
-            return unseen("the role sees its own transactions alone; it is no member of pg_read_all_stats")
-        return holds(f"no transaction older than {minutes(OLD)}")
+            return unseen("the role sees only its own transactions: it is not a member of pg_read_all_stats")
+        return holds(f"no transaction older than {in_minutes(OLD)}")
 
-    return Check(title=f"no transaction older than {minutes(OLD)}", looks=(look,), judge=judge)
+    return Check(title=f"no transaction older than {in_minutes(OLD)}", looks=(look,), judge=judge)
 
 
 def _transaction(row: tuple[object, ...]) -> str:
     _, pid, role, program, seconds = row
-    return f"pid {pid} of {role} ({program or 'no name'}) for {minutes(timedelta(seconds=int(str(seconds))))}"
+    return f"pid {pid} of {role} ({program or 'no name'}) for {in_minutes(timedelta(seconds=int(str(seconds))))}"
 
 
-def _size(tonight: Tonight, host: Host) -> SqlQuery:
-    return SqlQuery(database=_database(tonight, host), name="size", statement=SIZE)
+def _size(night: NightContext, host: Host) -> SqlQuery:
+    return SqlQuery(database=_database(night, host), name="size", statement=SIZE)
 
 
-def _database(tonight: Tonight, host: Host) -> str:
-    return tonight.environment.database_on(host).name
+def _database(night: NightContext, host: Host) -> str:
+    return night.environment.database_on(host).name

@@ -1,4 +1,4 @@
-"""The data warehouses: their ETL, the names that move from the old one to the new, and the rebuild."""
+"""The data warehouses: their ETL, the names that move from the old one to the new one, and the rebuild."""
 
 from __future__ import annotations
 
@@ -6,145 +6,144 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Action, DnsLookup, MoveNames, Reading, RemoteCommand
-from runbooks.engine.history import Facts, History
-from runbooks.engine.readings import Unreadable, moment, not_before, record, word
-from runbooks.engine.step import Check, Debt, Mark, Outcome, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import Action, DnsLookup, MoveNames, ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import NightContext, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
-IN_SYNC_WITHIN = timedelta(minutes=10)  # it is a minute, as a rule
+IN_SYNC_WITHIN = timedelta(minutes=10)  # usually a minute
 ENABLED, DISABLED = "enabled", "disabled"
 
 
 @builds("warehouse.stop-etl")
-def stop_etl(tonight: Tonight, key: str) -> Step:
+def stop_etl(night: NightContext, key: str) -> Step:
     """Kill data warehouse ETL."""
-    host = tonight.environment.only(Role.CONTROL)
-    checks = tuple(etl_is(tonight, warehouse, DISABLED) for warehouse in tonight.warehouses)
+    host = night.environment.only(Role.CONTROL)
+    checks = tuple(etl_is(night, warehouse, DISABLED) for warehouse in night.warehouses)
     return Step(
         key=key,
         title="Kill data warehouse ETL",
         mark=Mark.AUTOMATE,
-        tasks=(tonight.task(key, host, checks=checks, owes=DEBT),),
+        tasks=(night.task(key, host, checks=checks, owes=DEBT),),
         required=True,
         estimate=timedelta(minutes=2),
     )
 
 
 @builds("warehouse.cut-over")
-def cut_over(tonight: Tonight, key: str) -> Step:
+def cut_over(night: NightContext, key: str) -> Step:
     """Data warehouse cut over."""
     return Step(
         key=key,
         title="Data warehouse cut over",
         mark=Mark.MANUAL,
         tasks=(
-            tonight.task(
+            night.task(
                 key,
-                tonight.new_warehouse,
-                checks=(names_moved(tonight),),
+                night.new_warehouse,
+                checks=(names_moved(night),),
                 lasts=timedelta(minutes=30),
-                action=by_api(tonight),
+                action=by_api(night),
             ),
         ),
         required=True,
-        settle=timedelta(minutes=10),  # until the old answers have left the name servers
+        settle=timedelta(minutes=10),  # until name servers have dropped the old answers
         estimate=timedelta(minutes=15),
     )
 
 
-def by_api(tonight: Tonight) -> Action | None:
-    """How Route 53 moves the names; none where the inventory names no zone."""
-    aws = tonight.environment.aws
+def by_api(night: NightContext) -> Action | None:
+    """Return how Route 53 moves the names; None if the inventory names no zone."""
+    aws = night.environment.aws
     if aws is None or aws.zone is None:
         return None
     return MoveNames(
-        host=tonight.new_warehouse.name, zone=aws.zone, targets=targets(tonight), ttl=aws.ttl, timeout=IN_SYNC_WITHIN
+        host=night.new_warehouse.name, zone=aws.zone, targets=targets(night), ttl=aws.ttl, timeout=IN_SYNC_WITHIN
     )
 
 
 def left_to_a_person(steps: Iterable[Step]) -> tuple[str, ...]:
-    """What Route 53 does not do of the cut over; nothing where a person or a command does all of it."""
+    """Return what Route 53 leaves to a person in the cut-over; nothing if a person or a command does all of it."""
     moves = [task.action for step in steps for task in step.tasks if isinstance(task.action, MoveNames)]
     left = "Shrinking the old farm (12.4) stays with you: step 12 moves only"
     return tuple(f"{left} {' and '.join(move.targets)}." for move in moves)
 
 
-def targets(tonight: Tonight) -> dict[str, str]:
-    """The names that the cut over moves, each with the farm it leads to then."""
-    warehouse = tonight.environment.warehouse
-    old_name = warehouse.old_name.replace("{year}", str(tonight.year))
+def targets(night: NightContext) -> dict[str, str]:
+    """Return the names that the cut-over moves, each with the farm it then leads to."""
+    warehouse = night.environment.warehouse
+    old_name = warehouse.old_name.replace("{year}", str(night.year))
     return {warehouse.name: warehouse.new_target, old_name: warehouse.old_target}
 
 
 @builds("warehouse.rebuild")
-def rebuild(tonight: Tonight, key: str) -> Step:
+def rebuild(night: NightContext, key: str) -> Step:
     """Data warehouse rebuild."""
-    checks = (rebuilt(tonight), *_etl_only_on(tonight, tonight.new_warehouse))
+    checks = (rebuilt(night), *_etl_only_on(night, night.new_warehouse))
     return Step(
         key=key,
         title="Data warehouse rebuild",
         mark=Mark.MANUAL,
-        tasks=(tonight.task(key, tonight.new_warehouse, checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
+        tasks=(night.task(key, night.new_warehouse, checks=checks, lasts=timedelta(hours=12), pays=DEBT),),
         settle=timedelta(minutes=10),
         estimate=timedelta(hours=2),
     )
 
 
 @builds("warehouse.start-etl")
-def start_etl(tonight: Tonight, key: str) -> Step:
-    """Enable the ETL on the old warehouse again: how a night pays that is given up before the cut over."""
+def start_etl(night: NightContext, key: str) -> Step:
+    """Enable the ETL on the old warehouse again, if a night is abandoned before the cut-over."""
     return Step(
         key=key,
         title="Enable data warehouse ETL again",
         mark=Mark.MANUAL,
-        tasks=(
-            tonight.task(key, tonight.old_warehouse, checks=_etl_only_on(tonight, tonight.old_warehouse), pays=DEBT),
-        ),
+        tasks=(night.task(key, night.old_warehouse, checks=_etl_only_on(night, night.old_warehouse), pays=DEBT),),
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=5),
     )
 
 
-def moved(tonight: Tonight, history: History) -> bool:
-    """Whether the night has got so far that the new warehouse is in use, by whichever checklist it goes."""
-    turns = (("warehouse.cut-over", tonight.new_warehouse), ("app.point", tonight.environment.only(Role.CONTROL)))
-    return any(history.past(step, host.name).outcome is Outcome.DONE for step, host in turns)
+def moved(night: NightContext, history: History) -> bool:
+    """True if the new warehouse is in use, by whichever checklist the night follows."""
+    turns = (("warehouse.cut-over", night.new_warehouse), ("app.point", night.environment.only(Role.CONTROL)))
+    return any(history.task_state(step, host.name).outcome is Outcome.DONE for step, host in turns)
 
 
-def at_most_one_etl(tonight: Tonight) -> Check:
-    """What must hold at all times: two ETLs would fill two warehouses from one source."""
-    hosts = tonight.warehouses
+def at_most_one_etl(night: NightContext) -> Check:
+    """Return the check that must hold at all times: two ETLs would fill two warehouses from one source."""
+    hosts = night.warehouses
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        states = [_etl(host, reading) for host, reading in zip(hosts, readings, strict=True)]
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        states = [_etl(host, output) for host, output in zip(hosts, outputs, strict=True)]
         enabled = [host.name for host, state in zip(hosts, states, strict=True) if state == ENABLED]
         if len(enabled) > 1:
             return fails(f"It is enabled on {' and '.join(enabled)}.")
         return holds(f"ETL is enabled on {enabled[0] if enabled else 'no warehouse'}")
 
-    looks = tuple(_etl_look(tonight, host) for host in hosts)
+    looks = tuple(_etl_look(night, host) for host in hosts)
     return Check(title="ETL is enabled on at most one warehouse", looks=looks, judge=judge)
 
 
-def etl_is(tonight: Tonight, host: Host, wanted: str) -> Check:
-    """The ETL of a warehouse is enabled, or disabled."""
+def etl_is(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the ETL of a warehouse is enabled, or disabled."""
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        state = _etl(host, readings[0])
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        state = _etl(host, outputs[0])
         sentence = f"ETL is {state} on {host.name}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"ETL is {wanted} on {host.name}", looks=(_etl_look(tonight, host),), judge=judge)
+    return Check(title=f"ETL is {expected} on {host.name}", looks=(_etl_look(night, host),), judge=judge)
 
 
-def rebuilt(tonight: Tonight) -> Check:
-    """The new warehouse's rebuild has finished in this run."""
-    look = RemoteCommand(host=tonight.new_warehouse.name, command=tonight.environment.probes.rebuild)
+def rebuilt(night: NightContext) -> Check:
+    """Return the check that the new warehouse's rebuild has finished in this run."""
+    look = RemoteCommand(host=night.new_warehouse.name, command=night.environment.probes.rebuild)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        rebuild = record(readings[0], "state")
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        rebuild = record(outputs[0], "state")
         if rebuild["state"] != "finished":
             return fails(f"the rebuild is {rebuild['state']}")
         finished, began = moment(rebuild.get("finished_at")), facts.history.began
@@ -155,52 +154,54 @@ def rebuilt(tonight: Tonight) -> Check:
     return Check(title="the rebuild has finished in this run", looks=(look,), judge=judge)
 
 
-def names_moved(tonight: Tonight) -> Check:
-    """Both names lead to the farms they should."""
-    warehouse, wanted = tonight.environment.warehouse, targets(tonight)
+def names_moved(night: NightContext) -> Check:
+    """Return the check that both names lead to the farms they should."""
+    warehouse, moves = night.environment.warehouse, targets(night)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        found = {name: addresses(readings[0], name) for pair in wanted.items() for name in pair}
-        for target in wanted.values():
-            if not found[target]:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        addresses_of = {name: addresses(outputs[0], name) for pair in moves.items() for name in pair}
+        for target in moves.values():
+            if not addresses_of[target]:
                 raise Unreadable(f"{target} does not resolve")
-        if found[warehouse.old_target] & found[warehouse.new_target]:
+        if addresses_of[warehouse.old_target] & addresses_of[warehouse.new_target]:
             raise Unreadable("both farms resolve to the same address")
         wrong = [
-            f"{name} is {shown(found[name])}, expected {shown(found[target])} ({target})"
-            for name, target in wanted.items()
-            if not (found[name] and found[name] <= found[target])
+            f"{name} is {address_list(addresses_of[name])}, expected {address_list(addresses_of[target])} ({target})"
+            for name, target in moves.items()
+            if not (addresses_of[name] and addresses_of[name] <= addresses_of[target])
         ]
         if wrong:
             return fails("; ".join(wrong))
-        return holds("; ".join(f"{name} is {shown(found[name])} ({target})" for name, target in wanted.items()))
+        return holds(
+            "; ".join(f"{name} is {address_list(addresses_of[name])} ({target})" for name, target in moves.items())
+        )
 
-    title = "; ".join(f"{name} resolves as {target}" for name, target in wanted.items())
-    names = tuple(name for pair in wanted.items() for name in pair)
+    title = "; ".join(f"{name} resolves as {target}" for name, target in moves.items())
+    names = tuple(name for pair in moves.items() for name in pair)
     return Check(title=title, looks=(DnsLookup(names=names),), judge=judge)
 
 
-def _etl_only_on(tonight: Tonight, only: Host) -> tuple[Check, ...]:
-    others = [host for host in tonight.warehouses if host != only]
-    return (etl_is(tonight, only, ENABLED), *(etl_is(tonight, host, DISABLED) for host in others))
+def _etl_only_on(night: NightContext, only: Host) -> tuple[Check, ...]:
+    others = [host for host in night.warehouses if host != only]
+    return (etl_is(night, only, ENABLED), *(etl_is(night, host, DISABLED) for host in others))
 
 
-def _etl_look(tonight: Tonight, host: Host) -> RemoteCommand:
-    return RemoteCommand(host=host.name, command=tonight.environment.probes.etl)
+def _etl_look(night: NightContext, host: Host) -> RemoteCommand:
+    return RemoteCommand(host=host.name, command=night.environment.probes.etl)
 
 
-def _etl(host: Host, reading: Reading) -> str:
+def _etl(host: Host, output: ProbeOutput) -> str:
     try:
-        return word(reading, (ENABLED, DISABLED))
+        return word(output, (ENABLED, DISABLED))
     except Unreadable as error:
         raise Unreadable(f"ETL on {host.name}: {error}") from error
 
 
-def addresses(reading: Reading, name: str) -> set[str]:
-    """What a name resolves to."""
-    return {str(address) for asked, address in reading.rows if asked == name}
+def addresses(output: ProbeOutput, name: str) -> set[str]:
+    """Return the addresses that a name resolves to."""
+    return {str(address) for asked, address in output.rows if asked == name}
 
 
-def shown(addresses: set[str]) -> str:
-    """Addresses as a person reads them."""
+def address_list(addresses: set[str]) -> str:
+    """Return addresses as a person reads them."""
     return ", ".join(sorted(addresses)) or "unknown"

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 
 from inventory.model import Host, Role
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.history import Facts
-from runbooks.engine.readings import word
-from runbooks.engine.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.tonight import Tonight, builds
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.probe_output import word
+from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
+from runbooks.steps.context import NightContext, builds
 
 RUNNING, STOPPED = "running", "stopped"
 
 
 @builds("watcher.stop")
-def stop(tonight: Tonight, key: str) -> Step:
+def stop(night: NightContext, key: str) -> Step:
     """Kill System Watcher."""
-    tasks = [
-        tonight.task(key, host, checks=(is_now(tonight, host, STOPPED),), owes=_debt(host)) for host in _hosts(tonight)
-    ]
+    tasks = [night.task(key, host, checks=(is_now(night, host, STOPPED),), owes=_debt(host)) for host in _hosts(night)]
     return Step(
         key=key,
         title="Kill System Watcher",
@@ -31,11 +29,9 @@ def stop(tonight: Tonight, key: str) -> Step:
 
 
 @builds("watcher.start")
-def start(tonight: Tonight, key: str) -> Step:
+def start(night: NightContext, key: str) -> Step:
     """Enable System Watcher."""
-    tasks = [
-        tonight.task(key, host, checks=(is_now(tonight, host, RUNNING),), pays=_debt(host)) for host in _hosts(tonight)
-    ]
+    tasks = [night.task(key, host, checks=(is_now(night, host, RUNNING),), pays=_debt(host)) for host in _hosts(night)]
     return Step(
         key=key,
         title="Enable System Watcher",
@@ -46,20 +42,20 @@ def start(tonight: Tonight, key: str) -> Step:
     )
 
 
-def is_now(tonight: Tonight, host: Host, wanted: str) -> Check:
-    """The watcher on a host runs, or does not."""
-    look = RemoteCommand(host=host.name, command=tonight.environment.probes.watcher)
+def is_now(night: NightContext, host: Host, expected: str) -> Check:
+    """Return the check that the watcher on a host runs, or does not."""
+    look = RemoteCommand(host=host.name, command=night.environment.probes.watcher)
 
-    def judge(readings: tuple[Reading, ...], facts: Facts) -> Verdict:
-        state = word(readings[0], (RUNNING, STOPPED))
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        state = word(outputs[0], (RUNNING, STOPPED))
         sentence = f"System Watcher is {state}"
-        return holds(sentence) if state == wanted else fails(f"{sentence}, expected {wanted}")
+        return holds(sentence) if state == expected else fails(f"{sentence}, expected {expected}")
 
-    return Check(title=f"System Watcher is {wanted}", looks=(look,), judge=judge)
+    return Check(title=f"System Watcher is {expected}", looks=(look,), judge=judge)
 
 
-def _hosts(tonight: Tonight) -> tuple[Host, ...]:
-    return tonight.environment.with_role(Role.WATCHER)
+def _hosts(night: NightContext) -> tuple[Host, ...]:
+    return night.environment.with_role(Role.WATCHER)
 
 
 def _debt(host: Host) -> Debt:

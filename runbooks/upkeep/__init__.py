@@ -1,1 +1,1 @@
-"""Upkeep of the databases: free disk, and what is told of it."""
+"""Further tasks under `inv databases.…`: backups on a database server, and its free disk."""

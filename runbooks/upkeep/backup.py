@@ -4,61 +4,54 @@ from __future__ import annotations
 
 import json
 
-from invoke.context import Context
-
 from errors import CutoverError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Backups, Database, Environment
 from platforms.backup import newest, take
 from platforms.backup_copy import newest_stored, send
-from runbooks.archives.forward import own_name
-from runbooks.engine.console import say
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.front import ENV, Addresses, load_environment, task
+from runbooks.cli.debug_host import own_name
+from runbooks.cli.environment import Addresses
+from runbooks.cli.options import ACTS, READS, Option
+from runbooks.cli.task import task
+from runbooks.engine.live.console import say
+from runbooks.engine.live.interrupt import second_interrupt_exits
 
-HELP = {
-    "env": ENV,
-    "stored": "of the newest stored copy, not of the newest backup here",
-    "yes-production": "say it where the environment is production",
-}
+STORED = Option(name="stored", help="the newest stored copy, instead of the newest backup on this host", default=False)
 
 
-@task(help=HELP)
-def backup(context: Context, env: str = "", yes_production: bool = False) -> None:
-    """Take a backup of the database on this host, and verify it; so does step 5, where the inventory has backups."""
-    environment = load_environment(env, yes_production=yes_production)
-    backups, database = _here(environment)
-    with twice_leaves():
+@task("databases.backup", *ACTS)
+def backup(environment: Environment) -> None:
+    """Take a backup of the database on this host, and verify it; so does step 5, if the inventory has backups."""
+    backups, database = _on_this_host(environment)
+    with second_interrupt_exits():
         taken = take(backups, database, say)
     say(f"{database.name}: {taken.folder}, {len(taken.files):,} files, verified, SHA-256 {taken.sha256[:12]}…")
 
 
-@task(name="send-backup", help=HELP)
-def send_backup(context: Context, env: str = "", yes_production: bool = False) -> None:
+@task("databases.send-backup", *ACTS, addresses=Addresses.UNASKED)
+def send_backup(environment: Environment) -> None:
     """Send the newest backup of the database on this host to the store, with checksums; so does step 6."""
-    environment = load_environment(env, yes_production=yes_production, addresses=Addresses.UNASKED)
-    backups, database = _here(environment)
-    found = newest(database)
-    if found is None:
+    backups, database = _on_this_host(environment)
+    local = newest(database)
+    if local is None:
         raise CutoverError(f"There is no backup of {database.name} to send.", hint="inv databases.backup takes one.")
-    with twice_leaves():
-        say(f"{database.name}: {send(found, backups, say)}, SHA-256 {found.sha256[:12]}…")
+    with second_interrupt_exits():
+        say(f"{database.name}: {send(local, backups, say)}, SHA-256 {local.sha256[:12]}…")
 
 
-@task(name="newest-backup", help=HELP)
-def newest_backup(context: Context, stored: bool = False, env: str = "") -> None:
-    """Say of the newest backup of the database on this host, or of its stored copy, what proves it, as JSON."""
-    environment = load_environment(env, read_only=True, addresses=Addresses.UNASKED)
-    backups, database = _here(environment)
+@task("databases.newest-backup", STORED, *READS, addresses=Addresses.UNASKED)
+def newest_backup(environment: Environment, stored: bool) -> None:
+    """Show the newest backup of the database on this host, or its stored copy, and its verification, as JSON."""
+    backups, database = _on_this_host(environment)
     if stored:
         say(json.dumps(newest_stored(backups, database.name)))
     else:
-        found = newest(database)
-        say(json.dumps(found.to_json() if found else {}))
+        local = newest(database)
+        say(json.dumps(local.to_json() if local else {}))
 
 
-def _here(environment: Environment) -> tuple[Backups, Database]:
-    """What the inventory says of backups, and the database on this host; UsageError anywhere else."""
+def _on_this_host(environment: Environment) -> tuple[Backups, Database]:
+    """Return the inventory's backups and the database on this host; UsageError if it has none."""
     refuse_if_down(environment)
     if environment.backups is None:
         raise UsageError(

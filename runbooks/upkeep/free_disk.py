@@ -6,21 +6,21 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from archiver.upkeep.rewrite import Free
+from archiver.vacuum.rewrite import Free
 from errors import CutoverError
 from inventory.model import Database, Environment
-from runbooks.archives.forward import own_name
-from runbooks.disk import df, mounts
-from runbooks.engine.actions import SOON, Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet
-from runbooks.engine.readings import Unreadable
+from runbooks.cli.debug_host import own_name
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import SOON, ProbeOutput, RemoteCommand
+from runbooks.engine.model.df import df, mounts
+from runbooks.engine.model.probe_output import Unreadable
 
 
 @contextmanager
 def free_disk(environment: Environment, database: Database, warn: Callable[[str], None]) -> Iterator[Free]:
-    """Tells the bytes that are free below a database's data_directory; none, with one warning, where nobody can."""
+    """Yield a function that returns the bytes free below a data_directory; None, with one warning, if unknown."""
     if database.data_directory is None:
-        warn(f"{database.name}: the inventory does not say data_directory, so nobody looks at its free disk")
+        warn(f"{database.name}: the inventory has no data_directory for it, so its free disk is not checked")
         yield lambda: None
         return
     command, unknown = df([database.data_directory]), list[str]()
@@ -32,18 +32,18 @@ def free_disk(environment: Environment, database: Database, warn: Callable[[str]
             return mounts(_read(fleet, environment, database.host, command), 1)[0][1]
         except (CutoverError, Unreadable, OSError, subprocess.SubprocessError) as error:
             unknown.append(str(error))
-            warn(f"{database.name}: nobody knows its free disk, going on without: {error}")
+            warn(f"{database.name}: its free disk is unknown, continuing without: {error}")
             return None
 
     with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
         yield free
 
 
-def _read(fleet: Fleet, environment: Environment, host: str, command: str) -> Reading:
-    """What df says, over SSH unless this is the host itself, which need not reach itself."""
+def _read(fleet: Fleet, environment: Environment, host: str, command: str) -> ProbeOutput:
+    """Return the output of df, over SSH unless this is the host itself, which need not reach itself."""
     if own_name(environment) != host:
         return fleet.run(RemoteCommand(host=host, command=command))
     done = subprocess.run(
         ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SOON.seconds
     )
-    return Reading(code=done.returncode, text=done.stdout, error=done.stderr)
+    return ProbeOutput(code=done.returncode, text=done.stdout, error=done.stderr)

@@ -30,12 +30,12 @@ class Lab:
     endpoints: Endpoints
 
     def inv(self, *words: str) -> Said:
-        """Runs `inv` as an operator does, without a terminal."""
+        """Run `inv` as an operator does, without a terminal."""
         return inv(*words, home=self.home)
 
 
 def inv(*words: str, home: Path) -> Said:
-    """Runs `inv` with the rehearsal in `home`, whether one is up there or not."""
+    """Run `inv` with the rehearsal in `home`, whether one is up there or not, and return its end."""
     done = subprocess.run(
         [sys.executable, "-m", "invoke", *words],
         cwd=ROOT,
@@ -59,7 +59,7 @@ def running() -> Iterator[Lab]:
 
 @pytest.fixture
 def typed(running: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """The same words with the operator's half in this process; the debug host's is one of its own there, as ever."""
+    """Return the same commands with the operator's half in this process; the debug host's is a process as ever."""
     monkeypatch.setenv("REHEARSAL_HOME", str(running.home))
     monkeypatch.setenv("CUTOVER_ENV", "rehearsal")
     return partial(inv_inside, capsys)

@@ -1,4 +1,4 @@
-"""`inv activity.…` at a running rehearsal: a month out and back, and a run that is told to end."""
+"""`inv activity.…` at a running rehearsal: a month archived and restored, and a run that is stopped."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def looked_at_from_outside(running: Lab, typed: Typed) -> None:
     room = classrooms[1].split("\t")[0]
     assert "school 13 of 2013: archived, s3://" in typed("archive.find", "classroom", room).out
     assert typed("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
-    assert "1 of 1 archive proved" in typed("archive.verify", "--all", "--sample=5").out
+    assert "1 of 1 archive verified" in typed("archive.verify", "--all", "--sample=5").out
     acts = [json.loads(line)["act"] for line in typed("archive.log", "--school=13", "--json").out.splitlines()]
     assert acts[-2:] == ["archive", "verify"]
     assert typed("archive.list", "--state=restoring", "--json").out == ""
@@ -88,7 +88,7 @@ def test_an_archive_is_dropped_only_with_its_tarballs_name(running: Lab, typed: 
     dropped = typed("archive.drop-archive", "17", "--tarball=2013_school_17.tar.gz")
 
     assert dropped.code == 0, dropped
-    assert "and its record are gone" in dropped.out
+    assert "and its record are deleted" in dropped.out
     assert typed("archive.list", "--json").out == ""
     assert "drop  school 17 of 2013" in typed("archive.log", "--act=drop").out
     assert oracle.snapshot(databases) == before
@@ -114,7 +114,7 @@ def test_pretending_shows_what_would_be_and_leaves_no_trace(running: Lab, typed:
     pretended = typed("archive.all", TODAY, "--pretend", "--exclude-schools=13,17")
 
     assert pretended.code == 0
-    assert "33 of 33 schools verified, nothing kept or deleted" in pretended.out
+    assert "33 of 33 schools verified, nothing stored or deleted" in pretended.out
     assert oracle.snapshot(running.endpoints.databases) == before
     assert typed("archive.list", "--json").out == ""
 
@@ -132,7 +132,7 @@ def encrypting(running: Lab, tmp_path: Path) -> Iterator[Path]:
     overlay.write_text(written)
 
 
-def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encrypted(
+def test_encrypted_archives_leave_no_personal_data_and_no_identity_behind(
     running: Lab, typed: Typed, encrypting: Path
 ) -> None:
     emails = emails_of_staff(running, 13)
@@ -140,7 +140,7 @@ def test_nothing_of_people_and_no_identity_is_left_behind_when_archives_are_encr
     before = oracle.snapshot(running.endpoints.databases)
 
     said = [typed("archive.school", "13", TODAY), typed("archive.show", "13"), typed("archive.list")]
-    again = typed("archive.rewrap", "--all")
+    again = typed("archive.reencrypt", "--all")
     assert (again.code, "encrypted to these recipients already" in again.out) == (0, True), again
     closed = typed("restore.school", "13")
     assert (closed.code, "is encrypted, and no identity was given." in closed.out + closed.err) == (2, True), closed
@@ -177,7 +177,7 @@ SELECT u.email FROM users u JOIN school_assignments a ON a.user_id = u.id
  WHERE a.school_id = %s AND u.email LIKE '%%@%%'
    AND NOT EXISTS (SELECT 1 FROM school_assignments o WHERE o.user_id = u.id AND o.school_id <> a.school_id)
 """
-NAME = "Quizzlewhit"  # of everybody, for a while
+NAME = "Quizzlewhit"  # of all users, for a while
 PLANT = f"UPDATE students SET last_name = last_name || '{NAME}'; UPDATE users SET last_name = last_name || '{NAME}'"
 UPROOT = f"""
 UPDATE students SET last_name = replace(last_name, '{NAME}', '');
@@ -186,7 +186,7 @@ UPDATE users SET last_name = replace(last_name, '{NAME}', '')
 
 
 def kept(running: Lab) -> str:
-    """All that the archiver wrote beside the archive: its tables, and the logs of its jobs."""
+    """Return everything that the archiver wrote besides the archive: its tables, and the logs of its jobs."""
     written = [path.read_text() for path in running.home.glob("**/.cutover/jobs/*/*") if path.is_file()]
     assert written
     for dsn in running.endpoints.databases.values():
@@ -198,15 +198,15 @@ def kept(running: Lab) -> str:
     return "\n".join(written)
 
 
-def test_an_estimate_says_how_long_it_will_take_and_what_it_rests_on(typed: Typed) -> None:
+def test_an_estimate_states_the_duration_and_its_basis(typed: Typed) -> None:
     said = typed("archive.estimate", "--top=2", "--date=2014-08-15")
 
     assert said.code == 0, said
-    *_, heads, first, second, everybody, together, rests = said.out.splitlines()
-    assert heads.split() == ["rows", "live", "tarball", "archive", "extract", "verify", "delete", "restore"]
-    assert first.startswith("school ")
-    assert second.startswith("school ")
-    assert everybody.startswith("all 35, one after the other ")
+    *_, heads, first, second, all_schools, parts, together, rests = said.out.splitlines()
+    assert heads.split() == ["school", "rows", "live", "tarball", "archive", "restore"]
+    assert first.split()[0].isdigit() and second.split()[0].isdigit()
+    assert all_schools.startswith("  all 35, one after the other ")
+    assert parts.startswith("Of the time to archive all of them: extract ")
     assert together.startswith("inv archive.all, with ")
     assert rests.startswith("Rests on statistics of ")
     assert "pretending to archive 2 schools just now" in rests
@@ -231,9 +231,9 @@ REFUSED = (
     (("restore.school", "13", "--only-classroom=all"), "--only-classroom: expected an id (a positive whole number)"),
     (("restore.customer", "1234"), "No school of customer 1234 is archived."),
     (("restore.all", TODAY), "The night 2014-08-15 archived nothing that is still archived."),
-    (("archive.rewrap", "13"), "School 13 is not archived."),
-    (("archive.rewrap", "--all"), "The inventory has no recipients to encrypt to."),
-    (("archive.rewrap", "13", "--all"), "Name a school, or --all; not both."),
+    (("archive.reencrypt", "13"), "School 13 is not archived."),
+    (("archive.reencrypt", "--all"), "The inventory has no recipients to encrypt to."),
+    (("archive.reencrypt", "13", "--all"), "Name a school, or --all; not both."),
     (
         ("restore.school", "13", "--identity=/no/such/file"),
         "Reading /no/such/file failed: No such file or directory.",
@@ -253,7 +253,7 @@ REFUSED = (
 )
 
 
-def test_words_that_mean_nothing_are_refused_in_a_sentence_and_touch_nothing(
+def test_bad_arguments_are_refused_in_a_sentence_and_change_nothing(
     running: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / ".inventory-host").write_text("debug")  # typed there, so that nothing is sent on
@@ -271,7 +271,7 @@ def test_words_that_mean_nothing_are_refused_in_a_sentence_and_touch_nothing(
     same(before, oracle.snapshot(running.endpoints.databases))
 
 
-def test_a_refusal_at_the_debug_host_is_told_at_the_operators_machine(typed: Typed) -> None:
+def test_a_refusal_at_the_debug_host_is_reported_at_the_operators_machine(typed: Typed) -> None:
     said = typed("archive.school", "999")
 
     assert (said.code, "on debug: archive.school" in said.out) == (2, True), said
@@ -294,7 +294,7 @@ def test_help_shows_the_help(running: Lab) -> None:
 
 
 @pytest.mark.parametrize("words", [("archive.school", "13"), ("archive.list",), ("restore.school", "13", "--here")])
-def test_without_a_rehearsal_it_says_how_to_start_one(nowhere: Path, words: tuple[str, ...]) -> None:
+def test_without_a_rehearsal_it_explains_how_to_start_one(nowhere: Path, words: tuple[str, ...]) -> None:
     said = inv(*words, home=nowhere)
 
     assert (said.code, said.out) == (2, "")

@@ -17,7 +17,7 @@ MERGE, SPLIT = (
 
 @pytest.fixture
 def maintenance(typed: Typed) -> Iterator[None]:
-    """The product answers nobody."""
+    """Turn maintenance mode on: the product answers no request."""
     switch = ("rehearsal.shell", "--host=control", "--command")
     assert typed(*switch, "ttmscalr maintenance:on -f rehearsal").code == 0
     yield
@@ -55,7 +55,7 @@ def test_a_shard_is_merged_and_split_in_maintenance_mode(running: Lab, typed: Ty
         (("shards.split", "--from=shard_1", "--into=shard_1"), "expected another shard than --from"),
     ],
 )
-def test_words_that_name_no_two_shards_are_refused(typed: Typed, words: tuple[str, ...], sentence: str) -> None:
+def test_arguments_that_do_not_name_two_shards_are_refused(typed: Typed, words: tuple[str, ...], sentence: str) -> None:
     said = typed(*words)
 
     assert (said.code, sentence in said.out + said.err) == (2, True), said

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.nights.report.account import Account
-from runbooks.nights.report.page import page
+from runbooks.night.report.html import page
+from runbooks.night.report.model import Account
 from tests.fakes import SERVERS
 from tests.reports import NASTY, at_work, whole
 
@@ -47,7 +47,7 @@ addEventListener("load", () => {{
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    """The program; these tests run only where somebody asks for them, so its absence is a failure."""
+    """Return the browser's program; these tests run on request only, so its absence is a failure."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert program, "no Chromium: apt-get install chromium"
     return program
@@ -59,7 +59,7 @@ def done() -> Account:
 
 
 def dom(browser: str, folder: Path, html: str) -> str:
-    """What a browser made of a page, scripts run."""
+    """Return a browser's DOM of a page, after its scripts ran."""
     (folder / "page.html").write_text(html, encoding="utf-8")
     command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder / 'page.html'}"]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
@@ -77,8 +77,8 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
     assert "pg_stat_replication is empty" in found
     assert found.count('class="deed"') == len(done.deeds)
     assert "step 8, Run archiving script: typed the date" in found
-    assert "Nothing is owed" in found
-    bars = [bar for step in done.steps for host in step.hosts for bar in host.stretches]
+    assert "Everything is back on" in found
+    bars = [bar for step in done.steps for host in step.hosts for bar in host.work_intervals]
     assert len(re.findall(r'class="bar \w+" style="left:\d+\.\d\d%;width:\d+\.\d\d%" title=', found)) == len(bars) > 45
     assert found.count('class="cost"') == len(done.costs) == 10
     assert NASTY in unescape(found)
@@ -88,7 +88,7 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
 def test_a_night_at_work_shows_what_is_off_and_when_it_will_be_done(browser: str, tmp_path: Path) -> None:
     found = dom(browser, tmp_path, page(at_work("snapshots.create")))
     assert 'http-equiv="refresh"' in found
-    assert "Still switched off" in found
+    assert "Still off" in found
     assert "<dt>done about</dt>" in found
     assert found.count('<span class="outcome pending">') >= 7
 

@@ -6,7 +6,7 @@ import pytest
 
 
 def case(name: str, fault: str, *, raises: tuple[type[BaseException], ...] = ()) -> pytest.MarkDecorator:
-    """Marks a test of a case that is not mended yet, such as `case("archiver 01", "CASCADE takes rows …")`.
+    """Mark a test of a case that is not mended yet, such as `case("archiver 01", "CASCADE takes rows …")`.
 
     The mark is strict: whoever mends the case must take it away. Only a failed assertion counts as the fault, and
     `raises` where the fault is another exception; so a test that breaks in some other way is noticed.

@@ -39,7 +39,7 @@ class Link:
         return head[:kind_size], head[kind_size:] + self.said.read(struct.unpack("!I", head[kind_size:])[0] - 4)
 
     def close(self) -> None:
-        """Ends it, also for a thread that is reading it."""
+        """End it, also for a thread that is reading it."""
         with suppress(OSError):
             self.end.shutdown(socket.SHUT_RDWR)
         self.said.close()
@@ -56,7 +56,7 @@ class Pooler:
     _all: list[Link] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
-        """Takes in clients until the listener is closed."""
+        """Take in clients until the listener is closed."""
         with suppress(OSError):
             while True:
                 client = Link(listener.accept()[0])
@@ -64,7 +64,7 @@ class Pooler:
                 threading.Thread(target=self._run, args=(client,), daemon=True).start()
 
     def close(self) -> None:
-        """Ends every connection."""
+        """End every connection."""
         for link in self._all:
             link.close()
 
@@ -80,7 +80,7 @@ class Pooler:
                 client.end.sendall(b"".join(ready))
 
     def _greet(self, client: Link) -> bytes:
-        """Lets a server ask for the password, and leaves it in the pool; the database, as the client called it."""
+        """Let a server ask for the password, and put it into the pool; return the database, as the client called it."""
         while struct.unpack("!I", (start := client.message(0)[1])[4:8])[0] in ENCRYPTION:
             client.end.sendall(b"N")
         server = Link(socket.create_connection(self.behind))
@@ -97,7 +97,7 @@ class Pooler:
         return database
 
     def _answer(self, client: Link, server: Link, said: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-        """Passes a statement on, and what the server says to it but for the last: whether a transaction is open now."""
+        """Pass a statement on, and what the server says to it but for the last: whether a transaction is open now."""
         server.end.sendall(b"".join(said))
         while (answer := server.message())[0] != READY:
             client.end.sendall(b"".join(answer))

@@ -46,7 +46,7 @@ def moved(world: World, database: str, other: Cluster) -> World:
 
 
 def reach(dsn: str, number: int) -> None:
-    """Uses transaction ids up, as a product at work does, until the server has gone past a number."""
+    """Use transaction ids up, as a product at work does, until the server has gone past a number."""
     link = psycopg2.connect(dsn)
     link.autocommit = True
     with link.cursor() as cursor:

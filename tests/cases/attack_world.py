@@ -1,4 +1,4 @@
-"""What the attacks have in common: moments at which others act, processes that die, and rows counted at psql."""
+"""Helpers of the attacks: actions at given moments, processes that die, and rows counted at psql."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Died(BaseException):
 
 
 def dies(*words: object, **named: object) -> None:
-    """Stands where the process ends."""
+    """Raise Died, in place of the process's end."""
     raise Died
 
 
 @contextmanager
 def until_it_dies() -> Iterator[None]:
-    """Runs what must not live to its end."""
+    """Run what must not live to its end, and expect Died."""
     try:
         yield
     except Died:
@@ -38,7 +38,7 @@ def until_it_dies() -> Iterator[None]:
 
 
 def before(patch: pytest.MonkeyPatch, where: ModuleType, name: str, act: Callable[[], object]) -> None:
-    """Lets something happen just before a function is called for the first time."""
+    """Call a function just before another one is called for the first time."""
     original, acts = getattr(where, name), [act]
 
     def wrapped(*words: Any, **named: Any) -> Any:
@@ -50,26 +50,26 @@ def before(patch: pytest.MonkeyPatch, where: ModuleType, name: str, act: Callabl
 
 
 def given(holds: object, what: str) -> None:
-    """Stops a test whose attack did not come about: that is no sign of the fault."""
+    """Stop a test whose attack did not come about: that does not show the fault."""
     if not holds:
         raise RuntimeError(f"expected before the attack: {what}")
 
 
 def run(world: World, database: str, statements: str) -> None:
-    """Does what a colleague does at psql."""
+    """Run statements as a colleague does at psql."""
     with sql(world, database) as cursor:
         cursor.execute(statements)
 
 
 def rows(world: World, database: str, query: str) -> list[tuple[Any, ...]]:
-    """What psql shows."""
+    """Return the rows of a query, as psql shows them."""
     with sql(world, database) as cursor:
         cursor.execute(query)
         return cursor.fetchall()
 
 
 def count(world: World, database: str, what: str) -> int:
-    """How many rows there are, such as `students WHERE grade = 0`."""
+    """Return the number of rows, such as `students WHERE grade = 0`."""
     return int(rows(world, database, f"SELECT count(*) FROM {what}")[0][0])
 
 
@@ -81,7 +81,7 @@ def classrooms(world: World, school: int = SCHOOL) -> str:
 
 
 def quietly(act: Callable[[], object]) -> CutoverError | None:
-    """The error with which the tool ends an act; none where it is done."""
+    """Return the error with which an act of the tool ends; None if it succeeds."""
     try:
         act()
     except CutoverError as error:
@@ -90,10 +90,10 @@ def quietly(act: Callable[[], object]) -> CutoverError | None:
 
 
 def together(world: World, *schools: int) -> dict[int, str]:
-    """Archives schools in sets: what is said of those that are left alone."""
+    """Archive schools in sets, and return what is reported of those that were not deleted."""
     told: dict[int, str] = {}
     with suppress(CutoverError):
         world.archive_together(
-            *schools, tell=lambda one: told.update({one.tenant_id: str(one.error)}) if one.error else None
+            *schools, on_result=lambda one: told.update({one.tenant_id: str(one.error)}) if one.error else None
         )
     return told

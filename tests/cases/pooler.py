@@ -30,7 +30,7 @@ class Pooler:
         self._all: list[Connection] = []
 
     def connect(self, dsn: str | None = None, **words: Any) -> Any:
-        """In the place of psycopg2.connect."""
+        """Replace psycopg2.connect."""
         name = words.get("dbname", "")
         if name not in self._databases:
             return self._really(dsn, **words)
@@ -40,13 +40,13 @@ class Pooler:
         return Link(self, name, [self._take(name, words) for _ in range(SIZE)])
 
     def give_back(self, name: str, servers: list[Connection]) -> None:
-        """Keeps server connections for the next client, with all that was set and locked on them."""
+        """Keep server connections for the next client, with all that was set and locked on them."""
         for server in servers:
             server.rollback()
         self._free[name] += servers
 
     def end(self) -> None:
-        """Ends all server connections."""
+        """End all server connections."""
         for server in self._all:
             server.close()
 
@@ -67,7 +67,7 @@ class Link:
 
     @property
     def autocommit(self) -> bool:
-        """Whether each statement is a transaction."""
+        """True if each statement is a transaction."""
         return self._servers[0].autocommit
 
     @autocommit.setter
@@ -77,7 +77,7 @@ class Link:
 
     @property
     def info(self) -> ConnectionInfo:
-        """What libpq knows of the server connection of the moment."""
+        """libpq's information on the current server connection."""
         return self._server.info
 
     def cursor(self) -> Cursor:
@@ -89,14 +89,14 @@ class Link:
         return self._server.cursor()
 
     def close(self) -> None:
-        """Ends it for the client; the server hears nothing of it."""
+        """End it for the client; the server hears nothing of it."""
         self.closed = 1
         self._pooler.give_back(self._name, self._servers)
 
 
 @contextmanager
 def pooled(*databases: str) -> Iterator[None]:
-    """Lets all that connects to these databases, by keywords, come to a pooler; it stays up until the block ends."""
+    """Let all that connects to these databases, by keywords, come to a pooler; it stays up until the block ends."""
     pooler = Pooler({*databases})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(psycopg2, "connect", pooler.connect)

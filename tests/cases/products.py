@@ -1,4 +1,4 @@
-"""A product of a few rows in databases of its own, and the promise that whatever goes out comes back."""
+"""A product of a few rows in databases of its own, and the promise that every archived row can be restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSERT INTO schools VALUES (1, 'a'), (2, 'b');
 
 @dataclass(frozen=True, kw_only=True)
 class Product:
-    """What stands in its databases, and what the catalog says of it; further databases are shards."""
+    """The tables and rows of its databases, and their catalog; further databases are shards."""
 
     tables: str  # SQL, for master
     catalog: str
@@ -59,7 +59,7 @@ def standing(new_world: NewWorld, folder: Path, product: Product) -> Iterator[Wo
 
 
 def run(world: World, database: str, script: str) -> list[tuple[object, ...]]:
-    """What a colleague at psql does; the rows of the last statement, if it has any."""
+    """Run a script as a colleague at psql does, and return the rows of its last statement, if it has any."""
     link = psycopg2.connect(world.dsns[database])
     try:
         with link, link.cursor() as cursor:
@@ -70,13 +70,13 @@ def run(world: World, database: str, script: str) -> list[tuple[object, ...]]:
 
 
 def set_for_all(world: World, setting: str) -> None:
-    """Gives everyone who connects to master another default."""
+    """Set a default of master for all new sessions."""
     [[name]] = run(world, "master", "SELECT current_database()")
     run(world, "master", f'ALTER DATABASE "{name}" SET {setting}')
 
 
 def refused(act: Callable[[], object]) -> bool:
-    """Whether the tool refuses to do it."""
+    """True if the tool refuses to do it."""
     try:
         act()
     except CutoverError:
@@ -85,7 +85,7 @@ def refused(act: Callable[[], object]) -> bool:
 
 
 def archived(world: World, *tenants: int, together: bool = False) -> bool:
-    """Whether these go out, alone or in a set; a refusal must leave all as it was."""
+    """True if these are archived, alone or in a set; a refusal must leave all rows as they were."""
     before = oracle.snapshot(world.dsns)
     out = world.archive_together if together else world.archive
     if refused(lambda: out(*tenants)):
@@ -95,7 +95,7 @@ def archived(world: World, *tenants: int, together: bool = False) -> bool:
 
 
 def bring_back(world: World, *tenants: int) -> None:
-    """Restores them; a test fails where that is refused."""
+    """Restore them; a test fails where that is refused."""
     try:
         world.restore(*tenants)
     except CutoverError as error:
@@ -103,7 +103,7 @@ def bring_back(world: World, *tenants: int) -> None:
 
 
 def out_and_back(world: World, *tenants: int, together: bool = False) -> None:
-    """Judges the promise: either nothing goes, or every row of every table comes back as it was."""
+    """Assert the promise: either nothing is deleted, or every row of every table comes back as it was."""
     before = oracle.snapshot(world.dsns)
     if archived(world, *tenants, together=together):
         bring_back(world, *tenants)
@@ -111,7 +111,7 @@ def out_and_back(world: World, *tenants: int, together: bool = False) -> None:
 
 
 def goes_and_comes_back(world: World, *tenants: int, together: bool = False) -> None:
-    """Judges more: it goes indeed, for there is nothing to refuse."""
+    """Assert more: it is deleted indeed, for there is nothing to refuse."""
     before = oracle.snapshot(world.dsns)
     try:
         (world.archive_together if together else world.archive)(*tenants)

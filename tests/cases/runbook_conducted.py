@@ -15,19 +15,18 @@ from pathlib import Path
 
 import pytest
 from invoke.collection import Collection
-from invoke.context import Context
 from invoke.program import Program
 
 from inventory.load import ROOT
 from inventory.model import Store
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.ports import Choice
-from runbooks.engine.step import HostTask, Step
-from runbooks.front import task
-from runbooks.nights import earlier, logbook
-from runbooks.nights.ports import StoreShelf
-from tests.fakes import FakePerson, FakeShelf
-from tests.house import open_house
+from runbooks.cli.task import task
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import HostTask, Step
+from runbooks.night import earlier_nights, files
+from runbooks.night.live_ports import EnvironmentStore
+from tests.fakes import FakeObjectStore, FakePerson
+from tests.operated_night import operated_night
 
 ASKED, HANGS = "the prompt is shown", "the store hangs"
 PATIENCE = 60  # seconds for a process that is to say something
@@ -47,7 +46,7 @@ class Conducted:
         )
 
     def await_line(self, wanted: str) -> None:
-        """Reads on until it has said so."""
+        """Read on until this line was printed."""
         heard = list[str]()
         patience = threading.Timer(PATIENCE, self._process.kill)
         patience.start()
@@ -58,7 +57,7 @@ class Conducted:
         patience.cancel()
 
     def ended_by(self, number: signal.Signals, seconds: float = PATIENCE) -> bool:
-        """Whether it ends so soon after a signal."""
+        """True if it ends so soon after a signal."""
         self._process.send_signal(number)
         try:
             self._process.communicate(timeout=seconds)
@@ -67,7 +66,7 @@ class Conducted:
         return True
 
     def end(self) -> None:
-        """Ends it, should it still be there."""
+        """End it, should it still be there."""
         self._process.kill()
         self._process.communicate()
 
@@ -82,10 +81,10 @@ def conducted(home: Path, *words: str) -> Iterator[Conducted]:
         process.end()
 
 
-class Moving(FakeShelf):
-    """A shelf in memory, until it is a store's."""
+class Moving(FakeObjectStore):
+    """An object store in memory, until it is a real one."""
 
-    store: StoreShelf | None = None
+    store: EnvironmentStore | None = None
 
     def put_new(self, name: str, text: str) -> bool:
         if self.store is None:
@@ -95,35 +94,35 @@ class Moving(FakeShelf):
 
 
 class Waiting(FakePerson):
-    """A person who looks at the prompt for ever, or answers it once the store is another."""
+    """A person who never answers the prompt, or answers it once the store is another."""
 
-    shelf: Moving
-    store: StoreShelf | None = None
+    object_store: Moving
+    store: EnvironmentStore | None = None
 
     def perform(self, step: Step, task: HostTask, note: str) -> Choice:
         print(ASKED, flush=True)  # noqa: T201 - to the test
         if self.store is None:
             threading.Event().wait()
-        self.shelf.store = self.store
+        self.object_store.store = self.store
         return Choice.DONE
 
 
-@task
-def conduct(context: Context) -> None:
-    """Runs the night."""
+@task("conduct")
+def conduct() -> None:
+    """Run the night."""
     home, *port = sys.argv[1:]
-    patch, shelf = pytest.MonkeyPatch(), Moving()
-    house = open_house(patch, Path(home))
-    patch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    patch.setattr(earlier, "shelf_of", lambda environment: shelf)
-    person = Waiting(house.theatre.ssh)
-    person.shelf = shelf
+    patch, object_store = pytest.MonkeyPatch(), Moving()
+    operated = operated_night(patch, Path(home))
+    patch.setattr(files, "object_store_of", lambda environment: object_store)
+    patch.setattr(earlier_nights, "object_store_of", lambda environment: object_store)
+    person = Waiting(operated.fake_night.ssh)
+    person.object_store = object_store
     if port:
         endpoint, credentials = f"http://{LOOPBACK}:{port[0]}", Path(home) / "credentials"
         credentials.write_text("[default]\naws_access_key_id = key\naws_secret_access_key = a secret of the tests\n")
-        person.store = StoreShelf(Store(bucket="b", prefix="p", endpoint=endpoint, credentials=str(credentials)))
-    house.theatre.person = person
-    house.run()
+        person.store = EnvironmentStore(Store(bucket="b", prefix="p", endpoint=endpoint, credentials=str(credentials)))
+    operated.fake_night.person = person
+    operated.run()
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from rehearsal.ports import LOOPBACK
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said to a question: an address, or a code such as SERVFAIL."""
+    """An answer to a question: an address, or a code such as SERVFAIL."""
 
     address: str = ""
     code: str = "NOERROR"

@@ -1,4 +1,4 @@
-"""What pgbouncer does with pool_mode=transaction, as far as it matters: no pgbouncer is on PyPI.
+"""A stand-in for pgbouncer with pool_mode=transaction, as far as it matters: no pgbouncer is on PyPI.
 
 A client talks to a server's connection that is not its own: between two of its transactions the product gets it, and at
 last, when the client is gone, the product has it still. The process number that the client is told is the pooler's.
@@ -86,7 +86,7 @@ def _pass_on(client: socket.socket, server: socket.socket, pooler: Pooler) -> No
 
 
 def _look(server: socket.socket) -> dict[str, str]:
-    """What the product finds set."""
+    """Return the settings that the product finds on its connection."""
     server.sendall(_packed(b"Q", f"{LOOK}\0".encode()))
     row, kind = b"", b""
     while kind != b"Z":

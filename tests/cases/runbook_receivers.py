@@ -1,4 +1,4 @@
-"""Who takes a server's WAL: a standby, a WAL archiver that says of all it was sent that it is applied, a subscriber."""
+"""Receivers of a server's WAL: a standby, a WAL archiver that reports all of it as applied, a subscriber."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEHIND = 1  # a place in the WAL that every server left behind long ago
 
 @contextmanager
 def standby(primary: Cluster, name: str, *, applied: int | None = None) -> Iterator[None]:
-    """A standby, or what looks like one: it has applied all that there is, unless it is said how far it came."""
+    """Yield a standby, or a client that resembles one: it has applied all WAL, unless another position is given."""
     now = _place(primary)
     with _connected(primary, name, PhysicalReplicationConnection) as link:
         cursor = link.cursor()
@@ -90,5 +90,5 @@ def _set(primary: Cluster, name: str, value: str) -> None:
 
 
 def _place(primary: Cluster) -> int:
-    """How far its WAL is."""
+    """Return the server's current place in the WAL."""
     return int(primary.sql("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn"))

@@ -1,4 +1,4 @@
-"""A tiny product in fresh databases: a few tables beside two schools, and a catalog in a few words."""
+"""A tiny product in fresh databases: a few tables beside two schools, and a short catalog."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.coverage.completeness import Findings
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
-from archiver.storage import Bucket
+from archiver.completeness import completeness
+from archiver.completeness.completeness import Findings
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
+from archiver.store.bucket import Bucket
 from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Environment, Store
 from rehearsal.postgres_server import Cluster
@@ -29,8 +29,8 @@ OF_SCHOOL = "found_by: [school_id = schools.id]"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """Where products are made."""
+class Products:
+    """The databases that products are made in."""
 
     cluster: Cluster
     store: Store
@@ -53,7 +53,7 @@ class Ground:
 
     @contextmanager
     def _databases(self, *names: str, setup: str) -> Iterator[list[dict[str, str]]]:
-        """Makes databases, and drops them also where a test fails: all tests of faults do."""
+        """Make databases, and drop them also where a test fails: all tests of faults do."""
         try:
             for name in names:
                 self.cluster.sql(f"CREATE DATABASE {name} TEMPLATE template0 OWNER {ROLE}")
@@ -79,20 +79,20 @@ def catalog(*, tenant: str = "", rest: str = "", **tables: str) -> str:
 
 
 def findings(world: World) -> Findings:
-    """What `inv archive.check-catalog` finds."""
+    """Return the findings of `inv archive.check-catalog`."""
     with world.archiver() as archiver:
-        return completeness.compare(archiver.place)
+        return completeness.compare(archiver.databases)
 
 
 def count(world: World, rows: str) -> int:
-    """How many rows a `table WHERE …` has."""
+    """Return the number of rows of `table WHERE …`."""
     with sql(world, "master") as cursor:
         cursor.execute(f"SELECT count(*) FROM {rows}")
         return int(cursor.fetchall()[0][0])
 
 
 def carried(world: World, going: str) -> None:
-    """School 1 goes out with these rows, given as `table WHERE …`, and comes back as it was."""
+    """Archive school 1 with these rows, given as `table WHERE …`, and restore it as it was."""
     before = oracle.snapshot(world.dsns)
     assert count(world, going) > 0
     world.archive(1)
@@ -102,7 +102,7 @@ def carried(world: World, going: str) -> None:
 
 
 def carried_or_named(world: World, table: str, *, going: str = "") -> None:
-    """School 1 is carried; or it is said, before anything is read, which table forbids it."""
+    """Assert that school 1 is archived and restored, or that an early error names the table that forbids it."""
     told = findings(world).problems
     if any(table in problem for problem in told):
         return

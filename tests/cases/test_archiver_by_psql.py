@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from archiver import records
-from archiver.archive import fetch
+from archiver.records import archive_record
+from archiver.runs.context import fetch
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests import oracle
 from tests.cases import case
-from tests.cases.small_product import Ground
+from tests.cases.small_product import Products
 from tests.worlds import World, same
 
 OF_SCHOOL = "school_id integer REFERENCES schools"
@@ -46,17 +46,17 @@ SCRIPTS = {
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @case("archiver 16", "restore.sql fails in psql, though the tool made the archive, proved it and deleted the rows")
 @pytest.mark.parametrize(("setup", "script"), SCRIPTS.values(), ids=SCRIPTS)
 def test_psql_restores_what_the_tool_archived(
-    ground: Ground, tmp_path: Path, psql: Path, setup: str, script: str
+    products: Products, tmp_path: Path, psql: Path, setup: str, script: str
 ) -> None:
-    with ground.product(script, setup=setup) as world:
+    with products.product(script, setup=setup) as world:
         before = oracle.snapshot(world.dsns)
         world.archive(1)
         assert oracle.snapshot(world.dsns) != before
@@ -71,13 +71,13 @@ def test_psql_restores_what_the_tool_archived(
 @case("archiver 16", "schema.sql and restore.sql fail in an empty database, too")
 @pytest.mark.parametrize(("setup", "script"), SCRIPTS.values(), ids=SCRIPTS)
 def test_psql_shows_what_the_tool_archived_in_an_empty_database(
-    ground: Ground, tmp_path: Path, psql: Path, empty: str, setup: str, script: str
+    products: Products, tmp_path: Path, psql: Path, empty: str, setup: str, script: str
 ) -> None:
     """Extensions are there beforehand, as in a new database of the product's own."""
-    with ground.product(script, setup=setup) as world:
+    with products.product(script, setup=setup) as world:
         [outcome] = world.archive(1)
         unpack(world, tmp_path)
-    ground.cluster.sql(setup or "SELECT", dbname=parse_dsn(empty)["dbname"])
+    products.cluster.sql(setup or "SELECT", dbname=parse_dsn(empty)["dbname"])
 
     failed = run(tmp_path, psql, empty, "-f", "schema.sql", "-f", "restore.sql")
 
@@ -88,13 +88,13 @@ def test_psql_shows_what_the_tool_archived_in_an_empty_database(
 
 def unpack(world: World, folder: Path) -> None:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 1)
+        [record] = archive_record.of_tenant(archiver.databases.master, 1)
         tarball = fetch(archiver.bucket, record, folder)
     subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
 
 
 def run(folder: Path, psql: Path, dsn: str, *words: str) -> str:
-    """What psql complained of before it gave up."""
+    """Return psql's error output before it stopped."""
     command = [str(psql), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", dsn, *words]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return done.stderr if done.returncode else ""

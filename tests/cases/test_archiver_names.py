@@ -1,4 +1,4 @@
-"""What a product calls its tables and columns: odd names are carried, and a name that leads to a school is seen."""
+"""Names of a product's tables and columns: odd ones are carried, and one that leads to a school is seen."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from archiver.catalog import MASTER
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
+from archiver.catalog.model import MASTER
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
 from errors import Problems
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests.cases import case
-from tests.cases.small_product import Ground, carried, catalog, findings
+from tests.cases.small_product import Products, carried, catalog, findings
 from tests.schemas import database
 
 # A table whose names are no plain words, and its column that names schools.
@@ -49,44 +49,44 @@ LEADS_TO_A_SCHOOL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What is told of a database in which much leads to schools, and no foreign key says so."""
+    """Findings on a database in which much leads to schools without a foreign key."""
 
     findings: str  # by archive.check-catalog, with a catalog of schools alone
     draft: str  # by archive.catalog-draft
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @pytest.fixture(scope="module")
 def told(cluster: Cluster, store_server: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """Looks at such a database."""
-    ground = Ground(cluster=cluster, store=store_server, folder=tmp_path_factory.mktemp("catalogs"))
-    with ground.product(";".join(LEADS_TO_A_SCHOOL.values()), catalog()) as world:
+    """Look at such a database."""
+    products = Products(cluster=cluster, store=store_server, folder=tmp_path_factory.mktemp("catalogs"))
+    with products.product(";".join(LEADS_TO_A_SCHOOL.values()), catalog()) as world:
         drafted = draft(read_environment(world.environment), "schools")
         yield Told(findings=repr(findings(world)), draft=draft_text(drafted))
 
 
 @case("archiver 17", "the draft writes links that the catalog's own reader refuses", raises=(Problems,))
 @pytest.mark.parametrize(("table", "column"), ODD_NAMES.values(), ids=ODD_NAMES)
-def test_a_table_with_an_odd_name_is_drafted_and_carried(ground: Ground, table: str, column: str) -> None:
+def test_a_table_with_an_odd_name_is_drafted_and_carried(products: Products, table: str, column: str) -> None:
     script = f'CREATE TABLE "{table}" (id integer PRIMARY KEY, "{column}" integer REFERENCES schools);'
-    with ground.product(f'{script} INSERT INTO "{table}" VALUES (1, 1), (2, 2)') as world:
+    with products.product(f'{script} INSERT INTO "{table}" VALUES (1, 1), (2, 2)') as world:
         carried(world, f'"{table}" WHERE "{column}" = 1')
 
 
 @case("archiver 19", "only `school_id` in a table of schema public counts as a name that leads to a school")
 @pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
-def test_a_table_that_names_schools_in_another_way_is_seen_by_check_catalog(told: Told, table: str) -> None:
+def test_a_table_that_references_schools_in_another_way_is_seen_by_check_catalog(told: Told, table: str) -> None:
     assert table in told.findings
 
 
 @case("archiver 19", "the draft leaves out a table that names schools in another way than by `school_id`")
 @pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
-def test_a_table_that_names_schools_in_another_way_is_in_the_draft(told: Told, table: str) -> None:
+def test_a_table_that_references_schools_in_another_way_is_in_the_draft(told: Told, table: str) -> None:
     """Carried, or excluded or ignored with a reason: a person reads it there, and decides."""
     assert table in told.draft
 

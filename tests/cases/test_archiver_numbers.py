@@ -1,4 +1,4 @@
-"""Ids are given out once, and mean the same row wherever it goes: sequences after a restore, and shards merged."""
+"""Ids are issued once, and mean the same row wherever it is moved: sequences after a restore, and merged shards."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ DOWN = (
     "archiver 10", "the guard on sequences takes the last number for one that was given out, and sees owned ones only"
 )
 @pytest.mark.parametrize("tables", [SERIAL, FREE, DOWN], ids=["of its own", "owned by no column", "counting down"])
-def test_a_sequence_that_was_set_back_gives_no_id_out_that_came_back(
-    new_world: NewWorld, tmp_path: Path, tables: str
-) -> None:
+def test_a_sequence_that_was_reset_never_issues_a_restored_id(new_world: NewWorld, tmp_path: Path, tables: str) -> None:
     with standing(new_world, tmp_path, schools(tables, THINGS)) as world:
         if archived(world, 1):
             run(world, "master", "ALTER SEQUENCE things_id_seq RESTART")
@@ -101,16 +99,16 @@ def sharded(column: str = "", values: str = "") -> Product:
 
 
 def merged(world: World, folder: Path) -> None:
-    """Merges the second shard into the first, unless that is refused."""
+    """Merge the second shard into the first, unless that is refused."""
     (folder / "closed").mkdir()
     fence = Fence(close=f"touch {folder}/closed/{{id}}", open=f"rm {folder}/closed/{{id}}")
     fenced = replace(world, environment=replace(world.environment, fence=fence))
-    refused(lambda: fenced.carry("merge", "shard_2", "shard_1"))
+    refused(lambda: fenced.move_all("merge", "shard_2", "shard_1"))
 
 
 @case("archiver 09", "a merge gives other numbers to columns of whole numbers only")
 @pytest.mark.parametrize(("column", "values", "named"), NAMING.values(), ids=NAMING)
-def test_a_merged_row_names_no_row_of_another_school(
+def test_a_merged_row_never_references_another_schools_row(
     new_world: NewWorld, tmp_path: Path, column: str, values: str, named: str
 ) -> None:
     with standing(new_world, tmp_path, sharded(column, values)) as world:
@@ -119,7 +117,7 @@ def test_a_merged_row_names_no_row_of_another_school(
 
 
 @case("archiver 09", "a sequence that its column does not own stays behind the ids that a merge brought")
-def test_a_merge_moves_every_sequence_past_the_ids_that_it_brings(new_world: NewWorld, tmp_path: Path) -> None:
+def test_a_merge_moves_every_sequence_past_the_transferred_ids(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, sharded()) as world:
         merged(world, tmp_path)
         behind = "SELECT last_value < (SELECT max(id) FROM hints) FROM hints_numbers"

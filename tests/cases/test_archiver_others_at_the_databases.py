@@ -1,4 +1,4 @@
-"""Who else has to do with the databases: a pooler before them, and subscribers behind them."""
+"""Other users of the databases: a pooler in front of them, and subscribers behind them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname
 
 
 @case("archiver 04", "settings that are pinned once get lost, and numbers are rounded in the archive")
-def test_through_a_pooler_of_transactions_no_digit_gets_lost(new_world: NewWorld, tmp_path: Path) -> None:
+def test_no_digit_is_lost_through_a_transaction_pooler(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, schools(STUDENTS, FOUND)) as world:
         set_for_all(world, "extra_float_digits = 0")  # as it was until PostgreSQL 11
         before = oracle.snapshot(world.dsns)
@@ -35,7 +35,7 @@ def test_through_a_pooler_of_transactions_no_digit_gets_lost(new_world: NewWorld
 
 
 @case("archiver 04", "locks of a session stay behind on the pooler's connections")
-def test_through_a_pooler_of_transactions_no_lock_stays_behind(new_world: NewWorld, tmp_path: Path) -> None:
+def test_no_lock_stays_behind_through_a_transaction_pooler(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, schools(STUDENTS, FOUND)) as world:
         [[name]] = run(world, "master", "SELECT current_database()")
         with pooled(str(name)):
@@ -44,10 +44,10 @@ def test_through_a_pooler_of_transactions_no_lock_stays_behind(new_world: NewWor
 
 
 @case("archiver 05", "a table is emptied by TRUNCATE also where a publication passes that on to its subscribers")
-def test_a_published_table_is_not_emptied_at_once(new_world: NewWorld, tmp_path: Path) -> None:
+def test_a_published_table_is_not_truncated(new_world: NewWorld, tmp_path: Path) -> None:
     """A subscriber of two publishers would lose the rows of both.
 
-    The tests' server publishes to nobody, so this looks at the table's file, of which TRUNCATE makes a new one.
+    The tests' server has no subscriber, so this looks at the table's file, of which TRUNCATE makes a new one.
     """
     with standing(new_world, tmp_path, schools(STUDENTS, FOUND)) as world:
         run(world, "master", "SET client_min_messages = error; CREATE PUBLICATION warehouse FOR TABLE students")

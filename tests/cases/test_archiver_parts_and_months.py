@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from archiver.catalog import Part
+from archiver.catalog.model import Part
 from errors import RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests.cases import case
-from tests.cases.small_product import OF_SCHOOL, Ground, catalog, count
+from tests.cases.small_product import OF_SCHOOL, Products, catalog, count
 from tests.months import archive_months
 from tests.worlds import sql
 
@@ -53,16 +53,16 @@ INSERT INTO visits VALUES (1, 1, '2012-10-30'), (2, 1, '2012-10-31'), (3, 1, '20
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @case("archiver 15", "links are followed by COPY's text, so a part comes back without rows whose text reads otherwise")
 @pytest.mark.parametrize(("tags", "link"), LINKS.values(), ids=LINKS)
-def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(ground: Ground, tags: str, link: str) -> None:
+def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(products: Products, tags: str, link: str) -> None:
     found_by = {"rooms": OF_SCHOOL, "tags": f"found_by: ['{link}']"}
-    with ground.product(ROOMS + tags, catalog(tenant=", parts: {room: rooms}", **found_by)) as world:
+    with products.product(ROOMS + tags, catalog(tenant=", parts: {room: rooms}", **found_by)) as world:
         world.archive(1)
         try:
             world.restore(1, only=Part("room", 1))
@@ -73,10 +73,10 @@ def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(ground: Ground
             assert count(world, "tags WHERE id = 1") == 1
 
 
-def days_left(ground: Ground, zone: str) -> list[str]:
+def days_left(products: Products, zone: str) -> list[str]:
     """The days that are live after all up to the end of October 2012 was archived."""
     found_by = catalog(rest="activity: {visits: {ended: ended}}\n", visits=OF_SCHOOL)
-    with ground.product(VISITS, found_by) as world:
+    with products.product(VISITS, found_by) as world:
         archive_months(replace(world, environment=replace(world.environment, timezone=zone)), date(2012, 12, 5))
         with sql(world, "master") as cursor:
             cursor.execute("SELECT ended::text FROM visits ORDER BY ended")
@@ -85,9 +85,9 @@ def days_left(ground: Ground, zone: str) -> list[str]:
 
 @case("archiver 18", "the month's end is written as a moment of UTC, which for a date is a day early: it stays live")
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Tokyo"])
-def test_the_last_day_of_a_month_goes_with_it_east_of_utc(ground: Ground, zone: str) -> None:
-    assert days_left(ground, zone) == ["2012-11-01"]
+def test_the_last_day_of_a_month_goes_with_it_east_of_utc(products: Products, zone: str) -> None:
+    assert days_left(products, zone) == ["2012-11-01"]
 
 
-def test_the_last_day_of_a_month_goes_with_it_west_of_utc(ground: Ground) -> None:
-    assert days_left(ground, "America/New_York") == ["2012-11-01"]
+def test_the_last_day_of_a_month_goes_with_it_west_of_utc(products: Products) -> None:
+    assert days_left(products, "America/New_York") == ["2012-11-01"]

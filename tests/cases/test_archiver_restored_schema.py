@@ -1,4 +1,4 @@
-"""What a migration forbids archived rows, other than by a column: told before a restore tries, and by name."""
+"""Constraints that a migration adds and archived rows violate: reported by name before a restore tries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from archiver.loading.restore_plan import Plan
-from archiver.mapping.check_stored import check_stored
+from archiver.checks.stored_schemas import check_stored
+from archiver.runs.restore_plan import RestorePlan
 from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests.cases import case
-from tests.cases.small_product import OF_SCHOOL, Ground, catalog
+from tests.cases.small_product import OF_SCHOOL, Products, catalog
 from tests.worlds import World, sql
 
 # By table: the table with the rows of the one school that has some there, and what comes when it is out.
@@ -52,10 +52,10 @@ NUMBERS = {name: number for number, name in enumerate(FORBIDDEN, 11)}  # of the 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What is told of the archives after the migrations."""
+    """Findings on the archives after the migrations."""
 
     checked: str  # by archive.check-stored: problems and doubts
-    plans: dict[str, Plan]  # by the table that forbids it
+    plans: dict[str, RestorePlan]  # by the table that forbids it
     refusals: dict[str, CutoverError]  # of the restore
 
 
@@ -63,9 +63,9 @@ class Told:
 def told(cluster: Cluster, store_server: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Schools with rows in one table each go out, migrations come, and each is to come back."""
     folder = tmp_path_factory.mktemp("catalogs")
-    ground = Ground(cluster=cluster, store=store_server, folder=folder)
+    products = Products(cluster=cluster, store=store_server, folder=folder)
     tables = catalog(**dict.fromkeys(FORBIDDEN, OF_SCHOOL))
-    with ground.product(script(), tables) as product, product.by_one_worker() as world:
+    with products.product(script(), tables) as product, product.by_one_worker() as world:
         world.archive(*NUMBERS.values())
         with sql(world, "master") as cursor:
             cursor.execute(";".join(change for _, change in FORBIDDEN.values()))
@@ -83,7 +83,7 @@ def script() -> str:
 
 def check(world: World, folder: Path) -> str:
     with world.archiver() as archiver:
-        return str([(one.problems, one.doubts) for one in check_stored(archiver.place, archiver.schemas, folder)])
+        return str([(one.problems, one.doubts) for one in check_stored(archiver.databases, archiver.schemas, folder)])
 
 
 def refusal(world: World, school: int) -> CutoverError:
@@ -96,7 +96,7 @@ def refusal(world: World, school: int) -> CutoverError:
     "archiver 12", "a CHECK, UNIQUE or EXCLUDE that came, or a partition that went, is no doubt: check-stored says OK"
 )
 @pytest.mark.parametrize("table", FORBIDDEN)
-def test_a_constraint_that_came_since_is_told_from_the_schemas_alone(told: Told, table: str) -> None:
+def test_a_later_constraint_is_detected_from_the_schemas_alone(told: Told, table: str) -> None:
     assert table in told.checked
 
 
@@ -106,7 +106,7 @@ def test_the_plan_names_the_table_whose_constraint_forbids_archived_rows(told: T
     plan = told.plans[table]
 
     assert plan.refused
-    assert any(table in str(one) for one in (*plan.problems, *plan.found.refusals))
+    assert any(table in str(one) for one in (*plan.problems, *plan.comparison.refusals))
 
 
 @case("archiver 12", "the restore fails with PostgreSQL's bare words, without a row's name or a hint")

@@ -12,7 +12,7 @@ from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests import oracle
 from tests.cases import case
-from tests.cases.small_product import OF_SCHOOL, Ground, carried, carried_or_named, catalog, findings
+from tests.cases.small_product import OF_SCHOOL, Products, carried, carried_or_named, catalog, findings
 from tests.worlds import same, sql
 
 KEYLESS = (
@@ -46,20 +46,20 @@ CREATE EVENT TRIGGER no_ddl ON ddl_command_start EXECUTE FUNCTION no_ddl();
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @case("archiver 20", "a published table without replica identity is refused at the deletion, when all is stored")
-def test_a_published_table_that_cannot_be_deleted_from_is_carried_or_named(ground: Ground) -> None:
-    with ground.product(KEYLESS, setup=PUBLISHED) as world:
+def test_a_published_table_that_cannot_be_deleted_from_is_carried_or_named(products: Products) -> None:
+    with products.product(KEYLESS, setup=PUBLISHED) as world:
         carried_or_named(world, "things")
 
 
 @case("archiver 20", "PostgreSQL's words about a replica identity come without a hint")
-def test_where_a_published_table_forbids_a_deletion_the_operator_is_told_what_to_do(ground: Ground) -> None:
-    with ground.product(KEYLESS, setup=PUBLISHED) as world:
+def test_a_published_table_that_forbids_a_deletion_is_reported_with_what_to_do(products: Products) -> None:
+    with products.product(KEYLESS, setup=PUBLISHED) as world:
         try:
             carried(world, "things WHERE school_id = 1")
         except CutoverError as error:
@@ -67,10 +67,10 @@ def test_where_a_published_table_forbids_a_deletion_the_operator_is_told_what_to
 
 
 @case("archiver 21", "what a trigger writes inside BEGIN … EXCEPTION has a number of its own, and is not looked for")
-def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(ground: Ground) -> None:
+def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(products: Products) -> None:
     shared = "found_by: [school_id = schools.id, other_id = schools.id]"
     tables = catalog(seats=shared, things=OF_SCHOOL + ", triggers: {bump: only counts}")
-    with ground.product(BUMPED, tables) as world:
+    with products.product(BUMPED, tables) as world:
         before = oracle.snapshot(world.dsns)
         try:
             world.archive(1)
@@ -84,8 +84,8 @@ def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(ground
 
 
 @case("archiver 22", "a trigger that fires on replicas alone counts as one that would fire here")
-def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(ground: Ground) -> None:
-    with ground.product(PUPILS + SHY) as world:
+def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(products: Products) -> None:
+    with products.product(PUPILS + SHY) as world:
         assert not findings(world).problems
         carried(world, "pupils WHERE school_id = 1")
 
@@ -93,10 +93,12 @@ def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(ground: Ground) 
 @case(
     "archiver 22", "an event trigger forbids the archiver's tables, and all that is told is `raise exception (P0001)`"
 )
-def test_where_an_event_trigger_forbids_the_archivers_tables_more_is_told_than_a_code(ground: Ground) -> None:
-    """Its words, its name, or what to look at."""
-    with ground.product(PUPILS) as world:
-        ground.cluster.sql(FORBIDDING, dbname=parse_dsn(world.dsns["master"])["dbname"])
+def test_an_event_trigger_that_forbids_the_archivers_tables_is_reported_with_more_than_a_code(
+    products: Products,
+) -> None:
+    """The report has its message, its name, or what to look at."""
+    with products.product(PUPILS) as world:
+        products.cluster.sql(FORBIDDING, dbname=parse_dsn(world.dsns["master"])["dbname"])
 
         with pytest.raises(CutoverError) as caught:
             world.archive(1)

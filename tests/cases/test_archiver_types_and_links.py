@@ -9,7 +9,7 @@ import pytest
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests.cases import case
-from tests.cases.small_product import OF_SCHOOL, Ground, carried_or_named, catalog
+from tests.cases.small_product import OF_SCHOOL, Products, carried_or_named, catalog
 
 THINGS = "CREATE TABLE things (id integer PRIMARY KEY, school_id integer REFERENCES schools, held {}); "
 FIRST = "INSERT INTO things VALUES (1, 1, {});"
@@ -57,60 +57,60 @@ TWO_TYPES = {
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @case("archiver 13", "the scratch database can't make the table, and that shows when the school is packed and stored")
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
-def test_a_table_that_is_more_than_plain_columns_is_carried_or_named(ground: Ground, script: str) -> None:
-    with ground.product(script) as world:
+def test_a_table_that_is_more_than_plain_columns_is_carried_or_named(products: Products, script: str) -> None:
+    with products.product(script) as world:
         carried_or_named(world, "things")
 
 
 @case("archiver 13", "types of an extension are looked for in the wrong schema, though the scratch database has them")
 @pytest.mark.parametrize(("extension", "value"), [("citext", "Ab"), ("hstore", "a=>1")])
-def test_a_type_of_an_extension_is_carried_or_named(ground: Ground, extension: str, value: str) -> None:
+def test_a_type_of_an_extension_is_carried_or_named(products: Products, extension: str, value: str) -> None:
     script = THINGS.format(f"public.{extension}") + FIRST.format(f"'{value}'")
-    with ground.product(script, setup=f"CREATE EXTENSION {extension}") as world:
+    with products.product(script, setup=f"CREATE EXTENSION {extension}") as world:
         carried_or_named(world, "things")
 
 
 @case("archiver 13", "an enum of another schema fails in the scratch database when the school is packed and stored")
-def test_an_enum_of_another_schema_is_carried_or_named(ground: Ground) -> None:
+def test_an_enum_of_another_schema_is_carried_or_named(products: Products) -> None:
     script = (
         "CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('a', 'b');" + THINGS.format("app.mood") + FIRST.format("'a'")
     )
-    with ground.product(script) as world:
+    with products.product(script) as world:
         carried_or_named(world, "things")
 
 
 @case("archiver 13", "the type's own equality is not found: a mark whose code is in other letters is left behind")
-def test_a_row_that_names_a_citext_key_in_other_letters_goes_with_it(ground: Ground) -> None:
-    """Whoever lets citext of `public` through meets this there, too."""
+def test_a_row_that_references_a_citext_key_in_another_case_goes_with_it(products: Products) -> None:
+    """A fix that lets citext of `public` through meets this there, too."""
     script = COURSES.format("extensions.citext") + MARKS.format("extensions.citext", "")
     script += "INSERT INTO courses VALUES ('MATH', 1), ('art', 2); INSERT INTO marks VALUES (1, 'math'), (2, 'Art');"
     linked = catalog(courses=OF_SCHOOL, marks="found_by: [course_code = courses.code]")
-    with ground.product(script, linked, setup=IN_A_SCHEMA) as world:
+    with products.product(script, linked, setup=IN_A_SCHEMA) as world:
         carried_or_named(world, "marks", going="marks WHERE id = 1")
 
 
 @case("archiver 13", "the operators of a type outside pg_catalog are not found, which shows at the deletion")
-def test_a_key_of_a_type_of_an_extension_is_carried_or_named(ground: Ground) -> None:
+def test_a_key_of_a_type_of_an_extension_is_carried_or_named(products: Products) -> None:
     script = COURSES.format("extensions.ltree") + "INSERT INTO courses VALUES ('a.b', 1), ('a.c', 2);"
-    with ground.product(script, catalog(courses=OF_SCHOOL), setup=IN_A_SCHEMA) as world:
+    with products.product(script, catalog(courses=OF_SCHOOL), setup=IN_A_SCHEMA) as world:
         carried_or_named(world, "courses")
 
 
 @case("archiver 14", "a link whose columns are of two types is refused late, or its rows stay live without a word")
 @pytest.mark.parametrize(("code", "named_by", "first", "other"), TWO_TYPES.values(), ids=TWO_TYPES)
-def test_rows_that_name_a_key_by_another_type_go_with_it_or_are_named(
-    ground: Ground, code: str, named_by: str, first: str, other: str
+def test_rows_that_reference_a_key_by_another_type_go_with_it_or_are_named(
+    products: Products, code: str, named_by: str, first: str, other: str
 ) -> None:
     script = COURSES.format(code) + MARKS.format(named_by, "")
     script += f"INSERT INTO courses VALUES ('{first}', 1), ('{other}', 2);"
     script += f"INSERT INTO marks VALUES (1, '{first}'), (2, '{other}');"
     linked = catalog(courses=OF_SCHOOL, marks="found_by: [course_code = courses.code]")
-    with ground.product(script, linked) as world:
+    with products.product(script, linked) as world:
         carried_or_named(world, "marks", going="marks WHERE id = 1")

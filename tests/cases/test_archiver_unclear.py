@@ -1,4 +1,4 @@
-"""Refused needlessly, or with words that help no operator; nothing is lost."""
+"""Needless refusals, and errors that help no operator; nothing is lost."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver.postgres import DatabaseError, connect, parse_dsn
-from archiver.storage import Bucket, StorageError
+from archiver.postgres.session import DatabaseError, connect, parse_dsn
+from archiver.store.bucket import Bucket, StorageError
 from errors import RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests.cases import case
-from tests.cases.small_product import Ground, carried_or_named, count
+from tests.cases.small_product import Products, carried_or_named, count
 from tests.web import Quiet, serving
 
 MOST_COLUMNS = 1600
@@ -49,20 +49,20 @@ ANSWERS = {
 
 
 @pytest.fixture
-def ground(cluster: Cluster, store_server: Store, tmp_path: Path) -> Ground:
-    """Where products are made."""
-    return Ground(cluster=cluster, store=store_server, folder=tmp_path)
+def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
+    """Return the databases that products are made in."""
+    return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
 @case("archiver 22", "the scratch table has one column more than the live one, and so one too many")
-def test_a_table_of_the_most_columns_is_carried_or_named(ground: Ground) -> None:
-    with ground.product(WIDE) as world:
+def test_a_table_of_the_most_columns_is_carried_or_named(products: Products) -> None:
+    with products.product(WIDE) as world:
         carried_or_named(world, "wide")
 
 
 @case("archiver 22", "a foreign key over periods is drafted as equality, and refused at the deletion")
-def test_rows_that_name_a_key_over_a_period_are_carried_or_named(ground: Ground) -> None:
-    with ground.product(TEMPORAL, setup="CREATE EXTENSION btree_gist") as world:
+def test_rows_that_reference_a_key_over_a_period_are_carried_or_named(products: Products) -> None:
+    with products.product(TEMPORAL, setup="CREATE EXTENSION btree_gist") as world:
         carried_or_named(world, "bookings", going="bookings WHERE n = 1")
 
 
@@ -71,8 +71,8 @@ def test_rows_that_name_a_key_over_a_period_are_carried_or_named(ground: Ground)
     "a product's own schema `archiver` is taken for the tool's: a column of its tables is said to be missing",
     raises=(DatabaseError,),
 )
-def test_a_schema_of_the_products_own_by_the_archivers_name_is_named_or_left_alone(ground: Ground) -> None:
-    with ground.product(OWN_SCHEMA) as world:
+def test_a_schema_of_the_product_with_the_archivers_name_is_named_or_untouched(products: Products) -> None:
+    with products.product(OWN_SCHEMA) as world:
         try:
             world.archive(1)
         except (RefusedError, UsageError) as refusal:
@@ -118,7 +118,7 @@ def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
 
 
 def hint(bucket: Bucket, code: str, path: Path) -> str:
-    """What is said to do where a store answers so."""
+    """Return the hint for a store that answers so."""
     with pytest.raises(StorageError, match=code) as caught:
         bucket.get(code, path)
     return caught.value.hint
@@ -126,7 +126,7 @@ def hint(bucket: Bucket, code: str, path: Path) -> str:
 
 @case("archiver 22", "whatever the store answers, the hint asks whether it is up and credentials are set")
 @pytest.mark.parametrize("code", ANSWERS)
-def test_what_a_store_answers_has_a_hint_of_its_own(refusing: Bucket, tmp_path: Path, code: str) -> None:
+def test_each_error_of_a_store_has_its_own_hint(refusing: Bucket, tmp_path: Path, code: str) -> None:
     others = {hint(refusing, other, tmp_path / "object") for other in (*ANSWERS, "SomethingElse") if other != code}
 
     assert hint(refusing, code, tmp_path / "object") not in {"", *others}

@@ -25,7 +25,7 @@ CREATE TABLE notes (id integer PRIMARY KEY, kind text, body text,
 INSERT INTO notes (id, kind, school_id, body) VALUES
     (1, 'public', 1, 'a'), (2, 'private', 1, 'keep me'), (3, 'public', 2, 'c');
 """
-# A student of one school to whom a donation of another one leads.
+# A student of one school that a donation of another one references.
 DONATED = """
 CREATE TABLE students (id integer PRIMARY KEY, school_id integer REFERENCES schools);
 CREATE TABLE donations (id integer PRIMARY KEY, school_id integer REFERENCES schools,
@@ -81,7 +81,7 @@ CREATE RULE gone AS ON DELETE TO things DO ALSO {act};
 @case("archiver 01", "a link with a condition is taken to speak for the whole foreign key")
 @pytest.mark.parametrize("together", [False, True], ids=["one by one", "in a set"])
 @pytest.mark.parametrize("act", ["CASCADE", "SET NULL", "SET DEFAULT"])
-def test_a_row_that_misses_the_links_condition_is_left_as_it_was(
+def test_a_row_that_fails_the_links_condition_is_unchanged(
     new_world: NewWorld, tmp_path: Path, act: str, together: bool
 ) -> None:
     product = schools(
@@ -108,7 +108,7 @@ def donated(act: str) -> Product:
         ("SET NULL", True),
     ],
 )
-def test_another_schools_row_that_leads_to_a_row_that_goes_is_left_as_it_was(
+def test_another_schools_row_that_leads_to_a_deleted_row_is_unchanged(
     new_world: NewWorld, tmp_path: Path, act: str, together: bool
 ) -> None:
     with standing(new_world, tmp_path, donated(act)) as world:
@@ -156,7 +156,7 @@ def test_a_rule_takes_no_row_of_another_table_along(
         out_and_back(world, 1, together=together)
 
 
-# People whom one link finds, through a table that joins them twice: RosarioSIS has such tables.
+# People found by one link, through a table that joins them twice: RosarioSIS has such tables.
 JOINED_TWICE = Product(
     tables="""
     CREATE TABLE companies (id integer PRIMARY KEY, name text);

@@ -1,4 +1,4 @@
-"""What was archived comes back as it was, byte by byte, or not at all; and what can't come back does not go."""
+"""Archived rows come back byte by byte as they were, or not at all; rows that cannot come back are not deleted."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_tables_of_a_cycle_with_long_names_come_back_each_with_its_own_rows(
 
 
 @case("archiver 06", "in the scratch database, too, names are cut to the same")
-def test_tables_with_the_longest_names_are_proved_and_come_back(new_world: NewWorld, tmp_path: Path) -> None:
+def test_tables_with_the_longest_names_are_verified_and_come_back(new_world: NewWorld, tmp_path: Path) -> None:
     carried = [f"{LONGEST}{end}: {{group: thing, found_by: [school_id = schools.id]}}" for end in ("aa", "bb")]
     with standing(new_world, tmp_path, schools(NO_CYCLE, *carried)) as world:
         goes_and_comes_back(world, 1)
@@ -116,7 +116,7 @@ def test_tables_with_the_longest_names_are_proved_and_come_back(new_world: NewWo
 
 @case("archiver 07", "array_nulls is not pinned")
 @pytest.mark.parametrize("type_", ["text", "integer"])
-def test_a_null_in_an_array_comes_back_where_the_database_reads_it_as_a_word(
+def test_a_null_in_an_array_comes_back_where_the_database_reads_it_as_text(
     new_world: NewWorld, tmp_path: Path, type_: str
 ) -> None:
     with standing(new_world, tmp_path, schools(LISTS.format(type=type_), THINGS)) as world:
@@ -125,7 +125,7 @@ def test_a_null_in_an_array_comes_back_where_the_database_reads_it_as_a_word(
 
 
 def restored_as_it_was_or_not_at_all(world: World, since: str) -> None:
-    """A school goes, this happens, and the school shall come back."""
+    """Archive a school, let something happen, and restore the school."""
     before = oracle.snapshot(world.dsns)
     if not archived(world, 1):
         return
@@ -161,7 +161,7 @@ def test_a_trigger_that_the_catalog_calls_harmless_changes_no_row_that_comes(
 
 @case("archiver 11", "rows that the database would not take again are deleted")
 @pytest.mark.parametrize("product", ONE_WAY.values(), ids=ONE_WAY)
-def test_rows_that_the_database_would_not_take_again_stay_live(
+def test_rows_that_the_database_would_not_accept_again_stay_live(
     new_world: NewWorld, tmp_path: Path, product: Product
 ) -> None:
     with standing(new_world, tmp_path, product) as world:
@@ -169,7 +169,7 @@ def test_rows_that_the_database_would_not_take_again_stay_live(
 
 
 @case("archiver 11", "in a set as well, rows that the database would not take again are deleted")
-def test_rows_that_the_database_would_not_take_again_stay_live_in_a_set_as_well(
+def test_rows_that_the_database_would_not_accept_again_stay_live_in_a_set_as_well(
     new_world: NewWorld, tmp_path: Path
 ) -> None:
     with standing(new_world, tmp_path, schools(ORPHAN, ROOMS, THINGS_IN_ROOMS)) as world:

@@ -1,4 +1,4 @@
-"""What lies below a carried table (foreign tables, tables that inherit) is not read, deleted or emptied unawares."""
+"""Tables below a carried one (foreign tables, tables that inherit) are not read, deleted or emptied unawares."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from archiver import setup
-from archiver.bulk import reclaim
-from archiver.coverage import completeness
-from archiver.upkeep import feeds
+from archiver.completeness import completeness
+from archiver.delete import many
+from archiver.runs import setup
+from archiver.vacuum import feeds
 from inventory.load import FOLDER, load_catalog
 from rehearsal.ports import LOOPBACK
 from rehearsal.postgres_server import Cluster
@@ -71,7 +71,7 @@ BELOW = {
 
 
 def lay_below(world: World, cluster: Cluster, far: str, below: Below) -> None:
-    """Puts a foreign table below a carried one, by the way that leads to an empty database of the same server."""
+    """Put a foreign table below a carried one, by the way that leads to an empty database of the same server."""
     here, there = (parse_dsn(dsn)["dbname"] for dsn in (world.dsns[below.database], far))
     cluster.sql(
         "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw"
@@ -95,7 +95,7 @@ def test_rows_of_a_foreign_table_that_changed_since_their_proof_stay(
         lay_below(world, cluster, empty, below)
         far = count(world, below.database, below.name)
         change = f"UPDATE {below.name} SET {below.change}"
-        before(monkeypatch, reclaim, "empty_shard", lambda: run(world, below.database, change))
+        before(monkeypatch, many, "empty_shard", lambda: run(world, below.database, change))
 
         together(world, *FEW)
 
@@ -110,7 +110,7 @@ def test_a_foreign_table_below_a_carried_one_is_named(
     with new_world(DATABASES) as world:
         lay_below(world, cluster, empty, BELOW[kind])
         with world.archiver() as archiver:
-            found = completeness.compare(archiver.place).problems
+            found = completeness.compare(archiver.databases).problems
         assert any(BELOW[kind].name.removesuffix("_cold") in problem for problem in found), found
 
 
@@ -147,7 +147,7 @@ def test_rows_of_an_excluded_table_that_inherits_a_carried_one_stay(
 
 
 @case("attack 07", "TRUNCATE of a feed empties what inherits it, too")
-def test_what_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> None:
+def test_a_table_that_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         run(
             world,
@@ -157,6 +157,6 @@ def test_what_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> Non
         )
         kept = count(world, "master", "feed_items_kept")
         given(kept, "items that are kept")
-        with setup.workplace(world.environment, "test") as place:
+        with setup.databases_of(world.environment, "test") as place:
             quietly(lambda: feeds.truncate(place.master, feeds.look(place)))
         assert count(world, "master", "feed_items_kept") == kept

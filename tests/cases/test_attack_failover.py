@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.activity import reclaim as by_month
-from archiver.bulk import reclaim, whole
-from archiver.moving import move
-from archiver.reclaiming import reclaim as alone
+from archiver.delete import batches as by_month
+from archiver.delete import many as delete_many
+from archiver.delete import one as alone
+from archiver.reshard import move
+from archiver.runs import archive_many
 from errors import RefusedError, UsageError
 from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
@@ -55,17 +56,17 @@ FALLS = {
 
 
 def refused(error: Exception | None) -> bool:
-    """Whether the tool told that it will not, with nothing touched."""
+    """True if the tool reported a refusal, with nothing touched."""
     return isinstance(error, RefusedError | UsageError)
 
 
 def enrollments(world: World, shard: str = HERE) -> int:
-    """How many of the school lie on a shard."""
+    """Return the number of the school's enrollments on a shard."""
     return count(world, shard, f"enrollments WHERE classroom_id IN ({classrooms(world)})")
 
 
 @case("attack 03", "a move that master forgot is taken back although the source is empty: the only copy goes")
-def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
+def test_a_move_whose_end_master_lost_is_not_reverted(
     new_world: NewWorld, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Target, master and source have committed; then master falls back behind its own commit."""
@@ -76,7 +77,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
         whole_school = enrollments(world)
         with monkeypatch.context() as patch, until_it_dies():
             patch.setattr(move, "end", dies)
-            world.carry("merge", HERE, THERE)
+            world.move_all("merge", HERE, THERE)
         given((enrollments(world), enrollments(world, THERE)) == (0, whole_school), "a school that has moved")
         cluster.sql(
             f"UPDATE schools SET shard = '{HERE}' WHERE id = {SCHOOL};"
@@ -87,7 +88,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
         )
         named = rows(world, "master", "SELECT location FROM archiver.moves")
 
-        quietly(lambda: world.carry("merge", HERE, THERE))
+        quietly(lambda: world.move_all("merge", HERE, THERE))
 
         assert enrollments(world) + enrollments(world, THERE) == whole_school
         assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.moves"))
@@ -95,7 +96,7 @@ def test_a_move_of_which_master_lost_its_end_is_not_taken_back(
 
 @case("attack 04", "a deletion of which master lost the state is forgotten: an empty shard is archived over it")
 @pytest.mark.parametrize("fall", FALLS)
-def test_a_deletion_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_deletion_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, fall: str
 ) -> None:
     with new_world(DATABASES) as world:
@@ -112,13 +113,13 @@ def test_a_deletion_that_only_the_shard_knows_is_ended_or_refused(
 
 
 @case("attack 04", "of a run over many, too, a deletion is forgotten of which master lost the record")
-def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_set_of_deletions_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
         whole_school = enrollments(world)
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         run(world, "master", FALLS["behind the record"])
         given(enrollments(world) == 0 and count(world, HERE, "archiver.markers"), "an emptied shard")
@@ -129,23 +130,23 @@ def test_a_set_of_deletions_that_only_the_shard_knows_is_ended_or_refused(
 
 
 @case("attack 04", "a run over many of which master lost `deleting` tells of every school twice: as done and as failed")
-def test_a_set_of_deletions_of_which_master_lost_the_state_is_told_once(
+def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         run(world, "master", FALLS["to the proof"])
 
         told = Counter[int]()
-        quietly(lambda: world.archive_together(*FEW, tell=lambda one: told.update([one.tenant_id])))
+        quietly(lambda: world.archive_together(*FEW, on_result=lambda one: told.update([one.tenant_id])))
 
         assert max(told.values(), default=1) == 1, told
 
 
 @case("attack 04", "a month of which master lost the record is forgotten: its rows lie in an object that nothing names")
-def test_a_month_that_only_the_shard_knows_is_ended_or_refused(
+def test_a_month_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with new_world(DATABASES) as world:
@@ -169,7 +170,7 @@ def test_every_session_waits_until_its_commits_are_written(new_world: NewWorld, 
         run(world, database, f"ALTER DATABASE {name} SET synchronous_commit = off")
         given(rows(world, database, "SHOW synchronous_commit") == [("off",)], "a database that does not wait")
         with world.archiver() as archiver:
-            [found] = archiver.place.session(database).row("SHOW synchronous_commit")
+            [found] = archiver.databases.session(database).row("SHOW synchronous_commit")
         assert found != "off"
 
 
@@ -186,14 +187,14 @@ def transaction(world: World, database: str) -> int:
 
 
 @case("attack 05", "row versions are trusted on whatever server: rows changed since the proof go as unchanged")
-def test_rows_that_changed_on_a_server_in_the_place_of_their_own_are_not_taken_for_unchanged(
+def test_rows_that_changed_on_a_replacement_server_are_not_taken_for_unchanged(
     new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run ends after its proofs; the shard is restored elsewhere, written to, and gets as far as the snapshot."""
     with new_world(DATABASES) as world:
         reach(world.dsns[HERE], 2000)
         with monkeypatch.context() as patch, until_it_dies():
-            before(patch, reclaim, "empty_shard", dies)
+            before(patch, delete_many, "empty_shard", dies)
             world.archive_together(*FEW)
         now = moved(world, HERE, other)
         written = f"enrollments WHERE status = 'written since' AND classroom_id IN ({classrooms(now)})"
@@ -218,7 +219,7 @@ def test_a_resumed_deletion_does_not_take_rows_for_unchanged_on_another_server(
     with new_world(DATABASES) as world:
         reach(world.dsns["master"], 2000)
         with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(whole, "_empty_master", dies)
+            patch.setattr(archive_many, "_empty_master", dies)
             world.archive_together(*FEW)
         now = moved(world, "master", other)
         run(now, "master", f"UPDATE classrooms SET name = 'written since' WHERE school_id = {SCHOOL}")

@@ -1,4 +1,4 @@
-"""A migration that comes after the look at the catalogue: no row that is in no archive goes, or changes, with others.
+"""A migration after the check of the schema: no row outside every archive is deleted or changed along with others.
 
 The migrations are a colleague's at psql, each just before the deletion; the archiver is the real one.
 """
@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from archiver import choice
-from archiver.archive import Outcome, archive
-from archiver.bulk import reclaim
-from archiver.moving import carry as carrying
-from archiver.purging import purge
-from archiver.records import Order
-from archiver.tenants import Exclude
+from archiver.delete import many
+from archiver.postgres.tenants import Exclude
+from archiver.records import resolve
+from archiver.records.archive_record import ArchiveRequest
+from archiver.reshard import merge_split as carrying
+from archiver.runs import purge
+from archiver.runs.archive import archive
+from archiver.runs.context import ArchiveOutcome
 from inventory.model import Depth, Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
@@ -80,41 +81,43 @@ class Migration:
 @pytest.mark.parametrize(
     ("database", "kind"), [(HERE, kind) for kind in KINDS] + [("master", kind) for kind in ("CASCADE", "SET NULL")]
 )
-def test_what_a_migration_adds_between_two_schools_stays_as_it_is(
+def test_rows_that_a_migration_adds_between_two_schools_are_unchanged(
     new_world: NewWorld, database: str, kind: str
 ) -> None:
     with new_world(DATABASES) as world:
         migration = Migration(world, database, kind)
-        told: list[Outcome] = []
+        told: list[ArchiveOutcome] = []
 
-        def tell(outcome: Outcome) -> None:
+        def on_result(outcome: ArchiveOutcome) -> None:
             raise_failure(outcome) if not told else None
             told.append(outcome)
             migration() if len(told) == 1 else None
 
-        with world.archiver() as archiver, archiver.place.alone():
-            everybody = choice.all_to_archive(archiver.place, YEAR, Exclude())
-            wanted = [one for one in everybody if one.id in FEW]
-            quietly(lambda: archive(archiver, wanted, Order(year=YEAR, depth=Depth.ALL), tell))
+        with world.archiver() as archiver, archiver.databases.exclusive_lock():
+            all_schools = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+            wanted = [one for one in all_schools if one.id in FEW]
+            quietly(lambda: archive(archiver, wanted, ArchiveRequest(year=YEAR, depth=Depth.ALL), on_result))
         migration.assert_untouched()
 
 
 @case("attack 01", "a run over many: what a migration adds after its first look goes with the schools")
 @pytest.mark.parametrize(("moment", "database"), [("empty_shard", HERE), ("empty_master", "master")])
 @pytest.mark.parametrize("kind", ["CASCADE", "SET NULL"])
-def test_what_a_migration_adds_while_a_run_over_many_prepares_stays_as_it_is(
+def test_rows_that_a_migration_adds_while_a_run_over_many_prepares_are_unchanged(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, moment: str, database: str, kind: str
 ) -> None:
     with new_world(DATABASES) as world:
         migration = Migration(world, database, kind)
-        before(monkeypatch, reclaim, moment, migration)
+        before(monkeypatch, many, moment, migration)
         together(world, *FEW)
         migration.assert_untouched()
 
 
 @case("attack 01", "past months, beside a live product: what a deployment adds goes with them")
 @pytest.mark.parametrize("kind", ["CASCADE", "SET NULL", "a trigger"])
-def test_what_a_deployment_adds_while_past_months_go_stays_as_it_is(new_world: NewWorld, kind: str) -> None:
+def test_rows_that_a_deployment_adds_while_past_months_are_deleted_are_unchanged(
+    new_world: NewWorld, kind: str
+) -> None:
     with new_world(DATABASES) as world:
         migration = Migration(world, HERE, kind)
         quietly(lambda: archive_months(world, date(2014, 3, 5), throttle=Meanwhile(act=migration)))
@@ -123,7 +126,7 @@ def test_what_a_deployment_adds_while_past_months_go_stays_as_it_is(new_world: N
 
 @case("attack 01", "a merge: what a migration adds to the source while it runs goes with the schools that move")
 @pytest.mark.parametrize("kind", ["CASCADE", "SET NULL"])
-def test_what_a_migration_adds_while_shards_are_merged_stays_as_it_is(
+def test_rows_that_a_migration_adds_while_shards_are_merged_are_unchanged(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
     with new_world((*DATABASES, "shard_1")) as world:
@@ -132,12 +135,12 @@ def test_what_a_migration_adds_while_shards_are_merged_stays_as_it_is(
         migration = Migration(world, HERE, kind)
         before(monkeypatch, carrying, "move", migration)
         fenced = replace(world, environment=replace(world.environment, fence=fence))
-        quietly(lambda: fenced.carry("merge", HERE, "shard_1"))
+        quietly(lambda: fenced.move_all("merge", HERE, "shard_1"))
         migration.assert_untouched()
 
 
-@case("attack 01", "a purge: what a trigger takes that came after the look goes with the people of old")
-def test_what_a_trigger_takes_when_people_of_old_are_purged_stays_as_it_is(
+@case("attack 01", "a purge: what a trigger takes that came after the look goes with the legacy users")
+def test_rows_that_a_trigger_would_take_when_legacy_users_are_purged_are_unchanged(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def migrate() -> None:

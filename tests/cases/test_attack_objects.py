@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from archiver import archive as archiving
-from archiver.bulk import reclaim
-from archiver.storage import Bucket, file_digests
+from archiver.delete import many
+from archiver.runs import archive as archiving
+from archiver.store.bucket import Bucket, file_digests
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
 from tests.cases.attack_world import (
@@ -37,7 +37,7 @@ FATES = ("deleted", "replaced")
 
 
 def harm(world: World, fate: str, query: str, folder: Path) -> None:
-    """Takes the object that a record names out of the store, and perhaps puts another one of its size there."""
+    """Remove the object that a record names from the store, and perhaps put another one of its size there."""
     bucket = Bucket(world.environment.store)
     [[location, sha256]] = rows(world, "master", query)
     key, path = bucket.key(location), folder / "object"
@@ -49,7 +49,7 @@ def harm(world: World, fate: str, query: str, folder: Path) -> None:
 
 
 def stands(world: World, query: str) -> bool:
-    """Whether a record names an object that is what the record says."""
+    """True if a record names an object whose content matches the record."""
     bucket = Bucket(world.environment.store)
     for location, sha256 in rows(world, "master", query):
         key = bucket.key(location)
@@ -65,15 +65,15 @@ def assert_kept(world: World) -> None:
 
 WAYS: dict[str, tuple[ModuleType, str, Callable[[World], object]]] = {
     "alone": (archiving, "delete_tenant", lambda world: quietly(lambda: world.archive(SCHOOL))),
-    "in a set": (reclaim, "empty_shard", lambda world: together(world, *FEW)),
-    "in a set, master's half": (reclaim, "empty_master", lambda world: together(world, *FEW)),
+    "in a set": (many, "empty_shard", lambda world: together(world, *FEW)),
+    "in a set, master's half": (many, "empty_master", lambda world: together(world, *FEW)),
 }
 
 
 @case("attack 06", "between proof and deletion the object is looked for by no part of the tool: a school goes without")
 @pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("way", WAYS)
-def test_a_school_whose_object_goes_after_the_proof_stays(
+def test_a_school_whose_object_vanishes_after_verification_stays_live(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, fate: str
 ) -> None:
     with new_world(DATABASES) as world:
@@ -87,12 +87,12 @@ def test_a_school_whose_object_goes_after_the_proof_stays(
     "attack 06", "a run that goes on with an earlier one's proofs does not look whether their objects are there still"
 )
 @pytest.mark.parametrize("fate", FATES)
-def test_a_school_whose_object_went_between_two_runs_stays(
+def test_a_school_whose_object_vanished_between_two_runs_stays_live(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fate: str
 ) -> None:
     with new_world(DATABASES) as world:
         with monkeypatch.context() as patch, until_it_dies():
-            before(patch, reclaim, "empty_shard", dies)
+            before(patch, many, "empty_shard", dies)
             world.archive_together(*FEW)
         harm(world, fate, RECORD, tmp_path)
         together(world, *FEW)
@@ -101,7 +101,7 @@ def test_a_school_whose_object_went_between_two_runs_stays(
 
 @case("attack 06", "past months go after their object has gone")
 @pytest.mark.parametrize("fate", FATES)
-def test_rows_of_past_months_stay_whose_object_goes_after_the_proof(
+def test_rows_of_past_months_whose_object_vanishes_after_verification_stay_live(
     new_world: NewWorld, tmp_path: Path, fate: str
 ) -> None:
     with new_world(DATABASES) as world:

@@ -1,4 +1,4 @@
-"""What proves a step or holds an environment, and proved nothing: attacks on the runbook that need no server."""
+"""Evidence that proves a step or holds an environment, and proved nothing: attacks on the runbook without a server."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from inventory.platforms import Aws
 from runbooks.cutover import plan_of
-from runbooks.engine import preflight
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.lock import Holder, claimant, claimed
-from runbooks.engine.plan import Plan
-from runbooks.engine.readings import Unreadable
+from runbooks.engine.live.lock import Holder, claimant, claimed
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.run import preflight
 from tests.cases import case
-from tests.fakes import EVENING, SERVERS, FakeShelf, Theatre, night_plan, rehearsal
+from tests.fakes import EVENING, SERVERS, FakeNight, FakeObjectStore, night_plan, rehearsal
 
 NOW = EVENING + timedelta(hours=2)
 DONE = (("maintenance.on", "control"), ("archiving.run", "debug"), ("vacuum.full", "db-master"))
@@ -32,27 +32,27 @@ def at_ec2() -> Environment:
     return replace(rehearsal(), aws=Aws(instances={"db-master": "i-0"}))
 
 
-def printed(data: object) -> Reading:
-    return Reading(text=json.dumps(data))
+def printed(data: object) -> ProbeOutput:
+    return ProbeOutput(text=json.dumps(data))
 
 
-def backup(stamp: str) -> Reading:
+def backup(stamp: str) -> ProbeOutput:
     return printed({"path": "/b", "sha256": "ab", "finished_at": stamp, "verified": True})
 
 
-def snapshot(stamp: str) -> Reading:
+def snapshot(stamp: str) -> ProbeOutput:
     return printed({"id": "s-1", "state": "completed", "finished_at": stamp})
 
 
-def volume(stamp: str) -> Reading:
-    return Reading(rows=(("v-1", "s-1", "completed", stamp, ""),))
+def volume(stamp: str) -> ProbeOutput:
+    return ProbeOutput(rows=(("v-1", "s-1", "completed", stamp, ""),))
 
 
-def analyzed(stamp: str) -> Reading:
-    return Reading(rows=((96_000_000, "public.users", datetime.fromisoformat(stamp)),))
+def analyzed(stamp: str) -> ProbeOutput:
+    return ProbeOutput(rows=((96_000_000, "public.users", datetime.fromisoformat(stamp)),))
 
 
-def rebuild(stamp: str) -> Reading:
+def rebuild(stamp: str) -> ProbeOutput:
     return printed({"state": "finished", "finished_at": stamp})
 
 
@@ -66,8 +66,8 @@ STAMPED = {
 
 
 def proves(kind: str, stamp: datetime) -> bool:
-    """Whether the newest backup (snapshot, …) of that moment proves its step, at the present moment of the night."""
-    environment, key, reading = STAMPED[kind]
+    """True if the newest backup (snapshot, …) of that moment proves its step, at the present moment of the night."""
+    environment, key, output = STAMPED[kind]
     journal = Journal(now=lambda: EVENING, operator="tester")
     journal.append(Kind.BEGAN, run="r", digest="d")
     for step, host in DONE:
@@ -75,35 +75,35 @@ def proves(kind: str, stamp: datetime) -> bool:
     facts = Facts(now=NOW, history=read_history(journal.events))
     check = night_plan(environment()).step(key).tasks[0].checks[0]
     try:
-        return check.judge((reading(stamp.isoformat(timespec="seconds")),), facts).holds
+        return check.judge((output(stamp.isoformat(timespec="seconds")),), facts).holds
     except Unreadable:
         return False
 
 
 @pytest.mark.parametrize("kind", STAMPED)
-def test_a_stamp_of_this_minute_proves_its_step_though_clocks_differ_by_some_seconds(kind: str) -> None:
+def test_a_timestamp_of_this_minute_proves_its_step_though_clocks_differ_by_some_seconds(kind: str) -> None:
     assert proves(kind, NOW - timedelta(minutes=1))
     assert proves(kind, NOW + timedelta(seconds=20))
 
 
 @case("attack 13", "a backup, snapshot, vacuum or rebuild that is dated in the future proves its step")
 @pytest.mark.parametrize("kind", STAMPED)
-def test_a_stamp_of_the_future_proves_nothing(kind: str) -> None:
+def test_a_timestamp_in_the_future_proves_nothing(kind: str) -> None:
     assert not proves(kind, NOW + timedelta(hours=2))
 
 
 @case("attack 13", "every server tells a backup of tomorrow, and the night goes on to archiving without taking one")
-def test_a_night_does_not_archive_on_backups_that_are_dated_in_the_future() -> None:
-    theatre = Theatre()
-    theatre.production.backup = dict.fromkeys(SERVERS, EVENING + timedelta(hours=4))
+def test_a_night_does_not_archive_on_backups_dated_in_the_future() -> None:
+    fake_night = FakeNight()
+    fake_night.production.backup = dict.fromkeys(SERVERS, EVENING + timedelta(hours=4))
 
     def looked_at(key: str) -> None:
         if key == "archiving.run":
-            begun.append(sum("backup dump" in act for act in theatre.production.acts))
+            begun.append(sum("backup dump" in act for act in fake_night.production.acts))
 
     begun: list[int] = []
-    theatre.screen.at_step = looked_at
-    theatre.run()
+    fake_night.screen.at_step = looked_at
+    fake_night.run()
 
     assert begun == [len(SERVERS)]
 
@@ -114,22 +114,22 @@ def holder(who: str, boot: str, pid: int) -> Holder:
 
 @case("attack 20", "a live run on another machine of the same host name is ousted without --take-over")
 def test_a_machine_of_the_same_name_is_not_this_one() -> None:
-    shelf, ann, ben = FakeShelf(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
+    object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
     with (
-        claimed(shelf, ann, take_over="resume --take-over"),
+        claimed(object_store, ann, take_over="resume --take-over"),
         pytest.raises(LockedError, match="ann on ubuntu"),
-        claimed(shelf, ben, take_over="resume --take-over"),
+        claimed(object_store, ben, take_over="resume --take-over"),
     ):
         pass
 
 
 @case("attack 20", "who looks from another machine of the same host name hears that no run is at work")
-def test_whoever_looks_from_a_machine_of_the_same_name_is_told_who_is_at_work() -> None:
-    shelf, ann, ben = FakeShelf(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
+def test_an_operator_on_a_machine_of_the_same_name_sees_who_is_at_work() -> None:
+    object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
-    with claimed(shelf, ann, take_over="resume --take-over"):
-        assert claimant(shelf, ben).startswith("ann on ubuntu")
+    with claimed(object_store, ann, take_over="resume --take-over"):
+        assert claimant(object_store, ben).startswith("ann on ubuntu")
 
 
 def plan(recipients: Sequence[str] | None = None) -> Plan:
@@ -141,24 +141,24 @@ def plan(recipients: Sequence[str] | None = None) -> Plan:
 
 
 @case("attack 25", "the plan of a production without recipients has the same lines and digest as one with them")
-def test_a_plan_says_whether_archives_are_encrypted() -> None:
+def test_a_plan_states_whether_archives_are_encrypted() -> None:
     assert plan().digest != plan(()).digest
     assert plan().changed_from(plan(()).lines)
 
 
 @case("attack 25", "at the point of no return not a word says that archives will lie in the store in the clear")
-def test_whoever_types_the_date_is_told_whether_archives_are_encrypted() -> None:
+def test_the_prompt_for_the_date_states_whether_archives_are_encrypted() -> None:
     assert plan().step("archiving.run").warning != plan(()).step("archiving.run").warning
 
 
 @case("attack 25", "preflight of a production says the same with and without recipients")
-def test_preflight_tells_a_production_that_encrypts_nothing() -> None:
+def test_preflight_reports_a_production_that_encrypts_nothing() -> None:
     def findings(recipients: Sequence[str]) -> list[str]:
         store = replace(rehearsal().store, recipients=tuple(recipients))
-        theatre = Theatre(plan=night_plan(replace(rehearsal(), production=True, store=store)))
-        found = preflight.examine(theatre.plan.preflight, theatre.world, theatre.stage.facts)
+        fake_night = FakeNight(plan=night_plan(replace(rehearsal(), production=True, store=store)))
+        found = preflight.examine(fake_night.plan.preflight, fake_night.executor, fake_night.context.facts)
         return [str(one) for one in found if one.stops or one.warns]
 
-    sealed = load_file(FOLDER / "production.yaml").store.recipients
-    assert sealed
-    assert set(findings(())) - set(findings(sealed))
+    own_recipients = load_file(FOLDER / "production.yaml").store.recipients
+    assert own_recipients
+    assert set(findings(())) - set(findings(own_recipients))

@@ -1,4 +1,4 @@
-"""Rules (`CREATE RULE`) on carried tables: named before anything goes, and no row goes by one."""
+"""Rules (`CREATE RULE`) on carried tables: named before anything is deleted, and no rule deletes a row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from archiver.coverage import completeness
+from archiver.completeness import completeness
 from rehearsal.seed_plan import SCHOOL
 from tests.cases import case
 from tests.cases.attack_world import DATABASES, FEW, count, given, quietly, rows, run, together
@@ -40,5 +40,5 @@ def test_a_rule_on_a_carried_table_is_named(new_world: NewWorld, event: str) -> 
     with new_world(DATABASES) as world:
         run(world, "master", f"CREATE RULE surprise AS ON {event} TO students DO ALSO NOTIFY surprise")
         with world.archiver() as archiver:
-            found = completeness.compare(archiver.place).problems
+            found = completeness.compare(archiver.databases).problems
         assert any("students" in problem and "surprise" in problem for problem in found), found

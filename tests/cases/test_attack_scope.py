@@ -12,27 +12,27 @@ import pytest
 
 from errors import RefusedError, UsageError
 from inventory.model import Depth, Environment, Exclusion, Night
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.approval import PAUSE, put_approval, requested
-from runbooks.engine.runner import StepFailed
+from runbooks.engine.live.approval import PAUSE, put_approval, requested
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
+from runbooks.engine.run.runner import StepFailed
 from tests.cases import case
-from tests.fakes import NIGHT, FakeClock, Theatre, night_plan, rehearsal
+from tests.fakes import NIGHT, FakeClock, FakeNight, night_plan, rehearsal
 
 STEP = "archiving.run"
 
 
-def tonight(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
+def with_scope(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
     """The rehearsal, whose night has this scope, and is approved by a second person."""
     environment = rehearsal()
     night = Night(depth=depth, exclude=Exclusion(schools=schools, customers=customers))
     return replace(environment, second_person=True, nights={**environment.nights, NIGHT: night})
 
 
-CAREFUL = tonight(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
+CAREFUL = with_scope(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
 OTHERS = {
-    "another depth": tonight(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
-    "a school more": tonight(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
-    "a customer more": tonight(Depth.STUDENTS, schools=(21, 22, 23)),
+    "another depth": with_scope(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
+    "a school more": with_scope(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
+    "a customer more": with_scope(Depth.STUDENTS, schools=(21, 22, 23)),
 }
 
 
@@ -46,36 +46,36 @@ def test_a_plan_of_another_scope_is_another_plan(other: str) -> None:
 
 @case("attack 08", "after a resume another scope is carried out than the date was typed for and approved")
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_night_that_goes_on_with_another_scope_asks_both_people_again(other: str) -> None:
-    theatre = Theatre(plan=night_plan(CAREFUL))
-    heard, [command] = approving(theatre), commands(theatre)
-    theatre.production.broken[command] = Reading  # it does nothing, once
+def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str) -> None:
+    fake_night = FakeNight(plan=night_plan(CAREFUL))
+    heard, [command] = approving(fake_night), commands(fake_night)
+    fake_night.production.broken[command] = ProbeOutput  # it does nothing, once
     with pytest.raises(StepFailed):
-        theatre.run()
-    if (typed(theatre), len(heard)) != (1, 1) or theatre.production.archived:
+        fake_night.run()
+    if (typed(fake_night), len(heard)) != (1, 1) or fake_night.production.archived:
         raise RuntimeError("expected a night that stopped at step 8, with the date typed and approved")
 
-    theatre.production.broken.clear()
-    theatre.plan = night_plan(OTHERS[other])
+    fake_night.production.broken.clear()
+    fake_night.plan = night_plan(OTHERS[other])
     try:
-        theatre.run()
+        fake_night.run()
     except (RefusedError, UsageError):
-        assert not theatre.production.archived
+        assert not fake_night.production.archived
     else:
-        assert (typed(theatre), len(heard)) == (2, 2)
+        assert (typed(fake_night), len(heard)) == (2, 2)
 
 
 @case("attack 09", "step 8's command says neither depth nor exclusions: the debug host's inventory decides")
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_is_sent_to_archive_tells_the_scope(other: str) -> None:
-    sent = commands(Theatre(plan=night_plan(CAREFUL)))
+def test_the_command_sent_to_archive_states_the_scope(other: str) -> None:
+    sent = commands(FakeNight(plan=night_plan(CAREFUL)))
     assert len(sent) == 1
-    assert commands(Theatre(plan=night_plan(OTHERS[other]))) != sent
+    assert commands(FakeNight(plan=night_plan(OTHERS[other]))) != sent
 
 
 @case("attack 09", "step 8's check asks the debug host of the scope that its own inventory has")
 @pytest.mark.parametrize("other", OTHERS)
-def test_what_is_sent_to_audit_tells_the_scope(other: str) -> None:
+def test_the_command_sent_to_audit_states_the_scope(other: str) -> None:
     def audit(environment: Environment) -> list[str]:
         [task] = night_plan(environment).step(STEP).tasks
         return [str(look) for check in task.checks for look in check.looks]
@@ -83,29 +83,29 @@ def test_what_is_sent_to_audit_tells_the_scope(other: str) -> None:
     assert audit(CAREFUL) != audit(OTHERS[other])
 
 
-def commands(theatre: Theatre) -> list[str]:
-    """What step 8 sends to the debug host, as production knows it."""
-    actions = [task.action for task in theatre.plan.step(STEP).tasks]
+def commands(fake_night: FakeNight) -> list[str]:
+    """Return the commands that step 8 sends to the debug host, as production runs them."""
+    actions = [task.action for task in fake_night.plan.step(STEP).tasks]
     return [f"{action.host}: {action.command}" for action in actions if isinstance(action, DetachedJob)]
 
 
-def approving(theatre: Theatre) -> list[str]:
-    """Lets a colleague approve whenever the night waits for one, each time another; who has done so."""
+def approving(fake_night: FakeNight) -> list[str]:
+    """Have another colleague approve whenever the night waits for one; return those who have."""
     heard: list[str] = []
 
     def colleagues(pause: timedelta) -> None:
-        FakeClock.wait(theatre.clock, pause)
-        request = requested(theatre.journal.events)
+        FakeClock.wait(fake_night.clock, pause)
+        request = requested(fake_night.journal.events)
         if pause == PAUSE and request:
             heard.append(f"colleague{len(heard) + 1}@desk")
-            put_approval(theatre.shelf, request, heard[-1])
+            put_approval(fake_night.object_store, request, heard[-1])
         if len(heard) > 9:
             raise RuntimeError("the night waits although colleagues approve")
 
-    theatre.clock.wait = colleagues  # type: ignore[method-assign]
+    fake_night.clock.wait = colleagues  # type: ignore[method-assign]
     return heard
 
 
-def typed(theatre: Theatre) -> int:
-    """How often the date was typed."""
-    return sum(bool(event.data.get("confirmed")) for event in theatre.journal.events)
+def typed(fake_night: FakeNight) -> int:
+    """Return the number of times that the date was typed."""
+    return sum(bool(event.data.get("confirmed")) for event in fake_night.journal.events)

@@ -1,4 +1,4 @@
-"""People's rows and secrets that got out: by a folder that another made, by a trigger's words, past the redactor."""
+"""Leaks of rows and secrets: by a folder that another user made, by a trigger's message, past the redactor."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from archiver.folders import work_folder
-from archiver.postgres import DatabaseError, Session, connect, parse_dsn
-from archiver.setup import spool_folder
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.session import DatabaseError, Session, connect, parse_dsn
+from archiver.runs.setup import spool_folder
 from errors import CutoverError
-from runbooks.engine.redactor import redactor_for
+from runbooks.engine.model.redactor import redactor_for
 from tests.cases import case
 
 EMAIL = "jane.roe@example.org"
 
 
 def is_private(folder: Path) -> bool:
-    """Whether it is a folder and no link to one, this user's, and closed to all others."""
+    """True if it is a folder and no link to one, this user's, and closed to all others."""
     found = folder.lstat()
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 @pytest.fixture
 def system_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where temporary files lie: every user may make a folder there."""
+    """Return a folder for temporary files: every user may make a folder there."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -64,7 +64,7 @@ MADE_BEFORE: list[Make] = [open_to_all, readable_by_all, a_link, of_another_user
 
 @case("attack 15", "a folder of that name that another user made before is used, and every row lies open in it")
 @pytest.mark.parametrize("make", MADE_BEFORE, ids=["open to all", "readable by all", "a link", "another user's"])
-def test_rows_do_not_lie_in_a_folder_that_another_made(
+def test_rows_are_not_written_to_a_folder_that_another_user_made(
     system_folder: Path, monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     make(system_folder / f"cutover-{os.getuid()}", monkeypatch)
@@ -77,7 +77,7 @@ def test_rows_do_not_lie_in_a_folder_that_another_made(
 
 @case("attack 15", "a run works in a home that others may write to, where they can put another folder in its place")
 @pytest.mark.parametrize("make", [open_to_all, a_link], ids=["open to all", "a link"])
-def test_no_run_works_in_a_home_that_others_may_change(
+def test_no_run_works_in_a_home_that_others_may_write_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     make(tmp_path / "work", monkeypatch)
@@ -106,7 +106,7 @@ def session(empty: str) -> Iterator[Session]:
     "attack 16", "the words of a product's trigger are passed on where it gives them an ERRCODE of its own: an e-mail"
 )
 @pytest.mark.parametrize("code", ["check_violation", "foreign_key_violation", "data_exception", "AP001"])
-def test_a_triggers_words_are_not_passed_on_whatever_their_code(session: Session, code: str) -> None:
+def test_a_triggers_message_is_not_passed_on_whatever_its_code(session: Session, code: str) -> None:
     session.execute(
         f"""CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'student % ({EMAIL}) has a loan', OLD.id USING ERRCODE = '{code}'; END $$;
@@ -120,7 +120,7 @@ def test_a_triggers_words_are_not_passed_on_whatever_their_code(session: Session
     assert "deleting from students" in str(refused.value).lower()
 
 
-def test_what_the_server_itself_says_is_passed_on(session: Session) -> None:
+def test_the_servers_own_message_is_passed_on(session: Session) -> None:
     session.execute("CREATE TABLE public.loans (id int CONSTRAINT loans_are_of_students REFERENCES public.students)")
     session.execute("INSERT INTO public.loans VALUES (592)")
 
@@ -159,7 +159,7 @@ LEAKS = {
 
 @case("attack 19", "the redactor lets it through")
 @pytest.mark.parametrize("kind", LEAKS)
-def test_a_secret_is_known_by_its_place_and_by_its_variable(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_recognized_by_its_position_and_by_its_variable(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     line, secret, variables = LEAKS[kind]
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -167,7 +167,7 @@ def test_a_secret_is_known_by_its_place_and_by_its_variable(kind: str, monkeypat
     assert secret not in redactor_for().clean(line)
 
 
-def test_a_line_without_a_secret_stays_though_it_looks_a_bit_like_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_only_resembles_a_secret_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_URL", "https://app.example/start")
     lines = ["mkdir -p /var/backups", "ssh -p 2222 host", "see https://app.example/start", "3 of 4 pass"]
 

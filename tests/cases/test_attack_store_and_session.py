@@ -13,27 +13,27 @@ import psycopg2
 import pytest
 from psycopg2.extras import LogicalReplicationConnection
 
-from archiver import records
-from archiver.storage import _client
+from archiver.records import archive_record
+from archiver.store.bucket import _client
 from errors import CutoverError, LockedError
 from rehearsal import postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import SqlQuery
-from runbooks.engine.history import Facts, History
-from runbooks.nights.ports import Databases
+from runbooks.engine.model.actions import SqlQuery
+from runbooks.engine.model.history import Facts, History
+from runbooks.night.live_ports import Databases
 from runbooks.preflight import services
 from tests.cases import case
 from tests.cases.attack2_pooler import pooled
 from tests.conftest import PASSWORD
-from tests.fakes import FakeShelf, Theatre, night_plan, rehearsal
+from tests.fakes import FakeNight, FakeObjectStore, night_plan, rehearsal
 from tests.worlds import World, school_ids, sql
 
 SCHOOL = 13
 
 
-class Forgetful(FakeShelf):
+class Forgetful(FakeObjectStore):
     """A store that knows no If-None-Match: what is put stands there, whatever stood there before."""
 
     def put_new(self, name: str, text: str) -> bool:
@@ -42,26 +42,26 @@ class Forgetful(FakeShelf):
 
 
 @case("attack 10", "preflight puts one text and reads it, so a store that overwrites is said to be fine")
-def test_preflight_tells_a_store_that_overwrites() -> None:
-    theatre = Theatre()
-    theatre.shelf = Forgetful()
+def test_preflight_reports_a_store_that_overwrites() -> None:
+    fake_night = FakeNight()
+    fake_night.object_store = Forgetful()
     [precondition] = services.store().preconditions
 
-    verdict = theatre.world.look(precondition.check, theatre.stage.facts(), expected=True)
+    verdict = fake_night.executor.look(precondition.check, fake_night.context.facts(), expected=True)
 
     assert not verdict.holds
 
 
 def test_preflight_is_content_with_a_store_that_does_not() -> None:
-    theatre = Theatre()
+    fake_night = FakeNight()
     [precondition] = services.store().preconditions
 
-    assert theatre.world.look(precondition.check, theatre.stage.facts(), expected=True).holds
+    assert fake_night.executor.look(precondition.check, fake_night.context.facts(), expected=True).holds
 
 
 @contextmanager
 def overwriting(world: World) -> Iterator[None]:
-    """Takes the condition off every request to the world's store, as if the store did not know it."""
+    """Take the condition off every request to the world's store, as if the store did not know it."""
 
     def strip(request: Any, **_: object) -> None:
         if "If-None-Match" in request.headers:
@@ -85,21 +85,21 @@ def test_a_run_deletes_nothing_while_its_store_overwrites(world: World) -> None:
 
 
 def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
-    """Archives a school, and has another run take it when the first is about to delete it."""
-    deleting = records.deleting
+    """Archive a school, and have another run take it when the first is about to delete it."""
+    deleting = archive_record.deleting
 
     with world.archiver() as one, world.archiver() as two, ExitStack() as held:
 
         def taken(*args: Any) -> Any:
-            held.enter_context(two.place.keeping("school", SCHOOL, "shard_3"))
+            held.enter_context(two.databases.tenant_lock("school", SCHOOL, "shard_3"))
             return deleting(*args)
 
-        patch.setattr(records, "deleting", taken)
+        patch.setattr(archive_record, "deleting", taken)
         replace(world, worker=one).archive(SCHOOL)
 
 
 @case("attack 11", "through a pooler in transaction mode two runs hold the same school, and one of them deletes it")
-def test_of_two_runs_through_a_pooler_none_deletes_what_the_other_holds(
+def test_two_runs_through_a_pooler_never_delete_what_the_other_has_locked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pooler is our own: it lends servers by transactions as pgbouncer does, which is no package of Python's."""
@@ -109,7 +109,7 @@ def test_of_two_runs_through_a_pooler_none_deletes_what_the_other_holds(
     assert SCHOOL in school_ids(world)
 
 
-def test_of_two_runs_without_a_pooler_the_second_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_of_two_runs_without_a_pooler_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LockedError):
         run_twice(world, monkeypatch)
 
@@ -146,8 +146,8 @@ def test_a_subscriber_is_no_standby(publishing: Cluster) -> None:
     databases = {name: replace(each, connection=publishing.connection()) for name, each in written.databases.items()}
     check = night_plan(replace(written, databases=databases)).step("replicas.activate").tasks[0].checks[0]
 
-    readings = [Databases(databases).query(look) for look in check.looks if isinstance(look, SqlQuery)]
-    verdict = check.judge(tuple(readings), Facts(now=datetime.now(UTC), history=History()))
+    outputs = [Databases(databases).query(look) for look in check.looks if isinstance(look, SqlQuery)]
+    verdict = check.judge(tuple(outputs), Facts(now=datetime.now(UTC), history=History()))
 
     assert not verdict.holds, verdict.proof
 
@@ -175,7 +175,7 @@ def test_a_restore_leaves_no_foreign_key_that_leads_nowhere(world: World, cluste
 
 
 @case("attack 22", "a session in which no foreign key and no trigger is looked at deletes rows")
-def test_nothing_is_deleted_in_a_session_that_looks_at_no_foreign_key(world: World, cluster: Cluster) -> None:
+def test_nothing_is_deleted_in_a_session_that_checks_no_foreign_key(world: World, cluster: Cluster) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("SELECT current_database(), current_user")
         [[name, role]] = cursor.fetchall()

@@ -1,4 +1,4 @@
-"""Rows that look unchanged and are not, a clock that went back, and logs that their own writer can rewrite."""
+"""Rows that only look unchanged, a clock that was set back, and logs that their own writer can rewrite."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import psycopg2
 import pytest
 
-from archiver import notes
-from archiver.archive import Outcome
-from archiver.bulk import reclaim
-from archiver.own_tables import prepare
-from archiver.postgres import connect, parse_dsn
+from archiver.delete import many
+from archiver.postgres.own_schema import prepare
+from archiver.postgres.session import connect, parse_dsn
+from archiver.records import audit_log
+from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
-from runbooks.archives import archived
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.shared import read_shared
+from runbooks.cli import call
+from runbooks.engine.live.store_journal import read_store_journal
+from runbooks.engine.model.journal import Journal, Kind
 from tests.cases import case
-from tests.fakes import EVENING, FakeShelf, rehearsal
+from tests.fakes import EVENING, FakeObjectStore, rehearsal
 from tests.inside import Said, inv_inside
 from tests.worlds import World, sql
 
@@ -28,12 +28,10 @@ OLD, NEW = "as archived", "written since"
 
 
 @case("attack 21", "a column dropped and added again with a default changes every row, and all go as unchanged")
-def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_that_a_migration_changed_are_not_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE students ADD COLUMN note text DEFAULT '{OLD}'")
-    outcomes, empty_shard, migrated = list[Outcome](), reclaim.empty_shard, list[bool]()
+    outcomes, empty_shard, migrated = list[ArchiveOutcome](), many.empty_shard, list[bool]()
 
     def busy(*args: object) -> object:
         if not migrated:
@@ -43,8 +41,8 @@ def test_rows_that_say_something_else_since_a_migration_are_not_deleted(
                 cursor.execute(f"ALTER TABLE students DROP COLUMN note, ADD COLUMN note text DEFAULT '{NEW}'")
         return empty_shard(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reclaim, "empty_shard", busy)
-    world.archive_together(*SOME, tell=outcomes.append)
+    monkeypatch.setattr(many, "empty_shard", busy)
+    world.archive_together(*SOME, on_result=outcomes.append)
 
     assert migrated
     gone = [one.tenant_id for one in outcomes if not one.error]
@@ -93,7 +91,7 @@ def shared(world: World) -> Iterator[Shared]:
 
 
 def set_back(world: World, school: int) -> None:
-    """What now() would have written of an archive an hour earlier: no test sets a server's clock back."""
+    """Set an archive's times back by an hour, as now() would have written them: no test sets a server's clock back."""
     with sql(world, "master") as cursor:
         cursor.execute("SELECT id FROM archiver.records WHERE tenant_id = %s", (school,))
         [[record]] = cursor.fetchall()
@@ -109,7 +107,7 @@ def set_back(world: World, school: int) -> None:
 
 
 @case("attack 23", "which of two archives is the newer one is asked of master's clock, which may have been set back")
-def test_an_older_copy_does_not_replace_a_newer_one_though_the_clock_went_back(shared: Shared) -> None:
+def test_an_older_copy_does_not_replace_a_newer_one_after_the_clock_was_set_back(shared: Shared) -> None:
     shared.world.archive(shared.first)
     shared.rename("Newer")
     shared.world.archive(shared.second)
@@ -123,7 +121,7 @@ def test_an_older_copy_does_not_replace_a_newer_one_though_the_clock_went_back(s
 
 @dataclass(frozen=True)
 class Told:
-    """What an entry of the log is about."""
+    """The subject of an entry of the log."""
 
     id: int
     tenant_id: int = 13
@@ -139,12 +137,12 @@ def log(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     with contextlib.closing(connect(parse_dsn(empty), name="test")) as session:
         prepare(session)
         for number, act in enumerate(("archive", "restore", "drop"), start=1):
-            notes.log(session, act, Told(number), {"rows": number})
-    monkeypatch.setattr(archived, "load_environment", lambda *_, **__: environment)
+            audit_log.log(session, act, Told(number), {"rows": number})
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: environment)
     return lambda: inv_inside(capsys, "archive.log", "--json")
 
 
-def test_a_log_that_is_whole_is_shown(log: Callable[[], Said]) -> None:
+def test_a_complete_log_is_shown(log: Callable[[], Said]) -> None:
     said = log()
 
     assert (said.code, said.err, len(said.out.splitlines())) == (0, "", 3)
@@ -168,7 +166,7 @@ def trigger_off(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
         "UPDATE archiver.log SET operator = 'ben' WHERE act = 'restore'",
     ],
 )
-def test_a_log_that_was_rewritten_is_refused_or_told(log: Callable[[], Said], empty: str, statement: str) -> None:
+def test_a_log_that_was_rewritten_is_refused_or_reported(log: Callable[[], Said], empty: str, statement: str) -> None:
     try:
         with trigger_off(empty) as cursor:
             cursor.execute(statement)
@@ -181,15 +179,15 @@ def test_a_log_that_was_rewritten_is_refused_or_told(log: Callable[[], Said], em
 
 @case("attack 24", "whoever may write the bucket turns a night's `failed` into `done`, and the next machine goes by it")
 def test_a_nights_journal_that_was_rewritten_in_the_store_is_refused() -> None:
-    folder, shelf = "nights/2014-08-15/001", FakeShelf()
+    folder, object_store = "nights/2014-08-15/001", FakeObjectStore()
     journal = Journal(now=lambda: EVENING, operator="ann@laptop")
     journal.append(Kind.BEGAN, run="r", digest="d")
     journal.append(Kind.RESULT, step="backups.dump", host="db-master", outcome="failed", proof="there is none")
     journal.append(Kind.STOPPED, reason="a step failed")
     for event in journal.events:
-        shelf.put_new(f"{folder}/{event.number:06}", event.to_json())
+        object_store.put_new(f"{folder}/{event.number:06}", event.to_json())
     name = f"{folder}/000002"
-    shelf.texts[name] = shelf.texts[name].replace('"failed"', '"done"')
+    object_store.texts[name] = object_store.texts[name].replace('"failed"', '"done"')
 
     with pytest.raises(CutoverError):
-        read_shared((), shelf, folder)
+        read_store_journal((), object_store, folder)

@@ -1,4 +1,4 @@
-"""What was not told: late rows, older copies of a dropped archive, tables that completeness does not look at."""
+"""Facts that went unreported: late rows, older copies of a dropped archive, tables that completeness does not read."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from archiver.archive import Outcome
-from archiver.bulk import reclaim
-from archiver.coverage import completeness
-from archiver.keeping.audit import Audit, audit
-from archiver.storage import Bucket, _client
-from archiver.tenants import Exclude
+from archiver.checks.audit import Audit, audit
+from archiver.completeness import completeness
+from archiver.delete import many
+from archiver.postgres.tenants import Exclude
+from archiver.runs.context import ArchiveOutcome
+from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
-from runbooks.archives import opened
+from runbooks.cli import call
 from tests.cases import case
 from tests.inside import Said, inv_inside
 from tests.worlds import NIGHT, YEAR, NewWorld, World, school_ids, sql
@@ -37,13 +37,13 @@ SELECT a.id FROM attempts a JOIN lesson_enrollments l ON l.id = a.lesson_enrollm
 class Late:
     """A night in which rows came between a shard's commit and master's."""
 
-    outcome: Outcome  # of the school
+    outcome: ArchiveOutcome  # of the school
     audit: Audit
 
     @property
     def told(self) -> Mapping[str, int]:
-        """What the run said of rows that appeared."""
-        return self.outcome.reclaimed.appeared if self.outcome.reclaimed else {}
+        """The run's report of rows that appeared."""
+        return self.outcome.deletion.appeared if self.outcome.deletion else {}
 
 
 def rooms_of(world: World) -> list[int]:
@@ -56,12 +56,12 @@ def rooms_of(world: World) -> list[int]:
 def late(new_world: NewWorld) -> Iterator[Late]:
     """A run over many, in which late rows come into two tables of a shard."""
     with new_world() as world, pytest.MonkeyPatch.context() as patch:
-        rooms, outcomes = rooms_of(world), list[Outcome]()
+        rooms, outcomes = rooms_of(world), list[ArchiveOutcome]()
         with sql(world, SHARD) as cursor:
             cursor.execute(ATTEMPTS, (rooms,))
             attempts = [row[0] for row in cursor.fetchall()]
         assert len(attempts) == LATE["hint_views"]
-        empty_master = reclaim.empty_master
+        empty_master = many.empty_master
 
         def busy(*args: object) -> object:
             with sql(world, SHARD) as cursor:
@@ -69,35 +69,35 @@ def late(new_world: NewWorld) -> Iterator[Late]:
                 cursor.execute(HINTS, (attempts,))
             return empty_master(*args)  # type: ignore[arg-type]
 
-        patch.setattr(reclaim, "empty_master", busy)
-        world.archive_together(*SOME, tell=outcomes.append)
+        patch.setattr(many, "empty_master", busy)
+        world.archive_together(*SOME, on_result=outcomes.append)
         with world.archiver() as archiver:
-            found = audit(archiver.place, YEAR, NIGHT, Exclude())
+            found = audit(archiver.databases, YEAR, NIGHT, Exclude())
         [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
         yield Late(outcome=outcome, audit=found)
 
 
 @case("attack 14", "a run over many says of no row that it came between the shard's commit and master's")
 @pytest.mark.parametrize("table", LATE)
-def test_a_row_that_comes_between_two_commits_of_a_run_over_many_is_told(late: Late, table: str) -> None:
+def test_a_row_added_between_two_commits_of_a_run_over_many_is_reported(late: Late, table: str) -> None:
     assert late.outcome.error or late.told.get(f"shard.{table}") == LATE[table]
 
 
-def test_the_audit_of_a_night_tells_late_rows_of_a_classroom_that_is_gone(late: Late) -> None:
+def test_the_audit_of_a_night_reports_late_rows_of_a_deleted_classroom(late: Late) -> None:
     assert late.audit.left[SCHOOL] >= LATE["enrollments"]
 
 
 @case(
     "attack 14", "the audit looks only at what names rows of master: hint views of attempts that are gone stay untold"
 )
-def test_the_audit_of_a_night_tells_late_rows_of_a_shards_rows_that_are_gone(late: Late) -> None:
+def test_the_audit_of_a_night_reports_late_rows_of_deleted_rows_of_a_shard(late: Late) -> None:
     assert late.audit.left[SCHOOL] >= sum(LATE.values())
 
 
 def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    """Archives the school, drops the archive for good, and tells what was said."""
+    """Archive the school, drop the archive for good, and return the output."""
     world.archive(SCHOOL)
-    patch.setattr(opened, "load_environment", lambda *_, **__: world.environment)
+    patch.setattr(call, "load_environment", lambda *_, **__: world.environment)
     tarball = f"{YEAR}_school_{SCHOOL}.tar.gz"
     said = inv_inside(capsys, "archive.drop-archive", str(SCHOOL), f"--tarball={tarball}", "--here")
     assert said.code == 0, said
@@ -107,7 +107,7 @@ def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 @case(
     "attack 17", "an earlier tarball of the same rows stays in the store, and whoever dropped the archive is not told"
 )
-def test_whoever_drops_an_archive_is_told_of_earlier_ones_of_the_same_rows(
+def test_dropping_an_archive_reports_earlier_ones_of_the_same_rows(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket = Bucket(world.environment.store)
@@ -122,7 +122,7 @@ def test_whoever_drops_an_archive_is_told_of_earlier_ones_of_the_same_rows(
 
 
 @case("attack 17", "of a versioned bucket's object only a marker says that it is deleted: all its bytes come back")
-def test_whoever_drops_an_archive_out_of_a_versioned_bucket_is_told_what_stays(
+def test_dropping_an_archive_from_a_versioned_bucket_reports_what_stays(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = replace(world.environment.store, bucket="keeps-all")
@@ -159,16 +159,16 @@ def unseen(new_world: NewWorld) -> Iterator[World]:
 @pytest.mark.parametrize("table", UNSEEN)
 def test_completeness_names_whatever_can_hold_a_students_rows(unseen: World, table: str) -> None:
     with unseen.archiver() as archiver:
-        problems = completeness.compare(archiver.place).problems
+        problems = completeness.compare(archiver.databases).problems
 
     assert [problem for problem in problems if table in problem]
 
 
 @case("attack 18", "rows of another schema stay when their students go, and the audit says that none is left")
-def test_no_student_goes_whose_rows_elsewhere_stay_untold(unseen: World) -> None:
+def test_no_student_is_deleted_with_rows_left_elsewhere_unreported(unseen: World) -> None:
     with contextlib.suppress(CutoverError):
         unseen.archive(SCHOOL)
 
     with unseen.archiver() as archiver:
-        found = audit(archiver.place, YEAR, NIGHT, Exclude())
+        found = audit(archiver.databases, YEAR, NIGHT, Exclude())
     assert SCHOOL in school_ids(unseen) or found.left.get(SCHOOL)

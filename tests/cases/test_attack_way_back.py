@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.postgres import DatabaseError
+from archiver.completeness import completeness
+from archiver.postgres.session import DatabaseError
 from errors import CutoverError
 from inventory.load import FOLDER
 from rehearsal.seed_plan import SCHOOL
@@ -68,7 +68,7 @@ def locations(world: World, records: str) -> list[tuple[object, ...]]:
 
 
 def away(world: World, records: str, act: Callable[[], object]) -> Away:
-    """Archives something."""
+    """Archive something."""
     for database in DATABASES:
         run(world, database, OUTBOX)
     before = oracle.snapshot(world.dsns)
@@ -116,7 +116,7 @@ def test_a_trigger_that_may_fire_finds_its_tables(new_world: NewWorld, tmp_path:
         world = replace(bare, environment=replace(bare.environment, catalog=str(tmp_path / "catalog.yaml")))
         run(world, "master", OUTBOX + ";" + COUNTING.format(event=event))
         with world.archiver() as archiver:
-            completeness.prove(archiver.place)
+            completeness.prove_complete(archiver.databases)
         error = quietly(lambda: world.archive(SCHOOL)) or quietly(lambda: world.restore(SCHOOL))
         assert not isinstance(error, DatabaseError), error
         assert error or count(world, "master", "outbox") == 1

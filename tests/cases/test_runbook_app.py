@@ -1,4 +1,4 @@
-"""The app before and in the night: answers that are no HTTP, and a 503 that is nobody's doing."""
+"""The app before and in the night: answers that are not HTTP, and a 503 that no operator caused."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ import pytest
 
 from errors import CutoverError, RefusedError
 from rehearsal.ports import LOOPBACK
-from runbooks.engine import preflight
-from runbooks.engine.actions import HttpGet, Reading
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Http
-from runbooks.engine.world import LiveWorld
-from runbooks.nights.ports import Web
+from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.model.actions import HttpGet, ProbeOutput
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.ports import Http
+from runbooks.engine.run import preflight
+from runbooks.night.live_ports import Web
 from tests.cases import case
-from tests.fakes import FakeHttp, Theatre
+from tests.fakes import FakeHttp, FakeNight
 
-AWAY = Reading(code=503, text="Service Unavailable")
+AWAY = ProbeOutput(code=503, text="Service Unavailable")
 
 
 @contextmanager
 def saying(words: bytes) -> Iterator[str]:
-    """Where somebody is reached who says these words to whatever is asked."""
+    """Yield the port of a server that answers every request with these bytes."""
     with socket.create_server((LOOPBACK, 0)) as listener:
 
         def answer() -> None:
-            with suppress(OSError):  # nobody asked, or nobody listens any more
+            with suppress(OSError):  # no request came, or the server is closed
                 client, _ = listener.accept()
                 with client:
                     client.recv(65536)
@@ -54,24 +54,24 @@ def saying(words: bytes) -> Iterator[str]:
     ids=["banner", "no status", "long line"],
 )
 @case("runbook 07", "an answer that is no HTTP is no failure of the look but an error of ours", raises=(HTTPException,))
-def test_an_answer_that_is_no_http_is_a_failure_that_names_the_page(words: bytes) -> None:
+def test_an_answer_that_is_not_http_is_a_failure_that_names_the_page(words: bytes) -> None:
     with saying(words) as url, pytest.raises(CutoverError, match=url):
         Web().get(HttpGet(url=url))
 
 
 @case("runbook 07", "where something unforeseen ends the run, its journal does not say that it stopped")
-def test_whatever_ends_a_run_the_journal_says_that_it_stopped() -> None:
-    theatre = Theatre()
+def test_the_journal_records_a_stop_however_a_run_ends() -> None:
+    fake_night = FakeNight()
 
-    def unforeseen() -> Reading:
+    def unforeseen() -> ProbeOutput:
         raise ValueError("of a library")
 
-    theatre.production.broken["watcher: system-watcher start"] = unforeseen
+    fake_night.production.broken["watcher: system-watcher start"] = unforeseen
 
     with suppress(ValueError, CutoverError):
-        theatre.run()
+        fake_night.run()
 
-    assert theatre.journal.events[-1].kind is Kind.STOPPED
+    assert fake_night.journal.events[-1].kind is Kind.STOPPED
 
 
 @dataclass
@@ -81,66 +81,66 @@ class Flickering(FakeHttp):
     astray: set[int] = field(default_factory=lambda: {1})  # which looks get the proxy's answer
     looks: int = 0
 
-    def get(self, request: HttpGet) -> Reading:
+    def get(self, request: HttpGet) -> ProbeOutput:
         self.looks += 1
         return AWAY if self.looks in self.astray else super().get(request)
 
 
 @dataclass
-class Behind(Theatre):
+class Behind(FakeNight):
     """A production whose app is looked at in another way."""
 
     http: Http | None = None
 
     @property
-    def world(self) -> LiveWorld:
+    def executor(self) -> LiveExecutor:
         """The live world, but for the app."""
-        return replace(super().world, http=self.http or Flickering(self.production))
+        return replace(super().executor, http=self.http or Flickering(self.production))
 
 
 @case("runbook 13", "a 503 by accident proves maintenance mode, and steps 2 to 7 go on with the product open")
 def test_no_step_goes_on_while_the_product_is_open_because_a_proxy_answered_once() -> None:
-    theatre, shut = Behind(), dict[str, bool]()
-    theatre.screen.at_step = lambda key: shut.update({key: theatre.production.maintenance})
+    fake_night, shut = Behind(), dict[str, bool]()
+    fake_night.screen.at_step = lambda key: shut.update({key: fake_night.production.maintenance})
 
     with suppress(CutoverError):
-        theatre.run()
+        fake_night.run()
 
     assert [key for key in ("watcher.stop", "backups.dump", "archiving.run") if shut.get(key) is False] == []
 
 
-@pytest.mark.parametrize("status", [Reading(code=502, text="Bad Gateway"), AWAY], ids=["502", "503"])
+@pytest.mark.parametrize("status", [ProbeOutput(code=502, text="Bad Gateway"), AWAY], ids=["502", "503"])
 @case("runbook 13", "preflight only warns where the app does not answer 200")
-def test_no_night_begins_while_the_app_does_not_answer_200(status: Reading) -> None:
-    theatre = Behind()
-    theatre.http = FixedHttp(status)
+def test_no_night_begins_while_the_app_does_not_answer_200(status: ProbeOutput) -> None:
+    fake_night = Behind()
+    fake_night.http = FixedHttp(status)
 
     with pytest.raises(RefusedError):
-        preflight.require(theatre.stage, theatre.plan.preflight)
+        preflight.require(fake_night.context, fake_night.plan.preflight)
 
 
 @dataclass
 class FixedHttp:
     """An app that always answers the same."""
 
-    answer: Reading
+    answer: ProbeOutput
 
-    def get(self, request: HttpGet) -> Reading:
+    def get(self, request: HttpGet) -> ProbeOutput:
         return self.answer
 
 
 @case("runbook 13", "the hint before step 8 names a command that acts on the rehearsal, whatever environment it is")
 def test_the_hint_at_the_gate_names_no_command_that_acts_on_another_environment() -> None:
-    theatre = Theatre()
+    fake_night = FakeNight()
 
     def open_again(key: str) -> None:
         if key == "archiving.run":
-            theatre.production.maintenance = False
+            fake_night.production.maintenance = False
 
-    theatre.screen.at_step = open_again
+    fake_night.screen.at_step = open_again
 
     with pytest.raises(CutoverError, match="maintenance mode") as refused:
-        theatre.run()
+        fake_night.run()
 
     commands = re.findall(r"\binv [^,;()]*", refused.value.hint)
     assert [command for command in commands if "--env=" not in command or "--date=" not in command] == []

@@ -1,4 +1,4 @@
-"""Proofs compare moments of hosts with our own, so whoever begins to work is known to go by the same time."""
+"""Proofs compare times of hosts with our own, so the clock of every operator is checked first."""
 
 from __future__ import annotations
 
@@ -9,65 +9,67 @@ from pathlib import Path
 import pytest
 
 from errors import RefusedError
-from runbooks.engine.actions import Reading
-from runbooks.engine.console import span
-from runbooks.nights import night
+from formatting import clock_span
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.night import run
 from tests.cases import case
 from tests.fakes import FakeClock
-from tests.house import House, open_house
+from tests.operated_night import OperatedNight, operated_night
 
 LATE = timedelta(minutes=10)  # what a laptop's clock is behind
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
+def operated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OperatedNight:
     """A night that stopped in step 6."""
-    house = open_house(monkeypatch, tmp_path)
-    house.run_until("db-shard-1: backup transfer", Reading)
-    return house
+    operated = operated_night(monkeypatch, tmp_path)
+    operated.run_until("db-shard-1: backup transfer", ProbeOutput)
+    return operated
 
 
-def resume(house: House) -> None:
-    house.resume()
+def resume(operated: OperatedNight) -> None:
+    operated.resume()
 
 
-def pay(house: House) -> None:
-    house.pay()
+def pay(operated: OperatedNight) -> None:
+    operated.pay()
 
 
-def alone(house: House) -> None:
-    night.run_alone(house.environment, house.theatre.plan, house.cast, "backups.transfer")
+def alone(operated: OperatedNight) -> None:
+    run.run_alone(operated.environment, operated.fake_night.plan, operated.terminal, "backups.transfer")
 
 
 @case("runbook 34", "resume, pay and a step alone look at no clock: ten minutes apart are not noticed")
 @pytest.mark.parametrize("work", [resume, pay, alone])
-def test_whoever_goes_on_with_a_clock_that_is_off_is_refused(house: House, work: Callable[[House], None]) -> None:
-    """The operator's machine is ten minutes behind every host: faketime is played by what the hosts answer."""
-    production, theirs = house.theatre.production, int((house.theatre.clock.now() + LATE).timestamp())
-    for host in house.environment.hosts:
-        production.broken[f"{host}: date -u +%s"] = lambda: Reading(text=f"{theirs}\n")
+def test_resuming_with_a_clock_that_is_off_is_refused(
+    operated: OperatedNight, work: Callable[[OperatedNight], None]
+) -> None:
+    """The operator's machine is ten minutes behind every host: the hosts' answers stand in for faketime."""
+    production, theirs = operated.fake_night.production, int((operated.fake_night.clock.now() + LATE).timestamp())
+    for host in operated.environment.hosts:
+        production.broken[f"{host}: date -u +%s"] = lambda: ProbeOutput(text=f"{theirs}\n")
     acts = list(production.acts)
     with pytest.raises(RefusedError, match="clock"):
-        work(house)
+        work(operated)
     assert production.acts == acts
 
 
 @case("runbook 34", "a journal whose last event lies in the future is gone on with without a word")
-def test_a_journal_from_the_future_is_told_to_whoever_goes_on(house: House) -> None:
+def test_resuming_reports_a_journal_from_the_future(operated: OperatedNight) -> None:
     """Hosts and operator agree, and all of them are behind what was written before."""
-    house.theatre.clock = house.theatre.production.clock = FakeClock()
-    assert house.events[-1].at > house.theatre.clock.now()
+    operated.fake_night.clock = operated.fake_night.production.clock = FakeClock()
+    assert operated.events[-1].at > operated.fake_night.clock.now()
     try:
-        house.resume()
+        operated.resume()
     except RefusedError as refused:
         told = str(refused)
     else:
-        told = "\n".join(line for line in [*house.theatre.screen.lines, house.out.getvalue()] if "! " in line)
+        told = "\n".join(line for line in [*operated.fake_night.screen.lines, operated.out.getvalue()] if "! " in line)
     assert "journal" in told or "future" in told or "clock" in told
 
 
 @case("runbook 34", "ten minutes less than nothing are told as -1:50:00")
-def test_a_time_below_nothing_is_not_told_as_another() -> None:
-    told = span(-LATE)
+def test_a_negative_time_is_not_displayed_as_another() -> None:
+    told = clock_span(-LATE)
     assert "50" not in told
     assert told.lstrip("-\N{MINUS SIGN}") in ("10:00", "0:00", "")

@@ -1,4 +1,4 @@
-"""Short commands on hosts: begun or not, ended or not, told apart by what was sent and what came back."""
+"""Short commands on hosts: begun or not, ended or not, distinguished by what was sent and received."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from errors import UnknownError
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
-from runbooks.engine.step import Outcome
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
+from runbooks.engine.model.outcome import Outcome
 from tests import relay
 from tests.cases import case
-from tests.fakes import Theatre
+from tests.fakes import FakeNight
 from tests.ssh_server import Server, running
 
 
@@ -31,7 +31,7 @@ def command(text: str, seconds: float = 20) -> RemoteCommand:
 
 
 @case("runbook 08", "a command that was never sent has an unknown outcome", raises=(UnknownError,))
-def test_a_kept_connection_whose_other_end_hangs_is_given_up_and_the_command_runs_once_or_not_at_all(
+def test_a_cached_connection_whose_other_end_hangs_is_closed_and_the_command_runs_once_or_not_at_all(
     server: Server, tmp_path: Path
 ) -> None:
     """The relay stands for a session's process that is stopped, while the server takes new ones."""
@@ -54,7 +54,7 @@ def test_a_kept_connection_whose_other_end_hangs_is_given_up_and_the_command_run
 @case("runbook 09", "a command that a signal ended has an unknown outcome, as if the connection were lost")
 def test_a_command_that_a_signal_ended_has_failed(server: Server, signal: str) -> None:
     with closing(server.fleet()) as fleet:
-        acted = replace(Theatre().world, ssh=fleet).act(command(f"kill -{signal} $$"), "killed", print)
+        acted = replace(FakeNight().executor, ssh=fleet).act(command(f"kill -{signal} $$"), "killed", print)
 
     assert acted.outcome is Outcome.FAILED, acted.sentence
 
@@ -62,6 +62,6 @@ def test_a_command_that_a_signal_ended_has_failed(server: Server, signal: str) -
 @case("runbook 10", "a command that asks hangs to its limit, and its outcome is unknown", raises=(UnknownError,))
 def test_a_command_that_asks_gets_no_answer_and_ends_at_once(server: Server) -> None:
     with closing(server.fleet()) as fleet:
-        reading = fleet.run(command("read answer || exit 3; echo acted", seconds=3))
+        output = fleet.run(command("read answer || exit 3; echo acted", seconds=3))
 
-    assert (reading.code, reading.text) == (3, "")
+    assert (output.code, output.text) == (3, "")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from errors import CutoverError
-from runbooks.engine.actions import DnsLookup, Reading
-from runbooks.nights.ports import NameServer
+from runbooks.engine.model.actions import DnsLookup, ProbeOutput
+from runbooks.night.live_ports import NameServer
 from tests.cases import case
 from tests.cases.runbook_names import Answer, answering
-from tests.fakes import FakeClock, FakeDns, Theatre
+from tests.fakes import FakeClock, FakeDns, FakeNight
 
 NAME = "warehouse.ttm.com"
 ABSENT_FOR = 900  # seconds: what Route 53's zones say unless they are told otherwise
@@ -19,7 +19,7 @@ ABSENT_FOR = 900  # seconds: what Route 53's zones say unless they are told othe
 
 @dataclass
 class CachingDns(FakeDns):
-    """The name server that everybody asks: that a name does not exist it remembers for as long as the zone says.
+    """The name server that every client asks: it remembers a missing name for as long as the zone says.
 
     Where the zone's own servers are asked, which is a way to mend it, that look must not go through here.
     """
@@ -31,25 +31,25 @@ class CachingDns(FakeDns):
         """The night's."""
         return self.production.clock
 
-    def look_up(self, lookup: DnsLookup) -> Reading:
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
         found = super().look_up(lookup)
         for name in {*lookup.names} - {str(name) for name, _ in found.rows}:
             self.absent_until.setdefault(name, self.clock.ticks() + ABSENT_FOR)
         known = {name for name, until in self.absent_until.items() if self.clock.ticks() < until}
-        return Reading(rows=tuple(row for row in found.rows if row[0] not in known))
+        return ProbeOutput(rows=tuple(row for row in found.rows if row[0] not in known))
 
 
 @case("runbook 15", "step 12's own first look plants the NXDOMAIN that its proof then finds in a cache")
-def test_a_name_that_the_cut_over_makes_is_proven_though_a_cache_remembers_that_it_was_none() -> None:
-    theatre = Theatre()
-    theatre.dns = CachingDns(theatre.production)
+def test_a_name_that_the_cutover_creates_is_proven_though_a_cache_remembers_its_absence() -> None:
+    fake_night = FakeNight()
+    fake_night.dns = CachingDns(fake_night.production)
 
     try:
-        theatre.run()
+        fake_night.run()
     except CutoverError as error:
         pytest.fail(str(error))
 
-    assert theatre.outcomes()["warehouse.cut-over warehouse-new"] == "done"
+    assert fake_night.outcomes()["warehouse.cut-over warehouse-new"] == "done"
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_a_name_that_the_cut_over_makes_is_proven_though_a_cache_remembers_that_
     ],
     ids=["SERVFAIL", "NXDOMAIN", "silence", "none"],
 )
-def test_an_address_that_is_there_counts_whatever_is_said_of_others(
+def test_an_existing_address_counts_whatever_is_answered_for_others(
     broken: Answer | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runbooks.nights.ports.PATIENCE", 1)
+    monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
 
     with answering(lambda name, kind: Answer("10.0.0.1") if kind == "A" else broken) as server:
         found = NameServer(server).look_up(DnsLookup(names=(NAME,)))
@@ -78,8 +78,8 @@ def test_an_address_that_is_there_counts_whatever_is_said_of_others(
     assert found.rows == ((NAME, "10.0.0.1"),)
 
 
-def test_a_name_of_which_nothing_is_known_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runbooks.nights.ports.PATIENCE", 1)
+def test_an_unknown_name_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbooks.night.live_ports.PATIENCE", 1)
 
     with answering(lambda name, kind: Answer(code="SERVFAIL")) as server, pytest.raises(CutoverError, match=NAME):
         NameServer(server).look_up(DnsLookup(names=(NAME,)))

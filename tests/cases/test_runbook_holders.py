@@ -1,4 +1,4 @@
-"""Who is at work: a process that can't be seen from here is not a dead one."""
+"""Running holders of an environment: a process that cannot be seen from this machine is not a dead one."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ import pytest
 
 from errors import LockedError
 from inventory.load import ROOT
-from runbooks.engine.lock import Holder, claimant, claimed
-from runbooks.nights import logbook
+from runbooks.engine.live.lock import Holder, claimant, claimed
+from runbooks.night import files
 from tests.cases import case
-from tests.fakes import FakeShelf
+from tests.fakes import FakeObjectStore
 
 NOTE = "lock/00000001"
 ELSEWHERE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 PROGRAM = """
 import sys
-from runbooks.nights.logbook import myself
+from runbooks.night.files import myself
 print(myself("running the night").to_json(), flush=True)
 sys.stdin.read()
 """
 
 
-def is_at_work(shelf: FakeShelf) -> bool:
-    """Whether somebody holds the environment, for whoever only looks and for whoever would begin."""
-    me = logbook.myself("running the night")
-    if not claimant(shelf, me):
+def is_at_work(object_store: FakeObjectStore) -> bool:
+    """True if another run holds the environment, for readers and for a new run alike."""
+    me = files.myself("running the night")
+    if not claimant(object_store, me):
         return False
-    with pytest.raises(LockedError), claimed(shelf, me, take_over="resume --take-over"):
+    with pytest.raises(LockedError), claimed(object_store, me, take_over="resume --take-over"):
         pass
     return True
 
 
 def allows_namespaces() -> bool:
-    """Whether this machine lets us make namespaces, as not every one does that is one itself."""
+    """True if this machine lets us make namespaces, as a container often does not."""
     found = shutil.which("unshare")
     return bool(found) and subprocess.run([*ELSEWHERE, "true"], capture_output=True, check=False).returncode == 0
 
@@ -57,18 +57,18 @@ def note_from_elsewhere() -> Iterator[str]:
 
 @case("runbook 12", "a living holder in another PID namespace is taken over from without a word")
 def test_a_holder_in_another_namespace_of_this_machine_is_at_work(note_from_elsewhere: str) -> None:
-    shelf = FakeShelf()
-    shelf.put_new(NOTE, note_from_elsewhere)
+    object_store = FakeObjectStore()
+    object_store.put_new(NOTE, note_from_elsewhere)
 
-    assert is_at_work(shelf)
+    assert is_at_work(object_store)
 
 
 @case("runbook 12", "a living holder on another machine of the same host name is taken over from without a word")
 def test_a_holder_on_another_machine_of_the_same_name_is_at_work() -> None:
-    shelf, me = FakeShelf(), logbook.myself("running the night")
-    shelf.put_new(NOTE, booted_elsewhere(me).to_json())
+    object_store, me = FakeObjectStore(), files.myself("running the night")
+    object_store.put_new(NOTE, booted_elsewhere(me).to_json())
 
-    assert is_at_work(shelf)
+    assert is_at_work(object_store)
 
 
 def booted_elsewhere(me: Holder) -> Holder:
@@ -78,12 +78,12 @@ def booted_elsewhere(me: Holder) -> Holder:
 
 
 def test_a_holder_that_died_in_our_own_namespace_is_not_at_work() -> None:
-    shelf = FakeShelf()
+    object_store = FakeObjectStore()
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        shelf.put_new(NOTE, process.stdout.readline())
+        object_store.put_new(NOTE, process.stdout.readline())
     process.wait()
 
-    assert not is_at_work(shelf)
+    assert not is_at_work(object_store)

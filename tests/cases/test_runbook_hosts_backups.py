@@ -15,11 +15,11 @@ from platforms.backup import take
 from rehearsal import postgres_programs, postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import Reading, SqlQuery
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Truth
-from runbooks.nights.ports import Databases
+from runbooks.engine.model.actions import ProbeOutput, SqlQuery
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Truth
+from runbooks.night.live_ports import Databases
 from tests.cases import case
 from tests.fakes import EVENING, night_plan, rehearsal
 from tests.unit.test_proofs import SHA, at, check_of, facts, judged, printed
@@ -30,18 +30,18 @@ TO_COME = (datetime(2099, 1, 1, tzinfo=UTC), EVENING + timedelta(hours=3))  # it
 TABLESPACE = "beside"
 
 
-def backup(sha256: str, finished: datetime) -> Reading:
-    """What a server says of its newest backup."""
+def backup(sha256: str, finished: datetime) -> ProbeOutput:
+    """Return a server's report of its newest backup."""
     return printed({"path": "/b", "finished_at": at(finished), "sha256": sha256, "verified": True})
 
 
-def stored(sha256: str) -> Reading:
-    """What it says of the stored copy."""
+def stored(sha256: str) -> ProbeOutput:
+    """Return its report of the stored copy."""
     return printed({"location": "s3://b/copy", "sha256": sha256})
 
 
 @case("runbook 29", "a backup of nothing, verified and stored alike, holds")
-def test_a_backup_of_nothing_proves_nothing() -> None:
+def test_an_empty_backup_proves_nothing() -> None:
     taken = judged(check_of("backups.dump"), backup(NOTHING, EVENING), known=facts(MAINTENANCE))
     sent = judged(check_of("backups.transfer"), stored(NOTHING), backup(NOTHING, EVENING))
     assert not (taken.holds and sent.holds)
@@ -49,19 +49,19 @@ def test_a_backup_of_nothing_proves_nothing() -> None:
 
 @case("runbook 29", "a backup that was finished in days to come holds, and so it does for years")
 @pytest.mark.parametrize("finished", TO_COME)
-def test_a_backup_of_days_to_come_proves_nothing(finished: datetime) -> None:
+def test_a_backup_dated_in_the_future_proves_nothing(finished: datetime) -> None:
     assert not judged(check_of("backups.dump"), backup(SHA, finished), known=facts(MAINTENANCE)).holds
 
 
 @case("runbook 29", "a snapshot that was finished in days to come holds")
 @pytest.mark.parametrize("finished", TO_COME)
-def test_a_snapshot_of_days_to_come_proves_nothing(finished: datetime) -> None:
+def test_a_snapshot_dated_in_the_future_proves_nothing(finished: datetime) -> None:
     snapshot = printed({"id": "snap-1", "state": "completed", "finished_at": at(finished)})
     assert not judged(check_of("snapshots.create"), snapshot, known=facts(VACUUM)).holds
 
 
 def test_a_backup_of_a_moment_ago_proves_itself() -> None:
-    """Proves that the readings above are wrong in one thing only; clocks may be half a minute apart."""
+    """Proves that the outputs above are wrong in one thing only; clocks may be half a minute apart."""
     for finished in (EVENING, EVENING + timedelta(hours=2, seconds=29)):
         assert judged(check_of("backups.dump"), backup(SHA, finished), known=facts(MAINTENANCE)).holds
     assert judged(check_of("backups.transfer"), stored(SHA), backup(SHA, EVENING)).holds
@@ -115,7 +115,7 @@ def asks_master_alone(precondition: Precondition) -> bool:
 
 
 def answered(precondition: Precondition, databases: Databases) -> str:
-    """What stops the night or warns of it, where something does."""
+    """Return preflight's problem or warning; empty if there is neither."""
     looks = [look for look in precondition.check.looks if isinstance(look, SqlQuery)]
     try:
         verdict = precondition.check.judge(tuple(databases.query(look) for look in looks), facts())

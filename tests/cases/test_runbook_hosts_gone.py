@@ -1,4 +1,4 @@
-"""Who or what is gone: the terminal of a night, the process that conducted it, a host that the inventory named."""
+"""Missing parts: the terminal of a night, the process that conducted it, a host that the inventory named."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pytest
 
 from errors import CutoverError
 from inventory.model import Environment
-from runbooks.cutover import payments
-from runbooks.engine.giving_up import give_up
-from runbooks.engine.journal import Kind, read_events
-from runbooks.engine.lock import Holder
-from runbooks.nights import earlier, logbook, watching
+from runbooks.cutover import back_out_steps
+from runbooks.engine.live.lock import Holder
+from runbooks.engine.model.journal import Kind, read_events
+from runbooks.engine.run.abandon import abandon_night
+from runbooks.night import earlier_nights, files, status
 from tests.cases import case
 from tests.cases.runbook_conducted import ASKED, conducted
-from tests.fakes import NIGHT, FakeClock, FakeShelf, Killed, Theatre, night_plan, rehearsal
-from tests.house import open_house
-from tests.unit.test_giving_up import stopped_before
+from tests.fakes import NIGHT, FakeClock, FakeNight, FakeObjectStore, Killed, night_plan, rehearsal
+from tests.operated_night import operated_night
+from tests.unit.test_abandon import stopped_before
 
 DATE = "2014-08-15"
 DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", what="running", since="22:00")
@@ -35,7 +35,7 @@ DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", wh
 def test_a_night_whose_terminal_is_closed_at_a_prompt_stops_in_the_journal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """What listens to the journal, such as the webhook, is told of whatever stands there."""
+    """Listeners of the journal, such as the webhook, receive every event in it."""
     with conducted(tmp_path) as night:
         night.await_line(ASKED)
         assert night.ended_by(number)
@@ -53,24 +53,24 @@ class Patient(FakeClock):
 
 @case("runbook 20", "a run that died is followed for ever")
 @pytest.mark.parametrize("note", [DEAD.to_json(), ""], ids=["died", "let go"])
-def test_a_run_that_died_is_followed_until_that_is_seen(
+def test_a_run_that_died_is_followed_until_its_death_is_detected(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, note: str
 ) -> None:
     """Its process is gone and its journal has no end: it died on this machine, or let go of its lock all the same."""
-    house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
-    for place in (logbook, earlier):
-        monkeypatch.setattr(place, "shelf_of", lambda environment: shelf)
-    monkeypatch.setattr(logbook, "host", lambda: DEAD.where)
-    monkeypatch.setattr(watching, "SystemClock", Patient)
-    theatre = Theatre()
-    theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=30)
+    operated, object_store = operated_night(monkeypatch, tmp_path), FakeObjectStore()
+    for place in (files, earlier_nights):
+        monkeypatch.setattr(place, "object_store_of", lambda environment: object_store)
+    monkeypatch.setattr(files, "host", lambda: DEAD.where)
+    monkeypatch.setattr(status, "SystemClock", Patient)
+    fake_night = FakeNight()
+    fake_night.journal = fake_night.journal.next_life(fake_night.clock, dies_at=30)
     with pytest.raises(Killed):
-        theatre.run()
-    for event in theatre.journal.events:
-        shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
-    shelf.put_new("lock/00000001", note)
+        fake_night.run()
+    for event in fake_night.journal.events:
+        object_store.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
+    object_store.put_new("lock/00000001", note)
     with suppress(CutoverError):  # or it is told so
-        watching.follow_status(house.environment, house.theatre.plan)
+        status.follow_status(operated.environment, operated.fake_night.plan)
 
 
 def renamed() -> Environment:
@@ -81,23 +81,23 @@ def renamed() -> Environment:
     return replace(environment, hosts={**hosts, "watcher-2": watcher})
 
 
-def resume(theatre: Theatre) -> None:
-    theatre.run()
+def resume(fake_night: FakeNight) -> None:
+    fake_night.run()
 
 
-def pay(theatre: Theatre) -> None:
-    give_up(theatre.stage, payments(renamed(), NIGHT))
+def pay(fake_night: FakeNight) -> None:
+    abandon_night(fake_night.context, back_out_steps(renamed(), NIGHT))
 
 
 @case("runbook 26", "a debt of a host that the plan no longer knows can't be paid, and the hint points to itself")
 @pytest.mark.parametrize("work", [resume, pay])
-def test_what_a_host_owes_that_the_inventory_no_longer_names_is_told_with_its_name(
-    work: Callable[[Theatre], None],
+def test_a_debt_of_a_host_that_the_inventory_no_longer_names_is_reported_with_its_name(
+    work: Callable[[FakeNight], None],
 ) -> None:
-    theatre = Theatre()
-    stopped_before(theatre, "warehouse.stop-etl")
-    theatre.plan = night_plan(renamed())
+    fake_night = FakeNight()
+    stopped_before(fake_night, "warehouse.stop-etl")
+    fake_night.plan = night_plan(renamed())
     with pytest.raises(CutoverError) as left:
-        work(theatre)
+        work(fake_night)
     told = f"{left.value} {left.value.hint}".replace("watcher-2", "")
     assert "watcher" in told  # the host; the debt itself is called System Watcher

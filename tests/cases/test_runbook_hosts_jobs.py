@@ -11,11 +11,11 @@ import pytest
 
 from errors import CutoverError
 from rehearsal.waiting import await_condition
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.job_scripts import start_script
-from runbooks.engine.jobs import RemoteJobs
-from runbooks.engine.world import JobLost
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import start_script
+from runbooks.engine.live.jobs import RemoteJobs
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from tests.cases import case
 from tests.unit.test_jobs import NAME, ThisMachine
 
@@ -28,7 +28,7 @@ LINE = 200  # characters of a line that is told in an error, and as much for the
 class Strict(ThisMachine):
     """Commands whose write to a full disk fails, as it does for every program, and does not kill them."""
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         return super().run(RemoteCommand(host=command.host, command=f"trap '' XFSZ; {command.command}"))
 
 
@@ -38,7 +38,7 @@ class Counting(ThisMachine):
 
     left: int = ROUND_TRIPS
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         self.left -= 1
         if self.left < 0:
             pytest.fail(f"more than {ROUND_TRIPS} round trips")
@@ -64,7 +64,7 @@ def full(tmp_path: Path) -> RemoteJobs:
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether a process has ended, buried or not."""
+    """True if a process has ended, reaped or not."""
     stat = Path(f"/proc/{pid}/stat")
     try:
         return stat.read_text().rpartition(")")[2].split()[0] == "Z"
@@ -73,18 +73,18 @@ def _is_gone(pid: int) -> bool:
 
 
 @case("runbook 31", "an exit status for which there was no room is no news for ten minutes: UNKNOWN, and not over")
-def test_a_job_whose_end_found_no_room_is_lost_at_once(full: RemoteJobs) -> None:
+def test_a_job_whose_end_could_not_be_written_is_lost_at_once(full: RemoteJobs) -> None:
     told: list[str] = []
     try:
-        reading = full.run(job("never run"), NAME, told.append)
+        output = full.run(job("never run"), NAME, told.append)
     except CutoverError as error:
         assert isinstance(error, JobLost), f"{error}: {told}"
     else:
-        assert reading.code != 0
+        assert output.code != 0
 
 
 @case("runbook 31", "a job whose end found no room can't be looked at or stopped")
-def test_a_job_whose_end_found_no_room_is_looked_at_and_stopped(full: RemoteJobs) -> None:
+def test_a_job_whose_end_could_not_be_written_is_inspected_and_stopped(full: RemoteJobs) -> None:
     for ask in (full.look, full.stop):
         try:
             state = ask("db-master", NAME)
@@ -97,12 +97,12 @@ def test_a_job_whose_end_found_no_room_is_looked_at_and_stopped(full: RemoteJobs
 class Babbling(ThisMachine):
     """A host that answers every question with a line of a log."""
 
-    def run(self, command: RemoteCommand) -> Reading:
-        return Reading(text="exited 0 " + "row after row " * 400)
+    def run(self, command: RemoteCommand) -> ProbeOutput:
+        return ProbeOutput(text="exited 0 " + "row after row " * 400)
 
 
 @case("runbook 31", "the log's line stands in the error in full")
-def test_an_answer_that_says_nothing_is_told_as_far_as_a_line_goes(tmp_path: Path) -> None:
+def test_an_unusable_answer_is_reported_up_to_the_length_of_a_line(tmp_path: Path) -> None:
     for ask in (RemoteJobs(Babbling(tmp_path), SystemClock()).look, RemoteJobs(Babbling(tmp_path), SystemClock()).stop):
         with pytest.raises(CutoverError, match="db-master") as told:
             ask("db-master", NAME)
@@ -110,16 +110,16 @@ def test_an_answer_that_says_nothing_is_told_as_far_as_a_line_goes(tmp_path: Pat
 
 
 @case("runbook 28", "a log of 27 MB is fetched in 400 round trips, half a minute after the job's end")
-def test_the_end_of_a_huge_log_is_told_soon_after_the_job_has_ended(tmp_path: Path) -> None:
+def test_the_end_of_a_huge_log_is_reported_soon_after_the_job_has_ended(tmp_path: Path) -> None:
     """Only the end of a log is kept, so what is far behind may be left out."""
     line = "row after row after row, and so on to the end of it"
     command = f"yes '{line}' | head -c {HUGE}000000; echo; echo the end"
-    reading = RemoteJobs(Counting(tmp_path), SystemClock()).run(job(command), NAME, lambda line: None)
-    assert (reading.code, reading.text.splitlines()[-1]) == (0, "the end")
+    output = RemoteJobs(Counting(tmp_path), SystemClock()).run(job(command), NAME, lambda line: None)
+    assert (output.code, output.text.splitlines()[-1]) == (0, "the end")
 
 
 @case("runbook 28", "progress that returns to the beginning of its line is told as one line, when all is over")
-def test_progress_that_writes_over_its_own_line_is_told(tmp_path: Path) -> None:
+def test_progress_that_overwrites_its_own_line_is_reported(tmp_path: Path) -> None:
     told: list[str] = []
     command = "printf '10 %%\\r20 %%\\r'; printf '30 %%\\r'; echo; echo done"
     RemoteJobs(ThisMachine(tmp_path), SystemClock()).run(job(command), NAME, told.append)

@@ -1,4 +1,4 @@
-"""What hosts and servers say before they let anybody in, told with its own reason and never with another."""
+"""Refusals of hosts and servers before a login, each reported with its own reason and never with another."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from archiver.postgres import DatabaseError, connect
+from archiver.postgres.session import DatabaseError, connect
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
 from tests.cases import case
 from tests.ssh_server import Server, running
 
 COMMAND = RemoteCommand(host="db", command="true", timeout=timedelta(seconds=10))
-MOST_KEYS = 10  # that Paramiko's server lets anybody try; 6 at OpenSSH's
+MOST_KEYS = 10  # that Paramiko's server lets a client try; 6 at OpenSSH's
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def fatal(message: bytes) -> bytes:
 
 
 @case("runbook 22", "what a server says in Latin-1 before login is a UnicodeDecodeError", raises=(UnicodeDecodeError,))
-def test_a_server_that_refuses_in_another_encoding_is_told_in_a_sentence() -> None:
-    """By a server that speaks the protocol so far: PostgreSQL's own would have to be set up in French."""
+def test_a_server_that_refuses_in_another_encoding_is_reported_in_a_sentence() -> None:
+    """The server speaks the protocol so far: PostgreSQL's own would have to be set up in French."""
 
     def refuse(link: socket.socket) -> None:
         link.recv(4096)
@@ -78,8 +78,8 @@ def test_a_server_that_refuses_in_another_encoding_is_told_in_a_sentence() -> No
 
 @case("runbook 25", "a server that hangs up at once is said to have been silent for all of the time-out")
 @pytest.mark.parametrize("words", [b"", b"Exceeded MaxStartups\r\n", b"Not allowed at this time\r\n"])
-def test_a_host_that_hangs_up_at_once_is_not_said_to_have_been_waited_for(server: Server, words: bytes) -> None:
-    """As OpenSSH does when too many come at once."""
+def test_a_host_that_hangs_up_at_once_is_not_reported_as_a_timeout(server: Server, words: bytes) -> None:
+    """OpenSSH does so when too many clients come at once."""
 
     def hang_up(link: socket.socket) -> None:
         link.sendall(words)
@@ -90,7 +90,7 @@ def test_a_host_that_hangs_up_at_once_is_not_said_to_have_been_waited_for(server
 
 
 class Agent:
-    """An agent with more keys than a server lets anybody try."""
+    """An agent with more keys than a server lets a client try."""
 
     def get_keys(self) -> list[paramiko.PKey]:
         return [paramiko.ECDSAKey.generate() for _ in range(MOST_KEYS + 2)]
@@ -114,7 +114,7 @@ class Stranger(paramiko.ServerInterface):
 
 
 @case("runbook 25", "a server that had enough of an agent's keys is said to have sent no greeting")
-def test_a_host_that_had_enough_of_an_agents_keys_is_not_said_to_have_been_silent(
+def test_a_host_that_refuses_too_many_keys_of_an_agent_is_not_reported_as_silent(
     server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Paramiko's server hangs up as OpenSSH's does; the one of asyncssh takes no second key from Paramiko at all."""
@@ -138,7 +138,7 @@ def test_a_host_that_had_enough_of_an_agents_keys_is_not_said_to_have_been_silen
 
 
 @case("runbook 25", "a key that is not there is 'No such file or directory', of whatever")
-def test_a_key_that_is_not_there_is_named(server: Server, tmp_path: Path) -> None:
+def test_a_missing_key_is_named(server: Server, tmp_path: Path) -> None:
     with closing(server.fleet(key=str(tmp_path / "id_cutover"))) as fleet, pytest.raises(CutoverError) as refused:
         fleet.run(COMMAND)
     assert "id_cutover" in f"{refused.value} {refused.value.hint}"

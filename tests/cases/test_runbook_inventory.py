@@ -1,4 +1,4 @@
-"""What a person writes into an inventory is taken as meant, or refused with its place, before anything is asked."""
+"""Values that a person writes into an inventory are taken as meant, or refused with their path, before any request."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from errors import CutoverError, UsageError
 from inventory import load
 from inventory.model import Environment
-from runbooks.engine.actions import DnsLookup
-from runbooks.nights.ports import NameServer
+from runbooks.engine.model.actions import DnsLookup
+from runbooks.night.live_ports import NameServer
 from tests.cases import case
 
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
@@ -21,7 +21,7 @@ DEBUG = "debug: {address: debug.rehearsal, user: operator, roles: [debug]}"
 
 @pytest.fixture(autouse=True)
 def no_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Lays nothing over the inventory."""
+    """Lay nothing over the inventory."""
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
 
 
@@ -34,7 +34,7 @@ def loaded(folder: Path, good: str, bad: str) -> Environment:
 
 
 def refused(folder: Path, good: str, bad: str) -> str:
-    """What is said of it."""
+    """Return the refusal."""
     with pytest.raises(UsageError) as caught:
         loaded(folder, good, bad)
     return str(caught.value)
@@ -42,23 +42,19 @@ def refused(folder: Path, good: str, bad: str) -> str:
 
 @case("runbook 17", "YAML 1.1 reads 021 as 17, 1:30 as 90 and 2_1 as 21, and no id is too small")
 @pytest.mark.parametrize("number", ["021", "0x15", "1:30", "2_1", "-21", "0"])
-def test_an_id_that_yaml_would_read_otherwise_than_a_person_is_a_mistake_with_its_place(
-    tmp_path: Path, number: str
-) -> None:
+def test_an_id_that_yaml_reads_otherwise_than_a_person_is_an_error_with_its_path(tmp_path: Path, number: str) -> None:
     said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
     assert "nights/2014-08-15/exclude/schools/1" in said
 
 
 @case("runbook 17", "022 is port 18, and 1:30 is port 90")
 @pytest.mark.parametrize("number", ["022", "1:30"])
-def test_a_port_that_yaml_would_read_otherwise_than_a_person_is_a_mistake_with_its_place(
-    tmp_path: Path, number: str
-) -> None:
+def test_a_port_that_yaml_reads_otherwise_than_a_person_is_an_error_with_its_path(tmp_path: Path, number: str) -> None:
     said = refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {number}, user:"))
     assert "hosts/debug/port" in said
 
 
-def test_an_id_that_is_no_number_in_yaml_is_a_mistake_with_its_place(tmp_path: Path) -> None:
+def test_an_id_that_is_not_a_number_in_yaml_is_an_error_with_its_path(tmp_path: Path) -> None:
     """Proves that 09 and 0o21, which YAML 1.1 takes for text, are no danger."""
     for number in ("09", "0o21", "21.0"):
         said = refused(tmp_path, NIGHT, NIGHT.replace("[21]", f"[{number}]"))
@@ -67,17 +63,17 @@ def test_an_id_that_is_no_number_in_yaml_is_a_mistake_with_its_place(tmp_path: P
 
 @case("runbook 17", "a mapping as a key is a TypeError", raises=(TypeError,))
 @pytest.mark.parametrize("template", ["{{ excluded }}", "[{{ excluded }}]"])
-def test_a_template_that_was_never_filled_in_is_a_mistake(tmp_path: Path, template: str) -> None:
+def test_a_template_that_was_never_filled_in_is_an_error(tmp_path: Path, template: str) -> None:
     assert "written.yaml" in refused(tmp_path, NIGHT, NIGHT.replace("[21]", template))
 
 
 @case("runbook 17", "lists within lists, a thousand deep, are a RecursionError", raises=(RecursionError,))
-def test_lists_within_lists_are_a_mistake_however_deep(tmp_path: Path) -> None:
+def test_nested_lists_are_an_error_however_deep(tmp_path: Path) -> None:
     assert "written.yaml" in refused(tmp_path, "tool: inv", f"tool: {'[' * 3000}{']' * 3000}")
 
 
 @case("runbook 17", "what YAML calls a merge is refused as no YAML, and the file is said to be wrong where it is right")
-def test_a_merge_is_made_or_refused_by_its_name(tmp_path: Path) -> None:
+def test_a_yaml_merge_is_applied_or_refused_by_name(tmp_path: Path) -> None:
     below = "control: {address: control.rehearsal, user: operator, roles: [control]}\n  "
     merged = below.replace("control:", "control: &c", 1) + DEBUG.replace("user: operator", "<<: *c")
     try:
@@ -89,7 +85,7 @@ def test_a_merge_is_made_or_refused_by_its_name(tmp_path: Path) -> None:
 
 
 @case("runbook 17", "an equals sign alone is refused as no YAML, with the name of a tag")
-def test_an_equals_sign_is_text_or_refused_with_its_place(tmp_path: Path) -> None:
+def test_an_equals_sign_is_text_or_refused_with_its_path(tmp_path: Path) -> None:
     try:
         tool = loaded(tmp_path, "\ntool: inv", "\ntool: =").tool
     except UsageError as error:
@@ -100,34 +96,34 @@ def test_an_equals_sign_is_text_or_refused_with_its_place(tmp_path: Path) -> Non
 
 @case("runbook 18", "an address is not looked at: a login in it, two dots or nothing break later, or are this machine")
 @pytest.mark.parametrize("address", ["chris@debug.rehearsal", "debug..rehearsal", "''"])
-def test_an_address_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_is_an_error_with_its_path(tmp_path: Path, address: str) -> None:
     said = refused(tmp_path, DEBUG, DEBUG.replace("debug.rehearsal", address))
     assert "hosts/debug/address" in said
 
 
 @case("runbook 18", "the gateway's address is not looked at either")
 @pytest.mark.parametrize("address", ["chris@gate.rehearsal", "gate..rehearsal", "''"])
-def test_a_gateways_address_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_of_a_gateway_is_an_error_with_its_path(tmp_path: Path, address: str) -> None:
     said = refused(tmp_path, "\nhosts:", f"\nssh: {{gateway: {{address: {address}, user: chris}}}}\nhosts:")
     assert "ssh/gateway/address" in said
 
 
 @case("runbook 18", "port 221030 is asked modulo 65536")
 @pytest.mark.parametrize("port", ["221030", "65536", "0", "-22"])
-def test_a_port_that_is_none_is_a_mistake_with_its_place(tmp_path: Path, port: str) -> None:
+def test_an_invalid_port_is_an_error_with_its_path(tmp_path: Path, port: str) -> None:
     assert "hosts/debug/port" in refused(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {port}, user:"))
     assert "dns/port" in refused(tmp_path, "\nhosts:", f"\ndns: {{server: 127.0.0.1, port: {port}}}\nhosts:")
 
 
 @case("runbook 18", "a name server told by its name is a ValueError at the first look", raises=(ValueError,))
-def test_a_name_server_told_by_its_name_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """When the inventory is read, or when it is asked."""
+def test_a_name_server_given_by_its_name_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """The error is raised when the inventory is read, or when it is used."""
     with pytest.raises(CutoverError, match=r"dns/server|no-such-server\.invalid"):
         environment = loaded(tmp_path, "\nhosts:", "\ndns: {server: no-such-server.invalid}\nhosts:")
         NameServer(environment.dns).look_up(DnsLookup(names=("warehouse.ttm.com",)))
 
 
-def test_what_is_written_well_is_left_alone(tmp_path: Path) -> None:
+def test_a_valid_inventory_is_unchanged(tmp_path: Path) -> None:
     """Proves that the mistakes above are the only ones."""
     exact = loaded(tmp_path, NIGHT, NIGHT.replace("[21]", "[21, 1010]"))
     assert exact.nights[date(2014, 8, 15)].exclude.schools == (21, 1010)

@@ -1,4 +1,4 @@
-"""Notes and journals of another version, of a colleague, on a disk that takes nothing: read, or told in a sentence."""
+"""Claims and journals of another version, of a colleague, on a read-only disk: read, or reported in a sentence."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from archiver.who import operator
+from archiver.postgres.operator import operator
 from errors import CutoverError, LockedError
 from inventory.model import Environment
-from runbooks.engine.journal import FileJournal, Kind, read_events
-from runbooks.engine.lock import Holder, claimant, claimed, held, holder
-from runbooks.nights import logbook
+from runbooks.engine.live.lock import Holder, claimant, claimed, holder, machine_lock
+from runbooks.engine.model.journal import FileJournal, Kind, read_events
+from runbooks.night import files as night_files
 from tests.cases import case
-from tests.fakes import EVENING, FakeShelf
-from tests.house import open_house
+from tests.fakes import EVENING, FakeObjectStore
+from tests.operated_night import operated_night
 
 DATE = "2014-08-15"
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")  # the variables that may hold a login
@@ -53,34 +53,34 @@ def journal(path: Path, *kinds: Kind) -> FileJournal:
     raises=(TypeError, json.JSONDecodeError),
 )
 @pytest.mark.parametrize("note", NOTES.values(), ids=NOTES)
-def test_a_note_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
-    shelf = FakeShelf()
-    shelf.put_new("lock/00000001", note)
-    with pytest.raises(LockedError), claimed(shelf, ME, take_over="resume --take-over"):
+def test_a_claim_of_another_version_holds_the_environment_until_it_is_taken_over(note: str) -> None:
+    object_store = FakeObjectStore()
+    object_store.put_new("lock/00000001", note)
+    with pytest.raises(LockedError), claimed(object_store, ME, take_over="resume --take-over"):
         pass
-    assert claimant(shelf, ME)
-    with claimed(shelf, ME, take_over="", ousting=True):
-        assert claimant(shelf, KIM).startswith("chris on laptop")
+    assert claimant(object_store, ME)
+    with claimed(object_store, ME, take_over="", ousting=True):
+        assert claimant(object_store, KIM).startswith("chris on laptop")
 
 
 @case("runbook 23", "a lock file of another version is a TypeError", raises=(TypeError,))
 @pytest.mark.parametrize("note", [NOTES["a field more"], NOTES["a field less"]], ids=["more", "less"])
 def test_a_lock_file_of_another_version_is_held_all_the_same(tmp_path: Path, note: str) -> None:
-    with held(tmp_path / "lock", ME):
+    with machine_lock(tmp_path / "lock", ME):
         (tmp_path / "lock").write_text(note)
         assert holder(tmp_path / "lock")
 
 
 def test_a_lock_file_that_is_cut_is_held_all_the_same(tmp_path: Path) -> None:
     """Proves that of the two doors to a cut note the one on this machine is well."""
-    with held(tmp_path / "lock", ME):
+    with machine_lock(tmp_path / "lock", ME):
         (tmp_path / "lock").write_text(NOTES["cut"])
         assert holder(tmp_path / "lock")
 
 
 @case("runbook 23", "the journal of a newer version is called damaged")
 @pytest.mark.parametrize("newer", [{"zone": "UTC"}, {"kind": "handed over"}], ids=["field", "kind"])
-def test_a_journal_of_a_newer_version_is_read_or_said_to_be_of_one(tmp_path: Path, newer: dict[str, str]) -> None:
+def test_a_journal_of_a_newer_version_is_read_or_reported_as_such(tmp_path: Path, newer: dict[str, str]) -> None:
     path = tmp_path / "journal.jsonl"
     journal(path, Kind.BEGAN)
     path.write_text(json.dumps({**json.loads(path.read_text()), **newer}) + "\n")
@@ -94,7 +94,7 @@ def test_a_journal_of_a_newer_version_is_read_or_said_to_be_of_one(tmp_path: Pat
 
 
 @case("runbook 24", "a journal that can't be opened for writing is a bare OSError", raises=(OSError,))
-def test_a_journal_on_a_disk_that_became_read_only_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_journal_on_a_disk_that_became_read_only_is_reported_in_a_sentence(tmp_path: Path) -> None:
     """The kernel refuses to open it as it does on a read-only disk, which only root could make: a folder is there."""
     path = tmp_path / "journal.jsonl"
     made = journal(path, Kind.BEGAN)
@@ -112,13 +112,13 @@ def begin(path: Path) -> None:
 
 def lock(path: Path) -> None:
     """A lock that is held there."""
-    with held(path / "lock", ME):
+    with machine_lock(path / "lock", ME):
         pass
 
 
 @case("runbook 24", "a folder that can't be made for journal or lock is a bare OSError", raises=(OSError,))
 @pytest.mark.parametrize("work", [begin, lock])
-def test_a_night_whose_folder_cannot_be_made_is_told_in_a_sentence(
+def test_a_night_whose_folder_cannot_be_made_is_reported_in_a_sentence(
     tmp_path: Path, work: Callable[[Path], None]
 ) -> None:
     (tmp_path / "file").write_text("no folder can be made below a file, nor on a read-only disk")
@@ -128,13 +128,13 @@ def test_a_night_whose_folder_cannot_be_made_is_told_in_a_sentence(
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment, FakeShelf]:
+def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment, FakeObjectStore]:
     """An environment whose night a colleague runs on this machine, who alone may open what lies in its folder."""
-    shelf, environment = FakeShelf(), open_house(monkeypatch, tmp_path).environment
-    monkeypatch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    files = logbook.Files(environment, DATE)
+    object_store, environment = FakeObjectStore(), operated_night(monkeypatch, tmp_path).environment
+    monkeypatch.setattr(night_files, "object_store_of", lambda environment: object_store)
+    files = night_files.Files(environment, DATE)
     for event in journal(files.journal, Kind.BEGAN, Kind.INTENT).events:
-        shelf.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
+        object_store.put_new(f"nights/{DATE}/001/{event.number:06}", event.to_json())
     files.lock.write_text(KIM.to_json())
     allowed = Path.open
 
@@ -144,15 +144,17 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Environment,
         return allowed(path, *args, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(Path, "open", denied)
-    return environment, shelf
+    return environment, object_store
 
 
 @case("runbook 32", "a colleague's journal on this machine is a PermissionError", raises=(PermissionError,))
-def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(begun: tuple[Environment, FakeShelf]) -> None:
-    """Files of another login are played, for root may open them all."""
+def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(
+    begun: tuple[Environment, FakeObjectStore],
+) -> None:
+    """Files of another login are simulated, for root may open them all."""
     environment, _ = begun
     try:
-        events = logbook.events_of(environment, DATE)
+        events = night_files.events_of(environment, DATE)
     except CutoverError as error:
         assert "journal" in str(error)
     else:
@@ -160,16 +162,18 @@ def test_a_night_whose_file_belongs_to_a_colleague_is_seen_in_the_store(begun: t
 
 
 @case("runbook 32", "a colleague's lock on this machine is a PermissionError", raises=(PermissionError,))
-def test_who_is_at_work_is_told_although_the_lock_belongs_to_a_colleague(begun: tuple[Environment, FakeShelf]) -> None:
-    """By what the store says, where the file can't be opened."""
-    environment, shelf = begun
-    shelf.put_new("lock/00000001", KIM.to_json())
-    assert logbook.at_work(environment)
+def test_the_operator_at_work_is_named_although_the_lock_belongs_to_a_colleague(
+    begun: tuple[Environment, FakeObjectStore],
+) -> None:
+    """The store names the holder, where the file cannot be opened."""
+    environment, object_store = begun
+    object_store.put_new("lock/00000001", KIM.to_json())
+    assert night_files.at_work(environment)
 
 
 @case("runbook 33", "a uid without a name, as in a container, is a KeyError", raises=(KeyError,))
-def test_who_works_here_is_told_although_the_uid_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its number, or it is asked for in a sentence."""
+def test_the_operator_is_named_although_the_uid_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The uid is the name, or the error asks for one in a sentence."""
     for name in ("CUTOVER_OPERATOR", *NAMES):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 64_999)

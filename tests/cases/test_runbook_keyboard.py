@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from inventory.load import ROOT
-from runbooks.engine.console import Console
-from runbooks.engine.journal import FileJournal, Kind, read_events
-from runbooks.engine.person import Operator
-from runbooks.engine.ports import Choice
-from runbooks.engine.shared import SharedJournal, read_shared
+from runbooks.engine.live.console import Console
+from runbooks.engine.live.operators import Operator
+from runbooks.engine.live.store_journal import StoreJournal, read_store_journal
+from runbooks.engine.model.journal import FileJournal, Kind, read_events
+from runbooks.engine.model.ports import Choice
 from tests.cases import case
-from tests.fakes import FakeClock, FakeShelf, night_plan
+from tests.fakes import FakeClock, FakeObjectStore, night_plan
 
 FOLDER = "nights/2014-08-15/001"
 END = b"\x04"  # Ctrl-D
@@ -79,7 +79,7 @@ def test_a_reason_with_a_wrong_key_is_taken_or_asked_for_again(monkeypatch: pyte
 
 
 @case("runbook 06", "a word with half a letter in it can't be kept in the journal", raises=(UnicodeEncodeError,))
-def test_a_journal_keeps_words_that_are_no_utf_8_as_well_as_they_can_be_kept(tmp_path: Path) -> None:
+def test_a_journal_keeps_text_that_is_not_utf_8_as_well_as_possible(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = FileJournal(path, now=FakeClock().now, operator="chris@laptop")
 
@@ -89,27 +89,31 @@ def test_a_journal_keeps_words_that_are_no_utf_8_as_well_as_they_can_be_kept(tmp
     assert event.data["proof"].startswith("the caf")
 
 
-class StrictShelf(FakeShelf):
-    """A shelf that takes UTF-8 and nothing else, as S3's library does."""
+class StrictStore(FakeObjectStore):
+    """An object store that takes UTF-8 and nothing else, as S3's library does."""
 
     def put_new(self, name: str, text: str) -> bool:
         text.encode()
         return super().put_new(name, text)
 
 
-@case("runbook 06", "a word with half a letter in it can't be kept on the shelf", raises=(UnicodeEncodeError,))
-def test_shelf_and_file_keep_the_same_of_words_that_are_no_utf_8(tmp_path: Path) -> None:
-    path, shelf = tmp_path / "journal.jsonl", StrictShelf()
-    journal = SharedJournal(path, shelf, FOLDER, now=FakeClock().now, operator="chris@laptop")
+@case("runbook 06", "a word with half a letter in it can't be kept in the store", raises=(UnicodeEncodeError,))
+def test_store_and_file_keep_the_same_of_text_that_is_not_utf_8(tmp_path: Path) -> None:
+    path, object_store = tmp_path / "journal.jsonl", StrictStore()
+    journal = StoreJournal(path, object_store, FOLDER, now=FakeClock().now, operator="chris@laptop")
 
     journal.append(Kind.RESULT, step="watcher.stop", host="watcher", outcome="skipped", proof=REASON)
 
-    assert read_shared(read_events(path), shelf, FOLDER) == read_shared((), shelf, FOLDER) == read_events(path)
+    assert (
+        read_store_journal(read_events(path), object_store, FOLDER)
+        == read_store_journal((), object_store, FOLDER)
+        == read_events(path)
+    )
     assert len(read_events(path)) == 1
 
 
 @case("runbook 06", "a terminal of Latin-1 ends a command at the first … or ✓")
-def test_a_terminal_without_utf_8_is_written_to_as_well_as_it_can_be_or_refused_at_once(tmp_path: Path) -> None:
+def test_a_terminal_without_utf_8_is_written_to_as_well_as_possible_or_refused_at_once(tmp_path: Path) -> None:
     variables = {**os.environ, "PYTHONIOENCODING": "latin-1", "REHEARSAL_HOME": str(tmp_path)}
     words = [sys.executable, "-m", "invoke", "cutover.plan", "--date=2014-08-15"]
 

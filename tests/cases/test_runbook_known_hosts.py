@@ -10,8 +10,8 @@ import pytest
 from paramiko.hostkeys import InvalidHostKey
 
 from errors import CutoverError, UsageError
-from runbooks.engine.actions import RemoteCommand
-from runbooks.engine.fleet import UnreachableError
+from runbooks.engine.live.ssh import UnreachableError
+from runbooks.engine.model.actions import RemoteCommand
 from tests.cases import case
 from tests.ssh_server import Server, new_key, running
 
@@ -25,14 +25,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def said(server: Server, known: Path) -> str:
-    """What a host says that is known by this file."""
+    """Return the output of a host that is known by this file."""
     with closing(server.fleet(known_hosts=str(known))) as fleet:
         return fleet.run(RemoteCommand(host="db", command="echo here")).text
 
 
 @pytest.mark.parametrize("hosts", ["@cert-authority *.example.com", "@revoked *"])
 @case("runbook 11", "a line that sshd(8) allows ends whatever reads it", raises=(InvalidHostKey,))
-def test_a_marked_line_about_others_is_in_nobodys_way(server: Server, tmp_path: Path, hosts: str) -> None:
+def test_a_marked_line_about_other_hosts_disturbs_none(server: Server, tmp_path: Path, hosts: str) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"{hosts} {STRANGER}\n{server.known()}")
 
@@ -63,9 +63,7 @@ latin_1 = case("runbook 11", "a line of Latin-1 ends whatever reads it", raises=
         pytest.param(b"b\xfcro.example.com " + STRANGER.encode() + b"\n", id="host", marks=latin_1),
     ],
 )
-def test_a_line_that_can_not_be_read_is_left_out_or_told_with_its_file(
-    server: Server, tmp_path: Path, line: bytes
-) -> None:
+def test_an_unreadable_line_is_skipped_or_reported_with_its_file(server: Server, tmp_path: Path, line: bytes) -> None:
     known = tmp_path / "known_hosts"
     known.write_bytes(line + server.known().encode())
 

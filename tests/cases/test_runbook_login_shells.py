@@ -1,4 +1,4 @@
-"""Login shells of hosts: what they say before the answer, and what they make of a command that is quoted for sh."""
+"""Login shells of hosts: their output before the answer, and their treatment of a command quoted for sh."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 
 from errors import CutoverError, UnknownError
 from inventory.model import Environment
-from runbooks.engine.actions import DetachedJob, RemoteCommand
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.fleet import Fleet
-from runbooks.engine.history import Facts, History
-from runbooks.engine.job_scripts import start_script
-from runbooks.engine.jobs import RemoteJobs
-from runbooks.engine.step import Check
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.job_scripts import start_script
+from runbooks.engine.live.jobs import RemoteJobs
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import DetachedJob, RemoteCommand
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.step import Check
 from tests.cases import case
 from tests.cases.runbook_shells import CSH, FISH, NOISY, login_shell
-from tests.fakes import Theatre, night_plan, rehearsal
+from tests.fakes import FakeNight, night_plan, rehearsal
 from tests.ssh_server import running
 from tests.unit.test_preflight import precondition
 
@@ -63,9 +63,9 @@ def job(command: str) -> DetachedJob:
 
 @case("runbook 04", "words before the answer are no news of a job, which ends as unknown", raises=(UnknownError,))
 def test_a_job_is_followed_to_its_end_whatever_its_host_says_before_the_answer(noisy: Host) -> None:
-    reading = noisy.jobs.run(job("echo done; exit 7"), NAME, print)
+    output = noisy.jobs.run(job("echo done; exit 7"), NAME, print)
 
-    assert (reading.code, reading.text) == (7, "done\n")
+    assert (output.code, output.text) == (7, "done\n")
 
 
 @case("runbook 04", "words before the answer: a job can't be seen, nor stopped", raises=(CutoverError,))
@@ -92,11 +92,11 @@ def test_a_host_is_understood_whatever_it_says_before_the_answer(noisy: Host, tm
     probes = replace(written.probes, watcher="echo stopped")
     environment = replace(written, host_name_file=str(tmp_path / "name"), probes=probes)
     checks = {
-        "name": precondition("debug", "is itself", environment).check,
+        "name": precondition("debug", "is the right host", environment).check,
         "clock": precondition("debug", "clock", environment).check,
         "state": watcher_is_stopped(environment),
     }
-    world = replace(Theatre().world, ssh=noisy.fleet)
+    world = replace(FakeNight().executor, ssh=noisy.fleet)
 
     verdict = world.look(checks[asked], Facts(now=datetime.now(UTC), history=History()), expected=True)
 
@@ -109,11 +109,11 @@ def test_a_login_shell_that_cuts_quotes_at_newlines_runs_the_job_or_nothing_of_i
 
     with host(tmp_path, CSH) as found:
         try:
-            reading = found.jobs.run(job(f"echo one\necho x >> {count}\necho two"), NAME, print)
+            output = found.jobs.run(job(f"echo one\necho x >> {count}\necho two"), NAME, print)
         except CutoverError:
             assert not count.exists()
         else:
-            assert (reading.code, reading.text, count.read_text()) == (0, "one\ntwo\n", "x\n")
+            assert (output.code, output.text, count.read_text()) == (0, "one\ntwo\n", "x\n")
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_login_shell_that_eats_backslashes_runs_the_job_as_written_or_nothing_
 ) -> None:
     with host(tmp_path, FISH) as found:
         try:
-            reading = found.jobs.run(job(command), NAME, print)
+            output = found.jobs.run(job(command), NAME, print)
         except CutoverError:
             assert not list(tmp_path.glob(".cutover/jobs/*/log"))
         else:
-            assert (reading.code, reading.text) == (0, expected)
+            assert (output.code, output.text) == (0, expected)

@@ -1,4 +1,4 @@
-"""What a person wrote as a plain number is read as that number, or is a mistake with its path."""
+"""A plain number that a person wrote is read as that number, or is an error with its path."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def loaded(folder: Path, good: str, bad: str) -> Environment:
         *(pytest.param(text, marks=other) for text in ("1:21", "0x15", "2_1", "0b10101", "-21", "0")),
     ],
 )
-def test_a_school_left_out_is_a_positive_whole_number_in_decimal_or_a_mistake(tmp_path: Path, written: str) -> None:
+def test_an_excluded_school_is_a_positive_decimal_integer_or_an_error(tmp_path: Path, written: str) -> None:
     try:
         night = loaded(tmp_path, "schools: [21]", f"schools: [{written}]").nights[date(2014, 8, 15)]
     except Problems as problems:
@@ -44,7 +44,7 @@ def test_a_school_left_out_is_a_positive_whole_number_in_decimal_or_a_mistake(tm
 
 @pytest.mark.parametrize("written", ["022", "0x16", "2_2", "0", "-1", "65536"])
 @other
-def test_a_port_is_a_number_from_1_to_65535_in_decimal_or_a_mistake(tmp_path: Path, written: str) -> None:
+def test_a_port_is_a_decimal_number_from_1_to_65535_or_an_error(tmp_path: Path, written: str) -> None:
     try:
         host = loaded(tmp_path, DEBUG, DEBUG.replace("user:", f"port: {written}, user:")).hosts["debug"]
     except Problems as problems:
@@ -55,13 +55,13 @@ def test_a_port_is_a_number_from_1_to_65535_in_decimal_or_a_mistake(tmp_path: Pa
 
 @pytest.mark.parametrize("template", ["{{ tool }}", "{? [inv] : x}"])
 @case("runbook 17", "a key that can't be one, as in Ansible's {{ }}, is a TypeError", raises=(TypeError,))
-def test_a_key_that_can_not_be_one_is_a_mistake_in_the_file(tmp_path: Path, template: str) -> None:
+def test_an_invalid_key_is_an_error_in_the_file(tmp_path: Path, template: str) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):
         loaded(tmp_path, "tool: inv", f"tool: {template}")
 
 
 @case("runbook 17", "<< is refused as no YAML, although it is", raises=(UsageError,))
-def test_a_merge_key_merges_or_is_a_mistake_with_its_path(tmp_path: Path) -> None:
+def test_a_merge_key_merges_or_is_an_error_with_its_path(tmp_path: Path) -> None:
     merging = "debug: {<<: &person {user: operator, port: 2222}, address: debug.rehearsal, roles: [debug]}"
 
     try:
@@ -73,7 +73,7 @@ def test_a_merge_key_merges_or_is_a_mistake_with_its_path(tmp_path: Path) -> Non
 
 
 @case("runbook 17", "= is refused as no YAML, although it is a word like any other", raises=(UsageError,))
-def test_an_equals_sign_is_a_word_or_a_mistake_with_its_path(tmp_path: Path) -> None:
+def test_an_equals_sign_is_text_or_an_error_with_its_path(tmp_path: Path) -> None:
     try:
         environment = loaded(tmp_path, "tool: inv", "tool: =")
     except Problems as problems:
@@ -82,6 +82,6 @@ def test_an_equals_sign_is_a_word_or_a_mistake_with_its_path(tmp_path: Path) -> 
         assert environment.tool == "="
 
 
-def test_an_inventory_that_holds_itself_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+def test_an_inventory_that_contains_itself_is_an_error_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):
         loaded(tmp_path, "tool: inv", "tool: &tool [*tool]")

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from archiver.postgres import connect
+from archiver.postgres.session import connect
 from errors import CutoverError
 from inventory.model import Database
 from rehearsal.postgres_server import Cluster
-from runbooks.engine.actions import SqlQuery
-from runbooks.nights.ports import Databases
+from runbooks.engine.model.actions import SqlQuery
+from runbooks.night.live_ports import Databases
 from tests.cases import case
 from tests.cases.runbook_pooler import before
 from tests.conftest import ROLE
@@ -21,13 +21,13 @@ Door = Callable[[Mapping[str, str]], object]
 
 
 def look(connection: Mapping[str, str]) -> None:
-    """What preflight does, which only looks."""
+    """Query through a connection as preflight does, which only reads."""
     databases = Databases({"master": Database(name="master", host="db-master", connection=connection)})
     databases.query(SqlQuery(database="master", name="anything", statement="SELECT 1"))
 
 
 def work(connection: Mapping[str, str]) -> None:
-    """What the archiver does."""
+    """Open a session and a transaction as the archiver does."""
     session = connect(connection, name="test")
     with session.transaction():
         session.rows("SELECT 1")
@@ -36,7 +36,7 @@ def work(connection: Mapping[str, str]) -> None:
 
 @pytest.mark.parametrize("door", [look, work])
 @case("runbook 01", "SET stays on the pooler's connection: the product finds no table, and its statements time out")
-def test_through_a_transaction_pooler_the_product_finds_nothing_set_by_us(cluster: Cluster, door: Door) -> None:
+def test_no_setting_of_ours_reaches_the_product_through_a_transaction_pooler(cluster: Cluster, door: Door) -> None:
     """Refused or not, it finds its connection as it was, between our transactions and after the last."""
     with before(cluster.port) as pooler, suppress(CutoverError):
         door({**cluster.connection(dbname="postgres", user=ROLE), "port": str(pooler.port)})

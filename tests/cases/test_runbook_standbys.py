@@ -1,4 +1,4 @@
-"""Standbys on a real server: what a terminated one leaves behind, what waits for it, and who only looks like one."""
+"""Standbys on a real server: leftovers of a terminated one, commits that wait for it, and clients that resemble one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from inventory.model import Database, Environment
 from rehearsal import postgres_programs, postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
-from runbooks.engine import preflight
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Past
-from runbooks.engine.preconditions import Finding
-from runbooks.engine.runner import Runner
-from runbooks.engine.step import Outcome, Verdict, together
-from runbooks.engine.world import LiveWorld
-from runbooks.nights.ports import Databases
+from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.history import TaskState
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.preconditions import Finding
+from runbooks.engine.model.step import Verdict, together
+from runbooks.engine.run import preflight
+from runbooks.engine.run.runner import Runner
+from runbooks.night.live_ports import Databases
 from tests.cases import case
 from tests.cases.runbook_receivers import BEHIND, setting, slot, standby, subscriber
 from tests.conftest import PASSWORD
-from tests.fakes import FakeClock, Theatre, night_plan, rehearsal
+from tests.fakes import FakeClock, FakeNight, night_plan, rehearsal
 
 STANDBY, LEFT = "walreceiver", "left_behind"
 SYNCHRONOUS = "synchronous_standby_names"
@@ -51,45 +52,45 @@ def primary(servers_home: Path) -> Iterator[Cluster]:
 
 
 @dataclass
-class Live(Theatre):
+class Live(FakeNight):
     """A night in memory whose databases are on a real server; only master's is asked."""
 
     clock: FakeClock = field(default_factory=lambda: FakeClock(pace=20))
     database: Database = field(kw_only=True)
 
     @property
-    def world(self) -> LiveWorld:
+    def executor(self) -> LiveExecutor:
         """The live world, but for the databases."""
-        return replace(super().world, sql=Databases({"master": self.database}))
+        return replace(super().executor, sql=Databases({"master": self.database}))
 
     def proof(self, key: str) -> Verdict:
-        """What the proof of a step says now of master's server, whatever was before."""
-        facts = self.stage.facts()
+        """Return the result of a step's proof at master's server, whatever was before."""
+        facts = self.context.facts()
         checks = self.plan.step(key).tasks[0].checks
-        return together(self.world.look(check, facts, expected=True) for check in checks)
+        return together(self.executor.look(check, facts, expected=True) for check in checks)
 
     def preflight(self) -> tuple[Finding, ...]:
-        """What preflight says of master."""
+        """Return preflight's findings on master."""
         subjects = [subject for subject in self.plan.preflight if subject.name == "master on db-master"]
-        return preflight.examine(subjects, self.world, self.stage.facts)
+        return preflight.examine(subjects, self.executor, self.context.facts)
 
     def by_hand(self, word: str, act: Callable[[], object]) -> None:
-        """What it comes to when a person types `standby` and this word at master's server."""
+        """Assert the outcome when a person types `standby` and this word at master's server."""
 
-        def acted() -> Reading:
+        def acted() -> ProbeOutput:
             act()
-            return Reading()
+            return ProbeOutput()
 
         self.production.broken[f"db-master: standby {word}"] = acted
 
-    def perform(self, key: str) -> Past:
-        """Does a step on master's server, and says what became of it."""
+    def perform(self, key: str) -> TaskState:
+        """Do a step on master's server, and return its outcome."""
         step = self.plan.step(key)
         if not self.journal.events:
-            self.stage.begin()
+            self.context.begin()
         with suppress(CutoverError):
-            Runner(self.stage).perform(step, step.tasks[:1])
-        return self.stage.history().past(key, "db-master")
+            Runner(self.context).perform(step, step.tasks[:1])
+        return self.context.history().task_state(key, "db-master")
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_standby_that_is_terminated_and_comes_back_is_in_order_all_the_time(pr
 
 
 @case("runbook 02", "a slot without a standby keeps all WAL from the night on, and step 7 is proven")
-def test_a_slot_that_a_standby_left_is_told_by_the_proof_of_step_7(primary: Cluster, night: Live) -> None:
+def test_the_proof_of_step_7_reports_a_slot_that_a_standby_left(primary: Cluster, night: Live) -> None:
     with slot(primary, LEFT):
         verdict = night.proof("replicas.terminate")
 
@@ -123,7 +124,7 @@ def test_a_slot_that_a_standby_left_is_told_by_the_proof_of_step_7(primary: Clus
 
 
 @case("runbook 02", "a slot without a standby is left when step 11 is proven, and nothing is owed")
-def test_a_slot_that_nobody_uses_is_told_by_the_proof_of_step_11(primary: Cluster, night: Live) -> None:
+def test_the_proof_of_step_11_reports_an_unused_slot(primary: Cluster, night: Live) -> None:
     with ExitStack() as first, ExitStack() as later:
         first.enter_context(standby(primary, STANDBY))
         night.by_hand("terminate", first.close)
@@ -140,7 +141,7 @@ def test_a_slot_that_nobody_uses_is_told_by_the_proof_of_step_11(primary: Cluste
 
 
 @case("runbook 03", "preflight says nothing of commits that will wait for standbys which step 7 terminates")
-def test_preflight_tells_that_commits_wait_for_the_standbys_that_step_7_terminates(
+def test_preflight_reports_that_commits_wait_for_the_standbys_that_step_7_terminates(
     primary: Cluster, night: Live
 ) -> None:
     with standby(primary, STANDBY), setting(primary, SYNCHRONOUS, "*"):
@@ -150,7 +151,7 @@ def test_preflight_tells_that_commits_wait_for_the_standbys_that_step_7_terminat
 
 
 @case("runbook 03", "step 7 is proven although every commit from then on waits for a standby")
-def test_step_7_tells_that_commits_wait_for_standbys_that_are_not_there(primary: Cluster, night: Live) -> None:
+def test_step_7_reports_that_commits_wait_for_missing_standbys(primary: Cluster, night: Live) -> None:
     with setting(primary, SYNCHRONOUS, "*"):
         verdict = night.proof("replicas.terminate")
 
@@ -169,7 +170,7 @@ def test_a_subscription_is_no_standby_before_a_night(primary: Cluster, night: Li
     ids=["WAL archiver", "subscription"],
 )
 @case("runbook 14", "who takes WAL and is no standby pays for the standby that step 7 terminated")
-def test_step_11_wants_a_standby_as_it_was_there_before_step_7(
+def test_step_11_requires_a_standby_like_the_one_before_step_7(
     primary: Cluster, night: Live, receiver: Callable[[Cluster], AbstractContextManager[None]]
 ) -> None:
     with ExitStack() as first, ExitStack() as later:
@@ -184,7 +185,7 @@ def test_step_11_wants_a_standby_as_it_was_there_before_step_7(
 
 
 @case("runbook 14", "of two standbys of one name only the later one counts: all are called walreceiver")
-def test_two_standbys_of_one_name_are_judged_as_two_of_two_names(primary: Cluster) -> None:
+def test_two_standbys_with_one_name_are_judged_like_two_with_two_names(primary: Cluster) -> None:
     """In whichever order they stand: one of them has applied all that there is, the other is far behind."""
     night = on(primary, replace(rehearsal(), max_lag=100_000))
     found = {}

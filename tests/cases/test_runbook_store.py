@@ -15,14 +15,14 @@ import pytest
 from errors import CutoverError
 from inventory.model import Environment, Store
 from rehearsal.ports import LOOPBACK
-from runbooks.engine.journal import Event, FileJournal, Kind, read_events
-from runbooks.engine.shared import ForeignJournalError, SharedJournal, read_shared
-from runbooks.nights import logbook
-from runbooks.nights.ports import StoreShelf
+from runbooks.engine.live.store_journal import ForeignJournalError, StoreJournal, read_store_journal
+from runbooks.engine.model.journal import Event, FileJournal, Kind, read_events
+from runbooks.night import files
+from runbooks.night.live_ports import EnvironmentStore
 from tests import web
 from tests.cases import case
 from tests.cases.runbook_conducted import HANGS, conducted
-from tests.fakes import EVENING, FakeShelf, rehearsal
+from tests.fakes import EVENING, FakeObjectStore, rehearsal
 
 DATE, FOLDER = "2014-08-15", "nights/2014-08-15/001"
 SOON = 5.0  # seconds: two are promised after a Ctrl-C, and some for a machine that is busy
@@ -69,22 +69,22 @@ def answered_by_another(folder: Path, page: bytes) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries again at once: the pauses of seconds are the library's affair."""
+    """Try again at once: the pauses of seconds are the library's affair."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
 @case("runbook 35", "any 200 counts as kept")
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-def test_an_event_is_not_kept_because_something_said_200(tmp_path: Path, page: bytes) -> None:
+def test_an_event_is_not_stored_because_something_answered_200(tmp_path: Path, page: bytes) -> None:
     with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match=FOLDER):
-        StoreShelf(store).put_new(f"{FOLDER}/000001", "an event")
+        EnvironmentStore(store).put_new(f"{FOLDER}/000001", "an event")
 
 
 @case("runbook 35", "any 200 counts as an empty list")
 @pytest.mark.parametrize("page", [PAGES["a page"].partition(b">")[2], PAGES["nothing"]], ids=["a page", "nothing"])
-def test_a_page_is_no_list_of_a_store(tmp_path: Path, page: bytes) -> None:
+def test_a_web_page_is_not_a_listing_of_a_store(tmp_path: Path, page: bytes) -> None:
     with answered_by_another(tmp_path, page) as store, pytest.raises(CutoverError, match="nights"):
-        StoreShelf(store).names("nights/")
+        EnvironmentStore(store).names("nights/")
 
 
 def written(path: Path) -> tuple[Event, ...]:
@@ -96,15 +96,15 @@ def written(path: Path) -> tuple[Event, ...]:
 
 
 @case("runbook 35", "where a page is the list of nights, status says that a night has not begun")
-def test_a_night_has_begun_although_the_store_is_answered_for_by_another(
+def test_a_night_has_begun_although_another_server_answers_for_the_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(logbook, "refuse_if_down", lambda environment: None)
+    monkeypatch.setattr(files, "refuse_if_down", lambda environment: None)
     page = PAGES["a page"].partition(b">")[2]
     with answered_by_another(tmp_path, page) as store:
         environment: Environment = replace(rehearsal(), state=str(tmp_path), store=store)
-        known = written(logbook.Files(environment, DATE).journal)
-        assert logbook.events_of(environment, DATE) == known
+        known = written(files.Files(environment, DATE).journal)
+        assert files.events_of(environment, DATE) == known
 
 
 @case(
@@ -113,22 +113,22 @@ def test_a_night_has_begun_although_the_store_is_answered_for_by_another(
     raises=(ForeignJournalError,),
 )
 @pytest.mark.parametrize("lost", [1, 2, 3])
-def test_what_the_store_lost_of_a_night_is_put_back_from_a_file_that_has_it(tmp_path: Path, lost: int) -> None:
-    path, shelf = tmp_path / "journal.jsonl", FakeShelf()
+def test_events_that_the_store_lost_are_put_back_from_a_file_that_has_them(tmp_path: Path, lost: int) -> None:
+    path, object_store = tmp_path / "journal.jsonl", FakeObjectStore()
     events = written(path)
-    shelf.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != lost}
-    journal = SharedJournal(path, shelf, FOLDER, now=lambda: EVENING, operator="kim@desk")
+    object_store.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != lost}
+    journal = StoreJournal(path, object_store, FOLDER, now=lambda: EVENING, operator="kim@desk")
 
     assert journal.events == events
     journal.append(Kind.ENDED)
-    assert read_shared((), shelf, FOLDER) == read_events(path) == journal.events
+    assert read_store_journal((), object_store, FOLDER) == read_events(path) == journal.events
 
 
 @case("runbook 35", "a machine that has no file is told of the hole, and of no way on")
-def test_a_hole_that_nothing_fills_is_told_with_a_way_on(tmp_path: Path) -> None:
-    shelf = FakeShelf()
+def test_a_gap_that_nothing_fills_is_reported_with_a_way_on(tmp_path: Path) -> None:
+    object_store = FakeObjectStore()
     events = written(tmp_path / "journal.jsonl")
-    shelf.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != 2}
+    object_store.texts = {f"{FOLDER}/{each.number:06}": each.to_json() for each in events if each.number != 2}
     with pytest.raises(CutoverError) as told:
-        read_shared((), shelf, FOLDER)
+        read_store_journal((), object_store, FOLDER)
     assert told.value.hint

@@ -1,4 +1,4 @@
-"""News that a webhook does not take are missed once, aloud, and whatever it answers the night's thread lives."""
+"""Messages that a webhook does not accept are lost once, with a warning, and the night's thread survives any answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from runbooks.nights.webhook import Webhook
+from runbooks.night.webhook import Webhook
 from tests import web
 from tests.cases import case
 from tests.webhooks import serving
@@ -19,7 +19,7 @@ SECRET = "s3cr3t"
 
 @contextmanager
 def redirecting(status: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A webhook that sends whoever posts to another page, and what was posted there."""
+    """Yield a webhook that redirects every post to another page, and the messages posted there."""
     arrived: list[bytes] = []
 
     class Handler(web.Quiet, BaseHTTPRequestHandler):
@@ -44,7 +44,7 @@ def redirecting(status: int) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def posted(url: str) -> list[str]:
-    """What the operator is warned of when something is posted there."""
+    """Return the operator's warnings when something is posted there."""
     warnings: list[str] = []
     Webhook(url, warnings.append).post([NEWS, NEWS])
     assert SECRET not in "".join(warnings)
@@ -53,7 +53,7 @@ def posted(url: str) -> list[str]:
 
 @case("runbook 21", "a redirection is followed with a GET: the words are lost without a warning")
 @pytest.mark.parametrize("status", [301, 302, 303])
-def test_a_webhook_that_redirects_gets_the_words_or_the_operator_a_warning(status: int) -> None:
+def test_a_webhook_that_redirects_gets_the_message_or_the_operator_a_warning(status: int) -> None:
     with redirecting(status) as (url, arrived):
         warnings = posted(url)
     assert len(warnings) == 1 or len(arrived) == 2
@@ -68,7 +68,7 @@ def test_a_redirection_that_keeps_a_post_is_warned_of(status: int) -> None:
 
 @case("runbook 21", "404 and 429 are told as '(str)'")
 @pytest.mark.parametrize("status", [404, 429])
-def test_a_webhook_that_refuses_is_told_with_its_status(status: int) -> None:
+def test_a_webhook_that_refuses_is_reported_with_its_status(status: int) -> None:
     with serving() as inbox:
         inbox.status = status
         (warning,) = posted(inbox.url)
@@ -77,5 +77,5 @@ def test_a_webhook_that_refuses_is_told_with_its_status(status: int) -> None:
 
 @case("runbook 21", "a URL that is none ends the webhook's thread with a ValueError", raises=(ValueError,))
 @pytest.mark.parametrize("url", [f"http://[::1/{SECRET}", f"https://[hooks]/{SECRET}"])
-def test_a_url_that_is_none_is_a_warning(url: str) -> None:
+def test_an_invalid_url_is_a_warning(url: str) -> None:
     assert len(posted(url)) == 1

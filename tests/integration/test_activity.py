@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from archiver.activity.span import month_due
-from archiver.catalog import Part
+from archiver.catalog.model import Part
+from archiver.records.cutoff import month_due
 from errors import RefusedError
 from inventory.model import Depth
 from rehearsal.seed_plan import SCHOOL
@@ -29,7 +29,7 @@ FIRST = date(2012, 10, 5)
 ALL_OVER = date(2014, 9, 5)  # July and earlier: of the two years nothing is left that ended
 
 
-def test_each_month_of_two_years_leaves_just_what_the_oracle_names_while_others_write(new_world: NewWorld) -> None:
+def test_each_month_of_two_years_leaves_exactly_what_the_oracle_names_while_others_write(new_world: NewWorld) -> None:
     with new_world(("master", SHARD, "shard_4")) as world, world.by_one_worker() as busy:
         before, due = oracle.snapshot(world.dsns), due_by_month(world)
 
@@ -43,14 +43,14 @@ def test_each_month_of_two_years_leaves_just_what_the_oracle_names_while_others_
         judged(world, whole, replace(live, sequences=whole.sequences))
         # Of all other schools there went, with each month, what the oracle had named.
         assert gone_by_month(world) == due
-        # And once nobody writes any more, nothing is left that is due.
+        # And once the writers have stopped, nothing is left that is due.
         archive_months(busy, ALL_OVER)
         left = oracle.snapshot(world.dsns)
         same(expected_after_month(world.dsns, utc(world, ALL_OVER), left), left)
 
 
 def due_by_month(world: World) -> Mapping[str, Mapping[Table, Counter[bytes]]]:
-    """What the oracle names with each month, of all but the school that is written to."""
+    """Return the rows that the oracle names with each month, of all but the school that is written to."""
     named: dict[str, Mapping[Table, Counter[bytes]]] = {}
     before: Counter[tuple[Table, bytes]] = Counter()
     for day in days(FIRST, ALL_OVER):
@@ -66,7 +66,7 @@ def due_by_month(world: World) -> Mapping[str, Mapping[Table, Counter[bytes]]]:
 
 
 def gone_by_month(world: World) -> Mapping[str, Mapping[Table, Counter[bytes]]]:
-    """What the store has of each month, of all but that school."""
+    """Return the rows that the store has of each month, of all but that school."""
     gone: dict[str, Counter[tuple[Table, bytes]]] = {str(month_due(day)): Counter() for day in days(FIRST, ALL_OVER)}
     for one in archived_slices(world):
         if one.school != SCHOOL:
@@ -87,7 +87,7 @@ def test_months_come_back_the_latest_first(new_world: NewWorld) -> None:
         before = oracle.snapshot(world.dsns)
         for day in (date(2013, 12, 5), ALL_OVER):
             archive_months(busy, day)
-        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* went with a later month"):
+        with pytest.raises(RefusedError, match=r"Restoring 2013-10 of school .* are archived with a later month"):
             restore_months(busy, "2013-10")
 
         for month in ("2014-07", "2013-10"):
@@ -124,7 +124,7 @@ def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) 
         for only in (None, Part("classroom", room)):  # nor where one classroom is back, and the others are not
             if only:
                 busy.restore(SCHOOL, only=only)
-            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: what its rows lie below is archived"):
+            with pytest.raises(RefusedError, match=f"of school {SCHOOL} refused: the parents of its rows are archived"):
                 restore_months(busy, "2014-07", SCHOOL)
         archive_months(busy, ALL_OVER)
         busy.restore(SCHOOL)
@@ -146,7 +146,7 @@ def test_each_of_two_archives_of_a_school_brings_back_the_months_from_before_it(
         busy.archive(SCHOOL)
 
         busy.restore(SCHOOL, year=2012)
-        archive_months(busy, ALL_OVER)  # what lay below the other archive would be nobody's
+        archive_months(busy, ALL_OVER)  # rows below the other archive would be orphans
         busy.restore(SCHOOL, year=2013)
 
         assert {*whole["enrollments"]} < {*of_school(world)["enrollments"]}

@@ -1,4 +1,4 @@
-"""A month's run beside a product that is at work, standbys that lag, and people who stop it."""
+"""A month's run beside a product that is at work, standbys that lag, and operators who stop it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from psycopg2.extensions import connection as Connection  # noqa: N812 (a class, named like a function)
 from pyrage import x25519
 
-from archiver.activity.held import release
-from archiver.activity.throttle import Throttle, lag
-from archiver.postgres import Session
+from archiver.delete.throttle import Throttle, lag
+from archiver.postgres.session import Session
+from archiver.records.holds import release
 from errors import DamagedError, RefusedError, UsageError
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle
@@ -28,7 +28,7 @@ DAY, MONTH = date(2014, 3, 5), "2014-01"
 DATABASES = ("master", SHARD)
 
 
-def test_what_changes_after_the_proof_stays_live_with_all_that_hangs_together(new_world: NewWorld) -> None:
+def test_rows_that_change_after_verification_stay_live_with_their_whole_tree(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         lessons = due_lessons(world)
         changed, grown, lost, busy = lessons[:4]
@@ -63,12 +63,12 @@ def test_what_changes_after_the_proof_stays_live_with_all_that_hangs_together(ne
         # The next run takes what is due of it.
         [again] = archive_months(world, DAY)
         judged(world, whole, oracle.snapshot(world.dsns))
-        assert (again.gone["shard/lesson_enrollments.copy"], there(world, grown)) == (3, True)
+        assert (again.deleted["shard/lesson_enrollments.copy"], there(world, grown)) == (3, True)
         restore_months(world, MONTH)
         same(whole, oracle.snapshot(world.dsns))
 
 
-def test_a_row_that_comes_later_for_one_that_went_is_told(new_world: NewWorld) -> None:
+def test_a_row_added_later_for_a_deleted_one_is_reported(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         attempt = first(world, "SELECT min(id) FROM attempts WHERE lesson_enrollment_id = %s", due_lessons(world)[0])
         late = psycopg2.connect(world.dsns[SHARD])
@@ -85,14 +85,14 @@ def test_a_row_that_comes_later_for_one_that_went_is_told(new_world: NewWorld) -
 
         with world.by_one_worker() as busy:
             assert busy.worker
-            busy.worker.place.session(SHARD).__class__ = Committing
+            busy.worker.databases.session(SHARD).__class__ = Committing
             [shard] = archive_months(busy, DAY, throttle=begun)
         late.close()
 
         assert shard.appeared == {"shard.hint_views": 1}
 
 
-def test_a_restored_school_is_left_alone_until_it_is_released(new_world: NewWorld) -> None:
+def test_a_restored_school_is_on_hold_until_it_is_released(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world, world.by_one_worker() as busy:
         assert busy.worker
         before = oracle.snapshot(world.dsns)
@@ -104,26 +104,26 @@ def test_a_restored_school_is_left_alone_until_it_is_released(new_world: NewWorl
 
         [shard] = archive_months(busy, DAY)
         same(back, oracle.snapshot(world.dsns))
-        assert shard.held == 1
+        assert shard.on_hold == 1
 
-        assert release(busy.worker.place.master, SCHOOL) == [SCHOOL]
+        assert release(busy.worker.databases.master, SCHOOL) == [SCHOOL]
         archive_months(busy, DAY)
         same(out, oracle.snapshot(world.dsns))
         restore_months(busy, MONTH)
         same(before, oracle.snapshot(world.dsns))
 
 
-def test_pretending_changes_nothing_and_says_what_would_go(new_world: NewWorld) -> None:
+def test_pretending_changes_nothing_and_lists_what_would_be_deleted(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world, world.by_one_worker() as busy:
         before = oracle.snapshot(world.dsns)
         [would] = archive_months(busy, DAY, pretend=True)
         same(before, oracle.snapshot(world.dsns))
 
         [did] = archive_months(busy, DAY)
-        assert (would.gone, would.tenants, would.held_back) == (did.gone, did.tenants, did.held_back)
+        assert (would.deleted, would.tenants, would.held_back) == (did.deleted, did.tenants, did.held_back)
 
 
-def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld) -> None:
+def test_a_run_that_is_stopped_reports_it_and_the_next_continues(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world, world.by_one_worker() as busy:
         before = oracle.snapshot(world.dsns)
         stopping = Meanwhile(act=lambda: None, batch=20)
@@ -132,7 +132,7 @@ def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld)
         [shard] = archive_months(busy, DAY, throttle=stopping)
 
         assert shard.stopped
-        assert 0 < shard.gone.total() < 200
+        assert 0 < shard.deleted.total() < 200
         judged(world, before, oracle.snapshot(world.dsns))
         archive_months(busy, DAY)
         judged(world, before, oracle.snapshot(world.dsns))
@@ -140,15 +140,15 @@ def test_a_run_that_is_stopped_says_so_and_the_next_goes_on(new_world: NewWorld)
         same(before, oracle.snapshot(world.dsns))
 
 
-def test_rows_go_no_faster_than_the_rate(new_world: NewWorld) -> None:
+def test_rows_are_deleted_no_faster_than_the_rate(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         slow = Throttle(rate=200, batch=20, seconds=1.5)
         [shard] = archive_months(world, DAY, throttle=slow)
         assert shard.stopped
-        assert shard.gone.total() <= 200 * 1.5 + 2 * 20 + 20
+        assert shard.deleted.total() <= 200 * 1.5 + 2 * 20 + 20
 
 
-def test_a_slice_that_was_altered_in_the_store_comes_back_not_at_all(new_world: NewWorld) -> None:
+def test_a_slice_that_was_altered_in_the_store_is_not_restored(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         archive_months(world, DAY)
         live = oracle.snapshot(world.dsns)
@@ -158,20 +158,20 @@ def test_a_slice_that_was_altered_in_the_store_comes_back_not_at_all(new_world: 
         same(live, oracle.snapshot(world.dsns))
 
 
-def test_slices_are_encrypted_each_by_itself(new_world: NewWorld, tmp_path: Path) -> None:
+def test_each_slice_is_encrypted_separately(new_world: NewWorld, tmp_path: Path) -> None:
     with new_world(DATABASES) as world:
         before, identity = oracle.snapshot(world.dsns), x25519.Identity.generate()
         store = replace(world.environment.store, recipients=(str(identity.to_public()),))
-        sealed = replace(world, environment=replace(world.environment, store=store))
-        archive_months(sealed, DAY)
+        encrypted = replace(world, environment=replace(world.environment, store=store))
+        archive_months(encrypted, DAY)
         live = oracle.snapshot(world.dsns)
 
         with pytest.raises(UsageError, match="is encrypted, and no identity was given"):
-            restore_months(sealed, MONTH)
+            restore_months(encrypted, MONTH)
         same(live, oracle.snapshot(world.dsns))
 
         (tmp_path / "identity").write_text(str(identity))
-        restore_months(replace(sealed, identity=str(tmp_path / "identity")), MONTH)
+        restore_months(replace(encrypted, identity=str(tmp_path / "identity")), MONTH)
         same(before, oracle.snapshot(world.dsns))
 
 
@@ -186,11 +186,11 @@ def test_a_school_whose_tables_were_migrated_gets_its_months_into_todays(new_wor
         assert first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0) == hints
 
 
-def test_a_table_that_is_migrated_meanwhile_stops_the_deletion_and_the_next_run_goes_on(new_world: NewWorld) -> None:
+def test_a_table_that_is_migrated_meanwhile_stops_the_deletion_and_the_next_run_continues(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         whole = first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0)
         migrating = Meanwhile(act=lambda: migrate(world))
-        with pytest.raises(RefusedError, match="has another shape than when its rows were archived"):
+        with pytest.raises(RefusedError, match="has changed since its rows were archived"):
             archive_months(world, DAY, throttle=migrating)
         assert first(world, "SELECT count(*) FROM hint_views WHERE %s = 0", 0) == whole
 
@@ -199,19 +199,19 @@ def test_a_table_that_is_migrated_meanwhile_stops_the_deletion_and_the_next_run_
         assert first(world, "SELECT count(*) FROM hint_views WHERE seconds = %s", 3) == whole
 
 
-def test_a_role_that_may_not_see_standbys_is_told_so_before_anything(new_world: NewWorld) -> None:
+def test_a_role_that_may_not_see_standbys_is_reported_before_anything_is_done(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world, world.archiver() as archiver:
-        session = archiver.place.master
+        session = archiver.databases.master
         assert lag(session) == 0
 
         class Blind(Session):
-            """What pg_stat_replication shows to a role without pg_monitor: a standby, and nothing of it."""
+            """pg_stat_replication as a role without pg_monitor sees it: a standby, and nothing of it."""
 
             def row(self, *args: Any, **words: Any) -> Any:
                 return (1, 0, 0)
 
         session.__class__ = Blind
-        with pytest.raises(UsageError, match="may not see how far the standbys"):
+        with pytest.raises(UsageError, match="may not read how far the standbys"):
             lag(session)
 
 
@@ -222,7 +222,7 @@ def migrate(world: World) -> None:
 
 
 def stopping_soon(throttle: Meanwhile) -> None:
-    """Ends the run after two batches more."""
+    """End the run after two more batches."""
     throttle.act, throttle.waits = lambda: throttle.stop.set(), -1
 
 
@@ -265,7 +265,7 @@ def first(world: World, query: str, number: int) -> Any:
 
 
 def flip(world: World, school: int) -> None:
-    """Turns a bit of a school's slice over in the store."""
+    """Turn a bit of a school's slice over in the store."""
     with sql(world, "master") as cursor:
         cursor.execute(
             "SELECT location, start FROM archiver.months m JOIN archiver.month_slices ON month_id = m.id"

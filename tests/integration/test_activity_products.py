@@ -46,12 +46,12 @@ def test_a_product_in_one_database_has_its_months_out_and_back(new_world: NewWor
         [shard] = archive_months(world, DAY)
 
         assert orders(world) == {("a\tb\\", 2), ("d", 1)}
-        assert shard.gone == {"master/orders.copy": 4, "master/order_lines.copy": 12}
+        assert shard.deleted == {"master/orders.copy": 4, "master/order_lines.copy": 12}
         restore_months(world, MONTH)
         same(before, oracle.snapshot(world.dsns))
 
 
-def test_what_changed_of_it_stays_by_its_whole_key(new_world: NewWorld, tmp_path: Path) -> None:
+def test_changed_rows_stay_by_their_whole_key(new_world: NewWorld, tmp_path: Path) -> None:
     with new_world(("master",)) as bare:
         world = product(bare, tmp_path)
         before = oracle.snapshot(world.dsns)
@@ -64,7 +64,7 @@ def test_what_changed_of_it_stays_by_its_whole_key(new_world: NewWorld, tmp_path
         assert found.count("master", "order_lines") == before.count("master", "order_lines")
 
 
-def test_a_table_without_key_and_a_column_of_words_are_refused(new_world: NewWorld, tmp_path: Path) -> None:
+def test_a_table_without_a_key_and_a_text_column_are_refused(new_world: NewWorld, tmp_path: Path) -> None:
     with new_world(("master",)) as bare:
         world = product(bare, tmp_path)
         with sql(world, "master") as cursor:
@@ -72,11 +72,11 @@ def test_a_table_without_key_and_a_column_of_words_are_refused(new_world: NewWor
             cursor.execute("ALTER TABLE orders ALTER closed_on TYPE text")
         with pytest.raises(Problems, match=r"activity: master\.order_lines has no primary key") as refused:
             archive_months(world, DAY)
-        assert "activity/orders/ended: expected a column with a date or a moment, got 'closed_on'" in str(refused.value)
+        assert "activity/orders/ended: expected a date or timestamp column, got 'closed_on'" in str(refused.value)
 
 
 def product(world: World, folder: Path) -> World:
-    """The other product, beside tables that nobody speaks of."""
+    """Return the other product, beside tables that the catalog does not mention."""
     catalog = folder / "catalog.yaml"
     catalog.write_text(CATALOG)
     with sql(world, "master") as cursor:

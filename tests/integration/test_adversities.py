@@ -1,4 +1,4 @@
-"""What an adversary did to the archiver, each once: a refusal in time, a migration, a trigger, a moved school."""
+"""Adversities, each once: a refusal in time, a migration, a trigger, a moved school."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver import records
-from archiver.coverage import completeness
-from archiver.postgres import DatabaseError
-from archiver.reclaiming import reclaim
-from archiver.records import State
+from archiver.completeness import completeness
+from archiver.delete import one
+from archiver.postgres.session import DatabaseError
+from archiver.records import archive_record
+from archiver.records.archive_record import ArchiveState
 from errors import CutoverError, Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -20,39 +20,41 @@ from tests.worlds import YEAR, World, same, school_ids, sql
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: Depth = Depth.ALL) -> None:
-    """Archives a school, killed after the shard was emptied."""
+    """Archive a school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reclaim, "_commit_master", killed)
+        patched.setattr(one, "_commit_master", killed)
         with pytest.raises(CutoverError, match="killed"):
             world.archive(school, depth=depth)
 
 
-def state(world: World, school: int) -> State:
+def state(world: World, school: int) -> ArchiveState:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         return record.state
 
 
-def test_what_master_refuses_to_delete_leaves_the_shard_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_that_master_refuses_leaves_the_shard_complete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE contests ADD best_school integer REFERENCES schools")
         cursor.execute("INSERT INTO contests (name, best_school) VALUES ('best', 13)")
     before = oracle.snapshot(world.dsns)
     # As if the foreign key had come after the proof of completeness.
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(DatabaseError, match="contests_best_school_fkey"):
         world.archive(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.VERIFIED
+    assert state(world, 13) is ArchiveState.VERIFIED
 
 
-def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
+def test_a_refusal_of_master_after_the_shard_was_emptied_puts_the_shard_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -60,7 +62,7 @@ def test_what_master_refuses_after_the_shard_was_emptied_puts_the_shard_back(
     with sql(world, "master") as cursor:
         cursor.execute("CREATE TABLE late (school_id integer REFERENCES schools)")
         cursor.execute("INSERT INTO late VALUES (13)")
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         world.archive(13)
@@ -83,7 +85,7 @@ def test_a_foreign_key_that_would_take_another_schools_row_along_stops_the_delet
         )
     before = oracle.snapshot(world.dsns)
 
-    with pytest.raises(RefusedError, match=r"rows that stay would go or change .*: master.donations \(\d+\)"):
+    with pytest.raises(RefusedError, match=r"rows that stay would be deleted or changed too: master.donations \(\d+\)"):
         world.archive(13)
 
     same(before, oracle.snapshot(world.dsns))
@@ -104,14 +106,14 @@ def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselve
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
         world.archive(13, depth=Depth.STUDENTS)
 
-    assert state(world, 13) is State.VERIFIED
+    assert state(world, 13) is ArchiveState.VERIFIED
     before = oracle.snapshot(world.dsns)
     world.archive(13, depth=Depth.STUDENTS)
     world.restore(13)
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_commits(world: World) -> None:
+def test_a_deferred_foreign_key_stops_a_restore_before_the_shard_commits(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(
             "ALTER TABLE parents_students ADD FOREIGN KEY (parent_id) REFERENCES parents"
@@ -129,14 +131,14 @@ def test_a_foreign_key_that_is_looked_at_late_stops_a_restore_before_the_shard_c
         world.restore(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
-def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world: World) -> None:
+def test_markers_of_a_master_that_was_rolled_back_are_not_taken_for_this_ones(world: World) -> None:
     before = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
         world.archive(13)
-        [record] = records.of_tenant(archiver.place.master, 13)
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
     world.restore(13)
     with sql(world, "master") as cursor:
         cursor.execute(f"ALTER TABLE archiver.records ALTER COLUMN id RESTART WITH {record.id}")
@@ -151,14 +153,14 @@ def test_markers_of_a_master_that_was_set_back_are_not_taken_for_this_ones(world
 def test_a_restore_that_was_killed_before_any_commit_and_cannot_begin_again_is_archived_again(world: World) -> None:
     world.archive(13)
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
-        records.restoring(archiver.place.master, record)
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+        archive_record.restoring(archiver.databases.master, record)
         archiver.bucket.delete(archiver.bucket.key(record.location))
 
     with pytest.raises(CutoverError, match=r"failed: (404|NoSuchKey)"):
         world.restore(13)
 
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
 def test_a_school_that_moved_while_it_was_half_deleted_is_refused(
@@ -194,10 +196,10 @@ def test_a_column_that_came_after_the_extraction_stops_the_deletion(
             cursor.execute("UPDATE students SET note = 'in no archive'")
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
+    deleting = archive_record.deleting
     with monkeypatch.context() as patched:
-        patched.setattr(records, "deleting", busy)
-        with pytest.raises(RefusedError, match=r"a table on .* has another shape than when its rows were archived"):
+        patched.setattr(archive_record, "deleting", busy)
+        with pytest.raises(RefusedError, match=r"a table's definition on .* has changed since its rows were archived"):
             world.archive(13)
 
     assert 13 in school_ids(world)
@@ -217,21 +219,21 @@ def test_a_trigger_that_swallows_rows_stops_a_restore(world: World) -> None:
             "CREATE TRIGGER swallow BEFORE INSERT ON student_settings FOR EACH ROW EXECUTE FUNCTION swallow()"
         )
 
-    with pytest.raises(RefusedError, match=r"Loading master\.student_settings refused: 0 of \d+ rows came"):
+    with pytest.raises(RefusedError, match=r"Loading master\.student_settings refused: 0 of \d+ rows inserted"):
         world.restore(13)
 
     same(before, oracle.snapshot(world.dsns))
-    assert state(world, 13) is State.ARCHIVED
+    assert state(world, 13) is ArchiveState.ARCHIVED
 
 
-def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_triggers_own_message_is_not_passed_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(
             "CREATE FUNCTION block() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'user % is blocked', OLD.email; END $$;"
             "CREATE TRIGGER block BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION block()"
         )
-    monkeypatch.setattr(completeness, "prove", lambda place: None)
+    monkeypatch.setattr(completeness, "prove_complete", lambda place: None)
 
     with pytest.raises(DatabaseError, match=r"raise exception \(P0001\)") as caught:
         world.archive(13)
@@ -239,7 +241,7 @@ def test_a_triggers_own_words_are_not_passed_on(world: World, monkeypatch: pytes
     assert "@" not in str(caught.value).replace("@127.0.0.1", "")
 
 
-def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
+def test_a_shard_that_the_inventory_lacks_is_an_error_in_one_sentence(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET shard = 'shard_9' WHERE id = 13")
 
@@ -247,10 +249,10 @@ def test_a_shard_that_the_inventory_lacks_is_a_sentence(world: World) -> None:
         world.archive(13)
 
 
-def test_what_a_half_deleted_school_needs_stays_until_it_has_ended(
+def test_rows_that_a_half_deleted_school_needs_stay_until_it_is_finished(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Schools 5 and 13 share a student, whom school 5 finds by the enrollments of its shard alone."""
+    """Schools 5 and 13 share a student, found for school 5 by the enrollments of its shard alone."""
     before, goal = oracle.snapshot(world.dsns), oracle.expected_after_archiving(world.dsns, [5, 13], "all")
     cut_off(world, monkeypatch, 5)
 
@@ -269,7 +271,7 @@ ALTER TABLE schools ENABLE ALWAYS TRIGGER loud;
 """
 
 
-def test_a_trigger_that_the_catalog_keeps_quiet_does_not_fire_and_stays_as_it_was(world: World, tmp_path: Path) -> None:
+def test_a_trigger_that_the_catalog_disables_does_not_fire_and_stays_as_it_was(world: World, tmp_path: Path) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(LOUD)
     written = (FOLDER / "catalog.yaml").read_text(encoding="utf-8")
@@ -278,15 +280,15 @@ def test_a_trigger_that_the_catalog_keeps_quiet_does_not_fire_and_stays_as_it_wa
         written.replace("schools: {group: school}", "schools: {group: school, quiet: {loud: it would tell the world}}"),
         encoding="utf-8",
     )
-    quiet = replace(world, environment=replace(world.environment, catalog=str(catalog)))
+    disabled = replace(world, environment=replace(world.environment, catalog=str(catalog)))
     before = oracle.snapshot(world.dsns)
 
     with pytest.raises(Problems, match=r"quiet: \{loud: <why it must not>\}"):
         world.archive(13)
-    quiet.archive(13)
-    quiet.restore(13)
-    quiet.archive_together(13, 17)
-    quiet.restore(13, 17)
+    disabled.archive(13)
+    disabled.restore(13)
+    disabled.archive_together(13, 17)
+    disabled.restore(13, 17)
 
     same(before, oracle.snapshot(world.dsns))
     with sql(world, "master") as cursor:

@@ -1,4 +1,4 @@
-"""Steps 10 and 12 by Amazon's API: what moto has afterwards, and what the journal says when something goes wrong."""
+"""Steps 10 and 12 by Amazon's API: moto's state afterwards, and the journal when something goes wrong."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pytest
 from errors import RefusedError, UnknownError
 from inventory.model import Environment
 from inventory.platforms import Aws
-from runbooks.engine import preflight
-from runbooks.engine.actions import DnsLookup, Reading, TakeSnapshots
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.ports import Choice
-from runbooks.engine.runner import StepFailed
-from runbooks.nights.amazon import AmazonApi
-from runbooks.nights.ports import live_world
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.model.actions import DnsLookup, ProbeOutput, TakeSnapshots
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.run import preflight
+from runbooks.engine.run.runner import StepFailed
+from runbooks.night.amazon import AmazonApi
+from runbooks.night.live_ports import live_executor
 from tests import aws
 from tests.aws import FakeAmazon, refusal, saying
-from tests.fakes import SERVERS, FakeClock, Theatre, night_plan, rehearsal
+from tests.fakes import SERVERS, FakeClock, FakeNight, night_plan, rehearsal
 
 FARMS = {"warehouse-old.farm.ttm.com": "10.0.0.1", "warehouse-new.farm.ttm.com": "10.0.0.2"}
 BEFORE = {"warehouse.ttm.com": "warehouse-old.farm.ttm.com"}
@@ -53,11 +53,11 @@ class ZoneDns:
     zone: str
     stale: int = 0
 
-    def look_up(self, lookup: DnsLookup) -> Reading:
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
         self.stale -= 1
         names = BEFORE if self.stale >= 0 else self.amazon.names(self.zone)
         found = {name: FARMS.get(names.get(name, name)) for name in lookup.names}
-        return Reading(rows=tuple((name, address) for name, address in found.items() if address))
+        return ProbeOutput(rows=tuple((name, address) for name, address in found.items() if address))
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Night:
 
     amazon: FakeAmazon
     environment: Environment
-    theatre: Theatre
+    fake_night: FakeNight
     dns: ZoneDns
 
     @property
@@ -74,7 +74,7 @@ class Night:
         return self.dns.zone
 
     def run(self) -> None:
-        self.theatre.run()
+        self.fake_night.run()
 
     def stops(self, kind: type[Exception]) -> str:
         with pytest.raises(kind) as stopped:
@@ -82,16 +82,16 @@ class Night:
         return str(stopped.value)
 
     def outcome(self, task: str) -> str:
-        return self.theatre.outcomes()[task]
+        return self.fake_night.outcomes()[task]
 
     def snapshots(self, host: str) -> list[str]:
         assert self.environment.aws
         return [each["SnapshotId"] for each in self.amazon.snapshots(self.environment.aws.instances[host])]
 
     def findings(self) -> list[str]:
-        theatre = self.theatre
-        plan = [subject for subject in theatre.plan.preflight if subject.name in ("EC2", "Route 53")]
-        return [str(finding) for finding in preflight.examine(plan, theatre.world, theatre.stage.facts)]
+        fake_night = self.fake_night
+        plan = [subject for subject in fake_night.plan.preflight if subject.name in ("EC2", "Route 53")]
+        return [str(finding) for finding in preflight.examine(plan, fake_night.executor, fake_night.context.facts)]
 
 
 @pytest.fixture
@@ -100,19 +100,19 @@ def night(amazon: FakeAmazon) -> Night:
 
 
 def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
-    """Of servers that are not at EC2, snapshots are taken by hand."""
+    """Snapshots of servers that are not at EC2 are taken by hand."""
     zone = amazon.zone("ttm.com")
     instances = {host: amazon.instance(volumes=2 if host == "db-master" else 1) for host in at_ec2}
     settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone)
     environment = replace(rehearsal(), aws=settings)
-    theatre = Theatre(plan=night_plan(environment), clock=FakeClock(PACE))
-    theatre.amazon = AmazonApi(settings, theatre.clock)
-    theatre.dns = dns = ZoneDns(amazon, zone)
+    fake_night = FakeNight(plan=night_plan(environment), clock=FakeClock(PACE))
+    fake_night.amazon = AmazonApi(settings, fake_night.clock)
+    fake_night.dns = dns = ZoneDns(amazon, zone)
     name, target = next(iter(BEFORE.items()))
     record = {"Name": name, "Type": "CNAME", "TTL": 60, "ResourceRecords": [{"Value": target}]}
     changes = [{"Action": "UPSERT", "ResourceRecordSet": record}]
     amazon.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
-    return Night(amazon, environment, theatre, dns)
+    return Night(amazon, environment, fake_night, dns)
 
 
 def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAmazon) -> None:
@@ -120,13 +120,13 @@ def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAm
 
     night.run()
 
-    assert set(night.theatre.outcomes().values()) == {"done"}
-    assert not [asked for asked in night.theatre.person.asked if "snapshots" in asked or "cut-over" in asked]
+    assert set(night.fake_night.outcomes().values()) == {"done"}
+    assert not [asked for asked in night.fake_night.person.asked if "snapshots" in asked or "cut-over" in asked]
     assert {host: len(night.snapshots(host)) for host in SERVERS} == dict.fromkeys(SERVERS, 1) | {"db-master": 2}
     assert night.environment.aws
     (snapshot,) = night.amazon.snapshots(night.environment.aws.instances["db-shard-4"])
     tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
-    run = night.theatre.stage.history().run
+    run = night.fake_night.context.history().run
     assert tags == {
         "cutover": f"{run}.snapshots.create.db-shard-4.1",
         "Name": "db-shard-4",
@@ -136,11 +136,11 @@ def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAm
     }
     assert night.amazon.names(night.zone) == AFTER
     assert night.amazon.asked.count("POST rrset") == 1  # both in one change
-    figures = night.theatre.stage.history().past("snapshots.create", "db-shard-4").figures
+    figures = night.fake_night.context.history().task_state("snapshots.create", "db-shard-4").figures
     assert figures["snapshots"] == [snapshot["SnapshotId"]]
 
 
-def test_names_that_resolve_late_are_waited_for(night: Night) -> None:
+def test_the_step_waits_for_names_that_resolve_late(night: Night) -> None:
     night.dns.stale = 6
 
     night.run()
@@ -148,7 +148,7 @@ def test_names_that_resolve_late_are_waited_for(night: Night) -> None:
     assert night.outcome(CUT_OVER) == "done"
 
 
-def test_a_snapshot_that_fails_is_told_and_another_is_taken_when_it_is_tried_again(night: Night) -> None:
+def test_a_snapshot_that_fails_is_reported_and_a_retry_takes_another(night: Night) -> None:
     night.amazon.spoilt["DescribeSnapshots"] = saying(
         "<status>completed</status>", "<status>error</status><statusMessage>Volume is gone.</statusMessage>"
     )
@@ -179,7 +179,7 @@ def test_a_retry_takes_new_snapshots_and_does_not_wait_for_those_that_failed(nig
         return answer[0], body
 
     night.amazon.spoilt["DescribeSnapshots"] = only_first
-    night.theatre.person.script["choose snapshots.create db-shard-1"] = [Choice.RETRY]
+    night.fake_night.person.script["choose snapshots.create db-shard-1"] = [Choice.RETRY]
 
     night.run()
 
@@ -187,7 +187,7 @@ def test_a_retry_takes_new_snapshots_and_does_not_wait_for_those_that_failed(nig
     assert len(night.snapshots("db-shard-1")) == 2
 
 
-def test_an_answer_that_was_lost_leads_to_the_snapshots_it_was_about(night: Night) -> None:
+def test_a_lost_answer_leads_to_the_snapshots_that_it_was_about(night: Night) -> None:
     night.amazon.spoilt["CreateSnapshots"] = lambda answer: (aws.LOST, b"")
 
     night.run()
@@ -196,24 +196,24 @@ def test_an_answer_that_was_lost_leads_to_the_snapshots_it_was_about(night: Nigh
     assert len(night.snapshots("db-shard-1")) == 1
 
 
-def test_what_a_killed_run_began_is_followed_and_not_begun_again(night: Night) -> None:
-    action = night.theatre.plan.step("snapshots.create").tasks[0].action
+def test_snapshots_that_a_killed_run_began_are_followed_and_not_begun_again(night: Night) -> None:
+    action = night.fake_night.plan.step("snapshots.create").tasks[0].action
     assert isinstance(action, TakeSnapshots)
 
     for name in ("run.1", "run.1", "run.2"):
-        night.theatre.amazon.perform(action, name, print)
+        night.fake_night.amazon.perform(action, name, print)
 
     assert len(night.snapshots("db-master")) == 4  # two volumes, two attempts
 
 
-def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_again(night: Night) -> None:
+def test_an_internal_error_of_amazon_leaves_the_outcome_unknown_until_a_retry(night: Night) -> None:
     night.amazon.instead["CreateSnapshots"] = refusal("InternalError", 500)
 
     told = night.stops(UnknownError)
     night.amazon.instead.clear()
 
     assert night.outcome("snapshots.create db-shard-1") == "unknown"
-    assert "Nobody knows the outcome of taking snapshots of i-" in told
+    assert "The outcome of taking snapshots of i-" in told and " is unknown: " in told
     assert night.snapshots("db-shard-1") == []
     night.run()
     assert night.outcome("snapshots.create db-shard-1") == "done"
@@ -224,7 +224,7 @@ def test_an_error_of_amazons_own_leaves_the_outcome_unknown_until_it_is_tried_ag
     ("code", "sentence"),
     [
         ("RequestExpired", "the credentials have expired (RequestExpired)"),
-        ("AuthFailure", "Amazon does not take the credentials (AuthFailure)"),
+        ("AuthFailure", "Amazon rejects the credentials (AuthFailure)"),
         ("UnauthorizedOperation", "the credentials do not allow it (UnauthorizedOperation)"),
         ("RequestLimitExceeded", "Amazon asks us to slow down (RequestLimitExceeded)"),
         ("InvalidInstanceID.NotFound", "InvalidInstanceID.NotFound, as Amazon says it (InvalidInstanceID.NotFound)"),
@@ -249,14 +249,14 @@ def test_credentials_that_expire_on_the_way_leave_the_outcome_unknown(amazon: Fa
         return pending(answer) if len(seen) <= 4 else refusal("RequestExpired")
 
     night.amazon.spoilt["DescribeSnapshots"] = expiring
-    began = night.theatre.clock.now()
+    began = night.fake_night.clock.now()
 
     told = night.stops(UnknownError)
 
     assert night.outcome("snapshots.create db-master") == "unknown"
-    assert "No news for 10 min, so nobody knows how it ends." in told
+    assert "No answer for 10 min: the outcome is unknown." in told
     assert "the credentials have expired (RequestExpired)" in told
-    assert night.theatre.clock.now() - began < timedelta(hours=6)
+    assert night.fake_night.clock.now() - began < timedelta(hours=6)
 
 
 def test_a_zone_that_never_syncs_leaves_the_outcome_unknown_until_the_names_resolve(night: Night) -> None:
@@ -266,7 +266,7 @@ def test_a_zone_that_never_syncs_leaves_the_outcome_unknown_until_the_names_reso
     told = night.stops(UnknownError)
 
     assert night.outcome(CUT_OVER) == "unknown"
-    assert "not over within 10 min (the change " in told
+    assert "not finished within 10 min (the change " in told
     assert "is PENDING)" in told
     night.dns.stale = 0
     night.run()
@@ -285,9 +285,9 @@ def test_an_expired_token_of_route_53_moves_nothing(night: Night) -> None:
 
 
 def test_preflight_asks_whether_it_would_be_allowed_and_does_nothing(night: Night) -> None:
-    plan = [subject for subject in night.theatre.plan.preflight if subject.name in ("EC2", "Route 53")]
-    with live_world(night.environment, SystemClock()) as world:
-        found = [str(finding) for finding in preflight.examine(plan, world, night.theatre.stage.facts)]
+    plan = [subject for subject in night.fake_night.plan.preflight if subject.name in ("EC2", "Route 53")]
+    with live_executor(night.environment, SystemClock()) as world:
+        found = [str(finding) for finding in preflight.examine(plan, world, night.fake_night.context.facts)]
 
     assert "EC2: i-" in found[0]
     assert "and snapshots of them are allowed" in found[0]
@@ -305,20 +305,20 @@ def test_preflight_asks_whether_it_would_be_allowed_and_does_nothing(night: Nigh
         ("GET rrset", "AccessDenied", "the credentials do not allow it (AccessDenied)"),
     ],
 )
-def test_preflight_refuses_what_would_fail_at_three_in_the_morning(
+def test_preflight_refuses_calls_that_would_fail_during_the_night(
     night: Night, operation: str, code: str, sentence: str
 ) -> None:
     night.amazon.instead[operation] = refusal(code, 403)
-    theatre = night.theatre
+    fake_night = night.fake_night
 
     with pytest.raises(RefusedError) as refused:
-        preflight.require(theatre.stage, theatre.plan.preflight)
+        preflight.require(fake_night.context, fake_night.plan.preflight)
 
     assert sentence in str(refused.value)
     assert str(refused.value).count(sentence) == 1  # not once more for each server
 
 
-def test_credentials_that_are_laid_down_late_are_used_by_the_next_try(
+def test_credentials_that_are_provided_late_are_used_by_the_next_try(
     night: Night, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert night.environment.aws
@@ -326,7 +326,7 @@ def test_credentials_that_are_laid_down_late_are_used_by_the_next_try(
     settings = replace(night.environment.aws, credentials=str(kept))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    night.theatre.amazon = AmazonApi(settings, night.theatre.clock)
+    night.fake_night.amazon = AmazonApi(settings, night.fake_night.clock)
 
     assert "failed: there are no credentials for it" in night.findings()[0]
     kept.write_text("[default]\naws_access_key_id = late\naws_secret_access_key = late-too\n")
@@ -337,6 +337,6 @@ def test_a_zone_of_another_name_is_seen_before_the_night(night: Night) -> None:
     elsewhere = night.amazon.zone("example.com")
     assert night.environment.aws
     environment = replace(night.environment, aws=replace(night.environment.aws, zone=elsewhere))
-    night.theatre.plan = night_plan(environment)
+    night.fake_night.plan = night_plan(environment)
 
-    assert f"warehouse.ttm.com does not lie in zone {elsewhere}, which is example.com" in night.findings()[-1]
+    assert f"warehouse.ttm.com is not in zone {elsewhere}, which is example.com" in night.findings()[-1]

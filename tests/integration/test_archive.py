@@ -11,14 +11,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from archiver import choice, notes, records
-from archiver.archive import archive
-from archiver.keeping import audit
-from archiver.postgres import Session
-from archiver.reclaiming import reclaim
-from archiver.records import Order, State
-from archiver.storage import Bucket
-from archiver.tenants import Exclude
+from archiver.checks import audit
+from archiver.delete import one
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record, deleted_keys, resolve
+from archiver.records.archive_record import ArchiveRequest, ArchiveState
+from archiver.runs.archive import archive
+from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.model import Depth
 from tests import oracle
@@ -27,14 +27,14 @@ from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sq
 PLAIN = 13
 
 
-def test_the_record_holds_what_was_asked_for(world: World) -> None:
+def test_the_record_holds_the_request(world: World) -> None:
     [outcome] = world.archive(PLAIN)
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, PLAIN)
+        [record] = archive_record.of_tenant(archiver.databases.master, PLAIN)
         found = archiver.bucket.get(archiver.bucket.key(record.location), archiver.work / "copy")
 
-    assert outcome.reclaimed is not None
-    assert record.state is State.ARCHIVED
+    assert outcome.deletion is not None
+    assert record.state is ArchiveState.ARCHIVED
     assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, Depth.ALL)
     assert record.tenant_name
     assert record.customer_id
@@ -43,8 +43,8 @@ def test_the_record_holds_what_was_asked_for(world: World) -> None:
     assert (record.size, record.md5, record.sha256) == (found.size, found.md5, found.sha256)
     assert record.seconds_to_extract
     assert record.seconds_to_restore
-    deleted = sum(outcome.reclaimed.deleted.values())
-    assert deleted + sum(outcome.reclaimed.kept.values()) == record.rows == outcome.rows
+    deleted = sum(outcome.deletion.deleted.values())
+    assert deleted + sum(outcome.deletion.retained.values()) == record.rows == outcome.rows
 
 
 def test_pretend_leaves_no_trace(world: World) -> None:
@@ -55,7 +55,7 @@ def test_pretend_leaves_no_trace(world: World) -> None:
     assert outcome.rows
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        assert records.of_tenant(archiver.place.master, PLAIN) == ()
+        assert archive_record.of_tenant(archiver.databases.master, PLAIN) == ()
         assert list(archiver.bucket.keys()) == []
 
 
@@ -83,7 +83,7 @@ def test_tar_and_psql_alone_restore_an_archive(world: World, tmp_path: Path, psq
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path: Path, psql: Path, empty: str) -> None:
+def test_an_archive_can_be_inspected_in_an_empty_database(world: World, tmp_path: Path, psql: Path, empty: str) -> None:
     [outcome] = world.archive(PLAIN)
     tarball, _ = fetched(world, PLAIN, tmp_path)
 
@@ -95,14 +95,14 @@ def test_an_archive_can_be_looked_at_in_an_empty_database(world: World, tmp_path
 
 def fetched(world: World, school: int, folder: Path) -> tuple[Path, str]:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         path = folder / "archive.tar.gz"
         archiver.bucket.get(archiver.bucket.key(record.location), path)
         return path, record.shard
 
 
 def by_its_readme(tarball: Path, folder: Path, psql: Path, dsns: Mapping[str, str]) -> None:
-    """Unpacks with tar, and runs the psql lines of the archive's own README for these databases."""
+    """Unpack with tar, and run the psql lines of the archive's own README for these databases."""
     subprocess.run(["tar", "xzf", tarball], cwd=folder, check=True)
     lines = [shlex.split(line) for line in (folder / "README").read_text().splitlines() if line.startswith("  psql ")]
     wanted = [words for words in lines if words[words.index("-d") + 1] in dsns]
@@ -113,9 +113,7 @@ def by_its_readme(tarball: Path, folder: Path, psql: Path, dsns: Mapping[str, st
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
 
 
-def test_as_many_statements_for_the_largest_school_as_for_another(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_largest_school_takes_as_many_statements_as_another(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     statements: list[str] = []
     for method in ("rows", "execute", "copy_out", "copy_in"):
         original = getattr(Session, method)
@@ -151,7 +149,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_changed_since_the_extraction_is_not_deleted(
+def test_rows_that_changed_since_the_extraction_are_not_deleted(
     world: World, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     def busy(*args: object) -> object:
@@ -160,8 +158,8 @@ def test_what_changed_since_the_extraction_is_not_deleted(
             assert cursor.rowcount
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
-    monkeypatch.setattr(records, "deleting", busy)
+    deleting = archive_record.deleting
+    monkeypatch.setattr(archive_record, "deleting", busy)
     with pytest.raises(RefusedError, match=r"rows changed since they were archived: master\.\w+ \(\d+ rows archived"):
         world.archive(13)
 
@@ -172,21 +170,21 @@ def test_what_changed_since_the_extraction_is_not_deleted(
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_a_row_that_was_touched_but_says_the_same_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_was_updated_to_the_same_values_is_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def busy(*args: object) -> object:
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE classrooms SET name = name WHERE school_id = 13")
         return deleting(*args)  # type: ignore[arg-type]
 
-    deleting = records.deleting
-    monkeypatch.setattr(records, "deleting", busy)
+    deleting = archive_record.deleting
+    monkeypatch.setattr(archive_record, "deleting", busy)
 
     world.archive(13)
 
     assert 13 not in school_ids(world)
 
 
-def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
+def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = oracle.expected_after_archive(world.dsns, 13, "all")
@@ -195,13 +193,13 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_commit_master", killed)
+    monkeypatch.setattr(one, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
-    assert record.state is State.DELETING
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+    assert record.state is ArchiveState.DELETING
 
     world.archive(13)
     same(expected, oracle.snapshot(world.dsns))
@@ -209,13 +207,13 @@ def test_a_deletion_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_where_master_changed_after_the_shard_was_emptied_the_shards_rows_are_put_back(
+def test_the_shards_rows_are_put_back_when_master_changed_after_the_shard_was_emptied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
-    monkeypatch.setattr(reclaim, "_commit_master", killed)
+    monkeypatch.setattr(one, "_commit_master", killed)
     with pytest.raises(CutoverError, match="killed"):
         world.archive(13)
     monkeypatch.undo()
@@ -255,18 +253,22 @@ def test_two_archives_at_once_leave_no_shared_row_behind(world: World) -> None:
     same(expected, oracle.snapshot(world.dsns))
 
 
-def test_a_second_worker_is_told_who_has_the_school(world: World) -> None:
+def test_a_second_worker_is_told_which_run_has_the_school(world: World) -> None:
     with world.archiver("archive.school 13") as first:
-        tenant = choice.one_to_archive(first.place, 13, YEAR)
+        tenant = resolve.one_to_archive(first.databases, 13, YEAR)
         with (
-            first.place.keeping("school", 13, tenant.shard),
+            first.databases.tenant_lock("school", 13, tenant.shard),
             pytest.raises(LockedError, match=r"archive\.school 13 by .*@.* pid \d+ is at work there since"),
         ):
             world.archive(13)
 
 
 def test_a_run_over_all_and_a_single_one_exclude_each_other(world: World) -> None:
-    with world.archiver("archive.all") as first, first.place.alone(), pytest.raises(LockedError, match=r"archive\.all"):
+    with (
+        world.archiver("archive.all") as first,
+        first.databases.exclusive_lock(),
+        pytest.raises(LockedError, match=r"archive\.all"),
+    ):
         world.archive(13)
 
 
@@ -307,8 +309,8 @@ def test_a_damaged_tarball_is_refused_and_nothing_is_touched(world: World, damag
 
     same(before, oracle.snapshot(world.dsns))
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, 13)
-    assert record.state is State.ARCHIVED
+        [record] = archive_record.of_tenant(archiver.databases.master, 13)
+    assert record.state is ArchiveState.ARCHIVED
 
 
 def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: World) -> None:
@@ -327,7 +329,7 @@ def test_a_swapped_tarball_whose_record_was_changed_too_is_still_refused(world: 
         world.restore(13)
 
 
-def test_what_cannot_be_is_refused_before_anything_is_touched(world: World) -> None:
+def test_an_impossible_request_is_refused_before_anything_is_touched(world: World) -> None:
     before = oracle.snapshot(world.dsns)
     with pytest.raises(UsageError, match="There is no school 999999"):
         world.archive(999999)
@@ -340,33 +342,33 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(world: World) -> N
         world.archive(13)
 
 
-def test_an_exclusion_of_nobody_is_refused(world: World) -> None:
+def test_an_exclusion_that_matches_no_school_is_refused(world: World) -> None:
     with world.archiver() as archiver:
         for left_out, words in (
             (Exclude(tenants=frozenset({999999})), "schools that do not exist: 999999"),
             (Exclude(customers=frozenset({999999})), "There is no customer 999999"),
         ):
             with pytest.raises(UsageError, match=words):
-                choice.all_to_archive(archiver.place, YEAR, left_out)
+                resolve.all_to_archive(archiver.databases, YEAR, left_out)
 
 
-def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> None:
-    with world.archiver() as archiver, archiver.place.alone():
-        chosen = choice.all_to_archive(archiver.place, YEAR, Exclude(tenants=frozenset({13})))
-        archive(archiver, chosen, Order(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
-        clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
-        whole = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
-        [gone, *_] = notes.gone_keys(archiver.place.master, YEAR, "classrooms").items()
+def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: World) -> None:
+    with world.archiver() as archiver, archiver.databases.exclusive_lock():
+        chosen = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset({13})))
+        archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
+        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        whole = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
+        [gone, *_] = deleted_keys.of_table(archiver.databases.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (gone[1][0],),
             )
-        dirty = audit.audit(archiver.place, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
         excluded = Exclude(tenants=frozenset({13, chosen[0].id}))
-        half_way = audit.audit(archiver.place, YEAR, NIGHT, excluded)
+        half_way = audit.audit(archiver.databases, YEAR, NIGHT, excluded)
 
     assert (clean.archived, clean.unarchived, clean.left, clean.excluded) == (len(chosen), (), {}, 1)
     assert whole.unarchived == (13,)
@@ -374,7 +376,7 @@ def test_the_audit_finds_who_is_not_archived_and_what_is_left(world: World) -> N
     assert half_way.unarchived == (chosen[0].id,)
 
 
-def test_the_log_says_what_was_done_and_cannot_be_changed(world: World) -> None:
+def test_the_log_records_every_act_and_cannot_be_changed(world: World) -> None:
     world.archive(13)
     world.restore(13)
     with sql(world, "master") as cursor:

@@ -16,8 +16,8 @@ import boto3
 import botocore.session
 import pytest
 
-from archiver.storage import Bucket, file_digests
-from archiver.storage_parts import PART
+from archiver.store.bucket import Bucket, file_digests
+from archiver.store.multipart import PART
 from errors import CutoverError, DamagedError, LockedError
 from inventory.model import Backups, Database, Store, Way
 from platforms.backup import Backup, home_of, newest, take
@@ -121,7 +121,7 @@ def test_a_base_backup_is_stored_and_a_server_starts_from_the_stored_copy(
 
 
 def _started_from(copy: Path, empty: tuple[str, ...], cluster: Cluster) -> None:
-    """As a person brings it back: the files, the empty folders, and their owner."""
+    """Start a server from a copy, as a person brings it back: the files, the empty folders, and their owner."""
     cluster.programs.make_folder(cluster.folder)
     shutil.copytree(copy / "data", cluster.data)
     for folder in empty:
@@ -146,7 +146,7 @@ def test_a_dump_is_stored_and_restored_from_the_stored_copy(
     assert oracle.snapshot({"shard_1": empty}) == oracle.snapshot({"shard_1": cluster.dsn(dbname="template_shard_1")})
 
 
-def test_a_backup_is_sent_once_and_what_is_missing_is_sent_again(server: Server) -> None:
+def test_a_backup_is_sent_once_and_missing_files_are_sent_again(server: Server) -> None:
     backup = server.take()
     bucket, below = Bucket(server.backups.store), f"shard_1/files/{backup.name}"
     assert server.stored == {}
@@ -186,7 +186,7 @@ def test_a_large_file_goes_in_parts_and_another_never_takes_its_place(server: Se
     bucket.put("large", file, file_digests(file))
 
     assert bucket.get("large", tmp_path / "back").sha256 == file_digests(file).sha256
-    with pytest.raises(CutoverError, match="another object stands there"):
+    with pytest.raises(CutoverError, match="another object exists there"):
         bucket.put("large", other, file_digests(other))
     with pytest.raises(DamagedError, match="it has changed since it was hashed"):
         bucket.put("changed", other, file_digests(file))
@@ -195,7 +195,7 @@ def test_a_large_file_goes_in_parts_and_another_never_takes_its_place(server: Se
 
 
 @pytest.mark.parametrize(("way", "rows"), [(Way.BASE, "base/*/*"), (Way.DUMP, "*.gz")])
-def test_spoilt_bytes_are_found_before_a_backup_has_its_name(
+def test_corrupt_bytes_are_found_before_a_backup_has_its_name(
     server: Server, small: Cluster, way: Way, rows: str, tmp_path: Path
 ) -> None:
     """The program that takes it does so, and then spoils the largest file of rows."""
@@ -249,7 +249,7 @@ def test_a_password_goes_to_a_program_by_a_variable_and_not_on_its_command_line(
     connection = {**server.database.connection, "password": "hunter2 of Heroku"}
     telling = Server(replace(server.database, connection=connection), replace(server.backups, programs=str(programs)))
 
-    with pytest.raises(CutoverError, match="pg_dump failed with exit code 3: it said nothing"):
+    with pytest.raises(CutoverError, match="pg_dump failed with exit code 3: no error output"):
         telling.take()
 
     assert (tmp_path / "said").read_text() == "hunter2 of Heroku\n"
@@ -257,7 +257,7 @@ def test_a_password_goes_to_a_program_by_a_variable_and_not_on_its_command_line(
     assert "hunter2" not in (tmp_path / "words").read_text()
 
 
-def test_a_folder_that_can_not_be_written_is_one_sentence(server: Server, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_sentence(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     elsewhere = replace(server, database=replace(server.database, backup_directory=str(tmp_path / "file")))
 
@@ -265,7 +265,7 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(server: Server, tmp_pa
         elsewhere.take()
 
 
-def test_what_others_have_in_the_folder_stays(server: Server) -> None:
+def test_files_of_others_in_the_folder_stay(server: Server) -> None:
     theirs = home_of(server.database) / "download.part"
     theirs.mkdir(parents=True)
 

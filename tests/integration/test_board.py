@@ -7,24 +7,24 @@ from contextlib import contextmanager
 
 import pytest
 
-from archiver.archive import Archiver
-from archiver.bulk.prepare import prepare
-from archiver.keeping.progress import progress
-from archiver.postgres import DatabaseError
-from archiver.records import Order
-from archiver.tenants import Exclude
-from archiver.workers import board, worker
-from archiver.workers.board import TRIES
-from archiver.workers.engines import MEMORY
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.checks.night_progress import progress
+from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Exclude
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs import board, worker
+from archiver.runs.board import TRIES
+from archiver.runs.context import Archiver
+from archiver.runs.engines import MEMORY
+from archiver.runs.prepare import prepare
+from archiver.runs.units import Unit, UnitResult
+from archiver.runs.wire import Job
 from errors import LockedError, RefusedError
 from inventory.model import Depth
 from tests.worlds import NIGHT, YEAR, World, sql
 
 RUN = "a run of the tests"
-ORDER = Order(year=YEAR, depth=Depth.ALL, night=NIGHT)
-UNIT = Unit(shard="shard_3", tenant_ids=(25, 29), order=ORDER)
+ORDER = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT)
+UNIT = Unit(shard="shard_3", tenant_ids=(25, 29), request=ORDER)
 
 
 @pytest.fixture
@@ -44,56 +44,56 @@ def worker_of(world: World) -> Iterator[Archiver]:
 @contextmanager
 def running(archiver: Archiver) -> Iterator[None]:
     """A run of one unit."""
-    with archiver.place.alone(), board.living(archiver.place.master, RUN):
-        board.post(archiver.place.master, RUN, [Job(unit=UNIT, memory=MEMORY)])
+    with archiver.databases.exclusive_lock(), board.living(archiver.databases.master, RUN):
+        board.post(archiver.databases.master, RUN, [Job(unit=UNIT, memory=MEMORY)])
         yield
 
 
 def test_a_unit_is_never_on_two_workers_and_once_only(ours: Archiver, worker_of: Archiver, world: World) -> None:
     with running(ours), world.archiver() as other:
-        with board.taken(worker_of.place.master, RUN, 1) as job:
+        with board.taken(worker_of.databases.master, RUN, 1) as job:
             assert job == Job(unit=UNIT, memory=MEMORY)
-            [seen] = board.look(ours.place.master, RUN, [1])
-            assert (seen.held, seen.takes, seen.ended) == (True, 1, None)
-            with pytest.raises(LockedError, match="a worker by"), board.taken(other.place.master, RUN, 1):
+            [seen] = board.unit_states(ours.databases.master, RUN, [1])
+            assert (seen.taken, seen.takes, seen.ended) == (True, 1, None)
+            with pytest.raises(LockedError, match="a worker by"), board.taken(other.databases.master, RUN, 1):
                 pass
-            board.end(worker_of.place.master, RUN, 1, Ended(unit=UNIT))
-        with pytest.raises(RefusedError, match="It is done"), board.taken(other.place.master, RUN, 1):
+            board.end(worker_of.databases.master, RUN, 1, UnitResult(unit=UNIT))
+        with pytest.raises(RefusedError, match="It is done"), board.taken(other.databases.master, RUN, 1):
             pass
-        [seen] = board.look(ours.place.master, RUN, [1])
-        assert not seen.held
+        [seen] = board.unit_states(ours.databases.master, RUN, [1])
+        assert not seen.taken
         assert seen.ended is not None
 
 
 def test_a_unit_that_kills_its_workers_is_taken_no_more(ours: Archiver, worker_of: Archiver) -> None:
     with running(ours):
         for _ in range(TRIES):
-            with board.taken(worker_of.place.master, RUN, 1):
+            with board.taken(worker_of.databases.master, RUN, 1):
                 pass
-        with pytest.raises(RefusedError), board.taken(worker_of.place.master, RUN, 1):
+        with pytest.raises(RefusedError), board.taken(worker_of.databases.master, RUN, 1):
             pass
 
 
-def test_a_unit_of_a_run_that_has_ended_is_left_alone(ours: Archiver, world: World) -> None:
+def test_a_unit_of_a_run_that_has_ended_is_not_taken(ours: Archiver, world: World) -> None:
     told: list[str] = []
     with running(ours):
         pass
 
     worker.perform(world.environment, told.append, RUN, 1)
 
-    assert told == ["unit 1: left alone. Its run has ended."]
-    assert progress(ours.place, YEAR, NIGHT, Exclude()).begun == 0
+    assert told == ["unit 1: skipped. Its run has ended."]
+    assert progress(ours.databases, YEAR, NIGHT, Exclude()).begun == 0
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_whoever_begins_ends_the_work_of_a_worker_whose_run_has_ended(
+def test_a_starting_worker_ends_the_work_of_a_worker_whose_run_has_ended(
     ours: Archiver, worker_of: Archiver, world: World, alone: bool
 ) -> None:
     with world.archiver() as next_run:
         with running(ours):
-            taken = board.taken(worker_of.place.master, RUN, 1)
+            taken = board.taken(worker_of.databases.master, RUN, 1)
             taken.__enter__()
-        with next_run.place.alone() if alone else next_run.place.keeping("school", 13, "shard_3"):
+        with next_run.databases.exclusive_lock() if alone else next_run.databases.tenant_lock("school", 13, "shard_3"):
             with pytest.raises(DatabaseError) as refused:
                 prepare(worker_of, UNIT, MEMORY)
             assert refused.value.lost
@@ -101,9 +101,9 @@ def test_whoever_begins_ends_the_work_of_a_worker_whose_run_has_ended(
         taken.__exit__(None, None, None)
 
 
-def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
-    with ours.place.alone():
-        assert {one.tenant_id for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), order=ORDER), MEMORY)}
+def test_verified_schools_are_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
+    with ours.databases.exclusive_lock():
+        assert {one.tenant_id for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), request=ORDER), MEMORY)}
         before = numbers(world)
         again = prepare(ours, UNIT, MEMORY)
 
@@ -112,18 +112,18 @@ def test_what_was_verified_is_not_done_again_by_the_next_worker(ours: Archiver, 
     assert prepare(ours, UNIT, MEMORY) == []
 
 
-def test_the_status_tells_schools_rows_and_bytes_by_state_and_who_is_at_work(ours: Archiver, world: World) -> None:
+def test_the_status_shows_schools_rows_and_bytes_by_state_and_the_workers(ours: Archiver, world: World) -> None:
     with world.archiver("somebody") as looking:
-        nobody = progress(looking.place, YEAR, NIGHT, Exclude())
-        with ours.place.alone():
+        no_worker = progress(looking.databases, YEAR, NIGHT, Exclude())
+        with ours.databases.exclusive_lock():
             outcomes = prepare(ours, UNIT, MEMORY)
-            found = progress(looking.place, YEAR, NIGHT, Exclude(tenants=frozenset({5})))
+            found = progress(looking.databases, YEAR, NIGHT, Exclude(tenants=frozenset({5})))
 
-    assert (nobody.begun, nobody.began, nobody.per_minute, list(nobody.at_work)) == (0, None, None, [])
+    assert (no_worker.begun, no_worker.began, no_worker.per_minute, list(no_worker.at_work)) == (0, None, None, [])
     [verified] = found.standings
     assert (verified.state.value, verified.tenants, found.verified) == ("verified", 2, 2)
     assert (verified.rows, verified.size) == (sum(one.rows for one in outcomes), sum(one.size for one in outcomes))
-    assert found.waiting == nobody.waiting - 3
+    assert found.waiting == no_worker.waiting - 3
     assert (found.per_minute or 0) > 0
     [run] = found.at_work
     assert run.startswith("the run by ")

@@ -1,4 +1,4 @@
-"""Workers over a real broker: what they leave is what one process leaves, whoever of them dies, and when."""
+"""Workers over a real broker: they leave the rows that one process leaves, whichever of them dies, and when."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from archiver.workers import broker
-from archiver.workers.celery import SILENCES, Celery
+from archiver.runs import broker
+from archiver.runs.celery import SILENCES, Celery
 from errors import CutoverError
 from inventory.load import ROOT
 from inventory.model import Queue
@@ -79,7 +79,7 @@ def test_units_of_workers_that_are_killed_are_taken_over_in_each_phase_and_nothi
     assert logged == [(school,) for school in SOME]
 
 
-def test_a_run_that_is_killed_is_ended_by_the_next_though_its_worker_is_still_at_work(
+def test_a_run_that_is_killed_is_finished_by_the_next_though_its_worker_is_still_at_work(
     world: World, queue: Queue
 ) -> None:
     world = queues.at(world, queue)
@@ -98,13 +98,13 @@ def test_a_run_that_is_killed_is_ended_by_the_next_though_its_worker_is_still_at
     assert logged == [(school,) for school in SOME]
 
 
-def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_its_unit(
+def test_an_operators_commands_start_workers_run_them_show_them_and_end_one_after_its_unit(
     world: World, queue: Queue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / OVERLAY).write_text(json.dumps(overlay(queues.at(world, queue), tmp_path)))
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
-    night, everybody = f"--date={NIGHT}", len(school_ids(world))
-    assert "the broker redis://" in inv_inside(capsys, "archive.worker", "--look").out
+    night, all_schools = f"--date={NIGHT}", len(school_ids(world))
+    assert "the broker redis://" in inv_inside(capsys, "archive.worker", "--check").out
 
     with ThreadPoolExecutor(1) as hand, started_worker() as first, started_worker() as second:
         for worker in (first, second):
@@ -124,11 +124,11 @@ def test_an_operators_words_start_workers_run_them_show_them_and_end_one_after_i
     [archived] = status["standings"]
     assert (archived["state"], archived["tenants"], status["waiting"], status["at_work"]) == (
         "archived",
-        everybody,
+        all_schools,
         0,
         [],
     )
-    assert f"archived    {everybody:>7} " in inv_inside(capsys, "archive.status", night).out
+    assert re.search(rf"\n  archived +{all_schools} ", inv_inside(capsys, "archive.status", night).out)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def said_next(process: subprocess.Popen[str]) -> str:
 
 
 def overlay(world: World, folder: Path) -> dict[str, Any]:
-    """What makes the rehearsal's inventory name this world; nobody is left out."""
+    """Return an overlay by which the rehearsal's inventory names this world; no school is excluded."""
     environment = world.environment
     return {
         "databases": {name: {"connection": one.connection} for name, one in environment.databases.items()},
@@ -160,7 +160,7 @@ def overlay(world: World, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
+def test_a_broker_that_is_down_is_reported_in_a_sentence(world: World) -> None:
     [port] = free_ports(1)
     world = queues.at(world, Queue(broker=f"redis://127.0.0.1:{port}"))
     engine = Celery(environment=world.environment, workers=2, say=print)
@@ -168,12 +168,12 @@ def test_a_broker_that_is_down_is_said_in_a_sentence(world: World) -> None:
     with pytest.raises(CutoverError, match=rf"^Reaching the broker redis://127\.0\.0\.1:{port} failed: .*refused"):
         world.archive_together(*SOME, engine=engine)
     with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
-        broker.look(world.environment)
+        broker.check_reachable(world.environment)
     with pytest.raises(CutoverError, match=r"^Reaching the broker redis:"):
         broker.serve(world.environment, lambda run, number: None, lambda: None)
 
 
-def test_a_broker_that_wants_another_password_is_said_without_it(world: World, queue: Queue) -> None:
+def test_a_broker_that_requires_another_password_is_reported_without_it(world: World, queue: Queue) -> None:
     other = replace(queue, file=None)
 
     with pytest.raises(CutoverError, match=r"^Reaching the broker .* failed: Authentication required"):
@@ -185,12 +185,12 @@ def test_a_broker_that_wants_another_password_is_said_without_it(world: World, q
     assert "hunter22" not in f"{refused.value} {refused.value.hint}"
 
 
-def test_where_no_worker_is_that_is_said_and_in_the_end_nothing_was_touched(world: World, queue: Queue) -> None:
+def test_a_queue_without_workers_is_reported_and_nothing_is_touched(world: World, queue: Queue) -> None:
     world = queues.at(world, queue)
     whole, said, errors = oracle.snapshot(world.dsns), list[str](), list[str]()
     engine = Celery(environment=world.environment, workers=2, say=said.append, patience=0.1)
 
-    world.archive_together(*SOME, engine=engine, tell=lambda one: errors.append(str(one.error)))
+    world.archive_together(*SOME, engine=engine, on_result=lambda one: errors.append(str(one.error)))
 
     assert len(said) == SILENCES - 1
     assert said[0].startswith(
@@ -205,11 +205,11 @@ def test_without_celery_or_a_queue_or_its_password_nothing_begins(
 ) -> None:
     with pytest.raises(CutoverError, match="rehearsal: no queue in the inventory"):
         broker.app(world.environment)
-    nobody = replace(world.environment, queue=Queue(broker="redis://queue", variable="CUTOVER_NOT_THERE"))
+    environment = replace(world.environment, queue=Queue(broker="redis://queue", variable="CUTOVER_NOT_THERE"))
     with pytest.raises(CutoverError, match="password is missing: environment variable CUTOVER_NOT_THERE is empty"):
-        broker.app(nobody)
+        broker.app(environment)
     monkeypatch.setenv("CUTOVER_NOT_THERE", "p@ss/word")
-    assert broker.app(nobody).connection_for_write().password == "p@ss/word"
+    assert broker.app(environment).connection_for_write().password == "p@ss/word"
     monkeypatch.setitem(sys.modules, "celery", None)  # as where it is not installed
     with pytest.raises(CutoverError, match="Celery is not installed on this machine"):
-        broker.app(nobody)
+        broker.app(environment)

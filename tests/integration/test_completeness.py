@@ -1,4 +1,4 @@
-"""Whatever live table or column the catalog does not know stops every deletion, by name and with the line to add."""
+"""Any live table or column unknown to the catalog stops every deletion, by name and with the line to add."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.coverage.live import Size, read_live
+from archiver.completeness import completeness
+from archiver.completeness.live import LiveTableSize, read_live
 from errors import Problems
-from runbooks.archives import telling
+from runbooks.cli.text import archives
 from tests import oracle
 from tests.worlds import World, sql
 
@@ -43,11 +43,11 @@ UNKNOWN = {
         "ALTER TABLE contests ADD winner integer REFERENCES students ON DELETE SET NULL",
         "master.contests: the foreign key contests_winner_fkey sets to NULL rows there when rows of students",
     ),
-    "a foreign key that forbids to delete": (
+    "a foreign key that forbids deleting": (
         "master",
         "ALTER TABLE contests ADD best_school integer REFERENCES schools",
-        "master.contests: the foreign key contests_best_school_fkey forbids to delete rows of schools that it names. "
-        "Add to databases/master/schools: needed_by, or carry the table",
+        "master.contests: the foreign key contests_best_school_fkey forbids deleting rows of schools "
+        "that it references. Add to databases/master/schools: needed_by, or carry the table",
     ),
     "a trigger": (
         "master",
@@ -57,7 +57,7 @@ UNKNOWN = {
         "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, "
         "or quiet: {touched: <why it must not>}",
     ),
-    "a type that nobody spoke of": (
+    "a type that the catalog does not mention": (
         "master",
         "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",
         "master.taggings.taggable_type = Student is master.students.",
@@ -66,7 +66,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_the_catalog_does_not_know_stops_every_deletion(world: World, case: str) -> None:
+def test_anything_unknown_to_the_catalog_stops_every_deletion(world: World, case: str) -> None:
     database, change, expected = UNKNOWN[case]
     with sql(world, database) as cursor:
         cursor.execute(change)
@@ -79,13 +79,13 @@ def test_what_the_catalog_does_not_know_stops_every_deletion(world: World, case:
     assert oracle.snapshot(world.dsns) == before
 
 
-def test_everything_unknown_is_told_at_once(world: World) -> None:
+def test_everything_unknown_is_reported_at_once(world: World) -> None:
     for database, change, _ in UNKNOWN.values():
         with sql(world, database) as cursor:
             cursor.execute(change)
 
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     for _, _, expected in UNKNOWN.values():
         assert any(expected in problem for problem in found.problems)
@@ -93,7 +93,7 @@ def test_everything_unknown_is_told_at_once(world: World) -> None:
 
 def test_the_seeded_databases_are_known_and_a_missing_index_is_a_warning(world: World) -> None:
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     assert found.problems == ()
     assert {(str(scan.table), scan.columns) for scan in found.scans} == {
@@ -102,7 +102,7 @@ def test_the_seeded_databases_are_known_and_a_missing_index_is_a_warning(world: 
     }
 
 
-def test_a_missing_index_is_told_with_what_each_school_costs(world: World) -> None:
+def test_a_missing_index_is_reported_with_its_cost_for_each_school(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE school_file_imports SET (autovacuum_enabled = off)")  # it would change the size
         cursor.execute(
@@ -113,11 +113,11 @@ def test_a_missing_index_is_told_with_what_each_school_costs(world: World) -> No
         rows, size = cursor.fetchone() or (0, 0)
 
     with world.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
 
     [scan] = [scan for scan in found.scans if scan.table.table == "school_file_imports"]
     assert (scan.size.rows, scan.size.bytes) == (rows, size)
-    assert telling.scan_line("school", scan) == (
+    assert archives.scan_line("school", scan) == (
         f"warning: master.school_file_imports.school_id has no index: scans {rows:,} rows "
         f"({size / 1000:.0f} kB) for each school"
     )
@@ -130,11 +130,11 @@ def test_a_partitioned_table_is_one_table(world: World) -> None:
         [size] = cursor.fetchone() or [0]
 
     with world.archiver() as archiver:
-        live = read_live(archiver.place.master)
-        found = completeness.compare(archiver.place)
+        live = read_live(archiver.databases.master)
+        found = completeness.compare(archiver.databases)
 
     assert [name for name in live.tables if name.startswith("reading")] == ["readings"]
-    assert replace(live.sizes["readings"], analyzed_at=None) == Size(rows=4, bytes=size)
+    assert replace(live.sizes["readings"], analyzed_at=None) == LiveTableSize(rows=4, bytes=size)
     assert live.triggers[("readings", "touched")]
     assert [problem for problem in found.problems if "reading" in problem] == [
         "master.readings.(school, customer) can point at master.schools, and the catalog does not know the table. "

@@ -1,4 +1,4 @@
-"""Another product's team begins: its catalog is drafted from its one database, and a company goes and comes back."""
+"""Another product's team begins: its catalog is drafted from its one database, a company is archived and restored."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from invoke.context import Context
 from psycopg2.extensions import parse_dsn
 
-from archiver.catalog import resolve
-from archiver.coverage import completeness
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.setup import read_environment
+from archiver.catalog.model import resolve
+from archiver.completeness import completeness
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.runs.setup import read_environment
 from inventory.load import load_catalog
 from inventory.model import Store
 from runbooks.archives.catalog import catalog_draft
@@ -101,9 +101,9 @@ def product(empty: str, scratch: str, store_server: Store, tmp_path: Path) -> Wo
     return World(replace(written, catalog=str(catalog)), {"master": empty})
 
 
-def test_the_drafted_catalog_is_content_with_the_database_it_was_drafted_from(product: World) -> None:
+def test_the_drafted_catalog_fits_the_database_it_was_drafted_from(product: World) -> None:
     with product.archiver() as archiver:
-        found = completeness.compare(archiver.place)
+        found = completeness.compare(archiver.databases)
         model = archiver.model
 
     assert found.problems == ()
@@ -116,7 +116,7 @@ def test_the_drafted_catalog_is_content_with_the_database_it_was_drafted_from(pr
     }
 
 
-def test_by_the_drafted_catalog_a_company_goes_whole_and_comes_back_as_it_was(product: World) -> None:
+def test_with_the_drafted_catalog_a_company_is_archived_whole_and_restored_as_it_was(product: World) -> None:
     before, everything, leaving = oracle.snapshot(product.dsns), rows(product), rows(product, company=1)
     assert all(leaving[table] for table in ROWS if table not in ("countries", "skills"))
 
@@ -127,7 +127,7 @@ def test_by_the_drafted_catalog_a_company_goes_whole_and_comes_back_as_it_was(pr
     same(before, oracle.snapshot(product.dsns))
 
 
-def test_both_companies_can_be_gone_at_once_and_come_back_in_the_other_order(product: World) -> None:
+def test_both_companies_can_be_archived_at_once_and_restored_in_the_other_order(product: World) -> None:
     before = oracle.snapshot(product.dsns)
 
     product.archive(1, 2)
@@ -137,7 +137,7 @@ def test_both_companies_can_be_gone_at_once_and_come_back_in_the_other_order(pro
     same(before, oracle.snapshot(product.dsns))
 
 
-def test_the_task_prints_the_draft_for_a_database_that_no_inventory_knows(
+def test_the_task_prints_the_draft_for_a_database_outside_every_inventory(
     product: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     catalog_draft(Context(), root="companies", dsn=product.dsns["master"])
@@ -146,7 +146,7 @@ def test_the_task_prints_the_draft_for_a_database_that_no_inventory_knows(
 
 
 def rows(product: World, company: int | None = None) -> dict[str, Counter[str]]:
-    """How often each row of a table stands there, as text: of one company, or all."""
+    """Return the number of copies of each row of a table, as text: of one company, or all."""
     found = {}
     with sql(product, "master") as cursor:
         for table, where in ROWS.items():
@@ -156,7 +156,7 @@ def rows(product: World, company: int | None = None) -> dict[str, Counter[str]]:
     return found
 
 
-def test_apangeas_own_draft_finds_what_its_catalog_finds_by_way_of_a_school(world: World, tmp_path: Path) -> None:
+def test_apangeas_own_draft_finds_what_its_catalog_finds_through_a_school(world: World, tmp_path: Path) -> None:
     path = tmp_path / "catalog.yaml"
     path.write_text(draft_text(draft(read_environment(world.environment), "schools")), encoding="utf-8")
     drafted, kept = resolve(load_catalog(str(path))), resolve(load_catalog("catalog.yaml"))
@@ -168,4 +168,4 @@ def test_apangeas_own_draft_finds_what_its_catalog_finds_by_way_of_a_school(worl
     assert wanted <= set(drafted.tables)
     assert {"students", "customers", "districts"} <= drafted.catalog.excluded["master"].keys()
     with World(replace(world.environment, catalog=str(path)), world.dsns).archiver() as archiver:
-        assert completeness.compare(archiver.place).problems == ()
+        assert completeness.compare(archiver.databases).problems == ()

@@ -1,4 +1,4 @@
-"""An archive from before a year of migrations comes back as the live rows went through them, or is refused by name."""
+"""An archive from before a year of migrations is restored as the live rows are after them, or refused by name."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from archiver.loading.restore_plan import Plan
-from archiver.mapping.check_stored import Checked, check_stored
-from archiver.restore import Restored
+from archiver.checks.stored_schemas import Checked, check_stored
+from archiver.runs.restore import Restored
+from archiver.runs.restore_plan import RestorePlan
 from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges
 from runbooks.archives.restore_plan import plan_lines
-from runbooks.archives.telling import checked_lines, restored_line
+from runbooks.cli.text.archives import checked_lines, restored_line
 from tests import drift, oracle
 from tests.drift import DRIFTS
 from tests.months import archive_months
@@ -29,13 +29,13 @@ REFUSED = [name for name, change in DRIFTS.items() if change.refusal]
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
-    """What happened to school 13, archived before the migrations, and to its twin that stayed live through them."""
+    """The story of school 13, archived before the migrations, and of its twin that stayed live through them."""
 
     refusal: str  # of a restore, before the team wrote what cannot be guessed
     touched: bool  # by that restore
     checked_before: list[Checked]
     checked: list[Checked]
-    plan: Plan
+    plan: RestorePlan
     pretended: Restored
     restored: Restored
     log: dict[str, Any]  # its entry
@@ -76,7 +76,7 @@ def story(new_world: NewWorld, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def fingerprints(world: World) -> dict[str, str]:
     with world.archiver() as archiver:
-        return {name: archiver.place.schema(name).fingerprint[:16] for name in DATABASES}
+        return {name: archiver.databases.schema(name).fingerprint[:16] for name in DATABASES}
 
 
 def run(drifts: dict[str, drift.Drift], *worlds: World) -> None:
@@ -114,10 +114,10 @@ def last_log_entry(world: World) -> dict[str, Any]:
 def checked(world: World) -> list[Checked]:
     with world.archiver() as archiver:
         archiver.work.mkdir(exist_ok=True)
-        return check_stored(archiver.place, archiver.schemas, archiver.work)
+        return check_stored(archiver.databases, archiver.schemas, archiver.work)
 
 
-def test_past_months_that_do_not_fit_today_are_found_without_being_fetched(new_world: NewWorld) -> None:
+def test_past_months_that_do_not_fit_todays_schema_are_found_without_a_fetch(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         archive_months(world, date(2014, 9, 5))
         assert next(checked_lines(checked(world))).endswith(", 1 archive into shard_3: OK")
@@ -142,7 +142,7 @@ def test_nothing_else_differs_from_the_world_that_stayed_live(story: Story) -> N
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(story: Story, kind: str) -> None:
+def test_a_change_that_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(story: Story, kind: str) -> None:
     told = [line for line in story.refusal.splitlines() if DRIFTS[kind].refusal in line]
 
     in_rows = ("does not fit", "has no label")  # they are looked at once the schemas fit
@@ -150,7 +150,7 @@ def test_what_cannot_be_guessed_is_refused_with_its_name_and_the_line_to_add(sto
     assert not story.touched
 
 
-def test_stored_schemas_tell_a_teams_ci_what_breaks_before_it_is_written_and_not_after(story: Story) -> None:
+def test_stored_schemas_show_a_teams_ci_what_breaks_before_the_migration_is_written_and_not_after(story: Story) -> None:
     before, after = ("\n".join(checked_lines(found)) for found in (story.checked_before, story.checked))
 
     assert before.count("1 archive into") == 2
@@ -174,26 +174,26 @@ def test_the_plan_shows_the_mapping_and_what_is_lost(story: Story) -> None:
     assert any(line.startswith("lost: ") and "student_sessions.lessons_seen in " in line for line in lines)
 
 
-def test_an_archive_is_proved_in_its_own_schema(story: Story) -> None:
+def test_an_archive_is_verified_in_its_own_schema(story: Story) -> None:
     assert sum(table.inserted for table in story.pretended.tables.values()) == story.restored.record.rows
     assert "master.school_file_imports" in story.pretended.tables
 
 
-def test_the_plan_foretold_each_tables_rows(story: Story) -> None:
-    assert story.plan.found.tables == story.restored.tables
+def test_the_plan_predicts_each_tables_rows(story: Story) -> None:
+    assert story.plan.comparison.tables == story.restored.tables
 
 
 def test_the_log_holds_what_was_lost(story: Story) -> None:
-    lost = {f"{name}.{column}" for name, table in story.plan.found.tables.items() for column in table.lost}
+    lost = {f"{name}.{column}" for name, table in story.plan.comparison.tables.items() for column in table.lost}
 
     assert story.log["lost"].keys() == lost >= {"master.student_sessions.lessons_seen"}
     assert story.log["lost"]["master.user_opted_in_rollup_reports.*"] > 0
 
 
-def test_the_line_of_a_restore_says_what_was_lost(story: Story) -> None:
+def test_the_line_of_a_restore_states_what_was_lost(story: Story) -> None:
     line = restored_line("school", story.restored, pretend=False)
 
-    assert "; LOST, today's tables have no place for it: " in line
+    assert "; LOST, today's tables have no column for it: " in line
     assert "student_sessions.lessons_seen in " in line
     assert "user_opted_in_rollup_reports with all " in line
 
@@ -234,7 +234,7 @@ def test_rows_that_do_not_fit_are_refused_by_table_column_and_count(new_world: N
             database="master",
             tables={"donations": TableChanges(convert={"amount": "nonsense("}), "classrooms": TableChanges()},
         )
-        with pytest.raises(UsageError, match=r"What the migrations make of master\.donations fails\. .*syntax error"):
+        with pytest.raises(UsageError, match=r"Applying the migrations to master\.donations failed\. .*syntax error"):
             world.restore(13, mapping=mistaken)
         emptied = TableChanges(fill={"notes": "NULL"})
         with pytest.raises(Problems, match=rf"classrooms\.notes, {nulls} rows: the migration gives NULL"):
@@ -273,8 +273,8 @@ def test_taken_keys_and_vanished_rows_are_named_by_ids_and_a_mapping_for_one_arc
         assert email not in str(caught.value)
         assert "inv restore.plan 13" in caught.value.hint
         lines = list(plan_lines("school", plan))
-        assert {f"taken: {taken}", f"gone: {gone}"} <= set(lines)
-        assert any(line.startswith("gone: master.parents_students.parent_id: no parents ") for line in lines)
+        assert {f"taken: {taken}", f"missing: {gone}"} <= set(lines)
+        assert any(line.startswith("missing: master.parents_students.parent_id: no parents ") for line in lines)
         assert lines[-1] == "It would be REFUSED."
         same(before, oracle.snapshot(world.dsns))
 

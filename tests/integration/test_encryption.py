@@ -1,4 +1,4 @@
-"""Schools archived to age public keys, on real servers: who can bring them back, and who cannot."""
+"""Schools archived to age public keys, on real servers: identities that open them, and those that do not."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import choice, encryption, records
-from archiver.archive import fetch
-from archiver.catalog import Part
-from archiver.encryption import Keys
-from archiver.keeping import look, proof, rewrap
-from archiver.keeping.orphans import orphans
-from archiver.purging import purge
-from archiver.purging.people import people
-from archiver.reclaiming import reclaim
-from archiver.records import Record, State
-from archiver.storage import Bucket
+from archiver.catalog.model import Part
+from archiver.checks.unreferenced import unreferenced_objects
+from archiver.delete import one as delete_one
+from archiver.format import encryption
+from archiver.format.encryption import Keys
+from archiver.records import archive_record, resolve
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.runs import inspect, purge, reencrypt, reverify
+from archiver.runs.context import fetch
+from archiver.runs.purge_candidates import legacy_users
+from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.model import Depth
-from runbooks.archives import showing, telling
+from runbooks.cli.text import archives, records
 from tests import oracle
 from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
@@ -42,7 +42,7 @@ KILLS = 4
 
 
 class Team:
-    """Somebody with an age key pair, whose identity lies in a file."""
+    """A team with an age key pair, whose identity lies in a file."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.identity = x25519.Identity.generate()
@@ -51,7 +51,7 @@ class Team:
         self.file.write_text(f"# public key: {self.recipient}\n{self.identity}\n")
 
     def opens(self, data: bytes) -> bool:
-        """Whether age opens it with this identity, without any code of ours."""
+        """True if age opens it with this identity, without any code of ours."""
         try:
             pyrage.decrypt(data, [self.identity])
         except pyrage.DecryptError:
@@ -61,18 +61,18 @@ class Team:
 
 @pytest.fixture
 def team(tmp_path: Path) -> Team:
-    """Who may open the archives."""
+    """Return the team that may open the archives."""
     return Team(tmp_path, "team")
 
 
 @pytest.fixture
 def other(tmp_path: Path) -> Team:
-    """Who may not, or not yet."""
+    """Return a team that may not open them, or not yet."""
     return Team(tmp_path, "other")
 
 
 def encrypting(world: World, *teams: Team) -> World:
-    """The world with these recipients; nobody's identity is at hand."""
+    """Return the world with these recipients and without an identity."""
     store = replace(world.environment.store, recipients=tuple(team.recipient for team in teams))
     return replace(world, environment=replace(world.environment, store=store))
 
@@ -84,7 +84,7 @@ def holding(world: World, team: Team) -> World:
 
 def recorded(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
         return record
 
 
@@ -104,9 +104,9 @@ def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
     world: World, team: Team, other: Team
 ) -> None:
     before, expected = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
-    sealed = encrypting(world, team)
+    encrypted = encrypting(world, team)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
     record, data = recorded(world), stored(world, recorded(world))
     same(expected, oracle.snapshot(world.dsns))
@@ -117,23 +117,23 @@ def test_a_school_goes_out_without_a_secret_and_comes_back_with_its_identity(
         gzip.decompress(data)
     with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(data, [team.identity])), mode="r:gz") as tar:
         assert "master/students.copy" in tar.getnames()
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
 def test_one_classroom_of_an_encrypted_archive_comes_back_and_then_the_rest(world: World, team: Team) -> None:
-    before, sealed = oracle.snapshot(world.dsns), encrypting(world, team)
+    before, encrypted = oracle.snapshot(world.dsns), encrypting(world, team)
     with sql(world, "master") as cursor:
         cursor.execute("SELECT min(id) FROM classrooms WHERE school_id = %s", (SCHOOL,))
         [[classroom]] = cursor.fetchall()
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
-    holding(sealed, team).restore(SCHOOL, only=Part("classroom", classroom))
+    holding(encrypted, team).restore(SCHOOL, only=Part("classroom", classroom))
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT id FROM classrooms WHERE school_id = %s", (SCHOOL,))
         assert cursor.fetchall() == [(classroom,)]
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
@@ -147,13 +147,16 @@ def test_pretending_encrypts_too_and_leaves_no_trace(world: World, team: Team) -
 
 
 def test_without_its_identity_a_school_stays_archived(world: World, team: Team, other: Team) -> None:
-    sealed = encrypting(world, team)
-    sealed.archive(SCHOOL)
+    encrypted = encrypting(world, team)
+    encrypted.archive(SCHOOL)
     out = oracle.snapshot(world.dsns)
 
     for closed, words in (
-        (sealed, r"^s3://.*/2013_school_13\.tar\.gz\.age is encrypted, and no identity was given\."),  # before a fetch
-        (holding(sealed, other), r"^The identity does not open 2013_school_13\.tar\.gz\.age"),
+        (
+            encrypted,
+            r"^s3://.*/2013_school_13\.tar\.gz\.age is encrypted, and no identity was given\.",
+        ),  # before a fetch
+        (holding(encrypted, other), r"^The identity does not open 2013_school_13\.tar\.gz\.age"),
     ):
         with pytest.raises(UsageError, match=words) as caught:
             closed.restore(SCHOOL)
@@ -161,18 +164,18 @@ def test_without_its_identity_a_school_stays_archived(world: World, team: Team, 
         assert "AGE-SECRET-KEY" not in str(caught.value)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
-def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
-    sealed = encrypting(world, team)
-    mistyped = replace(sealed.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
+def test_invalid_keys_are_refused_before_anything_is_touched(world: World, team: Team) -> None:
+    encrypted = encrypting(world, team)
+    mistyped = replace(encrypted.environment.store, recipients=(team.recipient[:-6] + "qqqqqq",))
 
-    with pytest.raises(UsageError, match="store/recipients/1 is no age public key"):
-        replace(sealed, environment=replace(sealed.environment, store=mistyped)).archive(SCHOOL)
+    with pytest.raises(UsageError, match="store/recipients/1 is not an age public key"):
+        replace(encrypted, environment=replace(encrypted.environment, store=mistyped)).archive(SCHOOL)
     team.file.write_text("nothing of the kind\n")
-    with pytest.raises(UsageError, match="team holds a line that is no age identity"):
-        holding(sealed, team).archive(SCHOOL)
+    with pytest.raises(UsageError, match="team holds a line that is not an age identity"):
+        holding(encrypted, team).archive(SCHOOL)
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT to_regclass('archiver.records')")
@@ -180,34 +183,34 @@ def test_keys_that_are_none_are_refused_before_anything_is_touched(world: World,
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Archives the school, killed after the shard was emptied."""
+    """Archive the school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
         raise CutoverError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(reclaim, "_commit_master", killed)
+        patched.setattr(delete_one, "_commit_master", killed)
         with pytest.raises(CutoverError, match="killed"):
             world.archive(SCHOOL)
 
 
-def test_a_deletion_that_was_cut_off_is_ended_without_an_identity(
+def test_an_interrupted_deletion_is_finished_without_an_identity(
     world: World, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed, expected = encrypting(world, team), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
-    cut_off(sealed, monkeypatch)
+    encrypted, expected = encrypting(world, team), oracle.expected_after_archive(world.dsns, SCHOOL, "all")
+    cut_off(encrypted, monkeypatch)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
 
     same(expected, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
 def test_only_rows_that_must_be_put_back_ask_for_an_identity(
     world: World, team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed, whole = encrypting(world, team), oracle.snapshot(world.dsns)
-    cut_off(sealed, monkeypatch)
+    encrypted, whole = encrypting(world, team), oracle.snapshot(world.dsns)
+    cut_off(encrypted, monkeypatch)
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = %s", (SCHOOL,))
     emptied = oracle.snapshot(world.dsns)
@@ -215,13 +218,13 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
     with pytest.raises(
         UsageError, match=r"rows must be put back from the archive\. .* no identity was given"
     ) as caught:
-        sealed.archive(SCHOOL)
+        encrypted.archive(SCHOOL)
     assert "--identity=FILE" in caught.value.hint
     same(emptied, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.DELETING
+    assert recorded(world).state is ArchiveState.DELETING
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
-        holding(sealed, team).archive(SCHOOL)
+        holding(encrypted, team).archive(SCHOOL)
     back = oracle.snapshot(world.dsns)
     assert {name: back.tables[name] for name in back.tables if name != "master"} == {
         name: whole.tables[name] for name in whole.tables if name != "master"
@@ -229,12 +232,12 @@ def test_only_rows_that_must_be_put_back_ask_for_an_identity(
 
 
 def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, team: Team, tmp_path: Path) -> None:
-    sealed = holding(encrypting(world, team), team)
-    sealed.archive(SCHOOL)
+    encrypted = holding(encrypting(world, team), team)
+    encrypted.archive(SCHOOL)
     record, out = recorded(world), oracle.snapshot(world.dsns)
     data, store = stored(world, record), world.environment.store
 
-    with sealed.archiver() as archiver:
+    with encrypted.archiver() as archiver:
         key = archiver.bucket.key(record.location)
         for place in range(0, len(data), len(data) // PLACES):
             bad = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
@@ -242,13 +245,13 @@ def test_a_flipped_bit_anywhere_in_the_stored_object_is_refused(world: World, te
             with pytest.raises(DamagedError, match="is not what was stored"):
                 fetch(archiver.bucket, record, tmp_path / "fetched")
     with pytest.raises(DamagedError, match="is not what was stored"):
-        sealed.restore(SCHOOL)
+        encrypted.restore(SCHOOL)
 
     same(out, oracle.snapshot(world.dsns))
-    assert recorded(world).state is State.ARCHIVED
+    assert recorded(world).state is ArchiveState.ARCHIVED
 
 
-def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_not(
+def test_after_a_reencryption_the_new_identity_opens_the_record_and_the_old_one_does_not(
     world: World, team: Team, other: Team
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -256,10 +259,10 @@ def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_n
     earlier, now = recorded(world), encrypting(world, other)
     plain = pyrage.decrypt(stored(world, earlier), [team.identity])
 
-    [outcome] = holding(now, team).rewrap(SCHOOL)
+    [outcome] = holding(now, team).reencrypt(SCHOOL)
 
     record = recorded(world)
-    assert (outcome.record, outcome.left) == (record, earlier.location)
+    assert (outcome.record, outcome.superseded) == (record, earlier.location)
     assert record.location != earlier.location
     assert record.recipients == (other.recipient,)
     assert not team.opens(stored(world, record))
@@ -272,54 +275,55 @@ def test_after_a_rewrap_the_new_identity_opens_the_record_and_the_old_one_does_n
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_rewrap_takes_a_plain_archive_into_encryption_and_does_nothing_twice(world: World, team: Team) -> None:
+def test_a_reencryption_encrypts_a_plain_archive_and_does_nothing_twice(world: World, team: Team) -> None:
     before = oracle.snapshot(world.dsns)
     world.archive(SCHOOL)
-    sealed = encrypting(world, team)
+    encrypted = encrypting(world, team)
 
     plain = recorded(world)
-    [moved], [again] = sealed.rewrap(SCHOOL), sealed.rewrap(SCHOOL)
+    [moved], [again] = encrypted.reencrypt(SCHOOL), encrypted.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
-    assert (moved.left, again.left, again.record) == (plain.location, "", recorded(world))
-    assert f"the earlier object stays in the store: {plain.location}" in telling.rewrapped_line("school", moved)
-    assert telling.rewrapped_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives encrypted anew, 1 were already" in telling.rewrap_summary([moved, again])
+    assert (moved.superseded, again.superseded, again.record) == (plain.location, "", recorded(world))
+    assert f"the earlier object stays in the store: {plain.location}" in archives.reencrypted_line("school", moved)
+    assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
+    assert "1 of 2 archives re-encrypted, 1 were already" in archives.reencrypt_summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
-    holding(sealed, team).restore(SCHOOL)
+    holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
-    world: World, team: Team, other: Team
-) -> None:
+def test_past_months_and_purges_are_reencrypted_with_all_schools(world: World, team: Team, other: Team) -> None:
     before, first = oracle.snapshot(world.dsns), encrypting(world, team)
     archive_months(first, MONTHS_DAY)
     purged(first)
     first.archive(SCHOOL)
     with encrypting(world, other).archiver() as archiver, pytest.raises(UsageError, match="no identity was given"):
-        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None)[1:], raise_failure)
+        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None)[1:], raise_failure)
 
     now = encrypting(world, other)
     with holding(now, team).archiver() as archiver:
-        found = choice.all_to_rewrap(archiver.place, None)
-        outcomes = rewrap.rewrap(archiver, found, raise_failure)
-        assert all(outcome.left for outcome in outcomes)
-        again = rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
-        left = {orphan.location for orphan in orphans(archiver.bucket, archiver.place)}
+        found = resolve.all_to_reencrypt(archiver.databases, None)
+        outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
+        assert all(outcome.superseded for outcome in outcomes)
+        again = reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
+        left = {orphan.location for orphan in unreferenced_objects(archiver.bucket, archiver.databases)}
 
-    assert left == {outcome.left for outcome in outcomes}  # what the old identity opens can be found, and deleted
-    said = [telling.rewrapped_line("school", outcome) for outcome in again]
+    assert left == {outcome.superseded for outcome in outcomes}  # what the old identity opens can be found, and deleted
+    said = [archives.reencrypted_line("school", outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
-    assert telling.rewrap_summary(again) == f"0 of {len(found)} archives encrypted anew, {len(found)} were already"
+    assert archives.reencrypt_summary(again) == f"0 of {len(found)} archives re-encrypted, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
-        wanted = proof.longest_unproven(choice.all_to_prove(archiver.place, 2013), None)
-        proved = proof.prove(archiver, wanted, lambda _: None)
+        wanted = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, 2013), None)
+        proved = reverify.reverify(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
-        assert "purge 1 of 2013: proved" in showing.proved_line("school", proved[-2])
-        assert proof.longest_unproven(choice.all_to_prove(archiver.place, None), 1)[0].location == wanted[0].location
+        assert "purge 1 of 2013: verified" in records.reverified_line("school", proved[-2])
+        assert (
+            reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)[0].location
+            == wanted[0].location
+        )
         purge.restore(archiver, 1)
     holding(now, other).restore(SCHOOL)
     restore_months(holding(now, other), "2014-07")
@@ -328,21 +332,23 @@ def test_past_months_and_purges_go_over_to_the_new_identity_with_all_schools(
 
 def purged(world: World) -> None:
     with world.archiver() as archiver:
-        group = purge.group_of(archiver.place, [one.id for one in people(archiver.place, OLD) if not one.needed_by])
+        group = purge.group_of(
+            archiver.databases, [one.id for one in legacy_users(archiver.databases, OLD) if not one.referenced_by]
+        )
         purge.purge(archiver, group, OLD, 2013)
 
 
-def test_what_cannot_be_rewrapped_is_said_and_stays(
+def test_an_archive_that_cannot_be_reencrypted_is_reported_and_stays(
     world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sealed = encrypting(world, team)
-    cut_off(sealed, monkeypatch)
+    encrypted = encrypting(world, team)
+    cut_off(encrypted, monkeypatch)
     with holding(encrypting(world, other), team).archiver() as archiver:
-        found = choice.all_to_rewrap(archiver.place, None)
-        [outcome] = rewrap.rewrap(archiver, found, lambda _: None)
-    assert "School 13 is deleting for 2013, by a run that was cut off." in str(outcome.error)
+        found = resolve.all_to_reencrypt(archiver.databases, None)
+        [outcome] = reencrypt.reencrypt(archiver, found, lambda _: None)
+    assert "School 13 is deleting for 2013, by a run that was interrupted." in str(outcome.error)
 
-    sealed.archive(SCHOOL)
+    encrypted.archive(SCHOOL)
     record = recorded(world)
     for closed, words in (
         (world, "The inventory has no recipients"),
@@ -350,11 +356,11 @@ def test_what_cannot_be_rewrapped_is_said_and_stays(
         (holding(encrypting(world, other), other), "The identity does not open"),
     ):
         with pytest.raises(UsageError, match=words):
-            closed.rewrap(SCHOOL)
+            closed.reencrypt(SCHOOL)
     assert recorded(world) == record
 
 
-def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
+def test_an_object_with_other_bytes_moves_no_record(
     world: World, team: Team, other: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encrypting(world, team).archive(SCHOOL)
@@ -367,12 +373,12 @@ def test_an_object_that_does_not_hold_the_same_bytes_moves_no_record(
     encrypt = encryption.encrypt
     monkeypatch.setattr(encryption, "encrypt", careless)
     with pytest.raises(DamagedError, match="The record stays as it is"):
-        holding(encrypting(world, other), team).rewrap(SCHOOL)
+        holding(encrypting(world, other), team).reencrypt(SCHOOL)
 
     assert recorded(world) == record
 
 
-def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, team: Team, other: Team) -> None:
+def test_a_reencryption_killed_at_any_instant_and_run_again_ends_right(world: World, team: Team, other: Team) -> None:
     holder = Team(team.file.parent, "both")
     holder.file.write_text(f"{team.identity}\n{other.identity}\n")
     encrypting(world, team).archive(SCHOOL)
@@ -391,7 +397,7 @@ def test_killed_at_any_instant_and_run_again_a_rewrap_ends_right(world: World, t
     assert logged(world).count("rewrap") == 1 + KILLS
 
 
-def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
+def test_an_encrypted_archive_is_inspected_and_verified_with_the_identity_alone(
     world: World, team: Team, tmp_path: Path
 ) -> None:
     closed = encrypting(world, team)
@@ -399,12 +405,12 @@ def test_an_encrypted_archive_is_looked_into_and_proved_with_the_identity_alone(
     record, bucket = recorded(closed), Bucket(closed.environment.store)
 
     with closed.archiver() as archiver, pytest.raises(UsageError, match="is encrypted, and no identity was given"):
-        proof.prove(archiver, [record], lambda _: None)
+        reverify.reverify(archiver, [record], lambda _: None)
     with holding(closed, team).archiver() as archiver:
-        [proved] = proof.prove(archiver, [record], lambda _: None)
-        with look.fetched(bucket, record, archiver.keys, tmp_path) as archive:
+        [proved] = reverify.reverify(archiver, [record], lambda _: None)
+        with inspect.fetched(bucket, record, archiver.keys, tmp_path) as archive:
             out = io.BytesIO()
-            look.cat(archive, look.table_in(archive.manifest, "schools"), out)
+            inspect.cat(archive, inspect.table_in(archive.manifest, "schools"), out)
 
     assert proved.error is None
     assert out.getvalue().startswith(f"{SCHOOL}\t".encode())

@@ -1,15 +1,16 @@
-"""How big schools are and how long they take, estimated and then held against what is really there."""
+"""Sizes and durations of schools, estimated and then compared with the live ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from archiver.estimating import rates, sizes
-from archiver.estimating.estimate import Estimate, estimate
-from archiver.estimating.sizes import Sizes
+from archiver.estimate import rates, sizes
+from archiver.estimate.estimate import Estimate, estimate
+from archiver.estimate.sizes import Sizes
 from errors import RefusedError
 from inventory.load import load_catalog
 from runbooks.archives.estimate import lines
+from runbooks.cli.tables import TextTable
 from tests import oracle
 from tests.worlds import DATABASES, YEAR, World, school_ids, sql
 
@@ -24,7 +25,7 @@ def analyzed(world: World) -> World:
 
 def sizes_of(world: World) -> Sizes:
     with world.archiver() as archiver:
-        return sizes.read(archiver.place)
+        return sizes.read(archiver.databases)
 
 
 def carried(world: World) -> tuple[int, int]:
@@ -44,14 +45,14 @@ def carried(world: World) -> tuple[int, int]:
 
 
 def leaving(world: World, school: int) -> int:
-    """How many rows go when a school is archived."""
+    """Return the number of rows that leave with a school."""
     before, after = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, school, "all")
     return sum(
         len(rows) - after.count(name, table) for name in DATABASES for table, rows in before.tables[name].items()
     )
 
 
-def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: World) -> None:
+def test_the_biggest_school_is_first_and_the_total_is_nearly_exact(analyzed: World) -> None:
     found = sizes_of(analyzed)
 
     first, second = found.tenants[:2]
@@ -66,29 +67,32 @@ def test_the_biggest_school_is_first_and_the_whole_is_nearly_exact(analyzed: Wor
 
 
 def test_times_come_from_records_and_from_pretending_where_there_are_none(analyzed: World) -> None:
-    everybody = school_ids(analyzed)
+    all_schools = school_ids(analyzed)
     with analyzed.archiver() as archiver:
-        assert rates.recorded(archiver.place.master) == []
-        measured = rates.measure(archiver, sizes.read(archiver.place).tenants, YEAR)
-    assert (len(measured), school_ids(analyzed)) == (2, everybody)
+        assert rates.recorded(archiver.databases.master) == []
+        measured = rates.measure(archiver, sizes.read(archiver.databases).tenants, YEAR)
+    assert (len(measured), school_ids(analyzed)) == (2, all_schools)
     pretended = told(analyzed, measured)
     assert "pretending to archive 2 schools just now" in pretended[-1]
     assert "statistics of 20" in pretended[-1]
 
-    analyzed.archive(*everybody[:3])
+    analyzed.archive(*all_schools[:3])
     with analyzed.archiver() as archiver:
-        recorded = rates.recorded(archiver.place.master)
+        recorded = rates.recorded(archiver.databases.master)
     assert all(sample.archive > sample.extract + sample.verify + (sample.delete or 0) > 0 for sample in recorded)
-    assert f"{len(everybody) - 3}, one after the other" in told(analyzed, recorded)[-3]
+    assert f"{len(all_schools) - 3}, one after the other" in told(analyzed, recorded)[0]
     assert told(analyzed, recorded)[-2].startswith("inv archive.all, with 2 workers: about ")
     assert "3 records" in told(analyzed, recorded)[-1]
 
 
-def told(world: World, samples: list[rates.Sample]) -> list[str]:
-    return list(lines("school", worked_out(world, samples)))
+def told(world: World, samples: list[rates.ArchiveSample]) -> list[str]:
+    """The row of all schools, and the sentences below the table."""
+    table, *sentences = lines("school", worked_out(world, samples))
+    assert isinstance(table, TextTable)
+    return [" ".join(table.rows[-1]), *map(str, sentences)]
 
 
-def worked_out(world: World, samples: list[rates.Sample]) -> Estimate:
+def worked_out(world: World, samples: list[rates.ArchiveSample]) -> Estimate:
     found = sizes_of(world)
     return estimate(found.tenants, rates.rates(samples), 3, found.analyzed_at, workers=2, in_sets=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.reclaiming import decide, sharing
+from archiver.delete import decide, shared_rows
 from errors import CutoverError, RefusedError, UnknownError, UsageError
 from inventory.model import Fence
 from tests import oracle
@@ -27,7 +27,7 @@ def fenced(world: World, closed: Path, close: str = "touch {}/{{id}}", open_: st
 
 
 @pytest.mark.parametrize("late", [{}, {"master.taggings": 1}])
-def test_an_application_that_heeds_the_fence_writes_no_late_row(
+def test_an_application_that_respects_the_fence_writes_no_late_row(
     world: World, closed: Path, monkeypatch: pytest.MonkeyPatch, late: dict[str, int]
 ) -> None:
     def busy(*args: object) -> object:
@@ -37,13 +37,13 @@ def test_an_application_that_heeds_the_fence_writes_no_late_row(
                 cursor.execute("INSERT INTO taggings (taggable_type, taggable_id, tag_id) VALUES ('School', 13, 1)")
         return gone
 
-    deletable = sharing.deletable
+    deletable = shared_rows.deletable
     monkeypatch.setattr(decide, "deletable", busy)
 
     [outcome] = (world if late else fenced(world, closed)).archive(13, night=None)
 
-    assert outcome.reclaimed is not None
-    assert outcome.reclaimed.appeared == late
+    assert outcome.deletion is not None
+    assert outcome.deletion.appeared == late
     assert list(closed.iterdir()) == []
 
 
@@ -82,7 +82,7 @@ def test_a_fence_that_a_killed_run_left_closed_is_opened_by_the_same_command(wor
     assert list(closed.iterdir()) == []
 
 
-def test_a_fence_that_does_not_open_is_told_with_the_command(world: World, closed: Path) -> None:
+def test_a_fence_that_does_not_open_is_reported_with_the_command(world: World, closed: Path) -> None:
     broken = fenced(world, closed, open_="exit 1 # {{id}}")
 
     told = r"Opening the fence of school 13 failed: exit 1\. It is still closed; run: exit 1 # 13"

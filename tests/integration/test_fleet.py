@@ -1,4 +1,4 @@
-"""The fleet against a real SSH server: keys verified, outcomes told apart, nothing left hanging."""
+"""The fleet against a real SSH server: keys verified, outcomes distinguished, nothing left hanging."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from errors import UnknownError, UsageError
-from runbooks.engine import fleet as fleet_module
-from runbooks.engine.actions import Reading, RemoteCommand
-from runbooks.engine.fleet import Fleet, UnreachableError
+from runbooks.engine.live import ssh as fleet_module
+from runbooks.engine.live.ssh import Fleet, UnreachableError
+from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from tests.ssh_server import Server, new_key, running
 
 MB = 1024 * 1024
@@ -44,9 +44,9 @@ def measured(fleet: Fleet, text: str) -> tuple[float, int]:
     return spent, peak
 
 
-def test_a_command_tells_its_output_and_exit_code(server: Server) -> None:
+def test_a_command_returns_its_output_and_exit_code(server: Server) -> None:
     with closing(server.fleet()) as fleet:
-        assert fleet.run(command("echo 'café ☕'; echo oh >&2; exit 3")) == Reading(
+        assert fleet.run(command("echo 'café ☕'; echo oh >&2; exit 3")) == ProbeOutput(
             code=3, text="café ☕\n", error="oh\n"
         )
 
@@ -58,8 +58,8 @@ def test_one_connection_serves_one_command_at_a_time_and_the_next(server: Server
             fleet.run(command("true"))
         assert len(server.connections) == 1
         with ThreadPoolExecutor(4) as pool:
-            readings = list(pool.map(lambda number: fleet.run(command(f"sleep 0.3; echo {number}")), range(4)))
-        assert [reading.text for reading in readings] == ["0\n", "1\n", "2\n", "3\n"]
+            outputs = list(pool.map(lambda number: fleet.run(command(f"sleep 0.3; echo {number}")), range(4)))
+        assert [output.text for output in outputs] == ["0\n", "1\n", "2\n", "3\n"]
         assert len(server.connections) == 4
 
 
@@ -70,15 +70,15 @@ def test_much_output_costs_neither_memory_nor_more_than_its_share_of_time(server
     assert spent[1] < 20 * spent[0]
 
 
-def test_of_much_output_the_end_is_kept_and_what_is_left_out_is_counted(server: Server) -> None:
+def test_the_end_of_much_output_is_kept_and_the_omitted_part_is_counted(server: Server) -> None:
     with closing(server.fleet()) as fleet:
         first, *lines = fleet.run(command("seq 1 1000000; echo '{}'")).text.splitlines()
     assert lines[-2:] == ["1000000", "{}"]
-    assert first == f"[{6_888_899 - sum(len(line) + 1 for line in lines)} bytes before this are left out]"
+    assert first == f"[{6_888_899 - sum(len(line) + 1 for line in lines)} bytes before this are omitted]"
     assert len("\n".join(lines)) > MB - 10
 
 
-def test_no_character_is_spoilt_on_the_way(server: Server) -> None:
+def test_no_character_is_corrupted_on_the_way(server: Server) -> None:
     with closing(server.fleet()) as fleet:
         assert fleet.run(command("yes '☕☕☕☕☕' | head -n 60000")).text == "☕☕☕☕☕\n" * 60000
 
@@ -99,17 +99,17 @@ def test_an_unknown_host_key_is_refused(server: Server, tmp_path: Path, content:
 
 def test_a_changed_host_key_is_refused(server: Server, tmp_path: Path) -> None:
     (tmp_path / "known").write_text(server.known(new_key()))
-    changed = pytest.raises(UnreachableError, match="it shows another host key than known_hosts has")
+    changed = pytest.raises(UnreachableError, match="its host key differs from the one in known_hosts")
     with closing(server.fleet(known_hosts=str(tmp_path / "known"))) as fleet, changed:
         fleet.run(command("true"))
 
 
-def test_a_missing_known_hosts_file_is_a_mistake_in_the_inventory(server: Server) -> None:
+def test_a_missing_known_hosts_file_is_an_error_in_the_inventory(server: Server) -> None:
     with pytest.raises(UsageError, match="Reading the host keys in /nowhere failed"):
         server.fleet(known_hosts="/nowhere").run(command("true"))
 
 
-def test_a_user_key_that_is_not_known_is_refused(server: Server, tmp_path: Path) -> None:
+def test_an_unknown_user_key_is_refused(server: Server, tmp_path: Path) -> None:
     new_key().write_private_key(tmp_path / "key")
     refused = pytest.raises(UnreachableError, match="it does not let operator in")
     with closing(server.fleet(key=str(tmp_path / "key"))) as fleet, refused:
@@ -139,16 +139,16 @@ def test_a_host_that_accepts_and_never_answers_costs_its_timeout(server: Server)
 def test_a_command_that_takes_too_long_has_an_unknown_outcome(server: Server) -> None:
     with closing(server.fleet()) as fleet:
         began = time.perf_counter()
-        with pytest.raises(UnknownError, match="Nobody knows the outcome on db: sleep 5: no end within 1 s"):
+        with pytest.raises(UnknownError, match="Unknown outcome on db: sleep 5: no end within 1 s"):
             fleet.run(command("sleep 5", seconds=0.6))
         assert time.perf_counter() - began < 3
         assert fleet.run(command("echo again")).text == "again\n"
 
 
-def test_a_connection_given_up_as_its_command_ends_is_not_used_while_it_is_being_closed(
+def test_a_connection_abandoned_as_its_command_ends_is_not_used_while_it_is_being_closed(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it was with a laptop that slept through a command's time: it woke to both."""
+    """A laptop that slept through a command's time did so: it woke to both."""
     ended, close = threading.Event(), fleet_module._Connection.close
 
     def closed_late(connection: fleet_module._Connection) -> None:
@@ -180,7 +180,7 @@ def test_a_link_that_breaks_leaves_an_unknown_outcome(server: Server) -> None:
     with closing(server.fleet()) as fleet:
         fleet.run(command("true"))
         threading.Timer(0.3, server.cut).start()
-        with pytest.raises(UnknownError, match="Nobody knows the outcome"):
+        with pytest.raises(UnknownError, match="Unknown outcome"):
             fleet.run(command("sleep 5"))
         assert fleet.run(command("echo again")).text == "again\n"
 
@@ -207,4 +207,4 @@ def test_personal_files_and_variables_change_nothing(
     for name in ("INVOKE_RUN_DRY", "FABRIC_RUN_DRY", "FABRIC_RUN_WARN"):
         monkeypatch.setenv(name, "1")
     with closing(server.fleet()) as fleet:
-        assert fleet.run(command("echo here; exit 4")) == Reading(code=4, text="here\n")
+        assert fleet.run(command("echo here; exit 4")) == ProbeOutput(code=4, text="here\n")

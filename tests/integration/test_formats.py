@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from psycopg2.sql import SQL, Identifier
 
-from archiver.storage import Bucket, file_digests
+from archiver.store.bucket import Bucket, file_digests
 from tests.oracle import SETTINGS
 from tests.worlds import NewWorld, World, sql
 
@@ -64,7 +64,7 @@ def test_an_archive_of_an_earlier_version_comes_back_whole(new_world: NewWorld, 
 
 
 def empty_but_for_its_district(world: World, fixture: Fixture) -> None:
-    """Leaves the one row that a foreign key of the archive asks for."""
+    """Leave the one row that a foreign key of the archive asks for."""
     for database in fixture.databases.values():
         with sql(world, database) as cursor:
             cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
@@ -77,7 +77,7 @@ def empty_but_for_its_district(world: World, fixture: Fixture) -> None:
 
 
 def record_and_store(world: World, fixture: Fixture) -> None:
-    """Puts the archive and its record where the version that wrote it left them."""
+    """Put the archive and its record where the version that wrote it left them."""
     manifest, bucket, key = fixture.manifest, Bucket(world.environment.store), f"2013/1/x/{fixture.path.name}"
     bucket.put(key, fixture.path, file_digests(fixture.path))
     with world.archiver(), sql(world, "master") as cursor:

@@ -1,4 +1,4 @@
-"""What `inv check.integrity` counts is what SQL of its own, written table by table, counts."""
+"""`inv check.integrity` counts what SQL of its own, written table by table, counts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.integrity.check import look
-from archiver.integrity.finding import Finding
-from archiver.setup import workplace
+from archiver.checks.integrity import check_integrity
+from archiver.checks.integrity_finding import IntegrityFinding
+from archiver.runs.setup import databases_of
 from errors import ExitCode
 from runbooks import check
+from runbooks.cli import call
 from tests.worlds import SHARDS, World, sql
 
 # Each finding of the seeded rows as `kind database table what`, and the keys that a person would find.
@@ -33,39 +34,41 @@ BY_SQL = {
     "several owners: master donations with more than one owner": (
         "SELECT id FROM donations WHERE num_nonnulls(school_id, class_id, student_id) > 1"
     ),
-    "dangling: master taggings whose taggable_id names a row of master.schools that is gone": (
+    "dangling: master taggings whose taggable_id refers to a missing row of master.schools": (
         "SELECT id FROM taggings WHERE taggable_type = 'School' AND taggable_id NOT IN (SELECT id FROM schools)"
     ),
-    "dangling: master school_assignments whose school_id names a row of master.schools that is gone": (
+    "dangling: master school_assignments whose school_id refers to a missing row of master.schools": (
         "SELECT id FROM school_assignments WHERE school_id NOT IN (SELECT id FROM schools)"
     ),
-    "dangling: master school_administrations whose user_id names a row of master.users that is gone": (
+    "dangling: master school_administrations whose user_id refers to a missing row of master.users": (
         "SELECT id FROM school_administrations WHERE user_id NOT IN (SELECT id FROM users)"
     ),
-    "dangling: master classroom_teachings whose classroom_id names a row of master.classrooms that is gone": (
+    "dangling: master classroom_teachings whose classroom_id refers to a missing row of master.classrooms": (
         "SELECT (classroom_id, user_id) FROM classroom_teachings WHERE classroom_id NOT IN (SELECT id FROM classrooms)"
     ),
-    "dangling: master classroom_students whose student_id names a row of master.students that is gone": (
+    "dangling: master classroom_students whose student_id refers to a missing row of master.students": (
         "SELECT (classroom_id, student_id) FROM classroom_students WHERE student_id NOT IN (SELECT id FROM students)"
     ),
-    "dangling: master student_settings whose student_id names a row of master.students that is gone": (
+    "dangling: master student_settings whose student_id refers to a missing row of master.students": (
         "SELECT id FROM student_settings WHERE student_id NOT IN (SELECT id FROM students)"
     ),
-    "dangling: master donations whose school_id names a row of master.schools that is gone": (
+    "dangling: master donations whose school_id refers to a missing row of master.schools": (
         "SELECT id FROM donations WHERE school_id NOT IN (SELECT id FROM schools)"
     ),
 }
 ACROSS = (
     "several tenants: master students in more than one school",
     "several tenants: master donations in more than one school",
-    "dangling across: shard enrollments whose student_id names a row of master.students that is gone",
-    "dangling across: shard enrollments whose classroom_id names a row of master.classrooms that is gone",
+    "dangling across: shard enrollments whose student_id refers to a missing row of master.students",
+    "dangling across: shard enrollments whose classroom_id refers to a missing row of master.classrooms",
 )
 
 
-def found(world: World) -> dict[str, Finding]:
-    with workplace(world.environment, "test") as place:
-        return {f"{one.kind.value}: {one.database} {one.table.table} {one.what}": one for one in look(place)}
+def found(world: World) -> dict[str, IntegrityFinding]:
+    with databases_of(world.environment, "test") as databases:
+        return {
+            f"{one.kind.value}: {one.database} {one.table.table} {one.what}": one for one in check_integrity(databases)
+        }
 
 
 def keys(world: World, database: str, query: str) -> list[str]:
@@ -80,14 +83,14 @@ def pairs(world: World, database: str, query: str) -> list[tuple[int, int]]:
         return list(cursor.fetchall())
 
 
-def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> None:
+def test_each_finding_matches_independent_sql(world: World) -> None:
     with sql(world, "master") as cursor:  # of another type: no school is meant
         cursor.execute("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Contest', 99999)")
 
     findings = found(world)
 
     on_shards = {
-        f"dangling: {shard} hint_views whose attempt_id names a row of shard.attempts that is gone" for shard in SHARDS
+        f"dangling: {shard} hint_views whose attempt_id refers to a missing row of shard.attempts" for shard in SHARDS
     }
     assert set(findings) == {*BY_SQL, *ACROSS, *on_shards}
     for name, query in BY_SQL.items():
@@ -97,7 +100,7 @@ def test_each_finding_is_what_a_person_finds_by_sql_of_his_own(world: World) -> 
     assert not any(finding.refused for finding in findings.values())
 
 
-def test_what_master_and_shards_say_together_is_what_their_rows_say_when_put_together(world: World) -> None:
+def test_findings_across_master_and_shards_match_their_combined_rows(world: World) -> None:
     findings = found(world)
     school_of = dict(pairs(world, "master", "SELECT id, school_id FROM classrooms"))
     live = {student for (student,) in pairs(world, "master", "SELECT id FROM students")}  # type: ignore[misc]
@@ -119,7 +122,7 @@ def test_what_master_and_shards_say_together_is_what_their_rows_say_when_put_tog
     assert donations.rows > 0
 
 
-def test_what_the_archiver_refuses_fails_and_says_why(
+def test_findings_that_the_archiver_refuses_fail_with_a_reason(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with sql(world, "master") as cursor:
@@ -131,7 +134,7 @@ def test_what_the_archiver_refuses_fails_and_says_why(
             "INSERT INTO enrollments (id, classroom_id, created_at, updated_at) VALUES (77, %s, now(), now())",
             (classroom,),
         )
-    monkeypatch.setattr(check, "load_environment", lambda env, read_only: world.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: world.environment)
 
     with pytest.raises(Exit) as ended:
         check.integrity(Context(), json=True)

@@ -17,13 +17,15 @@ SCHOOLS = (13, 17, 29)  # of two shards
 
 
 @pytest.mark.parametrize(("school", "depth"), [(13, Depth.ALL), (5, Depth.STUDENTS)])
-def test_killed_out_and_back_and_run_again_no_row_is_lost(world: World, school: int, depth: Depth) -> None:
+def test_no_row_is_lost_when_runs_out_and_back_are_killed_and_run_again(
+    world: World, school: int, depth: Depth
+) -> None:
     tried = sample(world, Kill(world), school, depth)
 
     assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
 
 
-def test_with_links_cut_out_and_back_and_run_again_no_row_is_lost(world: World) -> None:
+def test_no_row_is_lost_when_links_are_cut_out_and_back_and_run_again(world: World) -> None:
     with behind_a_wire(world) as cut:
         tried = sample(world, cut, 13, Depth.ALL)
 

@@ -1,4 +1,4 @@
-"""The number of the archiver's own tables: older ones are brought up to date once, newer ones are left alone."""
+"""The version of the archiver's own tables: older ones are migrated once, newer ones are not touched."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from typing import Any
 import psycopg2
 import pytest
 
-from archiver import notes, own_tables, records, setup
-from archiver.own_tables import MIGRATIONS, Migration
-from archiver.postgres import DatabaseError, Session, connect
+from archiver.postgres import own_schema
+from archiver.postgres.own_schema import Migration, own_migrations
+from archiver.postgres.session import DatabaseError, Session, connect
+from archiver.records import archive_record, audit_log
+from archiver.runs import setup
 from errors import ExitCode, RefusedError
 from inventory.load import ROOT
-from runbooks.archives import archived
+from runbooks.cli import call
 from tests import oracle
 from tests.inside import inv_inside
 from tests.months import archive_months, restore_months
@@ -44,7 +46,7 @@ SELECT tgrelid::regclass::text, 'trigger', tgname, pg_get_triggerdef(oid), true,
   FROM pg_trigger WHERE tgrelid = to_regclass('archiver.log') AND NOT tgisinternal
 ORDER BY 1, 2, 3, 4
 """
-LATER = (*MIGRATIONS, Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
+LATER = (*own_migrations(), Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
 BROKEN = (*LATER, Migration(3, "a wrong one", "CREATE TABLE archiver.last (id integer); SELECT 1 / 0;"))
 
 
@@ -67,11 +69,11 @@ def version(session: Session) -> list[tuple[Any, ...]]:
 
 def test_a_fresh_database_gets_the_last_number(empty: str) -> None:
     with session_on(empty) as session:
-        assert not own_tables.ready(session)
-        own_tables.prepare(session)
+        assert not own_schema.ready(session)
+        own_schema.prepare(session)
 
         assert version(session) == [(1, VERSION)]
-        assert own_tables.ready(session)
+        assert own_schema.ready(session)
 
 
 @pytest.mark.parametrize("older", [FIRST, UNNUMBERED], ids=["the first version", "the last before"])
@@ -82,8 +84,8 @@ def test_tables_of_every_version_before_the_numbers_become_the_same_and_keep_the
         run(empty, f"{older}\n{ROWS}")
         with session_on(empty) as session, session_on(world.dsns["master"]) as fresh:
             before = session.rows(STAYS)
-            own_tables.prepare(fresh)
-            assert own_tables.ready(session)
+            own_schema.prepare(fresh)
+            assert own_schema.ready(session)
 
             assert session.rows(SHAPE) == fresh.rows(SHAPE)
             assert version(session) == [(1, VERSION)]
@@ -121,23 +123,23 @@ def test_a_school_that_was_archived_before_the_numbers_comes_back(new_world: New
 def test_each_later_migration_runs_once_and_whole_or_not_at_all(empty: str) -> None:
     with session_on(empty) as session:
         with pytest.raises(DatabaseError, match="division by zero"):
-            own_tables.prepare(session, BROKEN)
+            own_schema.prepare(session, BROKEN)
 
         assert version(session) == [(2, VERSION)]
         there = "SELECT to_regclass('archiver.later') IS NOT NULL, to_regclass('archiver.last') IS NOT NULL"
         assert session.rows(there) == [(True, False)]
-        own_tables.prepare(session, LATER)  # would fail if the second ran again
+        own_schema.prepare(session, LATER)  # would fail if the second ran again
         with pytest.raises(RefusedError, match=r"they have number 2, made by version .* numbers up to 1\."):
-            own_tables.prepare(session)
+            own_schema.prepare(session)
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (%s)"
 THIS = "SELECT oid FROM pg_database WHERE datname = current_database()"
 PREPARE = """
 import json, sys
-from archiver import own_tables
-from archiver.postgres import connect
-own_tables.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
+from archiver.postgres import own_schema
+from archiver.postgres.session import connect
+own_schema.prepare(connect(json.loads(sys.argv[1]), name="one of two"))
 """
 
 
@@ -194,7 +196,7 @@ def purge(world: World) -> None:
 
 
 def looks(world: World, look: Callable[[Session], object]) -> None:
-    with setup.workplace(world.environment, "test") as place:
+    with setup.databases_of(world.environment, "test") as place:
         look(place.master)
 
 
@@ -204,20 +206,20 @@ WRITES: dict[str, Callable[[World], object]] = {
     "pretend": lambda world: world.archive(25, pretend=True),
     "restore": lambda world: world.restore(13),
     "plan a restore": lambda world: world.plan(13),
-    "rewrap": lambda world: world.rewrap(13),
+    "rewrap": lambda world: world.reencrypt(13),
     "archive months": lambda world: archive_months(world, MONTHS_DAY),
     "restore months": lambda world: restore_months(world, "2014-03"),
-    "move": lambda world: world.carry("merge", "shard_1", "shard_2"),
+    "move": lambda world: world.move_all("merge", "shard_1", "shard_2"),
     "purge": purge,
 }
 LOOKS: dict[str, Callable[[World], object]] = {
-    "list": lambda world: looks(world, records.read_if_any),
-    "log": lambda world: looks(world, notes.entries),
+    "list": lambda world: looks(world, archive_record.read_if_any),
+    "log": lambda world: looks(world, audit_log.entries),
 }
 
 
 @pytest.mark.parametrize("database", ["master", "shard_4"])
-def test_what_a_newer_version_made_is_neither_written_nor_read_and_stays(lived: World, database: str) -> None:
+def test_tables_of_a_newer_version_are_neither_written_nor_read_and_stay(lived: World, database: str) -> None:
     """Every way in, on one world, because none leaves anything behind."""
     before = everything(lived)
     ways = {**WRITES, **(LOOKS if database == "master" else {})}
@@ -235,10 +237,10 @@ def test_what_a_newer_version_made_is_neither_written_nor_read_and_stays(lived: 
     assert everything(lived) == before
 
 
-def test_the_commands_that_look_say_so_and_end_with_the_exit_code_of_a_refusal(
+def test_read_only_commands_report_it_and_end_with_the_exit_code_of_a_refusal(
     lived: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(archived, "load_environment", lambda *args, **kwargs: lived.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: lived.environment)
     commands = {
         "master": (["archive.list"], ["archive.log"], ["archive.show", "13"], ["archive.find", "student", "1"]),
         "shard_4": (["archive.audit", f"--date={NIGHT}"],),
@@ -260,19 +262,19 @@ def test_the_commands_that_look_say_so_and_end_with_the_exit_code_of_a_refusal(
         "ALTER TABLE archiver.version DROP COLUMN one; INSERT INTO archiver.version SELECT 2, '', now()",
     ],
 )
-def test_tables_that_do_not_say_their_number_are_refused(empty: str, spoiled: str) -> None:
+def test_tables_without_a_version_number_are_refused(empty: str, spoiled: str) -> None:
     with session_on(empty) as session:
-        own_tables.prepare(session)
+        own_schema.prepare(session)
         session.execute(spoiled)
         before = session.rows(SHAPE)
 
-        for act in (own_tables.prepare, own_tables.ready, own_tables.refuse_newer):
+        for act in (own_schema.prepare, own_schema.ready, own_schema.refuse_newer):
             with pytest.raises(RefusedError, match=r"archiver\.version does not say their number"):
                 act(session)
         assert session.rows(SHAPE) == before
 
 
-def test_no_database_is_brought_up_to_date_where_another_is_refused(new_world: NewWorld) -> None:
+def test_no_database_is_migrated_where_another_is_refused(new_world: NewWorld) -> None:
     with new_world() as world:
         run(world.dsns["master"], UNNUMBERED)
         run(world.dsns["shard_4"], "CREATE SCHEMA archiver; CREATE TABLE archiver.version AS SELECT 2 AS number")

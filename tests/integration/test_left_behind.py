@@ -1,4 +1,4 @@
-"""What another day's code left behind is restored, gone on with or settled: archives, runs cut off, a night.
+"""States that another day's code left behind are restored, resumed or settled: archives, interrupted runs, a night.
 
 It is stored in tests/fixtures/left_behind. Where a test fails, the code can't go on with what production may hold.
 """
@@ -17,25 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from archiver import choice
-from archiver.catalog import Part
-from archiver.keeping import proof
-from archiver.purging import purge
-from archiver.storage import Bucket, file_digests
+from archiver.catalog.model import Part
+from archiver.records import resolve
+from archiver.runs import purge, reverify
+from archiver.store.bucket import Bucket, file_digests
 from errors import AbortedError, LockedError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from runbooks.activity import span_at
-from runbooks.engine.actions import DetachedJob, Reading
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Tell
-from runbooks.engine.step import Outcome
-from runbooks.nights import abandon, logbook, night, watching
-from runbooks.nights.ports import StoreShelf
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import OnLine
+from runbooks.night import abandon, files, status
+from runbooks.night import run as night_run
+from runbooks.night.live_ports import EnvironmentStore
 from tests import oracle, oracle_moved
 from tests.conftest import ROLE
-from tests.fakes import FakeJobs, FakeShelf, night_plan, rehearsal
-from tests.house import House, open_house
+from tests.fakes import FakeJobs, FakeObjectStore, night_plan, rehearsal
 from tests.integration.test_purge import purged
 from tests.left_behind import (
     DATABASES,
@@ -53,6 +52,7 @@ from tests.left_behind import (
     told,
 )
 from tests.months import archive_months, restore_months
+from tests.operated_night import OperatedNight, operated_night
 from tests.oracle import Snapshot
 from tests.oracle_months import expected_after_month
 from tests.torture import judge
@@ -66,7 +66,7 @@ DATE, ARCHIVING = "2014-08-15", "archiving.run"
 
 @dataclass(frozen=True, kw_only=True)
 class Left:
-    """What was left behind, loaded."""
+    """The loaded states."""
 
     new_world: NewWorld
     store: Store
@@ -122,7 +122,7 @@ def test_the_databases_hold_the_rows_of_that_day(cluster: Cluster, left: Left) -
 @pytest.mark.parametrize(
     ("school", "depth"), [(13, "all"), (17, "students"), (41, "all"), (49, "all"), (45, "all")], ids=str
 )
-def test_an_archive_brings_back_each_row_that_went(left: Left, finished: World, school: int, depth: str) -> None:
+def test_an_archive_brings_back_each_deleted_row(left: Left, finished: World, school: int, depth: str) -> None:
     finished.restore(school)
 
     assert_live(left, finished, school, depth)
@@ -154,10 +154,10 @@ def test_a_months_rows_come_back_to_a_school_that_stayed_live(left: Left, finish
     assert oracle_moved.rows_of(finished, oracle.snapshot(finished.dsns), "shard_1", 5) == whole
 
 
-def test_everything_archived_is_proved_anew_and_comes_back_and_each_row_is_as_it_was(left: Left) -> None:
+def test_everything_archived_is_reverified_and_restored_and_each_row_is_as_it_was(left: Left) -> None:
     with left.open("finished") as world, with_identity(world).by_one_worker() as busy:
         with busy.archiver() as archiver:
-            proved = proof.prove(archiver, choice.all_to_prove(archiver.place, None), lambda one: None)
+            proved = reverify.reverify(archiver, resolve.all_to_reverify(archiver.databases, None), lambda one: None)
             assert [one.error for one in proved] == [None] * 11  # eight of schools, two of months, a purge
             assert purge.restore(archiver, 1)["master.users"].inserted == 3
         busy.restore(13, 17, 37, 41, 45, 49)
@@ -179,14 +179,14 @@ def test_schools_of_a_merged_shard_are_archived_restored_and_split_off_again(lef
         same_rows(oracle_moved.after_merging(merged, left.before, *MERGED), oracle.snapshot(merged.dsns))
         assert all(oracle_moved.moved(merged, *MERGED).values())
 
-        busy.carry("split", *reversed(MERGED))
+        busy.move_all("split", *reversed(MERGED))
 
     assert_whole(left, merged)
 
 
 def test_a_school_archived_before_a_merge_comes_back_after_the_split(left: Left, merged: World) -> None:
     with merged.by_one_worker() as busy:
-        busy.carry("split", *reversed(MERGED))
+        busy.move_all("split", *reversed(MERGED))
         busy.restore(41)
         restore_months(busy, MONTH)
 
@@ -197,7 +197,7 @@ def test_a_school_archived_before_a_merge_comes_back_after_the_split(left: Left,
 
 
 @pytest.mark.parametrize("school", [5, 33, 49, 9])
-def test_a_school_cut_off_on_its_way_out_goes(left: Left, cut_off: World, school: int) -> None:
+def test_an_interrupted_archive_of_a_school_is_finished(left: Left, cut_off: World, school: int) -> None:
     cut_off.archive(school)
 
     assert states(cut_off)[school] == "archived"
@@ -206,7 +206,7 @@ def test_a_school_cut_off_on_its_way_out_goes(left: Left, cut_off: World, school
     assert_live(left, cut_off, school, "all")
 
 
-def test_a_run_over_many_cut_off_when_one_shard_was_emptied_ends(left: Left, cut_off: World) -> None:
+def test_a_run_over_many_interrupted_when_one_shard_was_emptied_is_finished(left: Left, cut_off: World) -> None:
     with cut_off.by_one_worker() as busy:
         busy.archive_together(*TOGETHER)
 
@@ -218,7 +218,7 @@ def test_a_run_over_many_cut_off_when_one_shard_was_emptied_ends(left: Left, cut
 
 
 @pytest.mark.parametrize("only", [None, Part("classroom", 13)], ids=str)
-def test_a_school_cut_off_on_its_way_back_comes(left: Left, cut_off: World, only: Part | None) -> None:
+def test_an_interrupted_restore_of_a_school_is_finished(left: Left, cut_off: World, only: Part | None) -> None:
     school = 45 if only else 13
     if only:
         cut_off.restore(school, only=only)
@@ -232,7 +232,7 @@ def test_a_school_cut_off_on_its_way_back_comes(left: Left, cut_off: World, only
     assert_none_lost(left, cut_off)
 
 
-def test_a_purge_cut_off_before_anybody_went_is_done_again(left: Left, cut_off: World) -> None:
+def test_a_purge_interrupted_before_any_user_was_deleted_is_done_again(left: Left, cut_off: World) -> None:
     with cut_off.archiver() as archiver:
         done = purged(archiver)
         assert (done.purge.id, len(done.purge.ids)) == (2, 3)
@@ -242,7 +242,7 @@ def test_a_purge_cut_off_before_anybody_went_is_done_again(left: Left, cut_off: 
     assert_none_lost(left, cut_off)
 
 
-def test_all_that_was_cut_off_ends_and_comes_back_and_each_row_is_as_it_was(left: Left) -> None:
+def test_every_interrupted_run_is_finished_and_restored_and_each_row_is_as_it_was(left: Left) -> None:
     with left.open("cut_off") as world, world.by_one_worker() as busy:
         assert states(world) == {
             5: "deleting",
@@ -266,7 +266,7 @@ def test_all_that_was_cut_off_ends_and_comes_back_and_each_row_is_as_it_was(left
 # Months and moves that were cut off.
 
 
-def test_a_month_cut_off_in_the_midst_of_a_school_goes_on(left: Left) -> None:
+def test_a_month_interrupted_within_a_school_continues(left: Left) -> None:
     with left.open("month_out") as world:
         judged(world, left.before, oracle.snapshot(world.dsns))
         archive_months(world, MONTHS_DAY)
@@ -279,7 +279,7 @@ def test_a_month_cut_off_in_the_midst_of_a_school_goes_on(left: Left) -> None:
         assert_whole(left, world)
 
 
-def test_a_month_cut_off_on_its_way_back_comes(left: Left) -> None:
+def test_an_interrupted_restore_of_a_month_is_finished(left: Left) -> None:
     with left.open("month_back") as world:
         judged(world, left.before, oracle.snapshot(world.dsns))
         restore_months(world, MONTH)
@@ -287,12 +287,12 @@ def test_a_month_cut_off_on_its_way_back_comes(left: Left) -> None:
 
 
 @pytest.mark.parametrize("state", HALF_MOVED)
-def test_a_half_moved_school_is_where_master_says_and_its_merge_ends(left: Left, state: str) -> None:
+def test_a_half_moved_school_is_where_master_says_and_its_merge_is_finished(left: Left, state: str) -> None:
     with left.open(state) as world:
         assert_lies_whole(left, world, 9)
         with pytest.raises(RefusedError, match="School 9 is half moved from shard_2 to shard_1"):
             world.archive(9)
-        world.carry("merge", *MERGED)
+        world.move_all("merge", *MERGED)
         same_rows(oracle_moved.after_merging(world, left.before, *MERGED), oracle.snapshot(world.dsns))
 
 
@@ -300,57 +300,57 @@ def test_a_half_moved_school_is_where_master_says_and_its_merge_ends(left: Left,
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
+def operated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OperatedNight:
     """The machine of that night with its journal, and the production as the first seven steps leave it."""
-    house, shelf = open_house(monkeypatch, tmp_path), FakeShelf()
-    shelf.texts.update(shelf_of_that_night())
-    monkeypatch.setattr(logbook, "shelf_of", lambda environment: shelf)
-    journal = logbook.Files(house.environment, DATE).journal
+    operated, object_store = operated_night(monkeypatch, tmp_path), FakeObjectStore()
+    object_store.texts.update(store_of_that_night())
+    monkeypatch.setattr(files, "object_store_of", lambda environment: object_store)
+    journal = files.Files(operated.environment, DATE).journal
     journal.parent.mkdir(parents=True)
     shutil.copy(HOME / "night/journal.jsonl", journal)
-    killed_at_step_8(house.theatre)
-    house.theatre.clock.wait(timedelta(minutes=5))
-    return house
+    killed_at_step_8(operated.fake_night)
+    operated.fake_night.clock.wait(timedelta(minutes=5))
+    return operated
 
 
-def test_any_machine_reads_of_the_store_where_the_night_stands(
+def test_any_machine_reads_from_the_store_where_the_night_stands(
     left: Left, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, text in shelf_of_that_night().items():
-        assert StoreShelf(left.store).put_new(name, text)
+    for name, text in store_of_that_night().items():
+        assert EnvironmentStore(left.store).put_new(name, text)
     environment = replace(rehearsal(), state=str(tmp_path), overlay=None, store=left.store)
 
-    watching.show_status(environment, night_plan(environment))
+    status.show_status(environment, night_plan(environment))
 
     said = capsys.readouterr().out
     assert "Cutover of 2014-08-15 in rehearsal: 7 of 16 steps" in said
-    assert "at work: ann on laptop, running Cutover of 2014-08-15" in said
+    assert "active run: ann on laptop, running Cutover of 2014-08-15" in said
     assert re.search(r"^ *8 .* running *$", said, re.MULTILINE)
     assert "maintenance mode: the app" in said
     assert "standby: db-master, db-shard-1" in said
 
 
-def test_that_nights_open_job_is_named_with_its_host(house: House) -> None:
-    with pytest.raises(AbortedError, match="still at work, or not to be asked: debug"):
-        abandon.abort(house.environment, house.theatre.plan, house.cast, take_over=True)
+def test_that_nights_open_job_is_named_with_its_host(operated: OperatedNight) -> None:
+    with pytest.raises(AbortedError, match="still running or unreachable: debug"):
+        abandon.abort(operated.environment, operated.fake_night.plan, operated.terminal, take_over=True)
 
-    assert "still running on debug: inv archive.all" in house.out.getvalue()
-    assert "since 2014-08-15 21:00:33 UTC" in house.out.getvalue()
+    assert "still running on debug: inv archive.all" in operated.out.getvalue()
+    assert "since 2014-08-15 21:00:33 UTC" in operated.out.getvalue()
 
 
-def test_a_job_of_that_night_that_still_runs_is_followed_to_its_end(house: House) -> None:
-    house.theatre.jobs = jobs = StillRunning(house.theatre.production)
+def test_a_job_of_that_night_that_still_runs_is_followed_to_its_end(operated: OperatedNight) -> None:
+    operated.fake_night.jobs = jobs = StillRunning(operated.fake_night.production)
 
-    assert_ends(house)
+    assert_ends(operated)
 
     assert jobs.followed == [f"{run_of_that_night()}.{ARCHIVING}.debug.1"]
 
 
-def test_a_job_of_that_night_that_ended_meanwhile_is_known_by_its_proof(house: House) -> None:
-    house.theatre.jobs = FakeJobs(house.theatre.production)
-    house.theatre.production.archived = True
+def test_a_job_of_that_night_that_ended_meanwhile_is_known_by_its_proof(operated: OperatedNight) -> None:
+    operated.fake_night.jobs = FakeJobs(operated.fake_night.production)
+    operated.fake_night.production.archived = True
 
-    assert_ends(house)
+    assert_ends(operated)
 
 
 @dataclass
@@ -359,33 +359,33 @@ class StillRunning(FakeJobs):
 
     followed: list[str] = field(default_factory=list)
 
-    def run(self, job: DetachedJob, name: str, tell: Tell) -> Reading:
-        """Follows it, and runs every other job."""
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Follow it, and run every other job."""
         if "archive.all" not in job.command:
-            return super().run(job, name, tell)
+            return super().run(job, name, on_line)
         self.followed.append(name)
         self.production.archived = True
-        return Reading()
+        return ProbeOutput()
 
 
-def assert_ends(house: House) -> None:
-    """Gone on with by another machine, the night ends; nothing is done again, and no archiving is begun anew."""
-    production = house.theatre.production
+def assert_ends(operated: OperatedNight) -> None:
+    """Assert that another machine resumes the night to its end: nothing is done twice, no job is started again."""
+    production = operated.fake_night.production
     done = list(production.acts)
     with pytest.raises(LockedError, match="ann on laptop"):
-        house.resume()
+        operated.resume()
 
-    night.resume(house.environment, house.theatre.plan, house.cast, take_over=True)
+    night_run.resume(operated.environment, operated.fake_night.plan, operated.terminal, take_over=True)
 
-    assert house.outcome(ARCHIVING, "debug") is Outcome.DONE
-    assert (house.events[-1].kind, house.debts) == (Kind.ENDED, [])
+    assert operated.outcome(ARCHIVING, "debug") is Outcome.DONE
+    assert (operated.events[-1].kind, operated.debts) == (Kind.ENDED, [])
     assert production.acts[: len(done)] == done
     assert not set(done) & set(production.acts[len(done) :])
     assert not [act for act in production.acts if "archive.all" in act]
 
 
-def shelf_of_that_night() -> Mapping[str, str]:
-    """What the store has of it."""
+def store_of_that_night() -> Mapping[str, str]:
+    """Return the night's objects in the store."""
     texts: Mapping[str, str] = json.loads((HOME / "night/shelf.json").read_text())
     return texts
 
@@ -442,7 +442,7 @@ def assert_none_lost(left: Left, world: World) -> None:
 
 
 def assert_lies_whole(left: Left, world: World, school: int) -> None:
-    """Whoever looks where master says that the school lies finds all of it."""
+    """Assert that all of the school lies where master says."""
     with sql(world, "master") as cursor:
         cursor.execute("SELECT shard FROM schools WHERE id = %s", (school,))
         [[shard]] = cursor.fetchall()

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from errors import ExitCode
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Kind
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
 from tests.conductor import GO_ON, TAKE_OVER
 from tests.conftest import Counted
 from tests.fakes import SERVERS, night_plan
@@ -42,7 +42,7 @@ def test_a_night_full_of_trouble_ends_done_and_nothing_was_done_twice(night: Nig
 
     assert (code, err) == (0, "")
     assert "16/16 Data warehouse rebuild" in out
-    assert "debt: none" in out
+    assert "everything is back on" in out
     assert night.spared == []
     assert night.faults() == []
     assert night.jobs("archiving.run") == ["debug.1"]
@@ -86,7 +86,7 @@ def a_host_that_never_answers(night: Night) -> None:
 
 
 def ssh_server_stopped_in_the_middle_of_a_backup(night: Night) -> None:
-    """The runner dies, too. While the server is down nobody knows the outcome; when it is up again it is settled."""
+    """The runner dies, too. While the server is down the outcome is unknown; when it is up again it is settled."""
     with night.held_up("db-shard-3", "backup", "dump"):
         process = night.begin()
         night.await_act("db-shard-3", "backup dump", process)
@@ -99,7 +99,7 @@ def ssh_server_stopped_in_the_middle_of_a_backup(night: Night) -> None:
 
 
 def taken_over_in_the_middle_of_archiving(night: Night) -> tuple[Process, Process]:
-    """The runner of a laptop that falls asleep, and the one of a colleague who goes on at another machine."""
+    """The runner of a laptop that falls asleep, and the one of a colleague who resumes at another machine."""
     with night.held_up("debug", "inv", "archive.all"):
         killed = night.begin()
         night.await_act("debug", "inv archive.all", killed)
@@ -116,7 +116,7 @@ def taken_over_in_the_middle_of_archiving(night: Night) -> tuple[Process, Proces
 
 
 def refused_while_another_is_at_work(night: Night) -> None:
-    """Nobody goes on with it by mistake, nor begins it anew."""
+    """No other run resumes it by mistake, nor begins it afresh."""
     for words in ((GO_ON,), ()):
         _, _, said = night.conduct(*words)
         assert said.startswith(f"{ExitCode.LOCKED.value}: Another run is at work in this environment: ")
@@ -132,7 +132,7 @@ def ssh_server_stopped_in_the_middle_of_a_vacuum(night: Night, process: Process)
 
 
 def and_started_again(night: Night, process: Process) -> None:
-    """The runner goes on as if nothing had been; it is killed just after."""
+    """The runner goes on as if nothing had happened; it is killed just after."""
     night.relays["db-shard-1"].start()
     night.await_result("db-shard-1", "vacuum.full", process)
     assert "Taken over from" in night.kill(process)
@@ -153,9 +153,9 @@ def the_laptop_that_wakes_again_stops(night: Night, laptop: Machine, asleep: Pro
 
 
 def outcomes(night: Night, step: str) -> dict[str, Outcome]:
-    """What became of a step on each server."""
+    """Return the outcomes of a step by server."""
     history = read_history(night.events)
-    return {host: history.past(step, host).outcome for host in SERVERS}
+    return {host: history.task_state(step, host).outcome for host in SERVERS}
 
 
 def sample(steps: list[str]) -> list[str]:

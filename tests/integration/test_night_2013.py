@@ -1,4 +1,4 @@
-"""The checklist of 2013 on a lab: stopped in the middle, gone on with, and what the world is like after it."""
+"""The checklist of 2013 on a lab: stopped in the middle, resumed, and the live system after it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from rehearsal import layout
 from rehearsal.lab import FEWEST_SCHOOLS
 from rehearsal.layout import Layout
 from runbooks import cutover
-from runbooks.engine.debts import owed
-from runbooks.engine.history import read_history
-from runbooks.engine.step import Outcome
-from runbooks.nights import logbook
-from runbooks.nights.rehearsed import rehearsed
+from runbooks.engine.model.debts import owed
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.outcome import Outcome
+from runbooks.night import files
+from runbooks.night.rehearsal import rehearsed
 from tests import labs
 from tests.fakes import NIGHT_2013
 
 
-def test_twelve_steps_are_done_by_a_night_that_was_stopped_and_the_world_is_as_it_should_be(
+def test_a_night_that_was_stopped_does_all_twelve_steps_and_the_live_system_is_as_it_should_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with labs.started(FEWEST_SCHOOLS) as lab:
@@ -39,7 +39,7 @@ def test_twelve_steps_are_done_by_a_night_that_was_stopped_and_the_world_is_as_i
         assert "12/12" not in capsys.readouterr().out
         rehearsed(lab.environment, cutover.plan_at(lab.environment, NIGHT_2013, ""), go_on=True)
 
-        events = logbook.events_of(lab.environment, str(NIGHT_2013))
+        events = files.events_of(lab.environment, str(NIGHT_2013))
         assert {past.outcome for past in read_history(events).tasks.values()} == {Outcome.DONE}
         assert owed(events) == ()
         assert "12/12" in capsys.readouterr().out

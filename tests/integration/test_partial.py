@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from archiver import records
-from archiver.catalog import Part
-from archiver.keeping import audit
-from archiver.postgres import Session
-from archiver.records import Record, State
-from archiver.tenants import Exclude
+from archiver.catalog.model import Part
+from archiver.checks import audit
+from archiver.postgres.session import Session
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record
+from archiver.records.archive_record import ArchiveState, Record
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.model import Depth
@@ -51,7 +51,7 @@ def room(world: World, classroom: int) -> Room:
 
 def record_of(world: World, school: int = SCHOOL) -> Record:
     with world.archiver() as archiver:
-        [record] = records.of_tenant(archiver.place.master, school)
+        [record] = archive_record.of_tenant(archiver.databases.master, school)
     return record
 
 
@@ -84,7 +84,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
     world.restore(SCHOOL, only=second.part)
     same(oracle.together(one, second.rows), oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (State.ARCHIVED, (first.part, second.part))
+    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, (first.part, second.part))
 
     world.restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -96,7 +96,7 @@ def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: W
         assert cursor.fetchall() == [(0,)]
 
 
-def test_pretending_loads_nothing_and_says_how_much_it_would_be(world: World) -> None:
+def test_pretending_loads_nothing_and_states_how_much_it_would_be(world: World) -> None:
     first, *_ = classrooms(world)
     world.archive(SCHOOL)
     before = oracle.snapshot(world.dsns)
@@ -142,11 +142,11 @@ def test_a_classroom_that_is_not_in_the_archive_is_refused_and_nothing_is_touche
 
     same(before, oracle.snapshot(world.dsns))
     record = record_of(world)
-    assert (record.state, record.partial) == (State.ARCHIVED, ())
+    assert (record.state, record.partial) == (ArchiveState.ARCHIVED, ())
 
 
 @pytest.mark.parametrize("then", ["the same classroom", "after another is refused", "the whole school"])
-def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
+def test_a_classroom_interrupted_between_shard_and_master_is_finished_by_the_next_run(
     world: World, killed: pytest.MonkeyPatch, then: str
 ) -> None:
     before = oracle.snapshot(world.dsns)
@@ -156,15 +156,15 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     with pytest.raises(CutoverError, match="killed"):
         world.restore(SCHOOL, only=first.part)
     killed.undo()
-    assert record_of(world).state is State.RESTORING
+    assert record_of(world).state is ArchiveState.RESTORING
     half = oracle.snapshot(world.dsns)
     assert half.tables["master"] == archived.tables["master"]
     assert half.tables[SHARD] == oracle.together(archived, first.rows).tables[SHARD]
 
     if then == "after another is refused":
-        with pytest.raises(RefusedError, match=f"has brought back the shard's rows of {first.part}"):
+        with pytest.raises(RefusedError, match=f"an interrupted run has restored the shard's rows of {first.part}"):
             world.restore(SCHOOL, only=second.part)
-        assert record_of(world).state is State.RESTORING
+        assert record_of(world).state is ArchiveState.RESTORING
     if then != "the whole school":
         world.restore(SCHOOL, only=first.part)
         same(oracle.together(archived, first.rows), oracle.snapshot(world.dsns))
@@ -173,7 +173,7 @@ def test_a_classroom_cut_off_between_shard_and_master_is_ended_by_the_next_run(
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_classroom_is_not_laid_over_a_school_that_is_half_back(world: World, killed: pytest.MonkeyPatch) -> None:
+def test_a_classroom_is_not_restored_over_a_half_restored_school(world: World, killed: pytest.MonkeyPatch) -> None:
     before = oracle.snapshot(world.dsns)
     first, *_ = classrooms(world)
     world.archive(SCHOOL)
@@ -181,7 +181,7 @@ def test_a_classroom_is_not_laid_over_a_school_that_is_half_back(world: World, k
         world.restore(SCHOOL)
     killed.undo()
 
-    with pytest.raises(RefusedError, match="a run that was cut off has brought back the shard's rows of all"):
+    with pytest.raises(RefusedError, match="an interrupted run has restored the shard's rows of all"):
         world.restore(SCHOOL, only=first.part)
     world.restore(SCHOOL)
 
@@ -211,7 +211,7 @@ def test_a_classroom_comes_back_into_tables_that_were_migrated_since(world: Worl
     world.archive(SCHOOL)
     archived = oracle.snapshot(world.dsns)
     with world.archiver() as archiver:
-        fingerprint = archiver.place.schema("master").fingerprint
+        fingerprint = archiver.databases.schema("master").fingerprint
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE donations RENAME class_id TO room_id; ALTER TABLE donations RENAME TO gifts")
     (tmp_path / "migrations").mkdir()
@@ -243,13 +243,13 @@ def test_the_audit_counts_what_is_left_of_the_rest_but_no_classroom_that_came_ba
     world.restore(SCHOOL, only=first.part)
 
     with world.archiver() as archiver:
-        clean = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
+        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
         with sql(world, SHARD) as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (second.part.id,),
             )
-        dirty = audit.audit(archiver.place, YEAR, NIGHT, Exclude())
+        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
 
     assert (clean.archived, clean.left) == (1, {})
     assert dirty.left == {SCHOOL: 1}

@@ -16,20 +16,18 @@ from typing import Any
 import psycopg2
 import pytest
 
-from archiver import choice, own_tables, records
-from archiver.activity import slices
-from archiver.catalog import Part
-from archiver.keeping import drop, proof, rewrap
-from archiver.moving.carry import Outcome, carry
-from archiver.moving.moves import Course
-from archiver.postgres import DatabaseError, connect
-from archiver.purging import purge
-from archiver.purging.people import people
-from archiver.records import Order
-from archiver.storage import Bucket
-from archiver.workers import board
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.catalog.model import Part
+from archiver.postgres import own_schema
+from archiver.postgres.session import DatabaseError, connect
+from archiver.records import archive_record, resolve, slice_record
+from archiver.records.archive_record import ArchiveRequest
+from archiver.records.move_record import Route
+from archiver.reshard.merge_split import MoveOutcome, move_all
+from archiver.runs import board, drop, purge, reencrypt, reverify
+from archiver.runs.purge_candidates import legacy_users
+from archiver.runs.units import Unit, UnitResult
+from archiver.runs.wire import Job
+from archiver.store.bucket import Bucket
 from inventory.model import Depth
 from runbooks.users import ids_of
 from tests.integration.test_encryption import Team, encrypting
@@ -60,9 +58,9 @@ version: one, number, tool, at
 """
 
 
-def test_the_archivers_tables_and_columns_are_called_so(empty: str) -> None:
+def test_the_archivers_tables_and_columns_have_these_names(empty: str) -> None:
     with closing(connect(psycopg2.extensions.parse_dsn(empty), name="test")) as session:
-        own_tables.prepare(session)
+        own_schema.prepare(session)
         rows = session.rows(
             "SELECT table_name, string_agg(column_name, ', ' ORDER BY ordinal_position)"
             " FROM information_schema.columns WHERE table_schema = 'archiver' GROUP BY table_name ORDER BY table_name"
@@ -80,7 +78,7 @@ SELECT coalesce(array_agg(DISTINCT (l.classid::bigint << 32) | l.objid::bigint),
 
 
 def locked(world: World, database: str, *names: str) -> bool:
-    """Whether these advisory locks are held in a database, and no others."""
+    """True if these advisory locks are held in a database, and no others."""
     with sql(world, database) as cursor:
         cursor.execute(HELD)
         [held] = cursor.fetchone() or ()
@@ -89,25 +87,25 @@ def locked(world: World, database: str, *names: str) -> bool:
     return set(held) == set(wanted or ())
 
 
-def test_what_keeps_others_off_is_called_so(world: World) -> None:
-    unit = Unit(shard="shard_3", tenant_ids=(25,), order=Order(year=YEAR, depth=Depth("all")))
+def test_locks_have_these_names(world: World) -> None:
+    unit = Unit(shard="shard_3", tenant_ids=(25,), request=ArchiveRequest(year=YEAR, depth=Depth("all")))
     with world.archiver() as ours, world.archiver() as worker:
-        place, master = ours.place, ours.place.master
+        databases, master = ours.databases, ours.databases.master
         assert locked(world, "master")
-        with place.keeping("school", 13, "shard_3"):
+        with databases.tenant_lock("school", 13, "shard_3"):
             assert locked(world, "master", "cutover", "cutover school 13")
             assert locked(world, "shard_3", "cutover", "cutover school 13")
-        with place.monthly("shard_3"):
+        with databases.monthly_lock("shard_3"):
             assert locked(world, "master", "cutover")
             assert locked(world, "shard_3", "cutover", "cutover activity")
-        with place.alone(), board.living(master, "1f3a"):
+        with databases.exclusive_lock(), board.living(master, "1f3a"):
             assert locked(world, "shard_1", "cutover")
             board.post(master, "1f3a", [Job(unit=unit, memory=1)])
-            with board.taken(worker.place.master, "1f3a", 1):
+            with board.taken(worker.databases.master, "1f3a", 1):
                 assert locked(world, "master", "cutover", "cutover run 1f3a", "cutover workers", "cutover unit 1f3a 1")
-                [seen] = board.look(master, "1f3a", [1])
-                assert seen.held
-                board.end(worker.place.master, "1f3a", 1, Ended(unit=unit))
+                [seen] = board.unit_states(master, "1f3a", [1])
+                assert seen.taken
+                board.end(worker.databases.master, "1f3a", 1, UnitResult(unit=unit))
     with sql(world, "master") as cursor:
         cursor.execute("SELECT run, number, takes, unit, ended FROM archiver.units")
         assert cursor.fetchall() == [
@@ -124,13 +122,13 @@ def test_what_keeps_others_off_is_called_so(world: World) -> None:
         ]
 
 
-def test_who_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
+def test_a_session_that_makes_the_tables_waits_for_a_lock_of_this_name(empty: str) -> None:
     connection = psycopg2.extensions.parse_dsn(empty)
     with closing(connect(connection, name="one")) as one, closing(connect(connection, name="other")) as other:
         one.rows("SELECT pg_advisory_lock(hashtextextended('cutover prepare', 0))")
         other.execute("SET lock_timeout TO '50ms'")
         with pytest.raises(DatabaseError, match="lock timeout"):
-            own_tables.prepare(other)
+            own_schema.prepare(other)
 
 
 OLD = datetime(2012, 1, 1, tzinfo=UTC)  # who was not seen since is purged
@@ -142,56 +140,60 @@ def lived(new_world: NewWorld, alike: str, tmp_path_factory: pytest.TempPathFact
     """A world in which everything has happened once."""
     team = Team(tmp_path_factory.mktemp("keys"), "team")
     with new_world(template=alike) as world:
-        sealed = replace(encrypting(world, team), identity=str(team.file))
+        encrypted = replace(encrypting(world, team), identity=str(team.file))
         with world.archiver() as archiver:
-            purge.purge(archiver, purge.group_of(archiver.place, ids_of(people(archiver.place, OLD))), OLD, 2013)
+            purge.purge(
+                archiver, purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, OLD))), OLD, 2013
+            )
         archive_months(world, MONTHS_DAY)
-        rewrap_all(sealed)
-        restore_months(sealed, *a_month(world))
+        reencrypt_all(encrypted)
+        restore_months(encrypted, *a_month(world))
         world.archive(13)
-        sealed.rewrap(13)
-        sealed.restore(13, only=a_classroom(world))
-        with sealed.archiver() as archiver:
-            proof.prove(archiver, [choice.one_to_restore(archiver.place, 13, None)], lambda outcome: None)
-        sealed.restore(13)
+        encrypted.reencrypt(13)
+        encrypted.restore(13, only=a_classroom(world))
+        with encrypted.archiver() as archiver:
+            reverify.reverify(archiver, [resolve.one_to_restore(archiver.databases, 13, None)], lambda outcome: None)
+        encrypted.restore(13)
         world.archive_together(17, 29)
         with world.archiver() as archiver:
-            drop.drop(archiver, choice.one_to_restore(archiver.place, 17, None))
+            drop.drop(archiver, resolve.one_to_restore(archiver.databases, 17, None))
         merge(world)
         yield world
 
 
-def rewrap_all(sealed: World) -> None:
-    """Encrypts what is archived."""
-    with sealed.archiver() as archiver:
-        rewrap.rewrap(archiver, choice.all_to_rewrap(archiver.place, None), raise_failure)
+def reencrypt_all(encrypted: World) -> None:
+    """Encrypt what is archived."""
+    with encrypted.archiver() as archiver:
+        reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
 
 
 def a_month(world: World) -> tuple[str, int]:
-    """A month, and a school of which rows went with it, that is left alone from here on."""
+    """Return a month and a school that rows of it left, which is on hold from here on."""
     query = "SELECT m.month, s.tenant_id FROM archiver.month_slices s JOIN archiver.months m ON m.id = s.month_id"
     [month, school], *_ = rows(world, "master", f"{query} WHERE s.tenant_id NOT IN (0, 5, 13, 17, 29) ORDER BY 1 DESC")
     return str(month), int(school)
 
 
 def a_classroom(world: World) -> Part:
-    """One that school 13 had before it went."""
+    """Return a classroom that school 13 had before it was archived."""
     query = "SELECT ids[1] FROM archiver.ids i JOIN archiver.records r ON r.id = i.record_id"
     return Part("classroom", one(world, "master", f"{query} WHERE r.tenant_id = 13 AND table_name = 'classrooms'"))
 
 
 def merge(world: World) -> None:
-    """Carries the one school of a shard into another, and looks meanwhile at what keeps another merge off."""
+    """Move the one school of a shard into another, and read meanwhile the locks that exclude another merge."""
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET shard = 'shard_4' WHERE shard = 'shard_1' AND id <> 5")
     alone = []
 
-    def tell(outcome: Outcome) -> None:
+    def on_result(outcome: MoveOutcome) -> None:
         raise_failure(outcome)
         alone.append(locked(world, "master", "cutover shards"))
 
     with world.archiver() as archiver:
-        carry(archiver, Course(verb="merge", source="shard_1", target="shard_2"), YEAR, tell, kept_off=lambda: True)
+        move_all(
+            archiver, Route(verb="merge", source="shard_1", target="shard_2"), YEAR, on_result, kept_off=lambda: True
+        )
     assert alone == [True]
 
 
@@ -229,7 +231,7 @@ verify: rows size sha256
 """
 
 
-def test_the_log_tells_of_these_acts_in_these_words(lived: World) -> None:
+def test_the_log_names_these_acts_in_these_words(lived: World) -> None:
     acts = [row[0] for row in rows(lived, "master", 'SELECT DISTINCT act COLLATE "C" FROM archiver.log ORDER BY 1')]
     told = {act: keys(lived, "master", "details", "log", f"act = '{act}'") for act in acts}
 
@@ -288,11 +290,11 @@ started_at verified_at archived_at proved_at tenants rows
 """
 
 
-def test_records_are_told_in_these_words(lived: World) -> None:
+def test_records_are_shown_in_these_words(lived: World) -> None:
     with lived.archiver() as archiver:
-        master = archiver.place.master
-        [record] = records.of_tenant(master, 29)
-        told, [month, *_] = record.to_json(), slices.counted(master)
+        master = archiver.databases.master
+        [record] = archive_record.of_tenant(master, 29)
+        told, [month, *_] = record.to_json(), slice_record.summaries(master)
 
     assert " ".join(told) == " ".join(RECORD.split())
     assert " ".join(month.to_json()) == " ".join(MONTH.split())

@@ -1,4 +1,4 @@
-"""People of old leave master only when archived, proven and named by nobody, and come back as they were."""
+"""Legacy users leave master only when archived, verified and referenced by no row, and come back as they were."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from archiver import setup
-from archiver.archive import Archiver
-from archiver.postgres import Session
-from archiver.purging import purge, record
-from archiver.purging.people import people
-from archiver.purging.purge import Purged
-from archiver.purging.record import Purge, State
-from archiver.storage import Bucket, Digests, file_digests
+from archiver.postgres.session import Session
+from archiver.records import purge_record
+from archiver.records.purge_record import Purge, PurgeState
+from archiver.runs import purge, setup
+from archiver.runs.context import Archiver
+from archiver.runs.purge import Purged
+from archiver.runs.purge_candidates import legacy_users
+from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
-from runbooks import users
-from runbooks.archives import archived
+from runbooks.cli import call
 from runbooks.users import ids_of
 from tests import oracle
 from tests.inside import Said, inv_inside
@@ -50,20 +49,20 @@ def old(world: World) -> list[int]:
 
 
 def purged(archiver: Archiver) -> Purged:
-    """Purges whoever may go, as the task does."""
-    with archiver.place.alone():
-        group = purge.group_of(archiver.place, ids_of(people(archiver.place, BEFORE)))
+    """Purge every user who may be deleted, as the task does."""
+    with archiver.databases.exclusive_lock():
+        group = purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, BEFORE)))
         return purge.purge(archiver, group, BEFORE, 2013)
 
 
 def records(world: World) -> list[Purge]:
-    with setup.workplace(world.environment, "test") as place:
-        return list(record.every(place.master))
+    with setup.databases_of(world.environment, "test") as place:
+        return list(purge_record.every(place.master))
 
 
 @pytest.fixture
 def rich(world: World) -> World:
-    """The seeded people of old, each with something of their own."""
+    """Return a world whose seeded legacy users have rows of their own."""
     run(
         world,
         "INSERT INTO preferences (user_id, name, value, created_at, updated_at)"
@@ -74,7 +73,7 @@ def rich(world: World) -> World:
     return world
 
 
-def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World) -> None:
+def test_legacy_users_go_with_all_their_rows_and_come_back_as_they_were(rich: World) -> None:
     before = oracle.snapshot(rich.dsns)
     leaving = oracle.rows_where(rich.dsns["master"], THEIRS, {})
     assert len(old(rich)) == 3
@@ -85,12 +84,16 @@ def test_they_go_with_all_that_is_theirs_and_come_back_as_they_were(rich: World)
         after = oracle.snapshot(rich.dsns)
         assert oracle.difference(oracle.together(after, {"master": leaving}), before) == ""
         assert old(rich) == []
-        assert (done.late, done.purge.state, done.purge.rows) == ({}, State.PURGED, sum(map(len, leaving.values())))
+        assert (done.late, done.purge.state, done.purge.rows) == (
+            {},
+            PurgeState.PURGED,
+            sum(map(len, leaving.values())),
+        )
         assert done.purge.location.endswith(f"/2013_purge_{done.purge.id}.tar.gz")
 
         assert purge.restore(archiver, done.purge.id)["master.users"].inserted == 3
         assert oracle.difference(before, oracle.snapshot(rich.dsns)) == ""
-        with pytest.raises(UsageError, match="is restored: there is nobody to bring back"):
+        with pytest.raises(UsageError, match="is restored: there are no users to restore"):
             purge.restore(archiver, done.purge.id)
 
 
@@ -111,36 +114,36 @@ NAMED = {
 
 
 @pytest.mark.parametrize("case", NAMED)
-def test_whom_a_live_row_names_stays_and_the_others_go(rich: World, case: str) -> None:
+def test_a_user_that_a_live_row_references_is_kept_and_the_others_are_deleted(rich: World, case: str) -> None:
     first, *others = old(rich)
     run(rich, NAMED[case].format(id=first), "shard_2" if "shard" in case else "master")
 
     with rich.archiver() as archiver:
-        [named] = [person for person in people(archiver.place, BEFORE) if person.needed_by]
+        [named] = [person for person in legacy_users(archiver.databases, BEFORE) if person.referenced_by]
         assert named.id == first
         assert list(purged(archiver).purge.ids) == others
 
     assert old(rich) == [first]
 
 
-def test_who_was_seen_since_stays(rich: World) -> None:
+def test_a_user_seen_since_the_date_is_kept(rich: World) -> None:
     first, second, third = old(rich)
     run(rich, f"UPDATE users SET last_sign_in_at = now() WHERE id = {first}")
     run(rich, f"UPDATE users SET last_sign_in_at = NULL, created_at = '2013-01-01' WHERE id = {second}")
 
-    with setup.workplace(rich.environment, "test") as place:
-        assert [person.id for person in people(place, BEFORE)] == [third]
+    with setup.databases_of(rich.environment, "test") as place:
+        assert [person.id for person in legacy_users(place, BEFORE)] == [third]
 
 
 def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
-    """Lets something happen when the archive is proven and nothing is deleted."""
-    verified = record.verified
+    """Do something when the archive is verified and nothing is deleted."""
+    verified = purge_record.verified
 
     def then(session: Session, one: Purge) -> Purge:
         happens()
         return verified(session, one)
 
-    monkeypatch.setattr(record, "verified", then)
+    monkeypatch.setattr(purge_record, "verified", then)
 
 
 @pytest.mark.parametrize(
@@ -148,24 +151,24 @@ def between(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> Non
     [
         ("UPDATE users SET first_name = 'Ann' WHERE id = {id}", "rows of master.users changed"),
         ("DELETE FROM preferences WHERE user_id = {id}", "rows of master.preferences changed"),
-        ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "somebody is named by now"),
+        ("INSERT INTO taggings (taggable_type, taggable_id) VALUES ('User', {id})", "users are referenced by now"),
     ],
 )
-def test_what_changed_since_it_was_archived_keeps_everybody(
+def test_a_row_that_changed_since_it_was_archived_keeps_all_users(
     rich: World, monkeypatch: pytest.MonkeyPatch, change: str, why: str
 ) -> None:
-    everybody = old(rich)
-    between(monkeypatch, lambda: run(rich, change.format(id=everybody[0])))
+    all_users = old(rich)
+    between(monkeypatch, lambda: run(rich, change.format(id=all_users[0])))
 
     with rich.archiver() as archiver, pytest.raises(RefusedError, match=why):
         purged(archiver)
 
-    assert old(rich) == everybody
-    assert [one.state for one in records(rich)] == [State.VERIFIED]
+    assert old(rich) == all_users
+    assert [one.state for one in records(rich)] == [PurgeState.VERIFIED]
 
 
-def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    everybody, put = old(rich), Bucket.put
+def test_an_object_that_the_store_damages_keeps_all_users(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_users, put = old(rich), Bucket.put
 
     def spoiling(bucket: Bucket, key: str, path: Path, digests: Digests) -> None:
         path.write_bytes(DAMAGED)
@@ -174,7 +177,7 @@ def test_what_the_store_damages_keeps_everybody(rich: World, monkeypatch: pytest
     monkeypatch.setattr(Bucket, "put", spoiling)
     with rich.archiver() as archiver, pytest.raises(DamagedError):
         purged(archiver)
-    assert old(rich) == everybody
+    assert old(rich) == all_users
 
 
 class Killed(BaseException):
@@ -183,7 +186,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], list[str]]]:
-    """Kills the process before its n-th statement on any session; the list has the statements so far."""
+    """Kill the process before its n-th statement on any session; the list has the statements so far."""
     real, said, limit = Session._translated, list[str](), list[int | None]([None])
 
     def translated(session: Session, doing: str) -> object:
@@ -204,14 +207,14 @@ def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], l
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # who is killed closes no file
-def test_killed_at_any_statement_and_run_again_nobody_is_lost(
+def test_no_user_is_lost_when_a_purge_is_killed_at_any_statement_and_run_again(
     rich: World, mortal: Callable[[int | None], list[str]], counted: Callable[[str, int], None]
 ) -> None:
     before = oracle.snapshot(rich.dsns)
     with rich.archiver() as archiver:
         said = mortal(None)
         number = purged(archiver).purge.id
-        end = said.index(f"deleting the people of purge {number}")
+        end = said.index(f"deleting the users of purge {number}")
         mortal(None)
         purge.restore(archiver, number)
     kills = [*random.Random(2014).sample(range(end), 3), end, end + 1]  # the last two before and after COMMIT
@@ -221,7 +224,7 @@ def test_killed_at_any_statement_and_run_again_nobody_is_lost(
             mortal(at)
             purged(archiver)
         mortal(None)
-        gone = [one for one in records(rich) if one.state is State.PURGED]
+        gone = [one for one in records(rich) if one.state is PurgeState.PURGED]
         assert (old(rich) == []) == bool(gone), at
         with rich.archiver() as archiver:
             for one in gone or [purged(archiver).purge]:
@@ -246,8 +249,7 @@ def test_an_encrypted_purge_comes_back_with_an_identity(rich: World, tmp_path: P
 @pytest.fixture
 def inv(rich: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` on this machine where these are the databases."""
-    for tasks in (users, archived):
-        monkeypatch.setattr(tasks, "load_environment", lambda *args, **kwargs: rich.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: rich.environment)
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -256,14 +258,14 @@ def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., S
 
     shown = inv("users.purge-legacy", "--before=2012-01-01", "--dry-run", "--here")
     assert (shown.code, oracle.snapshot(rich.dsns)) == (0, before)
-    assert shown.out.splitlines()[-1].startswith("3 of 3 would go: users 3, ")
-    assert inv("users.purges").out == "Nobody was ever purged.\n"
+    assert shown.out.splitlines()[-1].startswith("3 of 3 would be purged: users 3, ")
+    assert inv("users.purges").out == "There was no purge yet.\n"
 
     gone = inv("users.purge-legacy", "--before=2012-01-01", "--here")
     assert (gone.code, gone.err) == (0, "")
-    assert "purge 1: 3 people gone" in gone.out
-    assert "Nobody to purge" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
-    assert ": purged, 3 people not seen since 2012-01-01" in inv("users.purges").out
+    assert "purge 1: 3 users purged" in gone.out
+    assert "No legacy users" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
+    assert ": purged, 3 users not seen since 2012-01-01" in inv("users.purges").out
     held = inv("archive.find", "user", "1").out
     assert (held.startswith("purge 1 of "), "No archive" in held) == (True, False)
 

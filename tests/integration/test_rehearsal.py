@@ -32,7 +32,7 @@ def test_the_home_is_where_the_inventory_looks_for_the_overlay() -> None:
     assert Layout(Path()).endpoints.name == overlay.file
 
 
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
 
     for act in (lab.up, lab.down):
@@ -107,7 +107,7 @@ def begin_up(home: Path) -> subprocess.Popen[str]:
 
 
 def nothing_left(home: Path, *places: Path) -> bool:
-    """Whether no file and no process is left: looked for in another way than `down` does."""
+    """True if no file and no process is left: checked in another way than `down` does."""
     assert [path for path in (home, *places) if path.exists()] == []
     assert [
         entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and speaks_of(entry, (home, *places))
@@ -116,7 +116,7 @@ def nothing_left(home: Path, *places: Path) -> bool:
 
 
 def speaks_of(process: Path, places: Sequence[Path]) -> bool:
-    """Whether a process's words, environment or folder name one of these places."""
+    """True if a process's arguments, environment or folder name one of these places."""
     said = b""
     for name in ("cmdline", "environ"):
         with suppress(OSError):

@@ -31,13 +31,13 @@ from rehearsal.layout import Layout
 from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
 from runbooks import cutover
-from runbooks.engine.actions import Command, RemoteCommand
-from runbooks.engine.fleet import Fleet
-from runbooks.engine.history import Facts, History
-from runbooks.engine.plan import Plan
-from runbooks.engine.preconditions import Precondition
-from runbooks.engine.step import Check, Mark, Step
-from runbooks.nights import logbook
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import Command, RemoteCommand
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.preconditions import Precondition
+from runbooks.engine.model.step import Check, Mark, Step
+from runbooks.night import files as night_files
 from runbooks.upkeep.free_disk import free_disk
 from tests.labs import Lab, just_now, runs, started, started_from
 
@@ -99,14 +99,14 @@ def test_a_host_has_its_own_home_path_and_name(running: Lab) -> None:
     assert running.say("watcher", 'echo "$PGHOST"') == ""
 
 
-def test_output_errors_and_exit_codes_arrive_whole_from_five_hosts_at_once(running: Lab) -> None:
+def test_output_errors_and_exit_codes_arrive_complete_from_five_hosts_at_once(running: Lab) -> None:
     command = "head -c 1000000 /dev/zero | tr '\\0' x; head -c 300000 /dev/zero | tr '\\0' e >&2; exit 42"
 
     with ThreadPoolExecutor(5) as pool:
-        readings = list(pool.map(lambda host: running.type(host, command), DATABASE_HOSTS))
+        outputs = list(pool.map(lambda host: running.type(host, command), DATABASE_HOSTS))
 
-    for reading in readings:
-        assert (reading.code, reading.text, reading.error) == (42, "x" * 1_000_000, "e" * 300_000)
+    for output in outputs:
+        assert (output.code, output.text, output.error) == (42, "x" * 1_000_000, "e" * 300_000)
 
 
 def test_a_command_outlives_its_connection(running: Lab) -> None:
@@ -144,7 +144,7 @@ def test_a_client_may_type_into_a_command_or_a_shell_in_a_terminal(running: Lab)
     assert left == 4
 
 
-def test_a_word_that_a_command_does_not_know_is_refused(running: Lab) -> None:
+def test_an_argument_that_a_command_does_not_know_is_refused(running: Lab) -> None:
     for host, command in (
         ("warehouse-new", "etl"),
         ("warehouse-new", "etl enable"),
@@ -154,9 +154,9 @@ def test_a_word_that_a_command_does_not_know_is_refused(running: Lab) -> None:
         ("warehouse-new", "dns-upsert warehouse-old.farm.ttm.com warehouse-new"),
         ("warehouse-new", "dns-upsert warehouse.ttm.com control"),
     ):
-        reading = running.type(host, command)
-        assert (reading.code, reading.text) == (2, "")
-        assert "xpected" in reading.error
+        output = running.type(host, command)
+        assert (output.code, output.text) == (2, "")
+        assert "xpected" in output.error
 
 
 def test_maintenance_mode_shuts_the_app(running: Lab) -> None:
@@ -225,7 +225,7 @@ def test_names_move_between_the_farms_and_the_farms_stay(running: Lab) -> None:
     assert [addresses(warehouse.old_target), addresses(warehouse.new_target)] == [[old], [new]]
 
 
-def test_a_rebuild_is_told_with_its_end(running: Lab) -> None:
+def test_a_rebuild_is_reported_with_its_end(running: Lab) -> None:
     probe = running.environment.probes.rebuild
 
     assert running.record("warehouse-new", probe) == {"state": "never", "finished_at": None}
@@ -289,7 +289,7 @@ def test_steps_five_and_six_are_done_by_this_tool_where_the_inventory_has_backup
     finally:
         overlay.write_text(before)
 
-    assert found == "it reads the store of backups, which has none of it yet"
+    assert found == "it reads the store of backups, which has none of this server yet"
     assert "/shard_1/20" in proofs[0]
     assert "verified; what was written in the 0 min since could be lost" in proofs[0]
     assert re.search(r"s3://\S+/by-this-tool/shard_1/lists/\S+Z\.json, SHA-256 \w{12}… as on the server", proofs[1])
@@ -306,19 +306,19 @@ def _done_on_its_host(lab: Lab, step: Step) -> str:
 
 
 def _preconditions(plan: Plan, name: str) -> tuple[Precondition, ...]:
-    """What preflight looks at of a subject."""
+    """Return preflight's preconditions of a subject."""
     return next(subject.preconditions for subject in plan.preflight if subject.name == name)
 
 
 def _looked_at(lab: Lab, check: Check) -> str:
-    """What proves that it holds."""
+    """Return the proof that a check holds."""
     seen = tuple(lab.fleet.run(look) for look in check.looks if isinstance(look, RemoteCommand))
     verdict = check.judge(seen, Facts(now=datetime.now(UTC), history=History()))
     assert verdict.holds, verdict.proof
     return verdict.proof
 
 
-def test_a_standby_is_terminated_and_made_anew(running: Lab) -> None:
+def test_a_standby_is_terminated_and_recreated(running: Lab) -> None:
     primary = running.primary("db-shard-2")
     standby = running.blueprint.standby(running.blueprint.database_on("db-shard-2"))
 
@@ -364,9 +364,9 @@ def test_the_ordinary_role_vacuums_on_the_server_itself(running: Lab) -> None:
     assert (said.code, said.error) == (0, "")
     lines = said.text.splitlines()
     assert all(line.startswith("shard_3") for line in lines)
-    assert lines[0].startswith("shard_3: ")  # and not that nobody knows its free disk
+    assert lines[0].startswith("shard_3: ")  # and not that its free disk is unknown
     assert " tables, " in lines[0]
-    assert " left alone" in lines[-1]
+    assert " skipped" in lines[-1]
     query = f"SELECT count(*) > 5, bool_and(last_analyze > '{begun}') FROM pg_stat_user_tables"
     assert server.sql(query, dbname="apangea") == "t|t"
 
@@ -386,7 +386,7 @@ def test_the_debug_host_has_the_tool(running: Lab) -> None:
     assert "Invoke" in running.say("debug", "cd / && inv --version")
 
 
-def test_the_tasks_tell_the_endpoints_and_pass_an_exit_code_on(running: Lab) -> None:
+def test_the_tasks_show_the_endpoints_and_pass_an_exit_code_on(running: Lab) -> None:
     def inv(*words: str) -> tuple[int, str, str]:
         environment = {**os.environ, layout.VARIABLE: str(running.home)}
         command = [sys.executable, "-m", "invoke", *words]
@@ -415,14 +415,14 @@ def test_a_night_is_refused_by_each_wrong_host_key_and_server_before_its_first_s
     problems = str(refused.value).splitlines()[1:]
     expected = {
         "debug: ": "its host key is not in known_hosts",
-        "db-master: ": "it shows another host key than known_hosts has",
+        "db-master: ": "its host key differs from the one in known_hosts",
         "shard_2 on db-shard-2: ": "its system identifier is ",
     }
     for subject, reason in expected.items():
         assert [problem for problem in problems if problem.startswith(f"  - {subject}") and reason in problem]
     assert refused.value.exit_code is ExitCode.FAILED
     assert "1/16" not in capsys.readouterr().out
-    assert logbook.events_of(environment, str(day)) == ()
+    assert night_files.events_of(environment, str(day)) == ()
 
 
 def with_faults(running: Lab, known_hosts: Path) -> Environment:
@@ -443,7 +443,7 @@ def with_faults(running: Lab, known_hosts: Path) -> Environment:
     )
 
 
-def test_a_host_of_the_lab_can_not_take_it_down(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_of_the_lab_cannot_take_it_down(running: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MARK, str(running.home))
 
     with pytest.raises(UsageError, match="from one of its own hosts"):

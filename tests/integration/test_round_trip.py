@@ -12,7 +12,9 @@ from tests.worlds import World, same, school_ids
 
 
 @pytest.mark.parametrize("depth", Depth)
-def test_each_school_leaves_just_what_the_oracle_says_and_comes_back_byte_for_byte(world: World, depth: Depth) -> None:
+def test_each_school_leaves_exactly_what_the_oracle_says_and_comes_back_byte_for_byte(
+    world: World, depth: Depth
+) -> None:
     before = oracle.snapshot(world.dsns)
     with world.by_one_worker() as busy:
         for school in school_ids(world):

@@ -1,4 +1,4 @@
-"""Rows that two archives hold: who deletes them, whose copy is live after a restore, and what is said of it."""
+"""Rows that two archives hold: which archive deletes them, which copy is live after a restore, and its report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from archiver.reclaiming import decide, sharing
+from archiver.delete import decide, shared_rows
 from inventory.model import Depth
 from tests import oracle
 from tests.worlds import World, same, sql
@@ -69,7 +69,7 @@ def test_the_newer_copy_replaces_a_live_row_that_came_out_of_an_older_archive(sh
     assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (1, 0)
 
 
-def test_a_newer_copy_is_known_for_one_after_a_migration_too(shared: Shared) -> None:
+def test_a_newer_copy_is_recognized_after_a_migration_too(shared: Shared) -> None:
     shared.archived()
     with sql(shared.world, "master") as cursor:
         cursor.execute("ALTER TABLE users DROP COLUMN authentication_token, ALTER COLUMN first_name TYPE text")
@@ -80,7 +80,7 @@ def test_a_newer_copy_is_known_for_one_after_a_migration_too(shared: Shared) -> 
     assert shared.name == "Newer"
 
 
-def test_an_older_copy_does_not_replace_what_a_newer_archive_brought(shared: Shared) -> None:
+def test_an_older_copy_does_not_replace_rows_of_a_newer_archive(shared: Shared) -> None:
     shared.archived()
 
     shared.world.restore(shared.second)
@@ -90,7 +90,7 @@ def test_an_older_copy_does_not_replace_what_a_newer_archive_brought(shared: Sha
     assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (0, 1)
 
 
-def test_what_the_application_wrote_since_stays_and_is_reported(shared: Shared) -> None:
+def test_rows_that_the_application_wrote_since_stay_and_are_reported(shared: Shared) -> None:
     shared.archived()
 
     shared.world.restore(shared.first)
@@ -101,7 +101,7 @@ def test_what_the_application_wrote_since_stays_and_is_reported(shared: Shared) 
     assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (0, 1)
 
 
-def test_what_changed_while_one_school_was_away_stays_and_is_reported(shared: Shared) -> None:
+def test_rows_that_changed_while_one_school_was_archived_stay_and_are_reported(shared: Shared) -> None:
     shared.world.archive(shared.first)
     shared.rename("Newer")
 
@@ -130,7 +130,7 @@ def test_a_school_archived_in_two_years_comes_back_in_either_order(world: World,
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_a_row_that_only_says_what_an_older_archive_left_is_the_applications_own(world: World) -> None:
+def test_a_row_equal_to_an_older_archives_copy_is_the_applications_own(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("SELECT name FROM schools WHERE id = 13")
         [[older]] = cursor.fetchall()
@@ -165,7 +165,7 @@ LATE = {
 
 
 @pytest.mark.parametrize("late", LATE)
-def test_a_row_that_appears_after_the_proof_stays_live_and_is_reported(
+def test_a_row_that_appears_after_verification_stays_live_and_is_reported(
     world: World, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     statement, expected = LATE[late]
@@ -177,10 +177,10 @@ def test_a_row_that_appears_after_the_proof_stays_live_and_is_reported(
             cursor.execute(statement)
         return gone
 
-    deletable = sharing.deletable
+    deletable = shared_rows.deletable
     monkeypatch.setattr(decide, "deletable", busy)
 
     [outcome] = world.archive(13)
 
-    assert outcome.reclaimed is not None
-    assert outcome.reclaimed.appeared == expected
+    assert outcome.deletion is not None
+    assert outcome.deletion.appeared == expected

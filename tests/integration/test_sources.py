@@ -1,4 +1,4 @@
-"""An environment finds its databases by a service file or by its app at Heroku, as it does by its own words."""
+"""An environment finds its databases by a service file, by its app at Heroku, or by its own settings."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archiver import bundle
-from archiver.rows import Spool
-from archiver.storage import Bucket
+from archiver.format import bundle
+from archiver.format.rows import Spool
+from archiver.store.bucket import Bucket
 from errors import CutoverError
 from rehearsal.ports import LOOPBACK, free_ports
 from tests import oracle
@@ -28,7 +28,7 @@ WHILE_ARCHIVING = {
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries again at once: the pauses of seconds are the library's affair."""
+    """Try again at once: the pauses of seconds are the library's affair."""
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
@@ -46,7 +46,7 @@ def stored_at(world: World, endpoint: str) -> World:
     return replace(world, environment=replace(environment, store=replace(environment.store, endpoint=endpoint)))
 
 
-def test_whatever_the_store_answers_a_school_is_archived_whole_or_left_alone(world: World, proxy: Proxy) -> None:
+def test_a_school_is_archived_whole_or_not_at_all_whatever_the_store_answers(world: World, proxy: Proxy) -> None:
     behind, before = stored_at(world, proxy.endpoint), oracle.snapshot(world.dsns)
     for method, spoils in WHILE_ARCHIVING.items():
         for spoil in spoils:
@@ -58,7 +58,7 @@ def test_whatever_the_store_answers_a_school_is_archived_whole_or_left_alone(wor
 
 
 @pytest.mark.parametrize("spoil", [Spoil.LATE_500, Spoil.SILENT])
-def test_a_put_whose_answer_is_lost_is_known_by_its_checksum(world: World, proxy: Proxy, spoil: Spoil) -> None:
+def test_a_put_whose_answer_is_lost_is_recognized_by_its_checksum(world: World, proxy: Proxy, spoil: Spoil) -> None:
     """The library asks again, hears that the object is there, and the checksum says that it is ours."""
     proxy.spoil_next("PUT", spoil)
 
@@ -67,7 +67,7 @@ def test_a_put_whose_answer_is_lost_is_known_by_its_checksum(world: World, proxy
     assert proxy.left == 0
 
 
-def test_whatever_the_store_answers_a_school_is_restored_whole_or_stays_archived(world: World, proxy: Proxy) -> None:
+def test_a_school_is_restored_whole_or_stays_archived_whatever_the_store_answers(world: World, proxy: Proxy) -> None:
     behind, before = stored_at(world, proxy.endpoint), oracle.snapshot(world.dsns)
     behind.archive(SCHOOL)
     out = oracle.snapshot(world.dsns)
@@ -81,7 +81,7 @@ def test_whatever_the_store_answers_a_school_is_restored_whole_or_stays_archived
     assert oracle.snapshot(world.dsns) == before
 
 
-def test_a_store_that_is_gone_is_one_sentence_either_way(world: World) -> None:
+def test_a_store_that_is_down_is_an_error_in_one_sentence_either_way(world: World) -> None:
     gone = stored_at(world, f"http://{LOOPBACK}:{free_ports(1)[0]}")
     before = oracle.snapshot(world.dsns)
 
@@ -115,7 +115,7 @@ def full_opening(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fill", [full_spool, full_tarball, full_fetch, full_opening])
-def test_a_full_disk_is_one_sentence_and_changes_nothing(world: World, fill: Callable[..., None]) -> None:
+def test_a_full_disk_is_an_error_in_one_sentence_and_changes_nothing(world: World, fill: Callable[..., None]) -> None:
     before = oracle.snapshot(world.dsns)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_when_a_school_comes_back_leaves_it_archived(world: 
 
 
 def fails(act: Callable[[], object], how: str) -> None:
-    """One sentence of ours, without a traceback's words."""
+    """Assert that the error is one sentence of ours, without a traceback."""
     with pytest.raises(CutoverError) as caught:
         act()
     said = str(caught.value)
@@ -157,7 +157,7 @@ def states(world: World) -> list[str]:
 
 
 def archives_and_restores(world: World) -> None:
-    """As if nothing had been."""
+    """Archive and restore the school as if nothing had failed."""
     before = oracle.snapshot(world.dsns)
     expected = oracle.expected_after_archive(world.dsns, SCHOOL, "all")
     world.archive(SCHOOL)

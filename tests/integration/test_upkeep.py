@@ -9,11 +9,11 @@ from datetime import timedelta
 
 import pytest
 
-from archiver.coverage import completeness
-from archiver.setup import workplace
-from archiver.upkeep import strays
+from archiver.completeness import completeness
+from archiver.runs.setup import databases_of
+from archiver.vacuum import strays
 from errors import ExitCode, RefusedError
-from runbooks import databases
+from runbooks.cli import call
 from tests import oracle
 from tests.inside import Said, inv_inside
 from tests.worlds import SHARDS, World, sql
@@ -36,7 +36,7 @@ NOW = ("--quiet=0d",)
 @pytest.fixture
 def inv(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` where these are the databases."""
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: world.environment)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: world.environment)
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -52,9 +52,7 @@ def run(world: World, database: str, statements: str) -> None:
         cursor.execute(statements)
 
 
-def test_the_feeds_are_emptied_and_nothing_else_and_their_sequences_stand(
-    world: World, inv: Callable[..., Said]
-) -> None:
+def test_only_the_feeds_are_emptied_and_their_sequences_are_kept(world: World, inv: Callable[..., Said]) -> None:
     before = oracle.snapshot(world.dsns)
     shown = inv("databases.truncate-feeds", "--dry-run")
     assert (shown.code, oracle.snapshot(world.dsns)) == (0, before)
@@ -68,7 +66,7 @@ def test_the_feeds_are_emptied_and_nothing_else_and_their_sequences_stand(
     assert json.loads(inv("databases.truncate-feeds", "--dry-run", "--json").out)["rows"] == 0
 
 
-def test_a_feed_that_another_table_names_is_not_emptied(world: World, inv: Callable[..., Said]) -> None:
+def test_a_feed_that_another_table_references_is_not_emptied(world: World, inv: Callable[..., Said]) -> None:
     run(world, "master", "CREATE TABLE likes (feed_item_id bigint REFERENCES feed_items)")
 
     said = inv("databases.truncate-feeds")
@@ -77,7 +75,7 @@ def test_a_feed_that_another_table_names_is_not_emptied(world: World, inv: Calla
     assert json.loads(inv("databases.truncate-feeds", "--dry-run", "--json").out)["rows"] == 132
 
 
-def test_strays_go_with_their_sequences_and_nothing_else_does(world: World, inv: Callable[..., Said]) -> None:
+def test_strays_are_dropped_with_their_sequences_and_nothing_else_is(world: World, inv: Callable[..., Said]) -> None:
     tables, sequences = (relations(world, "shard_1", kind) for kind in "rS")
     master = relations(world, "master", "r")
     assert "queue_classic_jobs_2012: 3 rows" in inv("databases.drop-strays", "--dry-run", *NOW).out
@@ -92,8 +90,8 @@ def test_strays_go_with_their_sequences_and_nothing_else_does(world: World, inv:
         left = {name for name in sequences if not any(name.startswith(stray) for stray in STRAYS)}
         assert relations(world, shard, "S") == left
     assert relations(world, "master", "r") == master
-    with workplace(world.environment, "test") as place:  # the catalog does not miss them
-        assert completeness.compare(place).problems == ()
+    with databases_of(world.environment, "test") as databases:  # the catalog does not miss them
+        assert completeness.compare(databases).problems == ()
 
 
 USES = {
@@ -128,7 +126,9 @@ def test_a_stray_that_is_used_stays_and_the_others_go(world: World, inv: Callabl
     assert relations(world, "shard_2", "r") & STRAYS == {table}
 
 
-def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: World, inv: Callable[..., Said]) -> None:
+def test_a_recently_written_stray_stays_with_the_tables_that_it_references(
+    world: World, inv: Callable[..., Said]
+) -> None:
     run(world, "shard_3", "INSERT INTO reports_in_emails (emailed_rollup_report_id, rollup_report_id) VALUES (1, 1)")
     run(world, "shard_3", "SELECT pg_stat_force_next_flush()")
 
@@ -143,9 +143,9 @@ def test_what_was_written_lately_stays_and_what_it_names_stays_with_it(world: Wo
 
 
 def test_a_stray_that_is_in_use_only_once_it_is_locked_stays(world: World) -> None:
-    with workplace(world.environment, "test") as place:
-        session, quiet = place.session("shard_1"), timedelta(0)
-        [stray] = [one for one in strays.look(session, place.model.catalog, "shard") if one.table == "images_tmp"]
+    with databases_of(world.environment, "test") as databases:
+        session, quiet = databases.session("shard_1"), timedelta(0)
+        [stray] = [one for one in strays.look(session, databases.model.catalog, "shard") if one.table == "images_tmp"]
         run(world, "shard_1", "CREATE VIEW late AS SELECT name FROM images_tmp")
 
         with pytest.raises(RefusedError, match=r"images_tmp is in use by now: the view public\.late\."):
@@ -157,7 +157,7 @@ def test_in_production_the_environments_name_is_typed(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = replace(world.environment, environment="production", production=True)
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: real)
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: real)
 
     for words, code in (((), ExitCode.USAGE), (("--confirm=staging",), ExitCode.USAGE), (("--confirm=production",), 0)):
         assert inv_inside(capsys, "databases.truncate-feeds", *words).code == code

@@ -1,4 +1,4 @@
-"""Tables of a real PostgreSQL: the bloated are rewritten, the compact left alone, and nobody needs a superuser."""
+"""Tables of a real PostgreSQL: bloated ones are rewritten, compact ones are not, and no superuser is needed."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import psycopg2
 import pytest
 from psycopg2.extensions import connection as Link  # noqa: N812
 
-from archiver.postgres import connect, parse_dsn
-from archiver.upkeep import rewrite, watched
-from archiver.upkeep.measure import SAMPLED, held, measure, tables
-from archiver.upkeep.rewrite import Fate, Outcome, Upkeep
+from archiver.postgres.session import connect, parse_dsn
+from archiver.vacuum import cancellable, rewrite
+from archiver.vacuum.measure import SAMPLED, disk_size, measure, tables
+from archiver.vacuum.rewrite import Fate, RewriteOutcome, Upkeep
 from errors import ExitCode
 from inventory.load import ROOT
 from inventory.model import Environment
 from rehearsal.postgres_server import Cluster
 from rehearsal.waiting import await_condition
-from runbooks import databases
+from runbooks.cli import call
 from tests.conftest import ROLE
 from tests.fakes import rehearsal
 from tests.inside import Said, inv_inside
@@ -37,7 +37,7 @@ SHAPE = "(id bigint PRIMARY KEY, name text, seen timestamptz)"
 
 @pytest.fixture
 def colleague(empty: str) -> Iterator[Link]:
-    """Somebody at psql, in a database with a table of each kind."""
+    """Yield a session at psql, in a database with a table of each kind."""
     with closing(psycopg2.connect(empty)) as link:
         link.autocommit = True
         with link.cursor() as cursor:
@@ -71,8 +71,8 @@ def upkeep(dsn: str, *, free: int | None = None, every: bool = False) -> Iterato
         yield Upkeep(session=session, watcher=two, free=lambda: free, every=every)
 
 
-def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, Outcome]:
-    """Vacuums a database as `inv databases.vacuum` does: what became of each table."""
+def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, RewriteOutcome]:
+    """Vacuum a database as `inv databases.vacuum` does: what became of each table."""
     with upkeep(dsn, free=free, every=every) as work:
         return {str(outcome.table): outcome for outcome in rewrite.vacuum(work, rewrite.look(work), lambda line: None)}
 
@@ -83,7 +83,7 @@ def analyzed(colleague: Link) -> set[str]:
     return {str(name) for (name,) in run(colleague, query)}
 
 
-def test_the_bloated_table_is_rewritten_and_the_compact_one_left_alone(empty: str, colleague: Link) -> None:
+def test_the_bloated_table_is_rewritten_and_the_compact_one_is_not(empty: str, colleague: Link) -> None:
     before, rows = files(colleague), run(colleague, f"SELECT * FROM {BLOATED} ORDER BY id")
 
     outcomes = vacuum(empty)
@@ -108,7 +108,7 @@ def test_nothing_is_analyzed_before_its_turn_because_that_is_the_proof(empty: st
         assert analyzed(colleague) == {str(first.table)}
 
 
-def test_what_was_emptied_and_filled_again_is_compact_and_a_second_run_leaves_all_alone(
+def test_a_table_emptied_and_filled_again_is_compact_and_a_second_run_rewrites_nothing(
     empty: str, colleague: Link
 ) -> None:
     run(colleague, f"TRUNCATE {BLOATED}; INSERT INTO {BLOATED} {FILL.format(1000)}")
@@ -121,13 +121,13 @@ def test_what_was_emptied_and_filled_again_is_compact_and_a_second_run_leaves_al
     assert changed(colleague, before) == {COMPACT}
 
 
-def test_all_are_rewritten_where_that_is_asked_for(empty: str, colleague: Link) -> None:
+def test_all_tables_are_rewritten_on_request(empty: str, colleague: Link) -> None:
     before = files(colleague)
     assert {outcome.fate for outcome in vacuum(empty, every=True).values()} == {Fate.REWRITTEN}
     assert changed(colleague, before) == {COMPACT, BLOATED}
 
 
-def test_a_table_without_room_is_left_and_not_called_analyzed(empty: str, colleague: Link) -> None:
+def test_a_table_without_room_is_skipped_and_not_reported_as_analyzed(empty: str, colleague: Link) -> None:
     run(colleague, f"CREATE TABLE smaller {SHAPE}; INSERT INTO smaller {FILL.format(ROWS // 10)}")
     run(colleague, BLOAT.format("smaller"))
     before = files(colleague)
@@ -144,7 +144,7 @@ def test_a_table_without_room_is_left_and_not_called_analyzed(empty: str, collea
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
-def test_who_holds_a_lock_is_named_and_the_others_go_on(
+def test_the_holder_of_a_lock_is_named_and_the_other_tables_continue(
     empty: str, colleague: Link, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     monkeypatch.setattr(rewrite, "PATIENCE", "200ms")
@@ -206,7 +206,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: str) -> None:
+def test_the_space_that_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: str) -> None:
     with closing(psycopg2.connect(empty)) as link, upkeep(empty) as work:
         link.autocommit = True
         run(link, f"CREATE TABLE one AS {SHAPES[shape]}")
@@ -218,7 +218,7 @@ def test_what_a_table_needs_is_known_before_it_is_rewritten(empty: str, shape: s
         found = measure(work.session, table)
         assert found.bloated
         run(link, "VACUUM FULL one")
-        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+        assert found.live == pytest.approx(disk_size(work.session, table).all, rel=0.1)
 
 
 def test_a_large_table_is_measured_by_a_sample(empty: str) -> None:
@@ -226,7 +226,7 @@ def test_a_large_table_is_measured_by_a_sample(empty: str) -> None:
         link.autocommit = True
         run(link, "CREATE TABLE one AS SELECT i AS id, repeat('x', 400) AS a FROM generate_series(1, 100000) i")
         (table,) = tables(work.session)
-        assert held(work.session, table).main > 2 * SAMPLED * 8192
+        assert disk_size(work.session, table).main > 2 * SAMPLED * 8192
         assert measure(work.session, table).share < 0.08
 
         run(link, "DELETE FROM one WHERE id % 10 < 3")
@@ -246,12 +246,12 @@ def test_an_index_alone_can_be_bloated(empty: str) -> None:
         found = measure(work.session, table)
         assert found.bloated
         run(link, "VACUUM FULL one")
-        assert found.live == pytest.approx(held(work.session, table).all, rel=0.1)
+        assert found.live == pytest.approx(disk_size(work.session, table).all, rel=0.1)
         assert not measure(work.session, table).bloated
 
 
-def test_how_far_a_rewrite_is_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "NEWS_EVERY", 0.002)
+def test_the_progress_of_a_rewrite_can_be_followed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellable, "NEWS_EVERY", 0.002)
     told: list[str] = []
     with closing(psycopg2.connect(empty)) as link, upkeep(empty, every=True) as work:
         link.autocommit = True
@@ -268,27 +268,27 @@ PROGRAM = """
 import sys
 from invoke.program import Program
 import tasks
-from runbooks import databases
+from runbooks.cli import call
 from tests.integration.test_vacuum import only
 
-databases.load_environment = lambda *args, **kwargs: only(sys.argv[1])
+call.load_environment = lambda *args, **kwargs: only(sys.argv[1])
 Program(namespace=tasks.namespace).run(["inv", "databases.vacuum"])
 """
 
 
 def only(dsn: str) -> Environment:
-    """The rehearsal with one database, whose host nobody can reach."""
+    """Return the rehearsal with one database, on a host that cannot be reached."""
     given = rehearsal()
     master = replace(given.master, connection=parse_dsn(dsn))
     return replace(given, databases={"master": master}, overlay=None)
 
 
 def deaf() -> None:
-    """What is begun as a detached job is begun deaf to Ctrl-C, and must listen by itself."""
+    """Ignore Ctrl-C as in a detached job, which must listen by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: Link) -> None:
+def test_ctrl_c_leaves_nothing_running_in_the_server(empty: str, colleague: Link) -> None:
     run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")  # the rewrite waits for it
     at_work = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'VACUUM (FULL%' AND state = 'active'"
     program = [sys.executable, "-c", PROGRAM, empty]
@@ -310,7 +310,7 @@ def test_stopped_by_ctrl_c_nothing_goes_on_in_the_server(empty: str, colleague: 
 @pytest.fixture
 def inv(empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
     """`inv` where that is the only database."""
-    monkeypatch.setattr(databases, "load_environment", lambda *args, **kwargs: only(empty))
+    monkeypatch.setattr(call, "load_environment", lambda *args, **kwargs: only(empty))
     return lambda *words: inv_inside(capsys, *words)
 
 
@@ -321,14 +321,14 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(colleague: Link, in
 
     assert (said.code, said.err) == (0, "")
     first, second, big, small = said.out.splitlines()
-    assert first == "master: the inventory does not say data_directory, so nobody looks at its free disk"
-    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, of which \d\.\d MB are waste", second)
+    assert first == "master: the inventory has no data_directory for it, so its free disk is not checked"
+    assert re.fullmatch(r"master: 2 tables, \d\.\d MB; 1 to rewrite, \d\.\d MB of them waste", second)
     assert re.fullmatch(r"master public\.bloated: would be rewritten, 9\d% of .* is waste; needs .* of free disk", big)
-    assert re.fullmatch(r"master public\.compact: would be left alone, \d% of .* MB is waste", small)
+    assert re.fullmatch(r"master public\.compact: would be skipped, \d% of .* MB is waste", small)
     assert (changed(colleague, before), analyzed(colleague)) == (set(), set())
 
 
-def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
+def test_the_task_reports_each_table_and_fails_where_one_was_not_done(
     colleague: Link, inv: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rewrite, "PATIENCE", "100ms")
@@ -336,13 +336,13 @@ def test_the_task_tells_each_table_and_fails_where_one_was_not_done(
     said = inv("databases.vacuum")
     assert said.code == ExitCode.FAILED
     assert "master public.bloated: FAILED, pid " in said.out
-    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 left alone, 1 FAILED")
+    assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 skipped, 1 FAILED")
 
     run(colleague, "COMMIT")
     said = inv("databases.vacuum", "--database=master")
     assert (said.code, said.err) == (0, "")
     assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
-    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 left alone$", said.out, re.MULTILINE)
+    assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 skipped$", said.out, re.MULTILINE)
     assert "2 to rewrite" in inv("databases.vacuum", "--all").out
 
     run(

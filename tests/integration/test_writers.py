@@ -10,11 +10,11 @@ from tests.torture.writers import OF_ONE_SCHOOL, hammering
 from tests.worlds import World
 
 SHARD = "shard_3"
-NEIGHBOUR = 61  # on the same shard, and shares nobody with the other
+NEIGHBOUR = 61  # on the same shard, and shares no user with the other
 RUNS = 4
 
 
-def test_under_writers_a_school_is_archived_whole_or_refused_by_name(world: World) -> None:
+def test_a_school_under_writers_is_archived_whole_or_refused_by_name(world: World) -> None:
     done = [hammered(world, SCHOOL, SHARD, seed) for seed in range(RUNS)]
 
     assert sum(each.lost for each in done) == 0
@@ -22,7 +22,7 @@ def test_under_writers_a_school_is_archived_whole_or_refused_by_name(world: Worl
     assert any(each.refused for each in done)  # where they write from the start
 
 
-def test_writers_at_a_neighbour_neither_hinder_an_archive_nor_lose_a_row_to_it(world: World) -> None:
+def test_writers_at_another_school_neither_hinder_an_archive_nor_lose_a_row_to_it(world: World) -> None:
     left = oracle.expected_after_archive(world.dsns, SCHOOL, "all")
     with hammering(world, NEIGHBOUR, SHARD, seed=0, master=OF_ONE_SCHOOL) as hammer:
         await_condition(lambda: hammer.writes, doing="Waiting for the first write", seconds=60)

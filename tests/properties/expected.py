@@ -1,4 +1,4 @@
-"""Which rows are a tenant's and which of them may go, in plain Python over rows: shares no code with the archiver.
+"""A tenant's rows and those of them that may go, in plain Python over rows: shares no code with the archiver.
 
 The archiver goes table by table and asks of each row whether it may go. Here it is the other way round: what stays
 spreads, row by row, from all that is not the tenant's, and from its own rows that the depth does
@@ -25,7 +25,7 @@ def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
 
 
 def leaving_together(product: Product, live: Collection[Row], tenants: Collection[int]) -> set[Row]:
-    """The same of several tenants that leave at once: what only they need goes with them."""
+    """Return the same for several tenants that leave at once: rows that only they need are deleted with them."""
     mine = {row for tenant in tenants for row in belonging(product, live, tenant)}
     start, below = _reached(product)
     first = {row for row in mine if row.table == start}

@@ -124,7 +124,7 @@ def _copies() -> Product:
 
 
 def _needed_in_line() -> Product:
-    """Of one tenant's rows one stays as the other tenant's names it, and so must the one which that names."""
+    """Return a product in which a row stays because the other tenant's row references it, and so must another."""
     people = table("people", ID, OWNER, Column(name="helper", type="bigint"))
     need = Link(people.path, ("id",), people.path, ("helper",), None, False)
     cells = [("1", "1", None), ("2", "1", "1"), ("3", "2", "2")]

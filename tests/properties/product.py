@@ -35,7 +35,7 @@ class Table:
 
     @property
     def path(self) -> str:
-        """What it is called here: `master.t1`."""
+        """Its name in these tests: `master.t1`."""
         return f"{self.database}.{self.name}"
 
 
@@ -51,7 +51,7 @@ class Link:
     finds: bool = True  # no: it only keeps the child's row alive
 
     def leads(self, parent: Row, child: Row) -> bool:
-        """Whether it leads from one row to the other; only from and to master does a link leave a database."""
+        """True if it leads from one row to the other; only from and to master does a link leave a database."""
         near = parent.place == child.place or MASTER in (parent.place, child.place)
         narrow = self.where is None or child.cells[self.where[0]] == self.where[1]
         key = parent.key(self.parent_columns)
@@ -69,7 +69,7 @@ class ForeignKey:
     words: str = ""  # what is said behind it: ON DELETE …, DEFERRABLE …
 
     def holds(self, rows: Sequence[Row]) -> bool:
-        """Whether every row that names one names one that is there."""
+        """True if every row that references one references an existing row."""
         there = {(row.place, row.key(self.target_columns)) for row in rows if row.table == self.target}
         naming = [(row.place, row.key(self.columns)) for row in rows if row.table == self.table]
         return all(None in key or (place, key) in there for place, key in naming)
@@ -77,20 +77,20 @@ class ForeignKey:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Row:
-    """One row; it is itself, also beside one that says the same."""
+    """One row; equal rows are different objects."""
 
     table: str
     place: str  # master, shard_1 or shard_2
     cells: Cells
 
     def key(self, columns: Sequence[str]) -> tuple[str | None, ...]:
-        """What it holds in these columns."""
+        """Return its values of these columns."""
         return tuple(self.cells[name] for name in columns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """In which order tenants go out, and come back; the first goes and comes once before."""
+    """The order in which tenants are archived and restored; the first makes a round trip before."""
 
     depth: str  # all, or students
     out: tuple[int, ...]

@@ -57,7 +57,7 @@ def _plain_columns(draw: DrawFn, table: Sketch, *, root: bool) -> Sequence[Colum
 
 
 def _with_shards(draw: DrawFn, shape: Shape, rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Says of each tenant where its activity lies."""
+    """Say of each tenant where its activity lies."""
     root = shape.sketches[0].path
     if not shape.shards:
         return tuple(rows)
@@ -118,7 +118,7 @@ def _runs(draw: DrawFn, tenants: Sequence[int]) -> Run:
 
 
 def _first_of_its_name(path: str, carried: Sequence[str]) -> bool:
-    """Whether a depth can start there: it names no database, and means master's table before a shard's."""
+    """True if a depth can start there: it names no database, and means master's table before a shard's."""
     return path.replace("shard.", "master.", 1) == path or path.replace("shard.", "master.", 1) not in carried
 
 

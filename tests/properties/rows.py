@@ -1,4 +1,4 @@
-"""Random rows for a shape: tenants, what is theirs, what they share, and what is nobody's."""
+"""Random rows for a shape: a tenant's, shared ones, and orphans."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORDS = ("p", "q", "r")
 
 
 class Filling:
-    """Draws the rows of one shape: first by what each is named, then whom each names, then the rest."""
+    """Draws the rows of one shape: first keys, then references, then the rest."""
 
     def __init__(self, draw: DrawFn, shape: Shape, plain: Mapping[str, Sequence[Column]]) -> None:
         self.draw, self.shape, self.plain = draw, shape, plain
@@ -32,7 +32,7 @@ class Filling:
         return tuple(row for table in self.shape.sketches for row in self._of(table))
 
     def _places(self, table: Sketch) -> list[str]:
-        """In which database each row lies, one for each row."""
+        """Return the database of each row."""
         if table is self.shape.sketches[0]:
             return [MASTER] * self.draw(st.integers(2, MOST_TENANTS))
         many = self.draw(st.sampled_from([*range(MOST_ROWS + 1), *range(2, MOST_ROWS + 1)]))
@@ -40,7 +40,7 @@ class Filling:
         return [self.draw(st.sampled_from(where)) for _ in range(many)]
 
     def _keys(self, table: Sketch) -> list[Key]:
-        """By what each row is named; each shard counts for itself where it is drawn so."""
+        """Return the key of each row; each shard counts for itself where it is drawn so."""
         if not table.own:
             return [()] * len(self.places[table.path])
         values = [KEYS[column.type] for column in table.own]
@@ -75,7 +75,7 @@ class Filling:
         return cells
 
     def _one_of(self, ref: Ref) -> Ref:
-        """Of references that share their columns, one."""
+        """Return one of several references that share their columns."""
         if ref.where is None:
             return ref
         return self.draw(
@@ -83,7 +83,7 @@ class Filling:
         )
 
     def _named(self, ref: Ref, place: str) -> dict[str, str | None]:
-        """What a row says to name one of the target's, or none, or one that is not there."""
+        """Return the values by which a row references one of the target's, or none, or a missing one."""
         key = self._key(ref, place)
         cells: dict[str, str | None] = dict(zip(ref.columns, key, strict=True))
         if ref.where is None:
@@ -97,12 +97,12 @@ class Filling:
         near = zip(self.keys[ref.target.path], self.places[ref.target.path], strict=True)
         there = [key for key, where in near if where == place or MASTER in (where, place)]
         fitting = list(dict.fromkeys(key for key in there if _fits(key, columns)))
-        nobody = tuple(KEYS[column.type][-1] for column in ref.target.own)
+        unmatched = tuple(KEYS[column.type][-1] for column in ref.target.own)
         choices: list[Sequence[str | None]] = [*fitting] * 3
         choices += [[None] * len(columns)] if all(column.nullable for column in columns) else []
-        if _fits(nobody, columns):
-            choices += [[nobody[0], None]] if len(columns) > 1 and columns[1].nullable else []
-            choices += [nobody] if ref.foreign_key is None or not choices else []
+        if _fits(unmatched, columns):
+            choices += [[unmatched[0], None]] if len(columns) > 1 and columns[1].nullable else []
+            choices += [unmatched] if ref.foreign_key is None or not choices else []
         return self.draw(st.sampled_from(choices or [[KEYS[column.type][-1] for column in columns]]))
 
     def _word(self, table: Sketch, name: str) -> str | None:
@@ -120,5 +120,5 @@ def _triangle(one: Sequence[str], two: Sequence[str]) -> list[Key]:
 
 
 def _fits(key: Sequence[str], columns: Sequence[Column]) -> bool:
-    """Whether columns can hold a key: one that names a bigint may be narrower."""
+    """True if columns can hold a key: one that references a bigint may be narrower."""
     return all(column.type != "integer" or abs(int(value)) < 2**31 for value, column in zip(key, columns, strict=True))

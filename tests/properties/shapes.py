@@ -35,7 +35,7 @@ class Sketch:
 
     @property
     def path(self) -> str:
-        """What it is called here: `master.t1`."""
+        """Its name in these tests: `master.t1`."""
         return f"{self.database}.{self.name}"
 
     @property
@@ -44,7 +44,7 @@ class Sketch:
         return tuple(column.name for column in self.own)
 
     def refer(self, types: Sequence[str], *, nullable: bool) -> tuple[str, ...]:
-        """Adds columns that name something; their names."""
+        """Add columns that name something; their names."""
         first = len(self.refs)
         names = tuple(f"ref{first + number}" for number in range(len(types)))
         pairs = zip(names, types, strict=True)
@@ -63,12 +63,12 @@ class Ref:
     foreign_key: str | None = None  # its words
 
     def down(self, *, finds: bool = True) -> Link:
-        """The holder's rows are found by what they name."""
+        """Return the link by which the holder's rows are found from the rows that they reference."""
         columns, key = self.columns, self.target.own_names
         return Link(self.holder.path, columns, self.target.path, key, self.where, finds)
 
     def up(self, *, finds: bool = True) -> Link:
-        """What the holder's rows name is found by them."""
+        """Return the link by which rows are found from the holder's rows that reference them."""
         return Link(self.target.path, self.target.own_names, self.holder.path, self.columns, None, finds)
 
 
@@ -96,7 +96,7 @@ class Shaping:
         self.draw = draw
         self.shards: tuple[str, ...] = draw(st.sampled_from([(), ("shard_1",), ("shard_1", "shard_2")]))
         self.sketches: list[Sketch] = []
-        self.beside: list[Sketch] = []
+        self.outside: list[Sketch] = []
         self.refs: list[Ref] = []
         self.alike: list[tuple[Sketch, str]] = []
         self.links: list[Link] = []
@@ -111,7 +111,7 @@ class Shaping:
         self._rename_leaves()
         return Shape(
             shards=self.shards,
-            sketches=(*self.sketches, *self.beside),
+            sketches=(*self.sketches, *self.outside),
             refs=tuple(self.refs),
             alike=tuple(self.alike),
             links=tuple(dict.fromkeys(self.links)),
@@ -122,7 +122,7 @@ class Shaping:
         if self.draw(st.booleans()):
             customers = _keyed(MASTER, "customers", (Column(name="id", type="bigint"),), "PRIMARY KEY")
             customers.carried = False
-            self.beside.append(customers)
+            self.outside.append(customers)
             root.refs.append(Column(name="customer", type="bigint"))
             self.refs.append(self._ref(root, ("customer",), customers, ACTIONS))
         return root
@@ -156,7 +156,7 @@ class Shaping:
         return Column(name=name, type=kind, nullable=False, numbered=self.draw(st.sampled_from(ways)))
 
     def _lead(self, parent: Sketch, child: Sketch) -> None:
-        """Lets rows of an earlier table lead to rows of this one, in one of four ways."""
+        """Let rows of an earlier table lead to rows of this one, in one of four ways."""
         ways = [*(["down"] * 4 + ["typed"] if parent.own else []), *(["up"] * 2 if child.own else []), "alike"]
         match self.draw(st.sampled_from(ways)):
             case "down":
@@ -171,7 +171,7 @@ class Shaping:
                 self._lead_alike(parent, child)
 
     def _lead_typed(self, parent: Sketch, child: Sketch) -> None:
-        """The child names rows of several tables, and says beside it of which."""
+        """Let the child reference rows of several tables, with a column that says which."""
         columns = child.refer([column.type for column in parent.own], nullable=True)
         kind = self.draw(st.sampled_from(list(KINDS)))
         child.kinds[column := f"kind{len(child.kinds)}"] = kind
@@ -184,7 +184,7 @@ class Shaping:
             parent = self.draw(st.sampled_from(alike))
 
     def _lead_alike(self, parent: Sketch, child: Sketch) -> None:
-        """Rows of both hold one of a few words: each leads to many, and is led to by many."""
+        """Let rows of both tables hold one of a few words: each leads to many, and many lead to each."""
         [here], [there] = (table.refer(["text"], nullable=True) for table in (child, parent))
         self.alike += [(child, here), (parent, there)]
         self.links.append(Link(child.path, (here,), parent.path, (there,)))
@@ -195,12 +195,12 @@ class Shaping:
         self.links.append(self.draw(st.sampled_from([ref.down(), ref.up()])))
 
     def _need(self, table: Sketch, earlier: Sequence[Sketch]) -> None:
-        """Lets rows that do not lead to this table's keep them alive: of a table beside the catalog, or in it."""
+        """Let rows that do not lead to this table's keep them alive: of a table beside the catalog, or in it."""
         holder = self.draw(st.sampled_from([None, table, *earlier]))
         if holder is None:
             database = self.draw(st.sampled_from([MASTER, SHARD])) if self.shards else MASTER
-            holder = Sketch(database=database, name=f"beside{len(self.beside)}", own=(), carried=False)
-            self.beside.append(holder)
+            holder = Sketch(database=database, name=f"beside{len(self.outside)}", own=(), carried=False)
+            self.outside.append(holder)
         ref = self._add_ref(holder, table)
         self.links.append(ref.up(finds=False))
 

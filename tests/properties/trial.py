@@ -1,4 +1,4 @@
-"""The property: what goes is what may go, what is stored is what belongs to the tenant, and all comes back."""
+"""The property: only rows that may go are deleted, the archive holds the tenant's rows, and all come back."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from archiver.archive import Outcome
+from archiver.runs.context import ArchiveOutcome
 from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot
+from tests.properties.databases import Line, build, standing
 from tests.properties.expected import belonging, leaving, leaving_together
-from tests.properties.ground import Line, build, standing
 from tests.properties.product import MASTER, SHARD, Product, Row
 from tests.torture import judge
 from tests.worlds import World, same
 
 
-def out_and_back(ground: World, product: Product, catalog_file: Path) -> None:
+def out_and_back(shared_world: World, product: Product, catalog_file: Path) -> None:
     """One tenant out and back, then several out and back in another order, then out at once; judged after each step."""
-    built = build(ground, product, catalog_file)
+    built = build(shared_world, product, catalog_file)
     with standing(built.world) as world:
         trial = Trial(world, product, built.lines)
         trial.archive(product.run.out[0])
@@ -45,7 +45,7 @@ class Trial:
         self.archived: dict[int, set[Row]] = {}
 
     def archive(self, tenant: int) -> None:
-        """Archives a tenant: what may go is gone, and its tarball holds just what belongs to it."""
+        """Archive a tenant, and assert that its rows are gone and its tarball holds just what belongs to it."""
         mine = belonging(self.product, self.live, tenant)
         goes = leaving(self.product, self.live, tenant)
         [outcome] = self.world.archive(tenant, depth=Depth(self.product.run.depth))
@@ -56,25 +56,27 @@ class Trial:
         self._live()
 
     def archive_together(self, tenants: Sequence[int]) -> None:
-        """Archives tenants in a set, and not one by one: no foreign key may forbid the order in which they go."""
+        """Archive tenants in a set, and not one by one: no foreign key may forbid the order of deletion."""
         mine = {tenant: belonging(self.product, self.live, tenant) for tenant in tenants}
-        goes, ways = leaving_together(self.product, self.live, tenants), list[str]()
-        outcomes = self.world.archive_together(*tenants, depth=Depth(self.product.run.depth), way=ways.append)
-        assert not any(way.startswith("one by one") for way in ways), ways
+        goes, strategies = leaving_together(self.product, self.live, tenants), list[str]()
+        outcomes = self.world.archive_together(
+            *tenants, depth=Depth(self.product.run.depth), on_strategy=strategies.append
+        )
+        assert not any(strategy.startswith("one by one") for strategy in strategies), strategies
         self.live -= goes
         self.archived |= mine
         deleted: Counter[str] = Counter()
         for outcome in outcomes:
-            assert outcome.reclaimed is not None
-            deleted += Counter(outcome.reclaimed.deleted)
+            assert outcome.deletion is not None
+            deleted += Counter(outcome.deletion.deleted)
             had = Counter(row.table for row in mine[outcome.tenant_id])
-            assert had == Counter(outcome.reclaimed.deleted) + Counter(outcome.reclaimed.kept), outcome
+            assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.retained), outcome
             self._holds(outcome.tenant_id, mine[outcome.tenant_id])
         assert deleted == Counter(row.table for row in goes), deleted
         self._live()
 
     def restore(self, tenant: int) -> None:
-        """Restores a tenant: what it held is live beside what was live."""
+        """Restore a tenant, and assert that its rows are live beside those that were."""
         mine = self.archived.pop(tenant)
         [restored] = self.world.restore(tenant)
         came = Counter(row.table for row in mine - self.live)
@@ -89,13 +91,13 @@ class Trial:
         away = self._said(set(self.product.rows) - self.live)
         same(_without(self.before, away), oracle.snapshot(self.world.dsns))
 
-    def _counts(self, outcome: Outcome, mine: Collection[Row], goes: Collection[Row]) -> None:
-        assert outcome.reclaimed is not None
-        deleted, kept = outcome.reclaimed.deleted, outcome.reclaimed.kept
+    def _counts(self, outcome: ArchiveOutcome, mine: Collection[Row], goes: Collection[Row]) -> None:
+        assert outcome.deletion is not None
+        deleted, kept = outcome.deletion.deleted, outcome.deletion.retained
         went, had = (Counter(row.table for row in rows) for rows in (goes, mine))
         assert went == {name: rows for name, rows in deleted.items() if rows}, (went, deleted)
         assert had - went == kept, (had - went, kept)
-        assert not outcome.reclaimed.appeared, outcome.reclaimed.appeared
+        assert not outcome.deletion.appeared, outcome.deletion.appeared
 
     def _holds(self, tenant: int, mine: Collection[Row]) -> None:
         [(_, location)] = judge.books(self.world, tenant).records

@@ -68,7 +68,7 @@ def _several(names: tuple[str, ...]) -> str:
 
 
 def script(product: Product, database: str) -> str:
-    """What makes the empty tables of a database, without the foreign keys."""
+    """Return SQL for the empty tables of a database, without the foreign keys."""
     tables = [table for table in product.tables.values() if table.database == database]
     return TYPES + "\n".join(part for table in tables for part in _create(table))
 
@@ -99,7 +99,7 @@ def _column(column: Column) -> str:
 
 
 def foreign_keys(product: Product, database: str) -> str:
-    """What adds the foreign keys of a database, once its rows are there."""
+    """Return SQL that adds the foreign keys of a database, once its rows exist."""
     return "\n".join(
         f"ALTER TABLE public.{quoted(product.tables[key.table].name)} ADD FOREIGN KEY ({_list(key.columns)})"
         f" REFERENCES public.{quoted(product.tables[key.target].name)} ({_list(key.target_columns)}) {key.words};"
@@ -109,7 +109,7 @@ def foreign_keys(product: Product, database: str) -> str:
 
 
 def told(product: Product) -> str:
-    """What a person needs to see the product, should it fail."""
+    """Return a description of the product for a person, should it fail."""
     parts = [catalog(product), str(product.run)]
     for database in (MASTER, *(SHARD for _ in product.shards[:1])):
         parts += [f"-- {database}", script(product, database), foreign_keys(product, database)]

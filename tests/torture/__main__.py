@@ -11,7 +11,7 @@ from tests.torture import ledger
 
 
 def main() -> int:
-    """Runs it, with what words pytest is given; the numbers are printed however it ended."""
+    """Run it with pytest's arguments, and return its exit code; the numbers are printed however it ended."""
     # In one process: an interrupt then stops the servers, too.
     ending = pytest.main([str(Path(__file__).with_name("full.py")), "-n", "0", *sys.argv[1:]])
     sys.stdout.write(f"{ledger.summary()}\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inventory.model import Depth
-from tests.properties.cases import GROUND, try_products
+from tests.properties.cases import DATABASES, try_products
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
@@ -58,7 +58,7 @@ def test_no_kill_of_past_months_loses_a_row(new_world: NewWorld) -> None:
                 ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
 
 
-def test_no_kill_of_a_school_that_comes_back_with_its_months_loses_a_row(new_world: NewWorld) -> None:
+def test_no_kill_of_a_restore_with_months_loses_a_row(new_world: NewWorld) -> None:
     ledger = Ledger("kills-school-with-months")
     with new_world(FEW_DATABASES) as world:
         school = School(world=world, school=13, day=date(2014, 9, 5))
@@ -107,11 +107,11 @@ def test_no_writer_loses_a_row(world: World) -> None:
 
 def test_no_random_product_loses_a_row(new_world: NewWorld, tmp_path: Path) -> None:
     ledger = Ledger("products")
-    with new_world(GROUND) as ground:
+    with new_world(DATABASES) as shared_world:
         for chance in range(PRODUCTS // AT_ONCE):
             names = [f"{chance}-{number}" for number in range(AT_ONCE)]
             if not ledger.tried().issuperset(names):
-                seconds = try_products(ground, tmp_path / "catalog.yaml", AT_ONCE, chance)
+                seconds = try_products(shared_world, tmp_path / "catalog.yaml", AT_ONCE, chance)
                 for name, each in zip(names, seconds, strict=True):
                     ledger.add(name, lost=0, seconds=each)
 

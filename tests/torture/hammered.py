@@ -25,12 +25,12 @@ class Hammered:
 
     @property
     def how(self) -> str:
-        """In a few words."""
+        """The result, in a few words."""
         return f"{self.writes} writes, {'refused: ' + self.refused if self.refused else 'archived'}"
 
 
 def hammered(world: World, school: int, shard: str, seed: int) -> Hammered:
-    """Archives under writers, then without them, and restores: each row that was ever committed is there again."""
+    """Archive under writers, then without them, and restore: each row that was ever committed exists again."""
     began, before = time.monotonic(), oracle.snapshot(world.dsns)
     _prepare(world)
     with hammering(world, school, shard, seed) as hammer:
@@ -49,7 +49,7 @@ def hammered(world: World, school: int, shard: str, seed: int) -> Hammered:
 
 
 def _prove_back(expected: Snapshot, found: Snapshot, kept: set[str], hammer: Hammer) -> None:
-    """All is there again. What others shared, and the application deleted since, comes back too: nobody noted that."""
+    """Assert that every row is back. Shared rows that the application deleted since come back, too."""
     assert not judge.gone(expected, found), oracle.difference(_now(expected, found), found)
     for (database, table), rows in judge.gone(found, expected).items():
         kind = "master" if database == "master" else "shard"
@@ -64,7 +64,7 @@ def _prepare(world: World) -> None:
 
 
 def _archive(world: World, school: int) -> str:
-    """Why it was refused, in one sentence that names the school or a table; empty where it was archived."""
+    """Return the refusal, one sentence that names the school or a table; empty where it was archived."""
     try:
         world.archive(school)
     except CutoverError as error:

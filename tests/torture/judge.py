@@ -26,7 +26,7 @@ Counted = Mapping[tuple[str, str], Counter[bytes]]  # rows by database and table
 
 @dataclass(frozen=True, kw_only=True)
 class Books:
-    """What master's records and log say of a school."""
+    """Master's records and log of a school."""
 
     records: list[tuple[str, str]]  # state and location
     kept: set[str]  # tables of which rows stayed live beside their copy in the archive
@@ -41,7 +41,7 @@ class Stored:
     carried: Mapping[tuple[str, str], list[bool]]
 
     def lacks(self, table: tuple[str, str], lines: Counter[bytes]) -> int:
-        """How many of these rows, in the oracle's words, the archive does not hold."""
+        """Return the number of these rows, in the oracle's words, that the archive does not hold."""
         if table not in self.carried:
             return lines.total()
         return (self.shown(table, lines) - self.rows[table]).total()
@@ -52,7 +52,7 @@ class Stored:
 
 
 def lost(world: World, before: Snapshot, live: Snapshot, school: int) -> int:
-    """How many rows are neither live nor in the object that the school's record names; none may be live twice."""
+    """Return the number of rows neither live nor in the object of the school's record; none may be live twice."""
     missing, surplus = gone(before, live), gone(live, before)
     assert not surplus, f"rows are live twice, or are new: {oracle.difference(before, live)}"
     if not missing:
@@ -90,7 +90,7 @@ def _sum(counters: Iterable[Counter[bytes]]) -> Counter[bytes]:
 
 
 def books(world: World, school: int) -> Books:
-    """Reads a school's records and log."""
+    """Read a school's records and log."""
     link = psycopg2.connect(world.dsns["master"])
     try:
         with link.cursor() as cursor:
@@ -107,7 +107,7 @@ def books(world: World, school: int) -> Books:
 
 
 def stored(store: Store, location: str) -> Stored:
-    """Fetches and reads an archive, knowing of its format only what its README says."""
+    """Fetch and read an archive, knowing of its format only what its README says."""
     rows, carried = {}, {}
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(fetched(store, location)))) as tar:
         files = {entry.name: content(tar, entry) for entry in tar}

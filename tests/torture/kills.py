@@ -21,11 +21,11 @@ class Blow(Protocol):
     """A way to break a run off."""
 
     def moments(self, act: Act) -> Sequence[str]:
-        """Does the act unharmed; where it could have been struck."""
+        """Do the act unharmed, and return the moments at which it could have been struck."""
         ...
 
     def strike(self, act: Act, number: int) -> None:
-        """Does the act until that moment."""
+        """Do the act until that moment."""
         ...
 
 
@@ -42,7 +42,7 @@ class Kill:
         return ending.moments
 
     def strike(self, act: Act, number: int) -> None:
-        """Kills the process."""
+        """Kill the process."""
         ending = run(self.world, act, die_at=number)
         assert ending.killed, f"{act} was to die at {number}, and ended: {ending}"
 
@@ -62,7 +62,7 @@ class Cut:
         return tuple(self.wire.passed)
 
     def strike(self, act: Act, number: int) -> None:
-        """Cuts one link; the process goes on and says in one sentence what is the matter."""
+        """Cut one link; the process goes on and reports the failure in one sentence."""
         self.wire.begin(number)
         ending = run(self.world, act)
         self.wire.begin(None)
@@ -140,7 +140,7 @@ class Matrix:
 
 @contextmanager
 def behind_a_wire(world: World) -> Iterator[Cut]:
-    """Cuts on the links to this world's databases, which all lie on one server."""
+    """Cut on the links to this world's databases, which all lie on one server."""
     environment = world.environment
     with wire.between(environment.scratch.connection) as (line, keywords):
         databases = {

@@ -1,4 +1,4 @@
-"""What has been tried, so that an interrupted torture goes on where it was; changed code begins anew."""
+"""The record of tries, so that an interrupted torture continues where it was; changed code starts over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ledger:
         return {str(line["name"]) for line in read(self.path)}
 
     def add(self, name: str, *, lost: int, seconds: float, how: str = "") -> None:
-        """Writes one try down, when it has been judged."""
+        """Write one try down, when it has been judged."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             line = {"name": name, "lost": lost, "seconds": round(seconds, 2), "how": how}
@@ -40,7 +40,7 @@ class Ledger:
 
 
 def read(path: Path) -> list[dict[str, object]]:
-    """The lines of a ledger; none where nothing was tried."""
+    """Return the lines of a ledger; none where nothing was tried."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -63,7 +63,7 @@ def _summed(path: Path, loss: str) -> str:
 
 
 def _fingerprint(judged: Sequence[str]) -> str:
-    """Stands for the code and the seed that are tortured."""
+    """Return a digest of the code and the seed under torture."""
     digest = hashlib.sha256()
     for pattern in judged:
         for path in sorted(ROOT.glob(pattern)):

@@ -35,7 +35,7 @@ class Many:
         self._back()
 
     def killed(self, moments: Sequence[int]) -> Iterator[Tried]:
-        """Kills it at each of these moments."""
+        """Kill it at each of these moments."""
         for number in moments:
             began = time.monotonic()
             Kill(self.world).strike(self._act, number)
@@ -51,7 +51,7 @@ class Many:
         return Act(verb="archive", school=first, depth=self.depth, others=tuple(others))
 
     def _ended(self) -> Sequence[str]:
-        """Runs it to its end: what is live is what the oracle says, each school has its record."""
+        """Run it to its end, assert the oracle's rows and a record of each school, and return its moments."""
         ending = run(self.world, self._act)
         assert not ending.broke and not ending.refused, ending
         found = oracle.snapshot(self.world.dsns)

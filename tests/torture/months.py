@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from archiver.activity.held import release
+from archiver.records.holds import release
 from inventory.model import Depth
 from runbooks.activity import span_at
 from tests import oracle
@@ -66,7 +66,7 @@ class Months:
         return tried
 
     def _whole_run(self, verb: str) -> Sequence[str]:
-        """Runs it to its end: what is live is what the oracle says, and all else is archived."""
+        """Run it to its end, assert that the oracle's rows are live and all others archived, and return its moments."""
         ending = run(self.world, self._act(verb))
         assert not ending.broke, ending.broke
         assert not ending.refused or "No activity" in ending.refused, ending.refused
@@ -75,7 +75,7 @@ class Months:
         judged(self.world, self.whole, oracle.snapshot(self.world.dsns))
         if verb == "restore":
             with self.world.archiver() as archiver:
-                release(archiver.place.master)
+                release(archiver.databases.master)
         return ending.moments
 
     def _act(self, verb: str) -> Act:
@@ -84,7 +84,7 @@ class Months:
 
 @dataclass(kw_only=True)
 class School:
-    """A school that goes after its past months, and is killed on its way back; whole after each `killed`."""
+    """A school that is archived after its past months, and killed during its restore; whole after each `killed`."""
 
     world: World
     school: int
@@ -98,7 +98,7 @@ class School:
         self.whole = oracle.snapshot(self.world.dsns)
 
     def killed(self, number: int) -> Tried:
-        """Kills it at a moment; no row is lost, none is live twice, and run again it comes back whole."""
+        """Kill it at a moment; no row is lost, none is live twice, and run again it comes back whole."""
         self._out()
         began = time.monotonic()
         Kill(self.world).strike(self._act, number)
@@ -134,7 +134,7 @@ class School:
     def _out(self) -> None:
         with self.world.by_one_worker() as busy:
             assert busy.worker
-            release(busy.worker.place.master)
+            release(busy.worker.databases.master)
             archive_months(busy, self.day)
             busy.archive(self.school)
 
@@ -147,7 +147,7 @@ def in_any_order(moments: Sequence[str], seed: int) -> list[int]:
 
 
 def judged(world: World, whole: Snapshot, live: Snapshot) -> None:
-    """Each row is live or in a stored archive of which a record or a marker says that it went; none is both."""
+    """Assert that each row is live or in a stored archive that a record or a marker names, and none is both."""
     missing, surplus = judge.gone(whole, live), judge.gone(live, whole)
     assert not surplus, f"rows are live twice, or are new: {oracle.difference(whole, live)}"
     archived: defaultdict[Table, Counter[bytes]] = defaultdict(Counter)
@@ -167,7 +167,7 @@ def carried(world: World, table: Table, lines: Iterable[bytes]) -> Counter[bytes
 
 @cache
 def _columns(dsn: str, table: str) -> list[bool]:
-    """Of each column, whether archives carry it."""
+    """Return for each column whether archives carry it."""
     with closing(psycopg2.connect(dsn)) as link, link.cursor() as cursor:
         cursor.execute(
             "SELECT attgenerated = '' FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
@@ -179,7 +179,7 @@ def _columns(dsn: str, table: str) -> list[bool]:
 
 @dataclass(frozen=True, kw_only=True)
 class Archived:
-    """What of one slice is in the archive only, as COPY lines."""
+    """The rows of one slice that are in the archive only, as COPY lines."""
 
     month: str
     school: int
@@ -187,7 +187,7 @@ class Archived:
 
 
 def archived_slices(world: World) -> Iterator[Archived]:
-    """What went, by records and markers, out of the stored objects."""
+    """Yield the deleted rows of each slice, by records and markers, out of the stored objects."""
     recorded = _recorded(world)
     markers = {shard: _markers(world, shard) for shard in {row[2] for row in recorded}}
     for number, month, shard, location, school, *decided in recorded:
@@ -218,7 +218,7 @@ def _markers(world: World, shard: str) -> dict[tuple[int, str], Any]:
 
 
 def _went(markers: Mapping[tuple[int, str], Any], number: int, tenant: int, went: Any, stayed: Any) -> Went:
-    """Which rows of a slice went; the shard's markers know better than master how far somebody came who is dead."""
+    """Return the deleted rows of a slice; the shard's markers know better than master how far a dead run came."""
     if (number, f"slice {tenant} restored") in markers:
         return {}, {}
     if went is not None:

@@ -37,13 +37,13 @@ class Moved:
         return self.moments(MERGE), self.moments(SPLIT)
 
     def moments(self, act: Act) -> Sequence[str]:
-        """Does it unharmed; where it could have been struck."""
+        """Do it unharmed, and return the moments at which it could have been struck."""
         moments = self.blow.moments(act)
         self.judge(act)
         return moments
 
     def strike(self, act: Act, number: int) -> None:
-        """Breaks it off there, looks, and does it again."""
+        """Break it off there, judge, and do it again."""
         logged = self.logged()
         self.blow.strike(act, number)
         self.judge_half_way(f"{act}, struck at {number}")
@@ -54,7 +54,7 @@ class Moved:
         assert self.logged() == logged + 1
 
     def judge_half_way(self, told: str) -> None:
-        """Whoever looks where master says the school lies finds all of it."""
+        """Assert that all of the school lies where master says."""
         shard, plus = self.lies(), 0
         if shard == THERE:
             plus = self.last_plus()
@@ -76,16 +76,16 @@ class Moved:
         return str(self._one(f"SELECT shard FROM schools WHERE id = {SCHOOL}"))
 
     def last_plus(self) -> int:
-        """What the last move into the other shard added."""
+        """Return the number that the last move into the other shard added."""
         query = "SELECT (offsets -> 0 ->> 2)::bigint FROM archiver.moves WHERE verb = 'merge' ORDER BY id DESC LIMIT 1"
         return int(self._one(query))
 
     def logged(self) -> int:
-        """How many moves the log tells of."""
+        """Return the number of moves in the log."""
         return int(self._one("SELECT count(*) FROM archiver.log WHERE act = 'move'"))
 
     def forget(self) -> None:
-        """So that the next merge finds numbers for the ids anew."""
+        """Forget the moves, so that the next merge finds new numbers for the ids."""
         with sql(self.world, "master") as cursor:
             cursor.execute("DELETE FROM archiver.regions")
 

@@ -23,7 +23,7 @@ class Killed:
 
 
 def moments_in_any_order(seed: int) -> list[str]:
-    """All moments of a night, also of one that is gone on with; shuffled, so that an early end saw a fair sample."""
+    """Return all moments of a night, also of a resumed one; shuffled, so that an early end saw a fair sample."""
     every = [*all_moments(), *(f"{when} resumed" for when in WHEN)]
     return random.Random(seed).sample(every, len(every))
 
@@ -31,7 +31,7 @@ def moments_in_any_order(seed: int) -> list[str]:
 def killed(moments: Sequence[str]) -> Iterator[Killed]:
     """A night in a lab of its own, killed at these moments; those that did not come about are left out.
 
-    After a kill a step may be found done, and then nobody is asked about it any more.
+    After a kill a step may be found done, and then no question about it is asked any more.
     """
     began = time.monotonic()
     with started() as night:

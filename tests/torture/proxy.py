@@ -1,4 +1,4 @@
-"""Between the archiver and the store: passes each request on, and spoils the answers it is told to spoil."""
+"""Between the archiver and the store: passes each request on, and spoils chosen answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOP_BY_HOP = ("connection", "transfer-encoding", "expect", "content-length", "da
 
 
 class Spoil(Enum):
-    """What can become of an answer."""
+    """The possible fates of an answer."""
 
     ERROR_500 = "500"
     ERROR_503 = "503"
@@ -32,7 +32,7 @@ class Spoil(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a server says to a request."""
+    """A server's answer to a request."""
 
     status: int
     headers: Mapping[str, str]
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Proxy(ThreadingHTTPServer):
-    """Spoils answers to one method of HTTP, as many as it is told."""
+    """Spoils a number of answers to one method of HTTP."""
 
     daemon_threads = True
 
@@ -54,12 +54,12 @@ class Proxy(ThreadingHTTPServer):
 
     @property
     def endpoint(self) -> str:
-        """Where a client finds it."""
+        """The address for clients."""
         return f"http://{LOOPBACK}:{self.server_address[1]}"
 
     @contextmanager
     def spoiling(self, method: str, spoil: Spoil) -> Iterator[None]:
-        """Spoils the answers to a method while the block runs."""
+        """Spoil the answers to a method while the block runs."""
         self.spoil_next(method, spoil, 1_000_000)
         try:
             yield
@@ -67,11 +67,11 @@ class Proxy(ThreadingHTTPServer):
             self.left = 0
 
     def spoil_next(self, method: str, spoil: Spoil, answers: int = 1) -> None:
-        """Spoils the next answers to a method."""
+        """Spoil the next answers to a method."""
         self.method, self.spoil, self.left = method, spoil, answers
 
     def take(self, method: str) -> Spoil | None:
-        """What is to become of the answer to this request."""
+        """Return the fate of the answer to this request."""
         if method != self.method or not self.left:
             return None
         self.left -= 1
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 def _instead(spoil: Spoil | None) -> Answer | None:

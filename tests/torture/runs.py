@@ -1,4 +1,4 @@
-"""One archive or restore as a process of its own, as an operator's command would be; it may be told to die."""
+"""One archive or restore as a process of its own, as an operator's command would be; it may kill itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 
 import psycopg2
 
-from archiver.activity.span import month_due
-from archiver.activity.throttle import Throttle
+from archiver.delete.throttle import Throttle
+from archiver.records.cutoff import month_due
 from errors import CutoverError
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
@@ -28,8 +28,8 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What an operator types: `archive.school 13 --depth=all`, `restore.school 13`, `archive.rewrap 13`, or for all; or
-    `shards.merge --from=shard_2 --into=shard_1`."""
+    """An operator's command: `archive.school 13 --depth=all`, `restore.school 13`, `archive.reencrypt 13`, or for all;
+    or `shards.merge --from=shard_2 --into=shard_1`."""
 
     verb: str
     school: int
@@ -48,7 +48,7 @@ class Act:
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a run ended."""
+    """The end of a run."""
 
     killed: bool = False
     refused: str = ""  # one sentence of ours
@@ -57,7 +57,7 @@ class Ending:
 
 
 def run(world: World, act: Act, *, die_at: int | None = None) -> Ending:
-    """Runs it to its end, or to its death, and waits until the server knows that it is gone."""
+    """Run it to its end or its death, wait until the server knows that it is gone, and return the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     hears, says = context.Pipe(duplex=False)
@@ -88,7 +88,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     wire.set_up()
     try:
         if act.shards:
-            world.carry(act.verb, *act.shards)
+            world.move_all(act.verb, *act.shards)
         elif act.others:
             world.archive_together(act.school, *act.others, depth=act.depth)
         elif act.verb == "archive":
@@ -100,7 +100,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
         elif act.verb == "restore activity":
             restore_months(world, str(month_due(act.day)))
         else:
-            world.rewrap(act.school)
+            world.reencrypt(act.school)
         ending = Ending(moments=wire.passed)
     except CutoverError as error:
         ending = Ending(refused=str(error))
@@ -112,7 +112,7 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
 
 
 def await_alone(world: World) -> None:
-    """Waits until no session is left: the server has rolled back and unlocked what the dead one held."""
+    """Wait until no session is left: the server has rolled back and unlocked what the dead one held."""
     scratch = world.environment.scratch.connection["dbname"]
     names = [*(psycopg2.extensions.parse_dsn(dsn)["dbname"] for dsn in world.dsns.values()), scratch]
     link = psycopg2.connect(world.dsns["master"])

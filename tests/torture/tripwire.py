@@ -11,10 +11,10 @@ from typing import Any
 
 from psycopg2.sql import Composable
 
-from archiver import bundle, encryption
-from archiver.postgres import Session
-from archiver.rows import Spool
-from archiver.storage import Bucket
+from archiver.format import bundle, encryption
+from archiver.format.rows import Spool
+from archiver.postgres.session import Session
+from archiver.store.bucket import Bucket
 
 WRITING = re.compile(r"\b(FOR UPDATE|FOR SHARE|INSERT|UPDATE|DELETE|\w*advisory\w*)\b")
 Name = Callable[..., str]  # what a call writes, from its arguments; empty where it only reads
@@ -28,7 +28,7 @@ class Tripwire:
     passed: list[str] = field(default_factory=list)
 
     def set_up(self) -> None:
-        """Wraps what writes: SQL, the store, and files in the work folder."""
+        """Wrap what writes: SQL, the store, and files in the work folder."""
         self._wrap(Session, "execute", _statement)
         self._wrap(Session, "rows", _locking)
         self._wrap(Session, "copy_in", _copy)

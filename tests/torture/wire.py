@@ -27,18 +27,18 @@ class Wire:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, cut_at: int | None) -> None:
-        """Counts from here on."""
+        """Count from here on."""
         self.cut_at, self.passed = cut_at, []
 
     def passes(self, statement: str) -> tuple[bool, bool]:
-        """Notes a statement; whether to cut before it, and after it."""
+        """Count a statement; return whether to cut before it, and after it."""
         with self._lock:
             number = len(self.passed)
             self.passed += [f"before {statement}", f"after {statement}"]
         return self.cut_at == number, self.cut_at == number + 1
 
     def serve(self, listener: socket.socket) -> None:
-        """Takes in links until the listener is closed."""
+        """Take in links until the listener is closed."""
         while True:
             try:
                 client, _ = listener.accept()
@@ -58,7 +58,7 @@ class _Link:
         self._last = threading.Event()  # the next answer's end is the link's end
 
     def run(self) -> None:
-        """Passes on what the client says."""
+        """Pass on what the client says."""
         answers = threading.Thread(target=self._answers, daemon=True)
         with suppress(OSError, EOFError), self._client.makefile("rb") as said:
             self._greet(said)
@@ -76,7 +76,7 @@ class _Link:
         self._server.sendall(start)
 
     def _cut(self, kind: bytes, body: bytes) -> bool:
-        """Whether the link ends here; where its answer is to be lost, the statement itself still arrives."""
+        """True if the link ends at this message; a statement with a lost answer still arrives."""
         if kind != QUERY:
             return False
         before, after = self._wire.passes(_head(body))
@@ -86,7 +86,7 @@ class _Link:
         return before or after
 
     def _answers(self) -> None:
-        """Passes on what the server says, but for the last answer."""
+        """Pass on what the server says, but for the last answer."""
         with suppress(OSError, EOFError), self._server.makefile("rb") as said:
             while True:
                 kind, body = _exactly(said, 1), _body(said)

@@ -79,7 +79,7 @@ POOLS: Mapping[str, Mapping[str, str]] = {
 
 
 class Writer(threading.Thread):
-    """Writes to one database until told to stop; `changes` are what the server said is committed."""
+    """Writes to one database until stopped; `changes` are those that the server confirmed as committed."""
 
     def __init__(
         self, dsn: str, writes: Sequence[Write], pools: Mapping[str, list[int]], seed: str, may_begin: Look
@@ -114,7 +114,7 @@ class Writer(threading.Thread):
             link.close()
 
     def stop(self) -> None:
-        """Ends it and waits until it has ended."""
+        """End it and wait until it has ended."""
         self._enough.set()
         self.join()
         if self.failure:
@@ -171,16 +171,16 @@ class Hammer:
 
     @property
     def writes(self) -> int:
-        """How many were committed."""
+        """The number of committed writes."""
         return sum(len(writer.changes) for writer in self.writers.values())
 
     def deleted(self, database: str, table: str) -> Counter[bytes]:
-        """The rows of a table that were there and went."""
+        """Return the rows of a table that existed and were deleted."""
         changes = self.writers[database].changes
         return Counter(old for name, old, new in changes if name == table and old and not new)
 
     def after(self, before: Snapshot) -> Snapshot:
-        """What all tables would hold now, had nobody else been there."""
+        """Return all tables as they would be without any other writer."""
         tables = {database: dict(rows) for database, rows in before.tables.items()}
         for database, writer in self.writers.items():
             for table in {change[0] for change in writer.changes}:
@@ -223,7 +223,7 @@ def hammering(
 
 @contextmanager
 def _watch(world: World, school: int) -> Iterator[Look]:
-    """Whether the school's rows are being proved and deleted: the moment that matters."""
+    """Yield a check: True if the school's rows are being verified and deleted, which is the moment that matters."""
     link, one_at_a_time = psycopg2.connect(world.dsns["master"]), threading.Lock()
     link.autocommit = True
 

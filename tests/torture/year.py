@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bench import servers
-from bench.ground import OVERLAY, Ground
 from bench.places import ROOT
 from bench.run import Run, prepared
 from bench.servers import EMPTY, FILLED, ROLE
+from bench.testbed import OVERLAY, Testbed
 from bench.year.size import excluded
 from inventory.model import Store
 from rehearsal.waiting import await_condition
@@ -44,40 +44,40 @@ class Year:
 
 @contextmanager
 def year() -> Iterator[Year]:
-    """Makes or finds the year, archives it once unharmed, and judges that."""
-    with prepared(SCALE, print) as run, run.ground() as ground:
-        dsns = _dsns(ground)
+    """Make or find the year, archive it once unharmed, and judge that."""
+    with prepared(SCALE, print) as run, run.testbed() as testbed:
+        dsns = _dsns(testbed)
         before = oracle.snapshot(dsns)
-        expected = oracle.expected_after_archiving(dsns, _schools(before, ground), "all", before)
+        expected = oracle.expected_after_archiving(dsns, _schools(before, testbed), "all", before)
         began = time.monotonic()
-        _archive(ground)
+        _archive(testbed)
         whole = Year(run=run, before=before, expected=expected, seconds=time.monotonic() - began)
-        assert _lost(whole, ground) == 0
+        assert _lost(whole, testbed) == 0
         yield whole
 
 
 def killed(whole: Year, chance: int) -> tuple[float, int]:
-    """Kills a run of the year at a random instant and runs it again; when that was, and how many rows are lost."""
+    """Kill a run of the year at a random instant and run it again; return the instant and the number of lost rows."""
     instant = random.Random(chance).uniform(0, whole.seconds)
-    with whole.run.ground() as ground:
+    with whole.run.testbed() as testbed:
         process = subprocess.Popen(
-            _words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, start_new_session=True
+            _words(), cwd=ROOT, env=testbed.env, stdout=subprocess.DEVNULL, start_new_session=True
         )
         try:
             process.wait(instant)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        await_condition(lambda: not _at_work(ground), doing="Waiting for the killed sessions", seconds=60)
-        _archive(ground)
-        return instant, _lost(whole, ground)
+        await_condition(lambda: not _at_work(testbed), doing="Waiting for the killed sessions", seconds=60)
+        _archive(testbed)
+        return instant, _lost(whole, testbed)
 
 
-def _lost(whole: Year, ground: Ground) -> int:
+def _lost(whole: Year, testbed: Testbed) -> int:
     """Rows that are neither live nor archived; AssertionError where another state is live than the oracle's."""
-    found = oracle.snapshot(_dsns(ground))
+    found = oracle.snapshot(_dsns(testbed))
     assert found == whole.expected, oracle.difference(whole.expected, found)
-    archives = [judge.stored(_store(ground), location) for location in _locations(ground)]
+    archives = [judge.stored(_store(testbed), location) for location in _locations(testbed)]
     missing = judge.gone(whole.before, found)
     lost = 0
     for table, lines in missing.items():
@@ -94,30 +94,30 @@ def _words() -> list[str]:
     return [sys.executable, "-m", "bench.work", "year", WORKERS]
 
 
-def _archive(ground: Ground) -> None:
-    """Runs it to its end."""
-    subprocess.run(_words(), cwd=ROOT, env=ground.env, stdout=subprocess.DEVNULL, check=True, timeout=LONGEST)
+def _archive(testbed: Testbed) -> None:
+    """Run it to its end."""
+    subprocess.run(_words(), cwd=ROOT, env=testbed.env, stdout=subprocess.DEVNULL, check=True, timeout=LONGEST)
 
 
-def _dsns(ground: Ground) -> dict[str, str]:
-    return {name: servers.dsn(ground.cluster, name) for name in (*FILLED, *EMPTY)}
+def _dsns(testbed: Testbed) -> dict[str, str]:
+    return {name: servers.dsn(testbed.cluster, name) for name in (*FILLED, *EMPTY)}
 
 
-def _at_work(ground: Ground) -> bool:
-    """Whether the server still holds a session of the dead run."""
+def _at_work(testbed: Testbed) -> bool:
+    """True if the server still holds a session of the dead run."""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE usename = '{ROLE}'"
-    return int(ground.cluster.sql(query)) > 0
+    return int(testbed.cluster.sql(query)) > 0
 
 
-def _schools(before: Snapshot, ground: Ground) -> list[int]:
-    everybody = {int(line.split(b"\t")[0]) for line in before.tables["master"]["schools"]}
-    return sorted(everybody - set(excluded(ground.size)))
+def _schools(before: Snapshot, testbed: Testbed) -> list[int]:
+    all_schools = {int(line.split(b"\t")[0]) for line in before.tables["master"]["schools"]}
+    return sorted(all_schools - set(excluded(testbed.size)))
 
 
-def _store(ground: Ground) -> Store:
-    return Store(**json.loads((ground.folder / OVERLAY).read_text(encoding="utf-8"))["store"])
+def _store(testbed: Testbed) -> Store:
+    return Store(**json.loads((testbed.folder / OVERLAY).read_text(encoding="utf-8"))["store"])
 
 
-def _locations(ground: Ground) -> list[str]:
+def _locations(testbed: Testbed) -> list[str]:
     query = "SELECT location FROM archiver.records WHERE state = 'archived'"
-    return ground.cluster.sql(query, dbname="master").split()
+    return testbed.cluster.sql(query, dbname="master").split()

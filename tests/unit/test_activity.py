@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from archiver.activity.due import Due, due
-from archiver.activity.rules import Rules, mistakes, rules
-from archiver.activity.span import MonthName, end_of, month_due, parse_month
-from archiver.activity.throttle import Throttle
-from archiver.catalog import Model, TableName, resolve
-from archiver.selection import Rows
+from archiver.catalog.activity_rules import Rules, mistakes, rules
+from archiver.catalog.model import Model, TableName, resolve
+from archiver.delete.throttle import Throttle
+from archiver.extract.due import Due, due
+from archiver.postgres.selection import SelectedRows
+from archiver.records.cutoff import MonthName, end_of, month_due, parse_month
 from errors import UsageError
 from inventory.catalog import Activity
 from inventory.load import load_catalog
@@ -65,7 +65,7 @@ def test_a_month_is_written_with_its_year(text: str) -> None:
         parse_month(text)
 
 
-def found(**rows: list[tuple[int, int]]) -> dict[TableName, Rows]:
+def found(**rows: list[tuple[int, int]]) -> dict[TableName, SelectedRows]:
     """Rows of tables by their id and their parent's."""
     columns = {
         "enrollments": ("id", "classroom_id"),
@@ -78,7 +78,7 @@ def found(**rows: list[tuple[int, int]]) -> dict[TableName, Rows]:
         "enrollment_activity_attemptables": ("id", "enrollment_activity_id"),
     }
     return {
-        TableName("shard", name): Rows(identity=("id",), columns=pair, rows=rows.get(name, []))
+        TableName("shard", name): SelectedRows(identity=("id",), columns=pair, rows=rows.get(name, []))
         for name, pair in columns.items()
     }
 
@@ -105,7 +105,7 @@ def test_a_row_that_ended_goes_with_all_below_it() -> None:
     assert one.held_back == {}
 
 
-def test_a_row_stays_while_one_below_it_has_not_ended_and_that_is_told() -> None:
+def test_a_row_stays_while_one_below_it_has_not_ended_and_is_reported() -> None:
     rows = found(
         enrollments=[(1, 9)],
         lesson_enrollments=[(2, 1), (3, 1)],
@@ -118,7 +118,7 @@ def test_a_row_stays_while_one_below_it_has_not_ended_and_that_is_told() -> None
     assert one.held_back == {"shard.enrollments": 1, "shard.lesson_enrollments": 1}
 
 
-def test_what_a_table_takes_goes_only_with_a_row_of_it() -> None:
+def test_rows_that_a_table_takes_along_go_only_with_a_row_of_it() -> None:
     rows = found(enrollments=[(1, 9)], attempts=[(4, 2)], placement_tests=[(5, 1)], hint_views=[(6, 4)])
     one = due(RULES, rows, {ENROLLMENTS: set(), LESSONS: set(), HINTS: {6}})
 
@@ -136,7 +136,7 @@ def test_a_batch_has_whole_trees_and_a_large_one_alone() -> None:
     ]
 
 
-def test_the_products_own_rules_have_no_mistake() -> None:
+def test_the_products_own_rules_are_valid() -> None:
     assert list(mistakes(RULES.model)) == []
     assert [table.table for table in RULES.ended] == ["hint_views", "lesson_enrollments", "enrollments"]
 
@@ -162,7 +162,7 @@ def test_the_products_own_rules_have_no_mistake() -> None:
         ),
     ],
 )
-def test_a_rule_that_cannot_be_followed_is_told_with_its_path(table: str, rule: Activity, said: str) -> None:
+def test_a_rule_that_cannot_be_applied_is_reported_with_its_path(table: str, rule: Activity, said: str) -> None:
     assert any(re.search(said, told) for told in mistakes(model(**{table: rule})))
 
 
@@ -171,7 +171,7 @@ def test_without_rules_nothing_goes_month_by_month() -> None:
         rules(resolve(replace(load_catalog("catalog.yaml"), activity={})))
 
 
-def test_a_run_ends_by_its_time_or_when_it_is_told() -> None:
+def test_a_run_ends_by_its_time_or_on_request() -> None:
     assert not Throttle(seconds=60).over
     assert Throttle(seconds=0).over
     told = Throttle()

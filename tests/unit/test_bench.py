@@ -124,12 +124,12 @@ def test_every_goal_of_the_issue_has_its_limits() -> None:
     ]
 
 
-def test_the_exponent_tells_linear_from_square() -> None:
+def test_the_exponent_distinguishes_linear_from_quadratic() -> None:
     assert exponent([(1, 3), (10, 30), (100, 300)]) == pytest.approx(1)
     assert exponent([(1, 2), (3, 18)]) == pytest.approx(2)
 
 
-def test_scaling_wants_two_runs_that_have_figures() -> None:
+def test_scaling_requires_two_runs_that_have_figures() -> None:
     small = Measured(seconds=10, peak=100, figures={"rows": 1000})
     large = Measured(seconds=100, peak=110, figures={"rows": 10_000})
 
@@ -140,7 +140,7 @@ def test_scaling_wants_two_runs_that_have_figures() -> None:
     assert figures([small]) == (None, None)
 
 
-def test_a_missed_goal_is_told_as_missed_and_a_figure_of_another_scale_as_such() -> None:
+def test_a_missed_goal_is_reported_as_missed_and_a_figure_of_another_scale_as_such() -> None:
     rows = judged(
         [
             ("slow", 2.0, Target(goal=1, beyond=0.5)),
@@ -169,7 +169,7 @@ def test_a_report_is_markdown_with_where_it_was_measured() -> None:
     )
 
 
-def test_a_subject_without_figures_says_why() -> None:
+def test_a_subject_without_figures_states_why() -> None:
     results = {Subject.DUMP: failed("no disk")}
     assert list(costs(results).rows[0][1:]) == ["-"] * 5
     assert remarks(results.items()) == [f"{Subject.DUMP}: not measured: no disk"]
@@ -189,7 +189,7 @@ def test_peers_find_a_schools_rows_by_joins_up_to_the_enrollment() -> None:
     )
 
 
-def test_slice_db_is_told_the_edges_that_have_no_foreign_key() -> None:
+def test_slice_db_is_given_the_edges_that_have_no_foreign_key() -> None:
     references = completed({"tables": {}, "references": {"other": {}}})["references"]
     assert len(references) == len(PATHS) - 1
     assert references["public.hint_views.attempt_id"] == {

@@ -1,4 +1,4 @@
-"""Whether a table is worth a rewrite, what that needs, and how it is told: by values."""
+"""The decision to rewrite a table, the space that it needs, and its report: by values."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from archiver.postgres import DatabaseError
-from archiver.upkeep.bloat import PAGE, Held, Index, Measured, Sample, Table, measured, unmeasured
-from archiver.upkeep.rewrite import Fate, Free, Outcome
+from archiver.postgres.session import DatabaseError
+from archiver.vacuum.bloat import PAGE, BloatSample, DiskSize, Index, Measured, TableBloat, measured, unmeasured
+from archiver.vacuum.rewrite import Fate, Free, RewriteOutcome
 from inventory.model import Database, Environment, Ssh
-from runbooks.upkeep import telling
+from runbooks.cli.text import upkeep
 from runbooks.upkeep.free_disk import free_disk
 from tests.fakes import rehearsal
 
 MB = 1_000_000
-TABLE = Table(oid=1, schema="public", name="attempts", owner="ann")
+TABLE = TableBloat(oid=1, schema="public", name="attempts", owner="ann")
 
 
 def found(live: int, waste: int) -> Measured:
@@ -41,7 +41,7 @@ def test_a_table_is_rewritten_from_a_fifth_of_waste_on(live: int, waste: int, bl
 
 def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
     assert found(100 * MB, 900 * MB).need == 120 * MB
-    assert unmeasured(TABLE, Held(all=100 * MB)).need == 120 * MB
+    assert unmeasured(TABLE, DiskSize(all=100 * MB)).need == 120 * MB
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_rewrite_needs_a_fifth_more_than_what_is_live() -> None:
     ],
 )
 def test_the_pages_that_rows_need(rows: int, width: int, fill: int, pages: int) -> None:
-    sample = Sample(rows=rows, width=width, widths={})
-    many = Held(all=99_999 * PAGE, main=99_999 * PAGE)
+    sample = BloatSample(rows=rows, width=width, widths={})
+    many = DiskSize(all=99_999 * PAGE, main=99_999 * PAGE)
     assert measured(replace(TABLE, fill=fill), many, [], sample).live == pages * PAGE
 
 
 def test_more_than_there_is_is_no_waste() -> None:
-    one = measured(TABLE, Held(all=PAGE, main=PAGE), [], Sample(rows=1000, width=100, widths={}))
+    one = measured(TABLE, DiskSize(all=PAGE, main=PAGE), [], BloatSample(rows=1000, width=100, widths={}))
     assert (one.live, one.waste) == (PAGE, 0)
 
 
@@ -73,13 +73,13 @@ def test_more_than_there_is_is_no_waste() -> None:
         (29, ("id",), 29, 0),  # 10,000 entries of 20 bytes, 90 % of 8152 a page, a root and what lies between
         (60, ("id",), 30, 0),  # filled in any order, it would be so again
         (61, ("id",), 30, 31),
-        (400, None, 400, 0),  # nobody knows
+        (400, None, 400, 0),  # unknown
         (61, ("id", "name"), 52, 0),
     ],
 )
 def test_the_pages_that_an_index_needs(pages: int, columns: tuple[str, ...] | None, live: int, waste: int) -> None:
-    sample = Sample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
-    one = measured(TABLE, Held(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
+    sample = BloatSample(rows=10_000, width=0, widths={"id": 8.0, "name": 12.5})
+    one = measured(TABLE, DiskSize(), [Index(bytes=pages * PAGE, columns=columns)], replace(sample, width=-4 + 1e-9))
     assert (one.live, one.waste) == (live * PAGE, waste * PAGE)
 
 
@@ -89,18 +89,18 @@ BIG = found(20 * MB, 180 * MB)
 @pytest.mark.parametrize(
     ("outcome", "line"),
     [
-        (Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
-        (Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "left alone, 10% of 100 MB is waste"),
+        (RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
+        (RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "skipped, 10% of 100 MB is waste"),
         (
-            Outcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
-            "NO ROOM, it needs 24 MB of free disk, and 9 B are free",
+            RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
+            "NO ROOM, it needs 24 MB of free disk, and has 9 B",
         ),
-        (Outcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
-        (Outcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
+        (RewriteOutcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
+        (RewriteOutcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
     ],
 )
-def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None:
-    assert telling.outcome_line(outcome) == f"public.attempts: {line}"
+def test_the_outcome_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) -> None:
+    assert upkeep.outcome_line(outcome) == f"public.attempts: {line}"
 
 
 @pytest.mark.parametrize(
@@ -110,22 +110,22 @@ def test_what_became_of_a_table_is_one_line(outcome: Outcome, line: str) -> None
         (replace(TABLE, filled=False), "it has no rows of its own"),
         (
             replace(TABLE, readable=False),
-            "nobody knows its waste, as this role may not read it; --all does it",
+            "its waste is unknown, as this role may not read it; --all rewrites it",
         ),
     ],
 )
-def test_why_a_table_is_left_alone_is_said(table: Table, why: str) -> None:
-    outcome = Outcome(measured=unmeasured(table, Held()), fate=Fate.KEPT)
-    assert telling.outcome_line(outcome) == f"public.attempts: left alone, {why}"
+def test_a_table_that_is_skipped_has_a_reason(table: TableBloat, why: str) -> None:
+    outcome = RewriteOutcome(measured=unmeasured(table, DiskSize()), fate=Fate.KEPT)
+    assert upkeep.outcome_line(outcome) == f"public.attempts: skipped, {why}"
 
 
 def test_a_database_is_summed_up() -> None:
     done = [
-        Outcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
-        Outcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
+        RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
+        RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
     ]
-    assert telling.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 left alone"
-    assert telling.summary([*done, Outcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 left alone, 1 FAILED")
+    assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 skipped"
+    assert upkeep.summary([*done, RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 skipped, 1 FAILED")
 
 
 def at_home(tmp_path: Path) -> Environment:
@@ -135,13 +135,13 @@ def at_home(tmp_path: Path) -> Environment:
 
 
 def asked(environment: Environment, database: Database, ask: Callable[[Free], object]) -> tuple[object, list[str]]:
-    """What came of asking for the free disk, and the warnings."""
+    """Return the free disk, and the warnings."""
     warnings: list[str] = []
     with free_disk(environment, database, warnings.append) as free:
         return ask(free), warnings
 
 
-def test_on_its_own_host_the_disk_is_looked_at_without_a_link(tmp_path: Path) -> None:
+def test_on_its_own_host_the_disk_is_measured_without_a_link(tmp_path: Path) -> None:
     environment = at_home(tmp_path)
     free, warnings = asked(environment, replace(environment.master, data_directory=str(tmp_path)), lambda free: free())
     assert isinstance(free, int)
@@ -149,16 +149,16 @@ def test_on_its_own_host_the_disk_is_looked_at_without_a_link(tmp_path: Path) ->
     assert warnings == []
 
 
-def test_a_disk_that_nobody_knows_is_told_once_and_keeps_nobody_from_work(tmp_path: Path) -> None:
+def test_an_unknown_disk_is_reported_once_and_stops_no_work(tmp_path: Path) -> None:
     environment = at_home(tmp_path)
     lost = replace(environment.master, data_directory=str(tmp_path / "not there"))
     found, warnings = asked(environment, lost, lambda free: (free(), free()))
     assert (found, len(warnings)) == ((None, None), 1)
-    assert warnings[0].startswith("master: nobody knows its free disk, going on without: df exited 1: ")
+    assert warnings[0].startswith("master: its free disk is unknown, continuing without: df exited 1: ")
 
     assert asked(environment, environment.master, lambda free: free()) == (
         None,
-        ["master: the inventory does not say data_directory, so nobody looks at its free disk"],
+        ["master: the inventory has no data_directory for it, so its free disk is not checked"],
     )
     far = replace(environment.shards[0], data_directory="/data")
     known_hosts = tmp_path / "known_hosts"

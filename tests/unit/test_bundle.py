@@ -7,16 +7,17 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from archiver import bundle, layout
-from archiver.encryption import Keys
-from archiver.manifest import Manifest, Member
-from archiver.rows import RowFile
-from archiver.schema import Column, ForeignKey, Schema, Table
+from archiver.format import bundle, layout
+from archiver.format.encryption import Keys
+from archiver.format.manifest import Manifest, Member
+from archiver.format.rows import RowFile
+from archiver.postgres.schema import Column, ForeignKey, Schema, Table
 from errors import DamagedError
 
 ROWS = {
@@ -75,13 +76,13 @@ def packed(folder: Path, name: str = "a.tar.gz") -> Path:
     files = {member: spools / member.replace("/", "-") for member in ROWS}
     for member, path in files.items():
         path.write_bytes(ROWS[member])
-    _, texts = layout.sealed(manifest())
+    _, texts = layout.with_digests(manifest())
     bundle.write(folder / name, texts, {member: RowFile(path) for member, path in files.items()})
     return folder / name
 
 
 def members_of(path: Path) -> dict[str, bytes]:
-    """What Python's own tar and gzip find, apart from the code under test."""
+    """Return the members as Python's own tar and gzip read them, apart from the code under test."""
     with tarfile.open(path, "r:gz") as tar:
         return {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
 
@@ -103,6 +104,14 @@ def refused(path: Path) -> str:
     with pytest.raises(DamagedError) as caught, bundle.opened(path, Keys()):
         pass
     return str(caught.value)
+
+
+def decompressed(path: Path) -> bytes | None:
+    """Return the plain tar; None if gzip refuses it."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
 
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
@@ -137,16 +146,21 @@ def test_a_truncated_archive_is_refused(tmp_path: Path, cut: int) -> None:
     path = packed(tmp_path)
     path.write_bytes(path.read_bytes()[:-cut])
 
-    assert "a.tar.gz is no whole archive" in refused(path)
+    assert "a.tar.gz is not a complete archive" in refused(path)
 
 
 def test_a_flipped_bit_after_the_header_is_refused_by_the_archive_itself(tmp_path: Path) -> None:
     path = packed(tmp_path)
     whole = path.read_bytes()
+    content, harmless = gzip.decompress(whole), 0
 
     for place in range(10, len(whole), len(whole) // 100):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
-        assert "a.tar.gz" in refused(path), place
+        if decompressed(path) == content:  # deflate has bits that carry no content, such as unused code lengths
+            harmless += 1
+        else:
+            assert "a.tar.gz" in refused(path), place
+    assert harmless < 5
 
 
 def test_altered_rows_are_refused_by_name(tmp_path: Path) -> None:

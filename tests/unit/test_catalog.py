@@ -1,4 +1,4 @@
-"""The catalog: links, order, depths, and the mistakes that are told before anything runs."""
+"""The catalog: links, order, depths, and the errors that are reported before anything runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from archiver.catalog import Link, TableName, resolve
+from archiver.catalog.model import Link, TableName, resolve
 from errors import Problems, UsageError
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from inventory.load import load_catalog
@@ -41,7 +41,7 @@ def mistakes(written: Catalog) -> str:
     return str(caught.value)
 
 
-def test_tables_stand_after_those_they_are_found_by() -> None:
+def test_tables_come_after_those_they_are_found_by() -> None:
     model = resolve(catalog(goals=found_by("room_id = rooms.id"), rooms=found_by("school_id = schools.id")))
 
     assert [table.table for table in model.tables] == ["schools", "rooms", "goals"]
@@ -67,7 +67,7 @@ def test_a_link_may_have_several_columns_and_lead_to_its_own_table() -> None:
     by_order, by_line = model.found_by(TableName("master", "lines"))
     assert (by_order.columns, by_order.parent_columns) == (("school_id", "number"), ("school_id", "order_number"))
     assert str(by_order) == "master.lines.(school_id, number) = master.orders.(school_id, order_number)"
-    assert (by_order.within, by_line.within) == (False, True)
+    assert (by_order.recursive, by_line.recursive) == (False, True)
     assert model.columns(by_order.child) == ("above_id", "id", "number", "school_id")
 
 
@@ -87,15 +87,15 @@ def test_a_depth_reaches_what_is_found_below_its_start() -> None:
         ({"a": found_by("(x, y) = schools.id")}, "or `(a, b) = table.(x, y)`, got '(x, y) = schools.id'"),
         ({"a": found_by("above = a.id")}, "databases/master/a/found_by: expected a way to find its rows, got none"),
         ({"schools": found_by("above = schools.id")}, "databases/master/schools/found_by: expected nothing, it has"),
-        ({"a": found_by("x = gone.id")}, "expected a table that stands in the catalog, got master.gone"),
+        ({"a": found_by("x = gone.id")}, "expected a table of the catalog, got master.gone"),
         ({"a": found_by()}, "databases/master/a/found_by: expected a way to find its rows, got none"),
     ],
 )
-def test_a_mistake_is_named(tables: dict[str, Table], expected: str) -> None:
+def test_an_error_is_named(tables: dict[str, Table], expected: str) -> None:
     assert expected in mistakes(catalog(**tables))
 
 
-def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -> None:
+def test_a_cycle_is_an_error_in_one_sentence_that_names_each_of_its_tables_and_a_way_out() -> None:
     text = mistakes(
         catalog(
             a=found_by("b_id = b.id", "school_id = schools.id"),
@@ -106,8 +106,8 @@ def test_a_cycle_is_one_sentence_that_names_each_of_its_tables_and_a_way_out() -
     )
 
     assert text.splitlines()[1:] == [
-        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: take one of its "
-        "links out, or turn it round, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
+        "  - databases: expected no cycle of found_by, got one through master.a, master.b, master.c: remove one of its "
+        "links, or reverse it, such as master.b.id = master.a.b_id instead of master.a.b_id = master.b.id"
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_part_is_a_table_of_master() -> None:
     assert "tenant/parts/room: expected a table of databases/master, got 'rooms'" in mistakes(written)
 
 
-def test_a_catalog_may_have_the_one_depth_only_and_says_so_when_asked_for_the_other() -> None:
+def test_a_catalog_may_have_one_depth_only_and_refuses_the_other() -> None:
     model = resolve(replace(catalog(), depths={"all": DepthRule(start="schools")}))
 
     assert model.below(Depth.ALL) == {model.root}
@@ -125,15 +125,15 @@ def test_a_catalog_may_have_the_one_depth_only_and_says_so_when_asked_for_the_ot
         model.below(Depth.STUDENTS)
 
 
-def test_a_table_twice_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_duplicate_table_is_reported_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("databases:\n  master:\n    rooms: {group: a}\n    rooms: {group: b}\n", encoding="utf-8")
 
-    with pytest.raises(UsageError, match=r"twice.yaml is not YAML: 'rooms' stands twice .* line 4"):
+    with pytest.raises(UsageError, match=r"twice.yaml is not YAML: 'rooms' is written twice .* line 4"):
         load_catalog(str(path))
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     depths = {"students": DepthRule(start="nowhere"), "half": DepthRule(start="schools")}
     text = mistakes(replace(catalog(a=found_by("nonsense"), b=found_by("x = gone.id")), depths=depths))
 

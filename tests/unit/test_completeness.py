@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from archiver.catalog import resolve
-from archiver.coverage.completeness import held_against
+from archiver.catalog.model import resolve
+from archiver.completeness.completeness import findings_of
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from tests.schemas import database
 
@@ -30,10 +30,10 @@ def catalog(**tables: Table) -> Catalog:
 
 
 def problems(written: Catalog) -> tuple[str, ...]:
-    return held_against(resolve(written), {"master": {"master": LIVE}}).problems
+    return findings_of(resolve(written), {"master": {"master": LIVE}}).problems
 
 
-def test_a_catalog_that_knows_all_has_no_problems() -> None:
+def test_a_complete_catalog_has_no_problems() -> None:
     assert problems(catalog()) == ()
 
 
@@ -86,11 +86,11 @@ ROOMS = Table(group="room", found_by=("company_id = companies.id",))
         ),
     ],
 )
-def test_what_the_catalog_names_and_no_database_has_is_told_with_its_path(written: Catalog, expected: str) -> None:
+def test_a_name_in_the_catalog_that_no_database_has_is_reported_with_its_path(written: Catalog, expected: str) -> None:
     assert expected in problems(written)
 
 
-def test_what_only_one_shard_lacks_is_told_with_that_shard() -> None:
+def test_a_name_that_only_one_shard_lacks_is_reported_with_that_shard() -> None:
     written = replace(
         catalog(),
         tenant=replace(catalog().tenant, shard="owner_id"),
@@ -108,19 +108,19 @@ def test_what_only_one_shard_lacks_is_told_with_that_shard() -> None:
         "shard_3": database(visits="id, room_id"),
     }
 
-    found = held_against(resolve(written), {"master": {"master": LIVE}, "shard": shards})
+    found = findings_of(resolve(written), {"master": {"master": LIVE}, "shard": shards})
 
     assert found.problems == ("databases/shard/visits/found_by: there is no shard.visits.room_id on shard_2",)
 
 
-def test_a_key_that_deletes_rows_which_the_catalog_ignores_is_told() -> None:
+def test_a_key_that_deletes_rows_which_the_catalog_ignores_is_reported() -> None:
     live = database(companies="id, name", rooms="id, company_id -> companies, lent_to -> companies cascade")
     tables = {
         "companies": Table(group="company"),
         "rooms": replace(ROOMS, ignored={"lent_to": "rooms are their owner's"}),
     }
 
-    found = held_against(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": live}})
+    found = findings_of(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": live}})
 
     assert found.problems == (
         "master.rooms: the foreign key rooms_lent_to_fkey deletes rows there when rows of companies are deleted. "
@@ -145,14 +145,14 @@ ORDERS = database(
         (("(company_id, number) = orders.(company_id, number)",), ("company_id can point at master.companies",)),
     ],
 )
-def test_a_key_of_several_columns_is_followed_whole_or_told(lines: tuple[str, ...], told: tuple[str, ...]) -> None:
+def test_a_key_of_several_columns_is_followed_whole_or_reported(lines: tuple[str, ...], told: tuple[str, ...]) -> None:
     tables = {
         "companies": Table(group="company"),
         "orders": Table(group="order", found_by=("company_id = companies.id",)),
         "lines": Table(group="order", found_by=lines),
     }
 
-    found = held_against(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": ORDERS}})
+    found = findings_of(resolve(replace(catalog(), databases={"master": tables})), {"master": {"master": ORDERS}})
 
     # trips.order_id would be an order by its name, but its foreign key says otherwise.
     assert [problem.split(". Add")[0] for problem in found.problems] == [f"master.lines.{one}" for one in told]

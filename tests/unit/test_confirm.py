@@ -1,4 +1,4 @@
-"""Before upkeep in production the environment's name is typed, or said where nobody is at a terminal."""
+"""Before upkeep in production the environment's name is typed, or given as an option without a terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from errors import AbortedError, UsageError
-from runbooks.engine.console import Console
-from runbooks.upkeep.confirm import confirmed
+from runbooks.cli.confirm import confirmed
+from runbooks.engine.live.console import Console
 from tests.fakes import rehearsal
 
 REAL = replace(rehearsal(), environment="real", production=True)
@@ -26,11 +26,11 @@ def typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return types
 
 
-def test_nobody_is_asked_outside_production() -> None:
+def test_no_confirmation_is_asked_outside_production() -> None:
     confirmed(rehearsal(), "", "do it")
 
 
-def test_the_name_is_typed_and_nothing_else_will_do(typing: Callable[[str], None]) -> None:
+def test_only_the_typed_name_confirms(typing: Callable[[str], None]) -> None:
     typing("real")
     confirmed(REAL, "", "do it")
 
@@ -40,7 +40,7 @@ def test_the_name_is_typed_and_nothing_else_will_do(typing: Callable[[str], None
             confirmed(REAL, "", "do it")
 
 
-def test_without_a_terminal_the_name_must_be_said() -> None:
+def test_without_a_terminal_the_name_must_be_given_as_an_option() -> None:
     confirmed(REAL, "real", "do it")
 
     with pytest.raises(UsageError, match=r"To do it in real asks for its name, and there is no terminal\.") as asked:

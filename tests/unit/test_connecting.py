@@ -1,13 +1,13 @@
-"""A database that can't be reached is told with what to look at."""
+"""An unreachable database is reported with what to look at."""
 
 from __future__ import annotations
 
 import pytest
 
-from archiver.postgres import DatabaseError, connect
+from archiver.postgres.session import DatabaseError, connect
 
 
-def test_a_service_that_nobody_defined_is_looked_for_in_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hint_for_an_undefined_service_names_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICEFILE", "/dev/null")
 
     with pytest.raises(DatabaseError, match="Connecting to no-such-service failed: definition of service") as failed:

@@ -1,4 +1,4 @@
-"""What the operator sees and answers: plain lines in a pipe, no default answers, type-ahead thrown away."""
+"""The operator's view and answers: plain lines in a pipe, no default answers, type-ahead thrown away."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from rich.console import Console as Rich
 
 from errors import AbortedError
-from runbooks.engine.console import Console, clean, span
-from runbooks.engine.person import Operator
-from runbooks.engine.ports import Choice
-from runbooks.engine.step import Debt, Outcome
-from tests.fakes import FakeClock, Theatre, night_plan
+from formatting import clock_span
+from runbooks.engine.live.console import Console, clean, print_table, print_wrapped, show_table
+from runbooks.engine.live.operators import Operator
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import Debt
+from tests.fakes import FakeClock, FakeNight, night_plan
 
 
 class Script:
@@ -48,7 +51,7 @@ def operator(paper: io.StringIO, clock: FakeClock, *answers: str) -> tuple[Opera
     return Operator(Console(clock=clock, file=paper, read=script)), script
 
 
-def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_step_is_shown_in_plain_lines_without_a_terminal(paper: io.StringIO, clock: FakeClock) -> None:
     console, step = Console(clock=clock, file=paper), night_plan().step("backups.disable")
     console.begin(step, 16, timedelta(seconds=131))
     with console.board(step, step.tasks) as board:
@@ -71,7 +74,7 @@ def test_a_step_is_told_in_plain_lines_where_there_is_no_terminal(paper: io.Stri
         "  ✓ done     db-master   auto-backup is disabled  (0:11)",
     ]
     assert lines[5].startswith("  ✗ FAILED   db-shard-1  auto-backup is enabled, a long reason")
-    assert lines[6] == "      owed: auto-backup"
+    assert lines[6] == "      still off: auto-backup"
 
 
 def test_there_is_no_default_answer(paper: io.StringIO, clock: FakeClock) -> None:
@@ -91,7 +94,7 @@ def test_a_required_step_offers_no_skip(paper: io.StringIO, clock: FakeClock) ->
     assert "skip" not in script.prompts[0]
 
 
-def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_failure_shows_the_exact_command_and_offers_four_choices(paper: io.StringIO, clock: FakeClock) -> None:
     person, script = operator(paper, clock, "r")
     step = night_plan().step("vacuum.full")
     assert person.choose(step, step.tasks[2], Outcome.FAILED, "no space left") is Choice.RETRY
@@ -100,7 +103,7 @@ def test_a_failure_shows_the_exact_command_and_offers_four_ways(paper: io.String
     assert script.prompts == ["  db-shard-2:   [r] retry   [h] by hand   [s] skip   [a] abort: "]
 
 
-def test_the_point_of_no_return_wants_the_date_typed(paper: io.StringIO, clock: FakeClock) -> None:
+def test_the_point_of_no_return_requires_the_date(paper: io.StringIO, clock: FakeClock) -> None:
     step = night_plan().step("archiving.run")
     person, script = operator(paper, clock, "yes", "2014-08-16", "2014-08-15")
     assert person.confirm(step, step.warning, "2014-08-15")
@@ -109,13 +112,13 @@ def test_the_point_of_no_return_wants_the_date_typed(paper: io.StringIO, clock: 
     assert not operator(paper, clock, "abort")[0].confirm(step, (), "2014-08-15")
 
 
-def test_a_reason_is_given(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_skip_requires_a_reason(paper: io.StringIO, clock: FakeClock) -> None:
     person, _ = operator(paper, clock, "", "  ", "Jim does it tomorrow")
     step = night_plan().step("watcher.stop")
     assert person.reason(step, step.tasks[0]) == "Jim does it tomorrow"
 
 
-def test_a_keyboard_that_is_gone_aborts(paper: io.StringIO, clock: FakeClock) -> None:
+def test_a_closed_keyboard_aborts(paper: io.StringIO, clock: FakeClock) -> None:
     person, _ = operator(paper, clock)
     step = night_plan().step("watcher.stop")
     with pytest.raises(AbortedError, match="keyboard is gone"):
@@ -132,7 +135,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(far)
 
 
-def test_what_was_typed_before_a_prompt_does_not_answer_it(terminal: int, paper: io.StringIO, clock: FakeClock) -> None:
+def test_input_typed_before_a_prompt_does_not_answer_it(terminal: int, paper: io.StringIO, clock: FakeClock) -> None:
     def read(prompt: str) -> str:
         os.write(terminal, b"typed after\n")
         return sys.stdin.readline()
@@ -141,18 +144,76 @@ def test_what_was_typed_before_a_prompt_does_not_answer_it(terminal: int, paper:
     assert Console(clock=clock, file=paper, read=read).typed("? ") == "typed after"
 
 
-def test_output_of_a_host_can_not_move_the_cursor() -> None:
+def test_output_of_a_host_cannot_move_the_cursor() -> None:
     assert clean("a\x1b[2Jb\rc\td\ne") == "a [2Jb c d\ne"
 
 
-def test_times_are_told_as_on_a_clock() -> None:
-    assert [span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
+def test_times_are_shown_as_on_a_clock() -> None:
+    assert [clock_span(timedelta(seconds=count)) for count in (0, 7, 754, 3723)] == ["0:00", "0:07", "12:34", "1:02:03"]
 
 
-def test_a_whole_night_is_told_by_the_console(paper: io.StringIO) -> None:
-    theatre = Theatre()
-    theatre.screen = Console(clock=theatre.clock, file=paper)  # type: ignore[assignment]  # the real screen
-    theatre.run()
+def test_the_console_shows_a_whole_night(paper: io.StringIO) -> None:
+    fake_night = FakeNight()
+    fake_night.screen = Console(clock=fake_night.clock, file=paper)  # type: ignore[assignment]  # the real screen
+    fake_night.run()
     told = paper.getvalue()
-    assert all(f"{step.number:>2}/16 {step.title}" in told for step in theatre.plan.steps)
-    assert told.endswith("      owed: none\n      1:14 elapsed\n")
+    assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
+    assert told.endswith("      everything is back on\n      1:14 elapsed\n")
+
+
+COLUMNS = ("state", "schools", "note")
+ROWS = [
+    ("archived", "13,300", "a note of some words, and more of them than a narrow terminal has room for"),
+    ("é", "1", ""),
+]
+
+
+def test_a_table_in_a_file_has_each_row_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(COLUMNS, ROWS, numbers=("schools",))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "  state     schools  note",
+        f"  archived   13,300  {ROWS[0][2]}",
+        "  é               1",
+    ]
+
+
+def test_a_table_of_ten_thousand_rows_is_printed_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(COLUMNS, ROWS * 5000, numbers=("schools",))
+
+    assert len(capsys.readouterr().out.splitlines()) == 10_001
+
+
+def test_a_table_that_is_too_wide_for_the_terminal_is_wrapped_in_its_column(paper: io.StringIO) -> None:
+    narrow = Rich(file=paper, width=60, force_terminal=True, color_system=None)
+    print_table(narrow, COLUMNS, ROWS, ("schools",))
+
+    assert paper.getvalue().splitlines() == [
+        "  state     schools  note",
+        "  archived   13,300  a note of some words, and more of them",
+        "                     than a narrow terminal has room for",
+        "  é               1",
+    ]
+
+
+def test_a_table_that_fits_looks_as_rich_sets_it(paper: io.StringIO) -> None:
+    wide, again = (Rich(file=file, width=120, color_system=None) for file in (paper, io.StringIO()))
+    print_table(wide, COLUMNS, ROWS, ("schools",))
+    print_wrapped(again, COLUMNS, ROWS, ("schools",), (8, 7, 80))
+
+    assert isinstance(again.file, io.StringIO)
+    assert paper.getvalue() == again.file.getvalue()
+
+
+def test_a_narrow_table_breaks_lines_between_words_before_it_breaks_words(paper: io.StringIO) -> None:
+    narrow = Rich(file=paper, width=45, force_terminal=True, color_system=None)
+    when = "2014-08-15 22:10"
+    print_table(
+        narrow, ("name", "rows", "when", "where"), [("Lincoln Elementary", "1,234", when, "s3://" + "x" * 9)], ("rows",)
+    )
+
+    assert paper.getvalue().splitlines() == [
+        "  name         rows  when        where",
+        "  Lincoln     1,234  2014-08-15  s3://xxxxxxx",
+        "  Elementary         22:10       xx",
+    ]

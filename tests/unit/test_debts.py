@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runbooks.engine.debts import as_data, detailed, owed, summed
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.step import Debt, Outcome
+from runbooks.engine.model.debts import as_data, detailed, owed, summed
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.step import Debt
 
 WATCHER = Debt(what="System Watcher", where="watcher")
 BACKUPS = [Debt(what="auto-backup", where=host) for host in ("db-1", "db-2")]
@@ -31,7 +32,7 @@ def switch_on(journal: Journal, debt: Debt, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("outcome", [None, *(outcome for outcome in Outcome)])
-def test_whatever_became_of_switching_off_it_is_owed(journal: Journal, outcome: Outcome | None) -> None:
+def test_switching_off_is_owed_whatever_its_outcome(journal: Journal, outcome: Outcome | None) -> None:
     switch_off(journal, WATCHER, outcome)
     assert owed(journal.events) == (WATCHER,)
 
@@ -43,7 +44,7 @@ def test_only_proof_pays(journal: Journal, outcome: Outcome) -> None:
     assert owed(journal.events) == (() if outcome is Outcome.DONE else (WATCHER,))
 
 
-def test_what_was_off_before_the_night_is_owed_too(journal: Journal) -> None:
+def test_anything_off_before_the_night_is_owed_too(journal: Journal) -> None:
     journal.append(Kind.RESULT, step="off", host="watcher", outcome="done", proof="already so", owes=as_data(WATCHER))
     assert owed(journal.events) == (WATCHER,)
 
@@ -60,7 +61,7 @@ def test_a_skip_without_an_act_owes_nothing(journal: Journal) -> None:
     assert owed(journal.events) == ()
 
 
-def test_debts_are_told_in_a_line_and_in_detail() -> None:
+def test_debts_are_shown_in_a_line_and_in_detail() -> None:
     assert summed([WATCHER, *BACKUPS]) == "System Watcher · auto-backup \N{MULTIPLICATION SIGN}2"
     assert summed([]) == "none"
     assert detailed([WATCHER, *BACKUPS]) == ("System Watcher: watcher", "auto-backup: db-1, db-2")

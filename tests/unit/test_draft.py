@@ -1,4 +1,4 @@
-"""A catalog drafted from small schemas: what is carried, by which links, and what is said of the rest."""
+"""A catalog drafted from small schemas: carried tables, their links, and the remarks on the rest."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from archiver.catalog import resolve
-from archiver.coverage.completeness import held_against
-from archiver.coverage.draft import draft
-from archiver.coverage.draft_text import draft_text
-from archiver.coverage.live import Live
+from archiver.catalog.model import resolve
+from archiver.completeness.completeness import findings_of
+from archiver.completeness.draft import draft
+from archiver.completeness.draft_yaml import draft_text
+from archiver.completeness.live import LiveCatalogue
 from errors import ExitCode, UsageError
 from inventory.catalog import Catalog
 from inventory.load import load_catalog
@@ -176,7 +176,7 @@ SCHEMAS = {
 }
 
 
-def written(live: Live, folder: Path, **shard: Live) -> Catalog:
+def written(live: LiveCatalogue, folder: Path, **shard: LiveCatalogue) -> Catalog:
     """The draft as a person saved it, read again."""
     path = folder / "catalog.yaml"
     path.write_text(draft_text(draft({"master": live, **shard}, "companies")), encoding="utf-8")
@@ -184,7 +184,7 @@ def written(live: Live, folder: Path, **shard: Live) -> Catalog:
 
 
 @pytest.mark.parametrize("case", SCHEMAS)
-def test_a_draft_is_a_catalog_that_knows_all_there_is(case: str, tmp_path: Path) -> None:
+def test_a_draft_is_a_complete_catalog(case: str, tmp_path: Path) -> None:
     live, found_by, excluded = SCHEMAS[case]
 
     catalog = written(live, tmp_path)
@@ -192,10 +192,10 @@ def test_a_draft_is_a_catalog_that_knows_all_there_is(case: str, tmp_path: Path)
     tables = {name: list(table.found_by) for name, table in catalog.databases["master"].items()}
     assert tables == {"companies": [], **found_by}
     assert catalog.excluded.get("master", {}) == excluded
-    assert held_against(resolve(catalog), {"master": {"master": live}}).problems == ()
+    assert findings_of(resolve(catalog), {"master": {"master": live}}).problems == ()
 
 
-def test_what_is_not_followed_is_ignored_with_a_reason(tmp_path: Path) -> None:
+def test_columns_that_are_not_followed_are_ignored_with_a_reason(tmp_path: Path) -> None:
     root = written(SCHEMAS["the root names a table of its tenant, and another tenant"][0], tmp_path)
     pair = written(SCHEMAS["a polymorphic pair"][0], tmp_path)
 
@@ -228,10 +228,10 @@ def test_a_shard_is_followed_from_master(tmp_path: Path) -> None:
     }
     assert catalog.excluded == {"shard": {"guests": "named by visits; may be other tenants' too"}}
     lives = {"master": {"master": master}, "shard": {"shard_1": shard}}
-    assert held_against(resolve(catalog), lives).problems == ()
+    assert findings_of(resolve(catalog), lives).problems == ()
 
 
-def test_the_text_says_what_only_a_name_says_and_how_an_excluded_table_would_be_carried() -> None:
+def test_the_text_marks_guesses_from_names_and_how_an_excluded_table_would_be_carried() -> None:
     live = database(companies="id, plan_id -> plans", plans="id", rooms="id, company_id")
 
     text = draft_text(draft({"master": live}, "companies"))
@@ -243,19 +243,19 @@ def test_the_text_says_what_only_a_name_says_and_how_an_excluded_table_would_be_
 @pytest.mark.parametrize(
     ("live", "expected", "hint"),
     [
-        (database(company="id", rooms="id"), "There is no table 'companies'", "Near it: company"),
-        (database(companies="a, b: a, b"), "its key is not one column of whole numbers", ""),
-        (database(companies="id text"), "its key is not one column of whole numbers", ""),
+        (database(company="id", rooms="id"), "There is no table 'companies'", "Similar: company"),
+        (database(companies="a, b: a, b"), "its key is not a single integer column", ""),
+        (database(companies="id text"), "its key is not a single integer column", ""),
     ],
 )
-def test_a_root_that_can_not_list_tenants_is_refused(live: Live, expected: str, hint: str) -> None:
+def test_a_root_that_cannot_list_tenants_is_refused(live: LiveCatalogue, expected: str, hint: str) -> None:
     with pytest.raises(UsageError, match=expected) as refused:
         draft({"master": live}, "companies")
 
     assert hint in refused.value.hint
 
 
-def test_tenants_on_shards_need_a_column_that_says_which() -> None:
+def test_tenants_on_shards_need_a_column_that_names_the_shard() -> None:
     with pytest.raises(UsageError, match="no column with `shard` in its name"):
         draft({"master": database(companies="id"), "shard": database(visits="id")}, "companies")
 
@@ -270,7 +270,7 @@ def test_tenants_on_shards_need_a_column_that_says_which() -> None:
         ({"root": "companies", "dsn": "postgresql://u:s3cret@h/d"}, "~/.pgpass or a service file to hold the password"),
     ],
 )
-def test_words_that_can_not_be_meant_are_refused_and_not_repeated(words: dict[str, str], expected: str) -> None:
+def test_invalid_arguments_are_refused_and_not_repeated(words: dict[str, str], expected: str) -> None:
     with pytest.raises(Exit) as left:
         catalog_draft(Context(), **{"dsn": "dbname=shop", **words})
 

@@ -16,16 +16,17 @@ from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
 from inventory.platforms import Aws
-from runbooks import cutover, front
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.step import Check, holds
-from runbooks.engine.world import DryWorld, NoDryForm
-from runbooks.nights import logbook
+from runbooks import cutover
+from runbooks.cli import environment as cli_environment
+from runbooks.engine.live.executors import DryRunExecutor, NoDryForm
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.step import Check, holds
+from runbooks.night import files
 from tests.fakes import EVENING, SERVERS, night_plan, rehearsal
 
 
 @pytest.fixture
-def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """No network, no process, no database, no store; the folder for journals, which must stay empty."""
 
     def forbidden(*args: Any, **kwargs: Any) -> NoReturn:
@@ -47,12 +48,12 @@ def sealed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for holder, name in ways_out:
         monkeypatch.setattr(holder, name, forbidden)
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(logbook, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     return tmp_path
 
 
 def test_the_clock_goes_on_by_the_estimates_and_the_end_stays_where_it_is(
-    sealed: Path, capsys: pytest.CaptureFixture[str]
+    isolated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 
@@ -65,7 +66,7 @@ def test_the_clock_goes_on_by_the_estimates_and_the_end_stays_where_it_is(
 
 
 def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
-    sealed: Path, capsys: pytest.CaptureFixture[str]
+    isolated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 
@@ -84,16 +85,16 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
                 assert task.host in shown
                 assert str(check) in shown
     assert "after 2014-08-15 is typed" in shown
-    assert "owed: none" in shown
-    assert list(sealed.iterdir()) == []
+    assert "everything is back on" in shown
+    assert list(isolated.iterdir()) == []
 
 
-def test_what_amazon_would_do_is_shown_and_amazon_not_asked(
-    sealed: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_calls_to_amazon_are_shown_and_not_made(
+    isolated: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
     environment = replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))
-    monkeypatch.setattr(front, "load", lambda name: environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: environment)
 
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 
@@ -106,8 +107,8 @@ def test_what_amazon_would_do_is_shown_and_amazon_not_asked(
     assert "Shrinking the old farm (12.4) stays with you" in shown
 
 
-def test_a_dry_run_leaves_a_live_nights_files_alone(sealed: Path) -> None:
-    journal = sealed / ".cutover" / "rehearsal" / "2014-08-15" / "journal.jsonl"
+def test_a_dry_run_does_not_touch_a_live_nights_files(isolated: Path) -> None:
+    journal = isolated / ".cutover" / "rehearsal" / "2014-08-15" / "journal.jsonl"
     journal.parent.mkdir(parents=True)
     journal.write_text("as it was")
     cutover.run(Context(), date="2014-08-15", dry_run=True)
@@ -121,11 +122,11 @@ def test_an_effect_without_a_dry_form_raises() -> None:
         site: str
 
     rocket: Any = LaunchRocket(site="pad 4")
-    check = Check(title="it flies", looks=(rocket,), judge=lambda readings, facts: holds("it flies"))
+    check = Check(title="it flies", looks=(rocket,), judge=lambda outputs, facts: holds("it flies"))
     facts = Facts(now=EVENING, history=read_history(()))
     with pytest.raises(NoDryForm, match="LaunchRocket has no dry form"):
-        DryWorld().act(rocket, "rocket", print)
+        DryRunExecutor().act(rocket, "rocket", print)
     with pytest.raises(NoDryForm):
-        DryWorld().look(check, facts, expected=True)
+        DryRunExecutor().look(check, facts, expected=True)
     with pytest.raises(NoDryForm):
-        DryWorld().read(rocket)
+        DryRunExecutor().read(rocket)

@@ -1,4 +1,4 @@
-"""Archives encrypted to age public keys: who can open them, who cannot, and what is said without a secret in it."""
+"""Archives encrypted to age public keys: identities that open them, those that do not, and errors without a secret."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pyrage
 import pytest
 from pyrage import x25519
 
-from archiver import bundle, encryption
-from archiver.encryption import Keys
+from archiver.format import bundle, encryption
+from archiver.format.encryption import Keys
 from errors import CutoverError, DamagedError, ExitCode, UsageError
 from inventory.load import FOLDER, load_file
 from runbooks import cutover
-from runbooks.archives.forward import forward
+from runbooks.cli.debug_host import forward
 from tests.unit.test_bundle import ROWS, packed
 
 ANN, BOB = x25519.Identity.generate(), x25519.Identity.generate()
@@ -24,16 +24,16 @@ PLACES = 60
 
 
 def to(*identities: x25519.Identity) -> Keys:
-    """A run that encrypts to these people and has no identity of theirs."""
+    """Return keys that encrypt to these recipients, without an identity of theirs."""
     return Keys(recipients=tuple(str(identity.to_public()) for identity in identities))
 
 
 def held_by(*identities: x25519.Identity) -> Keys:
-    """A run of somebody who holds these."""
+    """Return keys with these identities."""
     return Keys(identities=identities)
 
 
-def sealed(folder: Path, keys: Keys) -> Path:
+def encrypted(folder: Path, keys: Keys) -> Path:
     return encryption.encrypt(packed(folder), keys)
 
 
@@ -52,8 +52,8 @@ def test_each_recipient_opens_what_age_itself_opens_too(tmp_path: Path) -> None:
             assert {name: archive.open(name).read() for name in ROWS} == ROWS
 
 
-def test_nobody_else_opens_it(tmp_path: Path) -> None:
-    path = sealed(tmp_path, to(ANN))
+def test_no_other_identity_opens_it(tmp_path: Path) -> None:
+    path = encrypted(tmp_path, to(ANN))
 
     with pytest.raises(gzip.BadGzipFile):
         gzip.decompress(path.read_bytes())
@@ -65,7 +65,7 @@ def test_nobody_else_opens_it(tmp_path: Path) -> None:
 
 def test_a_run_opens_what_it_encrypted_and_nothing_of_another_run(tmp_path: Path) -> None:
     run, later = to(ANN), to(ANN)
-    path = sealed(tmp_path, run)
+    path = encrypted(tmp_path, run)
 
     with bundle.opened(path, run) as archive:
         assert archive.manifest.rows == 3
@@ -73,7 +73,7 @@ def test_a_run_opens_what_it_encrypted_and_nothing_of_another_run(tmp_path: Path
 
 
 def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
-    path = sealed(tmp_path, to(ANN))
+    path = encrypted(tmp_path, to(ANN))
     whole = path.read_bytes()
 
     for place in range(0, len(whole), len(whole) // PLACES):
@@ -83,10 +83,10 @@ def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [0, 50, 200, 1000, -1])
 def test_a_truncated_file_is_refused(tmp_path: Path, length: int) -> None:
-    path = sealed(tmp_path, to(ANN))
+    path = encrypted(tmp_path, to(ANN))
     path.write_bytes(path.read_bytes()[:length])
 
-    with pytest.raises(DamagedError, match=r"a\.tar\.gz\.age is no whole encrypted archive: "):
+    with pytest.raises(DamagedError, match=r"a\.tar\.gz\.age is not a complete encrypted archive: "):
         bundle.opened(path, held_by(ANN)).__enter__()
 
 
@@ -94,13 +94,13 @@ def test_a_full_disk_is_the_disks_error(tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz.age").symlink_to("/dev/full")
 
     with pytest.raises(OSError, match="No space left on device"):
-        sealed(tmp_path, to(ANN))
+        encrypted(tmp_path, to(ANN))
 
 
 def test_identities_come_from_a_file_of_age_keygen_or_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, path = tmp_path / "identity", sealed(tmp_path, to(ANN))
+    file, path = tmp_path / "identity", encrypted(tmp_path, to(ANN))
     file.write_text(f"# created: 2014-08-15\n# public key: {BOB.to_public()}\n{BOB}\n{ANN}\n")
 
     assert len(encryption.keys((), str(file)).identities) == 2
@@ -116,8 +116,8 @@ def test_identities_come_from_a_file_of_age_keygen_or_from_the_environment(
     ("text", "expected"),
     [
         ("# nothing but comments\n", "holds no identity"),
-        (str(ANN)[:-1] + "\n", "holds a line that is no age identity"),
-        (str(ANN.to_public()), "holds a line that is no age identity"),
+        (str(ANN)[:-1] + "\n", "holds a line that is not an age identity"),
+        (str(ANN.to_public()), "holds a line that is not an age identity"),
     ],
     ids=["empty", "cut off", "a recipient"],  # the keys are made anew by each worker
 )
@@ -133,27 +133,27 @@ def test_a_file_that_holds_no_identity_is_refused_and_not_shown(tmp_path: Path, 
 def test_a_variable_that_holds_no_identity_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUTOVER_IDENTITY", str(ANN)[:-1])
 
-    with pytest.raises(UsageError, match=r"^CUTOVER_IDENTITY holds a line that is no age identity\.$"):
+    with pytest.raises(UsageError, match=r"^CUTOVER_IDENTITY holds a line that is not an age identity\.$"):
         encryption.keys((), "")
 
 
-def test_an_identity_in_place_of_its_file_goes_nowhere() -> None:
+def test_an_identity_in_place_of_its_file_is_not_leaked() -> None:
     environment = replace(load_file(FOLDER / "rehearsal.yaml"), overlay=None)
     for refuse in (
         lambda: encryption.keys((), str(ANN)),
         lambda: forward(environment, "restore.school", "13", identity=str(ANN)),
     ):
-        with pytest.raises(UsageError, match=r"^--identity expects a file, and got an identity\.$"):
+        with pytest.raises(UsageError, match=r"^--identity expects a file, got an identity\.$"):
             refuse()
 
 
-def test_a_mistyped_recipient_is_told_before_a_night_begins() -> None:
+def test_a_mistyped_recipient_is_reported_before_a_night_begins() -> None:
     good = str(ANN.to_public())
     environment = load_file(FOLDER / "production.yaml")
     mistyped = good[:-1] + ("q" if good[-1] != "q" else "p")
     environment = replace(environment, store=replace(environment.store, recipients=(good, mistyped)))
 
-    with pytest.raises(UsageError, match=f"store/recipients/2 is no age public key: {mistyped}"):
+    with pytest.raises(UsageError, match=f"store/recipients/2 is not an age public key: {mistyped}"):
         cutover.plan_of(environment, date(2014, 8, 15))
 
 

@@ -1,4 +1,4 @@
-"""Who may import whom: the floors of the house, and one door in a room for each outside library."""
+"""Allowed imports: the layers of the packages, and one importer in a package for each third-party library."""
 
 from __future__ import annotations
 
@@ -7,24 +7,56 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("errors", "inventory", "archiver", "platforms", "rehearsal", "runbooks", "tasks", "bench")
-# tasks → runbooks → { runbooks.engine · platforms → archiver · rehearsal } → inventory → errors
+ROOMS = ("errors", "formatting", "inventory", "archiver", "platforms", "rehearsal", "runbooks", "tasks", "bench")
+# tasks → runbooks → { runbooks.engine · platforms → archiver · rehearsal } → inventory → { formatting · errors }
 MAY_IMPORT = {
     "errors": set[str](),
-    "inventory": {"errors"},
-    "archiver": {"inventory", "errors"},
-    "platforms": {"archiver", "inventory", "errors"},
-    "rehearsal": {"archiver", "inventory", "errors"},
-    "runbooks.engine": {"inventory", "errors"},
-    "runbooks": {"runbooks.engine", "platforms", "archiver", "rehearsal", "inventory", "errors"},
+    "formatting": set[str](),
+    "inventory": {"formatting", "errors"},
+    "archiver": {"inventory", "formatting", "errors"},
+    "platforms": {"archiver", "inventory", "formatting", "errors"},
+    "rehearsal": {"archiver", "inventory", "formatting", "errors"},
+    "runbooks.engine": {"inventory", "formatting", "errors"},
+    "runbooks": {"runbooks.engine", "platforms", "archiver", "rehearsal", "inventory", "formatting", "errors"},
     "tasks": {"runbooks"},
-    "bench": {"archiver", "rehearsal", "inventory", "errors"},
+    "bench": {"archiver", "rehearsal", "inventory", "formatting", "errors"},
 }
+# The floors of the folders in a room: a file imports its own folder, and folders below.
+FLOORS = {
+    "archiver": (
+        {"catalog"},
+        {"postgres"},
+        {"completeness", "format", "vacuum"},
+        {"store", "verify"},
+        {"records"},
+        {"extract", "mapping"},
+        {"load"},
+        {"checks", "delete"},
+        {"runs"},
+        {"estimate", "reshard"},
+    ),
+    "runbooks": (
+        {"engine"},
+        {"cli", "night.report"},
+        {"cli.text", "night"},
+        {"archives"},
+        {"steps"},
+        {"preflight", "upkeep"},
+        {""},  # the tasks: cutover.py, archive.py …
+    ),
+    "runbooks.engine": (
+        {"model"},
+        {"live", "reporting"},
+        {"run"},
+    ),
+}
+MOST_NAMES = {"archiver": 18, "runbooks/engine": 6}
 EVERYWHERE = {"invoke"}  # the procedures are made of its tasks
 TOGETHER = {
     "paramiko": "fabric",
@@ -69,7 +101,7 @@ def imports() -> Iterator[Import]:
 
 
 def _targets(node: ast.ImportFrom) -> list[str]:
-    """`from runbooks.nights import night` imports runbooks.nights.night."""
+    """`from runbooks.night import run` imports runbooks.night.run."""
     module = node.module or ""
     names = [f"{module}.{name.name}" for name in node.names]
     return [name if _is_module(name) else module for name in names]
@@ -84,7 +116,7 @@ EVERY = list(imports())
 OURS = [found for found in EVERY if found.target.split(".")[0] in ROOMS]
 
 
-def test_the_walk_finds_what_there_is() -> None:
+def test_the_walk_finds_every_import() -> None:
     assert len(OURS) > 100
     assert {found.source for found in OURS} >= {"runbooks", "runbooks.engine", "archiver", "inventory", "tasks"}
 
@@ -98,6 +130,40 @@ def test_nothing_imports_upward_or_across() -> None:
     assert breaches == []
 
 
+def folder_of(module: str, room: str) -> str:
+    """A module's folder below a room, `""` for the room's own files: `cli.text`; the engine counts as one."""
+    path = ROOT.joinpath(*module.split("."))
+    below = (path if path.is_dir() else path.parent).relative_to(ROOT.joinpath(*room.split("."))).parts
+    return "engine" if room == "runbooks" and below[:1] == ("engine",) else ".".join(below)
+
+
+@pytest.mark.parametrize("room", FLOORS)
+def test_no_folder_imports_a_folder_of_its_own_layer_or_above(room: str) -> None:
+    floors = {folder: number for number, folders in enumerate(FLOORS[room]) for folder in folders}
+    inside = [
+        found for found in OURS if all(f"{name}.".startswith(f"{room}.") for name in (found.module, found.target))
+    ]
+    pairs = [(found, folder_of(found.module, room), folder_of(found.target, room)) for found in inside]
+
+    assert {folder for _, *folders in pairs for folder in folders} == set(floors), "the table of floors is the folders"
+    assert [str(found) for found, a, b in pairs if a != b and floors[b] >= floors[a]] == []
+
+
+def test_no_modules_import_each_other_in_a_ring() -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for found in OURS:
+        if found.module != found.target:
+            graph[found.module].add(found.target)
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the ring
+
+
+@pytest.mark.parametrize("folder", MOST_NAMES)
+def test_a_folder_is_read_at_a_glance(folder: str) -> None:
+    names = [path.name for path in ROOT.joinpath(folder).iterdir() if not path.name.startswith("__")]
+
+    assert 0 < len(names) <= MOST_NAMES[folder]
+
+
 def test_a_checklist_imports_no_other_checklist() -> None:
     steps = {found.module for found in OURS if found.module.startswith(("runbooks.steps.", "runbooks.preflight."))}
     checklists = {found.module for found in OURS if found.target in steps} - steps
@@ -108,7 +174,7 @@ def test_a_checklist_imports_no_other_checklist() -> None:
 
 
 @pytest.mark.parametrize("room", ["runbooks", "archiver", "platforms", "rehearsal", "inventory", "bench"])
-def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
+def test_a_third_party_library_has_one_importer_in_a_package(room: str) -> None:
     doors: dict[str, set[str]] = defaultdict(set)
     for found in EVERY:
         library = found.target.split(".")[0]
@@ -118,7 +184,7 @@ def test_an_outside_library_has_one_door_in_a_room(room: str) -> None:
     assert {library: sorted(files) for library, files in doors.items() if len(files) > 1} == {}
 
 
-def test_the_engine_knows_no_invoke_and_only_its_doors_know_fabric_and_rich() -> None:
+def test_the_engine_never_imports_invoke_and_only_its_adapters_import_fabric_and_rich() -> None:
     inside = {found.target.split(".")[0]: found.file.name for found in EVERY if found.source == "runbooks.engine"}
     assert "invoke" not in inside
-    assert (inside["fabric"], inside["rich"]) == ("fleet.py", "console.py")
+    assert (inside["fabric"], inside["rich"]) == ("ssh.py", "console.py")

@@ -17,10 +17,11 @@ from inventory.model import Environment
 from inventory.platforms import Heroku
 from platforms.heroku import with_databases
 from platforms.heroku_api import PATIENCE, retry_after
-from runbooks import cutover, front
-from runbooks.engine.actions import SqlQuery
-from runbooks.engine.redactor import MASK, redactor_for
-from runbooks.nights.ports import Databases
+from runbooks import cutover
+from runbooks.cli import environment as cli_environment
+from runbooks.engine.model.actions import SqlQuery
+from runbooks.engine.model.redactor import MASK, redactor_for
+from runbooks.night.live_ports import Databases
 from tests import heroku
 from tests.fakes import NIGHT, night_plan, rehearsal
 
@@ -68,7 +69,7 @@ def staging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Staging
         yield staging
 
 
-def test_each_database_is_where_its_config_var_says(staging: Staging) -> None:
+def test_each_database_is_at_the_address_in_its_config_var(staging: Staging) -> None:
     found = staging.found()
 
     assert found.databases["shard_3"].connection == {
@@ -97,16 +98,16 @@ def test_a_token_of_netrc_serves_where_the_variable_is_not_set(
         "There is no token for Heroku: HEROKU_API_KEY is not set, and ~/.netrc has no entry for 127.0.0.1."
     )
     assert staging.found().master.connection["dbname"] == "dmaster"
-    assert len(staging.fake.asked) == 1  # without a token nobody is asked
+    assert len(staging.fake.asked) == 1  # without a token no request is sent
 
 
-def test_an_expired_token_is_said_and_tried_once(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_expired_token_is_reported_and_tried_once(staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEROKU_API_KEY", "HRKU-of-last-year")
 
     error = staging.refused()
 
     assert str(error) == (
-        "Reading the config vars of apangea-staging failed: Heroku does not take the token from HEROKU_API_KEY or "
+        "Reading the config vars of apangea-staging failed: Heroku rejects the token from HEROKU_API_KEY or "
         "~/.netrc (401 Unauthorized); it may have expired."
     )
     assert (error.exit_code, staging.pauses) == (ExitCode.FAILED, [])
@@ -123,7 +124,7 @@ def test_an_expired_token_is_said_and_tried_once(staging: Staging, monkeypatch: 
         ([(503, {})] * 5, None),
     ],
 )
-def test_a_busy_heroku_is_asked_again_when_it_says_and_within_a_minute(
+def test_a_busy_heroku_is_asked_again_when_it_asks_for_it_and_within_a_minute(
     staging: Staging, answers: list[tuple[int, dict[str, str]]], pauses: list[float] | None
 ) -> None:
     staging.fake.answers = list(answers)
@@ -137,10 +138,12 @@ def test_a_busy_heroku_is_asked_again_when_it_says_and_within_a_minute(
         assert staging.pauses == pauses
 
 
-def test_what_it_asks_and_how_often_it_was_tried_is_told(staging: Staging) -> None:
+def test_the_request_and_the_number_of_tries_are_reported(staging: Staging) -> None:
     staging.fake.answers = [(429, {"Retry-After": "3600"}), *[(503, {})] * 5]
 
-    assert "429 Too Many Requests; it asks us to wait 3600 s, and we wait 60 s at most" in str(staging.refused())
+    assert "429 Too Many Requests; it requests a pause of 3600 s, and this tool waits 60 s at most" in str(
+        staging.refused()
+    )
     assert str(staging.refused()).endswith("failed: Heroku answered 503 Service Unavailable, 5 times.")
 
 
@@ -152,14 +155,14 @@ def test_a_redirect_is_not_followed_with_the_token(staging: Staging) -> None:
         assert elsewhere.asked == []
 
 
-def test_a_server_that_is_none_is_said(staging: Staging) -> None:
+def test_an_invalid_server_is_reported(staging: Staging) -> None:
     environment = replace(staging.environment, heroku=Heroku(app=heroku.APP, endpoint="http://127.0.0.1:1"))
 
     with pytest.raises(CutoverError, match=r"http://127\.0\.0\.1:1 could not be reached \(.*refused\), 5 times\."):
         with_databases(environment, lambda pause, why: None)
 
 
-def test_every_config_var_that_does_not_fit_is_told_at_once(staging: Staging) -> None:
+def test_every_config_var_that_does_not_fit_is_reported_at_once(staging: Staging) -> None:
     config = staging.fake.config
     del config["SHARD_1_URL"]
     config["SHARD_2_URL"] = f"mysql://u:{PASSWORD}@db/x"
@@ -188,41 +191,43 @@ def test_a_database_may_be_named_as_none_of_this_environments(staging: Staging) 
 def test_a_run_asks_once_and_a_dry_run_never_but_shows_what_it_would_read(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(front, "load", lambda name: staging.environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: staging.environment)
     cutover.run(Context(), date="2014-08-15", dry_run=True)
     cutover.plan(Context(), date="2014-08-15")
     asked_dry = list(staging.fake.asked)
-    front.load_environment("staging")
+    cli_environment.load_environment("staging")
 
     assert (asked_dry, len(staging.fake.asked)) == ([], 1)
     assert capsys.readouterr().out.count("DATABASE_URL (master), SHARD_1_URL (shard_1)") == 2
 
 
-def test_a_night_whose_databases_nobody_tells_is_not_begun(
+def test_a_night_without_known_databases_is_not_begun(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(front, "load", lambda name: replace(staging.environment, state=str(tmp_path / "state")))
+    monkeypatch.setattr(
+        cli_environment, "load", lambda name: replace(staging.environment, state=str(tmp_path / "state"))
+    )
     staging.fake.answers = [(401, {})]
 
     with pytest.raises(Exit) as left:
         cutover.run(Context(), date="2014-08-15")
 
     assert left.value.code == ExitCode.FAILED
-    assert "it may have expired.\nhint: Make a new one: heroku login" in str(left.value.message)
+    assert "it may have expired.\nhint: Create a new one: heroku login" in str(left.value.message)
     assert not (tmp_path / "state").exists()  # neither a journal nor a lock
 
 
 def test_a_night_that_has_begun_goes_on_without_heroku_and_takes_no_other_database(
     staging: Staging, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(front, "load", lambda name: staging.environment)
+    monkeypatch.setattr(cli_environment, "load", lambda name: staging.environment)
     staging.fake.answers = [(401, {})]
 
-    environment = front.load_environment("staging", addresses=front.Addresses.WELCOME)
+    environment = cli_environment.load_environment("staging", addresses=cli_environment.Addresses.WELCOME)
 
-    assert "it may have expired.\nGoing on all the same" in capsys.readouterr().err
+    assert "it may have expired.\nGoing on without the databases" in capsys.readouterr().err
     asked = Databases(environment.databases)
-    with pytest.raises(CutoverError, match="nobody has said where it is"):
+    with pytest.raises(CutoverError, match="the connection names no host, service or dbname"):
         asked.query(SqlQuery(database="master", name="anything", statement="SELECT 1"))
 
 

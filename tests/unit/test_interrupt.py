@@ -1,4 +1,4 @@
-"""Ctrl-C on a night, as a process: what runs becomes unknown, what waits stays pending, and twice is out at once."""
+"""Ctrl-C on a night, as a process: running hosts become unknown, waiting ones stay pending, and twice exits at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from inventory.load import ROOT
-from runbooks.engine.history import read_history
-from runbooks.engine.journal import Kind, read_events
-from runbooks.engine.step import Outcome
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Kind, read_events
+from runbooks.engine.model.outcome import Outcome
 
 # In step 9 two hosts are at work, and three wait. One of the two can be let go of, the other never answers.
 PATIENCE = 60  # seconds for a process that is to say something
@@ -25,14 +25,14 @@ from dataclasses import replace
 from pathlib import Path
 from invoke.collection import Collection
 from invoke.program import Program
-from runbooks.nights import night
-from runbooks.engine.clock import Interrupted
-from runbooks.engine.console import Console
-from runbooks.engine.interrupt import twice_leaves
-from runbooks.engine.journal import FileJournal, Kind
-from runbooks.engine.runner import Runner
-from runbooks.front import task
-from tests.fakes import FakeClock, FakeJobs, Theatre
+from runbooks.night import run as night
+from runbooks.engine.live.clock import Interrupted
+from runbooks.engine.live.console import Console
+from runbooks.engine.live.interrupt import second_interrupt_exits
+from runbooks.engine.model.journal import FileJournal, Kind
+from runbooks.engine.run.runner import Runner
+from runbooks.cli.task import task
+from tests.fakes import FakeClock, FakeJobs, FakeNight
 
 class Clock(FakeClock):
     over = threading.Event()
@@ -44,9 +44,9 @@ class Clock(FakeClock):
         self.over.set()
 
 class Jobs(FakeJobs):
-    def run(self, job, name, tell):
+    def run(self, job, name, on_line):
         if "databases.vacuum" not in job.command:
-            return super().run(job, name, tell)
+            return super().run(job, name, on_line)
         # In one piece: two hosts say it at once, and print() writes word by word.
         sys.stdout.write(f"at work on {job.host}\\n")
         sys.stdout.flush()
@@ -64,16 +64,16 @@ class SlowStore(FileJournal):
                     threading.Event().wait()
         super()._keep(event)
 
-@task
-def conduct(context):
-    theatre = Theatre(clock=Clock())
-    theatre.jobs = Jobs(theatre.production)
-    journal = SlowStore(Path(sys.argv[1]), now=theatre.clock.now, operator="chris@laptop")
-    console = Console(clock=theatre.clock)
-    stage = replace(theatre.stage, journal=journal, screen=console, hands=2)
-    stage.begin()
-    with twice_leaves():
-        night.conduct(stage, console, Runner.run)
+@task("conduct")
+def conduct():
+    fake_night = FakeNight(clock=Clock())
+    fake_night.jobs = Jobs(fake_night.production)
+    journal = SlowStore(Path(sys.argv[1]), now=fake_night.clock.now, operator="chris@laptop")
+    console = Console(clock=fake_night.clock)
+    run_context = replace(fake_night.context, journal=journal, screen=console, max_parallel=2)
+    run_context.begin()
+    with second_interrupt_exits():
+        night.conduct(run_context, console, Runner.run)
 
 Program(namespace=Collection(conduct)).run(["inv", "conduct"])
 """
@@ -94,7 +94,7 @@ class Conducted:
         )
 
     def await_lines(self, *wanted: str) -> None:
-        """Reads on until it has said all of them, in any order."""
+        """Read on until all of them were printed, in any order."""
         missing, heard = set(wanted), list[str]()
         assert self._process.stdout
         patience = threading.Timer(PATIENCE, self._process.kill)
@@ -110,12 +110,12 @@ class Conducted:
         self._process.send_signal(signal.SIGINT)
 
     def ended(self) -> tuple[int, str]:
-        """The exit code and what it said last; within 2 seconds, and some for a machine that is busy."""
+        """Return the exit code and the last output; within 2 seconds, and some for a machine that is busy."""
         out, err = self._process.communicate(timeout=8)
         return self._process.returncode, out + err
 
     def end(self) -> None:
-        """Ends it, should it still be there."""
+        """End it, should it still be there."""
         self._process.kill()
         self._process.communicate()
 
@@ -138,19 +138,19 @@ def test_ctrl_c_leaves_the_running_hosts_unknown_and_the_waiting_ones_pending(be
     code, said = begun.ended()
 
     assert code == 130
-    assert "Still switched off, or not proven to be on again:" in said
+    assert "Still off, or not verified to be back on:" in said
     assert "standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in said
     events = read_events(begun.journal)
     assert events[-1].data == {"reason": "interrupted", "code": 130}
     history = read_history(events)
-    outcomes = [history.past("vacuum.full", host).outcome for host in ("db-master", "db-shard-1", "db-shard-2")]
+    outcomes = [history.task_state("vacuum.full", host).outcome for host in ("db-master", "db-shard-1", "db-shard-2")]
     assert outcomes == [Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDING]
     intents = {event.host for event in events if (event.kind, event.step) == (Kind.INTENT, "vacuum.full")}
     assert intents == {"db-master", "db-shard-1"}
 
 
 @pytest.mark.parametrize("begun", [("slow",)], indirect=True)
-def test_ctrl_c_twice_is_out_whatever_hangs(begun: Conducted) -> None:
+def test_ctrl_c_twice_exits_whatever_hangs(begun: Conducted) -> None:
     begun.interrupt()
     begun.await_lines("the store hangs")
     begun.interrupt()

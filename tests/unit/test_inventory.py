@@ -1,7 +1,8 @@
-"""The inventory: what is written loads, and what is written wrongly is said, all of it, with its path."""
+"""The inventory: a valid file loads, and every error of an invalid one is reported with its path."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -46,8 +47,28 @@ def test_example_explains_every_key() -> None:
     text = (load.FOLDER / "example.yaml").read_text()
 
     assert environment.nights[date(2014, 8, 15)].backup_max_age == timedelta(hours=26)
-    missing = [key for key in keys_of(Environment) if f"{key}:" not in text]
+    blocks = blocks_of(text)
+    missing = [
+        f"{name}/{key}"
+        for name, hint in get_type_hints(Environment).items()
+        for key in ({name} | keys_of(hint) if name != "name" else set())
+        if not re.search(rf"(?<![a-z_]){key}(?![a-z_])", blocks.get(name, ""))
+    ]
     assert missing == []
+    assert [depth.value for depth in Depth if not re.search(rf"\b{depth.value}\b", text)] == []
+
+
+def blocks_of(text: str) -> dict[str, str]:
+    """Each top-level key of a YAML file with its lines and the comments before it."""
+    blocks: dict[str, str] = {}
+    block, key = "", ""
+    for line in text.splitlines(keepends=True):
+        if key and (line.startswith("#") or re.match(r"[a-z_]+:", line)):
+            blocks[key], block, key = block, "", ""
+        if found := re.match(r"([a-z_]+):", line):
+            key = found[1]
+        block += line
+    return {**blocks, key: block}
 
 
 def keys_of(kind: Any) -> set[str]:
@@ -136,7 +157,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
                 ("aws: {zone: ttm.com}", "aws/zone: expected a hosted zone's id (Z…), got 'ttm.com'"),
                 (
                     "backups: {way: base, store: {bucket: b, prefix: p}}",
-                    "databases/shard_4/backup_directory: expected where its backups lie",
+                    "databases/shard_4/backup_directory: expected the directory of its backups",
                 ),
                 (
                     "backups: {way: tar, store: {bucket: b, prefix: p}}",
@@ -159,7 +180,7 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("school_year_starts: 09-01", "school_year_starts: 13-01", "school_year_starts: expected a day MM-DD"),
     ],
 )
-def test_a_mistake_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
+def test_an_error_is_named_by_its_path(tmp_path: Path, good: str, bad: str, expected: str) -> None:
     assert good in GOOD
     assert expected in problems(tmp_path, GOOD.replace(good, bad))
 
@@ -178,7 +199,7 @@ def test_a_password_of_the_broker_is_refused_and_not_repeated(tmp_path: Path, us
     assert "hunter2" not in text
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     text = problems(tmp_path, GOOD.replace("production: false", "production: 1").replace("port: 22", "port: x"))
     more = problems(tmp_path, GOOD.replace("[debug]", "[x]").replace("[watcher]", "[y]"))
 
@@ -189,17 +210,17 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_a_host_written_twice_is_refused(tmp_path: Path) -> None:
     twice = GOOD.replace("  debug: {", "  control: {address: x, user: y, roles: []}\n  debug: {", 1)
 
-    with pytest.raises(UsageError, match="'control' stands twice"):
+    with pytest.raises(UsageError, match="'control' is written twice"):
         load.load_file(written(tmp_path, twice))
 
 
 @pytest.mark.parametrize("text", ["hosts: [", "- a list", "\x00"])
-def test_what_is_no_inventory_is_said(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_not_an_inventory_is_reported(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):
         load.load_file(written(tmp_path, text))
 
 
-def test_the_overlay_is_laid_over_while_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_overlay_applies_while_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path))
     assert load.load("rehearsal").hosts["debug"].port == 22
 

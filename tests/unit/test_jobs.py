@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from errors import CutoverError, UnknownError
-from runbooks.engine.actions import DetachedJob, Reading, RemoteCommand
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.job_scripts import CHUNK, news_script, start_script
-from runbooks.engine.jobs import News, RemoteJobs, job_name, read_news
-from runbooks.engine.ports import JobState
-from runbooks.engine.world import JobLost
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import CHUNK, news_script, start_script
+from runbooks.engine.live.jobs import News, RemoteJobs, job_name, read_news
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
+from runbooks.engine.model.ports import JobState
 
 NAME = "run.vacuum.full.db-master.1"
 
@@ -32,13 +32,13 @@ class ThisMachine:
     home: Path
     fails: int = 0
 
-    def run(self, command: RemoteCommand) -> Reading:
+    def run(self, command: RemoteCommand) -> ProbeOutput:
         if self.fails:
             self.fails -= 1
             raise UnknownError("The connection was lost.")
         variables = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
         ended = subprocess.run(["sh", "-c", command.command], env=variables, capture_output=True, check=False)
-        return Reading(code=ended.returncode, text=ended.stdout.decode(), error=ended.stderr.decode())
+        return ProbeOutput(code=ended.returncode, text=ended.stdout.decode(), error=ended.stderr.decode())
 
     def close(self) -> None:
         """There is no connection."""
@@ -73,14 +73,14 @@ def job(command: str, seconds: float = 20) -> DetachedJob:
     return DetachedJob(host="db-master", command=command, timeout=timedelta(seconds=seconds))
 
 
-def test_a_job_runs_to_its_end_and_its_log_is_told_line_by_line(jobs: RemoteJobs) -> None:
+def test_a_job_runs_to_its_end_and_its_log_is_reported_line_by_line(jobs: RemoteJobs) -> None:
     told: list[str] = []
-    reading = jobs.run(job("echo one; echo two >&2; printf three; exit 7"), NAME, told.append)
-    assert (reading.code, reading.text) == (7, "one\ntwo\nthree")
+    output = jobs.run(job("echo one; echo two >&2; printf three; exit 7"), NAME, told.append)
+    assert (output.code, output.text) == (7, "one\ntwo\nthree")
     assert told == ["one", "two", "three"]
 
 
-def test_the_same_name_attaches_and_another_name_begins_anew(jobs: RemoteJobs, tmp_path: Path) -> None:
+def test_the_same_name_attaches_and_another_name_starts_a_new_job(jobs: RemoteJobs, tmp_path: Path) -> None:
     count = job(f"echo x >> {tmp_path}/count")
     for name in (NAME, NAME, "run.vacuum.full.db-master.2"):
         assert jobs.run(count, name, print).code == 0
@@ -90,7 +90,7 @@ def test_the_same_name_attaches_and_another_name_begins_anew(jobs: RemoteJobs, t
 def test_many_starters_at_once_begin_it_once(ssh: ThisMachine, tmp_path: Path) -> None:
     start = RemoteCommand(host="here", command=start_script(NAME, f"sleep 0.2; echo x >> {tmp_path}/count", {}))
     with ThreadPoolExecutor(8) as pool:
-        codes = [reading.code for reading in pool.map(ssh.run, [start] * 8)]
+        codes = [output.code for output in pool.map(ssh.run, [start] * 8)]
     assert codes == [0] * 8
     assert RemoteJobs(ssh, SystemClock()).run(job("never run"), NAME, print).code == 0
     assert (tmp_path / "count").read_text() == "x\n"
@@ -99,8 +99,8 @@ def test_many_starters_at_once_begin_it_once(ssh: ThisMachine, tmp_path: Path) -
 def test_a_lost_link_is_survived(ssh: ThisMachine, tmp_path: Path) -> None:
     told: list[str] = []
     jobs = RemoteJobs(ssh, Tearing(ssh))
-    reading = jobs.run(job("sleep 0.5; echo done"), NAME, told.append)
-    assert reading.text == "done\n"
+    output = jobs.run(job("sleep 0.5; echo done"), NAME, told.append)
+    assert output.text == "done\n"
     assert any("no news from db-master, trying again: The connection was lost." in line for line in told)
 
 
@@ -108,14 +108,16 @@ def test_a_host_that_stays_silent_leaves_an_unknown_outcome_and_the_job_is_attac
     ssh: ThisMachine, tmp_path: Path
 ) -> None:
     count = job(f"sleep 0.5; echo x >> {tmp_path}/count")
-    with pytest.raises(UnknownError, match=r"on db-master: there was no news of it for 0:00:00\.3"):
+    with pytest.raises(UnknownError, match=r"on db-master is unknown: no news for 0:00:00\.3"):
         RemoteJobs(ssh, Tearing(ssh, 1000), silence=timedelta(seconds=0.3)).run(count, NAME, print)
     ssh.fails = 0
     assert RemoteJobs(ssh, SystemClock()).run(count, NAME, print).code == 0
     assert (tmp_path / "count").read_text() == "x\n"
 
 
-def test_a_job_that_was_killed_is_lost_and_not_believed(ssh: ThisMachine, jobs: RemoteJobs, tmp_path: Path) -> None:
+def test_a_job_that_was_killed_is_lost_and_never_counts_as_done(
+    ssh: ThisMachine, jobs: RemoteJobs, tmp_path: Path
+) -> None:
     assert ssh.run(RemoteCommand(host="here", command=start_script(NAME, "sleep 60", {}))).code == 0
     pid = int((tmp_path / ".cutover/jobs" / NAME / "pid").read_text().split()[0])
     os.killpg(pid, signal.SIGKILL)
@@ -137,12 +139,12 @@ def test_a_job_that_cannot_begin_is_a_failure(ssh: ThisMachine) -> None:
         RemoteJobs(ssh, SystemClock()).run(job("true"), NAME, print)
 
 
-def test_a_long_log_comes_whole_and_its_end_is_kept(jobs: RemoteJobs) -> None:
+def test_a_long_log_arrives_complete_and_its_end_is_kept(jobs: RemoteJobs) -> None:
     told: list[str] = []
-    reading = jobs.run(job("seq 1 60000"), NAME, told.append)
+    output = jobs.run(job("seq 1 60000"), NAME, told.append)
     assert told == [str(number) for number in range(1, 60001)]
     assert len("\n".join(told)) > 4 * CHUNK
-    assert reading.text.endswith("59999\n60000\n")
+    assert output.text.endswith("59999\n60000\n")
 
 
 @pytest.mark.parametrize(
@@ -159,16 +161,16 @@ def test_a_job_has_its_variables_and_begins_at_home(ssh: ThisMachine) -> None:
     assert jobs.run(job('echo "$CUTOVER_OPERATOR"; pwd'), NAME, print).text == f"{hostile}\n{ssh.home}\n"
 
 
-def test_the_name_tells_run_step_host_and_attempt_and_is_a_file_name() -> None:
+def test_the_name_contains_run_step_host_and_attempt_and_is_a_file_name() -> None:
     assert (
         job_name("rehearsal-2014-08-15-ab", "vacuum.full", "db 1/x", 2)
         == "rehearsal-2014-08-15-ab.vacuum.full.db_1_x.2"
     )
 
 
-def test_news_of_a_job_that_is_not_there(ssh: ThisMachine) -> None:
-    reading = ssh.run(RemoteCommand(host="here", command=news_script("nothing", 0)))
-    assert read_news(reading.text) == News(state="absent")
+def test_a_missing_job_is_reported_as_such(ssh: ThisMachine) -> None:
+    output = ssh.run(RemoteCommand(host="here", command=news_script("nothing", 0)))
+    assert read_news(output.text) == News(state="absent")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_a_job_that_ended_is_not_touched_by_a_stop(ssh: ThisMachine, jobs: Remot
         assert (state.state, state.code) == ("exited", 7)
 
 
-def test_a_process_that_only_has_the_number_of_a_job_is_left_alone(ssh: ThisMachine, jobs: RemoteJobs) -> None:
+def test_a_process_that_only_has_the_pid_of_a_job_is_not_stopped(ssh: ThisMachine, jobs: RemoteJobs) -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
         folder = ssh.home / ".cutover/jobs" / NAME
         folder.mkdir(parents=True)
@@ -203,7 +205,7 @@ def test_a_process_that_only_has_the_number_of_a_job_is_left_alone(ssh: ThisMach
         assert jobs.stop("here", NAME).state == "lost"
         assert other.poll() is None
         other.kill()
-    (folder / "pid").unlink()  # its number may be somebody else's by now
+    (folder / "pid").unlink()  # its number may be another process's by now
 
 
 def test_a_job_that_was_stopped_before_it_began_never_begins(

@@ -12,14 +12,15 @@ import pytest
 
 from errors import CutoverError
 from runbooks import cutover
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.history import Chronicle, read_history
-from runbooks.engine.journal import FileJournal, Journal, Kind, NewerJournalError, read_events
-from runbooks.engine.shared import OustedError, SharedJournal
-from runbooks.engine.step import Outcome
-from runbooks.nights import logbook, watching
-from tests.fakes import NIGHT, FakeShelf, unreachable
-from tests.house import open_house
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.store_journal import OustedError, StoreJournal
+from runbooks.engine.model.history import HistoryCache, read_history
+from runbooks.engine.model.journal import FileJournal, Journal, Kind, NewerJournalError, read_events
+from runbooks.engine.model.outcome import Outcome
+from runbooks.night import files
+from runbooks.night import status as night_status
+from tests.fakes import NIGHT, FakeObjectStore, unreachable
+from tests.operated_night import operated_night
 
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
 
@@ -35,14 +36,14 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
     return on_disk(tmp_path / "deep" / "journal.jsonl")
 
 
-def test_events_are_numbered_and_say_who_and_when(journal: Journal) -> None:
+def test_events_are_numbered_and_name_operator_and_time(journal: Journal) -> None:
     journal.append(Kind.BEGAN, run="r", digest="d")
     event = journal.append(Kind.INTENT, step="backups.dump", host="db-master", what="by hand")
     assert (event.number, event.at, event.operator) == (2, NOW, "chris@laptop")
     assert journal.events[1] == event
 
 
-def test_threads_share_one_row_of_numbers(journal: Journal) -> None:
+def test_threads_share_one_sequence_of_numbers(journal: Journal) -> None:
     threads = [
         threading.Thread(target=lambda: [journal.append(Kind.ANSWER, answer="x") for _ in range(20)]) for _ in range(4)
     ]
@@ -113,48 +114,53 @@ def test_a_kind_that_only_a_newer_version_knows_is_refused_in_a_sentence_and_the
 
 
 @pytest.mark.parametrize("where", ["on this machine", "in the store"])
-def test_a_night_that_a_newer_version_went_on_with_is_neither_shown_nor_gone_on_with(
+def test_a_night_that_a_newer_version_resumed_is_neither_shown_nor_resumed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
 ) -> None:
     """Its journal, the store's copy and the world stay as they are; what is a newer version's is no damage."""
-    house = open_house(monkeypatch, tmp_path)
-    house.run_until("watcher: system-watcher stop", unreachable)
-    path, shelf = logbook.Files(house.environment, "2014-08-15").journal, logbook.shelf_of(house.environment)
-    number = len(house.events) + 1
+    operated = operated_night(monkeypatch, tmp_path)
+    operated.run_until("watcher: system-watcher stop", unreachable)
+    path, object_store = (
+        files.Files(operated.environment, "2014-08-15").journal,
+        files.object_store_of(operated.environment),
+    )
+    number = len(operated.events) + 1
     newer = NEWER.replace('"number": 2', f'"number": {number}')
-    shelf.put_new(f"nights/2014-08-15/001/{number:06}", newer)
+    object_store.put_new(f"nights/2014-08-15/001/{number:06}", newer)
     if where == "on this machine":
         path.write_text(f"{path.read_text()}{newer}\n")
 
     def kept() -> tuple[bytes, list[tuple[str, str | None]], list[str]]:
-        texts = [(name, shelf.get(name)) for name in shelf.names("nights/")]
-        return path.read_bytes(), texts, list(house.theatre.production.acts)
+        texts = [(name, object_store.get(name)) for name in object_store.names("nights/")]
+        return path.read_bytes(), texts, list(operated.fake_night.production.acts)
 
     def status() -> None:
-        watching.show_status(house.environment, house.theatre.plan)
+        night_status.show_status(operated.environment, operated.fake_night.plan)
 
     def follow() -> None:
-        look = partial(logbook.newer, shelf, "2014-08-15")
-        watching.follow(look, lambda events, shown: None, SystemClock(), pytest.fail)
+        look = partial(files.newer, object_store, "2014-08-15")
+        night_status.follow(look, lambda events, shown: None, SystemClock(), pytest.fail)
 
     def find_plan() -> None:  # what each command on a night that has begun does first
-        cutover.plan_at(house.environment, NIGHT, "")
+        cutover.plan_at(operated.environment, NIGHT, "")
 
     before = kept()
-    for act in (status, follow, find_plan, house.resume, house.run, house.pay, house.approve):
+    for act in (status, follow, find_plan, operated.resume, operated.run, operated.pay, operated.approve):
         with pytest.raises(NewerJournalError, match="is of the kind 'paused', which this version does not know"):
             act()
-    assert isinstance(house.abort(), NewerJournalError)
+    assert isinstance(operated.abort(), NewerJournalError)
     assert kept() == before
 
 
-def test_whoever_is_ousted_by_a_newer_version_hears_so_and_stops(tmp_path: Path) -> None:
-    shelf = FakeShelf()
-    journal = SharedJournal(tmp_path / "journal.jsonl", shelf, "nights/d/001", now=lambda: NOW, operator="chris@laptop")
+def test_a_run_ousted_by_a_newer_version_is_notified_and_stops(tmp_path: Path) -> None:
+    object_store = FakeObjectStore()
+    journal = StoreJournal(
+        tmp_path / "journal.jsonl", object_store, "nights/d/001", now=lambda: NOW, operator="chris@laptop"
+    )
     journal.append(Kind.BEGAN, run="r", digest="d")
-    shelf.put_new("nights/d/001/000002", NEWER)
+    object_store.put_new("nights/d/001/000002", NEWER)
 
-    with pytest.raises(OustedError, match="somebody goes on with the night"):
+    with pytest.raises(OustedError, match="another operator continues the night"):
         journal.append(Kind.ENDED)
 
 
@@ -182,25 +188,25 @@ def test_a_full_disk_is_an_error_and_not_an_event(tmp_path: Path, monkeypatch: p
     assert [event.number for event in read_events(tmp_path / "journal.jsonl")] == [1]
 
 
-def test_history_tells_what_became_of_each_host(journal: Journal) -> None:
+def test_history_has_the_outcome_of_each_host(journal: Journal) -> None:
     journal.append(Kind.BEGAN, run="r1", digest="d")
     journal.append(Kind.INTENT, step="s", host="a", what="x")
     journal.append(Kind.INTENT, step="s", host="b", what="x")
     journal.append(Kind.RESULT, step="s", host="a", outcome="failed", proof="no", over=True)
     history = read_history(journal.events)
     assert (history.run, history.began) == ("r1", NOW)
-    assert history.past("s", "a").outcome is Outcome.FAILED
-    assert history.past("s", "a").attempt == 2  # the first is over
-    assert history.past("s", "b").outcome is Outcome.RUNNING
-    assert history.past("s", "b").attempt == 1  # may still be at work: the next attaches to it
-    assert history.past("s", "c").outcome is Outcome.PENDING
+    assert history.task_state("s", "a").outcome is Outcome.FAILED
+    assert history.task_state("s", "a").attempt == 2  # the first is over
+    assert history.task_state("s", "b").outcome is Outcome.RUNNING
+    assert history.task_state("s", "b").attempt == 1  # may still be at work: the next attaches to it
+    assert history.task_state("s", "c").outcome is Outcome.PENDING
 
 
-def test_a_chronicle_tells_what_the_whole_journal_tells_and_what_it_told_stays(journal: Journal) -> None:
-    chronicle, told = Chronicle(), []
+def test_a_history_cache_equals_the_whole_journal_and_its_results_do_not_change(journal: Journal) -> None:
+    history_cache, told = HistoryCache(), []
     for outcome in ("failed", "unknown", "done"):
         journal.append(Kind.INTENT, step="s", host="a", what="x")
         journal.append(Kind.RESULT, step="s", host="a", outcome=outcome, proof="", over=True)
-        told.append(chronicle.of(journal.events))
-        assert chronicle.of(journal.events) == read_history(journal.events)
-    assert [history.past("s", "a").attempt for history in told] == [2, 3, 4]
+        told.append(history_cache.of(journal.events))
+        assert history_cache.of(journal.events) == read_history(journal.events)
+    assert [history.task_state("s", "a").attempt for history in told] == [2, 3, 4]

@@ -1,4 +1,4 @@
-"""One run per environment: the second says who has it, and a dead holder holds nothing."""
+"""One run per environment: the second is told which run has it, and a dead holder holds nothing."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import pytest
 
 from errors import ExitCode, LockedError, UsageError
 from inventory.load import ROOT
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.console import Console
-from runbooks.engine.lock import Holder, born, claimant, claimed, held, holder
-from runbooks.nights import logbook, night
-from tests.fakes import FakeShelf, Theatre, rehearsal
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.console import Console
+from runbooks.engine.live.lock import Holder, born, claimant, claimed, holder, machine_lock
+from runbooks.night import files as night_files
+from runbooks.night import run
+from tests.fakes import FakeNight, FakeObjectStore, rehearsal
 
 ABOUT = Holder(who="chris", where="laptop", pid=4711, born="monday 1", what="running the night", since="22:00")
 HOLDER = """
 import sys, time
 from pathlib import Path
-from runbooks.engine.lock import Holder, held
-with held(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
+from runbooks.engine.live.lock import Holder, machine_lock
+with machine_lock(Path(sys.argv[1]), Holder(who="kim", where="desk", pid=1, born="", what="running", since="21:00")):
     print("held", flush=True)
     time.sleep(60)
 """
 
 
-def test_a_lock_says_who_holds_it_and_is_let_go_of(tmp_path: Path) -> None:
+def test_a_lock_names_its_holder_and_is_released(tmp_path: Path) -> None:
     path = tmp_path / "rehearsal" / "lock"
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         assert holder(path) == "chris on laptop, running the night, since 22:00 (process 4711)"
-        with pytest.raises(LockedError, match="chris on laptop") as locked, held(path, ABOUT):
+        with pytest.raises(LockedError, match="chris on laptop") as locked, machine_lock(path, ABOUT):
             pass
         assert locked.value.exit_code is ExitCode.LOCKED
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         pass
 
 
@@ -52,7 +53,7 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:
         assert holder(path).startswith("kim on desk")
         process.send_signal(signal.SIGKILL)
     assert holder(path) == ""
-    with held(path, ABOUT):
+    with machine_lock(path, ABOUT):
         pass
 
 
@@ -62,43 +63,43 @@ def myself(**changes: str | int) -> Holder:
 
 
 def test_two_machines_do_not_run_in_one_environment() -> None:
-    shelf, kim = FakeShelf(), myself(who="kim", where="desk")
-    with claimed(shelf, myself(), take_over="resume --take-over") as before:
+    object_store, kim = FakeObjectStore(), myself(who="kim", where="desk")
+    with claimed(object_store, myself(), take_over="resume --take-over") as before:
         assert before is None
-        assert claimant(shelf, kim).startswith("chris on laptop, running, since 22:00")
+        assert claimant(object_store, kim).startswith("chris on laptop, running, since 22:00")
         with (
             pytest.raises(LockedError, match="at work in this environment: chris on laptop") as locked,
-            claimed(shelf, kim, take_over="resume --take-over"),
+            claimed(object_store, kim, take_over="resume --take-over"),
         ):
             pass
     assert locked.value.exit_code is ExitCode.LOCKED
     assert "If that machine is gone for good:  resume --take-over" in locked.value.hint
-    assert claimant(shelf, kim) == ""
-    with claimed(shelf, kim, take_over="") as before:
+    assert claimant(object_store, kim) == ""
+    with claimed(object_store, kim, take_over="") as before:
         assert before is None
 
 
-def test_a_holder_on_this_machine_that_died_is_taken_over_from_without_a_word() -> None:
-    shelf, dead = FakeShelf(), myself(born="before the last boot 17")
-    shelf.put_new("lock/00000001", dead.to_json())
-    assert claimant(shelf, myself()) == ""
-    with claimed(shelf, myself(), take_over="") as before:
+def test_the_lock_of_a_dead_holder_on_this_machine_is_taken_over_silently() -> None:
+    object_store, dead = FakeObjectStore(), myself(born="before the last boot 17")
+    object_store.put_new("lock/00000001", dead.to_json())
+    assert claimant(object_store, myself()) == ""
+    with claimed(object_store, myself(), take_over="") as before:
         assert before == dead
 
 
 def test_a_holder_elsewhere_is_ousted_only_on_demand_and_its_release_does_not_count() -> None:
-    shelf = FakeShelf()
-    laptop = claimed(shelf, myself(), take_over="")
+    object_store = FakeObjectStore()
+    laptop = claimed(object_store, myself(), take_over="")
     laptop.__enter__()
-    with claimed(shelf, myself(who="kim", where="desk"), take_over="", ousting=True) as before:
+    with claimed(object_store, myself(who="kim", where="desk"), take_over="", ousting=True) as before:
         assert before == myself()
         laptop.__exit__(None, None, None)
-        assert claimant(shelf, myself()).startswith("kim on desk")
-    assert claimant(shelf, myself()) == ""
+        assert claimant(object_store, myself()).startswith("kim on desk")
+    assert claimant(object_store, myself()) == ""
 
 
-class RacedShelf(FakeShelf):
-    """A shelf on which somebody else puts a note while we are still reading."""
+class RacedStore(FakeObjectStore):
+    """An object store in which another run puts a claim while we are still reading."""
 
     def names(self, start: str) -> list[str]:
         names = super().names(start)
@@ -106,34 +107,34 @@ class RacedShelf(FakeShelf):
         return names
 
 
-def test_of_two_who_see_a_free_environment_at_once_one_gets_it() -> None:
-    with pytest.raises(LockedError, match="kim on laptop"), claimed(RacedShelf(), myself(), take_over=""):
+def test_one_of_two_runs_that_see_a_free_environment_gets_it() -> None:
+    with pytest.raises(LockedError, match="kim on laptop"), claimed(RacedStore(), myself(), take_over=""):
         pass
 
 
 def test_a_lab_is_not_taken_from_under_a_run(tmp_path: Path) -> None:
     environment = replace(rehearsal(), state=str(tmp_path))
-    logbook.refuse_if_at_work(environment)
+    night_files.refuse_if_at_work(environment)
     with (
-        held(tmp_path / "rehearsal" / "lock", ABOUT),
-        pytest.raises(LockedError, match="Somebody is at work in rehearsal"),
+        machine_lock(tmp_path / "rehearsal" / "lock", ABOUT),
+        pytest.raises(LockedError, match="Another run is active in rehearsal"),
     ):
-        logbook.refuse_if_at_work(environment)
+        night_files.refuse_if_at_work(environment)
 
 
 def test_without_a_lab_a_rehearsal_is_refused_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    environment, theatre, clock = replace(rehearsal(), state=str(tmp_path)), Theatre(), SystemClock()
-    cast = night.Cast(clock, Console(clock=clock), theatre.person)
+    environment, fake_night, clock = replace(rehearsal(), state=str(tmp_path)), FakeNight(), SystemClock()
+    cast = run.Terminal(clock, Console(clock=clock), fake_night.person)
     with pytest.raises(UsageError, match="The rehearsal is not up"):
-        night.run(environment, theatre.plan, cast)
+        run.run(environment, fake_night.plan, cast)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_earlier_journal_is_set_aside_and_kept(tmp_path: Path) -> None:
-    files = logbook.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
+    files = night_files.Files(replace(rehearsal(), state=str(tmp_path)), "2014-08-15")
     files.set_aside()  # there is none
     files.journal.parent.mkdir(parents=True)
     files.journal.write_text("an earlier night")

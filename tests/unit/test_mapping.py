@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from archiver.catalog import TableName
-from archiver.mapping.schema_mapping import SchemaMapping, TableMapping, Today, compare
-from archiver.schema import Column, Schema, Table
+from archiver.catalog.model import TableName
+from archiver.mapping.schema_mapping import LiveSchema, SchemaMapping, TableMapping, compare
+from archiver.postgres.schema import Column, Schema, Table
 from inventory.migrations import Changes, Migration, TableChanges
 
 ROLES = "CREATE TYPE public.role AS ENUM ('teacher', 'head''s aide')"
@@ -38,7 +38,7 @@ def changes(database: str = "master", **of_users: dict[str, str]) -> Changes:
 
 
 def mapped(archived: Schema, live: Schema, *chain: Changes, defaults: tuple[str, ...] = ()) -> SchemaMapping:
-    today = Today(schema=live, defaults=frozenset(("users", name) for name in defaults))
+    today = LiveSchema(schema=live, defaults=frozenset(("users", name) for name in defaults))
     return compare("master", archived, today, chain, list(archived.tables))
 
 
@@ -52,7 +52,7 @@ def of_users(mapping: SchemaMapping) -> TableMapping:
 
 
 def doubts(mapping: SchemaMapping) -> list[str]:
-    return [doubt.told() for table in mapping.tables for doubt in table.doubts]
+    return [doubt.sentence() for table in mapping.tables for doubt in table.doubts]
 
 
 PLAIN: dict[str, tuple[Schema, Schema]] = {
@@ -73,7 +73,7 @@ PLAIN: dict[str, tuple[Schema, Schema]] = {
 
 
 @pytest.mark.parametrize("case", PLAIN)
-def test_what_a_table_itself_can_tell_is_copied_straight_in(case: str) -> None:
+def test_columns_that_map_by_themselves_are_copied_directly(case: str) -> None:
     mapping = mapped(*PLAIN[case], defaults=("locale",))
 
     assert of_users(mapping).plain
@@ -116,7 +116,7 @@ def test_a_wider_type_needs_no_look_at_the_rows(old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), DOUBTFUL)
-def test_whether_a_value_fits_another_type_only_its_rows_can_tell(old: str, new: str) -> None:
+def test_only_the_rows_show_whether_a_value_fits_another_type(old: str, new: str) -> None:
     [doubt] = doubts(mapped(users(column("grade", old)), users(column("grade", new))))
 
     assert doubt == (
@@ -125,7 +125,7 @@ def test_whether_a_value_fits_another_type_only_its_rows_can_tell(old: str, new:
     )
 
 
-def test_a_column_that_may_be_null_fits_not_null_where_no_row_is() -> None:
+def test_a_nullable_column_fits_not_null_where_no_row_is_null() -> None:
     archived, live = users(column("fax")), users(column("fax", not_null=True))
 
     [doubt] = doubts(mapped(archived, live))
@@ -136,7 +136,7 @@ def test_a_column_that_may_be_null_fits_not_null_where_no_row_is() -> None:
     assert answered.answered
 
 
-def test_a_label_that_is_gone_is_a_doubt_until_a_migration_says_what_it_is_called() -> None:
+def test_a_removed_label_is_a_doubt_until_a_migration_names_its_replacement() -> None:
     archived = schema({"public.role": ROLES}, users=table(column("role", "public.role")))
     live = schema(
         {"public.role": "CREATE TYPE public.role AS ENUM ('teacher', 'aide')"},
@@ -153,7 +153,7 @@ def test_a_label_that_is_gone_is_a_doubt_until_a_migration_says_what_it_is_calle
     assert not of_users(mapped(archived, live, renamed)).plain
 
 
-def test_a_dropped_column_is_lost_and_said() -> None:
+def test_a_dropped_column_is_lost_and_reported() -> None:
     dropped = mapped(users(column("fax")), users())
     explained = mapped(users(column("fax")), users(column("pager")), changes(drop={"fax": "nobody faxes"}))
 
@@ -198,7 +198,7 @@ REFUSED: dict[str, tuple[Schema, Schema, tuple[Changes, ...], str]] = {
         users(column("fax")),
         users(column("pager")),
         (),
-        "master.users.fax is gone, and pager came: was it renamed? "
+        "master.users.fax no longer exists, and pager is new: was it renamed? "
         "Add to tables/users: rename: {fax: pager}, or drop: {fax: <why it may be lost>}",
     ),
     "a migration that loses a NOT NULL column": (
@@ -218,7 +218,7 @@ REFUSED: dict[str, tuple[Schema, Schema, tuple[Changes, ...], str]] = {
         schema(users=table(), staff=table()),
         users(),
         (Changes(database="master", rename_tables={"staff": "users"}),),
-        "master.users: two tables of the archive lead there",
+        "master.users: two tables of the archive map to it",
     ),
     "a column that is not computed any more": (
         users(column("name", generated="first || last")),
@@ -254,15 +254,15 @@ REFUSED: dict[str, tuple[Schema, Schema, tuple[Changes, ...], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_mapped_is_refused_with_its_name_and_the_line_to_add(case: str) -> None:
+def test_a_column_that_cannot_be_mapped_is_refused_with_its_name_and_the_line_to_add(case: str) -> None:
     archived, live, chain, expected = REFUSED[case]
 
     assert any(problem.startswith(expected) for problem in mapped(archived, live, *chain).problems)
 
 
-def test_of_a_table_without_rows_nothing_is_asked() -> None:
+def test_nothing_is_asked_of_a_table_without_rows() -> None:
     archived = schema(users=table(column("fax")), faxes=table())
-    today = Today(schema=users(column("pager", not_null=True)))
+    today = LiveSchema(schema=users(column("pager", not_null=True)))
 
     mapping = compare("master", archived, today, (), [])
 

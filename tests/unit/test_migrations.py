@@ -1,4 +1,4 @@
-"""Migrations: what is written loads, what is written wrongly is said, and they follow each other by fingerprints."""
+"""Migrations: valid files load, errors are reported, and they follow each other by fingerprints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mistakes(folder: Path, **files: str) -> str:
     return str(caught.value)
 
 
-def test_the_example_explains_every_key_and_is_no_migration() -> None:
+def test_the_example_explains_every_key_and_is_not_a_migration() -> None:
     text = (load.FOLDER / "migrations" / "example.yaml").read_text()
 
     known = {field.name for kind in (Migration, TableChanges) for field in fields(kind)} - {"name"}
@@ -68,18 +68,18 @@ def test_migrations_follow_each_other_from_the_archives_schema_to_todays(tmp_pat
         ("before: x", "one.yaml/database: expected a string, got nothing"),
     ],
 )
-def test_a_mistake_is_named_by_its_path(tmp_path: Path, text: str, expected: str) -> None:
+def test_an_error_is_named_by_its_path(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in mistakes(tmp_path, one=text)
 
 
-def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     text = mistakes(tmp_path, one=FIRST + "x: 1", two=FIRST + "y: 1")
 
     assert "one.yaml/x" in text
     assert "two.yaml/y" in text
 
 
-def test_two_that_begin_alike_and_a_way_that_leads_back_are_mistakes(tmp_path: Path) -> None:
+def test_two_that_begin_alike_and_a_cycle_are_errors(tmp_path: Path) -> None:
     twice = mistakes(tmp_path, one=FIRST, two=FIRST.replace("aaaaaaaaaaaa", A))
     back = "database: master\nbefore: bbbbbbbbbbbb\nafter: aaaaaaaaaaaa\n"
     cycle = mistakes(tmp_path, two=back)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archiver.own_tables import MIGRATIONS, Migration, migrations_in
+from archiver.postgres.own_schema import Migration, migrations_in, own_migrations
 
 TWO = """\
 -- What this is.
@@ -34,10 +34,10 @@ def test_a_file_is_read_as_its_migrations() -> None:
         ("", "got none"),
     ],
 )
-def test_a_hole_a_repeated_number_and_statements_without_one_are_refused(text: str, why: str) -> None:
+def test_a_gap_a_repeated_number_and_statements_without_one_are_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         migrations_in(text)
 
 
 def test_the_first_migration_adopts_what_has_no_number() -> None:
-    assert MIGRATIONS[0].name == "all that versions before there were numbers made, and the number"
+    assert own_migrations()[0].name == "the tables of versions without migration numbers, and archiver.version"

@@ -19,28 +19,28 @@ from typing import Any
 
 import pytest
 
-from archiver import bundle, layout
-from archiver.catalog import Part, TableName
-from archiver.encryption import Keys
-from archiver.estimating.estimate import Estimate, Expected
-from archiver.estimating.rates import Rate, Rates
-from archiver.integrity.finding import Finding
-from archiver.integrity.finding import Kind as Doubt
-from archiver.keeping.audit import Audit
-from archiver.keeping.progress import Progress, Standing
-from archiver.manifest import Manifest
-from archiver.moving.carry import MERGE, SPLIT
-from archiver.moving.moves import State as MoveState
-from archiver.notes import Entry
-from archiver.purging.record import State as PurgeState
-from archiver.reclaiming import marker
-from archiver.records import State
-from archiver.rows import RowFile
-from archiver.schema import Schema
-from archiver.storage import Bucket, Stored
-from archiver.upkeep.feeds import Feed
-from archiver.workers import broker, wire
-from archiver.workers.units import Ended, Unit
+from archiver.catalog.model import Part, TableName
+from archiver.checks.audit import Audit
+from archiver.checks.integrity_finding import IntegrityFinding
+from archiver.checks.integrity_finding import IntegrityKind as Doubt
+from archiver.checks.night_progress import NightProgress, Standing
+from archiver.delete import marker
+from archiver.estimate.estimate import Estimate, Expected
+from archiver.estimate.rates import Rate, Rates
+from archiver.format import bundle, layout
+from archiver.format.encryption import Keys
+from archiver.format.manifest import Manifest
+from archiver.format.rows import RowFile
+from archiver.postgres.schema import Schema
+from archiver.records.archive_record import ArchiveState
+from archiver.records.audit_log import Entry
+from archiver.records.move_record import MoveState as MoveState
+from archiver.records.purge_record import PurgeState as PurgeState
+from archiver.reshard.merge_split import MERGE, SPLIT
+from archiver.runs import broker, wire
+from archiver.runs.units import Unit, UnitResult
+from archiver.store.bucket import Bucket, StoredObject
+from archiver.vacuum.feeds import Feed
 from errors import (
     AbortedError,
     CutoverError,
@@ -55,7 +55,7 @@ from errors import (
 from inventory.catalog import Catalog
 from inventory.migrations import Changes, Migration
 from inventory.model import Depth, Environment, Role, Store, Way
-from inventory.parse import Place, parse
+from inventory.parse import Position, parse
 from platforms.backup import File
 
 NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
@@ -64,7 +64,7 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (State, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
+        (ArchiveState, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
         (PurgeState, ["extracting", "stored", "verified", "purged", "restored"]),
         (MoveState, ["planned", "loading", "switched", "moved"]),
         (Depth, ["all", "students"]),
@@ -79,7 +79,7 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
         ),
     ],
 )
-def test_states_and_other_chosen_words_are_these(kind: type[Enum], words: list[str]) -> None:
+def test_states_and_other_enumerated_words_are_these(kind: type[Enum], words: list[str]) -> None:
     assert [member.value for member in kind] == words
 
 
@@ -187,19 +187,19 @@ def test_a_stored_schema_is_written_in_the_same_words_under_its_fingerprint() ->
     assert schema.fingerprint == FINGERPRINT
 
 
-def test_members_of_an_archive_are_called_so(tmp_path: Path) -> None:
+def test_members_of_an_archive_have_these_names(tmp_path: Path) -> None:
     rows = tmp_path / "rows"
     rows.write_bytes(b"13\tLincoln\n")
     written = {**json.loads(MANIFEST), "schemas": json.loads(SCHEMAS), "fingerprint": FINGERPRINT}
     written["members"]["master/schools.copy"]["sha256"] = hashlib.sha256(rows.read_bytes()).hexdigest()
     given = Manifest.from_json(json.dumps(written).encode())
 
-    sealed, path = bundle.pack(given, {"master/schools.copy": RowFile(rows)}, Keys(), tmp_path)
+    with_digests, path = bundle.pack(given, {"master/schools.copy": RowFile(rows)}, Keys(), tmp_path)
 
     assert path.name == "2013_school_13.tar.gz"
     with tarfile.open(fileobj=io.BytesIO(path.read_bytes()), mode="r:gz") as tar:
         assert tar.getnames() == ["README", "manifest.json", "master/schools.copy", "restore.sql", "schema.sql"]
-    assert sorted(sealed.texts) == ["README", "restore.sql", "schema.sql"]
+    assert sorted(with_digests.texts) == ["README", "restore.sql", "schema.sql"]
     assert layout.member(TableName("shard", "enrollments")) == "shard/enrollments.copy"
     assert layout.table_of("shard/enrollments.copy") == TableName("shard", "enrollments")
 
@@ -254,22 +254,22 @@ def test_an_error_goes_between_a_run_and_its_workers_under_this_word(word: str) 
     written = {"outcomes": [], "error": {"kind": word, "message": "It is so.", "hint": ""}}
 
     assert type(wire.ended(unit, written).error) is ERRORS[word]
-    assert wire.ended_to_json(Ended(unit=unit, error=ERRORS[word]("It is so."))) == written
+    assert wire.ended_to_json(UnitResult(unit=unit, error=ERRORS[word]("It is so."))) == written
 
 
-def test_an_error_of_a_finer_kind_goes_under_the_word_of_its_next_of_kin() -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(), order=wire.job(json.loads(UNIT)).unit.order)
-    told = wire.ended_to_json(Ended(unit=unit, error=Problems("several:", ["one"])))["error"]
+def test_an_error_of_a_subclass_is_sent_under_the_word_of_its_base_class() -> None:
+    unit = Unit(shard="shard_1", tenant_ids=(), request=wire.job(json.loads(UNIT)).unit.request)
+    told = wire.ended_to_json(UnitResult(unit=unit, error=Problems("several:", ["one"])))["error"]
 
     assert told["kind"] == "UsageError"
 
 
-def test_workers_hear_of_units_under_this_name() -> None:
+def test_workers_receive_units_under_this_name() -> None:
     assert broker.TASK == "cutover.unit"
 
 
 def json_of(kind: Any, written: str) -> Any:
-    """What is made of plain data, as plain data again: with times in ISO format."""
+    """Return an object made of plain data as plain data again: with times in ISO format."""
     return json.loads(json.dumps(asdict(kind(**json.loads(written))), default=lambda value: value.isoformat()))
 
 
@@ -285,11 +285,11 @@ def json_of(kind: Any, written: str) -> Any:
         (File, """{"path": "data/base", "size": 100, "sha256": "79ad"}"""),
     ],
 )
-def test_what_a_probe_reads_is_written_in_these_words(kind: Any, written: str) -> None:
+def test_probe_output_is_written_in_these_words(kind: Any, written: str) -> None:
     assert json_of(kind, written) == json.loads(written)
 
 
-def test_an_entry_of_the_log_is_told_in_these_words() -> None:
+def test_an_entry_of_the_log_is_written_in_these_words() -> None:
     written = """{"id": 1, "at": "2014-08-15T12:00:00+00:00", "operator": "ann", "host": "debug", "act": "archive",
         "tenant_id": 13, "year": 2013, "record_id": 7, "details": {"rows": 9}}"""
     entry = Entry(**{**json.loads(written), "at": NOON})
@@ -297,23 +297,23 @@ def test_an_entry_of_the_log_is_told_in_these_words() -> None:
     assert entry.to_json() == json.loads(written)
 
 
-def test_an_object_of_the_store_is_told_in_these_words() -> None:
+def test_an_object_of_the_store_is_written_in_these_words() -> None:
     written = json.loads("""{"location": "s3://a/b", "size": 5, "modified": "2014-08-15T12:00:00+00:00"}""")
 
-    assert Stored(**{**written, "modified": NOON}).to_json() == written
+    assert StoredObject(**{**written, "modified": NOON}).to_json() == written
 
 
-def test_a_doubt_is_told_in_these_words() -> None:
+def test_a_doubt_is_written_in_these_words() -> None:
     written = json.loads(
         """{"kind": "dangling", "database": "shard_1", "table": "visits", "what": "name a room that is gone", "rows": 2,
         "examples": ["(1)", "(2)"], "refused": null}"""
     )
     typed = {"kind": Doubt("dangling"), "table": TableName("shard", "visits"), "refused": ""}
 
-    assert Finding(**{**written, **typed}).to_json() == written
+    assert IntegrityFinding(**{**written, **typed}).to_json() == written
 
 
-def test_an_estimate_is_told_in_these_words() -> None:
+def test_an_estimate_is_written_in_these_words() -> None:
     written = json.loads(
         """{
         "everybody": {"tenants": 1, "rows": 2, "bytes": 3, "size": 4,
@@ -327,28 +327,30 @@ def test_an_estimate_is_told_in_these_words() -> None:
     rates: dict[str, Any] = {
         name: Rate(**rate) if isinstance(rate, dict) else rate for name, rate in written["rates"].items()
     }
-    typed = {"everybody": Expected(**written["everybody"]), "rates": Rates(**rates), "biggest": (), "analyzed_at": NOON}
+    all_tenants = Expected(**written["everybody"])
+    typed = {"all_tenants": all_tenants, "rates": Rates(**rates), "biggest": (), "analyzed_at": NOON}
+    same = {name: written[name] for name in ("together", "workers")}
 
-    assert Estimate(**{**written, **typed}).to_json() == written
+    assert Estimate(**{**same, **typed}).to_json() == written
 
 
-def test_progress_is_told_in_these_words() -> None:
+def test_progress_is_written_in_these_words() -> None:
     written = json.loads(
         """{"night": "2014-08-15", "waiting": 1, "verified": 1, "began": "2014-08-15T12:00:00+00:00", "last": null,
         "standings": [{"state": "verified", "tenants": 1, "rows": 2, "size": 3}], "at_work": ["ann"],
         "per_minute": null}"""
     )
-    standings = [Standing(**{**one, "state": State(one["state"])}) for one in written["standings"]]
+    standings = [Standing(**{**one, "state": ArchiveState(one["state"])}) for one in written["standings"]]
     given = {name: value for name, value in written.items() if name != "per_minute"}
 
-    assert Progress(**{**given, "night": NOON.date(), "began": NOON, "standings": standings}).to_json() == written
+    assert NightProgress(**{**given, "night": NOON.date(), "began": NOON, "standings": standings}).to_json() == written
 
 
-def test_a_part_that_came_back_is_noted_in_these_words() -> None:
+def test_a_restored_part_is_recorded_in_these_words() -> None:
     assert (Part("classroom", 42).to_json(), str(Part("classroom", 42))) == ({"classroom": 42}, "classroom 42")
 
 
-def test_a_row_that_stayed_in_a_shard_is_noted_beside_its_marker_in_these_words() -> None:
+def test_a_retained_row_of_a_shard_is_recorded_beside_its_marker_in_these_words() -> None:
     written = json.loads("""[{"table": "shard.visits", "key": "(12)", "digest": "79ad"}]""")
 
     assert [asdict(row) for row in marker.staying(written)] == written
@@ -434,7 +436,7 @@ tables/t/?: convert, drop, fill, rename
 )
 def test_files_of_operators_may_have_these_keys_and_no_others(kind: Any, written: dict[str, Any], keys: str) -> None:
     mistakes: list[str] = []
-    parse(kind, written, Place("", mistakes))
+    parse(kind, written, Position("", mistakes))
 
     told = [mistake for mistake in mistakes if mistake.endswith(", got 'an unknown key'")]
     said = [line.replace("expected one of ", "").removesuffix(", got 'an unknown key'") for line in told]

@@ -1,4 +1,4 @@
-"""The plan: sixteen steps in order, every problem told before anything starts, and the Markdown of the same list."""
+"""The plan: sixteen steps in order, every problem reported before the start, and the Markdown of the same list."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 
 from errors import ExitCode, Problems, UsageError
+from formatting import in_minutes
 from inventory.load import load, names
 from inventory.model import Environment, Exclusion, Queue
 from runbooks.cutover import SIXTEEN, plan_of
-from runbooks.engine.actions import DetachedJob, HttpGet, RemoteCommand
-from runbooks.engine.markdown import minutes, rendered
-from runbooks.engine.plan import Plan, numbered, validated
-from runbooks.engine.step import Check, Debt, HostTask, Mark, Step, holds
+from runbooks.engine.model.actions import DetachedJob, HttpGet, RemoteCommand
+from runbooks.engine.model.plan import Plan, numbered, validated
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, holds
+from runbooks.engine.reporting.plan_markdown import rendered
 from tests.fakes import NIGHT, SERVERS, night_plan, rehearsal
 
 KEYS = [
@@ -36,7 +37,7 @@ KEYS = [
     "warehouse.rebuild",
 ]
 BROKER = "the broker of the workers answers"
-CHECK = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda readings, facts: holds("it does"))
+CHECK = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda outputs, facts: holds("it does"))
 
 
 def with_commands(environment: Environment, **commands: str) -> Environment:
@@ -51,7 +52,7 @@ def step(key: str, *tasks: HostTask, mark: Mark = Mark.MANUAL, title: str = "T")
     return Step(key=key, title=title, mark=mark, tasks=tasks)
 
 
-def test_the_sixteen_steps_stand_in_the_missions_order() -> None:
+def test_the_sixteen_steps_are_in_the_order_of_the_checklist() -> None:
     plan = night_plan()
     assert [step.key for step in plan.steps] == KEYS
     assert [step.number for step in plan.steps] == list(range(1, 17))
@@ -113,7 +114,7 @@ def test_step_eight_starts_this_tool_on_the_debug_host() -> None:
     assert str(words).endswith(": /opt/inv archive.all --env=rehearsal --date=2014-08-15 --here --yes-production")
 
 
-def test_every_mistake_in_the_inventory_is_told_at_once_with_its_path() -> None:
+def test_every_error_in_the_inventory_is_reported_at_once_with_its_path() -> None:
     environment = rehearsal()
     commands = {"vacuum.full": "vacuumdb {dbname} {oops}", "archiving.run": "x", "maintenance.onn": "y"}
     instructions = {key: text for key, text in environment.instructions.items() if key != "watcher.stop"}
@@ -132,7 +133,7 @@ def test_every_mistake_in_the_inventory_is_told_at_once_with_its_path() -> None:
     ]
 
 
-def test_a_database_name_that_is_not_in_the_inventory_is_a_mistake_and_not_a_brace() -> None:
+def test_a_database_name_that_is_not_in_the_inventory_is_an_error_and_not_a_brace() -> None:
     environment = rehearsal()
     databases = {
         **environment.databases,
@@ -148,7 +149,7 @@ def test_a_night_that_the_inventory_does_not_have_is_refused() -> None:
         plan_of(rehearsal(), NIGHT.replace(day=16))
 
 
-def test_exclusions_depth_and_the_age_of_backups_are_told_in_the_plan_and_at_the_prompt() -> None:
+def test_exclusions_depth_and_the_age_of_backups_are_in_the_plan_and_at_the_prompt() -> None:
     environment = rehearsal()
     night = replace(
         environment.nights[NIGHT],
@@ -172,7 +173,7 @@ def test_the_markdown_has_every_host_command_and_proof() -> None:
         for task in step_.tasks:
             assert f"- [ ] {task.host}" in text
             assert all(f"  - proof: {check}" in text for check in task.checks)
-            assert task.action is None or f"`{task.action.shown.removeprefix('$ ')}`" in text
+            assert task.action is None or f"`{task.action.instruction.removeprefix('$ ')}`" in text
     assert "`$ auto-backup off`" in text
     assert "ETL is enabled on at most one warehouse" in text
 
@@ -183,7 +184,7 @@ def test_the_digest_is_stable_and_changes_with_what_would_be_done() -> None:
     assert changed.digest != night_plan().digest
 
 
-def test_the_whole_procedure_is_checked_and_every_problem_told_at_once() -> None:
+def test_the_whole_procedure_is_checked_and_every_problem_reported_at_once() -> None:
     debt = Debt(what="lamp", where="h")
     task = HostTask(host="h", checks=(CHECK,), instructions="Do it.")
     plan = small_plan(
@@ -217,8 +218,8 @@ def test_the_whole_procedure_is_checked_and_every_problem_told_at_once() -> None
         (timedelta(hours=2, minutes=5), "2 h 5 min"),
     ],
 )
-def test_spans_are_told_as_a_person_does(span: timedelta, text: str) -> None:
-    assert minutes(span) == text
+def test_durations_are_readable(span: timedelta, text: str) -> None:
+    assert in_minutes(span) == text
 
 
 def test_step_8_counts_on_the_workers_that_the_inventory_names_and_preflight_on_their_broker() -> None:
@@ -231,12 +232,12 @@ def test_step_8_counts_on_the_workers_that_the_inventory_names_and_preflight_on_
 
 
 def archiving(plan: Plan) -> str:
-    """What step 8 types on the debug host."""
+    """Return the command of step 8 on the debug host."""
     [task] = plan.step("archiving.run").tasks
     assert isinstance(task.action, DetachedJob)
     return task.action.command
 
 
 def looked_at(plan: Plan) -> set[str]:
-    """What preflight looks at."""
+    """Return the preconditions of preflight."""
     return {each.check.title for subject in plan.preflight for each in subject.preconditions}

@@ -1,4 +1,4 @@
-"""What must hold before a night: each judge as a table, every problem at once, and nothing begun."""
+"""Preconditions of a night: each judge as a table, every problem at once, and nothing begun."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from errors import ExitCode, RefusedError
 from inventory.model import Environment
-from runbooks.engine import preflight
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, History
-from runbooks.engine.journal import Kind
-from runbooks.engine.preconditions import Finding, Precondition, all_night
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.runner import StepFailed
-from runbooks.engine.step import Truth, fails, unseen
-from tests.fakes import EVENING, NIGHT, Theatre, night_plan, rehearsal, unreachable
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.history import Facts, History
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.preconditions import Finding, Precondition, all_night
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Truth, fails, unseen
+from runbooks.engine.run import preflight
+from runbooks.engine.run.runner import StepFailed
+from tests.fakes import EVENING, NIGHT, FakeNight, night_plan, rehearsal, unreachable
 
 HOLDS, FAILS, UNSEEN = Truth.HOLDS, Truth.FAILS, Truth.UNSEEN
 DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n"
@@ -28,12 +28,12 @@ NAME = "warehouse.ttm.com"
 
 
 @pytest.fixture
-def theatre() -> Theatre:
-    return Theatre()
+def fake_night() -> FakeNight:
+    return FakeNight()
 
 
 def equipped(**keys: object) -> Environment:
-    """The rehearsal with more said of master, and a window."""
+    """Return the rehearsal with more settings of master, and a window."""
     environment = rehearsal()
     master = replace(environment.databases["master"], **keys)  # type: ignore[arg-type]
     night = replace(environment.nights[NIGHT], ends=time(6))
@@ -42,7 +42,7 @@ def equipped(**keys: object) -> Environment:
 
 
 def precondition(subject: str, title: str, environment: Environment | None = None) -> Precondition:
-    """The one of that subject whose title holds these words."""
+    """Return the precondition of that subject whose title contains these words."""
     (found,) = (
         each
         for one in night_plan(environment).preflight
@@ -53,70 +53,136 @@ def precondition(subject: str, title: str, environment: Environment | None = Non
     return found
 
 
-def judged(which: Precondition, *readings: Reading, now: datetime = EVENING) -> tuple[Truth, str]:
+def judged(which: Precondition, *outputs: ProbeOutput, now: datetime = EVENING) -> tuple[Truth, str]:
     try:
-        verdict = which.check.judge(readings, Facts(now=now, history=History()))
+        verdict = which.check.judge(outputs, Facts(now=now, history=History()))
     except Unreadable as error:
         return UNSEEN, str(error)
     return verdict.truth, verdict.proof
 
 
 @pytest.mark.parametrize(
-    ("subject", "title", "reading", "truth", "sentence"),
+    ("subject", "title", "output", "truth", "sentence"),
     [
-        ("debug", "is itself", Reading(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
-        ("debug", "is itself", Reading(text="control\n"), FAILS, "calls itself 'control', expected 'debug'"),
-        ("debug", "is itself", Reading(code=1, error="No such file"), FAILS, "exited 1: No such file"),
-        ("debug", "clock", Reading(text=f"{EVENING.timestamp() - 30:.0f}"), HOLDS, "its clock is 30 s behind ours"),
-        ("debug", "clock", Reading(text=f"{EVENING.timestamp() + 31:.0f}"), FAILS, "its clock is 31 s ahead of ours"),
-        ("debug", "clock", Reading(text="soon"), UNSEEN, "expected seconds since 1970, got 'soon'"),
-        ("debug", "catalog", Reading(text="5 tables\nIt knows all.\n"), HOLDS, "It knows all."),
-        ("debug", "half moved", Reading(text="shard_1\nNo school is half moved.\n"), HOLDS, "No school is half moved."),
-        ("debug", "half moved", Reading(code=10, error="school 9 is half moved"), FAILS, "school 9 is half moved"),
-        ("debug", "catalog", Reading(code=10, error="unknown:\n  - pets"), FAILS, "unknown:;   - pets"),
-        ("master on db-master", "system identifier", Reading(rows=((7, False, 180_006),)), HOLDS, "18.6"),
-        ("master on db-master", "system identifier", Reading(rows=((8, False, 180_006),)), FAILS, "is 8, expected 7"),
-        ("master on db-master", "system identifier", Reading(rows=((7, True, 180_006),)), FAILS, "it is in recovery"),
-        ("master on db-master", "system identifier", Reading(rows=((7, False, 120_022),)), FAILS, "12.22, expected 13"),
-        ("master on db-master", "system identifier", Reading(rows=((7, False, 190_000),)), FAILS, "19.0, expected 13"),
-        ("master on db-master", "standby", Reading(rows=()), FAILS, "no standby streams"),
-        ("master on db-master", "slot", Reading(rows=(("gone", 5_000_000),)), FAILS, "gone (keeps 5.0 MB of WAL)"),
-        ("master on db-master", "slot", Reading(rows=(("new", None),)), FAILS, "new (keeps no WAL)"),
-        ("master on db-master", "prepared", Reading(rows=(("tx1", "billing"),)), FAILS, "wait: tx1 of billing"),
+        ("debug", "is the right host", ProbeOutput(text="debug\n"), HOLDS, "reached, calls itself 'debug'"),
+        (
+            "debug",
+            "is the right host",
+            ProbeOutput(text="control\n"),
+            FAILS,
+            "calls itself 'control', expected 'debug'",
+        ),
+        ("debug", "is the right host", ProbeOutput(code=1, error="No such file"), FAILS, "exited 1: No such file"),
+        ("debug", "clock", ProbeOutput(text=f"{EVENING.timestamp() - 30:.0f}"), HOLDS, "its clock is 30 s behind ours"),
+        (
+            "debug",
+            "clock",
+            ProbeOutput(text=f"{EVENING.timestamp() + 31:.0f}"),
+            FAILS,
+            "its clock is 31 s ahead of ours",
+        ),
+        ("debug", "clock", ProbeOutput(text="soon"), UNSEEN, "expected seconds since 1970, got 'soon'"),
+        ("debug", "catalog", ProbeOutput(text="5 tables\nIt knows all.\n"), HOLDS, "It knows all."),
+        (
+            "debug",
+            "half moved",
+            ProbeOutput(text="shard_1\nNo school is half moved.\n"),
+            HOLDS,
+            "No school is half moved.",
+        ),
+        ("debug", "half moved", ProbeOutput(code=10, error="school 9 is half moved"), FAILS, "school 9 is half moved"),
+        ("debug", "catalog", ProbeOutput(code=10, error="unknown:\n  - pets"), FAILS, "unknown:;   - pets"),
+        ("master on db-master", "system identifier", ProbeOutput(rows=((7, False, 180_006),)), HOLDS, "18.6"),
+        (
+            "master on db-master",
+            "system identifier",
+            ProbeOutput(rows=((8, False, 180_006),)),
+            FAILS,
+            "is 8, expected 7",
+        ),
+        (
+            "master on db-master",
+            "system identifier",
+            ProbeOutput(rows=((7, True, 180_006),)),
+            FAILS,
+            "it is in recovery",
+        ),
+        (
+            "master on db-master",
+            "system identifier",
+            ProbeOutput(rows=((7, False, 120_022),)),
+            FAILS,
+            "12.22, expected 13",
+        ),
+        (
+            "master on db-master",
+            "system identifier",
+            ProbeOutput(rows=((7, False, 190_000),)),
+            FAILS,
+            "19.0, expected 13",
+        ),
+        ("master on db-master", "standby", ProbeOutput(rows=()), FAILS, "no standby streams"),
+        (
+            "master on db-master",
+            "slot",
+            ProbeOutput(rows=(("gone", 5_000_000),)),
+            FAILS,
+            "gone (retains 5.0 MB of WAL)",
+        ),
+        ("master on db-master", "slot", ProbeOutput(rows=(("new", None),)), FAILS, "new (retains no WAL)"),
+        ("master on db-master", "prepared", ProbeOutput(rows=(("tx1", "billing"),)), FAILS, "waiting: tx1 of billing"),
         (
             "master on db-master",
             "no transaction older",
-            Reading(rows=((True, 4711, "billing", "psql", 7260),)),
+            ProbeOutput(rows=((True, 4711, "billing", "psql", 7260),)),
             FAILS,
             "pid 4711 of billing (psql) for 2 h 1 min",
         ),
         (
             "master on db-master",
             "no transaction older",
-            Reading(rows=((False, None, None, None, None),)),
+            ProbeOutput(rows=((False, None, None, None, None),)),
             UNSEEN,
-            "no member of pg_read_all_stats",
+            "not a member of pg_read_all_stats",
         ),
-        ("store", "written and read", Reading(code=1, text="preflight/1"), FAILS, "preflight/1 did not come back"),
-        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "10.0.0.2"), OLD_FARM, NEW_FARM)), HOLDS, "10.0.0.2"),
-        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "9.9.9.9"), OLD_FARM, NEW_FARM)), FAILS, "is 9.9.9.9"),
-        ("DNS", "and warehouse.ttm.com", Reading(rows=(OLD_FARM, NEW_FARM)), FAILS, "is unknown, expected 10.0.0.1"),
-        ("DNS", "and warehouse.ttm.com", Reading(rows=((NAME, "10.0.0.1"), OLD_FARM)), FAILS, "does not resolve"),
+        (
+            "store",
+            "written and read",
+            ProbeOutput(code=1, text="preflight/1"),
+            FAILS,
+            "preflight/1 was read back with different content",
+        ),
+        ("DNS", "and warehouse.ttm.com", ProbeOutput(rows=((NAME, "10.0.0.2"), OLD_FARM, NEW_FARM)), HOLDS, "10.0.0.2"),
+        (
+            "DNS",
+            "and warehouse.ttm.com",
+            ProbeOutput(rows=((NAME, "9.9.9.9"), OLD_FARM, NEW_FARM)),
+            FAILS,
+            "is 9.9.9.9",
+        ),
+        (
+            "DNS",
+            "and warehouse.ttm.com",
+            ProbeOutput(rows=(OLD_FARM, NEW_FARM)),
+            FAILS,
+            "is unknown, expected 10.0.0.1",
+        ),
+        ("DNS", "and warehouse.ttm.com", ProbeOutput(rows=((NAME, "10.0.0.1"), OLD_FARM)), FAILS, "does not resolve"),
         (
             "DNS",
             "com resolves as",
-            Reading(rows=((NAME, "10.0.0.2"), OLD_FARM)),
+            ProbeOutput(rows=((NAME, "10.0.0.2"), OLD_FARM)),
             FAILS,
             "2, expected 10.0.0.1",
         ),
     ],
 )
-def test_a_wrong_reading_is_said_in_its_sentence(
-    subject: str, title: str, reading: Reading, truth: Truth, sentence: str
+def test_a_wrong_output_is_reported_in_its_sentence(
+    subject: str, title: str, output: ProbeOutput, truth: Truth, sentence: str
 ) -> None:
     which = precondition(subject, title, equipped(system_identifier=7))
 
-    found, said = judged(which, reading)
+    found, said = judged(which, output)
 
     assert found is truth
     assert sentence in said
@@ -146,9 +212,9 @@ def test_a_backup_and_a_vacuum_on_one_disk_need_room_together(df: str, truth: Tr
     environment = equipped(data_directory="/data", backup_directory="/my disk/backups")
     which = precondition("db-master", "free disk", environment)
     lines = df.splitlines() * (2 if df.endswith("/") else 1)
-    sizes = Reading(rows=((3_000_000_000, 9_000_000_000),))
+    sizes = ProbeOutput(rows=((3_000_000_000, 9_000_000_000),))
 
-    found, said = judged(which, sizes, Reading(code=0 if "%" in df else 1, text=DF + "\n".join(lines)))
+    found, said = judged(which, sizes, ProbeOutput(code=0 if "%" in df else 1, text=DF + "\n".join(lines)))
 
     assert (found, sentence in said) == (truth, True), said
     assert str(which.check.looks[1]) == "on db-master: df -Pk /data '/my disk/backups'"
@@ -157,7 +223,7 @@ def test_a_backup_and_a_vacuum_on_one_disk_need_room_together(df: str, truth: Tr
 def test_a_disk_that_the_inventory_does_not_name_is_a_warning() -> None:
     none = precondition("db-master", "free disk", equipped())
     one = precondition("db-master", "free disk", equipped(data_directory="/data"))
-    plenty = (Reading(rows=((3, 9),)), Reading(text=f"{DF}/dev/sda 99 9 9999 1% /"))
+    plenty = (ProbeOutput(rows=((3, 9),)), ProbeOutput(text=f"{DF}/dev/sda 99 9 9999 1% /"))
 
     assert judged(none) == (UNSEEN, "the inventory does not say data_directory and backup_directory")
     assert judged(one, *plenty)[0] is UNSEEN
@@ -170,17 +236,17 @@ def test_a_night_must_fit_into_its_window_until_the_product_is_open_again(second
     which = precondition("debug", "fits until 06:00", equipped())
     late = datetime(2014, 8, 16, 4, tzinfo=UTC)  # midnight in New York
 
-    found, said = judged(which, Reading(text=json.dumps({"together": seconds})), now=late)
+    found, said = judged(which, ProbeOutput(text=json.dumps({"together": seconds})), now=late)
 
     assert found is truth
     assert said.endswith("and 6 h until the window closes at 06:00")
-    assert judged(which, Reading(code=2, error="no records"))[0] is UNSEEN
+    assert judged(which, ProbeOutput(code=2, error="no records"))[0] is UNSEEN
 
 
 @pytest.mark.parametrize(
     ("subject", "title", "failing", "unseeing"),
     [
-        ("debug", "is itself", True, True),
+        ("debug", "is the right host", True, True),
         ("master on db-master", "primary", True, True),
         ("db-master", "free disk", True, False),
         ("debug", "fits", True, False),
@@ -196,16 +262,16 @@ def test_a_problem_stops_and_a_warning_does_not(subject: str, title: str, failin
     assert [finding.warns for finding in found] == [not failing, not unseeing]
 
 
-def test_every_problem_is_told_at_once_and_nothing_is_begun(theatre: Theatre) -> None:
-    production = theatre.production
+def test_every_problem_is_reported_at_once_and_nothing_is_begun(fake_night: FakeNight) -> None:
+    production = fake_night.production
     production.broken["db-shard-3: cat ~/.inventory-host"] = unreachable
-    production.broken["control: date -u +%s"] = lambda: Reading(text="0")
+    production.broken["control: date -u +%s"] = lambda: ProbeOutput(text="0")
     production.answers["shard_1: system identifier, recovery, version"] = ((7001, True, 180_001),)
     production.standby["db-shard-2"] = False
     production.names[NAME] = "10.0.0.2"
 
     with pytest.raises(RefusedError) as refused:
-        preflight.require(theatre.stage, theatre.plan.preflight)
+        preflight.require(fake_night.context, fake_night.plan.preflight)
 
     head, *problems = str(refused.value).splitlines()
     assert head == "Cutover of 2014-08-15 in rehearsal can't go ahead; nothing was done:"
@@ -217,90 +283,94 @@ def test_every_problem_is_told_at_once_and_nothing_is_begun(theatre: Theatre) ->
     ]
     assert "no route to host" in problems[1]
     assert "it is in recovery" in problems[2]
-    assert [line for line in theatre.screen.lines if "step 12" in line.lower()]
+    assert [line for line in fake_night.screen.lines if "The night would move" in line]
     assert refused.value.exit_code is ExitCode.FAILED
-    assert (theatre.journal.events, production.acts) == ((), [])
+    assert (fake_night.journal.events, production.acts) == ((), [])
 
 
-def test_what_is_in_order_lets_the_night_begin(theatre: Theatre) -> None:
-    preflight.require(theatre.stage, theatre.plan.preflight)
+def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
+    preflight.require(fake_night.context, fake_night.plan.preflight)
 
-    disks = [line for line in theatre.screen.lines if line.startswith("! db-")]
+    disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert theatre.screen.lines[-1] == "Preflight: 51 of 56 preconditions hold, 5 to be looked at."
-    assert next(iter(theatre.shelf.texts)).startswith("preflight/")
+    assert fake_night.screen.lines[-1] == "Preflight: 51 of 56 preconditions hold, 5 warnings."
+    assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 
-def test_of_a_subject_that_is_out_of_reach_nothing_more_is_asked(theatre: Theatre) -> None:
-    theatre.production.broken["debug: cat ~/.inventory-host"] = unreachable
+def test_nothing_more_is_asked_of_an_unreachable_subject(fake_night: FakeNight) -> None:
+    fake_night.production.broken["debug: cat ~/.inventory-host"] = unreachable
 
-    findings = preflight.examine(theatre.plan.preflight, theatre.world, theatre.stage.facts)
+    findings = preflight.examine(fake_night.plan.preflight, fake_night.executor, fake_night.context.facts)
 
     assert [str(finding).split(":")[0] for finding in findings].count("debug") == 1
 
 
-def test_a_host_that_hangs_does_not_hold_up_the_others(theatre: Theatre) -> None:
+def test_a_hanging_host_does_not_delay_the_others(fake_night: FakeNight) -> None:
     others = threading.Event()
 
-    def hangs() -> Reading:
+    def hangs() -> ProbeOutput:
         assert others.wait(30), "the last host was not looked at while the first one hung"
-        return Reading(text="control")
+        return ProbeOutput(text="control")
 
-    def last() -> Reading:
+    def last() -> ProbeOutput:
         others.set()
-        return Reading(text="db-shard-4")
+        return ProbeOutput(text="db-shard-4")
 
-    theatre.production.broken["control: cat ~/.inventory-host"] = hangs
-    theatre.production.broken["db-shard-4: cat ~/.inventory-host"] = last
+    fake_night.production.broken["control: cat ~/.inventory-host"] = hangs
+    fake_night.production.broken["db-shard-4: cat ~/.inventory-host"] = last
 
-    preflight.require(theatre.stage, theatre.plan.preflight)
+    preflight.require(fake_night.context, fake_night.plan.preflight)
 
 
-def test_a_resume_asks_only_for_what_the_night_itself_leaves_true(theatre: Theatre) -> None:
-    production = theatre.production
+def test_a_resume_asks_only_for_what_the_night_itself_leaves_true(fake_night: FakeNight) -> None:
+    production = fake_night.production
     production.maintenance, production.names[NAME] = True, "10.0.0.2"
     production.standby.update(dict.fromkeys(production.standby, False))
-    lasting = all_night(theatre.plan.preflight)
+    lasting = all_night(fake_night.plan.preflight)
 
-    preflight.require(theatre.stage, lasting)
+    preflight.require(fake_night.context, lasting)
 
     assert [subject.name for subject in lasting if len(subject.preconditions) != 1] == []
     assert len(lasting) == 10 + 5
     production.broken["watcher: cat ~/.inventory-host"] = unreachable
-    preflight.require(theatre.stage, lasting)
-    assert any(line.startswith("! watcher: ") and "no route to host" in line for line in theatre.screen.lines)
+    preflight.require(fake_night.context, lasting)
+    assert any(line.startswith("! watcher: ") and "no route to host" in line for line in fake_night.screen.lines)
     production.answers["shard_4: system identifier, recovery, version"] = ((7001, True, 180_001),)
     with pytest.raises(RefusedError, match="shard_4 on db-shard-4: it is in recovery"):
-        preflight.require(theatre.stage, lasting)
+        preflight.require(fake_night.context, lasting)
 
 
-def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(theatre: Theatre) -> None:
-    answers, query = theatre.production.answers, "shard_2: prepared transactions"
+def test_vacuum_is_refused_by_name_while_a_transaction_is_in_its_way(fake_night: FakeNight) -> None:
+    answers, query = fake_night.production.answers, "shard_2: prepared transactions"
     answers[query] = (("tx1", "billing"),)
 
-    with pytest.raises(StepFailed, match="db-shard-2: failed: not begun: prepared transactions wait: tx1 of billing"):
-        theatre.run()
+    with pytest.raises(
+        StepFailed, match="db-shard-2: failed: not begun: prepared transactions are waiting: tx1 of billing"
+    ):
+        fake_night.run()
 
-    vacuumed = [act for act in theatre.production.acts if "databases.vacuum" in act]
+    vacuumed = [act for act in fake_night.production.acts if "databases.vacuum" in act]
     assert len(vacuumed) == 4
     assert not [act for act in vacuumed if act.startswith("db-shard-2")]
     del answers[query]
-    theatre.run()
-    assert theatre.outcomes()["vacuum.full db-shard-2"] == "done"
+    fake_night.run()
+    assert fake_night.outcomes()["vacuum.full db-shard-2"] == "done"
 
 
-def test_a_vacuum_that_runs_already_is_gone_on_with_though_it_is_an_old_transaction_itself(theatre: Theatre) -> None:
+def test_a_running_vacuum_is_resumed_though_it_is_an_old_transaction_itself(
+    fake_night: FakeNight,
+) -> None:
     def interrupt(key: str) -> None:
         if key == "vacuum.full":
             raise KeyboardInterrupt
 
-    theatre.screen.at_step = interrupt
+    fake_night.screen.at_step = interrupt
     with pytest.raises(KeyboardInterrupt):
-        theatre.run()
-    theatre.screen.at_step = lambda key: None
-    theatre.journal.append(Kind.INTENT, step="vacuum.full", host="db-master", what="inv", owes=None)
-    theatre.production.answers["master: open transactions"] = ((True, 7, "apangea", "databases.vacuum", 900),)
+        fake_night.run()
+    fake_night.screen.at_step = lambda key: None
+    fake_night.journal.append(Kind.INTENT, step="vacuum.full", host="db-master", what="inv", owes=None)
+    fake_night.production.answers["master: open transactions"] = ((True, 7, "apangea", "databases.vacuum", 900),)
 
-    theatre.run()
+    fake_night.run()
 
-    assert theatre.outcomes()["vacuum.full db-master"] == "done"
+    assert fake_night.outcomes()["vacuum.full db-master"] == "done"

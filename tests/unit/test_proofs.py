@@ -1,4 +1,4 @@
-"""What proves each step: every judge on what it may see, told as a table. Wrong differs from could not tell."""
+"""Proofs of the steps: every judge on its possible output, as a table. Wrong differs from unknown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pytest
 from inventory.model import Environment
 from inventory.platforms import Aws
 from platforms.ec2 import Row
-from runbooks.engine.actions import Reading
-from runbooks.engine.history import Facts, read_history
-from runbooks.engine.journal import Journal, Kind
-from runbooks.engine.readings import Unreadable
-from runbooks.engine.step import Check, Truth, Verdict
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.history import Facts, read_history
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.probe_output import Unreadable
+from runbooks.engine.model.step import Check, Truth, Verdict
 from tests.fakes import EVENING, NIGHT, night_plan, rehearsal
 
 HOLDS, FAILS, UNSEEN = Truth.HOLDS, Truth.FAILS, Truth.UNSEEN
@@ -37,15 +37,15 @@ def check_of(key: str, index: int = 0, environment: Environment | None = None) -
     return night_plan(environment).step(key).tasks[0].checks[index]
 
 
-def judged(check: Check, *readings: Reading, known: Facts | None = None) -> Verdict:
+def judged(check: Check, *outputs: ProbeOutput, known: Facts | None = None) -> Verdict:
     try:
-        return check.judge(readings, known or facts())
+        return check.judge(outputs, known or facts())
     except Unreadable as error:
         return Verdict(truth=UNSEEN, proof=str(error))
 
 
-def printed(text: object, code: int = 0, error: str = "") -> Reading:
-    return Reading(code=code, text=text if isinstance(text, str) else json.dumps(text), error=error)
+def printed(text: object, code: int = 0, error: str = "") -> ProbeOutput:
+    return ProbeOutput(code=code, text=text if isinstance(text, str) else json.dumps(text), error=error)
 
 
 def at(moment: datetime) -> str:
@@ -53,18 +53,18 @@ def at(moment: datetime) -> str:
 
 
 @pytest.mark.parametrize(
-    ("key", "index", "reading", "truth", "proof"),
+    ("key", "index", "output", "truth", "proof"),
     [
         (
             "maintenance.on",
             0,
-            Reading(code=503, text="Service Unavailable"),
+            ProbeOutput(code=503, text="Service Unavailable"),
             HOLDS,
             "503 Service Unavailable at http://app",
         ),
-        ("maintenance.on", 0, Reading(code=200, text="OK"), FAILS, "200 OK at http://app.rehearsal/, expected 503"),
-        ("maintenance.off", 0, Reading(code=200, text="OK"), HOLDS, "200 OK"),
-        ("maintenance.off", 0, Reading(code=502, text="Bad Gateway"), FAILS, "expected 200"),
+        ("maintenance.on", 0, ProbeOutput(code=200, text="OK"), FAILS, "200 OK at http://app.rehearsal/, expected 503"),
+        ("maintenance.off", 0, ProbeOutput(code=200, text="OK"), HOLDS, "200 OK"),
+        ("maintenance.off", 0, ProbeOutput(code=502, text="Bad Gateway"), FAILS, "expected 200"),
         ("watcher.stop", 0, printed("stopped\n"), HOLDS, "System Watcher is stopped"),
         ("watcher.stop", 0, printed("running\n"), FAILS, "System Watcher is running, expected stopped"),
         ("watcher.stop", 0, printed("", 127, "not found"), UNSEEN, "got nothing (exit 127: not found)"),
@@ -74,23 +74,35 @@ def at(moment: datetime) -> str:
         ("warehouse.stop-etl", 1, printed("maybe"), UNSEEN, "ETL on warehouse-new: expected one of enabled, disabled"),
         ("backups.disable", 0, printed("enabled"), FAILS, "auto-backup is enabled, expected disabled"),
         ("backups.enable", 0, printed("enabled"), HOLDS, "auto-backup is enabled"),
-        ("replicas.terminate", 0, Reading(), HOLDS, "pg_stat_replication is empty"),
+        ("replicas.terminate", 0, ProbeOutput(), HOLDS, "pg_stat_replication is empty"),
         (
             "replicas.terminate",
             0,
-            Reading(rows=(("s1", "10.0.0.9", "streaming", 0),)),
+            ProbeOutput(rows=(("s1", "10.0.0.9", "streaming", 0),)),
             FAILS,
             "s1 (10.0.0.9, streaming)",
         ),
-        ("replicas.activate", 0, Reading(), FAILS, "no standby streams"),
-        ("replicas.activate", 0, Reading(rows=(("s1", "x", "streaming", 1000),)), HOLDS, "s1 streams, lag 1.0 kB"),
-        ("replicas.activate", 0, Reading(rows=(("s1", "x", "catchup", 0),)), FAILS, "no standby streams (1 connected)"),
-        ("replicas.activate", 0, Reading(rows=(("s1", "x", "streaming", 10**9),)), FAILS, "lag 1.0 GB, allowed 17 MB"),
-        ("replicas.activate", 0, Reading(rows=(("s1", "x", "streaming", None),)), FAILS, "lag unknown"),
+        ("replicas.activate", 0, ProbeOutput(), FAILS, "no standby streams"),
+        ("replicas.activate", 0, ProbeOutput(rows=(("s1", "x", "streaming", 1000),)), HOLDS, "s1 streams, lag 1.0 kB"),
+        (
+            "replicas.activate",
+            0,
+            ProbeOutput(rows=(("s1", "x", "catchup", 0),)),
+            FAILS,
+            "no standby streams (1 connected)",
+        ),
+        (
+            "replicas.activate",
+            0,
+            ProbeOutput(rows=(("s1", "x", "streaming", 10**9),)),
+            FAILS,
+            "lag 1.0 GB, allowed 17 MB",
+        ),
+        ("replicas.activate", 0, ProbeOutput(rows=(("s1", "x", "streaming", None),)), FAILS, "lag unknown"),
     ],
 )
-def test_switches_and_standbys(key: str, index: int, reading: Reading, truth: Truth, proof: str) -> None:
-    verdict = judged(check_of(key, index), reading)
+def test_switches_and_standbys(key: str, index: int, output: ProbeOutput, truth: Truth, proof: str) -> None:
+    verdict = judged(check_of(key, index), output)
     assert (verdict.truth, proof in verdict.proof) == (truth, True), verdict.proof
 
 
@@ -120,7 +132,7 @@ def test_without_maintenance_mode_no_backup_is_young_enough() -> None:
     assert judged(check_of("backups.dump"), printed(backup)).truth is FAILS
 
 
-def test_the_inventory_may_say_that_last_nights_backup_will_do() -> None:
+def test_the_inventory_may_accept_last_nights_backup() -> None:
     environment = rehearsal()
     night = replace(environment.nights[NIGHT], backup_max_age=timedelta(hours=26))
     check = check_of("backups.dump", environment=replace(environment, nights={NIGHT: night}))
@@ -166,7 +178,7 @@ def test_every_school_has_a_record_and_nothing_is_left(changes: dict[str, object
         assert verdict.figures == {"selected": 35, "excluded": 1, "rows": 9, "size": 8}
 
 
-def test_an_audit_that_failed_tells_nothing() -> None:
+def test_an_audit_that_failed_proves_nothing() -> None:
     verdict = judged(check_of("archiving.run"), printed("", code=2, error="No environment 'x'"))
     assert (verdict.truth, "exit 2: No environment 'x'" in verdict.proof) == (UNSEEN, True)
 
@@ -182,12 +194,12 @@ def test_an_audit_that_failed_tells_nothing() -> None:
 )
 def test_a_vacuum_shows_bytes_before_and_after(rows: tuple[tuple[object, ...], ...], truth: Truth, proof: str) -> None:
     known = facts(("archiving.run", "debug"), ("vacuum.full", "db-master"))
-    verdict = judged(check_of("vacuum.full"), Reading(rows=rows), known=known)
+    verdict = judged(check_of("vacuum.full"), ProbeOutput(rows=rows), known=known)
     assert (verdict.truth, proof in verdict.proof) == (truth, True), verdict.proof
 
 
 def test_a_vacuum_proves_nothing_before_archiving_has_ended() -> None:
-    assert judged(check_of("vacuum.full"), Reading(rows=((1, "public.a", LATER),))).truth is FAILS
+    assert judged(check_of("vacuum.full"), ProbeOutput(rows=((1, "public.a", LATER),))).truth is FAILS
 
 
 @pytest.mark.parametrize(
@@ -227,11 +239,11 @@ def test_a_snapshot_of_every_volume_was_begun_after_the_vacuum(rows: list[Row], 
     at_ec2 = replace(rehearsal(), aws=Aws(instances={"db-master": "i-0"}))
     check = check_of("snapshots.create", environment=at_ec2)
 
-    verdict = judged(check, Reading(rows=tuple(rows)), known=facts(("vacuum.full", "db-master")))
+    verdict = judged(check, ProbeOutput(rows=tuple(rows)), known=facts(("vacuum.full", "db-master")))
 
     assert verdict.truth is truth
     assert proof in verdict.proof
-    assert judged(check, Reading(rows=tuple(rows))).truth is FAILS  # nothing was vacuumed
+    assert judged(check, ProbeOutput(rows=tuple(rows))).truth is FAILS  # nothing was vacuumed
 
 
 OLD, NEW = "warehouse-old.farm.ttm.com", "warehouse-new.farm.ttm.com"
@@ -247,8 +259,8 @@ OLD, NEW = "warehouse-old.farm.ttm.com", "warehouse-new.farm.ttm.com"
         ({"warehouse.ttm.com": "1", "warehouse-2013.ttm.com": "1", OLD: "1", NEW: "1"}, UNSEEN),
     ],
 )
-def test_both_names_resolve_as_wanted(addresses: dict[str, str], truth: Truth) -> None:
-    verdict = judged(check_of("warehouse.cut-over"), Reading(rows=tuple(addresses.items())))
+def test_both_names_resolve_as_required(addresses: dict[str, str], truth: Truth) -> None:
+    verdict = judged(check_of("warehouse.cut-over"), ProbeOutput(rows=tuple(addresses.items())))
     assert verdict.truth is truth, verdict.proof
 
 

@@ -1,4 +1,4 @@
-"""Whatever a value of the inventory holds, a shell on the host takes it for one word."""
+"""A shell on the host takes any value of the inventory for one word."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from inventory.model import Database, Environment
 from runbooks.cutover import plan_of
-from runbooks.engine.actions import Command
+from runbooks.engine.model.actions import Command
 from runbooks.steps.archiving import run as archiving
-from runbooks.tonight import Tonight
+from runbooks.steps.context import NightContext
 from tests.fakes import NIGHT, rehearsal
 
 SAY = "printf '<%s>'"  # each word of its own
@@ -46,9 +46,9 @@ def test_a_placeholder_in_a_command_or_a_typed_line_is_one_word(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-def test_a_word_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
+def test_an_argument_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
     environment = replace(rehearsal(), environment=value, tool="printf <%s>")
-    action = archiving(Tonight(environment=environment, date=NIGHT)).tasks[0].action
+    action = archiving(NightContext(environment=environment, date=NIGHT)).tasks[0].action
     assert (
         isinstance(action, Command)
         and said(action.command, tmp_path) == f"<archive.all><--env={value}><--date=2014-08-15><--here>"

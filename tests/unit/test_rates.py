@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archiver.estimating import rates
-from archiver.estimating.rates import Rate
+from archiver.estimate import rates
+from archiver.estimate.rates import Rate
 
 
 @pytest.mark.parametrize(

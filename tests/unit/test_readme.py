@@ -52,7 +52,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(ExitCode)
 
 
-def test_every_folder_of_the_layout_is_there_and_each_room_is_named() -> None:
+def test_every_folder_of_the_layout_exists_and_each_package_is_named() -> None:
     layout = README.split("## Layout")[1].split("##")[0]
 
     for path in re.findall(r"^\| `([^`]+)`", layout, re.MULTILINE):

@@ -1,4 +1,4 @@
-"""The report of a night, as a page and as Markdown: who answered what, proofs, times, costs, debt; and no secret."""
+"""The report of a night, as a page and as Markdown: answers, proofs, times, costs, debt; and no secret."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError
-from runbooks.engine.console import Console
-from runbooks.engine.estimates import LastTime
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Choice
-from runbooks.engine.redactor import redactor_for
-from runbooks.engine.step import Outcome
-from runbooks.nights import logbook, summary
-from runbooks.nights.followers import followed
-from runbooks.nights.report.account import Account
-from runbooks.nights.report.page import page
-from runbooks.nights.report.paper import paper
-from runbooks.nights.report.writing import LiveReport, Reporter
-from tests.fakes import SERVERS, Killed, Theatre, night_plan, rehearsal
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.reporting.estimates import LastTime
+from runbooks.night import files, summary
+from runbooks.night.listeners import followed
+from runbooks.night.report.files import LiveReport, Reporter
+from runbooks.night.report.html import page
+from runbooks.night.report.markdown import markdown_report
+from runbooks.night.report.model import Account
+from tests.fakes import SERVERS, FakeNight, Killed, night_plan, rehearsal
 from tests.reports import NASTY, at_work, told, whole
 
 
@@ -32,8 +32,8 @@ def done() -> Account:
     return whole()
 
 
-def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account) -> None:
-    html, markdown = page(done), paper(done)
+def test_every_step_and_host_is_shown_with_its_proof_and_its_times(done: Account) -> None:
+    html, markdown = page(done), markdown_report(done)
     for step in done.plan.steps:
         assert f"{step.number}. {step.title}" in unescape(html)
         assert f"### {step.number}. {step.title}" in markdown
@@ -48,7 +48,7 @@ def test_every_step_and_host_is_there_with_its_proof_and_its_times(done: Account
     assert "refresh" not in html
 
 
-def test_who_answered_what_stands_in_its_order(done: Account) -> None:
+def test_answers_and_operators_are_in_order(done: Account) -> None:
     assert [deed.what for deed in done.deeds][:6] == [
         "the night begins",
         "step 2, Kill System Watcher, watcher: answered done",
@@ -58,22 +58,22 @@ def test_who_answered_what_stands_in_its_order(done: Account) -> None:
         "step 2, Kill System Watcher, watcher: answered skip",
     ]
     assert "step 8, Run archiving script: typed the date" in [deed.what for deed in done.deeds]
-    assert "| 17:04:10 | tester@here | step 2, Kill System Watcher, watcher: answered retry |" in paper(done)
+    assert "| 17:04:10 | tester@here | step 2, Kill System Watcher, watcher: answered retry |" in markdown_report(done)
     assert {deed.operator for deed in done.deeds} == {"tester@here"}
 
 
-def test_the_manual_steps_that_cost_most_stand_first(done: Account) -> None:
+def test_the_most_expensive_manual_steps_come_first(done: Account) -> None:
     costs = [(step.step.key, step.spent) for step in done.costs]
     assert [key for key, _ in costs[:2]] == ["backups.dump", "backups.transfer"]
     assert [spent for _, spent in costs] == sorted((spent for _, spent in costs if spent), reverse=True)
     assert all(step.manual for step in done.costs)
     assert "vacuum.full" not in [key for key, _ in costs]
-    assert "| 5. DB backup | 33 min |" in paper(done)
+    assert "| 5. DB backup | 33 min |" in markdown_report(done)
 
 
 def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None:
     now = at_work("vacuum.full")
-    html, markdown = page(now), paper(now)
+    html, markdown = page(now), markdown_report(now)
     assert now.state == "running"
     assert '<meta http-equiv="refresh" content="10">' in html
     assert "8 of 16 steps" in html
@@ -82,36 +82,36 @@ def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None
     assert "- auto-backup: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in markdown
 
 
-def test_what_broke_off_is_unknown_once_nobody_is_at_work() -> None:
-    theatre = Theatre()
-    theatre.journal = theatre.journal.next_life(theatre.clock, dies_at=2)
+def test_an_interrupted_act_is_unknown_once_no_run_is_at_work() -> None:
+    fake_night = FakeNight()
+    fake_night.journal = fake_night.journal.next_life(fake_night.clock, dies_at=2)
     with pytest.raises(Killed):
-        theatre.run()
+        fake_night.run()
 
-    [running, lost] = [told(theatre, at_work=somebody).steps[0] for somebody in (True, False)]
+    [running, lost] = [told(fake_night, at_work=by_a_run).steps[0] for by_a_run in (True, False)]
     assert (running.outcome, running.hosts[0].outcome) == (Outcome.RUNNING, Outcome.RUNNING)
     assert (lost.outcome, lost.hosts[0].outcome) == (Outcome.UNKNOWN, Outcome.UNKNOWN)
-    assert told(theatre, at_work=False).state == "nobody is at work"
+    assert told(fake_night, at_work=False).state == "not running"
 
 
-def test_a_night_that_was_given_up_says_so_and_has_only_its_way_back_left() -> None:
-    theatre = Theatre()
-    theatre.person.script["perform backups.disable db-master"] = [Choice.ABORT]
+def test_an_abandoned_night_is_labeled_so_and_has_only_its_way_back_left() -> None:
+    fake_night = FakeNight()
+    fake_night.person.script["perform backups.disable db-master"] = [Choice.ABORT]
     with pytest.raises(AbortedError):
-        theatre.run()
-    theatre.journal.append(Kind.ABANDONED)
+        fake_night.run()
+    fake_night.journal.append(Kind.ABANDONED)
 
-    given_up = told(theatre, at_work=True)
-    assert given_up.state == "given up"
-    assert given_up.outlook.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
+    given_up = told(fake_night, at_work=True)
+    assert given_up.state == "abandoned"
+    assert given_up.forecast.left == timedelta(minutes=2 + 2 + 120 + 10)  # maintenance, watcher, ETL, auto-backup
     assert [deed.what for deed in given_up.deeds][-2:] == [
-        f"the night stops. {theatre.journal.events[-2].data['reason']}",
-        "the night is given up",
+        f"the night stops. {fake_night.journal.events[-2].data['reason']}",
+        "the night is abandoned",
     ]
 
 
-def test_nothing_that_was_said_is_markup(done: Account) -> None:
-    html, markdown = page(done), paper(done)
+def test_no_text_from_outside_is_markup(done: Account) -> None:
+    html, markdown = page(done), markdown_report(done)
     assert NASTY in unescape(html)
     assert "<script" not in html
     assert "<script" not in markdown
@@ -123,57 +123,58 @@ def test_a_report_of_a_night_with_secrets_holds_none(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("STORE_TOKEN", "t0ken-of-the-store")
     environment = rehearsal()
     commands = {**environment.commands, "watcher.stop": "PGPASSWORD=hunter2hunter2 kill-it --key t0ken-of-the-store"}
-    theatre = Theatre(plan=night_plan(replace(environment, commands=commands)))
-    theatre.journal._redactor = redactor_for(environment)
+    fake_night = FakeNight(plan=night_plan(replace(environment, commands=commands)))
+    fake_night.journal._redactor = redactor_for(environment)
     with pytest.raises(AssertionError, match="hunter2"):  # the world in memory knows no such command
-        theatre.run()
+        fake_night.run()
 
-    for text in (page(told(theatre, at_work=False)), paper(told(theatre, at_work=False))):
+    for text in (page(told(fake_night, at_work=False)), markdown_report(told(fake_night, at_work=False))):
         assert "hunter2" not in text
         assert "t0ken" not in text
 
 
-def reporter(theatre: Theatre, folder: Path) -> Reporter:
-    return Reporter(plan=theatre.plan, folder=folder, last=LastTime(), figures=summary.figures)
+def reporter(fake_night: FakeNight, folder: Path) -> Reporter:
+    return Reporter(plan=fake_night.plan, folder=folder, last=LastTime(), figures=summary.figures)
 
 
-def test_the_report_written_as_each_step_begins_says_how_many_are_through(tmp_path: Path) -> None:
-    theatre, warnings, seen = Theatre(), list[str](), list[str]()
-    live = LiveReport(reporter(theatre, tmp_path / "night"), theatre.journal, theatre.clock, warnings.append)
+def test_the_report_written_as_each_step_begins_counts_finished_steps(tmp_path: Path) -> None:
+    fake_night, warnings, seen = FakeNight(), list[str](), list[str]()
+    live = LiveReport(reporter(fake_night, tmp_path / "night"), fake_night.journal, fake_night.clock, warnings.append)
 
     def look(key: str) -> None:
         live.write([])
         seen.append((tmp_path / "night" / "report.md").read_text().splitlines()[2].partition(";")[0])
 
-    theatre.screen.at_step = look
-    theatre.run()
+    fake_night.screen.at_step = look
+    fake_night.run()
 
     assert warnings == []
     assert seen == [f"- {through} of 16 steps" for through in range(16)]
     assert sorted(path.name for path in (tmp_path / "night").iterdir()) == ["report.html", "report.md"]
 
 
-def test_a_report_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported_once_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    theatre, warnings = Theatre(), list[str]()
-    live = LiveReport(reporter(theatre, tmp_path / "file"), theatre.journal, theatre.clock, warnings.append)
-    theatre.screen.at_step = lambda key: live.write([])
-    theatre.run()
+    fake_night, warnings = FakeNight(), list[str]()
+    live = LiveReport(reporter(fake_night, tmp_path / "file"), fake_night.journal, fake_night.clock, warnings.append)
+    fake_night.screen.at_step = lambda key: live.write([])
+    fake_night.run()
 
-    assert set(theatre.outcomes().values()) == {"done"}
+    assert set(fake_night.outcomes().values()) == {"done"}
     assert warnings == [
-        f"Writing the report into {tmp_path / 'file'} failed: File exists. The night goes on; this is said once."
+        f"Writing the report into {tmp_path / 'file'} failed: File exists. "
+        "The night goes on; there is no second warning."
     ]
 
 
 def test_the_report_follows_a_night_and_is_whole_when_its_run_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logbook, "ROOT", tmp_path)
-    environment, theatre, paper = replace(rehearsal(), state="state"), Theatre(), io.StringIO()
-    console = Console(clock=theatre.clock, file=paper)
-    with followed(environment, theatre.plan, theatre.journal, LastTime(), console):
-        theatre.run()
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    environment, fake_night, paper = replace(rehearsal(), state="state"), FakeNight(), io.StringIO()
+    console = Console(clock=fake_night.clock, file=paper)
+    with followed(environment, fake_night.plan, fake_night.journal, LastTime(), console):
+        fake_night.run()
 
     assert paper.getvalue() == ""
     written = (tmp_path / "state/rehearsal/2014-08-15/report.md").read_text()

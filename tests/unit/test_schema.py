@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from archiver.schema import Column, ForeignKey, Schema, Table, load_order
+from archiver.postgres.schema import Column, ForeignKey, Schema, Table, load_order
 
 
 def schema(**named: tuple[str, ...]) -> Schema:
@@ -18,7 +18,7 @@ def table(*targets: str) -> Table:
     return Table(columns=(), primary_key=("id",), constraints={}, foreign_keys=keys)
 
 
-def test_what_a_foreign_key_names_is_loaded_before() -> None:
+def test_a_referenced_table_is_loaded_before_the_table_that_references_it() -> None:
     assert load_order(schema(rooms=("schools",), goals=("rooms", "schools"), schools=())) == (
         ("schools",),
         ("rooms",),
@@ -26,11 +26,11 @@ def test_what_a_foreign_key_names_is_loaded_before() -> None:
     )
 
 
-def test_a_table_that_names_itself_stands_alone() -> None:
+def test_a_table_that_references_itself_stands_alone() -> None:
     assert load_order(schema(categories=("categories",))) == (("categories",),)
 
 
-def test_tables_on_a_cycle_stand_together_after_what_they_name_and_before_what_names_them() -> None:
+def test_tables_on_a_cycle_stand_together_after_those_they_reference_and_before_those_that_reference_them() -> None:
     order = load_order(
         schema(orders=("staff",), staff=("rooms", "staff"), rooms=("floors",), floors=("staff", "schools"), schools=())
     )

@@ -11,14 +11,14 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from inventory.model import Environment
-from runbooks.engine.actions import Reading
-from runbooks.engine.console import Console
-from runbooks.engine.ports import Choice
-from runbooks.engine.redactor import MASK, Redactor, redactor_for
-from runbooks.engine.step import HostTask, Step
-from runbooks.front import task
-from runbooks.nights import logbook, night
-from tests.fakes import FakePerson, FakeShelf, FakeSsh, Theatre, night_plan, rehearsal
+from runbooks.cli.task import task
+from runbooks.engine.live.console import Console
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.redactor import MASK, Redactor, redactor_for
+from runbooks.engine.model.step import HostTask, Step
+from runbooks.night import files, run
+from tests.fakes import FakeNight, FakeObjectStore, FakePerson, FakeSsh, night_plan, rehearsal
 
 IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")
 IN_VARIABLES = {"PGPASSWORD": "it's p@ss/word", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
@@ -50,7 +50,7 @@ def test_secrets_are_taken_out_at_any_depth(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["backups.dump", "3 tokens", "sha256 of the key: none", "/home/ann/.ssh/id_ed25519", ""]
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_a_secret_stays(text: str) -> None:
     assert redactor_for(rehearsal()).clean(text) == text
 
 
@@ -81,35 +81,35 @@ def leaking() -> Environment:
     )
 
 
-def test_a_night_with_passwords_and_keys_tells_none_of_them(
+def test_a_night_with_passwords_and_keys_shows_none_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, secret in IN_VARIABLES.items():
         monkeypatch.setenv(name, secret)
-    environment, shelf = replace(leaking(), state=str(tmp_path), overlay=None), FakeShelf()
+    environment, object_store = replace(leaking(), state=str(tmp_path), overlay=None), FakeObjectStore()
     plan, secrets = night_plan(environment), (*IN_COMMANDS, *IN_VARIABLES.values())
-    theatre, console = Theatre(plan=plan), night.cast(environment).console
-    cast = night.Cast(theatre.clock, console, Telling(theatre.ssh, console))  # type: ignore[arg-type]
-    monkeypatch.setattr(night, "live_world", lambda *_: nullcontext(theatre.world))
-    monkeypatch.setattr(logbook, "shelf_of", lambda _: shelf)
+    fake_night, console = FakeNight(plan=plan), run.terminal_of(environment).console
+    cast = run.Terminal(fake_night.clock, console, Telling(fake_night.ssh, console))  # type: ignore[arg-type]
+    monkeypatch.setattr(run, "live_executor", lambda *_: nullcontext(fake_night.executor))
+    monkeypatch.setattr(files, "object_store_of", lambda _: object_store)
 
-    @task
-    def conduct(context: Context) -> None:
-        """Conducts the night."""
-        (night.resume if shelf.names("nights/") else night.run)(environment, plan, cast)
+    @task("tests.conduct")
+    def conduct() -> None:
+        """Conduct the night."""
+        (run.resume if object_store.names("nights/") else run.run)(environment, plan, cast)
 
-    # A command fails and quotes every secret; later a probe prints them all, which nobody can read.
+    # A command fails and quotes every secret; later a probe prints them all, in a form that no judge can parse.
     quoting = f"no access with {' or '.join(secrets)}"
     vacuum = f"db-master: {environment.commands['vacuum.full']}"
-    leaks = {vacuum: Reading(code=1, error=quoting), "warehouse-old: etl status": Reading(text=quoting)}
-    for place, reading in leaks.items():
-        theatre.production.broken = {place: lambda reading=reading: reading}  # type: ignore[misc]
+    leaks = {vacuum: ProbeOutput(code=1, error=quoting), "warehouse-old: etl status": ProbeOutput(text=quoting)}
+    for place, output in leaks.items():
+        fake_night.production.broken = {place: lambda output=output: output}  # type: ignore[misc]
         with pytest.raises(Exit) as left:
             conduct(Context())
         assert f"no access with {MASK}" in str(left.value.message)
         assert [secret for secret in secrets if secret in str(left.value.message)] == []
 
     journal = next(tmp_path.glob("**/journal.jsonl")).read_text()
-    for told in (journal, "".join(shelf.texts.values()), capsys.readouterr().out):
+    for told in (journal, "".join(object_store.texts.values()), capsys.readouterr().out):
         assert f"no access with {MASK}" in told
         assert [secret for secret in secrets if secret in told] == []

@@ -121,7 +121,7 @@ def test_no_schools_enrollments_are_a_range_of_ids(rows: Rows) -> None:
     assert changes > 2 * len(set(order))
 
 
-def test_the_empty_school_is_named_nowhere(rows: Rows) -> None:
+def test_the_empty_school_is_referenced_nowhere(rows: Rows) -> None:
     naming = [row for table in rows["master"].values() for row in table if row.get("school_id") == EMPTY]
     assert naming == []
     assert where(rows, "master", "taggings", taggable_id=EMPTY) == []
@@ -187,7 +187,7 @@ def test_donations_of_a_customer_or_district_have_no_other_owner(rows: Rows, own
     assert all(row[name] is None for row in donations for name in ("school_id", "class_id", "student_id"))
 
 
-def test_rows_stand_twice_in_both_tables_without_key(rows: Rows) -> None:
+def test_rows_are_duplicated_in_both_tables_without_a_key(rows: Rows) -> None:
     for table in ("classroom_students", "parents_students"):
         assert max(Counter(tuple(row.items()) for row in rows["master"][table]).values()) == 3
 
@@ -197,7 +197,7 @@ def test_taggings_of_others_collide_with_the_ids_of_schools(rows: Rows) -> None:
     assert kinds == {"School", "User", "Contest", "Classroom", None}
 
 
-def test_some_rows_name_owners_who_are_gone(rows: Rows) -> None:
+def test_some_rows_reference_missing_owners(rows: Rows) -> None:
     students = set(column(rows, "master", "students", "id"))
     classrooms = set(column(rows, "master", "classrooms", "id"))
     assert set(column(rows, "master", "classroom_students", "student_id")) - students
@@ -263,6 +263,6 @@ def test_every_table_has_rows(rows: Rows, database: str) -> None:
     assert set(tables(ddl)) == {table for table, found in grown.items() if found}
 
 
-def test_copy_text_tells_null_from_words_and_breaks_no_line() -> None:
+def test_copy_text_distinguishes_null_from_text_and_breaks_no_line() -> None:
     row: Row = {"a": None, "b": "\\N", "c": "", "d": "one\ttwo\nthree\r", "e": True, "f": 7}
     assert copy_text([row]) == "\\N\t\\\\N\t\tone\\ttwo\\nthree\\r\tTrue\t7\n"

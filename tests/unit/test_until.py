@@ -8,23 +8,24 @@ import pytest
 
 from errors import UsageError
 from inventory.load import FOLDER, load_file
-from runbooks.archive import moment
+from runbooks.archive import next_moment
+from runbooks.cli.parse import parse_clock
 
 REHEARSAL = load_file(FOLDER / "rehearsal.yaml")
 
 
 @pytest.mark.parametrize("minutes", [-1, 1])
-def test_it_is_the_next_time_that_the_clock_shows_it(minutes: int) -> None:
+def test_until_means_the_next_time_that_the_clock_shows(minutes: int) -> None:
     now = datetime.now(REHEARSAL.zone)
     wanted = (now + timedelta(minutes=minutes)).strftime("%H:%M")
 
-    until = moment(REHEARSAL, wanted)
+    until = next_moment(REHEARSAL, parse_clock(wanted, "--until"))
 
     assert until.strftime("%H:%M") == wanted
     assert timedelta() < until - now <= timedelta(days=1)
 
 
 @pytest.mark.parametrize("text", ["6", "25:00", "tomorrow", "06:00:00"])
-def test_anything_else_is_refused(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--until: expected a time"):
-        moment(REHEARSAL, text)
+        parse_clock(text, "--until")

@@ -1,4 +1,4 @@
-"""Who is not at the terminal is told what matters; a webhook that is slow, broken or gone changes nothing."""
+"""Operators away from the terminal are notified; a webhook that is slow, broken or gone changes nothing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from inventory.model import Environment, Webhook
-from runbooks.engine import beside
-from runbooks.engine.actions import Reading
-from runbooks.engine.heralds import Announcer, Called
-from runbooks.engine.journal import Kind
-from runbooks.engine.ports import Choice
-from runbooks.engine.runner import StepFailed
-from runbooks.nights import webhook
-from tests.fakes import SERVERS, Theatre, rehearsal
+from runbooks.engine.live import background
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.reporting.notifications import Announcer, NotifyingPerson
+from runbooks.engine.run.runner import StepFailed
+from runbooks.night import webhook
+from tests.fakes import SERVERS, FakeNight, rehearsal
 from tests.webhooks import Inbox, serving
 
 
@@ -31,20 +31,20 @@ def hooked(url: str) -> Environment:
     return replace(rehearsal(), webhook=Webhook(url=url))
 
 
-def announced(theatre: Theatre, environment: Environment, warnings: list[str]) -> None:
-    """Runs the night as it is conducted, with the environment's webhook."""
-    with webhook.herald_of(environment, "2014-08-15", warnings.append) as herald:
-        theatre.journal.listen(Announcer(theatre.plan, theatre.journal, herald).hear)
-        theatre.person = Called(theatre.person, theatre.plan, herald)  # type: ignore[assignment]  # as the stage takes it
-        theatre.run()
+def announced(fake_night: FakeNight, environment: Environment, warnings: list[str]) -> None:
+    """Run the night as it is conducted, with the environment's webhook."""
+    with webhook.notifier_of(environment, "2014-08-15", warnings.append) as notifier:
+        fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, notifier).on_event)
+        fake_night.person = NotifyingPerson(fake_night.person, fake_night.plan, notifier)  # type: ignore[assignment]  # as the context takes it
+        fake_night.run()
 
 
-def test_start_waiting_failure_point_of_no_return_and_end_are_told(inbox: Inbox) -> None:
-    theatre, warnings = Theatre(), list[str]()
-    theatre.person.script["choose watcher.stop watcher"] = [Choice.BY_HAND]
-    theatre.production.broken["watcher: system-watcher stop"] = Reading
-    theatre.person.script["perform watcher.stop watcher"] = [Choice.DONE, Choice.SKIP]
-    announced(theatre, hooked(inbox.url), warnings)
+def test_start_waiting_failure_point_of_no_return_and_end_are_posted(inbox: Inbox) -> None:
+    fake_night, warnings = FakeNight(), list[str]()
+    fake_night.person.script["choose watcher.stop watcher"] = [Choice.BY_HAND]
+    fake_night.production.broken["watcher: system-watcher stop"] = ProbeOutput
+    fake_night.person.script["perform watcher.stop watcher"] = [Choice.DONE, Choice.SKIP]
+    announced(fake_night, hooked(inbox.url), warnings)
 
     assert warnings == []
     told = [(news["event"], news["step"]) for news in inbox.news]
@@ -68,15 +68,15 @@ def test_start_waiting_failure_point_of_no_return_and_end_are_told(inbox: Inbox)
     }
 
 
-def test_a_stop_is_told_with_its_reason_and_a_point_that_is_passed_is_not_told_again(inbox: Inbox) -> None:
-    theatre, warnings = Theatre(), list[str]()
+def test_a_stop_is_posted_with_its_reason_and_a_passed_point_is_not_posted_again(inbox: Inbox) -> None:
+    fake_night, warnings = FakeNight(), list[str]()
     command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
-    theatre.production.broken[command] = lambda: Reading(code=10, error="school 7 failed")
+    fake_night.production.broken[command] = lambda: ProbeOutput(code=10, error="school 7 failed")
     with pytest.raises(StepFailed):
-        announced(theatre, hooked(inbox.url), warnings)
-    theatre.production.broken.clear()
-    theatre.journal = theatre.journal.next_life(theatre.clock)
-    announced(theatre, hooked(inbox.url), warnings)
+        announced(fake_night, hooked(inbox.url), warnings)
+    fake_night.production.broken.clear()
+    fake_night.journal = fake_night.journal.next_life(fake_night.clock)
+    announced(fake_night, hooked(inbox.url), warnings)
 
     told = [news["event"] for news in inbox.news if news["event"] != "waiting"]
     assert told == ["began", "point of no return", "failed", "stopped", "resumed", "ended"]
@@ -84,40 +84,40 @@ def test_a_stop_is_told_with_its_reason_and_a_point_that_is_passed_is_not_told_a
     assert "debug: failed: on debug, detached: inv archive.all" in stopped
 
 
-def test_a_webhook_that_hangs_or_is_down_or_refuses_holds_up_nothing_and_is_told_once(
+def test_a_webhook_that_hangs_or_is_down_or_refuses_delays_nothing_and_is_reported_once(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook, "PATIENCE", 0.2)
-    monkeypatch.setattr(beside, "LAST_WORDS", 1.0)
+    monkeypatch.setattr(background, "DRAIN_SECONDS", 1.0)
     with serving() as gone:
         pass
     for url, badly in ((inbox.url, {"hangs": True}), (gone.url, {}), (inbox.url, {"hangs": False, "status": 503})):
         for name, value in badly.items():
             setattr(inbox, name, value)
-        theatre, warnings = Theatre(), list[str]()
-        announced(theatre, hooked(url), warnings)
+        fake_night, warnings = FakeNight(), list[str]()
+        announced(fake_night, hooked(url), warnings)
 
-        assert set(theatre.outcomes().values()) == {"done"}
-        assert len(theatre.outcomes()) == 8 + 8 * len(SERVERS)
+        assert set(fake_night.outcomes().values()) == {"done"}
+        assert len(fake_night.outcomes()) == 8 + 8 * len(SERVERS)
         [warning] = warnings
-        assert "Telling the webhook at 127.0.0.1 failed" in warning
+        assert "Posting to the webhook at 127.0.0.1 failed" in warning
         assert "s3cr3t" not in warning
 
 
 def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
-    theatre = Theatre()
-    plan = replace(theatre.plan, approve="inv cutover.approve --date=2014-08-15")
-    with webhook.herald_of(hooked(inbox.url), "2014-08-15", pytest.fail) as herald:
-        theatre.journal.listen(Announcer(plan, theatre.journal, herald).hear)
-        theatre.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
+    fake_night = FakeNight()
+    plan = replace(fake_night.plan, approve="inv cutover.approve --date=2014-08-15")
+    with webhook.notifier_of(hooked(inbox.url), "2014-08-15", pytest.fail) as notifier:
+        fake_night.journal.listen(Announcer(plan, fake_night.journal, notifier).on_event)
+        fake_night.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
 
     [news] = inbox.news
     assert (news["event"], news["step"]) == ("waiting", "archiving.run")
     assert news["text"].endswith("Waiting for a second person: inv cutover.approve --date=2014-08-15")
 
 
-def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(beside, "LAST_WORDS", 0.01)
+def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "DRAIN_SECONDS", 0.01)
     goes_on, begun, done = threading.Event(), threading.Event(), list[int]()
 
     def work(items: Sequence[int]) -> None:
@@ -125,7 +125,7 @@ def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.Mon
         goes_on.wait(10)
         done.extend(items)
 
-    with beside.beside("test", work) as take:
+    with background.in_background("test", work) as take:
         take(1)
         assert begun.wait(10)
         take(2)
@@ -140,10 +140,10 @@ def test_what_is_done_beside_a_night_is_never_waited_for(monkeypatch: pytest.Mon
 def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = replace(rehearsal(), webhook=Webhook(variable="CUTOVER_WEBHOOK"))
     warnings: list[str] = []
-    announced(Theatre(), environment, warnings)
-    assert warnings == ["No webhook is told of this night: CUTOVER_WEBHOOK is not set."]
+    announced(FakeNight(), environment, warnings)
+    assert warnings == ["This night's news is not posted: CUTOVER_WEBHOOK is not set."]
 
     monkeypatch.setenv("CUTOVER_WEBHOOK", inbox.url)
-    announced(Theatre(), environment, warnings)
+    announced(FakeNight(), environment, warnings)
     assert len(warnings) == 1
     assert inbox.news[-1]["event"] == "ended"

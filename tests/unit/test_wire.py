@@ -1,4 +1,4 @@
-"""What goes between a run and its workers: plain JSON, there and back."""
+"""Messages between a run and its workers: plain JSON, there and back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from archiver.archive import Outcome
-from archiver.postgres import DatabaseError
-from archiver.records import Order
-from archiver.workers import wire
-from archiver.workers.units import Ended, Unit
-from archiver.workers.wire import Job
+from archiver.postgres.session import DatabaseError
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs import wire
+from archiver.runs.context import ArchiveOutcome
+from archiver.runs.units import Unit, UnitResult
+from archiver.runs.wire import Job
 from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
 from inventory.model import Depth
 
@@ -21,8 +21,8 @@ from inventory.model import Depth
 @pytest.mark.parametrize("depth", Depth)
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
-    order = Order(year=2013, depth=depth, night=night, pretend=night is None, until=until)
-    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), order=order), memory=1 << 30)
+    request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until)
+    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30)
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job
 
@@ -36,21 +36,21 @@ def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
         (Problems("several:", ["one", "two"]), UsageError),
     ],
 )
-def test_an_end_comes_back_with_its_sentences(error: CutoverError, kind: type[CutoverError]) -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5, 13), order=Order(year=2013, depth=Depth.ALL))
-    done = Outcome(tenant_id=5, seconds=1.5, rows=7, size=100)
-    failed = Outcome(tenant_id=13, seconds=0.5, error=error)
+def test_an_end_comes_back_with_its_messages(error: CutoverError, kind: type[CutoverError]) -> None:
+    unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=Depth.ALL))
+    done = ArchiveOutcome(tenant_id=5, seconds=1.5, rows=7, size=100)
+    failed = ArchiveOutcome(tenant_id=13, seconds=0.5, error=error)
 
-    back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(Ended(unit=unit, outcomes=(done, failed))))))
+    back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(UnitResult(unit=unit, outcomes=(done, failed))))))
 
     assert (back.unit, back.error, back.outcomes[0]) == (unit, None, done)
     told = back.outcomes[1].error
     assert (type(told), str(told), told and told.hint) == (kind, str(error), error.hint)
 
 
-def test_a_unit_that_broke_off_says_why() -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5,), order=Order(year=2013, depth=Depth.ALL))
+def test_a_unit_that_failed_states_why() -> None:
+    unit = Unit(shard="shard_1", tenant_ids=(5,), request=ArchiveRequest(year=2013, depth=Depth.ALL))
 
-    back = wire.ended(unit, wire.ended_to_json(Ended(unit=unit, error=UsageError("No such shard.", hint="Look."))))
+    back = wire.ended(unit, wire.ended_to_json(UnitResult(unit=unit, error=UsageError("No such shard.", hint="Look."))))
 
     assert (type(back.error), str(back.error), list(back.outcomes)) == (UsageError, "No such shard.", [])

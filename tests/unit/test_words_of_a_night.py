@@ -1,4 +1,4 @@
-"""Every word of a night that outlives a process, as it is written today: in journals, on the shelf, on hosts.
+"""Every word of a night that outlives a process, as it is written today: in journals, in the object store, on hosts.
 
 The words stand here as they stand there, in texts, and are derived from nothing: see test_persisted_words.py.
 """
@@ -19,8 +19,13 @@ from inventory.load import ROOT
 from inventory.model import Database
 from inventory.platforms import Aws
 from platforms.backup import newest
-from runbooks.cutover import EVERY, SIXTEEN, TWELVE, payments
-from runbooks.engine.actions import (
+from runbooks.cutover import EVERY, SIXTEEN, TWELVE, back_out_steps
+from runbooks.engine.live.approval import put_approval, requested
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.jobs import RemoteJobs, job_name
+from runbooks.engine.live.lock import Holder, claimed
+from runbooks.engine.live.store_journal import StoreJournal, current_folder, next_folder
+from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
@@ -33,21 +38,18 @@ from runbooks.engine.actions import (
     TakeSnapshots,
     ZoneRecords,
 )
-from runbooks.engine.approval import put_approval, requested
-from runbooks.engine.clock import SystemClock
-from runbooks.engine.giving_up import give_up
-from runbooks.engine.heralds import POINT, WAITING
-from runbooks.engine.jobs import RemoteJobs, job_name
-from runbooks.engine.journal import Event, Kind
-from runbooks.engine.lock import Holder, claimed
-from runbooks.engine.plan import Plan, numbered
-from runbooks.engine.ports import Choice
-from runbooks.engine.shared import SharedJournal, current_folder, next_folder
-from runbooks.engine.step import Check, HostTask, Mark, Outcome, Step, holds
-from runbooks.nights import earlier, logbook
-from runbooks.tonight import BUILT_HERE
-from tests.fakes import NIGHT, FakeShelf, Theatre, night_plan, plan_of_2013, rehearsal
-from tests.unit.test_giving_up import stopped_before
+from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.plan import Plan, numbered
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.model.step import Check, HostTask, Mark, Step, holds
+from runbooks.engine.reporting.notifications import POINT, WAITING
+from runbooks.engine.run.abandon import abandon_night
+from runbooks.night import earlier_nights
+from runbooks.night import files as night_files
+from runbooks.steps.context import BUILT_HERE
+from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, plan_of_2013, rehearsal
+from tests.unit.test_abandon import stopped_before
 from tests.unit.test_jobs import ThisMachine
 
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
@@ -69,18 +71,18 @@ def test_the_keys_of_both_checklists_are_these_in_this_order() -> None:
     assert [night_plan().checklist, plan_of_2013().checklist] == ["2014", "2013"]
 
 
-def test_what_builds_a_step_is_known_by_the_same_key() -> None:
+def test_the_builder_of_a_step_has_the_same_key() -> None:
     assert [build.key for build in SIXTEEN] == OF_2014.split()
     assert [build.key for build in TWELVE] == OF_2013.split()
     assert {build.key for build in EVERY} == {*OF_2014.split(), *OF_2013.split()}
     assert BUILT_HERE == ("archiving.run", "feeds.truncate")
 
 
-def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
-    theatre = Theatre()
-    stopped_before(theatre, "archiving.run")
+def test_debts_of_an_abandoned_night_are_paid_by_steps_of_these_keys() -> None:
+    fake_night = FakeNight()
+    stopped_before(fake_night, "archiving.run")
 
-    assert [step.key for step in payments(rehearsal(), NIGHT)(theatre.stage).steps] == PAYMENTS.split()
+    assert [step.key for step in back_out_steps(rehearsal(), NIGHT)(fake_night.context).steps] == PAYMENTS.split()
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_a_night_that_is_given_up_is_paid_by_steps_of_these_keys() -> None:
     ],
     ids=["2014", "2013"],
 )
-def test_debts_are_told_in_these_words(plan: Plan, owed: str) -> None:
-    """By them a journal's debts are found paid."""
+def test_debts_are_written_in_these_words(plan: Plan, owed: str) -> None:
+    """A journal's debts are found paid by these keys."""
     told = [
         f"{step.key} {what}: {debt.what} ({debt.where})"
         for step in plan.steps
@@ -134,7 +136,7 @@ def test_debts_are_told_in_these_words(plan: Plan, owed: str) -> None:
         (Mark, "AUTOMATE, MANUAL"),
     ],
 )
-def test_what_happened_and_was_answered_is_told_in_these_words(kind: type[Enum], words: str) -> None:
+def test_events_and_answers_are_written_in_these_words(kind: type[Enum], words: str) -> None:
     assert ", ".join(member.value for member in kind) == words
 
 
@@ -149,7 +151,7 @@ def test_an_event_is_read_and_written_as_this_line() -> None:
 
 
 def fields_by_kind(events: Iterable[Event]) -> dict[str, set[str]]:
-    """What events of each kind say, by the words that stand in a journal."""
+    """Return the fields of each kind's events, by the words of a journal."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for line in (json.loads(event.to_json()) for event in events):
         found[line["kind"]] |= set(line["data"])
@@ -169,30 +171,32 @@ FIELDS = {
 
 
 def test_events_of_each_kind_hold_these_fields() -> None:
-    """A night that was stopped, goes on by another plan, and is approved by a second person."""
+    """A stopped night is resumed by another plan, and approved by a second person."""
     environment = replace(rehearsal(), second_person=True)
-    theatre = Theatre(plan=night_plan(environment))
-    stopped_before(theatre, "backups.dump")
+    fake_night = FakeNight(plan=night_plan(environment))
+    stopped_before(fake_night, "backups.dump")
     commands = {**environment.commands, "maintenance.off": "ttmscalr maintenance:off -f rehearsal --now"}
-    theatre.plan = night_plan(replace(environment, commands=commands))
-    theatre.shelf.put_new(f"approvals/{theatre.stage.history().run}/kim_desk", '{"operator": "kim@desk"}')
-    theatre.run()
+    fake_night.plan = night_plan(replace(environment, commands=commands))
+    fake_night.object_store.put_new(
+        f"approvals/{fake_night.context.history().run}/kim_desk", '{"operator": "kim@desk"}'
+    )
+    fake_night.run()
 
-    assert fields_by_kind(theatre.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
+    assert fields_by_kind(fake_night.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
 
 
-def test_a_night_that_is_given_up_says_so_without_more() -> None:
-    theatre = Theatre()
-    stopped_before(theatre, "archiving.run")
-    give_up(theatre.stage, payments(rehearsal(), NIGHT))
+def test_an_abandoned_night_is_recorded_in_these_words() -> None:
+    fake_night = FakeNight()
+    stopped_before(fake_night, "archiving.run")
+    abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT))
 
-    assert fields_by_kind(theatre.journal.events)["abandoned"] == set()
+    assert fields_by_kind(fake_night.journal.events)["abandoned"] == set()
 
 
 def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
-    theatre = Theatre()
-    theatre.run()
-    lines = [json.loads(event.to_json()) for event in theatre.journal.events]
+    fake_night = FakeNight()
+    fake_night.run()
+    lines = [json.loads(event.to_json()) for event in fake_night.journal.events]
     figures = {line["step"]: set(line["data"]["figures"]) for line in lines if line["data"].get("figures")}
     debts = {word for line in lines for name in ("owes", "pays") for word in line["data"].get(name) or ()}
 
@@ -205,46 +209,46 @@ def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
     assert debts == {"what", "where"}
 
 
-def test_whoever_is_at_work_stands_on_the_shelf_in_these_words() -> None:
+def test_a_claim_lies_in_the_object_store_in_these_words() -> None:
     written = (
         '{"who": "chris", "where": "laptop", "pid": 4711, "born": "monday 1", "what": "running", "since": "22:00"}'
     )
-    shelf = FakeShelf()
-    with claimed(shelf, Holder(**json.loads(written)), take_over=""):
-        assert shelf.texts == {"lock/00000001": written}
+    object_store = FakeObjectStore()
+    with claimed(object_store, Holder(**json.loads(written)), take_over=""):
+        assert object_store.texts == {"lock/00000001": written}
 
-    assert shelf.texts == {"lock/00000001": written, "lock/00000002": ""}
+    assert object_store.texts == {"lock/00000001": written, "lock/00000002": ""}
 
 
-def test_a_nights_events_lie_on_the_shelf_under_these_names(tmp_path: Path) -> None:
-    shelf = FakeShelf()
-    folder = next_folder(shelf, "2014-08-15")
-    journal = SharedJournal(tmp_path / "journal.jsonl", shelf, folder, now=lambda: NOW, operator="chris@laptop")
+def test_a_nights_events_lie_in_the_object_store_under_these_names(tmp_path: Path) -> None:
+    object_store = FakeObjectStore()
+    folder = next_folder(object_store, "2014-08-15")
+    journal = StoreJournal(tmp_path / "journal.jsonl", object_store, folder, now=lambda: NOW, operator="chris@laptop")
     journal.append(Kind("began"), run="r", digest="d")
     journal.append(Kind("ended"))
 
-    assert list(shelf.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
-    assert current_folder(shelf, "2014-08-15") == "nights/2014-08-15/001"
-    assert next_folder(shelf, "2014-08-15") == "nights/2014-08-15/002"
+    assert list(object_store.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
+    assert current_folder(object_store, "2014-08-15") == "nights/2014-08-15/001"
+    assert next_folder(object_store, "2014-08-15") == "nights/2014-08-15/002"
 
 
-def test_an_approval_lies_on_the_shelf_under_this_name_in_these_words() -> None:
+def test_an_approval_lies_in_the_object_store_under_this_name_in_these_words() -> None:
     events = [
         '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
         ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}',
         '{"number": 2, "at": "2014-08-15T21:00:02+00:00", "kind": "answer", "operator": "chris@laptop",'
         ' "step": "archiving.run", "host": "", "data": {"confirmed": true, "statements": ["All."]}}',
     ]
-    request, shelf = requested(map(Event.from_json, events)), FakeShelf()
+    request, object_store = requested(map(Event.from_json, events)), FakeObjectStore()
     assert request is not None
-    put_approval(shelf, request, "kim@desk")
+    put_approval(object_store, request, "kim@desk")
 
-    assert shelf.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
+    assert object_store.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
 
 
-def test_files_of_a_night_are_called_so() -> None:
+def test_files_of_a_night_have_these_names() -> None:
     environment = replace(rehearsal(), environment="production", state=".cutover", overlay=None)
-    files = logbook.Files(environment, "2014-08-15")
+    files = night_files.Files(environment, "2014-08-15")
 
     assert [files.journal, files.lock] == [
         ROOT / ".cutover/production/2014-08-15/journal.jsonl",
@@ -255,15 +259,15 @@ def test_files_of_a_night_are_called_so() -> None:
 def test_an_earlier_journal_is_kept_and_set_aside_under_these_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(earlier, "ROOT", tmp_path)
+    monkeypatch.setattr(earlier_nights, "ROOT", tmp_path)
     environment = replace(rehearsal(), state=str(tmp_path / "lab"))
-    files = logbook.Files(environment, "2014-08-15")
+    files = night_files.Files(environment, "2014-08-15")
     files.journal.parent.mkdir(parents=True)
     files.journal.write_text(
         '{"number": 1, "at": "2014-08-15T21:00:01+00:00", "kind": "began", "operator": "chris@laptop", "step": "",'
         ' "host": "", "data": {"run": "rehearsal-2014-08-15-1f3a", "digest": "d"}}\n'
     )
-    earlier.keep(environment, "2014-08-15")
+    earlier_nights.keep(environment, "2014-08-15")
     files.set_aside()
 
     [kept] = (tmp_path / ".cutover").rglob("*.jsonl")
@@ -312,7 +316,7 @@ def test_actions_are_described_in_the_plan_of_a_journal_as_ever() -> None:
 
 
 def test_a_plan_is_described_and_digested_as_ever() -> None:
-    check = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda readings, facts: holds("yes"))
+    check = Check(title="it answers", looks=(HttpGet(url="http://x/"),), judge=lambda outputs, facts: holds("yes"))
     by_command = HostTask(host="a", checks=(check,), action=RemoteCommand(host="a", command="x"), needs=(check,))
     by_hand = HostTask(host="b", checks=(check,), instructions="Push the button.")
     step = Step(key="lift.stop", title="Stop it", mark=Mark.MANUAL, tasks=(by_command, by_hand))
@@ -339,7 +343,7 @@ def test_a_plan_is_described_and_digested_as_ever() -> None:
     assert plan.digest == "e74974324f46"
 
 
-def test_a_webhook_hears_of_what_is_no_event_under_these_words() -> None:
+def test_a_webhook_is_notified_of_what_is_not_an_event_in_these_words() -> None:
     assert [WAITING, POINT] == ["waiting", "point of no return"]
 
 

@@ -1,0 +1,25 @@
+"""Find archives in the store that no record refers to, left by failed extractions, or by restores that keep them."""
+
+from __future__ import annotations
+
+from archiver.format import layout
+from archiver.postgres.databases import Databases
+from archiver.records import archive_record, month_record, move_record
+from archiver.records import purge_record as purges
+from archiver.store.bucket import Bucket, StoredObject
+
+
+def unreferenced_objects(bucket: Bucket, databases: Databases) -> tuple[StoredObject, ...]:
+    """Return the archives that no record refers to, by location.
+
+    Takes the exclusive lock: a running command may be about to point a record to a new object. Raises LockedError if
+    another session is at work.
+    """
+    with databases.exclusive_lock():
+        stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
+        named = {record.location for record in archive_record.read_if_any(databases.master)}
+        named |= {move.location for move in move_record.interrupted(databases.master)}
+        named |= {month.location for month in month_record.every(databases.master)}
+        named |= {purge.location for purge in purges.every(databases.master)}
+    archives = [stored for stored in stored_objects if layout.is_archive(bucket.key(stored.location))]
+    return tuple(stored for stored in archives if stored.location not in named)

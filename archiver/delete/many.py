@@ -1,0 +1,281 @@
+"""Delete many verified tenants as one set: first in each shard, then in master, where the records are completed too."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
+from archiver.delete import bookkeeping, marker, record_states, unchanged_set
+from archiver.delete.delete_set import delete_set
+from archiver.delete.deletion_set import DeletionSet
+from archiver.delete.one import DELETED
+from archiver.delete.strategy import JoinedTables, groups
+from archiver.delete.truncate_reload import truncate_reload
+from archiver.delete.unchanged import Stored, prove_shape
+from archiver.delete.unchanged_set import Counts
+from archiver.extract import row_sets
+from archiver.extract.row_sets import LinkValues, RowSets
+from archiver.format import layout
+from archiver.postgres.databases import Databases, Placement
+from archiver.postgres.schema import TENANT, identifier
+from archiver.postgres.selection import Key, matched, narrowed
+from archiver.postgres.session import SQL, Composable, Identifier
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import audit_log, markers
+from archiver.records.archive_record import Record
+from errors import CutoverError
+from formatting import plural
+from inventory.model import Depth
+
+OnStrategy = Callable[[str], None]  # called with a line: the tables, how they are deleted from, and why
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkWork:
+    """The context of a bulk deletion."""
+
+    databases: Databases
+    depth: Depth
+    folder: Path
+    stored: Stored
+    on_strategy: OnStrategy
+
+    @property
+    def model(self) -> Model:
+        """The catalog's model."""
+        return self.databases.model
+
+
+@dataclass(frozen=True, kw_only=True)
+class BulkDeletion:
+    """The result of deleting a set of tenants."""
+
+    deleted: Mapping[int, Mapping[str, int]]  # tenant id: rows by table
+    retained: Mapping[int, Mapping[str, int]]
+    failed: Mapping[int, CutoverError]  # these tenants are live, unchanged
+
+
+def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | None:
+    """Return why tenants of this model can't be deleted in sets, only one by one; None if they can."""
+    deletion_set = DeletionSet(RowSets(placement, model), depth, {})
+    if model.start(depth) != model.root and not deletion_set.all_rows_go(model.start(depth)):
+        return f"rows of {model.start(depth)} may belong to another tenant too"
+    for table in model.tables:
+        if any(link.recursive for link in model.referenced_by(table)):
+            return f"rows of {table} lead to rows of the same table"
+        if table.database == SHARD and table in model.below(depth) and not deletion_set.all_rows_go(table):
+            return f"rows of {table} may be needed by others"
+    return None
+
+
+def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> dict[int, CutoverError]:
+    """Delete tenants in their shard, with markers; their records already say `deleting`. Return the failures by tenant.
+
+    The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set as such fails.
+    """
+    with ExitStack() as stack:
+        # Master is only read here, by several shards at a time: each has its own session.
+        reader = stack.enter_context(closing(work.databases.open(MASTER)))
+        placement = replace(placement, sessions={**placement.sessions, MASTER: reader})
+        stack.enter_context(reader.rolled_back("REPEATABLE READ"))
+        stack.enter_context(placement.sessions[SHARD].rolled_back())
+        table_groups = _locked(work, placement, SHARD, records)
+        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
+        unwritten_counts = unchanged_set.unwritten(placement.sessions[SHARD], work.model.of(SHARD), records)
+        if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
+            counts, failed = unchanged_set.archived(work.model.tables, records), dict[int, CutoverError]()
+        else:
+            unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
+            failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
+        prove_shape(placement)
+        sets.leave_out(failed)
+        remaining = [record for record in records if record.tenant_id not in failed]
+        if remaining:
+            deletion_set = DeletionSet(sets, work.depth, {})
+            contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
+            _delete(deletion_set, SHARD, table_groups, _sums(counts, SHARD, remaining, deletion_set), unwritten_counts)
+            markers.write_all(
+                placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
+            )
+            placement.sessions[SHARD].commit(
+                doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in {placement.shard}"
+            )
+    return failed
+
+
+def empty_master(
+    work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]
+) -> BulkDeletion:
+    """Delete tenants in master and complete their records.
+
+    `shard_markers` has, by tenant, the content of the shard's marker.
+    """
+    began = time.monotonic()
+    placement, master = work.databases.master_only(), work.databases.master
+    with master.rolled_back():
+        table_groups = _locked(work, placement, MASTER, records)
+        keys_found = _keys_by_link(work.model, shard_markers, "found")
+        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
+        counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
+        failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
+        prove_shape(placement)
+        sets.leave_out(failed)
+        remaining = [record for record in records if record.tenant_id not in failed]
+        keys_deleted = _keys_by_link(
+            work.model,
+            {tenant_id: shard_markers[tenant_id] for tenant_id in shard_markers if tenant_id not in failed},
+            "gone",
+        )
+        deletion = _delete_in_master(
+            work,
+            DeletionSet(sets, work.depth, keys_deleted, [record.id for record in remaining]),
+            table_groups,
+            remaining,
+            shard_markers,
+            began,
+        )
+        master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
+    return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
+
+
+def _delete_in_master(
+    work: BulkWork,
+    deletion_set: DeletionSet,
+    table_groups: Sequence[JoinedTables],
+    records: Sequence[Record],
+    shard_markers: Mapping[int, Mapping[str, Any]],
+    began: float,
+) -> BulkDeletion:
+    """Decide in master, write the bookkeeping for restore and audit, delete, and complete the records."""
+    master, tables = work.databases.master, work.model.of(MASTER)
+    for table in tables:
+        deletion_set.materialize(table)
+    books = bookkeeping.bookkeeping_of(deletion_set, records)
+    books.write()
+    by_table = {str(table): books.deleted(table) for table in tables}
+    _delete(deletion_set, MASTER, table_groups, {table.table: sum(by_table[str(table)].values()) for table in tables})
+    deleted = {
+        record.tenant_id: {
+            **{table: counts.get(record.tenant_id, 0) for table, counts in by_table.items()},
+            **shard_markers[record.tenant_id].get("deleted", {}),
+        }
+        for record in records
+    }
+    retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
+    details = [
+        {"deleted": deleted[record.tenant_id], "kept": retained[record.tenant_id], "sha256": record.sha256}
+        for record in records
+    ]
+    seconds = (time.monotonic() - began) / max(1, len(records))
+    record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
+    audit_log.log_all(master, "archive", records, details)
+    return BulkDeletion(deleted=deleted, retained=retained, failed={})
+
+
+def _locked(work: BulkWork, placement: Placement, database: str, records: Sequence[Record]) -> list[JoinedTables]:
+    """Lock the tables against writes; those to be truncated also against reads. Return the groups of tables."""
+    session, below = placement.sessions[database], work.model.below(work.depth)
+    rows = {
+        table.table: sum(record.members[layout.member(table)].rows for record in records)
+        for table in work.model.of(database)
+        if table in below
+    }
+    table_groups = groups(
+        session, placement.schemas[database], {table: count for table, count in rows.items() if count}
+    )
+    modes = {table: _EMPTIED if group.emptied else _DELETED for group in table_groups for table in group.tables}
+    for table, mode in sorted(modes.items()):
+        session.execute(SQL("LOCK TABLE {} IN " + mode).format(identifier(table)), doing=f"locking {table}")
+    for group in table_groups:
+        work.on_strategy(f"{session.where}: {', '.join(group.tables)}: {group.reason}")
+    return table_groups
+
+
+_EMPTIED, _DELETED = "ACCESS EXCLUSIVE MODE", "SHARE ROW EXCLUSIVE MODE"
+
+
+def _delete(
+    deletion_set: DeletionSet,
+    database: str,
+    table_groups: Sequence[JoinedTables],
+    rows: Mapping[str, int],
+    table_counts: Mapping[TableName, int] | None = None,
+) -> None:
+    """Delete this number of rows of each table; `table_counts` are the numbers of rows in the tables, if known."""
+    placement = deletion_set.row_sets.placement
+    session, schema = placement.sessions[database], placement.schemas[database]
+
+    def condition(table: str, alias: str) -> Composable:
+        return deletion_set.row(TableName(database, table), alias)
+
+    def deciding_link(table: str) -> tuple[str, Composable] | None:
+        link = deletion_set.deciding_link(TableName(database, table))
+        return (link.parent.table, narrowed(matched(link, "c", "p"), link, "c")) if link else None
+
+    to_empty = {table for group in table_groups if group.emptied for table in group.tables if rows[table]}
+    emptied = [table.table for table in deletion_set.model.of(database) if table.table in to_empty]  # parents first
+    deleted = {
+        table: rows[table] for group in table_groups if not group.emptied for table in group.tables if rows[table]
+    }
+    if deleted:
+        with triggers_disabled(session, deletion_set.model, database):
+            delete_set(session, schema, deleted, condition)
+    if emptied:
+        retained_counts = (
+            {table: table_counts[TableName(database, table)] - rows[table] for table in emptied}
+            if table_counts
+            else None
+        )
+        truncate_reload(session, schema, emptied, condition, retained_counts, deciding_link)
+
+
+def _sums(counts: Counts, database: str, records: Sequence[Record], deletion_set: DeletionSet) -> dict[str, int]:
+    """Return the number of rows to delete by table, for tables in which all of the tenants' rows go."""
+    tenants = {record.tenant_id for record in records}
+    return {
+        table.table: sum(rows for tenant_id, (rows, _) in of_table.items() if tenant_id in tenants)
+        for table, of_table in counts.items()
+        if table.database == database and deletion_set.all_rows_go(table)
+    }
+
+
+def _markers(deletion_set: DeletionSet, counts: Counts, records: Sequence[Record]) -> dict[int, dict[str, Any]]:
+    """Return by tenant what the deletion in master needs, in the form of `marker.content`."""
+    contents: dict[int, dict[str, Any]] = {
+        record.tenant_id: {"found": {}, "gone": {}, "deleted": {}, "staying": []} for record in records
+    }
+    for table in deletion_set.model.of(SHARD):
+        all_rows_go = deletion_set.all_rows_go(table)
+        for tenant_id, content in contents.items():
+            rows, _ = counts[table].get(tenant_id, (0, 0))
+            content["deleted"][str(table)] = rows if all_rows_go else 0
+    for link in marker.crossing(deletion_set.model):
+        values = _values(deletion_set.row_sets, link)
+        for tenant_id, content in contents.items():
+            content["found"][str(link)] = values.get(tenant_id, [])
+            content["gone"][str(link)] = content["found"][str(link)] if deletion_set.all_rows_go(link.parent) else []
+    return contents
+
+
+def _values(sets: RowSets, link: Link) -> dict[int, list[Key]]:
+    """Return by tenant the keys in the shard by which rows of master are found."""
+    columns = (TENANT, *link.parent_columns)
+    query = SQL("SELECT DISTINCT {} FROM {}").format(SQL(", ").join(map(Identifier, columns)), sets.of(link.parent))
+    values: dict[int, list[Key]] = {}
+    for row in sets.placement.sessions[SHARD].keys(query, doing=f"reading the keys of {link.parent}"):
+        if None not in row:
+            values.setdefault(row[0], []).append(row[1:] if len(row) > 2 else row[1])
+    return values
+
+
+def _keys_by_link(model: Model, shard_markers: Mapping[int, Mapping[str, Any]], field: str) -> dict[Link, LinkValues]:
+    """Return one field of the shards' markers by link, each key with its tenant."""
+    return {
+        link: [(tenant_id, key) for tenant_id, content in shard_markers.items() for key in content[field][str(link)]]
+        for link in marker.crossing(model)
+    }

@@ -1,0 +1,166 @@
+"""Delete one verified tenant: row locks, verification of every row, then DELETE by identity."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.model import MASTER, SHARD, Model, TableName
+from archiver.delete import marker
+from archiver.delete.decide import DeletionDecision, decide
+from archiver.delete.delete import delete, prove_staying
+from archiver.delete.late_rows import appeared
+from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
+from archiver.format import layout
+from archiver.format.bundle import Archive
+from archiver.load.fit import fitting
+from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
+from archiver.postgres.databases import Placement
+from archiver.postgres.selection import RowLock, SelectedRows, select
+from archiver.postgres.session import Session
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.verify.verify import Verified
+from errors import CutoverError
+
+DELETED = "deleted"  # the marker's act
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion:
+    """The result of a deletion; deleted and retained together are the manifest's rows."""
+
+    record: Record
+    deleted: Mapping[str, int]  # by table: rows
+    retained: Mapping[str, int]  # by table: rows left live; only tables with some
+    appeared: Mapping[str, int]  # by table: rows added after the proof; they stay live
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedTenant:
+    """A tenant whose stored archive was restored and compared: a precondition of any deletion."""
+
+    record: Record
+    proof: Verified
+    snapshots: Mapping[str, str]  # by database: xmin of the snapshot in which the rows were read
+
+
+def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, work: Path, stored: Stored) -> Deletion:
+    """Delete a tenant's rows, all or none. Raises RefusedError with the tables that changed since the extraction.
+
+    Every row is locked and verified in both databases, then deleted: first in the shard, then in master together with
+    the record.
+    """
+    record = archive_record.deleting(placement.master, proven.record)
+    try:
+        return _prove_and_delete(placement, model, record, proven, work, stored)
+    except CutoverError:
+        _step_back(placement, record)
+        raise
+
+
+def _step_back(placement: Placement, record: Record) -> None:
+    """Set the record back to `verified` if the shard did not commit; if that can't be read, a rerun settles it."""
+    with suppress(CutoverError):
+        if markers.read(placement.shard_session, record, DELETED) is None:
+            archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
+
+
+def _prove_and_delete(
+    placement: Placement, model: Model, record: Record, proven: VerifiedTenant, work: Path, stored: Stored
+) -> Deletion:
+    """Lock, verify and delete, in one transaction per database."""
+    began = time.monotonic()
+    with _both_open(placement):
+        selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
+        prove_unchanged(placement, model, record, selection, model.tables, work, stored)
+        prove_shape(placement)
+        decided = decide(placement, model, record, selection)
+        for database in reversed(placement.sessions):
+            delete(placement, model, database, decided.to_delete)
+            prove_staying(placement, database, selection, decided.to_delete)
+        if placement.shard_session:
+            _commit_shard(placement.shard_session, model, record, decided)
+        return _commit_master(placement, model, record, decided, time.monotonic() - began)
+
+
+def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
+    """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
+    marker_content = markers.read(placement.shard_session, record, DELETED)
+    if marker_content is None:
+        return None
+    keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
+    with _both_open(placement):
+        selection = select(
+            placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
+        )
+        prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
+        prove_shape(placement)
+        decided = decide(placement, model, record, selection, keys_deleted)
+        delete(placement, model, MASTER, decided.to_delete)
+        prove_staying(placement, MASTER, selection, decided.to_delete)
+        return _commit_master(placement, model, record, decided, None)
+
+
+def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
+    """Undo the shard's deletion: restore its rows and remove the marker, in one transaction."""
+    shard = placement.sessions[SHARD]
+    incoming = IncomingArchive(placement=placement, model=model, archive=archive, mappings=fitting(placement, archive))
+    with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
+        with triggers_disabled(shard, model, SHARD):
+            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True))
+            shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+        markers.delete(shard, record, DELETED)
+    archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
+
+
+@contextmanager
+def _both_open(placement: Placement) -> Iterator[None]:
+    """Open a transaction in each database of a placement; roll back whatever is still open at the end."""
+    with ExitStack() as transactions:
+        for session in placement.sessions.values():
+            transactions.enter_context(session.rolled_back())
+        yield
+
+
+def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
+    """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
+    markers.write(shard, record, DELETED, marker.content(model, decided))
+    shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
+
+
+def _commit_master(
+    placement: Placement, model: Model, record: Record, decided: DeletionDecision, seconds: float | None
+) -> Deletion:
+    """Commit the deletion in master together with the record's final state and the log entry."""
+    master, to_delete = placement.master, decided.to_delete
+    marker_content = markers.read(placement.shard_session, record, DELETED) or {"deleted": {}}
+    deleted = {**{str(table): len(to_delete[table].rows) for table in model.of(MASTER)}, **marker_content["deleted"]}
+    retained = {
+        str(table): rows
+        for table in model.tables
+        if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
+    }
+    deleted_keys.remember(master, record, _keys(to_delete))
+    id_index.write(master, record, _keys(decided.selection.by_table))
+    retained_rows.remember(
+        master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
+    )
+    record = archive_record.archived(master, record, retained, seconds)
+    audit_log.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
+    master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
+    late_rows = appeared(placement, model, record, decided)
+    return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)
+
+
+def _keys(rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:
+    """Return the whole-number keys of rows of master, by table."""
+    return {
+        table.table: [row[0] for row in rows.rows]
+        for table, rows in rows_by_table.items()
+        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
+    }

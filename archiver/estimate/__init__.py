@@ -1,0 +1,1 @@
+"""Estimate the sizes of tenants, and the duration of archiving."""

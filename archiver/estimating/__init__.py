@@ -1,1 +1,0 @@
-"""How big tenants are, and how long their archives take."""

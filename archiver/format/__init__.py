@@ -1,0 +1,1 @@
+"""The archive's format: manifest, layout, tar, COPY text, encryption."""

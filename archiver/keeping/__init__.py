@@ -1,1 +1,0 @@
-"""Archives through the years: looked into, proved again, encrypted anew, dropped."""

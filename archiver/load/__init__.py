@@ -1,0 +1,1 @@
+"""Load archived rows into live tables, and find what prevents it."""

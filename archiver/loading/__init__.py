@@ -1,1 +1,0 @@
-"""Archived rows into live tables, and what would stand in their way."""

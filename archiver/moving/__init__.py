@@ -1,1 +1,0 @@
-"""Tenants from one shard to another, and back: by an archive, with ids that no other row has or will have."""

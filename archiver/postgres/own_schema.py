@@ -1,0 +1,131 @@
+"""The archiver's own tables, in schema `archiver` of every database: outside the catalog, and outside every archive.
+
+`own_schema.sql` creates them by numbered migrations; `archiver.version` holds the number of the last one. Tables of a
+newer version of this tool are refused: archives could be lost if their columns were misread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from archiver.postgres.operator import TOOL_VERSION
+from archiver.postgres.session import Session
+from errors import RefusedError
+
+_HEAD = re.compile(r"^-- migration (\d+): (.+)$", re.MULTILINE)
+_LOOKING, _MAKING = "looking for the archiver's tables", "making the archiver's tables"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The statements that lead from one number of the tables to the next."""
+
+    number: int
+    name: str
+    statements: str
+
+
+def migrations_in(text: str) -> tuple[Migration, ...]:
+    """Return the migrations of a file.
+
+    Raise ValueError if their numbers are not 1, 2, 3 and so on, or statements stand before the first.
+    """
+    before, *parts = _HEAD.split(text)
+    heads = zip(parts[0::3], parts[1::3], parts[2::3], strict=True)
+    migrations = tuple(Migration(int(number), name, statements) for number, name, statements in heads)
+    if not migrations or [migration.number for migration in migrations] != list(range(1, len(migrations) + 1)):
+        numbers = ", ".join(str(migration.number) for migration in migrations)
+        raise ValueError(f"expected migrations numbered 1, 2, 3 and so on, got {numbers or 'none'}")
+    if any(line and not line.startswith("--") for line in before.splitlines()):
+        raise ValueError("statements stand before the first migration")
+    return migrations
+
+
+@cache
+def own_migrations() -> tuple[Migration, ...]:
+    """Return the migrations of `own_schema.sql`, which is read once."""
+    return migrations_in(Path(__file__).with_name("own_schema.sql").read_text(encoding="utf-8"))
+
+
+def prepare(session: Session, migrations: Sequence[Migration] | None = None) -> None:
+    """Create the schema `archiver` if it is missing, or bring it up to date; the same in master and on every shard.
+
+    Raise RefusedError as `refuse_newer` does. `migrations` are those of `own_schema.sql` if not given.
+    """
+    migrations = own_migrations() if migrations is None else migrations
+    for migration in migrations[_number(session, migrations) :]:
+        _migrate(session, migration, migrations)
+
+
+def ready(session: Session) -> bool:
+    """True if the tables exist; those that an older version of this tool made are first brought up to date.
+
+    Raise RefusedError as `refuse_newer` does.
+    """
+    number = _number(session, own_migrations())
+    if number == 0 and not _exists(session, "records"):
+        return False
+    if number < len(own_migrations()):
+        prepare(session)
+    return True
+
+
+def refuse_newer(session: Session) -> None:
+    """Raise RefusedError if a newer version of this tool made the tables, or their number is not known."""
+    _number(session, own_migrations())
+
+
+def read(session: Session, table: str, kind: type, rest: str, args: Sequence[object]) -> list[dict[str, Any]]:
+    """Return rows of one of these tables as dicts of a dataclass' fields; `rest` follows the table's name."""
+    names = [field.name for field in fields(kind)]
+    query = f"SELECT {', '.join(names)} FROM archiver.{table} {rest}"  # noqa: S608 - all of it is the archiver's own words
+    rows = session.rows(query, args, doing=f"reading the {table}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _migrate(session: Session, migration: Migration, migrations: Sequence[Migration]) -> None:
+    with session.transaction(doing=_MAKING):
+        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))", doing=_MAKING)
+        if _number(session, migrations) < migration.number:  # else another session ran it meanwhile
+            session.execute(migration.statements, doing=_MAKING)
+            session.execute(_WRITE, (migration.number, TOOL_VERSION), doing=_MAKING)
+
+
+def _number(session: Session, migrations: Sequence[Migration]) -> int:
+    """Return the number of the last migration that ran; 0 if there are no tables, or only tables without a number."""
+    if not _exists(session, "version"):
+        return 0
+    rows = session.rows("SELECT to_jsonb(v) FROM archiver.version v", doing=_LOOKING)
+    version: dict[str, Any] = rows[0][0] if len(rows) == 1 else {}
+    number = version.get("number")
+    if not isinstance(number, int) or number < 1:
+        raise RefusedError(
+            f"Opening the archiver's tables on {session.where} refused: archiver.version does not say their number.",
+            hint="It has one row, with the number of the last migration. Was it changed by hand?",
+        )
+    if number > len(migrations):
+        raise RefusedError(
+            f"Opening the archiver's tables on {session.where} refused: they have number {number}, made by version "
+            f"{version.get('tool')} of this tool; this one, {TOOL_VERSION}, knows numbers up to {len(migrations)}.",
+            hint="Use that version of the tool, or a newer one.",
+        )
+    return number
+
+
+def _exists(session: Session, table: str) -> bool:
+    # Not to_regclass: in a transaction that waited for the lock, it still answers as before the other COMMIT.
+    return session.row(_EXISTS, (table,), doing=_LOOKING) is not None
+
+
+_EXISTS = """
+SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'archiver' AND relname = %s
+"""
+_WRITE = """
+INSERT INTO archiver.version (number, tool, at) VALUES (%s, %s, now())
+ON CONFLICT (one) DO UPDATE SET number = excluded.number, tool = excluded.tool, at = excluded.at
+"""

@@ -1,0 +1,198 @@
+-- The archiver's own tables, in schema `archiver` of every database, as numbered migrations.
+--
+-- A migration runs once, in one transaction. It is never changed after a version of this tool with it was in use: a
+-- change of the tables is a new migration with the next number. archiver.version holds the number of the last one.
+-- Only the first may run over existing tables: versions without migration numbers left them in any of their states.
+
+-- migration 1: the tables of versions without migration numbers, and archiver.version
+CREATE SCHEMA IF NOT EXISTS archiver;
+CREATE TABLE archiver.version (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    number integer NOT NULL,
+    tool text NOT NULL,
+    at timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS archiver.records (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    tenant_name text NOT NULL,
+    customer_id bigint,
+    customer_name text,
+    year integer NOT NULL,
+    night date,
+    shard text NOT NULL,
+    depth text NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL,
+    fingerprint text NOT NULL DEFAULT '',
+    size bigint,
+    md5 text,
+    sha256 text,
+    members jsonb NOT NULL DEFAULT '{}',
+    kept jsonb NOT NULL DEFAULT '{}',
+    seconds_to_extract double precision,
+    seconds_to_restore double precision,
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    archived_at timestamptz,
+    UNIQUE (tenant_id, year)
+);
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS recipients text[] NOT NULL DEFAULT '{}';
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS proved_at timestamptz;
+UPDATE archiver.records SET proved_at = verified_at WHERE proved_at IS NULL AND verified_at IS NOT NULL;
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS partial jsonb NOT NULL DEFAULT '[]';
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS seconds_to_delete double precision;
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS snapshots jsonb NOT NULL DEFAULT '{}';
+CREATE TABLE IF NOT EXISTS archiver.markers (
+    record_id bigint NOT NULL,
+    act text NOT NULL,
+    content jsonb NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (record_id, act)
+);
+ALTER TABLE archiver.markers ADD COLUMN IF NOT EXISTS started_at timestamptz NOT NULL DEFAULT 'epoch';
+ALTER TABLE archiver.markers DROP CONSTRAINT IF EXISTS markers_pkey,
+    ADD CONSTRAINT markers_pkey PRIMARY KEY (record_id, act, started_at);
+CREATE TABLE IF NOT EXISTS archiver.gone (
+    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
+    table_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, table_name)
+);
+CREATE TABLE IF NOT EXISTS archiver.kept (
+    record_id bigint NOT NULL,
+    table_name text NOT NULL,
+    key text NOT NULL,
+    digest text NOT NULL,
+    archived_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (table_name, key, record_id)
+);
+CREATE INDEX IF NOT EXISTS kept_by_record ON archiver.kept (record_id);
+CREATE TABLE IF NOT EXISTS archiver.ids (
+    record_id bigint NOT NULL REFERENCES archiver.records ON DELETE CASCADE,
+    table_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, table_name)
+);
+CREATE INDEX IF NOT EXISTS ids_by_id ON archiver.ids USING gin (ids);
+CREATE TABLE IF NOT EXISTS archiver.months (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    month text NOT NULL,
+    year integer NOT NULL,
+    before timestamptz NOT NULL,
+    shard text NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL,
+    fingerprint text NOT NULL,
+    recipients text[] NOT NULL,
+    size bigint,
+    md5 text,
+    sha256 text,
+    seconds_to_restore double precision,
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    archived_at timestamptz
+);
+ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS proved_at timestamptz;
+CREATE TABLE IF NOT EXISTS archiver.month_slices (
+    month_id bigint NOT NULL REFERENCES archiver.months ON DELETE CASCADE,
+    tenant_id bigint NOT NULL,
+    start bigint NOT NULL,
+    size bigint NOT NULL,
+    sha256 text NOT NULL,
+    rows jsonb NOT NULL,
+    went jsonb,
+    stayed jsonb,
+    PRIMARY KEY (month_id, tenant_id)
+);
+CREATE INDEX IF NOT EXISTS month_slices_by_tenant ON archiver.month_slices (tenant_id);
+CREATE TABLE IF NOT EXISTS archiver.held (
+    tenant_id bigint PRIMARY KEY,
+    operator text NOT NULL,
+    host text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS archiver.units (
+    run text NOT NULL,
+    number integer NOT NULL,
+    unit jsonb NOT NULL,
+    takes integer NOT NULL DEFAULT 0,
+    worker text,
+    taken_at timestamptz,
+    ended jsonb,
+    ended_at timestamptz,
+    PRIMARY KEY (run, number)
+);
+CREATE TABLE IF NOT EXISTS archiver.purges (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    year integer NOT NULL,
+    before timestamptz NOT NULL,
+    ids bigint[] NOT NULL,
+    state text NOT NULL,
+    location text NOT NULL DEFAULT '',
+    size bigint,
+    md5 text,
+    sha256 text,
+    recipients text[] NOT NULL,
+    members jsonb NOT NULL DEFAULT '{}',
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    verified_at timestamptz,
+    purged_at timestamptz,
+    restored_at timestamptz,
+    restored_by text
+);
+ALTER TABLE archiver.purges ADD COLUMN IF NOT EXISTS proved_at timestamptz;
+CREATE TABLE IF NOT EXISTS archiver.moves (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id bigint NOT NULL,
+    year integer NOT NULL,
+    verb text NOT NULL,
+    source text NOT NULL,
+    target text NOT NULL,
+    offsets jsonb NOT NULL DEFAULT '[]',
+    state text NOT NULL,
+    location text NOT NULL,
+    size bigint,
+    sha256 text,
+    members jsonb NOT NULL DEFAULT '{}',
+    operator text NOT NULL,
+    host text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    switched_at timestamptz
+);
+CREATE INDEX IF NOT EXISTS moves_by_tenant ON archiver.moves (tenant_id);
+CREATE TABLE IF NOT EXISTS archiver.regions (
+    source text NOT NULL,
+    target text NOT NULL,
+    above bigint NOT NULL,
+    upto bigint NOT NULL,
+    plus bigint NOT NULL,
+    PRIMARY KEY (source, target, above)
+);
+CREATE TABLE IF NOT EXISTS archiver.aliases (
+    shard text PRIMARY KEY,
+    lies_in text NOT NULL,
+    since timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS archiver.log (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    operator text NOT NULL,
+    host text NOT NULL,
+    act text NOT NULL,
+    tenant_id bigint NOT NULL,
+    year integer NOT NULL,
+    record_id bigint NOT NULL,
+    details jsonb NOT NULL
+);
+CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'archiver.log is append-only'; END $$;
+DROP TRIGGER IF EXISTS append_only ON archiver.log;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
+    FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();

@@ -1,0 +1,320 @@
+"""The only module that uses psycopg2: sessions with pinned settings, explicit transactions, errors without row data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from functools import cache
+from typing import Any, Protocol
+
+import psycopg2
+import psycopg2.extensions
+from psycopg2 import errorcodes, extensions
+from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
+
+from errors import CutoverError, UnknownError, UsageError
+
+__all__ = ["SETTINGS", "SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
+
+# A value's text depends on these settings: every session pins them, and every manifest records them.
+SETTINGS: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "search_path": "pg_catalog",
+    "row_security": "off",
+    "synchronize_seqscans": "off",
+}
+_SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", "jit": "off"}
+# A session may be idle while the run works in another database. Not every server version knows all of these.
+_IDLE = ["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]
+_OWN = "psycopg2"  # in place of a SQLSTATE: the statement did not reach the server
+_ADDRESS = {"host", "hostaddr", "service", "dbname"}  # a connection needs one of these
+_HINT = "Its config_var names them, once Heroku answers."
+_CONNECT: Mapping[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+class DatabaseError(CutoverError):
+    """A failure of PostgreSQL; `code` is its SQLSTATE, empty if the connection broke."""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+    @property
+    def lost(self) -> bool:
+        """True if the connection is lost, so that the outcome of the statement is unknown."""
+        return not self.code or self.code.startswith(("08", "57P", "25P03", "25P04"))
+
+    @property
+    def transient(self) -> bool:
+        """True if a retry may succeed: a lost connection, a lock, a deadlock, a canceled statement."""
+        return self.lost or self.code in ("55P03", "40P01", "40001", "57014")
+
+
+class Sink(Protocol):
+    """A writer for the bytes of COPY TO."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class Source(Protocol):
+    """A reader for the bytes of COPY FROM."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def readline(self, size: int = -1, /) -> bytes: ...
+
+
+def parse_dsn(dsn: str) -> dict[str, str]:
+    """Return the libpq keywords of a DSN or URL; raise UsageError if it is malformed or holds a password."""
+    try:
+        connection = keywords(dsn)
+    except ValueError:
+        hint = 'Example: --dsn="host=db.example.com dbname=shop user=ann", or --dsn="service=shop"'
+        raise UsageError("--dsn: expected what libpq understands, got something else.", hint=hint) from None
+    if any("password" in word for word in connection):
+        hint = "Remove it there, and change it: the shell keeps a history."
+        raise UsageError("--dsn: expected ~/.pgpass or a service file to hold the password, got one here.", hint=hint)
+    return connection
+
+
+def keywords(address: str) -> dict[str, str]:
+    """Return the libpq keywords of a DSN or URL, with a password if it holds one.
+
+    Raise ValueError, whose text does not quote the address, if it is malformed.
+    """
+    try:
+        return dict(psycopg2.extensions.parse_dsn(address))
+    except psycopg2.Error:
+        raise ValueError("libpq does not understand it") from None
+
+
+_SECRET = frozenset({"password", "sslpassword", "oauth_client_secret"})  # among libpq's keywords
+
+
+def conninfo(connection: Mapping[str, str]) -> str:
+    """Return libpq keywords as one argument for PostgreSQL's own programs, without secrets: `ps` shows arguments."""
+    public = {word: value for word, value in connection.items() if word not in _SECRET}
+    return str(psycopg2.extensions.make_dsn(**public))
+
+
+def connect(connection: Mapping[str, str], *, name: str) -> Session:
+    """Open a session on a database given by libpq keywords; `name` is shown in pg_stat_activity.
+
+    Raise DatabaseError if the server can't be reached.
+    """
+    if not _ADDRESS & set(connection):
+        # libpq would take any server on this machine.
+        raise DatabaseError("Cannot connect: the connection names no host, service or dbname.", hint=_HINT)
+    where = _where(connection)
+    try:
+        link = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name[:63])
+    except psycopg2.Error as error:
+        reason = " ".join(str(error).split())
+        raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint=_connect_hint(reason)) from None
+    link.autocommit = True
+    session = Session(link, where)
+    pins = {**SETTINGS, **_SESSION}
+    session.execute(SQL("; ").join(SQL("SET {} TO {}").format(Identifier(key), Literal(pins[key])) for key in pins))
+    session.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (_IDLE,))
+    return session
+
+
+class Session:
+    """One connection. Outside `begin` and `commit` every statement is its own transaction."""
+
+    def __init__(self, link: psycopg2.extensions.connection, where: str) -> None:
+        self._link = link
+        self.where = where
+
+    def rows(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
+        """Return all rows of a query, as tuples."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.execute(query, args)
+            return cursor.fetchall()
+
+    def keys(self, query: Composable, *, doing: str) -> list[tuple[Any, ...]]:
+        """Return all rows of a query over keys, as values that find the same row again.
+
+        Integers and booleans are returned as such, numerics as exact numbers, all else as text: Python's dates end
+        with the year 9999.
+        """
+        with self._translated(doing), self._link.cursor() as cursor:
+            for typecaster in _exact():
+                extensions.register_type(typecaster, cursor)
+            cursor.execute(query)
+            return cursor.fetchall()
+
+    def row(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
+        """Return the first row of a query, or None."""
+        rows = self.rows(query, args, doing=doing)
+        return rows[0] if rows else None
+
+    def execute(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "writing") -> int:
+        """Run a statement. Return the number of rows it affected."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.execute(query, args)
+            return int(cursor.rowcount)
+
+    def counts(self, statements: Sequence[Composable], *, doing: str) -> list[int]:
+        """Run several INSERT, UPDATE or DELETE as one statement: constraints are checked at its end.
+
+        Return the number of rows that each affected.
+        """
+        if len(statements) == 1:
+            return [self.execute(statements[0], doing=doing)]
+        parts = [Identifier(f"part_{number}") for number in range(len(statements))]
+        query = SQL("WITH {} SELECT {}").format(
+            SQL(", ").join(
+                SQL("{} AS ({} RETURNING 1)").format(part, text) for part, text in zip(parts, statements, strict=True)
+            ),
+            SQL(", ").join(SQL("(SELECT count(*) FROM {})").format(part) for part in parts),
+        )
+        return list(self.row(query, doing=doing))
+
+    def copy_out(self, query: Composable, sink: Sink, *, doing: str) -> int:
+        """Write the rows of a query as COPY text to a sink. Return their number. The query takes no arguments."""
+        return self._stream(SQL("COPY ({}) TO STDOUT").format(query), sink, doing)
+
+    def csv_out(self, query: str, sink: Sink, *, doing: str) -> None:
+        """Write the rows of a query as CSV with a header to a sink. The caller ensures that it is a single query."""
+        # The parenthesis is on its own line: the query may end in a comment.
+        self._stream(SQL("COPY ({}\n) TO STDOUT (FORMAT csv, HEADER)").format(SQL(query)), sink, doing)
+
+    def _stream(self, statement: Composable, sink: Sink, doing: str) -> int:
+        with self._translated(doing), self._link.cursor() as cursor:
+            try:
+                cursor.copy_expert(statement, sink)
+            except OSError:
+                # The sink failed: a rollback would first read the rest of the COPY.
+                self.close()
+                raise
+            return int(cursor.rowcount)
+
+    def copy_in(self, target: Composable, source: Source, *, doing: str) -> int:
+        """Load COPY text into `table (columns)`. Return the number of rows."""
+        with self._translated(doing), self._link.cursor() as cursor:
+            cursor.copy_expert(SQL("COPY {} FROM STDIN").format(target), source)
+            return int(cursor.rowcount)
+
+    def begin(self, isolation: str = "READ COMMITTED") -> None:
+        """Open a transaction."""
+        self.execute(SQL("BEGIN ISOLATION LEVEL " + isolation), doing="opening a transaction")
+
+    def commit(self, *, doing: str) -> None:
+        """Commit; raise UnknownError if the connection broke before the server answered."""
+        try:
+            self.execute("COMMIT", doing=doing)
+        except DatabaseError as error:
+            if error.lost:
+                raise UnknownError(
+                    f"{doing.capitalize()} on {self.where}: the connection broke at COMMIT, its outcome is unknown.",
+                    hint="Run the same command again: it checks, and goes on from there.",
+                ) from error
+            raise
+
+    def rollback(self) -> None:
+        """Roll the transaction back; do nothing if there is none or the connection is lost."""
+        with suppress(DatabaseError, psycopg2.Error):
+            if not self._link.closed and self._link.info.transaction_status:
+                self.execute("ROLLBACK", doing="rolling back")
+
+    @contextmanager
+    def transaction(self, isolation: str = "READ COMMITTED", *, doing: str = "writing") -> Iterator[None]:
+        """Commit at the end of the block, or roll back if the block raises."""
+        self.begin(isolation)
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit(doing=doing)
+
+    @contextmanager
+    def rolled_back(self, isolation: str = "READ COMMITTED") -> Iterator[None]:
+        """Open a transaction and always roll it back at the end of the block."""
+        self.begin(isolation)
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def close(self) -> None:
+        """End the session; the server rolls an open transaction back."""
+        with suppress(psycopg2.Error):
+            self._link.close()
+
+    @property
+    def server_version(self) -> str:
+        """The server's version: `18.6`."""
+        return str(self._link.info.parameter_status("server_version"))
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except psycopg2.Error as error:
+            operation = f"{doing[:1].upper()}{doing[1:]} on {self.where}"
+            raise _translated(error, operation, lost=bool(self._link.closed)) from None
+
+
+def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> DatabaseError:
+    """Return the error without DETAIL, CONTEXT and values: those hold personal data."""
+    code = error.pgcode or ""
+    if not code and lost:
+        return DatabaseError(f"{operation} failed: the connection is lost.", hint="Run the same command again.")
+    if not code:
+        return DatabaseError(f"{operation} failed: psycopg2 refused it ({type(error).__name__}).", code=_OWN)
+    message = error.diag.message_primary or errorcodes.lookup(code)
+    if code.startswith("22"):  # a data exception quotes the value
+        message = re.split(r'[:"]', message)[0].strip()
+    if code.startswith("P0"):  # a trigger of the product raised it, and its message may hold personal data
+        message = errorcodes.lookup(code).replace("_", " ").lower()
+    hint = "Another session holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
+    return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
+
+
+@cache
+def _exact() -> tuple[Any, ...]:
+    """Return the typecasters for keys: text as PostgreSQL writes it, numerics as numbers, so that 1.0 finds 1.00."""
+    native = {*extensions.INTEGER.values, *extensions.LONGINTEGER.values, *extensions.BOOLEAN.values}
+    numeric = extensions.DECIMAL.values
+    text = tuple(oid for oid in extensions.string_types if oid not in {*native, *numeric})
+    return (
+        extensions.new_type(text, "EXACT", lambda value, cursor: value),
+        extensions.new_type(numeric, "EXACT NUMERIC", _exact_number),
+    )
+
+
+def _exact_number(value: str | bytes | None, cursor: object) -> object:
+    """Return a number; as text NaN, which does not equal itself, and infinity, which could not be written back."""
+    if not isinstance(value, str):
+        return value
+    number = Decimal(value)
+    return number if number.is_finite() else value
+
+
+def _where(connection: Mapping[str, str]) -> str:
+    server = connection.get("service") or f"{connection.get('host', 'localhost')}:{connection.get('port', 5432)}"
+    return f"{connection['dbname']}@{server}" if "dbname" in connection else server
+
+
+def _connect_hint(reason: str) -> str:
+    """Return a hint for libpq's reason why it can't connect."""
+    if "definition of service" in reason:
+        return "~/.pg_service.conf on this machine must have it."
+    if "password" in reason:
+        return "~/.pgpass on this machine must have it, for this server, database and user."
+    return "Is the server up?"

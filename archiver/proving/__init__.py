@@ -1,1 +1,0 @@
-"""Archives proved by restoring them: loaded into bare tables of the scratch database, read back, and asked."""

@@ -1,0 +1,1 @@
+"""The ledger in schema `archiver`: records of archives, moves and purges, markers, audit log, indexes and holds."""

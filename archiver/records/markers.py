@@ -1,0 +1,97 @@
+"""Markers in a shard, written in the transaction of an act: they tell later whether a lost COMMIT took effect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from archiver.postgres.session import Session
+from archiver.records.archive_record import Record
+
+
+class Marked(Protocol):
+    """A record that a marker belongs to: a tenant's or a month's."""
+
+    @property
+    def id(self) -> int:
+        """The record's number; unique only together with `started_at`."""
+
+    @property
+    def started_at(self) -> datetime:
+        """The time at which the record's work began."""
+
+
+def write(session: Session, record: Marked, act: str, content: Mapping[str, Any]) -> None:
+    """Write a marker to a shard. Call it in the transaction of the act.
+
+    The marker holds the time at which the record began: a master restored from a backup gives ids out twice.
+    """
+    session.execute(
+        "INSERT INTO archiver.markers (record_id, started_at, act, content) VALUES (%s, %s, %s, %s)",
+        (record.id, record.started_at, act, json.dumps(content, default=str)),
+        doing="writing the marker",
+    )
+
+
+def write_all(session: Session, records: Sequence[Record], act: str, contents: Sequence[Mapping[str, Any]]) -> None:
+    """Write a marker of the same act for each record, in one statement; `contents` are in the order of the records."""
+    session.execute(
+        "INSERT INTO archiver.markers (record_id, started_at, act, content)"
+        " SELECT record_id, started_at, %s, content"
+        " FROM unnest(%s::bigint[], %s::timestamptz[], %s::jsonb[]) w (record_id, started_at, content)",
+        (
+            act,
+            [record.id for record in records],
+            [record.started_at for record in records],
+            [json.dumps(content, default=str) for content in contents],
+        ),
+        doing="writing the markers",
+    )
+
+
+def read(session: Session | None, record: Marked, act: str) -> dict[str, Any] | None:
+    """Return the content of a record's marker; None if the act did not happen, or there is no shard."""
+    if session is None:
+        return None
+    row = session.row(f"SELECT content {_OWN} AND act = %s", (*_own(record), act), doing="looking for a marker")
+    return row[0] if row else None
+
+
+def read_all(session: Session, records: Sequence[Record], act: str) -> dict[int, dict[str, Any]]:
+    """Return the contents of an act's markers by tenant id; records without that marker are left out."""
+    rows = session.rows(
+        "SELECT w.tenant_id, m.content FROM archiver.markers m"
+        " JOIN unnest(%s::bigint[], %s::timestamptz[], %s::bigint[]) w (record_id, started_at, tenant_id)"
+        " USING (record_id, started_at) WHERE act = %s",
+        (
+            [record.id for record in records],
+            [record.started_at for record in records],
+            [record.tenant_id for record in records],
+            act,
+        ),
+        doing="looking for markers",
+    )
+    return dict(rows)
+
+
+def acts(session: Session | None, record: Record) -> set[str]:
+    """Return the acts for which a record has markers."""
+    if session is None:
+        return set()
+    rows = session.rows(f"SELECT act {_OWN}", _own(record), doing="looking for markers")
+    return {row[0] for row in rows}
+
+
+def delete(session: Session, record: Marked, act: str) -> None:
+    """Delete a marker. Call it in the transaction that undoes the act."""
+    session.execute(f"DELETE {_OWN} AND act = %s", (*_own(record), act), doing="deleting a marker")
+
+
+# Markers that an older version of this tool wrote have no start time of their own.
+_OWN = "FROM archiver.markers WHERE record_id = %s AND started_at IN (%s, 'epoch')"
+
+
+def _own(record: Marked) -> tuple[int, datetime]:
+    return record.id, record.started_at

@@ -1,0 +1,238 @@
+"""The tenants and records that an operator's arguments mean; UsageError if they mean none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from itertools import chain
+
+from archiver.catalog.model import MASTER
+from archiver.catalog.naming import singular
+from archiver.postgres import tenants
+from archiver.postgres.databases import Databases
+from archiver.postgres.tenants import Exclude, Tenant
+from archiver.records import archive_record, id_index, month_record, move_record, purge_record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.month_record import Month
+from archiver.records.purge_record import Purge, PurgeState
+from errors import UsageError
+from formatting import plural
+
+Archived = Record | Month | Purge  # the record of an archive that may be opened again
+
+RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # states that can be restored
+AT_REST = (
+    ArchiveState.ARCHIVED,
+    ArchiveState.STORED,
+    ArchiveState.VERIFIED,
+)  # archived, or left by an extraction that failed
+
+
+class ArchivedError(UsageError):
+    """The tenant is archived already."""
+
+
+def one_to_archive(databases: Databases, tenant_id: int, year: int) -> Tenant:
+    """Return a live tenant; raise ArchivedError if it is archived for the year already."""
+    noun = databases.model.tenant.noun
+    refuse_partial(noun, archive_record.of_tenant(databases.master, tenant_id))
+    if tenant_id in _archived(databases, year):
+        raise ArchivedError(
+            f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
+            hint=f"inv archive.show {tenant_id} shows it, inv restore.{noun} {tenant_id} brings it back.",
+        )
+    tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
+    if tenant is None:
+        raise UsageError(f"There is no {noun} {tenant_id}.", hint="inv archive.list shows what is archived.")
+    return tenant
+
+
+def customers_to_archive(databases: Databases, customer_id: int, year: int) -> tuple[Tenant, ...]:
+    """Return the live tenants of a customer that are not archived for the year; empty if all are."""
+    archived = _archived(databases, year)
+    live = tenants.of_customer(databases.master, databases.model.tenant, customer_id)
+    return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
+
+
+def all_to_archive(databases: Databases, year: int, exclude: Exclude) -> tuple[Tenant, ...]:
+    """Return every live tenant that is neither excluded nor archived for the year."""
+    archived = _archived(databases, year)
+    _reject_unknown(databases, exclude, archived)
+    live = tenants.all_but(databases.master, databases.model.tenant, exclude)
+    return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
+
+
+def one_to_restore(databases: Databases, tenant_id: int, year: int | None) -> Record:
+    """Return the tenant's record; raise UsageError if there are several years and none is given."""
+    records = _only_restorable(archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
+    return _only_one(databases.model.tenant.noun, tenant_id, year, records)
+
+
+def customers_to_restore(databases: Databases, customer_id: int, year: int | None) -> tuple[Record, ...]:
+    """Return a customer's records; raise UsageError if there are several years and none is given."""
+    records = tuple(
+        record
+        for record in archive_record.read_if_any(databases.master, year, customer_id)
+        if record.state in RESTORABLE
+    )
+    noun, years = databases.model.tenant.noun, sorted({record.year for record in records})
+    if not records:
+        raise UsageError(f"No {noun} of customer {customer_id} is archived{f' for {year}' if year else ''}.")
+    if len(years) > 1:
+        raise UsageError(
+            f"{plural(noun).capitalize()} of customer {customer_id} are archived for several years: {_listed(years)}.",
+            hint="Add --year=…",
+        )
+    return records
+
+
+def night_to_restore(databases: Databases, year: int, night: date) -> tuple[Record, ...]:
+    """Return every record that a night made and that can be restored."""
+    records = tuple(
+        record for record in _only_restorable(archive_record.of_year(databases.master, year)) if record.night == night
+    )
+    if not records:
+        raise UsageError(f"The night {night} archived nothing that is still archived.")
+    return records
+
+
+def all_to_reencrypt(databases: Databases, year: int | None) -> tuple[Archived, ...]:
+    """Return every record whose archive may be opened again, of one year or of all: tenants', months' and purges'."""
+    of_tenants = [
+        record
+        for record in archive_record.read_if_any(databases.master, year)
+        if record.state in (*RESTORABLE, ArchiveState.DELETING)
+    ]
+    return (*of_tenants, *_months_and_purges(databases, year))
+
+
+def _months_and_purges(databases: Databases, year: int | None) -> Iterator[Month | Purge]:
+    """Yield the archives of months and purges, of one year or of all, with rows that are only there."""
+    of_months = (
+        month
+        for month in month_record.every(databases.master)
+        if month.state in (ArchiveState.DELETING, ArchiveState.ARCHIVED)
+    )
+    of_purges = (purge for purge in purge_record.every(databases.master) if purge.state is PurgeState.PURGED)
+    records: Iterator[Month | Purge] = chain(of_months, of_purges)
+    return (record for record in records if year in (None, record.year))
+
+
+def one_to_show(databases: Databases, tenant_id: int, year: int | None) -> Record:
+    """Return the tenant's record, in any state; of several years the latest."""
+    records = archive_record.read_if_any(databases.master, year, tenant_id=tenant_id)
+    if not records:
+        raise UsageError(
+            f"{databases.model.tenant.noun.capitalize()} {tenant_id} is not archived{f' for {year}' if year else ''}.",
+            hint="inv archive.list shows what is.",
+        )
+    return records[0]
+
+
+def all_to_reverify(databases: Databases, year: int | None) -> tuple[Archived, ...]:
+    """Return every archive, of one year or of all: tenants', months' and purges'."""
+    of_tenants = _only_restorable(archive_record.read_if_any(databases.master, year))
+    return (*of_tenants, *_months_and_purges(databases, year))
+
+
+def one_to_drop(databases: Databases, tenant_id: int, year: int | None) -> Record:
+    """Return the tenant's record; raise UsageError if a run works on it, or of several years none is given."""
+    noun = databases.model.tenant.noun
+    record = _only_one(noun, tenant_id, year, archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
+    if record.state not in AT_REST:
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is {record.state.value} for {record.year}; nothing was dropped.",
+            hint="Another run is at work on it, or was cut off: the same command again ends that work.",
+        )
+    return record
+
+
+def table_with_ids(databases: Databases, word: str) -> str:
+    """Return the table of master with this name or singular; raise UsageError if no ids of it are kept."""
+    tables = id_index.indexed(databases.schema(MASTER))
+    for table in tables:
+        if word in (table, singular(table)):
+            return table
+    nouns = ", ".join(sorted(map(singular, tables)))
+    raise UsageError(f"No ids are kept of {word!r}.", hint=f"Ids are kept of: {nouns}.")
+
+
+def refuse_partial(noun: str, records: Iterable[Record]) -> None:
+    """Raise UsageError if only a part of the tenant was restored: another archive would split its rows."""
+    for record in records:
+        if record.partial:
+            tenant, year = record.tenant_id, record.year
+            raise UsageError(
+                f"{noun.capitalize()} {tenant} is half restored ({', '.join(map(str, record.partial))}); "
+                f"the rest is only in the archive of {year}.",
+                hint=f"Restore the rest (inv restore.{noun} {tenant} --year={year}) or drop the archive "
+                f"(inv archive.drop-archive {tenant} --year={year}).",
+            )
+
+
+def union(exclude: Exclude, other: Exclude) -> Exclude:
+    """Return the exclusion of all that either excludes."""
+    return Exclude(tenants=exclude.tenants | other.tenants, customers=exclude.customers | other.customers)
+
+
+def exclusion(lines: Iterable[str], path: str) -> Exclude:
+    """Return the exclusion in an operator's list: on each line a tenant's id, or `customer 99`."""
+    tenant_ids, customers = set(), set()
+    for line in lines:
+        words = line.split()
+        numbered = words[-1].isascii() and words[-1].isdigit()
+        if numbered and len(words) == 1:
+            tenant_ids.add(int(line))
+        elif numbered and len(words) == 2 and words[0] == "customer":
+            customers.add(int(words[1]))
+        else:
+            raise UsageError(f"{path}: expected an id or `customer` and an id on each line, got {line!r}.")
+    return Exclude(tenants=frozenset(tenant_ids), customers=frozenset(customers))
+
+
+def _only_one(noun: str, tenant_id: int, year: int | None, records: Sequence[Record]) -> Record:
+    """Return the only record; raise UsageError if there is none, or more than one year."""
+    if not records:
+        of_year = f" for {year}" if year else ""
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is not archived{of_year}.", hint="inv archive.list shows what is."
+        )
+    if len(records) > 1:
+        years = _listed(record.year for record in records)
+        raise UsageError(
+            f"{noun.capitalize()} {tenant_id} is archived for several years: {years}.", hint="Add --year=…"
+        )
+    return records[0]
+
+
+def _none_half_moved(databases: Databases, live: tuple[Tenant, ...]) -> tuple[Tenant, ...]:
+    """Return the same tenants; raise RefusedError if the rows of one may be in two shards."""
+    move_record.refuse_half_moved(databases.master, databases.model.tenant.noun, [tenant.id for tenant in live])
+    return live
+
+
+def _archived(databases: Databases, year: int) -> set[int]:
+    return {
+        record.tenant_id
+        for record in archive_record.of_year(databases.master, year)
+        if record.state is ArchiveState.ARCHIVED
+    }
+
+
+def _reject_unknown(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
+    """Reject an exclusion that matches no tenant: it is probably a typo, and would archive the tenant it meant."""
+    not_live = tenants.unknown(databases.master, databases.model.tenant, exclude.tenants)
+    unknown = [tenant_id for tenant_id in not_live if tenant_id not in archived]
+    if unknown:
+        noun = databases.model.tenant.noun
+        raise UsageError(f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
+    for customer in sorted(exclude.customers):
+        tenants.of_customer(databases.master, databases.model.tenant, customer)
+
+
+def _only_restorable(records: Sequence[Record]) -> tuple[Record, ...]:
+    return tuple(record for record in records if record.state in RESTORABLE)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,139 @@
+"""Reserve ids on one shard for rows of another: above all that its sequences gave out, and never given out later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archiver.catalog.model import SHARD
+from archiver.mapping.id_columns import id_columns, key_of
+from archiver.postgres.databases import Databases
+from archiver.postgres.schema import Schema, Table, identifier
+from archiver.postgres.selection import Selection, condition
+from archiver.postgres.session import SQL, Composable, Identifier, Literal
+from archiver.records import archive_record, month_record
+from archiver.records.id_offsets import Offsets, Region, gaps, outside_all
+from archiver.records.move_record import Route
+from archiver.records.placement_history import regions
+from archiver.reshard.shard_rows import ShardRows
+from errors import RefusedError
+
+# Ids left free on both sides of a region: the live product takes some while we count, and the source's later ids shall
+# fit in the same region.
+ROOM = 1_000_000
+_LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+
+def reserved(databases: Databases, route: Route, highest: int = 0) -> Offsets:
+    """Return the offsets of a route, for every id that the source has given out, and up to `highest`.
+
+    Ids outside all regions get a new one: the target's sequences are set past it first, then it is recorded. An
+    interruption in between only wastes ids. Raises RefusedError if a column of the target is too small for them.
+    """
+    existing = regions(databases.master, route.source, route.target)
+    upto = max(_highest_id(databases, route.source), highest) + ROOM
+    plus = 0 if not existing and _are_disjoint(databases, route) else _highest_id(databases, route.target) + ROOM
+    new = [Region(above, end, plus) for above, end in gaps(existing, upto)]
+    if new:
+        _refuse_beyond(databases, route, upto + plus)
+        _advance_sequences(databases, route.target, upto + plus)
+        _write(databases, route, new)
+    return tuple(sorted({*existing, *new}))
+
+
+def covered(databases: Databases, route: Route) -> bool:
+    """True if each id of the source has its place in the target: archives are restored there by these offsets alone."""
+    existing = regions(databases.master, route.source, route.target)
+    return bool(existing) and not gaps(existing, _highest_id(databases, route.source))
+
+
+def uncovered(tenant_rows: ShardRows, rows: Selection, offsets: Offsets) -> int:
+    """Return the highest of a tenant's ids that is in no region; 0 if there is none."""
+    schema, highest = tenant_rows.placement.schemas[SHARD], [0]
+    for table in tenant_rows.model.tables:
+        columns = [
+            SQL("CASE WHEN {} THEN {} END").format(column.holds or SQL("true"), Identifier(column.name))
+            for column in tenant_rows.id_columns[table.table]
+        ]
+        if columns:
+            query = SQL("SELECT max(n) FROM (SELECT unnest(ARRAY[{}]::bigint[]) AS n FROM {} WHERE {}) r WHERE {}")
+            row = tenant_rows.session.row(
+                query.format(
+                    SQL(", ").join(columns),
+                    identifier(table.table),
+                    condition(tenant_rows.model, schema, table, tenant_rows.tenant_id, rows.values),
+                    outside_all(Identifier("n"), offsets),
+                ),
+                doing=f"reading the ids of {table}",
+            )
+            highest.append(row[0] or 0)
+    return max(highest)
+
+
+def _highest_id(databases: Databases, shard: str) -> int:
+    """Return the highest id that a shard's sequences gave out or that a row has."""
+    ends = [end for name, shape in databases.schema(shard).tables.items() for end in _ends(name, shape, "max")]
+    query = SQL("SELECT greatest(0, {})").format(SQL(", ").join(ends))
+    return int(databases.session(shard).row(query, doing="reading the highest ids")[0])
+
+
+def _ends(name: str, shape: Table, which: str) -> Iterator[Composable]:
+    """SQL: the lowest or highest ids of a table; with "max" also its sequence's last value."""
+    for column in shape.copied:
+        if column.sequence and which == "max":
+            yield SQL("(SELECT last_value FROM {})").format(SQL(column.sequence))
+        if column.name == key_of(shape):
+            yield SQL("(SELECT {}({}) FROM {})").format(SQL(which), Identifier(column.name), identifier(name))
+
+
+def _are_disjoint(databases: Databases, route: Route) -> bool:
+    """True if all ids of the source are above the target's, and no older ones can be restored."""
+    if archive_record.read_if_any(databases.master, shard=route.source) or month_record.of_shard(
+        databases.master, route.source
+    ):
+        return False
+    ends = [end for name, shape in databases.schema(route.source).tables.items() for end in _ends(name, shape, "min")]
+    query = SQL("SELECT least({})").format(SQL(", ").join(ends)) if ends else SQL("SELECT NULL")
+    lowest = databases.session(route.source).row(query, doing="reading the lowest ids")[0]
+    return lowest is not None and int(lowest) > _highest_id(databases, route.target) + ROOM
+
+
+def _refuse_beyond(databases: Databases, route: Route, highest: int) -> None:
+    """Raise RefusedError if a column of the target cannot hold ids up to this one."""
+    schema = databases.schema(route.target)
+    small = [
+        f"{name}.{column.name} ({column.type})"
+        for name, columns in id_columns(databases.model, schema).items()
+        for column in columns
+        if _LARGEST.get(column.type, highest) < highest
+    ]
+    if small:
+        raise RefusedError(
+            f"Moving from {route.source} to {route.target} refused: ids up to {highest} do not fit in "
+            f"{', '.join(small)}.",
+            hint=f"Make these columns bigint on {route.target} first.",
+        )
+
+
+def _advance_sequences(databases: Databases, shard: str, highest: int) -> None:
+    """Advance the sequences of a shard past an id; none is ever set back."""
+    for sequence in _sequences(databases.schema(shard)):
+        query = SQL("SELECT setval({}::regclass, {}) FROM {} WHERE last_value < {}").format(
+            Literal(sequence), Literal(highest), SQL(sequence), Literal(highest)
+        )
+        databases.session(shard).rows(query, doing=f"advancing {sequence}")
+
+
+def _sequences(schema: Schema) -> list[str]:
+    """Return the sequences of a shard's carried columns."""
+    return [column.sequence for shape in schema.tables.values() for column in shape.copied if column.sequence]
+
+
+def _write(databases: Databases, route: Route, new: list[Region]) -> None:
+    """Record new regions."""
+    with databases.master.transaction(doing="writing the offsets"):
+        for region in new:
+            databases.master.execute(
+                "INSERT INTO archiver.regions (source, target, above, upto, plus) VALUES (%s, %s, %s, %s, %s)",
+                (route.source, route.target, region.above, region.upto, region.plus),
+                doing="writing the offsets",
+            )

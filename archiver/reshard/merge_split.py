@@ -1,0 +1,207 @@
+"""Merge a shard into another one, tenant by tenant, and split it off again (`inv shards.merge`, `inv shards.split`)."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from archiver.catalog.activity_rules import Rules
+from archiver.completeness import completeness
+from archiver.delete.settle_month import settle, settle_tenant
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.databases import Databases
+from archiver.postgres.fence import fenced
+from archiver.postgres.locks import AdvisoryLock, held_locks
+from archiver.postgres.tenants import Exclude, Tenant, all_but, of_ids
+from archiver.records import archive_record, move_record
+from archiver.records.move_record import Move, MoveState, Route
+from archiver.records.placement_history import Relocation, placement_history
+from archiver.reshard.id_ranges import covered, reserved
+from archiver.reshard.move import move
+from archiver.reshard.settle import end, withdraw
+from archiver.runs.context import Archiver
+from errors import CutoverError, RefusedError, UsageError
+from formatting import plural
+
+MERGE, SPLIT = "merge", "split"
+_LOCK = "cutover shards"  # one merge or split at a time, in master
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveOutcome:
+    """The result for one tenant."""
+
+    tenant_id: int
+    seconds: float
+    move: Move | None = None  # None: it failed
+    error: CutoverError | None = None
+
+
+OnMoved = Callable[[MoveOutcome], None]
+
+
+def move_all(
+    archiver: Archiver, route: Route, year: int, on_result: OnMoved, *, kept_off: Callable[[], bool] = lambda: False
+) -> list[MoveOutcome]:
+    """Move all tenants of a merge or split one by one; one that fails stays where it is, and the others continue.
+
+    What an interrupted run of the same route left is settled first. The fence blocks the application from each tenant;
+    if there is none, `kept_off` must say that the application is off. `on_result` is called for each tenant.
+    """
+    databases = archiver.databases
+    refuse_invalid_route(route, databases.shards)
+    if tenants_to_move(databases, route):
+        _refuse_live(archiver, kept_off)
+    completeness.prove_complete(databases)
+    with held_locks([AdvisoryLock(databases.master, _LOCK)]):
+        _begin(archiver, route)
+        outcomes = []
+        for tenant in tenants_to_move(databases, route):
+            outcomes.append(_attempt(archiver, tenant, route, year, kept_off))
+            on_result(outcomes[-1])
+    return outcomes
+
+
+def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
+    """Return the tenants to move, and those of interrupted moves, by id.
+
+    A merge moves all tenants of the source; a split those of them that came from the target.
+    """
+    interrupted = {left.tenant_id for left in move_record.interrupted(databases.master) if left.route == route}
+    tenants = [
+        tenant
+        for tenant in all_but(databases.master, databases.model.tenant, Exclude())
+        if tenant.shard == route.source
+    ]
+    if route.verb == SPLIT:
+        origins = came_from(placement_history(databases.master).tenants)
+        tenants = [tenant for tenant in tenants if origins.get(tenant.id) == route.target]
+    left = of_ids(databases.master, databases.model.tenant, sorted(interrupted - {tenant.id for tenant in tenants}))
+    return sorted((*tenants, *left), key=lambda tenant: tenant.id)
+
+
+def came_from(relocations: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
+    """Return the shard that each tenant came from; a tenant that moved back counts as if it had not moved."""
+    trails: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for tenant_id, path in relocations.items():
+        trail = trails[tenant_id]
+        for relocation in path:
+            if trail and trail[-1] == (relocation.target, relocation.source):
+                trail.pop()
+            else:
+                trail.append((relocation.source, relocation.target))
+    return {tenant_id: trail[-1][0] for tenant_id, trail in trails.items() if trail}
+
+
+def refuse_invalid_route(route: Route, shards: Collection[str]) -> None:
+    """Raise UsageError unless the route leads from one shard to another."""
+    for option, shard in (("from", route.source), ("into", route.target)):
+        if shard not in shards:
+            shards_known, got = ", ".join(shards) or "none", repr(shard) if shard else "nothing"
+            raise UsageError(f"--{option}: expected a shard of the inventory ({shards_known}), got {got}.")
+    if route.source == route.target:
+        raise UsageError(f"--into: expected another shard than --from, got {route.target!r} twice.")
+
+
+def _begin(archiver: Archiver, route: Route) -> None:
+    """Record where archives are restored from now on: those of a merged shard in the target, of a split-off one in
+    itself.
+
+    Takes the exclusive lock. Interrupted monthly runs are completed first: their markers are on a shard that may be
+    dropped when it is empty.
+    """
+    databases = archiver.databases
+    with databases.exclusive_lock():
+        _refuse_interrupted(databases)
+        if archiver.model.catalog.activity:
+            settle(databases, Rules(model=archiver.model), databases.placement(route.source))
+        _refuse_merged(databases, route)
+        if route.verb == MERGE:
+            if not covered(databases, route):
+                reserved(databases, route)
+            databases.master.execute(_ALIAS, (route.source, route.target), doing="writing the alias")
+        else:
+            databases.master.execute(_NO_ALIAS, (route.target, route.source), doing="ending the alias")
+
+
+def _refuse_interrupted(databases: Databases) -> None:
+    """Raise RefusedError if an archive or restore is interrupted: it must be completed where it began."""
+    for state in (archive_record.ArchiveState.DELETING, archive_record.ArchiveState.RESTORING):
+        for record in archive_record.read_if_any(databases.master, state=state):
+            noun = databases.model.tenant.noun
+            raise RefusedError(
+                f"{noun.capitalize()} {record.tenant_id} is {state.value} for {record.year}: a run was interrupted.",
+                hint="Run the same command again to complete it.",
+            )
+
+
+def _refuse_merged(databases: Databases, route: Route) -> None:
+    """Raise RefusedError if the target was merged into another shard."""
+    query = "SELECT lies_in FROM archiver.aliases WHERE shard = %s AND (%s <> 'split' OR lies_in <> %s)"
+    row = databases.master.row(query, (route.target, route.verb, route.source), doing="reading the aliases")
+    if row:
+        raise RefusedError(
+            f"{route.target} was merged into {row[0]}.",
+            hint=f"To undo that, run: inv shards.split --from={row[0]} --into={route.target}",
+        )
+
+
+def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_off: Callable[[], bool]) -> MoveOutcome:
+    """Move one tenant under its locks. Return the outcome, also of a failure."""
+    began = time.monotonic()
+    try:
+        with _locked(archiver, tenant, route), work_folder(archiver.work) as work:
+            _refuse_live(archiver, kept_off)
+            left = _settled(archiver, tenant, route)
+            moved = left or move(archiver, tenant, route, year, work)
+        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved)
+    except CutoverError as error:
+        archiver.databases.forget_schemas()  # a migration may be what went wrong
+        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+
+
+@contextmanager
+def _locked(archiver: Archiver, tenant: Tenant, route: Route) -> Iterator[None]:
+    """Hold the tenant's locks and keep the application off it while the block runs."""
+    noun = archiver.model.tenant.noun
+    with (
+        archiver.databases.tenant_lock(noun, tenant.id, route.source, route.target),
+        fenced(archiver.fence, noun, tenant.id),
+    ):
+        yield
+
+
+def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
+    """Raise RefusedError if nothing keeps the application off."""
+    if archiver.fence is None and not kept_off():
+        raise RefusedError(
+            f"Moving live {plural(archiver.model.tenant.noun)} refused: nothing keeps the application off them.",
+            hint="Name a `fence` in the inventory, or switch maintenance mode on.",
+        )
+
+
+def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
+    """Settle what an earlier run left of a tenant. Return its move if only the source was left to empty, else None.
+
+    An interrupted monthly run is completed first, while its markers are on the tenant's shard.
+    """
+    if archiver.model.catalog.activity:
+        settle_tenant(archiver.databases, Rules(model=archiver.model), tenant.id)
+    for left in move_record.interrupted(archiver.databases.master, [tenant.id]):
+        if left.in_two_shards and left.route != route:
+            move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
+        if left.state is MoveState.SWITCHED:
+            end(archiver, left)
+            return left
+        withdraw(archiver, left)
+    return None
+
+
+_ALIAS = """
+INSERT INTO archiver.aliases (shard, lies_in, since) VALUES (%s, %s, clock_timestamp())
+    ON CONFLICT (shard) DO UPDATE SET lies_in = excluded.lies_in, since = excluded.since
+"""
+_NO_ALIAS = "DELETE FROM archiver.aliases WHERE (shard, lies_in) = (%s, %s)"

@@ -1,0 +1,222 @@
+"""Move one tenant from a shard to another: extract, pack, store, verify; then load the target and empty the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.model import SHARD
+from archiver.delete.delete import delete
+from archiver.delete.unchanged import prove_shape
+from archiver.extract.one import extract_one
+from archiver.extract.packed import Packed
+from archiver.format.bundle import Archive
+from archiver.load import fit
+from archiver.load.load import IncomingArchive, LiveNeighbors, load_database, sharable
+from archiver.load.relocate import renumbered
+from archiver.postgres import tenants
+from archiver.postgres.databases import Placement
+from archiver.postgres.schema import identifier
+from archiver.postgres.selection import Selection
+from archiver.postgres.session import SQL, Identifier
+from archiver.postgres.tenants import Tenant
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import archive_record, audit_log, move_record
+from archiver.records.archive_record import ArchiveState
+from archiver.records.id_offsets import Offsets
+from archiver.records.move_record import Move, Route
+from archiver.records.placement_history import regions
+from archiver.reshard.id_ranges import reserved, uncovered
+from archiver.reshard.settle import end, withdraw
+from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
+from archiver.runs.context import Archiver, new_location, opened, pack
+from archiver.verify.verify import verify
+from errors import CutoverError, RefusedError
+from formatting import plural
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantRoute:
+    """A tenant's rows on the source, and their destination."""
+
+    tenant: Tenant
+    source: ShardRows
+    target: ShardRows
+
+    @property
+    def placements(self) -> tuple[Placement, Placement]:
+        """Both shards, each with master."""
+        return self.source.placement, self.target.placement
+
+
+def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path) -> Move:
+    """Move a tenant; the caller holds its locks and keeps the application off it.
+
+    Raises RefusedError, with nothing changed, if rows are in the way, are shared, or change meanwhile.
+    """
+    _check_shard(archiver, tenant, route)
+    tenant_route = _tenant_route(archiver, tenant, route)
+    _refuse(archiver, tenant_route, route)
+    planned = move_record.plan(archiver.databases.master, tenant, route, year, new_location(archiver, year, tenant.id))
+    try:
+        packed = pack(archiver, extract_one(tenant_route.source.placement, archiver.model, tenant, year, work), work)
+        stored = _store(archiver, planned, packed)
+        _verify(archiver, stored, work)
+        loading = move_record.loading(archiver.databases.master, stored, _offsets(archiver, tenant_route, route))
+        _swap(archiver, tenant_route, loading, work)
+    except CutoverError:
+        _step_back(archiver, planned)
+        raise
+    end(archiver, loading)
+    return loading
+
+
+def _check_shard(archiver: Archiver, tenant: Tenant, route: Route) -> None:
+    """Raise RefusedError if the tenant is no longer on the source; checked again under the lock."""
+    now = tenants.tenant(archiver.databases.master, archiver.model.tenant, tenant.id)
+    if now is None or now.shard != route.source:
+        raise RefusedError(f"{archiver.model.tenant.noun.capitalize()} {tenant.id} is no longer on {route.source}.")
+
+
+def _tenant_route(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRoute:
+    """Return a tenant's rows on the source and on the target."""
+    source_rows = shard_rows(archiver.databases.placement(route.source), archiver.model, tenant.id)
+    return TenantRoute(
+        tenant=tenant, source=source_rows, target=source_rows.on(archiver.databases.placement(route.target))
+    )
+
+
+def _refuse(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> None:
+    """Raise RefusedError if the move would leave a row on both shards, or two rows with the same id on one."""
+    noun, model = archiver.model.tenant.noun, archiver.model
+    refused = f"Moving {noun} {tenant_route.tenant.id} from {route.source} to {route.target} refused"
+    for record in archive_record.of_tenant(archiver.databases.master, tenant_route.tenant.id):
+        if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING):
+            raise RefusedError(
+                f"{refused}: it is {record.state.value} for {record.year}.",
+                hint="Run the interrupted command again to complete it.",
+            )
+    shared = {str(table) for table in sharable(model, tenant_route.source.placement.schemas) if table.database == SHARD}
+    shared |= {str(need.child) for need in model.external_links if need.child.database == SHARD}
+    if shared:
+        raise RefusedError(f"{refused}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
+    if existing := counts(tenant_route.target.rows()):
+        rows = ", ".join(f"{name} ({number})" for name, number in existing.items())
+        raise RefusedError(f"{refused}: rows of it are already on {route.target}: {rows}.")
+
+
+def _store(archiver: Archiver, planned: Move, packed: Packed) -> Move:
+    """Store the tarball and record it."""
+    archiver.bucket.put(archiver.bucket.key(planned.location), packed.path, packed.digests)
+    return move_record.stored(archiver.databases.master, planned, packed.extract.manifest, packed.digests)
+
+
+def _verify(archiver: Archiver, stored: Move, work: Path) -> None:
+    """Verify the archive as the store returns it."""
+    with opened(archiver, work, stored) as archive:
+        verify(archive, stored.tenant_id, stored.year, archiver.scratch, archiver.model)
+
+
+def _offsets(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Offsets:
+    """Return the offsets of the two shards, with a place for every id of the tenant."""
+    existing = regions(archiver.databases.master, route.source, route.target)
+    highest = uncovered(tenant_route.source, tenant_route.source.rows(), existing)
+    return reserved(archiver.databases, route, highest) if highest or not existing else existing
+
+
+def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+    """Lock, load and verify everything before anything commits: the target first, then master, then the source.
+
+    A reader sees the complete tenant at any time, on the shard that master names.
+    """
+    source, target = tenant_route.placements
+    with _open(source, target):
+        rows = _locked(archiver, tenant_route, loading)
+        _load(archiver, tenant_route, loading, work)
+        delete(source, tenant_route.source.model, SHARD, rows.by_table)
+        _update_shard(archiver, loading)
+        what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
+        target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
+        source.master.commit(doing=f"{what} in master")
+        source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
+
+
+@contextmanager
+def _open(source: Placement, target: Placement) -> Iterator[None]:
+    """Open a transaction in each of the three databases; roll back whatever is still open at the end."""
+    with ExitStack() as transactions:
+        for session in (source.master, target.sessions[SHARD], source.sessions[SHARD]):
+            transactions.enter_context(session.rolled_back())
+        yield
+
+
+def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Selection:
+    """Return the source's rows, locked, and verified to be the archive's."""
+    rows = tenant_route.source.rows(locked=True)
+    prove_shape(tenant_route.source.placement)
+    _refuse_different(
+        archiver, loading, differences(tenant_route.source, rows, loading.members), "they changed since they were read"
+    )
+    return rows
+
+
+def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+    """Load the stored rows into the target, read them back, and compare."""
+    placement, model = tenant_route.target.placement, archiver.model
+    session = placement.sessions[SHARD]
+    prove_shape(placement)
+    with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
+        load_database(_incoming(archiver, tenant_route, loading, archive), SHARD, LiveNeighbors(retained=()))
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    changed = differences(tenant_route.target, tenant_route.target.rows(), loading.members, loading.offsets)
+    _refuse_different(archiver, loading, changed, f"they are not in {loading.target} as they were")
+
+
+def _incoming(archiver: Archiver, tenant_route: TenantRoute, loading: Move, archive: Archive) -> IncomingArchive:
+    """Return the archive with its mapping onto the target."""
+    placement = tenant_route.target.placement
+    mapping = fit.mapped(placement, archive.manifest)[SHARD]
+    if mapping.problems or mapping.lost or not all(table.plain for table in mapping.tables):
+        raise RefusedError(
+            f"Moving from {loading.source} to {loading.target} refused: their table definitions differ.",
+            hint="Apply the same migrations to both first.",
+        )
+    mappings = {SHARD: renumbered(mapping, archiver.model, placement.schemas[SHARD], [loading.offsets])}
+    return IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings)
+
+
+def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why: str) -> None:
+    """Raise RefusedError if rows differ."""
+    if changed:
+        raise RefusedError(
+            f"Moving {archiver.model.tenant.noun} {loading.tenant_id} refused, {why}: {', '.join(changed)}.",
+            hint="It stays where it was. Run the same command again.",
+        )
+
+
+def _update_shard(archiver: Archiver, loading: Move) -> None:
+    """Set the tenant's shard in master to the target; belongs in the transaction of the move."""
+    tenant, master = archiver.model.tenant, archiver.databases.master
+    query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
+        identifier(tenant.table), Identifier(str(tenant.shard)), Identifier(tenant.key), Identifier(str(tenant.shard))
+    )
+    args = (loading.target, loading.tenant_id, loading.source)
+    if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
+        raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
+    move_record.switched(master, loading)
+    audit_log.log(master, "move", loading, _details(loading))
+
+
+def _details(loading: Move) -> dict[str, object]:
+    """Return the details for the log."""
+    return {"from": loading.source, "to": loading.target, "rows": loading.rows, "sha256": loading.sha256}
+
+
+def _step_back(archiver: Archiver, planned: Move) -> None:
+    """Withdraw the move if master still names the source; if that can't be read, a rerun settles it."""
+    with suppress(CutoverError):
+        for left in move_record.interrupted(archiver.databases.master, [planned.tenant_id]):
+            if left.state is not move_record.MoveState.SWITCHED:
+                withdraw(archiver, left)

@@ -1,0 +1,1 @@
+"""Complete operations: archive, restore, monthly activity, purges, and the upkeep of stored archives."""

@@ -1,0 +1,190 @@
+"""Archive tenants one by one: extract, pack, store, verify, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from operator import attrgetter
+from pathlib import Path
+
+from archiver.completeness import completeness
+from archiver.delete.one import Deletion, VerifiedTenant, delete_tenant, put_back, resume
+from archiver.extract.one import extract_one
+from archiver.extract.packed import Packed
+from archiver.format import bundle
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.databases import Placement
+from archiver.postgres.fence import fenced, open_fence
+from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Tenant
+from archiver.postgres.tenants import tenant as find
+from archiver.records import archive_record, move_record, resolve
+from archiver.records.archive_record import ArchiveRequest, Record
+from archiver.records.resumable import interrupted_deletion
+from archiver.runs.context import (
+    ArchiveOutcome,
+    Archiver,
+    OnArchived,
+    deadline_passed,
+    new_location,
+    opened,
+    out_of_time,
+    pack,
+)
+from archiver.verify.verify import Verified, verify
+from errors import CutoverError, RefusedError, UsageError
+
+
+def tenant_to_archive(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
+    """Return the live tenant that is not archived for the year; raise UsageError if there is none.
+
+    If the tenant is already archived, the fence is opened: a run killed at its very end left it closed.
+    """
+    try:
+        return resolve.one_to_archive(archiver.databases, tenant_id, year)
+    except resolve.ArchivedError:
+        open_fence(archiver.fence, archiver.model.tenant.noun, tenant_id)
+        raise
+
+
+def archive(
+    archiver: Archiver, tenants: Iterable[Tenant], request: ArchiveRequest, on_result: OnArchived
+) -> list[ArchiveOutcome]:
+    """Archive tenants one by one. A tenant that fails stays live and is reported; the others continue.
+
+    Raises UsageError, with nothing changed, if the catalog does not cover everything that can reference a tenant's
+    rows, or has no such depth. The caller holds the locks. `on_result` is called with each outcome.
+    """
+    archiver.model.rule(request.depth)
+    completeness.prove_complete(archiver.databases)
+    outcomes: list[ArchiveOutcome] = []
+    for tenant in sorted(tenants, key=attrgetter("shard", "id")):
+        outcomes.append(_attempt(archiver, tenant, request))
+        on_result(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> ArchiveOutcome:
+    began, act = time.monotonic(), _pretend if request.pretend else _archive
+    # In a night maintenance mode keeps the application off.
+    fence = None if request.pretend or request.night else archiver.fence
+    try:
+        if deadline_passed(request):
+            raise out_of_time(archiver.model.tenant.noun, tenant.id)
+        with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
+            return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)
+    except CutoverError as error:
+        archiver.databases.forget_schemas()  # a migration may be what went wrong
+        return ArchiveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+
+
+def _archive(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> ArchiveOutcome:
+    """Archive one tenant: end an earlier deletion, or extract, pack, store, verify and delete."""
+    began = time.monotonic()
+    done = _end_earlier(archiver, placement, tenant, request, work)
+    if done is None:
+        record = _begin(archiver, tenant, request)
+        packed = pack(archiver, extract_one(placement, archiver.model, tenant, request.year, work), work)
+        record = _store(archiver, record, packed, work)
+        proven = _verify(archiver, record, packed, work)
+        done = delete_tenant(placement, archiver.model, proven, work, partial(opened, archiver, work))
+    return _outcome(done, time.monotonic() - began)
+
+
+def _pretend(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> ArchiveOutcome:
+    packed, proof = pretended(archiver, placement, tenant, request.year, work)
+    return ArchiveOutcome(
+        tenant_id=tenant.id,
+        seconds=packed.extract.seconds + proof.seconds,
+        rows=proof.manifest.rows,
+        size=packed.digests.size,
+    )
+
+
+def pretended(
+    archiver: Archiver, placement: Placement, tenant: Tenant, year: int, work: Path
+) -> tuple[Packed, Verified]:
+    """Extract, pack and verify from the local file, leaving no trace. `work` must be empty."""
+    packed = pack(archiver, extract_one(placement, archiver.model, tenant, year, work), work)
+    with bundle.opened(packed.path, archiver.keys) as archive:
+        return packed, verify(archive, tenant.id, year, archiver.scratch, archiver.model)
+
+
+def _end_earlier(
+    archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
+) -> Deletion | None:
+    """Check again, now under the lock, what an earlier run left; finish a deletion that was interrupted."""
+    _still_there(archiver, tenant)
+    earlier = archive_record.of_tenant(archiver.databases.master, tenant.id)
+    half_way = interrupted_deletion(archiver.model.tenant.noun, tenant, earlier, request)
+    return _resume(archiver, placement, half_way, work) if half_way else None
+
+
+def _still_there(archiver: Archiver, tenant: Tenant) -> None:
+    """Raise RefusedError if the tenant has moved to another shard since it was selected, or is partly moved."""
+    noun, databases = archiver.model.tenant.noun, archiver.databases
+    move_record.refuse_half_moved(databases.master, noun, [tenant.id])
+    now = find(databases.master, databases.model.tenant, tenant.id)
+    if now is not None and now.shard != tenant.shard:
+        raise RefusedError(
+            f"{noun.capitalize()} {tenant.id} moved from {tenant.shard} to {now.shard} in the meantime.",
+            hint="Run the same command again.",
+        )
+
+
+def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path) -> Deletion | None:
+    """Finish an interrupted deletion; if master refuses it or has changed, put the shard's rows back instead."""
+    try:
+        return resume(placement, archiver.model, record, work, partial(opened, archiver, work))
+    except (RefusedError, DatabaseError) as error:
+        if isinstance(error, DatabaseError) and error.transient:
+            raise
+        _put_back(archiver, placement, record, work, error)
+        raise RefusedError(
+            f"{error} An earlier run had emptied the shard; its rows were put back from the archive.", hint=error.hint
+        ) from error
+
+
+def _put_back(archiver: Archiver, placement: Placement, record: Record, work: Path, why: CutoverError) -> None:
+    """Put the shard's rows back. This is the only way of ending a deletion that opens an earlier run's archive."""
+    try:
+        with opened(archiver, work, record) as stored:
+            put_back(placement, archiver.model, record, stored)
+    except UsageError as closed:
+        raise UsageError(
+            f"{why} An earlier run had emptied the shard; its rows must be put back from the archive. {closed}",
+            hint=closed.hint,
+        ) from why
+
+
+def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Record:
+    location = new_location(archiver, request.year, tenant.id)
+    return archive_record.start(archiver.databases.master, tenant, request, location, archiver.keys.recipients)
+
+
+def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
+    archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+    archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
+    return archive_record.stored(
+        archiver.databases.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
+    )
+
+
+def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> VerifiedTenant:
+    """Verify what the store returns, not what was sent."""
+    with opened(archiver, work, record) as stored:
+        proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
+    record = archive_record.verified(archiver.databases.master, record, proof.seconds)
+    return VerifiedTenant(record=record, proof=proof, snapshots=packed.extract.snapshots)
+
+
+def _outcome(done: Deletion, seconds: float) -> ArchiveOutcome:
+    record = done.record
+    return ArchiveOutcome(
+        tenant_id=record.tenant_id, seconds=seconds, rows=record.rows, size=record.size or 0, deletion=done
+    )

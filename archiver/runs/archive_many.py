@@ -1,0 +1,298 @@
+"""Archive many tenants in bulk: make verified archives shard by shard, then delete all their rows."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from archiver.catalog.model import MASTER
+from archiver.completeness import completeness
+from archiver.completeness.live import sizes
+from archiver.delete import many, record_states
+from archiver.delete.many import BulkDeletion, BulkWork, OnStrategy
+from archiver.delete.one import DELETED, Deletion
+from archiver.format.spool_folder import work_folder
+from archiver.postgres.databases import Databases
+from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Tenant
+from archiver.records import archive_record, markers
+from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.resumable import interrupted_deletion
+from archiver.runs.archive import archive
+from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
+from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.eta import Eta
+from archiver.runs.progress import OnProgress, expected, reporting_progress
+from archiver.runs.units import split
+from errors import CutoverError, UnknownError
+from formatting import plural
+from inventory.model import Depth
+
+FEW = 100_000  # rows that a pass reads in the time one tenant takes on its own (docs/decisions.md)
+
+
+@dataclass
+class _Run:
+    """The state of one bulk run, with the outcomes reported so far."""
+
+    archiver: Archiver
+    request: ArchiveRequest
+    on_result: OnArchived
+    on_strategy: OnStrategy
+    engine: Engine
+    tenants: Mapping[int, Tenant]
+    began: float = field(default_factory=time.monotonic)
+    outcomes: list[ArchiveOutcome] = field(default_factory=list)
+
+    @property
+    def noun(self) -> str:
+        """The catalog's noun for a tenant."""
+        return self.archiver.model.tenant.noun
+
+    def end(self, outcome: ArchiveOutcome) -> None:
+        """Report the outcome of a tenant."""
+        self.outcomes.append(outcome)
+        self.on_result(outcome)
+
+    def fail(self, tenant_id: int, error: CutoverError) -> None:
+        """Report that a tenant failed and stays as it is."""
+        self.end(ArchiveOutcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
+
+    @contextmanager
+    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
+        """If the block fails, report this tenant as failed and continue with the others."""
+        try:
+            yield
+        except CutoverError as error:
+            self.fail(tenant_id, error)
+
+
+def archive_many(
+    archiver: Archiver,
+    tenants: Sequence[Tenant],
+    request: ArchiveRequest,
+    on_result: OnArchived,
+    on_strategy: OnStrategy = lambda strategy: None,
+    engine: Engine = IN_TURN,
+    progress: OnProgress = lambda done: None,
+) -> list[ArchiveOutcome]:
+    """Archive tenants in bulk. A tenant that fails stays live and is reported; the others continue.
+
+    Guarantees and errors are those of `archive`. The caller holds the locks of all databases. Tenants are archived one
+    by one if the model's rows can't be deleted in bulk; so is a tenant whose deletion an earlier run began that way.
+    """
+    archiver.model.rule(request.depth)
+    completeness.prove_complete(archiver.databases)
+    run = _Run(
+        archiver=archiver,
+        request=request,
+        on_result=on_result,
+        on_strategy=on_strategy,
+        engine=engine,
+        tenants={tenant.id: tenant for tenant in tenants},
+    )
+    if not tenants:
+        return []
+    if reason := _one_by_one(archiver, tenants, request):
+        on_strategy(f"one by one: {reason}")
+        return archive(archiver, tenants, request, on_result)
+    half_way, fresh = _sorted_out(run, tenants)
+    eta = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
+    if request.until is not None:
+        run.request = replace(request, until=request.until - eta.deletion_time)
+    with reporting_progress(archiver.databases, tenants, request, eta, progress):
+        _prepare(run, fresh)
+        if not request.pretend:
+            _delete(run, half_way, fresh)
+    return run.outcomes
+
+
+def deletes_in_bulk(databases: Databases, depth: Depth = Depth.ALL) -> bool:
+    """True if the catalog allows a bulk run to delete many tenants at once."""
+    placement = databases.placement(databases.shards[0]) if databases.shards else databases.placement(MASTER)
+    return many.reason_not_bulk(databases.model, placement, depth) is None
+
+
+def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> str | None:
+    """Return the reason for archiving tenants one by one; None if they are archived in bulk."""
+    noun, shards = archiver.model.tenant.noun, sorted({tenant.shard for tenant in tenants})
+    if archiver.fence and not request.night and not request.pretend:
+        return f"the fence closes for one {noun} at a time"
+    rows = sum(
+        size.rows or 0 for shard in {MASTER, *shards} for size in sizes(archiver.databases.session(shard)).values()
+    )
+    if len(tenants) * FEW < rows:
+        return f"for {len(tenants)} {plural(noun)} a pass over about {rows:,} rows does not pay"
+    return many.reason_not_bulk(archiver.model, archiver.databases.placement(shards[0]), request.depth)
+
+
+def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], list[Tenant]]:
+    """Return the deletions that an earlier run left unfinished, and the tenants that can be archived."""
+    master, earlier = run.archiver.databases.master, defaultdict(list)
+    for record in archive_record.of_tenants(master, [tenant.id for tenant in tenants]):
+        earlier[record.tenant_id].append(record)
+    deleting: list[Record] = []
+    fresh: list[Tenant] = []
+    for tenant in tenants:
+        with run.skip_on_error(tenant.id):
+            half_way = interrupted_deletion(run.noun, tenant, earlier[tenant.id], run.request)
+            if half_way is None:
+                fresh.append(tenant)
+            else:
+                deleting.append(half_way)
+    marked = _markers(run, deleting)
+    unstarted = [record for record in deleting if record.tenant_id not in marked]
+    record_states.step_back(master, unstarted)
+    begun = [record for record in deleting if record.tenant_id in marked]
+    return begun, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
+
+
+def _markers(run: _Run, records: Iterable[Record]) -> dict[int, dict[str, Any]]:
+    """Return the shards' deletion markers by tenant id."""
+    contents: dict[int, dict[str, Any]] = {}
+    if run.archiver.model.tenant.shard is not None:
+        for shard, group in _by_shard(records):
+            contents |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
+    return contents
+
+
+def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
+    """Make verified archives unit by unit; if a unit fails, the tenants it did not verify fail with it."""
+    before = _verified(run, fresh)
+    unverified = [tenant for tenant in fresh if tenant.id not in before]
+    for result in run.engine.run(split(unverified, run.request, run.engine.workers), run.archiver):
+        verified = _verified(run, [run.tenants[tenant_id] for tenant_id in result.unit.tenant_ids])
+        reported = {outcome.tenant_id for outcome in result.outcomes}
+        for outcome in result.outcomes:
+            if outcome.error or run.request.pretend:
+                run.end(outcome)
+        for tenant_id in result.unit.tenant_ids:
+            if result.error and tenant_id not in verified | reported:
+                run.fail(tenant_id, result.error)
+
+
+def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
+    if run.request.pretend:
+        return set()
+    records = record_states.ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
+    return {record.tenant_id for record in records}
+
+
+def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> None:
+    """Delete from every shard, then from master; tenants that can't be deleted in bulk are deleted one by one."""
+    archiver, ids = run.archiver, [tenant.id for tenant in fresh]
+    verified = record_states.ready(archiver.databases.master, ids, run.request)
+    with work_folder(archiver.work) as folder:
+        work = BulkWork(
+            databases=archiver.databases,
+            depth=run.request.depth,
+            folder=folder,
+            stored=partial(opened, archiver, folder),
+            on_strategy=run.on_strategy,
+        )
+        if archiver.model.tenant.shard is None:
+            record_states.move(archiver.databases.master, verified, ArchiveState.DELETING)
+        else:
+            _empty_shards(run, work, verified)
+        _empty_master(run, work, [*half_way, *verified])
+
+
+def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
+    """Delete from several shards at once, each on the connection that holds its lock: losing the lock stops it."""
+    databases = run.archiver.databases
+    record_states.move(databases.master, records, ArchiveState.DELETING)
+    with ThreadPoolExecutor(run.engine.workers) as pool:
+        deletions = [
+            (group, pool.submit(many.empty_shard, work, databases.placement(shard), group))
+            for shard, group in _by_shard(records)
+        ]
+    # Only now: deleting a tenant on its own queries every shard, on connections that were busy with a deletion.
+    for group, deletion in deletions:
+        _settle_shard(run, group, deletion)
+
+
+def _settle_shard(run: _Run, records: Sequence[Record], deletion: Future[dict[int, CutoverError]]) -> None:
+    try:
+        failed = deletion.result()
+    except CutoverError as error:
+        _bulk_failed(run, records, error)
+        return
+    # Their archives differ from the live rows: the next run makes new ones.
+    skipped = [record for record in records if record.tenant_id in failed]
+    record_states.move(run.archiver.databases.master, skipped, ArchiveState.STORED)
+    for tenant_id, reason in failed.items():
+        run.fail(tenant_id, reason)
+
+
+def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
+    shard_markers = _markers(run, records)
+    sharded = run.archiver.model.tenant.shard is not None
+    ready = [record for record in records if record.tenant_id in shard_markers or not sharded]
+    for depth, group in groupby(sorted(ready, key=lambda record: record.depth.value), attrgetter("depth")):
+        _end(run, replace(work, depth=depth), list(group), shard_markers)
+
+
+def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]) -> None:
+    try:
+        deletion = many.empty_master(
+            work, records, {record.tenant_id: shard_markers.get(record.tenant_id, {}) for record in records}
+        )
+    except CutoverError as error:
+        _bulk_failed(run, records, error)
+        return
+    for record in archive_record.of_ids(run.archiver.databases.master, [record.id for record in records]):
+        if record.tenant_id in deletion.deleted:
+            run.end(_outcome(run, record, deletion))
+    _one_at_a_time(run, deletion.failed)
+
+
+def _outcome(run: _Run, record: Record, deletion: BulkDeletion) -> ArchiveOutcome:
+    deleted, retained = deletion.deleted[record.tenant_id], deletion.retained[record.tenant_id]
+    return ArchiveOutcome(
+        tenant_id=record.tenant_id,
+        seconds=(time.monotonic() - run.began) / len(run.tenants),
+        rows=record.rows,
+        size=record.size or 0,
+        deletion=Deletion(record=record, deleted=deleted, retained=retained, appeared={}),
+    )
+
+
+def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> None:
+    """Retry one by one after an error that may concern one tenant only; leave a temporary error to the next run."""
+    passing = isinstance(error, DatabaseError) and error.transient
+    if passing or isinstance(error, UnknownError):
+        _step_back(run, records)
+        for record in records:
+            run.fail(record.tenant_id, error)
+        return
+    run.on_strategy(f"one by one: {error}")
+    _one_at_a_time(run, [record.tenant_id for record in records])
+
+
+def _step_back(run: _Run, records: Sequence[Record]) -> None:
+    """Mark tenants as live if nothing was committed; if that can't be determined, the next run settles it."""
+    with suppress(CutoverError):
+        shard_markers = _markers(run, records)
+        record_states.step_back(
+            run.archiver.databases.master, [record for record in records if record.tenant_id not in shard_markers]
+        )
+
+
+def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:
+    """Archive tenants one by one, which also finishes deletions interrupted between shard and master."""
+    run.outcomes += archive(
+        run.archiver, [run.tenants[tenant_id] for tenant_id in tenant_ids], run.request, run.on_result
+    )
+
+
+def _by_shard(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    for shard, group in groupby(sorted(records, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
+        yield shard, list(group)

@@ -1,0 +1,53 @@
+"""Drop an archive: delete its object, then its record. The log keeps the details."""
+
+from __future__ import annotations
+
+from archiver.records import archive_record, audit_log, retained_rows
+from archiver.records.archive_record import Record
+from archiver.runs.context import Archiver
+from errors import RefusedError, UsageError
+
+
+def refuse_unless_named(record: Record, tarball: str) -> None:
+    """Raise UsageError unless the operator typed the tarball's name."""
+    if tarball != record.tarball:
+        said = f"got {tarball!r}" if tarball else "got nothing"
+        raise UsageError(
+            f"Nothing was dropped: expected the tarball's name, {record.tarball}, {said}.",
+            hint="Without a terminal, give it with --tarball=…",
+        )
+
+
+def drop(archiver: Archiver, record: Record) -> None:
+    """Delete the object, then the record and its index of ids, together with a log entry.
+
+    The caller holds the tenant's lock, and the operator has typed the tarball's name. If interrupted, the same call
+    finishes it.
+    """
+    master = archiver.databases.master
+    _still_there(archiver, record)
+    archiver.bucket.delete(archiver.bucket.key(record.location))
+    with master.transaction(doing=f"dropping {record.tarball}"):
+        archive_record.delete(master, record)
+        retained_rows.drop(master, record)
+        retained_rows.forget(master)
+        audit_log.log(master, "drop", record, _details(record))
+
+
+def _still_there(archiver: Archiver, record: Record) -> None:
+    """Raise RefusedError if the record, now read under the lock, has changed."""
+    now = archive_record.of_ids(archiver.databases.master, [record.id])
+    if not now or (now[0].state, now[0].location) != (record.state, record.location):
+        raise RefusedError(f"The record of {record.tarball} changed in the meantime; nothing was dropped.")
+
+
+def _details(record: Record) -> dict[str, object]:
+    return {
+        "state": record.state.value,
+        "location": record.location,
+        "rows": record.rows,
+        "size": record.size,
+        "md5": record.md5,
+        "sha256": record.sha256,
+        "kept": dict(record.kept),
+    }

@@ -1,0 +1,45 @@
+"""The outcome of archiving a shard's past months."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from archiver.extract.month import NO_TENANT
+from errors import CutoverError
+
+
+@dataclass(kw_only=True)
+class Shard:
+    """The outcome of archiving a shard's activity."""
+
+    name: str
+    archives: int = 0
+    tenants: int = 0  # with deleted rows
+    orphan_rows: int = 0  # rows deleted that belong to no tenant
+    deleted: Counter[str] = field(default_factory=Counter)  # rows by member; pretended: rows to delete
+    size: int = 0  # bytes
+    held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and kept by rows below them
+    changed: Counter[str] = field(default_factory=Counter)  # by member: rows that changed or were in use, and stay
+    appeared: Counter[str] = field(default_factory=Counter)  # by table: rows added after verification, which stay live
+    on_hold: int = 0  # tenants skipped: restored and not released, or partly moved
+    seconds: float = 0.0
+    stopped: bool = False  # before all was done
+    errors: list[CutoverError] = field(default_factory=list)
+
+    @property
+    def error(self) -> CutoverError | None:
+        """The first error."""
+        return self.errors[0] if self.errors else None
+
+    def count(self, tenant_id: int, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
+        """Add a slice: its rows by member, and how many of them stay live."""
+        deleted = Counter(rows)
+        deleted.subtract(stayed)
+        self.deleted.update(deleted)
+        self.changed.update(stayed)
+        if tenant_id == NO_TENANT:
+            self.orphan_rows += deleted.total()
+        elif deleted.total():
+            self.tenants += 1

@@ -1,0 +1,143 @@
+"""Restore a month's activity into the live shards, for one tenant or all; each completely or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archiver.catalog.activity_rules import Rules, rules
+from archiver.delete.settle_month import settle_tenant
+from archiver.extract.month import NO_TENANT
+from archiver.format import encryption
+from archiver.format.spool_folder import work_folder
+from archiver.load.load import Loaded
+from archiver.postgres import tenants
+from archiver.postgres.databases import Placement
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import archive_record, move_record, slice_record
+from archiver.records.placement_history import final_shard
+from archiver.records.slice_record import Slice
+from archiver.runs import month_object, monthly_slices
+from archiver.runs.context import Archiver
+from archiver.runs.monthly_slices import IncomingSlice
+from archiver.runs.restore_order import refuse_without_parents
+from errors import CutoverError, RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """The outcome of restoring one tenant's month."""
+
+    tenant_id: int  # 0: rows of no tenant
+    seconds: float
+    tables: Mapping[str, Loaded]  # pretended: rows to load
+    error: CutoverError | None = None
+
+
+OnReturned = Callable[[Returned], None]
+
+
+def restore_month(
+    archiver: Archiver, month: str, tenant_id: int | None, on_result: OnReturned, *, pretend: bool = False
+) -> list[Returned]:
+    """Restore a month. A tenant that fails stays as it is and is reported; the others continue.
+
+    Raises UsageError, with nothing changed, if nothing of the month is archived, or it is encrypted and no identity was
+    given. Restored tenants are on hold: monthly runs skip them until they are released.
+    """
+    activity, noun = rules(archiver.model), archiver.model.tenant.noun
+    slices = slice_record.of_month(archiver.databases.master, month, tenant_id)
+    if not slices:
+        subject = f" of {noun} {tenant_id}" if tenant_id is not None else ""
+        raise UsageError(f"No activity of {month}{subject} is archived.", hint="inv activity.list shows all archives.")
+    encryption.refuse_if_closed((each.name(noun) for each in slices), archiver.keys)
+    outcomes = []
+    for tenant, shard in dict.fromkeys((each.tenant_id, _shard_of(archiver, each)) for each in slices):
+        outcomes.append(_attempt(archiver, activity, month, tenant, shard, pretend=pretend))
+        on_result(outcomes[-1])
+    return outcomes
+
+
+def _attempt(archiver: Archiver, activity: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
+    began, noun = time.monotonic(), archiver.model.tenant.noun
+    try:
+        with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
+            placement = archiver.databases.placement(shard)
+            _refuse_if_away(activity, placement, month, tenant_id)
+            if not pretend:
+                settle_tenant(archiver.databases, activity, tenant_id)
+            slices = _slices(archiver, shard, month, tenant_id)
+            _refuse_below_archived(activity.model.tenant.noun, placement, slices)
+            tables = _restore(archiver, activity, placement, slices, work, pretend=pretend)
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
+    except CutoverError as error:
+        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
+
+
+def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id: int) -> None:
+    """Raise RefusedError if a tenant is not live on the shard to which its month belongs, or is partly moved."""
+    move_record.refuse_half_moved(placement.master, activity.model.tenant.noun, [tenant_id])
+    noun, live = activity.model.tenant.noun, tenants.tenant(placement.master, activity.model.tenant, tenant_id)
+    if tenant_id != NO_TENANT and live is None:
+        raise RefusedError(
+            f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
+            hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
+        )
+    if live is not None and live.shard != placement.shard:
+        raise monthly_slices.wrong_shard_error(noun, tenant_id, month, placement.shard, live.shard)
+
+
+def _refuse_below_archived(noun: str, placement: Placement, slices: Sequence[Slice]) -> None:
+    """Raise RefusedError if the rows' parents are archived, though their tenant is live: they would be orphan rows."""
+    for each in slices:
+        if parent := monthly_slices.parent_archive(each, archive_record.of_tenant(placement.master, each.tenant_id)):
+            raise RefusedError(
+                f"Restoring {each.month.month} of {noun} {each.tenant_id} refused: "
+                "the parents of its rows are archived.",
+                hint=f"inv restore.{noun} {each.tenant_id} --year={parent.year} brings it back, and its months.",
+            )
+
+
+def _slices(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:
+    """Return a tenant's slices of the month that belong to a shard, now under the lock."""
+    of_month = (
+        each for each in slice_record.of_tenant(archiver.databases.master, tenant_id) if each.month.month == month
+    )
+    return [each for each in of_month if _shard_of(archiver, each) == shard]
+
+
+def _shard_of(archiver: Archiver, month_slice: Slice) -> str:
+    """Return the shard to which a live tenant's slice belongs today."""
+    return final_shard(month_slice.month.shard, monthly_slices.slice_relocations(archiver.databases, month_slice))
+
+
+def _restore(
+    archiver: Archiver, activity: Rules, placement: Placement, slices: Sequence[Slice], work: Path, *, pretend: bool
+) -> dict[str, Loaded]:
+    with monthly_slices.opened(archiver, placement, slices, work) as incoming_slices:
+        if pretend:
+            archives = [each.incoming.archive for each in incoming_slices]
+            for archive in archives:  # tables may have changed between two of them
+                month_object.prove([archive], archiver, activity)
+            return monthly_slices.rows_to_load(archives)
+        return _load(activity, placement, incoming_slices)
+
+
+def _load(activity: Rules, placement: Placement, incoming_slices: Sequence[IncomingSlice]) -> dict[str, Loaded]:
+    """Load the shard, with markers by which a rerun skips it, then end the record in master."""
+    session, what = placement.sessions[activity.database], f"restoring activity on {placement.shard}"
+    tables: dict[str, Loaded] = {}
+    with session.transaction(doing=what), triggers_disabled(session, activity.model, activity.database):
+        for each in incoming_slices:
+            refuse_without_parents(activity, each)
+            tables = monthly_slices.combined(tables, monthly_slices.load([each]))
+        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    with placement.master.transaction(doing=what):
+        monthly_slices.end(
+            placement.master,
+            [each.slice for each in incoming_slices],
+            incoming_slices[0].slice.tenant_id if incoming_slices else NO_TENANT,
+        )
+    return tables

@@ -1,0 +1,191 @@
+"""Restore a tenant's monthly slices: load the deleted part of each, then end their records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
+
+from archiver.catalog.model import SHARD, TableName
+from archiver.delete.batches import key_in_line
+from archiver.format import bundle, layout
+from archiver.format.bundle import Archive
+from archiver.load import subset
+from archiver.load.fit import fitting
+from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.load.relocate import renumbered
+from archiver.postgres.databases import Databases, Placement
+from archiver.postgres.session import Session
+from archiver.records import audit_log, markers, slice_record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.holds import hold
+from archiver.records.placement_history import Relocations, final_shard, placement_history
+from archiver.records.placement_history import relocations_of as record_relocations
+from archiver.records.slice_record import Slice
+from archiver.runs import month_object
+from archiver.runs.context import Archiver
+from errors import RefusedError
+from inventory.migrations import Changes
+
+LIVE_ANYWHERE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncomingSlice:
+    """A slice, with its deleted rows as an archive mapped onto today's tables."""
+
+    slice: Slice
+    incoming: IncomingArchive
+
+    @property
+    def database(self) -> str:
+        """The model's database of its rows."""
+        return next(iter(self.incoming.archive.manifest.schemas))
+
+
+@contextmanager
+def opened(
+    archiver: Archiver,
+    placement: Placement,
+    slices: Iterable[Slice],
+    work: Path,
+    last: Changes | None = None,
+    record: Record | None = None,
+) -> Iterator[list[IncomingSlice]]:
+    """Fetch and open slices of a tenant that is live at the placement, or whose record restores it there.
+
+    The latest archive comes first: rows of an earlier one may have their parents in it. Raises RefusedError if a slice
+    belongs to another shard, and the errors of `fitting`.
+    """
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(_opened(archiver, placement, month_slice, work, last, record)) for month_slice in slices
+        ]
+
+
+@contextmanager
+def _opened(
+    archiver: Archiver,
+    placement: Placement,
+    month_slice: Slice,
+    work: Path,
+    last: Changes | None,
+    record: Record | None,
+) -> Iterator[IncomingSlice]:
+    relocations = slice_relocations(archiver.databases, month_slice, record)
+    if (belongs_on := final_shard(month_slice.month.shard, relocations)) != placement.shard:
+        noun = archiver.model.tenant.noun
+        raise wrong_shard_error(noun, month_slice.tenant_id, month_slice.month.month, belongs_on, placement.shard)
+    path = month_object.fetch(archiver, month_slice, work)
+    with bundle.opened(path, archiver.keys) as archived:
+        month_object.belongs_to(archived, month_slice)
+        with _deleted_part(archived, month_slice, path.parent) as archive:
+            mappings = fitting(placement, archive, last)
+            if SHARD in mappings:
+                offsets = [relocation.offsets for relocation in relocations]
+                mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, placement.schemas[SHARD], offsets)}
+            yield IncomingSlice(
+                slice=month_slice,
+                incoming=IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings),
+            )
+
+
+def slice_relocations(databases: Databases, month_slice: Slice, record: Record | None = None) -> Relocations:
+    """Return the relocations of a slice's rows; if its tenant's record is given, up to and including the record's.
+
+    Rows of no tenant were never relocated.
+    """
+    history, month = placement_history(databases.master), month_slice.month
+    if record is None:
+        return history.relocations(month_slice.tenant_id, month.shard, month.started_at, live=True)
+    own = (
+        relocation
+        for relocation in history.tenants.get(month_slice.tenant_id, ())
+        if month.started_at < relocation.at <= record.started_at
+    )
+    return (*own, *record_relocations(databases, record))
+
+
+def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
+    """Return the first of the tenant's archives begun after the slice, which holds its parent rows; None if live."""
+    not_live = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
+    later = [each for each in of_tenant if each.state in not_live and each.started_at > month_slice.month.started_at]
+    return min(later, key=attrgetter("started_at"), default=None)
+
+
+def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_on: str, lives_on: str) -> RefusedError:
+    """Return the error for a tenant's rows that belong to another shard than its own."""
+    return RefusedError(
+        f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_on}, "
+        f"and the {noun} is on {lives_on}."
+    )
+
+
+@contextmanager
+def _deleted_part(archived: Archive, month_slice: Slice, work: Path) -> Iterator[Archive]:
+    """Yield the slice without rows that stayed live: those of batches never reached, and of changed trees."""
+    if month_slice.deleted_rows == sum(month_slice.rows.values()):
+        yield archived
+        return
+    rows = {
+        TableName(database, name): _deleted_lines(archived, TableName(database, name), month_slice)
+        for database, schema in archived.manifest.schemas.items()
+        for name in schema.tables
+    }
+    with subset.smaller(archived, rows, work) as archive:
+        yield archive
+
+
+def _deleted_lines(archived: Archive, table: TableName, month_slice: Slice) -> dict[int, bytes]:
+    member, shape = layout.member(table), archived.manifest.schemas[table.database].tables[table.table]
+    positions = [[column.name for column in shape.copied].index(name) for name in shape.primary_key]
+    decided, stayed = (month_slice.went or {}).get(member, 0), set((month_slice.stayed or {}).get(member, ()))
+    lines = zip(range(decided), archived.open(member), strict=False)
+    return {number: line for number, line in lines if key_in_line(line, positions) not in stayed}
+
+
+def load(incoming_slices: Sequence[IncomingSlice]) -> dict[str, Loaded]:
+    """Load slices beside the live rows, in the caller's transaction; a slice with a marker is skipped."""
+    loaded: dict[str, Loaded] = {}
+    for each in incoming_slices:
+        session = each.incoming.placement.sessions[each.database]
+        marker = markers.read(session, each.slice.month, each.slice.restore_act)
+        if marker is None:
+            tables = load_database(each.incoming, each.database, LIVE_ANYWHERE)
+            counts = {name: asdict(table) for name, table in tables.items()}
+            markers.write(session, each.slice.month, each.slice.restore_act, counts)
+        else:
+            tables = {name: Loaded(**counts) for name, counts in marker.items()}
+        loaded = combined(loaded, tables)
+    return loaded
+
+
+def combined(first: Mapping[str, Loaded], second: Mapping[str, Loaded]) -> dict[str, Loaded]:
+    """Return the sums of two loads, by table."""
+    nothing = Loaded()
+    return {name: first.get(name, nothing) + second.get(name, nothing) for name in {**first, **second}}
+
+
+def rows_to_load(archives: Sequence[Archive]) -> dict[str, Loaded]:
+    """Return the rows that these archives would load into empty tables."""
+    rows: Counter[str] = Counter()
+    for archive in archives:
+        rows.update({name: member.rows for name, member in archive.manifest.members.items()})
+    return {name.removesuffix(".copy").replace("/", "."): Loaded(inserted=count) for name, count in rows.items()}
+
+
+def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
+    """Write that a tenant's slices are live again, in the caller's transaction, and put the tenant on hold."""
+    for each in back:
+        slice_record.delete(master, each)
+        audit_log.log(
+            master,
+            "restore activity",
+            each,
+            {"month": each.month.month, "rows": each.deleted_rows, "sha256": each.sha256},
+        )
+    if tenant_id:
+        hold(master, [tenant_id])

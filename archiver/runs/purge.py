@@ -1,0 +1,186 @@
+"""Purge legacy users from master: extract, pack, store, verify, delete. Restore a purge: fetch and load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from archiver.catalog.model import MASTER, Model, TableName
+from archiver.delete.delete import delete
+from archiver.delete.unchanged import prove_shape
+from archiver.extract.one import Extract, highest, manifest_of
+from archiver.format import layout
+from archiver.format.bundle import opened
+from archiver.format.manifest import Member
+from archiver.format.rows import RowFile, Spool
+from archiver.format.spool_folder import work_folder
+from archiver.load.fit import fitting
+from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.postgres.databases import Databases, Placement
+from archiver.postgres.schema import column_list, identifier
+from archiver.postgres.selection import SelectedRows, among, identity_of, row_order
+from archiver.postgres.session import SQL, Composable, Identifier
+from archiver.postgres.tenants import Tenant
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import purge_record
+from archiver.records.purge_record import Purge, PurgeState
+from archiver.runs.context import Archiver, fetch, new_extraction, pack
+from archiver.runs.purge_references import references_to
+from archiver.runs.purge_tables import legacy_placement, model_of
+from archiver.verify.verify import belongs_to, verify
+from errors import RefusedError, UsageError
+
+AGAIN = "Nothing was deleted. Run the same command again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegacyGroup:
+    """The legacy users of one purge, with the model and placement by which their rows are found."""
+
+    placement: Placement
+    model: Model
+    ids: Sequence[int]
+
+    def where(self, table: TableName) -> Composable:
+        """SQL: a row of the table belongs to these users."""
+        links, shape = self.model.found_by(table), self.placement.schemas[MASTER].tables[table.table]
+        columns = links[0].columns if links else (self.model.tenant.key,)
+        return among(shape, columns, self.ids)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purged:
+    """A completed purge."""
+
+    purge: Purge
+    late: Mapping[int, list[str]]  # deleted users referenced by rows added after the last check, with those references
+
+
+def group_of(databases: Databases, ids: Sequence[int]) -> LegacyGroup:
+    """Return the group of these users."""
+    model = model_of(databases.model)
+    return LegacyGroup(placement=legacy_placement(databases, model), model=model, ids=ids)
+
+
+def sizes(group: LegacyGroup) -> dict[str, tuple[int, int]]:
+    """Return the rows and bytes to delete, by table."""
+    query = SQL("SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0)::bigint FROM {} t WHERE {}")
+    return {
+        table.table: group.placement.master.row(query.format(identifier(table.table), group.where(table)))
+        for table in group.model.tables
+    }
+
+
+def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -> Purged:
+    """Archive these users together, verify what the store returns, and delete them from master: all or none.
+
+    The caller holds the locks, and has excluded users referenced by live rows. Raises RefusedError if a user has been
+    referenced since, or a row changed since it was archived.
+    """
+    master = group.placement.master
+    with work_folder(archiver.work) as work:
+        begun = purge_record.start(master, year, before, group.ids, archiver.keys.recipients)
+        packed = pack(archiver, _extract(group, begun, work), work)
+        encrypted = bool(archiver.keys.recipients)
+        key = layout.purge_key(year, begun.id, new_extraction(), encrypted=encrypted)
+        archiver.bucket.put(key, packed.path, packed.digests)
+        archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
+        stored = purge_record.stored(
+            master, begun, archiver.bucket.location(key), packed.extract.manifest, packed.digests
+        )
+        with opened(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys) as archive:
+            verify(archive, stored.id, stored.year, archiver.scratch, group.model)
+        done = _delete(archiver, group, purge_record.verified(master, stored), work)
+    return Purged(purge=done, late=references_to(archiver.databases, group.ids))
+
+
+def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
+    """Restore the users of a purge in one transaction; a user who is live already stays unchanged.
+
+    Raises UsageError if there is no such purge or it was restored, DamagedError if the archive is not what was stored.
+    """
+    record = _purged(archiver, number)
+    group, master = group_of(archiver.databases, record.ids), archiver.databases.master
+    with work_folder(archiver.work) as work, opened(fetch(archiver.bucket, record, work), archiver.keys) as archive:
+        belongs_to(archive, record.id, record.year)
+        incoming = IncomingArchive(
+            placement=group.placement, model=group.model, archive=archive, mappings=fitting(group.placement, archive)
+        )
+        with master.rolled_back():
+            with triggers_disabled(master, group.model, MASTER):
+                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True))
+                master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+            purge_record.restored(master, record)
+            master.commit(doing=f"restoring purge {number}")
+    return loaded
+
+
+def _purged(archiver: Archiver, number: int) -> Purge:
+    for record in purge_record.every(archiver.databases.master):
+        if record.id == number and record.state is PurgeState.PURGED:
+            return record
+        if record.id == number:
+            raise UsageError(f"Purge {number} is {record.state.value}: there are no users to restore.")
+    raise UsageError(f"There is no purge {number}.", hint="inv users.purges lists them.")
+
+
+def _extract(group: LegacyGroup, begun: Purge, work: Path) -> Extract:
+    files = {table: work / f"{number}.copy" for number, table in enumerate(group.model.tables)}
+    tenant = Tenant(
+        id=begun.id,
+        name=f"{len(begun.ids)} legacy users not seen since {begun.before:%Y-%m-%d}",
+        shard=MASTER,
+        customer_id=None,
+        customer_name=None,
+    )
+    with group.placement.master.rolled_back("REPEATABLE READ READ ONLY"):
+        members = {layout.member(table): _copied(group, table, path) for table, path in files.items()}
+    return Extract(
+        tenant=tenant,
+        year=begun.year,
+        manifest=manifest_of(
+            group.placement, group.model, tenant, begun.year, members, highest(group.placement, files)
+        ),
+        rows={layout.member(table): RowFile(path) for table, path in files.items()},
+        snapshots={},
+        seconds=0.0,
+    )
+
+
+def _copied(group: LegacyGroup, table: TableName, path: Path) -> Member:
+    shape, spool = group.placement.schemas[MASTER].tables[table.table], Spool(path)
+    query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
+        column_list(shape), identifier(table.table), group.where(table), row_order(shape)
+    )
+    return spool.finish(group.placement.master.copy_out(query, spool, doing=f"copying {table} out"))
+
+
+def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path) -> Purge:
+    """Lock every row, check references and content again, delete, and record it: all in one transaction."""
+    master = group.placement.master
+    with master.rolled_back():
+        rows = {table: _locked(group, table) for table in group.model.tables}
+        if references := references_to(archiver.databases, group.ids):
+            names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
+            raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
+        for table in group.model.tables:
+            if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
+                raise RefusedError(f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN)
+        prove_shape(group.placement)
+        delete(group.placement, group.model, MASTER, rows)
+        done = purge_record.purged(master, verified)
+        master.commit(doing=f"deleting the users of purge {verified.id}")
+    return done
+
+
+def _locked(group: LegacyGroup, table: TableName) -> SelectedRows:
+    identity = identity_of(group.placement.schemas[MASTER].tables[table.table])
+    columns = SQL(", ").join(map(Identifier, identity))
+    query = SQL("SELECT {0} FROM {1} WHERE {2} ORDER BY {0} FOR UPDATE").format(
+        columns, identifier(table.table), group.where(table)
+    )
+    return SelectedRows(
+        identity=identity, columns=identity, rows=group.placement.master.keys(query, doing=f"locking {table}")
+    )

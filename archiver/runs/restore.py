@@ -1,0 +1,309 @@
+"""Restore archived tenants: each into its shard, then into master, where its record ends in the same transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from archiver.catalog.activity_rules import Rules
+from archiver.catalog.model import MASTER, SHARD, Model, Part
+from archiver.delete.settle_month import settle_tenant
+from archiver.format import encryption
+from archiver.format.bundle import Archive, opened
+from archiver.format.spool_folder import work_folder
+from archiver.load import subset
+from archiver.load.fit import fitting, mapped
+from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.load.relocate import relocated
+from archiver.postgres import tenants
+from archiver.postgres.databases import Placement
+from archiver.postgres.session import Session
+from archiver.postgres.triggers import triggers_disabled
+from archiver.records import (
+    archive_record,
+    audit_log,
+    deleted_keys,
+    id_index,
+    markers,
+    move_record,
+    retained_rows,
+    slice_record,
+)
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of
+from archiver.records.slice_record import Slice
+from archiver.runs import monthly_slices as activity
+from archiver.runs.context import Archiver, fetch
+from archiver.runs.monthly_slices import IncomingSlice
+from archiver.runs.restore_plan import refuse_by_rows
+from archiver.verify.verify import belongs_to, verify
+from errors import CutoverError, RefusedError
+from inventory.migrations import Changes
+
+LOADED = "restored"  # the marker's act; of a part: `restored classroom 42`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """The outcome of restoring one tenant."""
+
+    record: Record
+    seconds: float
+    tables: Mapping[str, Loaded]  # pretended: rows to load
+    only: Part | None = None  # None: everything
+    error: CutoverError | None = None
+
+
+OnRestored = Callable[[Restored], None]
+
+
+def restore(
+    archiver: Archiver,
+    records: Iterable[Record],
+    *,
+    pretend: bool,
+    on_result: OnRestored,
+    mapping: Changes | None = None,
+    only: Part | None = None,
+) -> list[Restored]:
+    """Restore tenants, or a part of each. One that fails stays archived and is reported; the others continue.
+
+    Raises UsageError, with nothing changed, if an archive is encrypted and no identity was given. The caller holds the
+    locks. `on_result` is called with each outcome. `mapping` is applied after all migrations.
+    """
+    records = list(records)
+    encryption.refuse_if_closed((record.location for record in records), archiver.keys)
+    act = _pretend if pretend else _restore
+    outcomes = []
+    for record in records:
+        outcomes.append(_attempt(partial(act, archiver, record, mapping, only), record, only, archiver.work))
+        on_result(outcomes[-1])
+    return outcomes
+
+
+def _attempt(act: Callable[[Path], dict[str, Loaded]], record: Record, only: Part | None, home: Path) -> Restored:
+    began = time.monotonic()
+    try:
+        with work_folder(home) as work:
+            tables = act(work)
+        return Restored(record=record, seconds=time.monotonic() - began, tables=tables, only=only)
+    except CutoverError as error:
+        return Restored(record=record, seconds=time.monotonic() - began, tables={}, only=only, error=error)
+
+
+def _pretend(
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+) -> dict[str, Loaded]:
+    """Fetch and verify; return the rows to load, by table."""
+    path, placement = (
+        fetch(archiver.bucket, record, work),
+        archiver.databases.placement(shard_of(archiver.databases, record)),
+    )
+    with opened(path, archiver.keys) as archived:
+        verify(archived, record.tenant_id, record.year, archiver.scratch, archiver.model)
+        with (
+            subset.subset_of(
+                archived, archiver.model, mapped(placement, archived.manifest, last), only, work
+            ) as archive,
+            activity.opened(
+                archiver, placement, _months(archiver, placement, record, only), work, last, record
+            ) as incoming_slices,
+        ):
+            return activity.rows_to_load([archive, *(each.incoming.archive for each in incoming_slices)])
+
+
+def _restore(
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+) -> dict[str, Loaded]:
+    """Fetch, verify, load the shard, then master with the record's end and the log entry."""
+    record = _still_archived(archiver, record)
+    relocations = relocations_of(archiver.databases, record)
+    placement = archiver.databases.placement(final_shard(record.shard, relocations))
+    try:
+        if archiver.model.catalog.activity:
+            settle_tenant(archiver.databases, Rules(model=archiver.model), record.tenant_id)
+        path = fetch(archiver.bucket, record, work)
+        with opened(path, archiver.keys) as archived:
+            belongs_to(archived, record.tenant_id, record.year)
+            mappings = relocated(fitting(placement, archived, last), archiver.model, placement.schemas, relocations)
+            with (
+                subset.subset_of(archived, archiver.model, mappings, only, work) as archive,
+                activity.opened(
+                    archiver, placement, _months(archiver, placement, record, only), work, last, record
+                ) as incoming_slices,
+            ):
+                incoming = IncomingArchive(
+                    placement=placement, model=archiver.model, archive=archive, mappings=mappings
+                )
+                return _bring_back(incoming, incoming_slices, _begin(placement, record, only), only, relocations)
+    except CutoverError:
+        _step_back(placement, record)
+        raise
+
+
+def _months(archiver: Archiver, placement: Placement, record: Record, only: Part | None) -> tuple[Slice, ...]:
+    """Return the tenant's monthly slices with parents in this archive, latest first; none for a part."""
+    if only or not archiver.model.catalog.activity:
+        return ()
+    every = archive_record.of_tenant(placement.master, record.tenant_id)
+    return tuple(
+        each
+        for each in slice_record.of_tenant(placement.master, record.tenant_id)
+        if (parent := activity.parent_archive(each, every)) is None or parent.id == record.id
+    )
+
+
+def _bring_back(
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    record: Record,
+    only: Part | None,
+    relocations: Relocations,
+) -> dict[str, Loaded]:
+    try:
+        return _load_both(incoming, incoming_slices, record, only, relocations)
+    except CutoverError as error:
+        refuse_by_rows(incoming, error)
+        raise
+
+
+def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
+    """Mark the record as restoring; raise RefusedError for a part if another restore was interrupted."""
+    if only and (pending := _pending(placement, record) - {_act(only)}):
+        what = ", ".join(act.removeprefix(LOADED).strip() or "all" for act in sorted(pending))
+        raise RefusedError(
+            f"Restoring {only} refused: an interrupted run has restored the shard's rows of {what}.",
+            hint="Finish that first: run its command again, or restore everything.",
+        )
+    if only in record.partial and placement.shard_session:
+        markers.delete(placement.shard_session, record, _act(only))  # of an earlier restore
+    return archive_record.restoring(placement.master, record)
+
+
+def _step_back(placement: Placement, record: Record) -> None:
+    """Mark the tenant as archived if nothing was committed; if that can't be determined, a rerun settles it."""
+    with suppress(CutoverError):
+        if not _pending(placement, record):
+            archive_record.step_back(
+                placement.master, replace(record, state=ArchiveState.RESTORING), ArchiveState.ARCHIVED
+            )
+
+
+def _act(only: Part | None) -> str:
+    """Return the marker's act."""
+    return f"{LOADED} {only}" if only else LOADED
+
+
+def _pending(placement: Placement, record: Record) -> set[str]:
+    """Return the acts restored in the shard and not in master: a run was interrupted between the two."""
+    done = {_act(only) for only in record.partial}
+    return {act for act in markers.acts(placement.shard_session, record) if act.startswith(LOADED)} - done
+
+
+def _still_archived(archiver: Archiver, record: Record) -> Record:
+    """Return the record, read again under the lock; raise RefusedError unless it is still archived."""
+    noun = archiver.model.tenant.noun
+    move_record.refuse_half_moved(archiver.databases.master, noun, [record.tenant_id])
+    for now in archive_record.of_tenant(archiver.databases.master, record.tenant_id, record.year):
+        if now.state in (ArchiveState.ARCHIVED, ArchiveState.RESTORING):
+            return now
+    raise RefusedError(f"{noun.capitalize()} {record.tenant_id} is not archived for {record.year} any more.")
+
+
+def _load_both(
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    record: Record,
+    only: Part | None,
+    relocations: Relocations,
+) -> dict[str, Loaded]:
+    """Load all databases before any commit; the shard commits first, with a marker by which a rerun skips it."""
+    placement = incoming.placement
+    with ExitStack() as transactions:
+        for session in placement.sessions.values():
+            transactions.enter_context(session.rolled_back())
+        live = _neighbours(placement, incoming.model, record, only)
+        with ExitStack() as triggers:
+            for database, session in placement.sessions.items():
+                triggers.enter_context(triggers_disabled(session, incoming.model, database))
+            loaded = (
+                _load_shard(incoming, incoming_slices, placement.shard_session, record, live, _act(only))
+                if placement.shard_session
+                else {}
+            )
+            loaded |= load_database(incoming, MASTER, live)
+            if not placement.shard_session:
+                loaded = activity.combined(loaded, activity.load(incoming_slices))
+            for session in placement.sessions.values():
+                session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+        _end(placement.master, record, incoming.archive, loaded, only)
+        _record_relocations(placement.master, record, relocations)
+        activity.end(placement.master, [each.slice for each in incoming_slices], record.tenant_id)
+        what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
+        if placement.shard_session:
+            placement.shard_session.commit(doing=f"restoring {what} in the shard")
+        placement.master.commit(doing=f"restoring {what} in master")
+    return loaded
+
+
+def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
+    """Return a restore's details for the log: rows by table, and the values that today's tables have no column for."""
+    tables = {
+        name: {what: rows for what, rows in asdict(table).items() if what != "lost"} for name, table in loaded.items()
+    }
+    lost = {f"{name}.{column}": rows for name, table in loaded.items() for column, rows in table.lost.items()}
+    return {"tables": tables, "lost": lost}
+
+
+def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None) -> None:
+    """Record what was restored; delete the record, unless only a part was restored."""
+    details = {**_counted(loaded), "sha256": record.sha256}
+    if only is None:
+        archive_record.delete(master, record)
+        retained_rows.forget(master)
+        audit_log.log(master, "restore", record, details)
+    else:
+        archive_record.part_restored(master, record, only)
+        deleted_keys.forget(master, record, id_index.ids_in(archive))
+        audit_log.log(master, "restore part", record, {"part": str(only), **details})
+
+
+def _record_relocations(master: Session, record: Record, relocations: Relocations) -> None:
+    """Record the relocations applied by the restore, so that they can be reversed."""
+    for relocation in relocations:
+        if relocation.alias:
+            move_record.restored_elsewhere(master, record, relocation.source, relocation.target, relocation.offsets)
+
+
+def _neighbours(placement: Placement, model: Model, record: Record, only: Part | None) -> LiveNeighbors:
+    """Return the rows that may be live already: of any table, if a part or another archive was restored."""
+    tenant = tenants.unknown(placement.master, model.tenant, [record.tenant_id])
+    parts = only or record.partial or _pending(placement, record)
+    return LiveNeighbors(
+        retained=record.kept,
+        older=partial(retained_rows.from_older, placement.master, record),
+        mapped=partial(retained_rows.update_migrated, placement.master, record),
+        everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
+    )
+
+
+def _load_shard(
+    incoming: IncomingArchive,
+    incoming_slices: Sequence[IncomingSlice],
+    shard: Session,
+    record: Record,
+    live: LiveNeighbors,
+    act: str,
+) -> dict[str, Loaded]:
+    """Load the shard's rows, skipping each archive that has a marker: an earlier run loaded it."""
+    marker = markers.read(shard, record, act)
+    if marker is None:
+        loaded = load_database(incoming, SHARD, live)
+        markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
+    else:
+        loaded = {name: Loaded(**counts) for name, counts in marker.items()}
+    return activity.combined(loaded, activity.load(incoming_slices))

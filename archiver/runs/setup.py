@@ -1,0 +1,118 @@
+"""Set up an environment's archiver: sessions, bucket, model and work folder."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from archiver.catalog.model import MASTER, SHARD, resolve
+from archiver.completeness.live import LiveCatalogue, read_live
+from archiver.format import encryption
+from archiver.postgres.databases import Databases
+from archiver.postgres.operator import host, operator
+from archiver.postgres.own_schema import prepare, refuse_newer
+from archiver.postgres.session import Session, connect
+from archiver.runs.context import Archiver
+from archiver.store.bucket import Bucket
+from archiver.store.schemas import StoredSchemas
+from archiver.verify.scratch import ScratchDatabase
+from inventory.load import load_catalog, load_migrations, refuse_if_down
+from inventory.model import Database, Environment
+
+
+def read_environment(environment: Environment) -> dict[str, LiveCatalogue]:
+    """Read the live catalogues of master and the first shard, to draft a catalog from."""
+    refuse_if_down(environment)
+    databases = dict(zip((MASTER, SHARD), (environment.master, *environment.shards), strict=False))
+    return {kind: read_database(database.connection) for kind, database in databases.items()}
+
+
+def read_database(connection: Mapping[str, str]) -> LiveCatalogue:
+    """Read the live catalogue of one database."""
+    with closing(connect(connection, name=f"archive.catalog-draft by {operator()}@{host()}")) as session:
+        return read_live(session)
+
+
+@contextmanager
+def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
+    """Open an environment's databases; `purpose` is part of the sessions' name, such as `archive.school 13`.
+
+    Opening a database raises RefusedError if a newer version of this tool made the archiver's tables in it.
+    """
+    refuse_if_down(environment)
+    name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
+
+    def open_database(database: str) -> Session:
+        session = connect(environment.databases[database].connection, name=name)
+        try:
+            refuse_newer(session)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    databases = Databases(
+        open=open_database,
+        model=resolve(load_catalog(environment.catalog)),
+        shards=tuple(database.name for database in environment.shards),
+        migrations=load_migrations(environment.migrations),
+    )
+    try:
+        yield databases
+    finally:
+        databases.close()
+
+
+@contextmanager
+def archiver(environment: Environment, purpose: str, *, identity: str = "") -> Iterator[Archiver]:
+    """Open everything that archiving and restoring need; create the archiver's own tables if they are missing.
+
+    `identity` is a file that decrypts archives of earlier runs. Raises UsageError for invalid keys.
+    """
+    keys = encryption.keys(environment.store.recipients, identity)
+    with databases_of(environment, purpose) as databases:
+        # Open them all, which refuses newer ones, before the first is migrated.
+        for opened in [databases.session(database) for database in (MASTER, *databases.shards)]:
+            prepare(opened)
+        with scratch(environment, purpose) as session:
+            bucket = Bucket(environment.store)
+            yield Archiver(
+                databases=databases,
+                bucket=bucket,
+                schemas=StoredSchemas(bucket),
+                scratch=ScratchDatabase(session),
+                keys=keys,
+                work=spool_folder(),
+                fence=environment.fence,
+            )
+
+
+@contextmanager
+def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
+    """Open a session on the scratch database, in which archives are loaded to verify or inspect them."""
+    session = connect(environment.scratch.connection, name=purpose)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def upkeep_sessions(environment: Environment, database: Database, purpose: str) -> Iterator[tuple[Session, Session]]:
+    """Open two sessions on one database: a worker, and a watcher that can stop it."""
+    name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
+    with (
+        closing(connect(database.connection, name=name)) as worker,
+        closing(connect(database.connection, name=f"watching {name}")) as watcher,
+    ):
+        yield worker, watcher
+
+
+def spool_folder() -> Path:
+    """Return the folder for rows between COPY and tarball; only this user can read it, as they are personal data."""
+    folder = Path(tempfile.gettempdir()) / f"cutover-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,54 @@
+"""Decrypt tarballs, and re-encrypt them to the current recipients as a new, verified object."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TypeVar
+
+from archiver.format import encryption, layout
+from archiver.format.encryption import Keys
+from archiver.records.archive_record import Record
+from archiver.records.month_record import Month
+from archiver.records.purge_record import Purge
+from archiver.records.resolve import Archived
+from archiver.runs.context import Archiver, fetch
+from archiver.store.bucket import Digests, file_digests
+from errors import DamagedError
+
+Tarball = TypeVar("Tarball", Record, Purge)
+
+
+def as_encrypted(record: Archived) -> str:
+    """Return a name that shows if an identity is required: in a month's object the slices are encrypted, not it."""
+    return (
+        f"{record.location}{layout.ENCRYPTED}" if isinstance(record, Month) and record.recipients else record.location
+    )
+
+
+def plain(path: Path, keys: Keys, target: Path) -> Digests:
+    """Write an archive's plain tarball, encrypted or not, to `target`; return its size and digests."""
+    if not encryption.is_encrypted(path.name):
+        path.rename(target)
+    else:
+        with target.open("wb") as sink:
+            encryption.decrypt(path, keys, sink)
+    return file_digests(target)
+
+
+def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path) -> Tarball:
+    """Fetch, decrypt to `opened`, encrypt, store, fetch back and verify; return the new record, not yet written."""
+    work = opened.parent
+    content = plain(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, opened)
+    path = encryption.encrypt(opened, archiver.keys)
+    digests = file_digests(path)
+    archiver.bucket.put(archiver.bucket.key(location), path, digests)
+    stored = replace(record, location=location, recipients=archiver.keys.recipients, **asdict(digests))
+    if plain(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys, opened) != content:
+        raise unequal(location, record.location)
+    return stored
+
+
+def unequal(location: str, earlier: str) -> DamagedError:
+    """Return the error for a new object that differs."""
+    return DamagedError(f"{location} does not hold what {earlier} holds. The record stays as it is.")

@@ -1,0 +1,86 @@
+"""Units and their results as plain JSON, for workers on other machines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from archiver.records.archive_record import ArchiveRequest
+from archiver.runs.context import ArchiveOutcome
+from archiver.runs.units import Unit, UnitResult
+from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
+from inventory.model import Depth
+
+KINDS: Mapping[str, type[CutoverError]] = {  # the names are shared with workers of other versions
+    "CutoverError": CutoverError,
+    "UsageError": UsageError,
+    "RefusedError": RefusedError,
+    "DamagedError": DamagedError,
+    "UnknownError": UnknownError,
+    "LockedError": LockedError,
+    "AbortedError": AbortedError,
+}
+_WORDS = {kind: word for word, kind in KINDS.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A unit, and its worker's memory limit."""
+
+    unit: Unit
+    memory: int  # bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as plain data."""
+        request = self.unit.request
+        times = {
+            name: moment and moment.isoformat() for name, moment in (("night", request.night), ("until", request.until))
+        }
+        return {
+            "shard": self.unit.shard,
+            "tenant_ids": self.unit.tenant_ids,
+            "memory": self.memory,
+            "order": {**asdict(request), "depth": request.depth.value, **times},
+        }
+
+
+def job(plain: Mapping[str, Any]) -> Job:
+    """Return a job from plain data."""
+    order = plain["order"]
+    night = order["night"] and date.fromisoformat(order["night"])
+    until = order["until"] and datetime.fromisoformat(order["until"])
+    unit = Unit(
+        shard=plain["shard"],
+        tenant_ids=tuple(plain["tenant_ids"]),
+        request=ArchiveRequest(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
+    )
+    return Job(unit=unit, memory=plain["memory"])
+
+
+def ended_to_json(ended: UnitResult) -> dict[str, Any]:
+    """Return a unit's result as plain data, with the fields of each outcome that callers report."""
+    return {"outcomes": [_outcome_to_json(outcome) for outcome in ended.outcomes], "error": _error_to_json(ended.error)}
+
+
+def ended(unit: Unit, plain: Mapping[str, Any]) -> UnitResult:
+    """Return a unit's result from plain data."""
+    outcomes = [ArchiveOutcome(**{**outcome, "error": _error(outcome["error"])}) for outcome in plain["outcomes"]]
+    return UnitResult(unit=unit, outcomes=outcomes, error=_error(plain["error"]))
+
+
+def _outcome_to_json(outcome: ArchiveOutcome) -> dict[str, Any]:
+    plain = {"tenant_id": outcome.tenant_id, "seconds": outcome.seconds, "rows": outcome.rows, "size": outcome.size}
+    return {**plain, "error": _error_to_json(outcome.error)}
+
+
+def _error_to_json(error: CutoverError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    word = next(_WORDS[parent] for parent in type(error).__mro__ if parent in _WORDS)
+    return {"kind": word, "message": str(error), "hint": error.hint}
+
+
+def _error(plain: Mapping[str, str] | None) -> CutoverError | None:
+    return KINDS[plain["kind"]](plain["message"], hint=plain["hint"]) if plain else None

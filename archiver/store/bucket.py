@@ -1,0 +1,228 @@
+"""The only module that uses boto3: objects are stored once, never overwritten, and hashed when fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from archiver.store.multipart import PART, put_in_parts
+from errors import CutoverError
+from inventory.model import Store
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from mypy_boto3_s3 import S3Client
+
+CHUNK = 1 << 20
+LARGEST = 5 << 30  # bytes that one PUT may send
+
+
+class StorageError(CutoverError):
+    """The store refused a request, or could not be reached."""
+
+
+class TakenError(StorageError):
+    """Another object exists at that key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digests:
+    """The size and digests of a file."""
+
+    size: int  # bytes
+    sha256: str  # compared at verification
+    md5: str  # kept in the record only
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredObject:
+    """An object as the store lists it."""
+
+    location: str
+    size: int  # bytes
+    modified: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, with the time in ISO format."""
+        return {"location": self.location, "size": self.size, "modified": self.modified.isoformat()}
+
+
+def file_digests(path: Path) -> Digests:
+    """Return size, SHA-256 and MD5 of a file, which is read once."""
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+    return Digests(size=size, sha256=sha256.hexdigest(), md5=md5.hexdigest())
+
+
+class Bucket:
+    """The bucket of the archives. Keys are relative to the environment's prefix."""
+
+    def __init__(self, store: Store, largest: int = LARGEST, part: int = PART) -> None:
+        self._store = store
+        self._largest = largest
+        self._part = part
+
+    @property
+    def _client(self) -> S3Client:
+        return _client(self._store.endpoint, self._store.region, self._store.credentials)
+
+    def location(self, key: str) -> str:
+        """Return the object's full address, as records hold it."""
+        return f"s3://{self._store.bucket}/{self._store.prefix}/{key}"
+
+    def key(self, location: str) -> str:
+        """Return the key of an address made by `location`; raise StorageError for another bucket or prefix."""
+        start = self.location("")
+        if not location.startswith(start):
+            raise StorageError(f"{location} is not under {start}.", hint="Is it another environment's record?")
+        return location.removeprefix(start)
+
+    def put(self, key: str, path: Path, digests: Digests) -> None:
+        """Store a file, completely or not at all. An equal object there is success; raise TakenError for another."""
+        where: dict[str, Any] = {"Bucket": self._store.bucket, "Key": self._full(key)}
+        metadata = {"sha256": digests.sha256, "md5": digests.md5}
+        try:
+            with path.open("rb") as body:
+                if digests.size > self._largest:
+                    put_in_parts(self._client, where, body, digests.sha256, metadata, self._part)
+                    return
+                self._client.put_object(
+                    **where,
+                    Body=body,
+                    ContentLength=digests.size,
+                    ChecksumSHA256=base64.b64encode(bytes.fromhex(digests.sha256)).decode(),
+                    Metadata=metadata,
+                    IfNoneMatch="*",
+                )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "PreconditionFailed":
+                raise self._failed("Storing", key, error) from error
+            if self.sha256(key) != digests.sha256:
+                raise TakenError(f"Storing {self.location(key)} refused: another object exists there.") from error
+
+    def sha256(self, key: str) -> str:
+        """Return the SHA-256 that was stored with an object, as hex; empty if there is none."""
+        try:
+            head = self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Reading the metadata of", key, error) from error
+        return head["Metadata"].get("sha256", "")
+
+    def get(self, key: str, path: Path, piece: range | None = None) -> Digests:
+        """Fetch an object, or a range of its bytes, into a file. Return the digests of the bytes that arrived."""
+        options: dict[str, Any] = {"Range": f"bytes={piece.start}-{piece.stop - 1}"} if piece else {}
+        try:
+            body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key), **options)["Body"]
+            with path.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK):
+                    file.write(chunk)
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Fetching", key, error) from error
+        return file_digests(path)
+
+    def put_text(self, key: str, text: str) -> bool:
+        """Store a small text in one request. Return False if another object exists at that key."""
+        body = text.encode()
+        checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
+        try:
+            self._client.put_object(
+                Bucket=self._store.bucket, Key=self._full(key), Body=body, ChecksumSHA256=checksum, IfNoneMatch="*"
+            )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "PreconditionFailed":
+                raise self._failed("Storing", key, error) from error
+            return self.text(key) == text  # our own request, whose answer was lost
+        return True
+
+    def text(self, key: str) -> str | None:
+        """Return a small text; None if there is no such object."""
+        try:
+            return self._client.get_object(Bucket=self._store.bucket, Key=self._full(key))["Body"].read().decode()
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "NoSuchKey":
+                return None
+            raise self._failed("Fetching", key, error) from error
+
+    def delete(self, key: str) -> None:
+        """Delete an object; a missing one is success."""
+        try:
+            self._client.delete_object(Bucket=self._store.bucket, Key=self._full(key))
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Deleting", key, error) from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Yield every key with this prefix."""
+        return (self.key(stored.location) for stored in self.objects(prefix))
+
+    def objects(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Yield every object whose key has this prefix."""
+        try:
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._store.bucket, Prefix=self._full(prefix)
+            ):
+                for item in page.get("Contents", ()):
+                    location = self.location(item["Key"].removeprefix(self._full("")))
+                    yield StoredObject(location=location, size=item["Size"], modified=item["LastModified"])
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Listing", prefix, error) from error
+
+    def _full(self, key: str) -> str:
+        return f"{self._store.prefix}/{key}"
+
+    def _failed(self, operation: str, key: str, error: Exception) -> StorageError:
+        reason = _code(error) or type(error).__name__
+        hint = "Was it deleted by hand?" if reason in ("404", "NoSuchKey") else "Is the store up, are credentials set?"
+        return StorageError(f"{operation} {self.location(key)} failed: {reason}.", hint=hint)
+
+
+def _code(error: Exception) -> str:
+    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+@cache  # a client takes a third of a second to make, and threads may share it
+def _client(endpoint: str | None, region: str, credentials: str | None) -> S3Client:
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=10,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 4},
+        # Stores other than Amazon's fail on checksums that boto3 adds by itself.
+        request_checksum_calculation="when_required",
+        s3={"addressing_style": "path" if endpoint else "auto"},
+    )
+    client: S3Client = aws_client("s3", endpoint, region, credentials, config)
+    return client
+
+
+@cache  # the descriptions of Amazon's services are read once
+def _loader() -> Any:
+    import botocore.loaders
+
+    return botocore.loaders.create_loader()
+
+
+def aws_client(service: str, endpoint: str | None, region: str, credentials: str | None, config: Config) -> Any:
+    """Return a client of one of Amazon's services; without a credentials file, boto3 uses its own search order."""
+    # Imported here because it takes a fifth of a second, which most tasks need not wait.
+    import boto3
+    import botocore.session
+
+    core = botocore.session.Session()
+    core.register_component("data_loader", _loader())
+    if credentials:
+        core.set_config_variable("credentials_file", str(Path(credentials).expanduser()))
+    session: Any = boto3.Session(botocore_session=core, region_name=region)
+    return session.client(service, config=config, **({"endpoint_url": endpoint} if endpoint else {}))

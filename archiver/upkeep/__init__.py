@@ -1,1 +1,0 @@
-"""Space given back: which tables are bloated, and their rewriting."""

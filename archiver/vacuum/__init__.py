@@ -1,0 +1,1 @@
+"""Disk space: bloat measured, tables rewritten, stray tables dropped, feeds emptied."""

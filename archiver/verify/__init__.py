@@ -1,0 +1,1 @@
+"""Verification of archives by restoring them: loaded into the scratch database, read back, and compared."""

@@ -1,0 +1,73 @@
+"""The scratch database, where archives are loaded to verify them: bare tables of their shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from archiver.postgres.schema import NAMESPACE, TENANT, Schema, Table, column_ddl, quoted
+from archiver.postgres.session import SQL, Composable, Identifier, Session
+
+# A name's namespace, but not what looks like one inside a literal or a quoted name.
+_NAMESPACE = re.compile(rf"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\b{NAMESPACE}\.""")
+
+
+class ScratchDatabase:
+    """A session on the scratch database with bare tables, made when a shape is first used.
+
+    The tables are temporary: invisible to other sessions, not logged, and dropped when the session ends. Between
+    verifications they are empty.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        # Verify a batch in memory: without this, every query over its rows would go through files.
+        session.execute("SET temp_buffers TO '128MB'; SET work_mem TO '64MB'", doing="preparing the scratch session")
+        self._types: dict[str, str] = {}
+        self._tables: dict[str, Mapping[str, Composable]] = {}  # by the schema's fingerprint, then by table
+
+    @contextmanager
+    def empty(self, schema: Schema) -> Iterator[Mapping[str, Composable]]:
+        """Yield the tables of a shape, by name; they are empty at the start of the block and after it.
+
+        A table that is emptied and filled in one transaction returns its rows in the order in which they were loaded.
+        """
+        tables = self._of(schema)
+        with self.session.rolled_back():
+            if tables:
+                self.session.execute(
+                    SQL("TRUNCATE {}").format(SQL(", ").join(tables.values())), doing="emptying the scratch tables"
+                )
+            yield tables
+
+    def _of(self, schema: Schema) -> Mapping[str, Composable]:
+        if any(self._types.get(name, text) != text for name, text in schema.types.items()):
+            self.session.execute("DISCARD TEMP", doing="dropping the scratch tables")
+            self._types.clear()
+            self._tables.clear()
+        if schema.fingerprint not in self._tables:
+            self._tables[schema.fingerprint] = self._made(schema)
+        return self._tables[schema.fingerprint]
+
+    def _made(self, schema: Schema) -> Mapping[str, Composable]:
+        names = {table: f"{len(self._tables)} {table}"[:63] for table in schema.tables}
+        with self.session.transaction(doing="making the scratch tables"):
+            for name, text in schema.types.items():
+                if name not in self._types:
+                    self.session.execute(_in_pg_temp(text), doing="making a type in the scratch database")
+            for table, shape in schema.tables.items():
+                self.session.execute(_bare(names[table], shape), doing="making a table in the scratch database")
+        self._types |= schema.types
+        return {table: Identifier("pg_temp", name) for table, name in names.items()}
+
+
+def _bare(name: str, shape: Table) -> str:
+    lines = [f"{quoted(TENANT)} bigint NOT NULL", *map(column_ddl, shape.columns)]
+    lines += [f"CONSTRAINT {quoted(key)} {text}" for key, text in shape.constraints.items() if text.startswith("CHECK")]
+    return _in_pg_temp(f"CREATE TABLE pg_temp.{quoted(name)} (\n    " + ",\n    ".join(lines) + "\n)")
+
+
+def _in_pg_temp(text: str) -> str:
+    """Return DDL of the product's namespace, rewritten for the session's own."""
+    return _NAMESPACE.sub(lambda match: match[1] or "pg_temp.", text)

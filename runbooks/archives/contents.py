@@ -1,0 +1,163 @@
+"""Archives read, verified again, or dropped: tasks under `inv archive.…` that go to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from archiver.format import encryption
+from archiver.format.bundle import Archive
+from archiver.records import resolve, slice_record
+from archiver.records.archive_record import Record
+from archiver.records.placement_history import shard_of
+from archiver.records.resolve import Archived
+from archiver.runs import inspect
+from archiver.runs.context import Archiver
+from archiver.runs.drop import drop, refuse_unless_named
+from archiver.runs.reverify import longest_unverified, reverify
+from archiver.runs.setup import archiver as open_archiver
+from archiver.runs.setup import databases_of, scratch, spool_folder
+from archiver.store.bucket import Bucket
+from errors import UsageError
+from formatting import many
+from inventory.model import Environment, Role
+from runbooks.cli.call import Call
+from runbooks.cli.options import (
+    ACTS,
+    IDENTITY,
+    READS,
+    SCHOOL,
+    SCHOOL_OR_ALL,
+    YEAR,
+    YEAR_OF_SEVERAL,
+    Option,
+)
+from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.parse import count
+from runbooks.cli.task import task
+from runbooks.cli.text import records
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.console import Console, raw_output, say
+
+TABLE = Option(name="table", help="a table of the archive", positional=True, required=True)
+QUERY = Option(name="query", help="one SELECT over the archive's tables, in quotes", positional=True, required=True)
+DATABASE = Option(name="database", help="master or shard, if both have a table of that name")
+OPENS = IDENTITY.but(help="a file that holds the age identity", unset="CUTOVER_IDENTITY")
+ALL = Option(name="all", help="every archive", default=False)
+SAMPLE = Option(
+    name="sample", help="with --all: only so many, those verified the longest ago", parse=count(20), unset="all of them"
+)
+TARBALL = Option(
+    name="tarball", help="the tarball's name, such as 2013_school_13.tar.gz, where no terminal can ask for it"
+)
+
+
+@task(
+    "archive.cat",
+    *(SCHOOL, TABLE, YEAR_OF_SEVERAL, DATABASE, OPENS),
+    *(Option(name="header", help="write the names of the columns first", default=False), *READS),
+    example="13 students",
+)
+def cat(
+    environment: Environment, school: int, table: str, year: int | None, database: str, identity: str, header: bool
+) -> None:
+    """Write a table's archived rows to standard output, as COPY text; no database is loaded."""
+    with _opened(environment, "archive.cat", school, year, identity) as archive, raw_output() as out:
+        inspect.cat(archive, inspect.table_in(archive.manifest, table, database), out, header=header)
+
+
+@task(
+    "archive.query",
+    *(SCHOOL, QUERY, YEAR_OF_SEVERAL, OPENS, *READS),
+    DATABASE.but(help="load only the tables of master, or only those of the shard"),
+    example='13 "SELECT …"',
+)
+def query(environment: Environment, school: int, query: str, year: int | None, identity: str, database: str) -> None:
+    """Query an archive: load it into the scratch database for one SELECT, and write the rows as CSV."""
+    with (
+        _opened(environment, "archive.query", school, year, identity) as archive,
+        scratch(environment, f"archive.query {school}") as session,
+        raw_output() as out,
+    ):
+        inspect.query(archive, query, session, out, database)
+
+
+def _refuse_sample_of_one(sample: int | None, all_: bool) -> None:
+    if sample and not all_:
+        raise UsageError("--sample chooses among all archives: add --all.")
+
+
+@task(
+    "archive.verify",
+    *(SCHOOL_OR_ALL, ALL, SAMPLE, YEAR.but(help="the school year of the archive, such as 2013"), IDENTITY, *ACTS),
+    example="13",
+    runs_on=Role.DEBUG,
+    before=_refuse_sample_of_one,
+)
+def verify(environment: Environment, school: int | None, sample: int | None, year: int | None, identity: str) -> None:
+    """Re-verify an archive by test-restoring it: fetch, restore into the scratch database, compare, record the date."""
+    with open_archiver(environment, f"archive.verify {school or '--all'}", identity=identity) as archiver:
+        if school is None:
+            everything = resolve.all_to_reverify(archiver.databases, year)
+            _reverify(archiver, longest_unverified(everything, sample), alone=False)
+        else:
+            _reverify(archiver, [resolve.one_to_restore(archiver.databases, school, year)], alone=True)
+
+
+def _ask_for_tarball(call: Call, school: int, year: int | None, tarball: str) -> dict[str, str | bool]:
+    """Have the tarball's name typed on the operator's machine, before the archive's host is asked for anything."""
+    with databases_of(call.environment, f"archive.drop-archive {school}") as databases:
+        record = resolve.one_to_drop(databases, school, year)
+    typed = tarball or _asked(record)
+    refuse_unless_named(record, typed)
+    return {"year": str(record.year), "tarball": typed}
+
+
+@task(
+    "archive.drop-archive",
+    *(SCHOOL, YEAR_OF_SEVERAL, TARBALL, *ACTS),
+    example="13",
+    runs_on=Role.DEBUG,
+    before=_ask_for_tarball,
+)
+def drop_archive(environment: Environment, school: int, year: int, tarball: str) -> None:
+    """Delete an archive for good, tarball and record, once the tarball's name is typed. The log keeps an entry."""
+    with open_archiver(environment, f"archive.drop-archive {school}") as archiver:
+        record = resolve.one_to_drop(archiver.databases, school, year)
+        refuse_unless_named(record, tarball)
+        with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
+            drop(archiver, record)
+            months = slice_record.of_tenant(archiver.databases.master, school)
+    say(f"school {school} of {record.year}: {record.location} and its record are deleted; inv archive.log has them.")
+    if months:
+        say(f"Its rows in {many(len(months), 'archive')} of past months are retained: inv activity.list shows them.")
+
+
+@contextmanager
+def _opened(environment: Environment, name: str, tenant_id: int, year: int | None, identity: str) -> Iterator[Archive]:
+    """Yield a school's archive for a task of that name; of the databases only master is read, for the record."""
+    keys = encryption.keys(environment.store.recipients, identity)
+    with databases_of(environment, f"{name} {tenant_id}") as databases:
+        record = resolve.one_to_restore(databases, tenant_id, year)
+    with inspect.fetched(Bucket(environment.store), record, keys, spool_folder()) as archive:
+        yield archive
+
+
+def _asked(record: Record) -> str:
+    """Return the tarball's name as the operator types it; empty if there is no terminal."""
+    console = Console(clock=SystemClock())
+    if not console.interactive:
+        return ""
+    contents = f"{record.rows:,} rows of school {record.tenant_id} of {record.year} ({record.state.value})"
+    console.warn(f"{record.tarball} holds {contents}: once it is dropped, they cannot be restored from it.")
+    return console.typed(f"  Type the tarball's name ({record.tarball}) to drop it: ")
+
+
+def _reverify(archiver: Archiver, archives: Sequence[Archived], *, alone: bool) -> None:
+    line = partial(records.reverified_line, archiver.model.tenant.noun)
+    outcomes = reverify(archiver, archives, result_printer(len(archives), line, alone=alone))
+    settle(outcomes, records.reverify_summary(outcomes), alone=alone)
+
+
+tasks = (cat, query, verify, drop_archive)

@@ -1,0 +1,200 @@
+"""Lists of records, log entries and indexed ids: tasks under `inv archive.…` that open no archive."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Protocol, TypeVar
+
+from invoke.exceptions import Exit
+
+from archiver.catalog.model import Model
+from archiver.checks.audit import audit as audit_night
+from archiver.checks.night_progress import progress
+from archiver.checks.unreferenced import unreferenced_objects
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
+from archiver.records import purge_record as purge_records
+from archiver.records.archive_record import ArchiveState
+from archiver.runs.setup import databases_of
+from archiver.store.bucket import Bucket
+from errors import ExitCode, UsageError
+from inventory.model import Environment
+from runbooks.cli.options import (
+    JSON,
+    JSON_LINES,
+    NIGHT,
+    READS,
+    SCHOOL,
+    YEAR,
+    YEAR_OF_SEVERAL,
+    Option,
+)
+from runbooks.cli.parse import member_of, parse_date, parse_id
+from runbooks.cli.tables import TextTable, show
+from runbooks.cli.task import task
+from runbooks.cli.text import archives, months, records
+from runbooks.cli.text.archives import to_json
+from runbooks.engine.live.console import say
+
+
+class _Recorded(Protocol):
+    def to_json(self) -> dict[str, object]:
+        """Return plain data."""
+
+
+Row = TypeVar("Row", bound=_Recorded)
+ONLY_CUSTOMER = Option(name="customer", help="only this customer's id", parse=parse_id)
+STATE = Option(
+    name="state",
+    help=f"only this state: {', '.join(state.value for state in ArchiveState)}",
+    parse=member_of(ArchiveState),
+)
+SHARD = Option(name="shard", help="only what came from this shard, by its inventory name")
+ONLY_NIGHT = Option(name="night", help="only what this night archived, YYYY-MM-DD", parse=parse_date)
+NAME = Option(name="name", help="only schools with this in their name, in any case")
+UNREFERENCED = Option(
+    name="unreferenced", help="instead, the objects of the store that no record references", default=False
+)
+ONLY_SCHOOL = SCHOOL.but(help="only this school's id", positional=False, required=False)
+TABLE = Option(name="table", help="student, user, or any table whose ids are indexed", positional=True, required=True)
+ID = Option(name="id", help="the row's id", parse=parse_id, positional=True, required=True)
+ACT = Option(name="act", help="only this act, such as archive, restore, verify or drop")
+
+
+@task(
+    "archive.audit",
+    *(NIGHT, *READS, JSON.but(help="one line of JSON; the exit code then only says whether it could look")),
+    example="--date=2014-08-15",
+)
+def audit(environment: Environment, date: datetime.date, json: bool) -> None:
+    """Compare a night's records with the live databases: is every school archived, and are any of their rows left?"""
+    with databases_of(environment, f"archive.audit {date}") as databases:
+        result = audit_night(databases, environment.school_year(date), date, excluded_at(environment, date))
+    if json:
+        say(to_json(asdict(result)))
+        return
+    say(archives.audit_text("school", result))
+    if result.unarchived or result.left:
+        raise Exit(code=ExitCode.FAILED)
+
+
+@task("archive.status", NIGHT, *READS, JSON, example="--date=2014-08-15")
+def status(environment: Environment, date: datetime.date, json: bool) -> None:
+    """Show the progress of a night's archiving, from any machine: schools, rows, bytes, rate, and running workers."""
+    with databases_of(environment, f"archive.status {date}") as databases:
+        result = progress(databases, environment.school_year(date), date, excluded_at(environment, date))
+    show([to_json(result.to_json())] if json else records.progress_lines("school", result))
+
+
+def _refuse_filters_of_unreferenced(
+    unreferenced: bool,
+    year: int | None,
+    customer: int | None,
+    state: ArchiveState | None,
+    shard: str,
+    night: datetime.date | None,
+    name: str,
+) -> None:
+    if unreferenced and (year or customer or state or shard or night or name):
+        raise UsageError("--unreferenced lists objects without a record: no other option can choose among them.")
+
+
+@task(
+    "archive.list",
+    *(YEAR, ONLY_CUSTOMER, STATE, SHARD, ONLY_NIGHT, NAME, UNREFERENCED, *READS, JSON_LINES),
+    before=_refuse_filters_of_unreferenced,
+)
+def list_(
+    environment: Environment,
+    year: int | None,
+    customer: int | None,
+    state: ArchiveState | None,
+    shard: str,
+    night: datetime.date | None,
+    name: str,
+    unreferenced: bool,
+    json: bool,
+) -> None:
+    """List what is archived."""
+    with databases_of(environment, "archive.list") as databases:
+        if unreferenced:
+            objects = unreferenced_objects(Bucket(environment.store), databases)
+            _print(objects, records.unreferenced_table, json=json)
+        else:
+            rows = archive_record.read_if_any(
+                databases.master,
+                year=year,
+                customer_id=customer,
+                state=state,
+                night=night,
+                shard=shard or None,
+                name=name,
+            )
+            _print(rows, records.record_table, json=json)
+
+
+@task("archive.show", SCHOOL, YEAR_OF_SEVERAL, *READS, JSON.but(help="as JSON"), example="13")
+def show_archive(environment: Environment, school: int, year: int | None, json: bool) -> None:
+    """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
+    with databases_of(environment, f"archive.show {school}") as databases:
+        record = resolve.one_to_show(databases, school, year)
+        entries = len(audit_log.entries(databases.master, school, record.year))
+        left = retained_rows.of_record(databases.master, record)
+        slices = slice_record.of_tenant(databases.master, school)
+    text = (
+        *records.record_text("school", record, _groups(databases.model), entries),
+        *records.retained_lines(left),
+        *months.slice_lines(slices),
+    )
+    show([to_json({**record.to_json(), "left_live": [asdict(row) for row in left]})] if json else text)
+
+
+@task(
+    "archive.find",
+    *(TABLE, ID, *READS, JSON.but(help="one JSON object a line, one for each archive")),
+    example="student 4711",
+)
+def find(environment: Environment, table: str, id_: int, json: bool) -> None:
+    """Find the archives that hold a student, a user or another row, by its id."""
+    with databases_of(environment, f"archive.find {table}") as databases:
+        of_table = resolve.table_with_ids(databases, table)
+        holders, unindexed = id_index.holders(databases.master, of_table, id_), id_index.missing(databases.master)
+        purges = purge_records.holding(databases.master, databases.model.catalog, of_table, id_)
+    lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
+    show((to_json(record.to_json()) for record in holders) if json else lines)
+
+
+@task("archive.log", ONLY_SCHOOL, YEAR, ACT, *READS, JSON_LINES)
+def log(environment: Environment, school: int | None, year: int | None, act: str, json: bool) -> None:
+    """Show the log of all schools or of one: operator, time, act, counts and digests; oldest first."""
+    with databases_of(environment, "archive.log") as databases:
+        entries = audit_log.entries(databases.master, school, year, act)
+    if not entries and not json:
+        say("The log holds no such entry.")
+    show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
+
+
+def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
+    """Return the schools and customers that the inventory excludes on a night."""
+    written = environment.nights.get(night)
+    if written is None:
+        return Exclude()
+    return Exclude(tenants=frozenset(written.exclude.schools), customers=frozenset(written.exclude.customers))
+
+
+def _groups(model: Model) -> dict[str, list[str]]:
+    """Return the catalog's tables by their groups, both in the order of the catalog."""
+    groups: dict[str, list[str]] = {}
+    for database, tables in model.catalog.databases.items():
+        for name, table in tables.items():
+            groups.setdefault(table.group, []).append(f"{database}.{name}")
+    return groups
+
+
+def _print(rows: Iterable[Row], table: Callable[[Iterable[Row]], TextTable], *, json: bool) -> None:
+    show((to_json(row.to_json()) for row in rows) if json else [table(rows)])
+
+
+tasks = (audit, status, list_, show_archive, find, log)

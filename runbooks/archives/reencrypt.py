@@ -1,0 +1,54 @@
+"""Archives encrypted to today's recipients: the task `inv archive.reencrypt`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from archiver.records import resolve
+from archiver.records.placement_history import shard_of
+from archiver.records.resolve import Archived
+from archiver.runs.context import Archiver
+from archiver.runs.reencrypt import reencrypt as reencrypt_all
+from archiver.runs.setup import archiver as open_archiver
+from inventory.model import Environment, Role
+from runbooks.cli.options import ACTS, IDENTITY, SCHOOL_OR_ALL, YEAR, Option
+from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.task import task
+from runbooks.cli.text import archives
+
+ALL = Option(
+    name="all",
+    help="every archive, of all years unless --year names one; also past months' and purges'",
+    default=False,
+)
+
+
+@task("archive.reencrypt", SCHOOL_OR_ALL, ALL, YEAR, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
+def reencrypt(environment: Environment, school: int | None, year: int | None, identity: str) -> None:
+    """Encrypt archives to the inventory's present recipients; objects that are already in the store stay there."""
+    with open_archiver(environment, f"archive.reencrypt {school or '--all'}", identity=identity) as archiver:
+        if school is None:
+            _reencrypt_all(archiver, year)
+        else:
+            _reencrypt_one(archiver, school, year)
+
+
+def _reencrypt_all(archiver: Archiver, year: int | None) -> None:
+    with archiver.databases.exclusive_lock():
+        _reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, year))
+
+
+def _reencrypt_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
+    record = resolve.one_to_restore(archiver.databases, tenant_id, year)
+    with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+        _reencrypt(archiver, [record])
+
+
+def _reencrypt(archiver: Archiver, records: Sequence[Archived]) -> None:
+    line, alone = partial(archives.reencrypted_line, archiver.model.tenant.noun), len(records) == 1
+    outcomes = reencrypt_all(archiver, records, result_printer(len(records), line, alone=alone))
+    settle(outcomes, archives.reencrypt_summary(outcomes), alone=alone)
+
+
+tasks = (reencrypt,)

@@ -1,0 +1,1 @@
+"""The command line that all tasks share: declaration, options, the host that a task runs on, and results."""

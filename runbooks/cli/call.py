@@ -1,0 +1,86 @@
+"""One call of a task: what was typed, what it means, and where it runs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from errors import UsageError
+from inventory.model import Environment
+from runbooks.cli.debug_host import belongs_elsewhere, forward
+from runbooks.cli.environment import Addresses, load_environment
+from runbooks.cli.options import ENV, HERE, YES_PRODUCTION, Option
+
+Texts = Mapping[str, str | bool]
+NOT_FORWARDED = (ENV, HERE, YES_PRODUCTION)  # tool_command says them for the other side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A task's name, its options, and what was typed for each."""
+
+    task: str  # archive.school
+    options: tuple[Option, ...]
+    texts: Texts  # by an option's name, as typed
+    addresses: Addresses = Addresses.NEEDED
+    only_reads: bool = False
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The parsed values by the options' keys; UsageError for the first that is wrong."""
+        for option in self.options:
+            if option.instead and self.texts[option.name] and self.texts[option.instead]:
+                raise UsageError(f"Name a {option.key}, or --{option.instead}; not both.")
+        return {option.key: option.value(self.texts[option.name]) for option in self.options}
+
+    def refuse_bad_values(self) -> None:
+        """Parse every option before anything else happens; UsageError for the first that is wrong."""
+        _ = self.values
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment, opened for acting where the task acts; the errors of `load_environment`."""
+        given = [option for option in self.options if self.texts[option.name] is True]
+        return load_environment(
+            str(self.texts.get(ENV.name, "")),
+            yes_production=YES_PRODUCTION in given,
+            read_only=self.only_reads or YES_PRODUCTION not in self.options or any(option.reads for option in given),
+            addresses=Addresses.UNASKED if any(option.offline for option in given) else self.addresses,
+        )
+
+    @property
+    def elsewhere(self) -> bool:
+        """True if this machine is not the debug host, and the task is not asked to run on it all the same."""
+        return belongs_elsewhere(self.environment, here=bool(self.texts.get(HERE.name)))
+
+    def changed(self, changes: Texts) -> Call:
+        """Return the same call with other texts."""
+        return replace(self, texts={**self.texts, **changes})
+
+    def only_reading(self) -> Call:
+        """Return the same call for a task that only reads this time."""
+        return replace(self, only_reads=True)
+
+    def forward(self) -> int:
+        """Run the task with all its options on the debug host, and return its exit code."""
+        sent = [option for option in self.options if option.name not in {other.name for other in NOT_FORWARDED}]
+        words = [str(self.texts[option.name]) for option in sent if option.positional and self.texts[option.name]]
+        flags = {option.key: self.texts[option.name] for option in sent if not option.positional}
+        return forward(self.environment, self.task, *words, **flags)
+
+    def pass_to(self, function: Callable[..., Any]) -> Any:
+        """Call a function with the values that its parameters name; `environment` and `call` are values, too."""
+        return function(**{name: self._argument(name) for name in parameters(function)})
+
+    def _argument(self, name: str) -> Any:
+        if name == "call":
+            return self
+        return self.environment if name == "environment" else self.values[name.strip("_")]
+
+
+def parameters(function: Callable[..., Any]) -> Iterable[str]:
+    """Return the names of a function's parameters."""
+    return inspect.signature(function).parameters

@@ -1,0 +1,120 @@
+"""Parsers of what an operator types: each takes the text and the option's label, and raises UsageError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, time, timedelta
+from enum import Enum
+from typing import TypeVar
+
+from archiver.format import encryption
+from errors import UsageError
+from inventory.parse import as_date, as_span
+
+UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
+LONGEST_ID = 18  # digits; always fits PostgreSQL's bigint
+Member = TypeVar("Member", bound=Enum)
+
+
+def parse_date(text: str, label: str = "--date") -> date:
+    """Return a day of the calendar written YYYY-MM-DD."""
+    day = as_date(text)
+    if day is None:
+        raise _refused(label, "a day written YYYY-MM-DD", text, "2014-08-15")
+    return day
+
+
+def parse_clock(text: str, label: str) -> time:
+    """Return a time of day written HH:MM."""
+    hour, _, minute = text.partition(":")
+    if not (len(hour) == len(minute) == 2 and f"{hour}{minute}".isascii() and f"{hour}{minute}".isdigit()):
+        raise _refused(label, "a time", text, "06:00")
+    if int(hour) > 23 or int(minute) > 59:
+        raise _refused(label, "a time", text, "06:00")
+    return time(int(hour), int(minute))
+
+
+def parse_id(text: str, label: str) -> int:
+    """Return a positive id in ASCII digits; the label is an option or, for a positional word, its noun."""
+    if not _positive(text):
+        raise _refused(label, "an id (a positive whole number)", text, "13")
+    return int(text)
+
+
+def parse_ids(text: str, label: str) -> frozenset[int]:
+    """Return the ids of a list such as 13,14."""
+    return frozenset(parse_id(part.strip(), label) for part in text.split(","))
+
+
+def parse_year(text: str, label: str = "--year") -> int:
+    """Return a school year."""
+    return parse_count(text, label, "2013")
+
+
+def count(example: int) -> Callable[[str, str], int]:
+    """Return a parser of positive whole numbers, whose hint shows the example."""
+    return lambda text, label: parse_count(text, label, str(example))
+
+
+def parse_count(text: str, label: str, example: str) -> int:
+    """Return a positive whole number in ASCII digits."""
+    if not _positive(text):
+        raise _refused(label, "a positive whole number", text, example)
+    return int(text)
+
+
+def parse_size(text: str, label: str) -> int:
+    """Return bytes, written with a unit: 512MiB."""
+    for unit, factor in UNITS.items():
+        number = text.removesuffix(unit)
+        if number != text and number.isascii() and number.isdigit() and int(number):
+            return int(number) * factor
+    raise _refused(label, "a size in MiB or GiB", text, "512MiB, or 2GiB")
+
+
+def parse_span(text: str, label: str) -> timedelta:
+    """Return a time span, written with a unit: 30m, 26h, 7d."""
+    span = as_span(text)
+    if span is None:
+        raise _refused(label, "a time span", text, "26h, or 7d")
+    return span
+
+
+def one_of(words: Sequence[str]) -> Callable[[str, str], str]:
+    """Return a parser that takes one of some words."""
+
+    def parse(text: str, label: str) -> str:
+        if text not in words:
+            raise UsageError(f"{label}: {_expected(_alternatives(words), text)}.")
+        return text
+
+    return parse
+
+
+def member_of(kind: type[Member]) -> Callable[[str, str], Member]:
+    """Return a parser that takes the value of an enumeration's member."""
+    words = one_of([member.value for member in kind])
+    return lambda text, label: kind(words(text, label))
+
+
+def parse_identity(text: str, label: str) -> str:
+    """Return the name of a file; an identity itself would be seen on the command line, and is refused."""
+    encryption.refuse_literal_identity(text)
+    return text
+
+
+def _positive(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= LONGEST_ID and int(text) > 0
+
+
+def _alternatives(words: Sequence[str]) -> str:
+    return " or ".join(words) if len(words) < 3 else f"one of {', '.join(words)}"
+
+
+def _refused(label: str, what: str, text: str, example: str) -> UsageError:
+    joint = "=" if label.startswith("--") else " "
+    return UsageError(f"{label}: {_expected(what, text)}.", hint=f"Example: {label}{joint}{example}")
+
+
+def _expected(what: str, text: str) -> str:
+    return f"expected {what}, got {text!r}" if text else f"expected {what}, got nothing"

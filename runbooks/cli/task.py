@@ -1,0 +1,160 @@
+"""The declaration of a task: its options, the host it runs on, its help, and its exit codes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from inspect import Parameter
+from typing import Any, NoReturn
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.parser.argument import Argument
+from invoke.program import Program
+from invoke.tasks import Task
+from invoke.tasks import task as invoke_task
+
+from errors import ExitCode, UsageError
+from inventory.model import Role
+from runbooks.cli.call import Call, Texts
+from runbooks.cli.environment import Addresses
+from runbooks.cli.leave import leave
+from runbooks.cli.options import HERE, Option
+
+HELP_WORDS = ("--help", "-h")
+
+
+class OwnTask(Task[Callable[..., None]]):
+    """A task equal only to itself: Invoke compares names and code, and would run only one of two alike."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+    full_name: str  # archive.school
+    options: tuple[Option, ...]
+    runs_on: Role | None
+    example: str  # a command line that works, in the help and in README
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the options; Invoke takes the help out of the task when it reads it, so it is put back."""
+        words = dict(self.help)
+        try:
+            arguments = super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = words
+        by_name = {str(argument.name): argument for argument in arguments}
+        for option in self.options:
+            if option.instead:
+                by_name[option.name] = _Replaceable(by_name[option.name], by_name[option.instead])
+        return list(by_name.values())
+
+
+class _Replaceable(Argument):
+    """A positional word that another option can stand in for: a school, or `--all`."""
+
+    def __init__(self, word: Argument, other: Argument) -> None:
+        super().__init__(names=word.names, help=word.help, positional=True)
+        self.other = other
+
+    @property
+    def value(self) -> Any:
+        """The word; empty if the other option is given, None while one of the two is missing."""
+        return "" if self._value is None and self.other.value else self._value
+
+    @value.setter
+    def value(self, word: str) -> None:
+        self.set_value(word)
+
+
+def task(
+    name: str,
+    *options: Option,
+    example: str = "",
+    runs_on: Role | None = None,
+    before: Callable[..., Texts | None] | None = None,
+    anywhere: Callable[..., bool] | None = None,
+    addresses: Addresses = Addresses.NEEDED,
+) -> Callable[[Callable[..., None]], Any]:
+    """Declare a task of that full name, such as archive.school, with Invoke.
+
+    The body's parameters name the options, whose parsed values it is called with; `environment` and `call` are passed
+    to a body that names them. `example` is what follows the name in an example of its use.
+
+    A task that `runs_on` a role's host is sent there with all its options, unless it is started there or with --here.
+    `before` runs first, wherever the task is started, and returns texts of options to change: what must be checked, or
+    is only there, on the operator's machine. `anywhere` returns True if this call only reads, which any machine does.
+    """
+    every = (*options, HERE) if runs_on else options
+
+    def decorate(body: Callable[..., None]) -> Any:
+        def run(context: Context, **given: str | bool) -> None:
+            texts = {option.name: given.get(option.name, option.default) for option in every}
+            # Invoke gives a required positional the next word, whatever it is: also --help.
+            if any(texts[option.name] in HELP_WORDS for option in every if option.positional):
+                _show_help(name)
+            try:
+                _refuse_half_measures(context)
+                _perform(Call(task=name, options=every, texts=texts, addresses=addresses), body)
+            except Exit:
+                raise
+            except BaseException as error:
+                leave(error)
+
+        def _perform(call: Call, body: Callable[..., None]) -> None:
+            call.refuse_bad_values()
+            call = call.changed(call.pass_to(before) or {}) if before else call
+            if anywhere and call.only_reading().pass_to(anywhere):
+                call = call.only_reading()
+            elif runs_on and call.elsewhere:
+                raise Exit(code=call.forward())
+            call.pass_to(body)
+
+        run.__doc__ = _help_text(name, body.__doc__ or "", every, example)
+        run.__name__ = body.__name__
+        run.__module__ = body.__module__
+        run.__signature__ = _signature(every)  # type: ignore[attr-defined]
+        words = {option.key: option.text for option in every}
+        positional = [option.name for option in every if option.positional]
+        made = invoke_task(
+            klass=OwnTask, name=name.split(".")[-1], positional=positional, auto_shortflags=False, help=words
+        )(run)
+        made.full_name, made.options, made.runs_on, made.example = name, every, runs_on, f"inv {name} {example}".strip()
+        return made
+
+    return decorate
+
+
+def _signature(options: Sequence[Option]) -> inspect.Signature:
+    """Return the signature that Invoke makes its command line from; a positional word has no default there."""
+    parameters = [Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)]
+    for option in options:
+        default = Parameter.empty if option.positional else option.default
+        parameters.append(Parameter(option.name, Parameter.KEYWORD_ONLY, default=default))
+    return inspect.Signature(parameters)
+
+
+def _help_text(name: str, text: str, options: Sequence[Option], example: str) -> str:
+    """Return a task's documentation: its sentence first, which `inv --list` shows, then how it is typed."""
+    words = [_word(option) for option in options if option.positional]
+    words += [f"{option.label}=…" for option in options if option.required and not option.positional]
+    usage = " ".join(["Usage:  ", "inv", name, *words, "[--options]"])
+    lines = [inspect.cleandoc(text), "", usage, f"Example: inv {name} {example}".rstrip()]
+    return "\n".join(lines)
+
+
+def _word(option: Option) -> str:
+    return f"({option.key.upper()} | --{option.instead})" if option.instead else option.key.upper()
+
+
+def _refuse_half_measures(context: Context) -> None:
+    run = context.config.run
+    if run.dry:
+        hint = "Where a dry run is possible the task has an option of its own: --dry-run or --pretend."
+        raise UsageError("inv --dry (or run.dry) would stop only some of the acts of this tool.", hint=hint)
+    if run.warn:
+        hint = "Take it out of the flags, INVOKE_RUN_WARN and invoke.yaml."
+        raise UsageError("inv --warn-only (or run.warn) would let a failure pass for success.", hint=hint)
+
+
+def _show_help(name: str) -> NoReturn:
+    Program().run(["inv", "--help", name], exit=False)
+    raise Exit(code=ExitCode.DONE)

@@ -1,0 +1,1 @@
+"""Results of the archiver as text."""

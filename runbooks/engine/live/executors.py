@@ -1,0 +1,157 @@
+"""The executors of a run: the live one, made of ports, and the dry-run one, without transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.model.actions import (
+    Action,
+    DetachedJob,
+    DnsLookup,
+    HttpGet,
+    Look,
+    MoveNames,
+    ProbeOutput,
+    RemoteCommand,
+    SnapshotList,
+    SnapshotTrial,
+    SqlQuery,
+    StoreTrial,
+    TakeSnapshots,
+    ZoneRecords,
+)
+from runbooks.engine.model.history import Facts
+from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, ObjectStore, OnLine, Sql, Ssh
+from runbooks.engine.model.probe_output import Unreadable, complaint
+from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
+
+
+class JobLost(UnknownError):
+    """A job no longer exists and left no exit status."""
+
+
+class ActFailed(CutoverError):
+    """An act was begun and failed, and nothing of it still runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveExecutor:
+    """Checks and acts through ports."""
+
+    ssh: Ssh
+    jobs: Jobs
+    sql: Sql
+    http: Http
+    dns: Dns
+    object_store: ObjectStore
+    amazon: Amazon
+    clock: Clock
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """Return the verdict of a check; an error of a look is a verdict too: unseen."""
+        try:
+            return check.judge(tuple(self.read(look) for look in check.looks), facts)
+        except (CutoverError, Unreadable) as error:
+            return unseen(f"could not tell: {error}")
+
+    def read(self, look: Look) -> ProbeOutput:
+        """Return the output of a look."""
+        match look:
+            case RemoteCommand():
+                return self.ssh.run(look)
+            case SqlQuery():
+                return self.sql.query(look)
+            case HttpGet():
+                return self.http.get(look)
+            case DnsLookup():
+                return self.dns.look_up(look)
+            case StoreTrial():
+                return _tried(self.object_store, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
+            case SnapshotList() | SnapshotTrial() | ZoneRecords():
+                return self.amazon.look(look)
+
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
+        """Perform an action; the result tells failed from unknown."""
+        try:
+            output = self._perform(action, name, on_line)
+        except UnknownError as error:
+            return Acted(outcome=Outcome.UNKNOWN, sentence=str(error), over=isinstance(error, JobLost))
+        except CutoverError as error:  # otherwise not begun now; an earlier act of that name may have been
+            return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
+        if output.code != 0:
+            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), output))
+        return Acted(outcome=Outcome.DONE)
+
+    def _perform(self, action: Action, name: str, on_line: OnLine) -> ProbeOutput:
+        match action:
+            case RemoteCommand():
+                return self.ssh.run(action)
+            case DetachedJob():
+                return self.jobs.run(action, name, on_line)
+            case TakeSnapshots() | MoveNames():
+                return self.amazon.perform(action, name, on_line)
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """Return the state of a detached job."""
+        return self.jobs.look(host, name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """Stop a detached job for good and return its state."""
+        return self.jobs.stop(host, name)
+
+    def interrupt(self) -> None:
+        """End waits and close connections, so that no thread hangs on them."""
+        self.clock.interrupt()
+        self.ssh.close()
+
+
+class NoDryForm(CutoverError):
+    """An effect without a dry-run form; it must not run at all."""
+
+
+class DryRunExecutor:
+    """Displays every effect, and has no means to perform one."""
+
+    def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
+        """Return the expected verdict: a dry run reads nothing."""
+        displayed = Check(title=check.title, looks=tuple(_dry(look) for look in check.looks), judge=check.judge)
+        return holds(str(displayed)) if expected else fails("not looked at in a dry run")
+
+    def read(self, look: Look) -> ProbeOutput:
+        """Return an empty output."""
+        _dry(look)
+        return ProbeOutput()
+
+    def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
+        """Return DONE without doing anything."""
+        if not isinstance(action, Action):
+            raise _no_dry_form(action)
+        return Acted(outcome=Outcome.DONE)
+
+    def look_at_job(self, host: str, name: str) -> JobState:
+        """Raise NoDryForm: a dry run begins no job."""
+        raise _no_dry_form(name)
+
+    def stop_job(self, host: str, name: str) -> JobState:
+        """Raise NoDryForm: a dry run begins no job."""
+        raise _no_dry_form(name)
+
+    def interrupt(self) -> None:
+        """Do nothing: a dry run waits for nothing."""
+
+
+def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:
+    object_store.put_new(name, name)
+    return ProbeOutput(code=0 if object_store.get(name) == name else 1, text=name)
+
+
+def _dry(look: Look) -> Look:
+    if not isinstance(look, Look):
+        raise _no_dry_form(look)
+    return look
+
+
+def _no_dry_form(effect: object) -> NoDryForm:
+    return NoDryForm(f"{type(effect).__name__} has no dry form, so a dry run can't go on.")

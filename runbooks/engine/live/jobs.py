@@ -1,0 +1,153 @@
+"""Long commands that run on their host independently of the connection, with their state in files there.
+
+A job's folder is `~/.cutover/jobs/<name>`: `command`, `pid` (with the process's start time), `log`, `exit`. The name
+identifies the attempt, so that starting it again attaches to the job. `pid` is created by a hard link, which only one
+starter can win: the command never runs twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from errors import CutoverError, UnknownError
+from runbooks.engine.live.executors import JobLost
+from runbooks.engine.live.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
+from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
+from runbooks.engine.model.ports import Clock, JobState, OnLine, Ssh
+
+FIRST_PAUSE = timedelta(milliseconds=200)
+LONGEST_PAUSE = timedelta(seconds=3)
+RUNNING = "running"
+SILENCE = timedelta(minutes=10)
+SILENT = "silent"  # no news of the job arrived
+TAIL = 2000  # characters of log kept for the result
+
+
+def job_name(run: str, step: str, host: str, attempt: int) -> str:
+    """Return the name of one attempt of a step on a host in a run."""
+    return re.sub(r"[^\w.-]", "_", f"{run}.{step}.{host}.{attempt}", flags=re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """The state and new log output of a job."""
+
+    state: str  # running, exited, lost, absent or silent
+    code: int = 0  # exit status
+    size: int = 0  # bytes of log fetched
+    text: str = ""  # those bytes
+
+    @property
+    def more(self) -> bool:
+        """True if the log has more than was fetched."""
+        return self.size == CHUNK
+
+    @property
+    def last(self) -> bool:
+        """True if nothing more will come."""
+        return self.state not in (RUNNING, SILENT) and not self.more
+
+
+@dataclass(frozen=True)
+class RemoteJobs:
+    """Jobs over the ssh port."""
+
+    ssh: Ssh
+    clock: Clock
+    exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
+    silence: timedelta = SILENCE  # time without news after which a job's outcome is unknown
+
+    def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        """Start the job, or attach to the one with that name, follow it to its end and return its output."""
+        started = self.ssh.run(RemoteCommand(host=job.host, command=start_script(name, job.command, self.exports)))
+        if started.code != 0:
+            raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
+        return self._follow(job, name, on_line)
+
+    def look(self, host: str, name: str) -> JobState:
+        """Return the state of a job. Raises CutoverError if its host can't report it."""
+        return self._asked(host, look_script(name))
+
+    def stop(self, host: str, name: str) -> JobState:
+        """Stop a job with all its processes, for good, and return its state. Raises CutoverError as `look` does."""
+        return self._asked(host, stop_script(name))
+
+    def _asked(self, host: str, script: str) -> JobState:
+        output = self.ssh.run(RemoteCommand(host=host, command=script))
+        try:
+            return read_state(output.text)
+        except ValueError:
+            why = output.error.strip() or output.text.strip() or "no reason given"
+            raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
+
+    def _follow(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        log, pause, heard = _Log(on_line), FIRST_PAUSE, self.clock.ticks()
+        end = heard + job.timeout.total_seconds()
+        while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
+            news = self._news(job.host, name, log.offset, on_line)
+            heard = heard if news.state == SILENT else self.clock.ticks()
+            log.add(news)
+            if news.last:
+                return _ending(job, name, news, log)
+            if not news.more:
+                pause = FIRST_PAUSE if news.size else min(pause * 1.3, LONGEST_PAUSE)
+                self.clock.wait(pause)
+        raise self._unknown(job, name, late=self.clock.ticks() >= end)
+
+    def _news(self, host: str, name: str, offset: int, on_line: OnLine) -> News:
+        """Return the news of a job; a lost connection is no news, and is tried again."""
+        try:
+            output = self.ssh.run(RemoteCommand(host=host, command=news_script(name, offset)))
+            return read_news(output.text)
+        except (CutoverError, ValueError) as error:
+            on_line(f"no news from {host}, trying again: {error}")
+            return News(state=SILENT)
+
+    def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
+        why = f"it has not ended within {job.timeout}" if late else f"no news for {self.silence}"
+        hint = f"It may still be running there; its log is ~/.cutover/jobs/{name}/log."
+        return UnknownError(f"The outcome of the job {name} on {job.host} is unknown: {why}.", hint=hint)
+
+
+def read_news(text: str) -> News:
+    """Parse the news a script printed: a line `state code size`, then the bytes of the log. Raises ValueError."""
+    head, _, body = text.partition("\n")
+    state, code, size = head.split()
+    return News(state=state, code=int(code), size=int(size), text=body)
+
+
+def read_state(text: str) -> JobState:
+    """Parse the state a script printed: a line `state code pid`, then a line of the log. Raises ValueError."""
+    head, _, line = text.partition("\n")
+    state, code, pid = head.split()
+    return JobState(state=state, code=int(code), pid=int(pid), line=line.strip())
+
+
+class _Log:
+    """The fetched part of a log: reported line by line, its end retained."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self._on_line = on_line
+        self._rest = ""  # of an incomplete line
+        self.offset = 0  # bytes
+        self.tail = ""
+
+    def add(self, news: News) -> None:
+        """Add the next piece."""
+        self.offset += news.size
+        self.tail = (self.tail + news.text)[-TAIL:]
+        *lines, self._rest = (self._rest + news.text).split("\n")
+        if news.last and self._rest:
+            lines.append(self._rest)
+        for line in lines:
+            if line.strip():
+                self._on_line(line)
+
+
+def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> ProbeOutput:
+    if news.state != "exited":
+        raise JobLost(f"The job {name} on {job.host} no longer exists and left no exit status.")
+    return ProbeOutput(code=news.code, text=log.tail)

@@ -1,0 +1,120 @@
+"""A night's journal in the object store, where every machine reads it and only one can continue it.
+
+Each event is a text of its own, put under its number if that is unused, before the act it names. A run that was taken
+over fails at its next put, and stops. The file on this machine is a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from errors import CutoverError, LockedError
+from formatting import many
+from runbooks.engine.model.journal import Event, FileJournal, read_events
+from runbooks.engine.model.ports import ObjectStore
+from runbooks.engine.model.redactor import Redactor
+
+NIGHTS = "nights/"
+AT_ONCE = 16  # events fetched at a time
+
+
+class OustedError(LockedError):
+    """Another run has taken over the night."""
+
+
+class ForeignJournalError(CutoverError):
+    """The file on this machine does not belong to the journal in the store."""
+
+
+class StoreJournal(FileJournal):
+    """A journal that writes each event to the store first, then to the file."""
+
+    def __init__(
+        self,
+        path: Path,
+        object_store: ObjectStore,
+        folder: str,
+        *,
+        now: Callable[[], datetime],
+        operator: str,
+        redactor: Redactor | None = None,
+    ) -> None:
+        events = read_store_journal(read_events(path), object_store, folder)
+        super().__init__(path, now=now, operator=operator, redactor=redactor)
+        self._object_store = object_store
+        self._folder = folder
+        self._unsure: Event | None = None  # may be in the store, and is not in the file
+        for event in events[len(self._events) :]:
+            super()._keep(event)
+            self._events.append(event)
+
+    def _settle(self) -> None:
+        """Store the event of an interrupted write before any other: it may or may not have arrived."""
+        if self._unsure:
+            event = self._unsure
+            self._keep(event)
+            self._events.append(event)
+
+    def _keep(self, event: Event) -> None:
+        self._unsure = event
+        if not self._object_store.put_new(_name(self._folder, event.number), event.to_json()):
+            raise self._ousted(event.number)
+        super()._keep(event)
+        self._unsure = None
+
+    def _ousted(self, number: int) -> OustedError:
+        text, who = self._object_store.get(_name(self._folder, number)), "another operator"
+        with suppress(CutoverError):  # a newer version may have written the event
+            other = _event(text)
+            who = f"{other.operator} since {other.at:%Y-%m-%d %H:%M:%S %Z}"
+        return OustedError(
+            f"This run was taken over: {who} continues the night, and this run does nothing more.",
+            hint="Jobs already begun keep running on their hosts. See inv cutover.status.",
+        )
+
+
+def current_folder(object_store: ObjectStore, date: str) -> str:
+    """Return the folder of the night's newest run in the store; empty if it never began."""
+    names = object_store.names(f"{NIGHTS}{date}/")
+    return names[-1].rpartition("/")[0] if names else ""
+
+
+def next_folder(object_store: ObjectStore, date: str) -> str:
+    """Return the folder for a new run of the night."""
+    number = int(current_folder(object_store, date).rpartition("/")[2] or 0)
+    return f"{NIGHTS}{date}/{number + 1:03}"
+
+
+def read_store_journal(local: Sequence[Event], object_store: ObjectStore, folder: str) -> tuple[Event, ...]:
+    """Return the events in the store; `local`, those in this machine's file, are not fetched again.
+
+    Raises ForeignJournalError if the file's events differ from the store's, NewerJournalError if a newer version of
+    this tool wrote some of them.
+    """
+    names = object_store.names(f"{folder}/") if folder else []
+    if local and (len(names) < len(local) or object_store.get(names[len(local) - 1]) != local[-1].to_json()):
+        raise ForeignJournalError(
+            f"This machine's journal has {many(len(local), 'event')} that the store does not have.",
+            hint="Is it another store? If that night is over for good, move its journal.jsonl away.",
+        )
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        texts = list(pool.map(object_store.get, names[len(local) :]))
+    events = (*local, *(_event(text) for text in texts))
+    if [event.number for event in events] != list(range(1, len(events) + 1)):
+        raise CutoverError(f"The night's journal in the store, {folder}, is damaged: an event is missing.")
+    return events
+
+
+def _event(text: str | None) -> Event:
+    try:
+        return Event.from_json(text or "")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CutoverError(f"The night's journal in the store is damaged: {error}.") from error
+
+
+def _name(folder: str, number: int) -> str:
+    return f"{folder}/{number:06}"

@@ -1,0 +1,1 @@
+"""Values and protocols of the engine: steps, plan, journal, history, debts and ports."""

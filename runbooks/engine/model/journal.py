@@ -1,0 +1,184 @@
+"""The journal: numbered events, each on disk before the act it names."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from errors import CutoverError, RefusedError
+from runbooks.engine.model.redactor import Redactor
+
+
+class Kind(Enum):
+    """The kind of an event."""
+
+    BEGAN = "began"  # a night: run, plan, digest
+    RESUMED = "resumed"  # an operator resumed it
+    INTENT = "intent"  # a step is about to be done on a host
+    READING = "reading"  # rows read from a host before the act
+    ANSWER = "answer"  # an operator's answer
+    RESULT = "result"  # a step's outcome on a host, with its proof
+    ABANDONED = "abandoned"  # an operator abandoned the night; its debts are paid, and nothing else is done
+    STOPPED = "stopped"  # the run ended before its end
+    ENDED = "ended"  # the run is done
+
+
+OVER = (Kind.STOPPED, Kind.ENDED)  # after these no run is at work
+
+
+class NewerJournalError(RefusedError):
+    """A newer version of this tool wrote the journal, and this version can't read it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that was about to happen, or happened."""
+
+    number: int  # from 1, without gaps
+    at: datetime
+    kind: Kind
+    operator: str
+    step: str = ""
+    host: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the event as one line of JSON."""
+        head = {"number": self.number, "at": self.at.isoformat(), "kind": self.kind.value, "operator": self.operator}
+        return json.dumps({**head, "step": self.step, "host": self.host, "data": self.data}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> Event:
+        """Return the event of one line. Raises ValueError, KeyError or TypeError if the line is not an event.
+
+        Raises NewerJournalError if its kind is not known to this version.
+        """
+        raw = json.loads(line)
+        return cls(**{**raw, "at": datetime.fromisoformat(raw["at"]), "kind": _kind(raw)})
+
+
+def _kind(raw: Mapping[str, Any]) -> Kind:
+    try:
+        return Kind(raw["kind"])
+    except ValueError:
+        raise NewerJournalError(
+            f"Reading the night's journal refused: its event {raw['number']}, of {raw['operator']}, is of the kind "
+            f"{raw['kind']!r}, which this version does not know. A newer version of this tool wrote it.",
+            hint="Use that version of the tool for this night.",
+        ) from None
+
+
+class Journal:
+    """Events in memory; a subclass that stores them overrides `_keep`."""
+
+    def __init__(self, *, now: Callable[[], datetime], operator: str, redactor: Redactor | None = None) -> None:
+        self._now = now
+        self._operator = operator
+        self._redactor = redactor or Redactor()
+        self._events: list[Event] = []
+        self._listeners: list[Callable[[Event], None]] = []
+        self._writing = threading.Lock()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """The events written so far."""
+        return tuple(self._events)
+
+    def append(self, kind: Kind, *, step: str = "", host: str = "", **data: Any) -> Event:
+        """Write an event; it is stored when this returns."""
+        clean = self._redactor.clean(data)
+        with self._writing:
+            self._settle()
+            number = len(self._events) + 1
+            event = Event(
+                number=number, at=self._now(), kind=kind, operator=self._operator, step=step, host=host, data=clean
+            )
+            self._keep(event)
+            self._events.append(event)
+        for listen in self._listeners:
+            listen(event)
+        return event
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call the listener with each event from now on, once it is stored, in the thread that wrote it."""
+        self._listeners.append(listener)
+
+    def _settle(self) -> None:
+        """Finish a write that an earlier call left uncertain; in memory there is none."""
+
+    def _keep(self, event: Event) -> None:
+        """Store the event permanently, or raise."""
+
+
+class FileJournal(Journal):
+    """Events as lines of a file, each flushed to disk."""
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], datetime], operator: str, redactor: Redactor | None = None
+    ) -> None:
+        super().__init__(now=now, operator=operator, redactor=redactor)
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._events.extend(read_events(path))
+        _cut_torn_line(path)
+
+    def _keep(self, event: Event) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        end = os.lseek(descriptor, 0, os.SEEK_END)
+        try:
+            _write_line(descriptor, f"{event.to_json()}\n".encode())
+        except OSError as error:
+            with suppress(OSError):  # half a line would spoil the next one
+                os.ftruncate(descriptor, end)
+            raise CutoverError(f"Writing the journal {self._path} failed: {error.strerror}.") from error
+        finally:
+            os.close(descriptor)
+        if event.number == 1:
+            _sync_folder(self._path.parent)
+
+
+def read_events(path: Path) -> tuple[Event, ...]:
+    """Return the events of a journal file; none if there is no file. An incomplete last line is ignored.
+
+    Raises CutoverError if the file is damaged, NewerJournalError if a newer version of this tool wrote it.
+    """
+    if not path.exists():
+        return ()
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        events = tuple(Event.from_json(line.decode()) for line in lines)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CutoverError(f"The journal {path} is damaged: {error}.") from error
+    if [event.number for event in events] != list(range(1, len(events) + 1)):
+        raise CutoverError(f"The journal {path} is damaged: an event is missing.")
+    return events
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
+    if os.write(descriptor, line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.fsync(descriptor)
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove the incomplete last line that a killed writer left."""
+    if path.exists():
+        complete = path.read_bytes().rfind(b"\n") + 1
+        os.truncate(path, complete)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,138 @@
+"""The complete procedure as a value: numbered, validated before anything starts, and with a digest."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+
+from errors import Problems
+from runbooks.engine.model.preconditions import Subject
+from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
+
+
+def no_window(began: datetime) -> None:
+    """Return None: the night's length is not limited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps of one night in order, and the checks that must hold throughout."""
+
+    title: str
+    environment: str
+    date: str  # YYYY-MM-DD; also the word typed at the point of no return
+    checklist: str = ""  # its name, which the journal records
+    resume: str  # the command that resumes it
+    back_out: str = ""  # the command that abandons it and switches everything back on
+    approve: str = ""  # the command by which a second person approves the point of no return; empty: no approval needed
+    notes: tuple[str, ...] = ()  # particulars of this night
+    steps: tuple[Step, ...]
+    invariants: tuple[Check, ...] = ()  # checked before and after every step
+    preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
+    zone: tzinfo = UTC  # of the night's times as displayed
+    window_end: Callable[[datetime], datetime | None] = no_window  # from a night's begin to the time it must end
+
+    def step(self, key: str) -> Step:
+        """Return the step with that key."""
+        return next(step for step in self.steps if step.key == key)
+
+    def before(self, step: Step) -> tuple[Step, ...]:
+        """Return the steps that precede a step."""
+        return self.steps[: step.number - 1]
+
+    @property
+    def go_on(self) -> str:
+        """The hint after a stop: the command that resumes the night."""
+        return f"{self.resume} goes on from here."
+
+    @property
+    def asks(self) -> tuple[Step, ...]:
+        """The steps that need a person."""
+        return tuple(step for step in self.steps if not step.automatic or step.point_of_no_return)
+
+    @property
+    def lines(self) -> list[str]:
+        """Everything that would be done, asked or checked, a line each."""
+        steps = [line for step in self.steps for line in _described(step)]
+        return [*steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the lines, 12 hex digits."""
+        return hashlib.sha256(json.dumps(self.lines).encode()).hexdigest()[:12]
+
+    def changed_from(self, lines: Sequence[str]) -> list[str]:
+        """Return the differences from the lines of an earlier plan: `- was`, `+ is`."""
+        changes = difflib.unified_diff(lines, self.lines, n=0, lineterm="")
+        return [f"{line[0]} {line[1:]}" for line in changes if not line.startswith(("---", "+++", "@@"))]
+
+
+def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Return the steps with their numbers, from 1."""
+    return tuple(replace(step, number=number) for number, step in enumerate(steps, start=1))
+
+
+def paying(steps: Iterable[Step], debts: Container[Debt]) -> Iterator[Step]:
+    """Yield the steps that pay these debts, each with only the hosts on which it does."""
+    for step in steps:
+        tasks = tuple(task for task in step.tasks if task.pays in debts)
+        if tasks:
+            yield replace(step, tasks=tasks)
+
+
+def validated(plan: Plan) -> Plan:
+    """Return the plan if it is valid. Raises Problems with everything that is wrong with it."""
+    problems = [problem for step in plan.steps for problem in _step_problems(step)]
+    problems += [*_repeated(plan), *_debt_problems(plan)]
+    if problems:
+        raise Problems(f"The plan {plan.title} can't be carried out:", problems)
+    return plan
+
+
+def _step_problems(step: Step) -> Iterator[str]:
+    if not step.title.strip():
+        yield f"{step.key}: it has no title"
+    if not step.tasks:
+        yield f"{step.key}: there is no host to do it on"
+    hosts = [task.host for task in step.tasks]
+    for host in sorted({host for host in hosts if hosts.count(host) > 1}):
+        yield f"{step.key}: the host {host} stands in it twice"
+    for task in step.tasks:
+        yield from _task_problems(step, task)
+
+
+def _task_problems(step: Step, task: HostTask) -> Iterator[str]:
+    where = f"{step.key} on {task.host}"
+    if not task.checks:
+        yield f"{where}: nothing proves it"
+    if task.action is None and step.mark is Mark.AUTOMATE:
+        yield f"{where}: it is marked AUTOMATE and there is no command for it"
+    elif task.action is None and not task.instructions.strip():
+        yield f"{where}: a person does it, and there are no instructions"
+
+
+def _repeated(plan: Plan) -> Iterator[str]:
+    keys = [step.key for step in plan.steps]
+    for key in sorted({key for key in keys if keys.count(key) > 1}):
+        yield f"{key}: two steps have this key"
+
+
+def _debt_problems(plan: Plan) -> Iterator[str]:
+    """Yield each debt that no later step pays."""
+    for step in plan.steps:
+        paid_later = {task.pays for later in plan.steps[step.number :] for task in later.tasks}
+        for task in step.tasks:
+            if task.owes and task.owes not in paid_later:
+                yield f"{step.key} on {task.host}: no later step switches {task.owes} on again"
+
+
+def _described(step: Step) -> Iterator[str]:
+    yield f"{step.key} {step.title}"
+    for task in step.tasks:
+        yield f"{task.host}: {task.action or task.instructions}"
+        yield from (f"needs {check}" for check in task.needs)
+        yield from (str(check) for check in task.checks)

@@ -1,0 +1,1 @@
+"""Runs a plan: host by host, resumed, or abandoned."""

@@ -1,0 +1,90 @@
+"""The context of a run: plan, executor, journal, clock, person and screen."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from errors import AbortedError
+from runbooks.engine.model.debts import owed
+from runbooks.engine.model.forecast import Forecast, committed, forecast
+from runbooks.engine.model.history import Facts, History, HistoryCache, TaskState
+from runbooks.engine.model.journal import Journal, Kind
+from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.ports import Approvals, Clock, Executor, Person, Screen
+from runbooks.engine.model.step import Debt, HostTask, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """Everything a runner uses; only the journal holds state."""
+
+    plan: Plan
+    executor: Executor
+    journal: Journal
+    clock: Clock
+    person: Person
+    screen: Screen
+    approvals: Approvals
+    max_parallel: int = 5  # hosts at a time, at most
+    _history_cache: HistoryCache = field(default_factory=HistoryCache, init=False, repr=False)
+
+    def begin(self) -> None:
+        """Write the night's first event."""
+        plan, keys = self.plan, [step.key for step in self.plan.steps]
+        run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
+        about: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
+        self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **about)
+
+    def adopt_plan(self) -> None:
+        """Resume with the current plan; a person must agree to changes since the night's last plan.
+
+        Raises AbortedError if no person agrees.
+        """
+        plan, history = self.plan, self.history()
+        changed: dict[str, Any] = {} if history.digest == plan.digest else {"plan": plan.lines}
+        if changed:
+            self.screen.warn("This night's plan has changed since its last run:")
+            if not self.person.agree(plan.changed_from(history.plan), "Go on with the changed plan?"):
+                raise AbortedError("Aborted: the plan has changed, and no operator agreed to it.", hint=plan.go_on)
+        self.journal.append(Kind.RESUMED, digest=plan.digest, **changed)
+
+    def history(self) -> History:
+        """Return the night so far."""
+        return self._history_cache.of(self.journal.events)
+
+    def task_state(self, step: Step, task: HostTask) -> TaskState:
+        """Return the state of a step on a host so far."""
+        return self.history().task_state(step.key, task.host)
+
+    def facts(self) -> Facts:
+        """Return the facts for judges as of now."""
+        return Facts(now=self.clock.now(), history=self.history())
+
+    def elapsed(self) -> timedelta:
+        """Return the time since the night began; zero before."""
+        began = self.history().began
+        return self.clock.now() - began if began else timedelta()
+
+    @property
+    def committed(self) -> bool:
+        """True if the point of no return is passed."""
+        return committed(self.plan, self.history())
+
+    def next_step_hint(self) -> str:
+        """Return the hint after a stop; backing out is mentioned only before the point of no return."""
+        if self.history().abandoned:
+            return f"{self.plan.back_out} switches the rest back on."
+        if self.committed or not self.plan.back_out or not self.debts():
+            return self.plan.go_on
+        return f"{self.plan.go_on} Or abandon the night: {self.plan.back_out} switches everything back on."
+
+    def forecast(self) -> Forecast | None:
+        """Return the night's clock now; None before it began."""
+        return forecast(self.plan, self.journal.events, self.clock.now())
+
+    def debts(self) -> tuple[Debt, ...]:
+        """Return what is owed now."""
+        return owed(self.journal.events)

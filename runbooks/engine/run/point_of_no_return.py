@@ -1,0 +1,96 @@
+"""The point of no return: all earlier steps done, proofs checked again, the word typed, a second person's approval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from errors import AbortedError, RefusedError, UnknownError, UsageError
+from runbooks.engine.model.debts import summed
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.outcome import SETTLED, Outcome
+from runbooks.engine.model.step import HostTask, Step, Truth, Verdict, together
+from runbooks.engine.run.context import RunContext
+from runbooks.engine.run.fanout import fan_out
+
+
+def pass_point(context: RunContext, step: Step) -> None:
+    """Let an irreversible step begin.
+
+    Raises UsageError if an earlier step is not done, RefusedError or UnknownError if a proof no longer holds or can't
+    be checked, AbortedError if the operator does not type the word.
+    """
+    _refuse_undone(context, step)
+    gates = [gate for gate in context.plan.before(step) if gate.gate]
+    proven = [_proven_again(context, step, gate) for gate in gates]
+    if step.key not in context.history().confirmed:
+        _confirm(context, step, proven)
+    if context.plan.approve and step.key not in context.history().approved:
+        _await_approval(context, step)
+
+
+def _refuse_undone(context: RunContext, step: Step) -> None:
+    undone = [text for earlier in context.plan.before(step) if (text := _undone(context, earlier))]
+    if undone:
+        message = f"{step.title} can't be undone, and these earlier steps are not done: {', '.join(undone)}."
+        raise UsageError(message, hint=f"{context.plan.resume} does them first.")
+
+
+def _undone(context: RunContext, step: Step) -> str:
+    """Return the step with the hosts on which it failed or is unknown; empty if it is settled."""
+    outcomes = {task.host: context.task_state(step, task).outcome for task in step.tasks}
+    wrong = [f"{host} {outcome.value}" for host, outcome in outcomes.items() if outcome not in _NOT_WRONG]
+    if all(outcome in SETTLED for outcome in outcomes.values()):
+        return ""
+    return f"{step.key} ({', '.join(wrong)})" if wrong else step.key
+
+
+def _proven_again(context: RunContext, step: Step, gate: Step) -> str:
+    """Return the statement that all proofs of a gate still hold. Raises RefusedError or UnknownError if not."""
+    facts = context.facts()
+
+    def look(task: HostTask) -> Verdict:
+        return together(context.executor.look(check, facts, expected=True) for check in task.checks)
+
+    work = [lambda task=task: look(task) for task in gate.tasks]
+    verdicts = fan_out(work, limit=min(gate.limit, context.max_parallel), on_interrupt=context.executor.interrupt)
+    wrong = [
+        f"  - {task.host}: {verdict.proof}"
+        for task, verdict in zip(gate.tasks, verdicts, strict=True)
+        if not verdict.holds
+    ]
+    if wrong:
+        head = f"{step.title} can't be undone, and {gate.title} is no longer verified:"
+        kind = RefusedError if any(verdict.truth is Truth.FAILS for verdict in verdicts) else UnknownError
+        raise kind("\n".join([head, *wrong]), hint=f"Fix it (inv {gate.key}), then {context.plan.go_on}")
+    return f"{gate.gate}: {len(verdicts)} of {len(verdicts)}"
+
+
+def _confirm(context: RunContext, step: Step, proven: Sequence[str]) -> None:
+    off = f"Switched off now: {summed(context.debts())}."
+    statements = (*step.warning, *proven, *_left_out(context, step), "unknown: none; failed: none", off)
+    confirmed = context.person.confirm(step, statements, context.plan.date)
+    context.journal.append(Kind.ANSWER, step=step.key, confirmed=confirmed, statements=statements)
+    if not confirmed:
+        message = f"Aborted by the operator before {step.title}, which was not begun."
+        raise AbortedError(message, hint=context.next_step_hint())
+
+
+def _left_out(context: RunContext, step: Step) -> Iterator[str]:
+    for earlier in context.plan.before(step):
+        hosts = [task.host for task in earlier.tasks if context.task_state(earlier, task).outcome is Outcome.SKIPPED]
+        if hosts:
+            yield f"skipped: {earlier.title} on {', '.join(hosts)}"
+
+
+def _await_approval(context: RunContext, step: Step) -> None:
+    history = context.history()
+    run, typist = history.run, history.confirmed[step.key]
+    context.screen.warn(f"Waiting for a second person, not {typist}: {context.plan.approve}")
+    [approver] = fan_out(
+        [lambda: context.approvals.approver(run, typist)], limit=1, on_interrupt=context.executor.interrupt
+    )
+    context.journal.append(Kind.ANSWER, step=step.key, approved=approver)
+    context.screen.say(f"  approved by {approver}")
+
+
+_NOT_WRONG = (*SETTLED, Outcome.PENDING)

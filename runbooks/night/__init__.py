@@ -1,0 +1,1 @@
+"""A night in an environment: run, recorded, watched, reported, abandoned."""

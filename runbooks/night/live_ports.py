@@ -1,0 +1,137 @@
+"""The live ports of an environment: SSH, databases, the web and the name server, wired together."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import dns.exception
+import dns.resolver
+
+from archiver.postgres.operator import operator
+from archiver.postgres.session import connect
+from archiver.store.bucket import Bucket
+from errors import CutoverError
+from inventory.model import Database, Dns, Environment, Store
+from inventory.platforms import Aws
+from runbooks.engine.live.clock import SystemClock
+from runbooks.engine.live.executors import LiveExecutor
+from runbooks.engine.live.jobs import RemoteJobs
+from runbooks.engine.live.ssh import Fleet
+from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
+from runbooks.night.amazon import AmazonApi
+
+FOLDER = "cutover"  # in the store: nights, and the active run
+PATIENCE = 10  # seconds for an answer
+STATEMENT_TIMEOUT = "60s"
+
+
+@contextmanager
+def live_executor(environment: Environment, clock: SystemClock) -> Iterator[LiveExecutor]:
+    """Yield an executor for the live environment; close its connections at the end."""
+    fleet = Fleet(environment.hosts, environment.ssh)
+    try:
+        yield LiveExecutor(
+            ssh=fleet,
+            jobs=RemoteJobs(fleet, clock, {"CUTOVER_OPERATOR": operator()}),
+            sql=Databases(environment.databases),
+            http=Web(),
+            dns=NameServer(environment.dns),
+            object_store=EnvironmentStore(environment.store),
+            amazon=AmazonApi(environment.aws or Aws(), clock),
+            clock=clock,
+        )
+    finally:
+        fleet.close()
+
+
+class EnvironmentStore:
+    """The environment's store: a folder beside the archives."""
+
+    def __init__(self, store: Store) -> None:
+        self._bucket = Bucket(replace(store, prefix=f"{store.prefix}/{FOLDER}"))
+
+    def put_new(self, name: str, text: str) -> bool:
+        """Store a text permanently; return False if the name exists already. Raises StorageError."""
+        return self._bucket.put_text(name, text)
+
+    def get(self, name: str) -> str | None:
+        """Return the text of that name, or None if there is none; StorageError if the store fails."""
+        return self._bucket.text(name)
+
+    def names(self, start: str) -> list[str]:
+        """Return every name with that prefix, sorted; StorageError if the store fails."""
+        return sorted(self._bucket.keys(start))
+
+
+@dataclass(frozen=True)
+class Databases:
+    """The product's databases; each query has a session of its own."""
+
+    databases: Mapping[str, Database]
+
+    def query(self, query: SqlQuery) -> ProbeOutput:
+        """Return the rows; DatabaseError if the query fails."""
+        session = connect(self.databases[query.database].connection, name=f"cutover by {operator()}")
+        try:
+            session.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+            return ProbeOutput(rows=tuple(tuple(row) for row in session.rows(query.statement, doing=query.name)))
+        finally:
+            session.close()
+
+
+class Web:
+    """The product as a visitor sees it: asked directly, because a proxy's answer proves nothing."""
+
+    def get(self, request: HttpGet) -> ProbeOutput:
+        """Return status and reason, whatever the status; CutoverError if there is no answer."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request.url, timeout=PATIENCE) as answer:
+                return _status(answer.status)
+        except urllib.error.HTTPError as error:
+            error.close()
+            return _status(error.code)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise CutoverError(f"Asking {request.url} failed: {reason}.") from error
+
+
+@dataclass(frozen=True)
+class NameServer:
+    """The name server of the inventory, or the system's."""
+
+    settings: Dns
+
+    def look_up(self, lookup: DnsLookup) -> ProbeOutput:
+        """Return a row (name, address) for each address; none for a name that does not exist."""
+        resolver = self._resolver()
+        return ProbeOutput(
+            rows=tuple((name, address) for name in lookup.names for address in _addresses(resolver, name))
+        )
+
+    def _resolver(self) -> dns.resolver.Resolver:
+        resolver = dns.resolver.Resolver(configure=self.settings.server is None)
+        if self.settings.server is not None:
+            resolver.nameservers = [self.settings.server]
+            resolver.port = self.settings.port
+        resolver.lifetime = PATIENCE
+        return resolver
+
+
+def _addresses(resolver: dns.resolver.Resolver, name: str) -> list[str]:
+    try:
+        return sorted(resolver.resolve_name(name).addresses())
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except dns.exception.DNSException as error:
+        raise CutoverError(f"Resolving {name} failed: {' '.join(str(error).split())}.") from error
+
+
+def _status(code: int) -> ProbeOutput:
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    return ProbeOutput(code=code, text=phrases.get(code, "unknown status"))

@@ -1,0 +1,85 @@
+"""The webhook: posts news of a night to a chat or a pager, without holding the night up."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+from inventory.model import Environment
+from runbooks.engine.live.background import in_background
+from runbooks.engine.model.ports import Notifier
+from runbooks.engine.reporting.notifications import NoNotifier
+
+PATIENCE = 5.0  # seconds for an answer
+News = Mapping[str, str]
+
+
+class Webhook:
+    """A webhook that takes JSON; it warns once if posting fails."""
+
+    def __init__(self, url: str, warn: Callable[[str], None]) -> None:
+        self._url = url
+        self._warn = warn
+        self._warned = False
+
+    def post(self, every: Sequence[News]) -> None:
+        """Post the news, one after the other."""
+        for news in every:
+            try:
+                self._send(json.dumps(news, ensure_ascii=False).encode())
+            except (OSError, ValueError, HTTPException) as error:
+                self._fail(error)
+
+    def _send(self, body: bytes) -> None:
+        request = urllib.request.Request(self._url, body, {"Content-Type": "application/json; charset=utf-8"})
+        with urllib.request.urlopen(request, timeout=PATIENCE):
+            pass
+
+    def _fail(self, error: Exception) -> None:
+        if not self._warned:
+            self._warned = True
+            # The URL may be a secret: show only its host, and no text of the library, which may contain it.
+            kind = type(getattr(error, "reason", None) or error).__name__
+            host = urlsplit(self._url).hostname
+            self._warn(
+                f"Posting to the webhook at {host} failed ({kind}). The night goes on; there is no second warning."
+            )
+
+
+@dataclass(frozen=True)
+class WebhookNotifier:
+    """A notifier that posts to the webhook."""
+
+    take: Callable[[News], None]
+    about: News  # the fields that every post has
+
+    def notify(self, event: str, text: str, step: str = "") -> None:
+        """Queue the message."""
+        self.take({"text": text, "event": event, **self.about, "step": step})
+
+
+@contextmanager
+def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Notifier]:
+    """Yield the environment's webhook; without one, a notifier that does nothing."""
+    url = _url(environment, warn)
+    if not url:
+        yield NoNotifier()
+        return
+    with in_background("webhook", Webhook(url, warn).post) as take:
+        yield WebhookNotifier(take, {"night": date, "environment": environment.name})
+
+
+def _url(environment: Environment, warn: Callable[[str], None]) -> str:
+    webhook = environment.webhook
+    if webhook is None:
+        return ""
+    url = webhook.url or os.environ.get(webhook.variable or "", "")
+    if not url:
+        warn(f"This night's news is not posted: {webhook.variable} is not set.")
+    return url

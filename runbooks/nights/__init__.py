@@ -1,1 +1,0 @@
-"""A night in an environment: conducted, kept, watched, told of, given up."""

@@ -1,0 +1,34 @@
+"""`docs/architecture.md` stays true: its paths exist, and its drawings name the states of the code."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from archiver.records.archive_record import ArchiveState
+from inventory.load import ROOT
+from tests.unit.test_floors import FLOORS
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PATHS = sorted(set(re.findall(r"`((?:archiver|runbooks|inventory|platforms|tests|docs)/[\w./]+|tasks\.py)`", PAGE)))
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if not re.search(r"NAME|AREA", path)])
+def test_a_path_on_the_page_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_life_of_an_archive_names_every_state_and_no_other() -> None:
+    drawing = PAGE.split("## The life of an archive")[1].split("```")[1]
+    states = set(re.findall(r"^    (\w+) -->|--> (\w+)", drawing, re.MULTILINE))
+
+    assert {name for pair in states for name in pair if name} == {state.value for state in ArchiveState}
+
+
+@pytest.mark.parametrize("room", ["archiver", "runbooks"])
+def test_the_architecture_page_has_every_folder_of_the_layers(room: str) -> None:
+    drawing = PAGE.split("## The house")[1].split("```")[1]
+
+    for folder in {name.split(".")[0] for floor in FLOORS[room] for name in floor if name}:
+        assert f"{folder}/" in drawing or folder == "engine"

@@ -1,0 +1,224 @@
+"""The point of no return: what step 8 requires, what prevents it, and that nothing offers to go back after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from errors import AbortedError, CutoverError, RefusedError, UnknownError, UsageError
+from runbooks.engine.live.approval import PAUSE, Request, put_approval, requested
+from runbooks.engine.model.actions import ProbeOutput
+from runbooks.engine.model.history import read_history
+from runbooks.engine.model.journal import Kind
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.run.runner import Runner, StepFailed
+from tests.fakes import FakeClock, FakeNight, FakeObjectStore, Production, night_plan, rehearsal, unreachable
+from tests.operated_night import operated_night
+
+PAY = "inv cutover.back-out --date=2014-08-15 --env=rehearsal"
+
+
+@pytest.fixture
+def fake_night() -> FakeNight:
+    return FakeNight()
+
+
+def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_keeps_them(
+    fake_night: FakeNight,
+) -> None:
+    fake_night.run()
+
+    [answer] = [event for event in fake_night.journal.events if event.data.get("confirmed")]
+    assert answer.step == "archiving.run"
+    assert answer.data["statements"] == [
+        "Every school of 2013-14, depth all (everything of a school is deleted); left out: schools 21.",
+        "maintenance mode on: 1 of 1",
+        "backups verified: 5 of 5",
+        "backups transferred: 5 of 5",
+        "unknown: none; failed: none",
+        "Switched off now: maintenance mode · System Watcher · ETL · auto-backup ×5 · standby ×5.",  # noqa: RUF001
+    ]
+
+
+def test_a_skipped_step_is_named_where_the_date_is_typed(fake_night: FakeNight) -> None:
+    fake_night.person.script["perform replicas.terminate db-shard-2"] = [Choice.SKIP]
+    fake_night.run()
+
+    [answer] = [event for event in fake_night.journal.events if event.data.get("confirmed")]
+    assert "skipped: Terminate slaves on db-shard-2" in answer.data["statements"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda world: world.stored.discard("db-shard-3"),
+            "Transfer DB backup is no longer verified:\n  - db-shard-3",
+        ),
+        (lambda world: world.backup.clear(), "DB backup is no longer verified:\n  - db-master: there is no backup"),
+        (lambda world: world.do("control", "ttmscalr maintenance:off"), "maintenance mode on is no longer verified:"),
+    ],
+    ids=["a stored copy", "every backup", "maintenance mode"],
+)
+def test_a_proof_lost_since_its_step_stops_the_night_before_the_prompt(
+    fake_night: FakeNight, spoil: Callable[[Production], object], said: str
+) -> None:
+    def gone_by_then(key: str) -> None:
+        if key == "archiving.run":
+            spoil(fake_night.production)
+
+    fake_night.screen.at_step = gone_by_then
+    with pytest.raises(RefusedError, match=said):
+        fake_night.run()
+
+    assert not [question for question in fake_night.person.asked if question.startswith("confirm")]
+    assert not fake_night.production.archived
+
+
+def test_a_backup_that_cannot_be_seen_any_more_stops_the_night_as_unknown(fake_night: FakeNight) -> None:
+    def out_of_sight(key: str) -> None:
+        if key == "archiving.run":
+            fake_night.production.broken["db-shard-1: backup status"] = unreachable
+
+    fake_night.screen.at_step = out_of_sight
+    with pytest.raises(UnknownError, match="db-shard-1: could not tell: Connecting failed"):
+        fake_night.run()
+    assert not fake_night.production.archived
+
+
+def test_a_resumed_night_checks_again_although_the_date_was_typed(fake_night: FakeNight) -> None:
+    fake_night.production.broken["debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"] = ProbeOutput
+    with pytest.raises(StepFailed):
+        fake_night.run()
+    fake_night.production.broken.clear()
+    fake_night.production.maintenance = False
+    with pytest.raises(RefusedError, match="Apangea maintenance mode on is no longer verified"):
+        fake_night.run()
+
+    fake_night.production.maintenance = True
+    fake_night.run()
+    assert fake_night.person.asked.count("confirm archiving.run 2014-08-15") == 1
+
+
+def test_an_unknown_outcome_before_it_is_named_with_its_host(fake_night: FakeNight) -> None:
+    fake_night.person.script["perform backups.transfer db-shard-4"] = [Choice.ABORT]
+    with pytest.raises(AbortedError):
+        fake_night.run()
+    with pytest.raises(UsageError, match=r"not done: backups\.transfer \(db-shard-4 running\), replicas\.terminate"):
+        Runner(fake_night.context).run_alone(fake_night.plan.step("archiving.run"))
+
+
+@pytest.mark.parametrize("step", ["backups.transfer", "snapshots.create"])
+def test_going_back_is_offered_before_it_and_never_after(fake_night: FakeNight, step: str) -> None:
+    fake_night.person.script[f"perform {step} db-shard-1"] = [Choice.ABORT]
+    with pytest.raises(AbortedError) as aborted:
+        fake_night.run()
+
+    assert fake_night.plan.go_on in aborted.value.hint
+    assert (PAY in aborted.value.hint) == (step == "backups.transfer")
+
+
+def two_people() -> FakeNight:
+    """A night on which the inventory asks for a second person."""
+    return FakeNight(plan=night_plan(replace(rehearsal(), second_person=True)))
+
+
+def test_with_a_second_person_step_8_waits_until_another_operator_has_approved() -> None:
+    fake_night = two_people()
+    waited: list[timedelta] = []
+
+    def colleagues(pause: timedelta) -> None:
+        FakeClock.wait(fake_night.clock, pause)
+        if pause == PAUSE:
+            waited.append(pause)
+            assert not fake_night.production.archived
+            request = requested(fake_night.journal.events)
+            assert request
+            fake_night.object_store.put_new(f"approvals/{request.run}/tester", '{"operator": "tester@elsewhere"}')
+            if len(waited) == 3:
+                put_approval(fake_night.object_store, request, "kim@desk")
+
+    fake_night.clock.wait = colleagues  # type: ignore[method-assign]
+    fake_night.run()
+
+    assert len(waited) == 3
+    assert fake_night.context.history().approved == {"archiving.run": "kim@desk"}
+    assert requested(fake_night.journal.events) is None
+    said = "! Waiting for a second person, not tester@here: inv cutover.approve --date=2014-08-15 --env=rehearsal"
+    assert said in fake_night.screen.lines
+
+
+def test_the_operator_who_typed_the_date_cannot_approve_it_from_any_machine() -> None:
+    request = Request(
+        run="r", step="archiving.run", typist="chris@laptop", at=FakeClock().now(), statements=("backups: 5 of 5",)
+    )
+    object_store = FakeObjectStore()
+    with pytest.raises(RefusedError, match=r"chris@laptop typed the date at 21:00:00 UTC, so another person"):
+        put_approval(object_store, request, "chris@desk")
+    assert object_store.texts == {}
+
+
+def closed_while_waiting(clock: FakeClock, pause: timedelta) -> None:
+    """A clock whose terminal is closed as soon as it waits for an approval."""
+    FakeClock.wait(clock, pause)
+    if pause == PAUSE:
+        raise CutoverError("The terminal was closed.")
+
+
+def test_a_night_that_waited_is_resumed_without_typing_and_waits_again() -> None:
+    fake_night = two_people()
+
+    fake_night.clock.wait = partial(closed_while_waiting, fake_night.clock)  # type: ignore[method-assign]
+    with pytest.raises(CutoverError, match="closed"):
+        fake_night.run()
+    assert not fake_night.context.committed
+    request = requested(fake_night.journal.events)
+    assert request
+    assert "backups verified: 5 of 5" in request.statements
+
+    put_approval(fake_night.object_store, request, "kim@desk")
+    fake_night.run()
+    assert fake_night.person.asked.count("confirm archiving.run 2014-08-15") == 1
+    assert fake_night.journal.events[-1].kind is Kind.ENDED
+
+
+@pytest.mark.parametrize("state", ["deleting", "restoring"])
+def test_maintenance_mode_stays_on_while_a_school_is_half_moved(fake_night: FakeNight, state: str) -> None:
+    fake_night.screen.at_step = lambda key: (
+        fake_night.production.half_way.update({13: state}) if key == "maintenance.off" else None
+    )
+    with pytest.raises(
+        StepFailed, match=rf"not begun: a deletion or restore is incomplete for these schools: 13 \({state}\)"
+    ):
+        fake_night.run()
+    assert fake_night.production.maintenance
+
+    fake_night.screen.at_step = lambda key: None
+    fake_night.production.half_way.clear()
+    fake_night.run()
+    assert not fake_night.production.maintenance
+
+
+def test_a_colleague_approves_from_another_terminal_and_the_operator_who_typed_the_date_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    operated = operated_night(monkeypatch, tmp_path, second_person=True)
+    with pytest.raises(UsageError, match="does not wait for an approval"):
+        operated.approve()
+    clock = operated.fake_night.clock
+    clock.wait = partial(closed_while_waiting, clock)  # type: ignore[method-assign]
+    with pytest.raises(CutoverError, match="closed"):
+        operated.run()
+
+    with pytest.raises(RefusedError, match=r"chris@.* typed the date at .* so another person must approve"):
+        operated.approve()
+    monkeypatch.setenv("CUTOVER_OPERATOR", "kim")
+    operated.approve()
+    monkeypatch.setenv("CUTOVER_OPERATOR", "chris")
+    operated.resume()
+    assert read_history(operated.events).approved["archiving.run"].startswith("kim@")
