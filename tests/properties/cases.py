@@ -18,8 +18,9 @@ DATABASES = ("master", "shard_1", "shard_2")  # the databases it takes
 LARGE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 
-def try_products(shared_world: World, catalog_file: Path, cases: int, chance: int | None = None) -> list[float]:
-    """Try so many products, the same ones for the same `chance`; the seconds that each took.
+# Without a chance Hypothesis draws by the source of `come_back`: another name in it means other products.
+def try_products(ground: World, catalog_file: Path, cases: int, chance: int | None = None) -> list[float]:
+    """Try so many products, the same ones for the same `chance`; return the seconds that each took.
 
     Raises what the first one raised that fails, made as small as can be.
     """
@@ -37,7 +38,7 @@ def try_products(shared_world: World, catalog_file: Path, cases: int, chance: in
         began = time.monotonic()
         note(f"chance {chance}")
         note(told(product))
-        out_and_back(shared_world, product, catalog_file)
+        out_and_back(ground, product, catalog_file)
         seconds.append(time.monotonic() - began)
 
     (come_back if chance is None else seed(chance)(come_back))()
