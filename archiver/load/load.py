@@ -125,7 +125,7 @@ def _load_next_to_live(
 
     A live row with other content stays, unless it comes unchanged from an older archive.
     """
-    staged = [stage_rows(session, table, incoming.model, incoming.archive) for table in tables]
+    staged = [*stage_rows(session, tables, incoming.model, incoming.archive).values()]
     for staged_table in staged:
         _lock_live(session, staged_table)
     differ = [differing(session, staged_table) for staged_table in staged]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from archiver.catalog.model import Model
@@ -19,9 +19,20 @@ from errors import UsageError
 _EXPRESSION_ERRORS = ("22", "23", "42")  # SQLSTATE classes of errors in a migration's expression
 
 
-def stage_rows(session: Session, mapping: TableMapping, model: Model, archive: Archive) -> Staged:
-    """Copy an archived table into a temporary one of today's columns, which lives as long as the session."""
-    table, name = mapping.target, f"stage {mapping.target.table}"
+def stage_rows(session: Session, tables: Iterable[TableMapping], model: Model, archive: Archive) -> dict[str, Staged]:
+    """Copy archived tables into temporary ones of today's columns. Return them by table; they live with the session.
+
+    Each has a number in its name: PostgreSQL cuts long names, and two that begin alike would be one.
+    """
+    return {
+        mapping.target.table: _staged(session, mapping, model, archive, f"stage {number}")
+        for number, mapping in enumerate(tables)
+    }
+
+
+def _staged(session: Session, mapping: TableMapping, model: Model, archive: Archive, name: str) -> Staged:
+    """Copy an archived table into a temporary one of this name."""
+    table = mapping.target
     relation = Identifier("pg_temp", name)
     session.execute(SQL("DROP TABLE IF EXISTS {}").format(relation))
     copy = _unchanged if mapping.plain else _migrated

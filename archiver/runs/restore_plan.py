@@ -88,10 +88,7 @@ def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
     references: list[MissingReference] = []
     for database, session in incoming.placement.sessions.items():
         with session.rolled_back():
-            staged = {
-                name: stage_rows(session, table, incoming.model, incoming.archive)
-                for name, table in incoming.mappings[database].by_target.items()
-            }
+            staged = stage_rows(session, incoming.mappings[database].tables, incoming.model, incoming.archive)
             tables |= lost_tables(incoming, database)
             tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
             keys += unique_conflicts(session, staged)

@@ -51,7 +51,9 @@ class ScratchDatabase:
         return self._tables[schema.fingerprint]
 
     def _made(self, schema: Schema) -> Mapping[str, Composable]:
-        names = {table: f"{len(self._tables)} {table}"[:63] for table in schema.tables}
+        # The number comes first: PostgreSQL cuts long names, and two that begin alike would be one.
+        made = sum(map(len, self._tables.values()))
+        names = {table: f"{number} {table}" for number, table in enumerate(schema.tables, made)}
         with self.session.transaction(doing="making the scratch tables"):
             for name, text in schema.types.items():
                 if name not in self._types:

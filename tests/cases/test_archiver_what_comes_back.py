@@ -93,7 +93,6 @@ ONE_WAY = {
 }
 
 
-@case("archiver 06", "two tables whose long names begin alike share one temporary table")
 @pytest.mark.parametrize("tables", [SAME_SHAPE, OTHER_SHAPE], ids=["of one shape", "of two shapes"])
 def test_tables_of_a_cycle_with_long_names_come_back_each_with_its_own_rows(
     new_world: NewWorld, tmp_path: Path, tables: str
@@ -107,7 +106,6 @@ def test_tables_of_a_cycle_with_long_names_come_back_each_with_its_own_rows(
         goes_and_comes_back(world, 1)
 
 
-@case("archiver 06", "in the scratch database, too, names are cut to the same")
 def test_tables_with_the_longest_names_are_verified_and_come_back(new_world: NewWorld, tmp_path: Path) -> None:
     carried = [f"{LONGEST}{end}: {{group: thing, found_by: [school_id = schools.id]}}" for end in ("aa", "bb")]
     with standing(new_world, tmp_path, schools(NO_CYCLE, *carried)) as world:
