@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -14,6 +13,7 @@ import psycopg2.extensions
 from psycopg2 import errorcodes, extensions
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
+from archiver.postgres.server_words import words_of
 from errors import CutoverError, UnknownError, UsageError
 
 __all__ = ["SETTINGS", "SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
@@ -277,13 +277,17 @@ def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> Databas
         return DatabaseError(f"{operation} failed: the connection is lost.", hint="Run the same command again.")
     if not code:
         return DatabaseError(f"{operation} failed: psycopg2 refused it ({type(error).__name__}).", code=_OWN)
-    message = error.diag.message_primary or errorcodes.lookup(code)
-    if code.startswith("22"):  # a data exception quotes the value
-        message = re.split(r'[:"]', message)[0].strip()
-    if code.startswith("P0"):  # a trigger of the product raised it, and its message may hold personal data
-        message = errorcodes.lookup(code).replace("_", " ").lower()
+    message = words_of(error.diag, code, _name(code))
     hint = "Another session holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
     return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
+
+
+def _name(code: str) -> str:
+    """Return the name of a SQLSTATE; a function may raise one that has none."""
+    try:
+        return str(errorcodes.lookup(code))
+    except KeyError:
+        return "an error of a function"
 
 
 @cache

@@ -102,9 +102,6 @@ def session(empty: str) -> Iterator[Session]:
         yield session
 
 
-@case(
-    "attack 16", "the words of a product's trigger are passed on where it gives them an ERRCODE of its own: an e-mail"
-)
 @pytest.mark.parametrize("code", ["check_violation", "foreign_key_violation", "data_exception", "AP001"])
 def test_a_triggers_message_is_not_passed_on_whatever_its_code(session: Session, code: str) -> None:
     session.execute(
@@ -118,6 +115,30 @@ def test_a_triggers_message_is_not_passed_on_whatever_its_code(session: Session,
 
     assert EMAIL not in f"{refused.value} {refused.value.hint}"
     assert "deleting from students" in str(refused.value).lower()
+
+
+SAYS_IT = {
+    "from ASSERT": f"ASSERT false, '{EMAIL}';",
+    "from a statement that it writes": f"EXECUTE 'SELECT \"{EMAIL}\"';",
+    "from a cast": f"PERFORM '{EMAIL}'::text::int;",
+    "rethrown": f"""BEGIN PERFORM 1/0; EXCEPTION WHEN division_by_zero THEN
+                    RAISE unique_violation USING MESSAGE = '{EMAIL}', HINT = '{EMAIL}', DETAIL = '{EMAIL}'; END;""",
+}
+
+
+@pytest.mark.parametrize("how", SAYS_IT)
+@pytest.mark.parametrize("statement", ["DELETE FROM public.students", "INSERT INTO public.students VALUES (593)"])
+def test_no_other_words_of_a_products_code_are_passed_on(session: Session, how: str, statement: str) -> None:
+    session.execute(
+        f"""CREATE FUNCTION public.speak() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {SAYS_IT[how]} RETURN NULL; END $$;
+            CREATE TRIGGER speak AFTER INSERT OR DELETE ON public.students EXECUTE FUNCTION public.speak()"""
+    )
+
+    with pytest.raises(DatabaseError) as refused:
+        session.execute(statement, doing="writing students")
+
+    assert EMAIL not in f"{refused.value} {refused.value.hint}"
 
 
 def test_the_servers_own_message_is_passed_on(session: Session) -> None:
