@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from archiver.store import answers
 from archiver.store.multipart import PART, put_in_parts
 from errors import CutoverError
 from inventory.model import Store
@@ -183,8 +184,8 @@ class Bucket:
 
     def _failed(self, operation: str, key: str, error: Exception) -> StorageError:
         reason = _code(error) or type(error).__name__
-        hint = "Was it deleted by hand?" if reason in ("404", "NoSuchKey") else "Is the store up, are credentials set?"
-        return StorageError(f"{operation} {self.location(key)} failed: {reason}.", hint=hint)
+        sentence = f"{operation} {self.location(key)} failed: {answers.cause(reason)}."
+        return StorageError(sentence, hint=answers.hint(reason))
 
 
 def _code(error: Exception) -> str:

@@ -105,6 +105,10 @@ class Refusing(Quiet, BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     do_HEAD = do_GET  # noqa: N815 - the library's word
 
 
@@ -124,9 +128,21 @@ def hint(bucket: Bucket, code: str, path: Path) -> str:
     return caught.value.hint
 
 
-@case("archiver 22", "whatever the store answers, the hint asks whether it is up and credentials are set")
 @pytest.mark.parametrize("code", ANSWERS)
 def test_each_error_of_a_store_has_its_own_hint(refusing: Bucket, tmp_path: Path, code: str) -> None:
     others = {hint(refusing, other, tmp_path / "object") for other in (*ANSWERS, "SomethingElse") if other != code}
 
     assert hint(refusing, code, tmp_path / "object") not in {"", *others}
+
+
+@pytest.mark.parametrize("code", ANSWERS)
+def test_a_put_that_the_store_refuses_has_the_hint_of_a_fetch(refusing: Bucket, tmp_path: Path, code: str) -> None:
+    with pytest.raises(StorageError, match=code) as caught:
+        refusing.put_text(code, "a text")
+
+    assert caught.value.hint == hint(refusing, code, tmp_path / "object")
+
+
+def test_a_bucket_elsewhere_is_named_where_the_answer_has_no_body(refusing: Bucket) -> None:
+    with pytest.raises(StorageError, match=r"Reading the metadata of .* failed: the bucket is in another region"):
+        refusing.sha256("PermanentRedirect")
