@@ -8,9 +8,21 @@ from contextlib import contextmanager
 from archiver.catalog.model import Model
 from archiver.postgres.schema import NAMESPACE, identifier
 from archiver.postgres.session import SQL, Identifier, Session
+from errors import RefusedError
 
 # By pg_trigger.tgenabled.
 _ENABLE = {"O": "ENABLE TRIGGER", "R": "ENABLE REPLICA TRIGGER", "A": "ENABLE ALWAYS TRIGGER"}
+
+
+def refuse_replica(session: Session) -> None:
+    """Raise RefusedError if the server would check no foreign key in this session: it replays another server's rows."""
+    role, hint = session.row(_ROLE, doing="asking which triggers fire")
+    if role != "origin":
+        raise RefusedError(
+            f"Opening {session.where} refused: session_replication_role is {role!r} there, so foreign keys and "
+            "triggers may be skipped.",
+            hint=hint,
+        )
 
 
 @contextmanager
@@ -44,6 +56,17 @@ def _disabled(session: Session, triggers: Sequence[tuple[str, str, str]]) -> Ite
         session.execute(query, doing=f"enabling the trigger {name}")
 
 
+_ROLE = """
+SELECT setting,
+       CASE source
+       WHEN 'user' THEN format('ALTER ROLE %I RESET session_replication_role;', current_user)
+       WHEN 'database' THEN format('ALTER DATABASE %I RESET session_replication_role;', current_database())
+       WHEN 'database user' THEN format('ALTER ROLE %I IN DATABASE %I RESET session_replication_role;',
+            current_user, current_database())
+       ELSE 'It is set by: ' || source
+       END
+  FROM pg_settings WHERE name = 'session_replication_role'
+"""
 _TRIGGERS = """
 SELECT c.relname, t.tgname, t.tgenabled::text
   FROM pg_catalog.pg_trigger t

@@ -15,6 +15,7 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import prepare, refuse_newer
 from archiver.postgres.session import Session, connect
+from archiver.postgres.triggers import refuse_replica
 from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
@@ -40,7 +41,8 @@ def read_database(connection: Mapping[str, str]) -> LiveCatalogue:
 def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
     """Open an environment's databases; `purpose` is part of the sessions' name, such as `archive.school 13`.
 
-    Opening a database raises RefusedError if a newer version of this tool made the archiver's tables in it.
+    Opening a database raises RefusedError if a newer version of this tool made the archiver's tables in it, or no
+    foreign key would be checked in the session.
     """
     refuse_if_down(environment)
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
@@ -49,6 +51,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
         session = connect(environment.databases[database].connection, name=name)
         try:
             refuse_newer(session)
+            refuse_replica(session)
         except BaseException:
             session.close()
             raise

@@ -152,7 +152,6 @@ def test_a_subscriber_is_no_standby(publishing: Cluster) -> None:
     assert not verdict.holds, verdict.proof
 
 
-@case("attack 22", "where session_replication_role is replica a restore says that it proves foreign keys, and does not")
 def test_a_restore_leaves_no_foreign_key_that_leads_nowhere(world: World, cluster: Cluster) -> None:
     world.archive(SCHOOL)
     with sql(world, "master") as cursor:
@@ -174,7 +173,6 @@ def test_a_restore_leaves_no_foreign_key_that_leads_nowhere(world: World, cluste
         assert cursor.fetchall() == []
 
 
-@case("attack 22", "a session in which no foreign key and no trigger is looked at deletes rows")
 def test_nothing_is_deleted_in_a_session_that_checks_no_foreign_key(world: World, cluster: Cluster) -> None:
     with sql(world, "master") as cursor:
         cursor.execute("SELECT current_database(), current_user")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from errors import RefusedError
+from rehearsal.postgres_server import Cluster
 from tests import oracle
 from tests.cases.products import Product, goes_and_comes_back, run, schools, standing
 from tests.worlds import NewWorld, same
@@ -48,3 +50,25 @@ def test_a_plan_compares_each_of_two_tables_with_long_names_with_its_own_rows(
         run(world, "master", f'DELETE FROM "{TWINS[0]}" WHERE id = 1')
         world.restore(1)
         same(before, oracle.snapshot(world.dsns))
+
+
+REPLAYING = {
+    "of the role there": "ALTER ROLE {role} IN DATABASE {name}",
+    "of the database": "ALTER DATABASE {name}",
+}
+
+
+@pytest.mark.parametrize("value", ["replica", "local"])
+@pytest.mark.parametrize("where", REPLAYING)
+def test_a_database_whose_sessions_check_no_foreign_key_is_not_opened(
+    new_world: NewWorld, cluster: Cluster, where: str, value: str
+) -> None:
+    with new_world(("master", "shard_1")) as world:
+        [[name, role]] = run(world, "shard_1", "SELECT current_database(), current_user")
+        alter = REPLAYING[where].format(name=name, role=role)
+        cluster.sql(f"{alter} SET session_replication_role = {value}")
+        before = oracle.snapshot(world.dsns)
+        with pytest.raises(RefusedError, match=f"session_replication_role is '{value}'") as refused:
+            world.archive_together(1)
+        same(before, oracle.snapshot(world.dsns))
+        assert refused.value.hint == f"{alter} RESET session_replication_role;"
