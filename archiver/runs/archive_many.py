@@ -101,6 +101,8 @@ def archive_many(
     )
     if not tenants:
         return []
+    if not request.pretend:
+        archiver.bucket.prove_conditional()
     if reason := _one_by_one(archiver, tenants, request):
         on_strategy(f"one by one: {reason}")
         return archive(archiver, tenants, request, on_result)

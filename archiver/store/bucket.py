@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from archiver.store import answers
 from archiver.store.multipart import PART, put_in_parts
-from errors import CutoverError
+from archiver.store.trial import prove_conditional
+from errors import CutoverError, RefusedError
 from inventory.model import Store
 
 if TYPE_CHECKING:
@@ -74,6 +76,8 @@ class Bucket:
         self._store = store
         self._largest = largest
         self._part = part
+        self._conditional = False  # proved by a trial
+        self._trial = Lock()
 
     @property
     def _client(self) -> S3Client:
@@ -94,6 +98,7 @@ class Bucket:
         """Store a file, completely or not at all. An equal object there is success; raise TakenError for another."""
         where: dict[str, Any] = {"Bucket": self._store.bucket, "Key": self._full(key)}
         metadata = {"sha256": digests.sha256, "md5": digests.md5}
+        self._prove_conditional_for(key)
         try:
             with path.open("rb") as body:
                 if digests.size > self._largest:
@@ -135,6 +140,28 @@ class Bucket:
 
     def put_text(self, key: str, text: str) -> bool:
         """Store a small text in one request. Return False if another object exists at that key."""
+        self._prove_conditional_for(key)
+        return self._put_text(key, text)
+
+    def prove_conditional(self) -> None:
+        """Raise RefusedError if the store ignores If-None-Match, StorageError if it can't be tried.
+
+        It is tried once, before the first object is stored.
+        """
+        with self._trial:
+            if not self._conditional:
+                prove_conditional(self.location(""), self._put_text, self.text, self.delete)
+                self._conditional = True
+
+    def _prove_conditional_for(self, key: str) -> None:
+        try:
+            self.prove_conditional()
+        except RefusedError:
+            raise
+        except CutoverError as error:
+            raise StorageError(f"Storing {self.location(key)} failed in a trial: {error}", hint=error.hint) from error
+
+    def _put_text(self, key: str, text: str) -> bool:
         body = text.encode()
         checksum = base64.b64encode(hashlib.sha256(body).digest()).decode()
         try:

@@ -17,10 +17,12 @@ HANDOVER = ("retirement", "app")  # areas of steps
 
 
 def store() -> Subject:
-    """Return the check that the store takes an object and gives it back."""
+    """Return the check that the store takes an object, gives it back, and lets no other replace it."""
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         (trial,) = outputs
+        if trial.code == 2:
+            return fails(f"{trial.text} was replaced by another text: the store ignores If-None-Match")
         if trial.code != 0:
             return fails(f"{trial.text} was read back with different content")
         return holds(f"{trial.text} written and read")

@@ -41,7 +41,6 @@ class Forgetful(FakeObjectStore):
         return True
 
 
-@case("attack 10", "preflight puts one text and reads it, so a store that overwrites is said to be fine")
 def test_preflight_reports_a_store_that_overwrites() -> None:
     fake_night = FakeNight()
     fake_night.object_store = Forgetful()
@@ -76,7 +75,6 @@ def overwriting(world: World) -> Iterator[None]:
         events.unregister("before-sign.s3.PutObject", strip)
 
 
-@case("attack 10", "a run archives into a store that overwrites, where an archive may replace another")
 def test_a_run_deletes_nothing_while_its_store_overwrites(world: World) -> None:
     with overwriting(world), pytest.raises(CutoverError):
         world.archive(SCHOOL)

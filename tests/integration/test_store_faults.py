@@ -60,9 +60,11 @@ def test_a_school_is_archived_whole_or_not_at_all_whatever_the_store_answers(wor
 @pytest.mark.parametrize("spoil", [Spoil.LATE_500, Spoil.SILENT])
 def test_a_put_whose_answer_is_lost_is_recognized_by_its_checksum(world: World, proxy: Proxy, spoil: Spoil) -> None:
     """The library asks again, hears that the object is there, and the checksum says that it is ours."""
-    proxy.spoil_next("PUT", spoil)
+    with stored_at(world, proxy.endpoint).by_one_worker() as worker, worker.archiver() as archiver:
+        archiver.bucket.prove_conditional()  # or its trial's answer would be lost
+        proxy.spoil_next("PUT", spoil)
 
-    archives_and_restores(stored_at(world, proxy.endpoint))
+        archives_and_restores(worker)
 
     assert proxy.left == 0
 

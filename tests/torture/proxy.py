@@ -93,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         if spoil is not Spoil.SILENT:
             self._answer(answer)
 
-    do_HEAD = do_PUT = do_GET  # noqa: N815 (the names are http.server's)
+    do_HEAD = do_PUT = do_DELETE = do_GET  # noqa: N815 (the names are http.server's)
 
     def _ask(self, body: bytes) -> Answer:
         """The store's own answer; the Host header goes along as it came, for it is signed."""

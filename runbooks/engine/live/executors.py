@@ -144,7 +144,8 @@ class DryRunExecutor:
 
 def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:
     object_store.put_new(name, name)
-    return ProbeOutput(code=0 if object_store.get(name) == name else 1, text=name)
+    replaced = object_store.put_new(name, f"{name} again")
+    return ProbeOutput(code=2 if replaced else 0 if object_store.get(name) == name else 1, text=name)
 
 
 def _dry(look: Look) -> Look:
