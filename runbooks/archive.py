@@ -19,7 +19,8 @@ from archiver.runs.progress import RunProgress
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
 from inventory.load import read_lines
-from inventory.model import Depth, Environment, Role
+from inventory.model import Depth, Environment, Night, Role
+from inventory.scope import Scope, scope_of
 from runbooks.archives import catalog, contents, estimate, reencrypt, release
 from runbooks.archives import lists as archives_lists
 from runbooks.archives import workers as archives_workers
@@ -107,6 +108,13 @@ def _excluded_as_ids(
     }
 
 
+def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -> Scope:
+    """Return this host's scope of a night; the depth is the option's if the inventory has no such night."""
+    if date not in environment.nights and depth:
+        return scope_of(environment, Night(depth=depth))
+    return scope_of(environment, environment.night(date))
+
+
 @task(
     "archive.all",
     NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
@@ -115,6 +123,7 @@ def _excluded_as_ids(
     example="--date=2014-08-15",
     runs_on=Role.DEBUG,
     before=_excluded_as_ids,
+    scope=_scope,
 )
 def all_(
     environment: Environment,

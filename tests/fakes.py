@@ -14,6 +14,7 @@ from unittest.mock import patch
 from errors import CutoverError
 from inventory.load import FOLDER, load_file
 from inventory.model import Environment
+from inventory.scope import scope_of
 from runbooks.cutover import plan_of
 from runbooks.engine.live.approval import StoreApprovals
 from runbooks.engine.live.executors import LiveExecutor
@@ -67,6 +68,13 @@ def night_plan(environment: Environment | None = None) -> Plan:
 def plan_of_2013() -> Plan:
     """The twelve steps of the year before."""
     return plan_of(rehearsal(), NIGHT_2013, "2013")
+
+
+def archive_command(environment: Environment | None = None, night: date = NIGHT) -> str:
+    """Return the command that step 8 sends to the debug host."""
+    environment = environment or rehearsal()
+    scope = scope_of(environment, environment.night(night)).text
+    return f"inv archive.all --env={environment.name} --date={night} --here --scope={scope}"
 
 
 class FakeClock:

@@ -21,12 +21,14 @@ from archiver.runs.setup import databases_of
 from archiver.store.bucket import Bucket
 from errors import ExitCode, UsageError
 from inventory.model import Environment
+from inventory.scope import Scope, scope_of
 from runbooks.cli.options import (
     JSON,
     JSON_LINES,
     NIGHT,
     READS,
     SCHOOL,
+    SCOPE,
     YEAR,
     YEAR_OF_SEVERAL,
     Option,
@@ -63,10 +65,16 @@ ID = Option(name="id", help="the row's id", parse=parse_id, positional=True, req
 ACT = Option(name="act", help="only this act, such as archive, restore, verify or drop")
 
 
+def scope_at(environment: Environment, date: datetime.date) -> Scope:
+    """Return this host's scope of a night; UsageError if the inventory has no such night."""
+    return scope_of(environment, environment.night(date))
+
+
 @task(
     "archive.audit",
-    *(NIGHT, *READS, JSON.but(help="one line of JSON; the exit code then only says whether it could look")),
+    *(NIGHT, SCOPE, *READS, JSON.but(help="one line of JSON; the exit code then only says whether it could look")),
     example="--date=2014-08-15",
+    scope=scope_at,
 )
 def audit(environment: Environment, date: datetime.date, json: bool) -> None:
     """Compare a night's records with the live databases: is every school archived, and are any of their rows left?"""

@@ -10,12 +10,18 @@ from typing import Any
 
 from errors import UsageError
 from inventory.model import Environment
+from inventory.scope import Scope, scope_of
 from runbooks.cli.debug_host import belongs_elsewhere, forward
 from runbooks.cli.environment import Addresses, load_environment
-from runbooks.cli.options import ENV, HERE, YES_PRODUCTION, Option
+from runbooks.cli.options import ENV, HERE, SCOPE, YES_PRODUCTION, Option
 
 Texts = Mapping[str, str | bool]
-NOT_FORWARDED = (ENV, HERE, YES_PRODUCTION)  # tool_command says them for the other side
+NOT_FORWARDED = (ENV, HERE, YES_PRODUCTION, SCOPE)  # said anew for the other side
+
+
+def apart_from_nights(environment: Environment) -> Scope:
+    """Return the scope of a task that belongs to no night: this host's catalog and version."""
+    return scope_of(environment)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,7 @@ class Call:
     texts: Texts  # by an option's name, as typed
     addresses: Addresses = Addresses.NEEDED
     only_reads: bool = False
+    scope: Callable[..., Scope] = apart_from_nights  # takes values as the body does
 
     @cached_property
     def values(self) -> dict[str, Any]:
@@ -64,12 +71,18 @@ class Call:
         """Return the same call for a task that only reads this time."""
         return replace(self, only_reads=True)
 
+    def refuse_other_scope(self) -> None:
+        """Raise RefusedError if the machine that sent this call has another scope than this host."""
+        if sent := self.values.get(SCOPE.key):
+            self.pass_to(self.scope).refuse_other(sent, self.task)
+
     def forward(self) -> int:
         """Run the task with all its options on the debug host, and return its exit code."""
         sent = [option for option in self.options if option.name not in {other.name for other in NOT_FORWARDED}]
         words = [str(self.texts[option.name]) for option in sent if option.positional and self.texts[option.name]]
         flags = {option.key: self.texts[option.name] for option in sent if not option.positional}
-        return forward(self.environment, self.task, *words, **flags)
+        scope: Scope = self.pass_to(self.scope)
+        return forward(self.environment, self.task, *words, **flags, scope=scope.text)
 
     def pass_to(self, function: Callable[..., Any]) -> Any:
         """Call a function with the values that its parameters name; `environment` and `call` are values, too."""

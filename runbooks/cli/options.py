@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inventory.model import Depth
+from inventory.scope import parse_scope
 from runbooks.cli.parse import count, member_of, one_of, parse_date, parse_id, parse_identity, parse_size, parse_year
 
 PROCESSES, CELERY = "processes", "celery"
@@ -58,6 +59,12 @@ class Option:
 ENV = Option(name="env", help="the environment, a file of inventory/", unset="CUTOVER_ENV, else rehearsal")
 YES_PRODUCTION = Option(name="yes_production", help="required for production", default=False)
 HERE = Option(name="here", help="run on this machine, not on the debug host", default=False)
+SCOPE = Option(
+    name="scope",
+    help="the scope of the machine that sends this task, as inv archive.scope prints it: another one here is refused",
+    parse=parse_scope,
+    unset="this host's own",
+)
 READS = (ENV,)  # a task that changes nothing
 ACTS = (ENV, YES_PRODUCTION)
 

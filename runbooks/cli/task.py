@@ -16,10 +16,11 @@ from invoke.tasks import task as invoke_task
 
 from errors import ExitCode, UsageError
 from inventory.model import Role
-from runbooks.cli.call import Call, Texts
+from inventory.scope import Scope
+from runbooks.cli.call import Call, Texts, apart_from_nights
 from runbooks.cli.environment import Addresses
 from runbooks.cli.leave import leave
-from runbooks.cli.options import HERE, Option
+from runbooks.cli.options import HERE, SCOPE, Option
 
 HELP_WORDS = ("--help", "-h")
 
@@ -73,6 +74,7 @@ def task(
     before: Callable[..., Texts | None] | None = None,
     anywhere: Callable[..., bool] | None = None,
     addresses: Addresses = Addresses.NEEDED,
+    scope: Callable[..., Scope] = apart_from_nights,
 ) -> Callable[[Callable[..., None]], Any]:
     """Declare a task of that full name, such as archive.school, with Invoke.
 
@@ -82,8 +84,9 @@ def task(
     A task that `runs_on` a role's host is sent there with all its options, unless it is started there or with --here.
     `before` runs first, wherever the task is started, and returns texts of options to change: what must be checked, or
     is only there, on the operator's machine. `anywhere` returns True if this call only reads, which any machine does.
+    `scope` returns this host's scope of the call, which is sent along; a host with another scope refuses the call.
     """
-    every = (*options, HERE) if runs_on else options
+    every = (*options, HERE, SCOPE) if runs_on else options
 
     def decorate(body: Callable[..., None]) -> Any:
         def run(context: Context, **given: str | bool) -> None:
@@ -93,7 +96,7 @@ def task(
                 _show_help(name)
             try:
                 _refuse_half_measures(context)
-                _perform(Call(task=name, options=every, texts=texts, addresses=addresses), body)
+                _perform(Call(task=name, options=every, texts=texts, addresses=addresses, scope=scope), body)
             except Exit:
                 raise
             except BaseException as error:
@@ -102,6 +105,7 @@ def task(
         def _perform(call: Call, body: Callable[..., None]) -> None:
             call.refuse_bad_values()
             call = call.changed(call.pass_to(before) or {}) if before else call
+            call.refuse_other_scope()
             if anywhere and call.only_reading().pass_to(anywhere):
                 call = call.only_reading()
             elif runs_on and call.elsewhere:

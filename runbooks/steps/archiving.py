@@ -29,6 +29,7 @@ def run(night: NightContext, key: str) -> Step:
         "archive.all",
         date=night.date.isoformat(),
         here=True,
+        scope=night.scope.text,
         yes_production=night.environment.production,
         **_by_workers(night),
     )
@@ -40,7 +41,7 @@ def run(night: NightContext, key: str) -> Step:
         tasks=(night.task(key, host, checks=(all_archived(night),), action=action),),
         required=True,
         point_of_no_return=True,
-        warning=(scope(night), *loss(night)),
+        warning=(*scope_lines(night), *loss(night)),
         estimate=timedelta(hours=1),
     )
 
@@ -51,21 +52,24 @@ def _by_workers(night: NightContext) -> dict[str, str]:
     return {"engine": CELERY, "workers": str(queue.workers)} if queue and queue.workers else {}
 
 
-def scope(night: NightContext) -> str:
-    """Return which schools the night archives, to which depth, and which are left out."""
+def scope_lines(night: NightContext) -> tuple[str, ...]:
+    """Return which schools the night archives, to which depth, which are left out, and the digest that seals it."""
     exclude = night.night.exclude
     parts = {"schools": exclude.schools, "customers": exclude.customers}
     named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
+    scope = night.scope
     return (
         f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
-        f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}."
+        f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}.",
+        f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
     )
 
 
 def all_archived(night: NightContext) -> Check:
     """Return the check that every selected school has a record and none of its rows due for deletion is left."""
     host = night.environment.only(Role.DEBUG).name
-    audit = tool_command(night.environment, "archive.audit", date=night.date.isoformat(), json=True)
+    day, scope = night.date.isoformat(), night.scope.text
+    audit = tool_command(night.environment, "archive.audit", date=day, scope=scope, json=True)
     look = RemoteCommand(host=host, command=audit, timeout=AUDIT_TIME)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:

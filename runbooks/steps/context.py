@@ -7,9 +7,11 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 from errors import UsageError
 from inventory.model import Database, Environment, Handover, Host, Night, Role
+from inventory.scope import Scope, scope_of
 from runbooks.engine.model.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
 
@@ -28,6 +30,11 @@ class NightContext:
     def night(self) -> Night:
         """The inventory's entry for this night."""
         return self.environment.night(self.date)
+
+    @cached_property
+    def scope(self) -> Scope:
+        """The scope of this night as this host has it: what is deleted, by which catalog and version."""
+        return scope_of(self.environment, self.night)
 
     @property
     def year(self) -> int:

@@ -36,7 +36,6 @@ OTHERS = {
 }
 
 
-@case("attack 08", "depth and exclusions are no part of a plan's lines, and so of its digest and of what changed")
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_plan_of_another_scope_is_another_plan(other: str) -> None:
     before, now = night_plan(CAREFUL), night_plan(OTHERS[other])
@@ -65,7 +64,6 @@ def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str
         assert (typed(fake_night), len(heard)) == (2, 2)
 
 
-@case("attack 09", "step 8's command says neither depth nor exclusions: the debug host's inventory decides")
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_command_sent_to_archive_states_the_scope(other: str) -> None:
     sent = commands(FakeNight(plan=night_plan(CAREFUL)))
@@ -73,7 +71,6 @@ def test_the_command_sent_to_archive_states_the_scope(other: str) -> None:
     assert commands(FakeNight(plan=night_plan(OTHERS[other]))) != sent
 
 
-@case("attack 09", "step 8's check asks the debug host of the scope that its own inventory has")
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_command_sent_to_audit_states_the_scope(other: str) -> None:
     def audit(environment: Environment) -> list[str]:

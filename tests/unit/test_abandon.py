@@ -19,7 +19,7 @@ from runbooks.engine.model.ports import Choice
 from runbooks.engine.run.abandon import abandon_night
 from runbooks.engine.run.runner import StepFailed
 from runbooks.night import abandon, run
-from tests.fakes import NIGHT, VACUUM, FakeNight, FakeScreen, night_plan, rehearsal, unreachable
+from tests.fakes import NIGHT, VACUUM, FakeNight, FakeScreen, archive_command, night_plan, rehearsal, unreachable
 from tests.operated_night import OperatedNight, operated_night
 
 KEYS = [step.key for step in night_plan().steps]
@@ -102,7 +102,7 @@ def test_debts_of_skipped_last_steps_are_paid_and_the_night_ends_as_done(operate
 
 
 def test_maintenance_mode_alone_stays_owed_while_a_school_is_deleting(operated: OperatedNight) -> None:
-    operated.run_until("debug: inv archive.all --env=rehearsal --date=2014-08-15 --here", lambda: ProbeOutput(code=10))
+    operated.run_until(f"debug: {archive_command()}", lambda: ProbeOutput(code=10))
     operated.fake_night.production.half_way[13] = "deleting"
     with pytest.raises(
         StepFailed, match=r"control: failed: not begun: a deletion or restore is incomplete for .*: 13 \(deleting\)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -16,7 +17,9 @@ from invoke.collection import Collection
 import tasks
 from archiver.records import resolve
 from errors import ExitCode
-from inventory.model import Role
+from inventory.load import load
+from inventory.model import Depth, Night, Role
+from inventory.scope import scope_of
 from runbooks.archives import contents
 from runbooks.cli import debug_host
 from runbooks.cli.options import Option
@@ -55,7 +58,7 @@ TEXTS = {
     "top": "5",
 }
 ONLY_WITH = {"sample": "all"}  # an option, and the one that it needs
-NOT_SENT = {"env", "here", "yes_production", "exclude"}  # `exclude` is a file on this machine: its ids are sent
+NOT_SENT = {"env", "here", "yes_production", "scope", "exclude"}  # `exclude` is a file on this machine: its ids go
 
 
 def tasks_below(collection: Collection) -> Iterator[Any]:
@@ -80,6 +83,12 @@ def typed(option: Option) -> str:
     if option.default is False:
         return option.label
     return TEXTS[option.name] if option.positional else f"{option.label}={TEXTS[option.name]}"
+
+
+def scope_sent(task: Any) -> str:
+    """The scope that this host sends with a task; that of a night has the depth, here the option's."""
+    night = Night(depth=Depth(TEXTS["depth"])) if task.full_name == "archive.all" else None
+    return scope_of(load("staging"), night).text
 
 
 @pytest.fixture
@@ -126,6 +135,7 @@ def test_every_option_is_forwarded(task: Any, inv: Callable[..., Said], sent: li
         words = [option for option in options if option.positional]
         assert line[start : start + len(words)] == [typed(option) for option in words]
         flags = {typed(option) for option in options if not option.positional} | {"--env=staging", "--here"}
+        flags.add(f"--scope={scope_sent(task)}")
         assert set(line[start + len(words) :]) == {flag.replace("=14,13", "=13,14") for flag in flags}
         forwarded |= {option.name for option in options}
 
@@ -135,7 +145,10 @@ def test_every_option_is_forwarded(task: Any, inv: Callable[..., Said], sent: li
 def test_an_option_that_is_not_given_is_not_sent(inv: Callable[..., Said], sent: list[str]) -> None:
     inv("archive.all", "--date=2014-08-08")
 
-    assert shlex.split(sent[-1])[-4:] == ["archive.all", "--env=staging", "--here", "--date=2014-08-08"]
+    assert shlex.split(sent[-1])[-5:] == [
+        *("archive.all", "--env=staging", "--here", "--date=2014-08-08"),
+        f"--scope={scope_of(load('staging'), load('staging').night(date(2014, 8, 8))).text}",
+    ]
 
 
 def test_a_file_of_exclusions_is_read_locally_and_sent_as_ids(

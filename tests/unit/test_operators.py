@@ -11,7 +11,7 @@ from errors import CutoverError
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.ports import Choice
-from tests.fakes import VACUUM, FakeNight
+from tests.fakes import VACUUM, FakeNight, archive_command
 
 FIVE = ("db-master", "db-shard-1", "db-shard-2", "db-shard-3", "db-shard-4")
 
@@ -34,7 +34,7 @@ class Line:
 
 
 CONTROL, DEBUG, WATCHER, NEW = ("control",), ("debug",), ("watcher",), ("warehouse-new",)
-ARCHIVE = "inv archive.all --env=rehearsal --date=2014-08-15 --here"
+ARCHIVE = archive_command()
 LEDGER = (
     Line("maintenance.on", "ttmscalr maintenance:on -f rehearsal", CONTROL, required=True, owes="maintenance mode"),
     Line("watcher.stop", "system-watcher stop", WATCHER, owes="System Watcher"),

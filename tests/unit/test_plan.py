@@ -16,7 +16,7 @@ from runbooks.engine.model.actions import DetachedJob, HttpGet, RemoteCommand
 from runbooks.engine.model.plan import Plan, numbered, validated
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, holds
 from runbooks.engine.reporting.plan_markdown import rendered
-from tests.fakes import NIGHT, SERVERS, night_plan, rehearsal
+from tests.fakes import NIGHT, SERVERS, archive_command, night_plan, rehearsal
 
 KEYS = [
     "maintenance.on",
@@ -108,10 +108,10 @@ def test_placeholders_are_quoted_in_commands_and_not_in_instructions() -> None:
 
 def test_step_eight_starts_this_tool_on_the_debug_host() -> None:
     action = night_plan().step("archiving.run").tasks[0].action
-    assert str(action) == "on debug, detached: inv archive.all --env=rehearsal --date=2014-08-15 --here"
+    assert str(action) == f"on debug, detached: {archive_command()}"
     production = replace(rehearsal(), production=True, tool="/opt/inv")
     words = night_plan(production).step("archiving.run").tasks[0].action
-    assert str(words).endswith(": /opt/inv archive.all --env=rehearsal --date=2014-08-15 --here --yes-production")
+    assert str(words).endswith(f": /opt/{archive_command(production)} --yes-production")
 
 
 def test_every_error_in_the_inventory_is_reported_at_once_with_its_path() -> None:

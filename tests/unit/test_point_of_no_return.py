@@ -17,7 +17,16 @@ from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.run.runner import Runner, StepFailed
-from tests.fakes import FakeClock, FakeNight, FakeObjectStore, Production, night_plan, rehearsal, unreachable
+from tests.fakes import (
+    FakeClock,
+    FakeNight,
+    FakeObjectStore,
+    Production,
+    archive_command,
+    night_plan,
+    rehearsal,
+    unreachable,
+)
 from tests.operated_night import operated_night
 
 PAY = "inv cutover.back-out --date=2014-08-15 --env=rehearsal"
@@ -35,8 +44,11 @@ def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_k
 
     [answer] = [event for event in fake_night.journal.events if event.data.get("confirmed")]
     assert answer.step == "archiving.run"
+    scope = fake_night.plan.scope
+    assert scope
     assert answer.data["statements"] == [
         "Every school of 2013-14, depth all (everything of a school is deleted); left out: schools 21.",
+        f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
         "maintenance mode on: 1 of 1",
         "backups verified: 5 of 5",
         "backups transferred: 5 of 5",
@@ -92,7 +104,7 @@ def test_a_backup_that_cannot_be_seen_any_more_stops_the_night_as_unknown(fake_n
 
 
 def test_a_resumed_night_checks_again_although_the_date_was_typed(fake_night: FakeNight) -> None:
-    fake_night.production.broken["debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"] = ProbeOutput
+    fake_night.production.broken[f"debug: {archive_command()}"] = ProbeOutput
     with pytest.raises(StepFailed):
         fake_night.run()
     fake_night.production.broken.clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inventory.model import Database, Environment
+from inventory.scope import scope_of
 from runbooks.cutover import plan_of
 from runbooks.engine.model.actions import Command
 from runbooks.steps.archiving import run as archiving
@@ -49,7 +50,7 @@ def test_a_placeholder_in_a_command_or_a_typed_line_is_one_word(tmp_path: Path, 
 def test_an_argument_of_this_tools_own_command_is_one_word(tmp_path: Path, value: str) -> None:
     environment = replace(rehearsal(), environment=value, tool="printf <%s>")
     action = archiving(NightContext(environment=environment, date=NIGHT)).tasks[0].action
-    assert (
-        isinstance(action, Command)
-        and said(action.command, tmp_path) == f"<archive.all><--env={value}><--date=2014-08-15><--here>"
-    )
+    scope = scope_of(environment, environment.night(NIGHT)).text
+    assert isinstance(action, Command)
+    words = f"<archive.all><--env={value}><--date=2014-08-15><--here><--scope={scope}>"
+    assert said(action.command, tmp_path) == words

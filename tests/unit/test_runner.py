@@ -20,7 +20,17 @@ from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.run.runner import InvariantBroken, Runner, StepFailed
 from tests.conftest import Counted
-from tests.fakes import SERVERS, VACUUM, FakeNight, FakeScreen, Killed, night_plan, rehearsal, unreachable
+from tests.fakes import (
+    SERVERS,
+    VACUUM,
+    FakeNight,
+    FakeScreen,
+    Killed,
+    archive_command,
+    night_plan,
+    rehearsal,
+    unreachable,
+)
 
 
 @pytest.fixture
@@ -318,7 +328,7 @@ def test_a_night_does_not_end_as_done_while_something_is_owed(fake_night: FakeNi
 
 
 def test_a_job_that_was_begun_is_attached_to_and_a_failed_one_is_started_again(fake_night: FakeNight) -> None:
-    command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
+    command = f"debug: {archive_command()}"
     fake_night.production.broken[command] = lambda: ProbeOutput(code=10, error="school 7 failed")
     with pytest.raises(StepFailed):
         fake_night.run()

@@ -17,7 +17,7 @@ from runbooks.engine.model.ports import Choice
 from runbooks.engine.reporting.notifications import Announcer, NotifyingPerson
 from runbooks.engine.run.runner import StepFailed
 from runbooks.night import webhook
-from tests.fakes import SERVERS, FakeNight, rehearsal
+from tests.fakes import SERVERS, FakeNight, archive_command, rehearsal
 from tests.webhooks import Inbox, serving
 
 
@@ -70,7 +70,7 @@ def test_start_waiting_failure_point_of_no_return_and_end_are_posted(inbox: Inbo
 
 def test_a_stop_is_posted_with_its_reason_and_a_passed_point_is_not_posted_again(inbox: Inbox) -> None:
     fake_night, warnings = FakeNight(), list[str]()
-    command = "debug: inv archive.all --env=rehearsal --date=2014-08-15 --here"
+    command = f"debug: {archive_command()}"
     fake_night.production.broken[command] = lambda: ProbeOutput(code=10, error="school 7 failed")
     with pytest.raises(StepFailed):
         announced(fake_night, hooked(inbox.url), warnings)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 
 from errors import Problems
+from inventory.scope import Scope
 from runbooks.engine.model.preconditions import Subject
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
 
@@ -30,6 +31,7 @@ class Plan:
     back_out: str = ""  # the command that abandons it and switches everything back on
     approve: str = ""  # the command by which a second person approves the point of no return; empty: no approval needed
     notes: tuple[str, ...] = ()  # particulars of this night
+    scope: Scope | None = None  # what it deletes, and by what; None: the plan deletes nothing
     steps: tuple[Step, ...]
     invariants: tuple[Check, ...] = ()  # checked before and after every step
     preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
@@ -58,7 +60,8 @@ class Plan:
     def lines(self) -> list[str]:
         """Everything that would be done, asked or checked, a line each."""
         steps = [line for step in self.steps for line in _described(step)]
-        return [*steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
+        scope = self.scope.lines if self.scope else ()
+        return [*scope, *steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
 
     @property
     def digest(self) -> str:

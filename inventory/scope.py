@@ -1,0 +1,124 @@
+"""The scope of a night: what is deleted, by which catalog and by which version of this tool; one digest for all of it.
+
+Two hosts may work on one night only with equal scopes. Each computes it from its own files, so nothing is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
+
+from errors import RefusedError, UsageError
+from inventory.load import FOLDER, ROOT, load_catalog
+from inventory.model import Environment, Night
+
+SHORT = 12  # hex digits of a digest
+ROOMS = ("archiver", "inventory", "platforms", "runbooks")  # their code decides what happens to a row
+BESIDE = ("errors.py", "formatting.py")
+CODE = (".py", ".sql")
+_FIELD = re.compile(r"([a-z]+)=([\w.,-]+)", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """The scope of a night, or of a task apart from any night; an empty field says nothing."""
+
+    depth: str = ""  # empty apart from a night
+    schools: str = ""  # the ids left out: 21,22
+    customers: str = ""
+    reasons: str = ""  # a digest of the reasons for leaving them out
+    catalog: str  # a digest
+    version: str  # a digest of the code
+
+    @property
+    def text(self) -> str:
+        """The scope as one word that needs no quoting: depth=all/schools=21/catalog=…/version=…."""
+        return "/".join(f"{name}={value}" for name, value in asdict(self).items() if value)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the whole scope, 12 hex digits."""
+        return short_digest(self.text)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The digest and each field, a line each."""
+        return (f"scope {self.digest}", *(f"scope {name}: {value or 'none'}" for name, value in asdict(self).items()))
+
+    def differences(self, other: Scope) -> list[str]:
+        """Return each field in which another scope differs: `depth: students sent, all here`."""
+        own, sent = asdict(self), asdict(other)
+        pairs = [(name, sent[name] or "none", own[name] or "none") for name in own]
+        return [f"{name}: {theirs} sent, {ours} here" for name, theirs, ours in pairs if theirs != ours]
+
+    def refuse_other(self, sent: Scope, task: str) -> None:
+        """Raise RefusedError with every difference if a task was sent here with another scope than this host has."""
+        if differences := self.differences(sent):
+            lines = [f"{task} refused: this host has another scope than the machine that sent it:", *differences]
+            hint = "Give both the same inventory, catalog and version of this tool. Nothing was changed."
+            raise RefusedError("\n  - ".join(lines), hint=hint)
+
+
+def parse_scope(text: str, label: str = "--scope") -> Scope:
+    """Return the scope that a text says; UsageError for any other text."""
+    pairs = [_FIELD.fullmatch(word) for word in text.split("/")]
+    fields = {pair[1]: pair[2] for pair in pairs if pair}
+    complete = fields.keys() <= set(Scope.__annotations__) and {"catalog", "version"} <= fields.keys()
+    if not complete or len(fields) != len(pairs):
+        raise UsageError(
+            f"{label}: expected fields such as depth=all/catalog=…/version=…, got {text!r}.",
+            hint="inv archive.scope --date=… prints it.",
+        )
+    return Scope(**fields)
+
+
+def scope_of(environment: Environment, night: Night | None = None) -> Scope:
+    """Return the scope of a night, or of work apart from any night, from the files of this host."""
+    tool = Scope(catalog=_catalog_digest(environment.catalog), version=version())
+    if night is None:
+        return tool
+    exclude = night.exclude
+    return Scope(
+        depth=night.depth.value,
+        schools=_ids(exclude.schools),
+        customers=_ids(exclude.customers),
+        catalog=tool.catalog,
+        version=tool.version,
+    )
+
+
+@cache
+def version() -> str:
+    """Return a digest of the code that decides what happens to a row: as this process has it."""
+    paths = [path for room in ROOMS for path in (ROOT / room).rglob("*") if path.suffix in CODE]
+    digest = hashlib.sha256()
+    for path in sorted((*paths, *(ROOT / name for name in BESIDE))):
+        digest.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:SHORT]
+
+
+def short_digest(text: str) -> str:
+    """Return the first hex digits of a text's SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:SHORT]
+
+
+def _catalog_digest(name: str) -> str:
+    try:
+        written = (FOLDER / name).read_bytes()
+    except OSError:
+        written = b""  # load_catalog says what is wrong
+    return _digest_of_catalog(name, written)
+
+
+@lru_cache(maxsize=4)
+def _digest_of_catalog(name: str, written: bytes) -> str:
+    """Return the digest of what a catalog says, whatever its comments and layout; parsed once for each text."""
+    return short_digest(json.dumps(asdict(load_catalog(name)), ensure_ascii=False))
+
+
+def _ids(ids: Iterable[int]) -> str:
+    return ",".join(map(str, sorted(set(ids))))
