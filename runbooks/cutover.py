@@ -25,6 +25,7 @@ from runbooks.engine.reporting.plan_markdown import rendered
 from runbooks.engine.run.abandon import BackOutSteps
 from runbooks.engine.run.context import RunContext
 from runbooks.night import abandon, files
+from runbooks.night import approve as night_approve
 from runbooks.night import run as night_run
 from runbooks.night import status as night_status
 from runbooks.night.rehearsal import rehearsed
@@ -156,7 +157,7 @@ def abort(environment: Environment, date: Date, checklist: str | None, stop: boo
 @task("cutover.approve", NIGHT, BEGUN, *ACTS, example=EXAMPLE, addresses=Addresses.UNASKED)
 def approve(environment: Environment, date: Date, checklist: str | None) -> None:
     """Approve the point of no return, as the second person that the inventory asks for; from any machine."""
-    night_run.approve(environment, plan_at(environment, date, checklist), night_run.terminal_of(environment))
+    night_approve.approve(environment, plan_at(environment, date, checklist), night_run.terminal_of(environment))
 
 
 def plan_at(environment: Environment, day: Date, checklist: str | None, default: str = DEFAULT) -> Plan:

@@ -21,6 +21,7 @@ from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, read_events
 from runbooks.engine.model.outcome import Outcome
 from runbooks.night import abandon, files
+from runbooks.night import approve as night_approve
 from runbooks.night import run as night_run
 from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, rehearsal
 
@@ -76,7 +77,7 @@ class OperatedNight:
         return raised.value
 
     def approve(self) -> None:
-        night_run.approve(self.environment, self.fake_night.plan, self.terminal)
+        night_approve.approve(self.environment, self.fake_night.plan, self.terminal)
 
 
 def operated_night(monkeypatch: pytest.MonkeyPatch, home: Path, *, second_person: bool = False) -> OperatedNight:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from errors import AbortedError, UsageError
+from errors import UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
-from runbooks.engine.live.approval import StoreApprovals, put_approval, requested
+from runbooks.engine.live.approval import StoreApprovals
 from runbooks.engine.live.clock import DryRunClock, SystemClock
 from runbooks.engine.live.console import DRY, Console
 from runbooks.engine.live.executors import DryRunExecutor
@@ -139,27 +139,6 @@ def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> Non
         terminal.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
         preflight.refuse(plan, findings)
     terminal.console.say(preflight.summed_up(findings))
-
-
-def approve(environment: Environment, plan: Plan, terminal: Terminal) -> None:
-    """Approve a point of no return that waits for a second person.
-
-    Raises UsageError if none waits or no person is present, RefusedError if this operator typed the date, AbortedError
-    """
-    object_store, me = files.object_store_of(environment), files.me()
-    request = requested(files.events_of(environment, plan.date))
-    if request is None:
-        raise UsageError(
-            f"{plan.title} does not wait for an approval.", hint="inv cutover.status shows where it stands."
-        )
-    request.refuse_typist(me)
-    if not terminal.person.present:
-        raise UsageError("Approving asks a person, and there is no terminal.", hint="Run it in a terminal.")
-    said = (f"{request.typist} typed the date at {request.at:%Y-%m-%d %H:%M:%S} UTC.", *request.statements)
-    if not terminal.person.confirm(plan.step(request.step), said, plan.date):
-        raise AbortedError("Not approved.", hint="The run keeps waiting.")
-    put_approval(object_store, request, me)
-    terminal.console.say(f"Approved by {me}.", style="green")
 
 
 @contextmanager

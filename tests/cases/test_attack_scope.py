@@ -6,17 +6,15 @@ The debug host's own inventory, which decides in the end, is out of reach here: 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from errors import RefusedError, UsageError
 from inventory.model import Depth, Environment, Exclusion, Night
-from runbooks.engine.live.approval import PAUSE, put_approval, requested
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from runbooks.engine.run.runner import StepFailed
-from tests.cases import case
-from tests.fakes import NIGHT, FakeClock, FakeNight, night_plan, rehearsal
+from tests.colleagues import approving, times_typed
+from tests.fakes import NIGHT, FakeNight, night_plan, rehearsal
 
 STEP = "archiving.run"
 
@@ -43,7 +41,6 @@ def test_a_plan_of_another_scope_is_another_plan(other: str) -> None:
     assert now.changed_from(before.lines)
 
 
-@case("attack 08", "after a resume another scope is carried out than the date was typed for and approved")
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str) -> None:
     fake_night = FakeNight(plan=night_plan(CAREFUL))
@@ -51,7 +48,7 @@ def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str
     fake_night.production.broken[command] = ProbeOutput  # it does nothing, once
     with pytest.raises(StepFailed):
         fake_night.run()
-    if (typed(fake_night), len(heard)) != (1, 1) or fake_night.production.archived:
+    if (times_typed(fake_night), len(heard)) != (1, 1) or fake_night.production.archived:
         raise RuntimeError("expected a night that stopped at step 8, with the date typed and approved")
 
     fake_night.production.broken.clear()
@@ -61,7 +58,7 @@ def test_a_night_resumed_with_another_scope_asks_both_operators_again(other: str
     except (RefusedError, UsageError):
         assert not fake_night.production.archived
     else:
-        assert (typed(fake_night), len(heard)) == (2, 2)
+        assert (times_typed(fake_night), len(heard)) == (2, 2)
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -84,25 +81,3 @@ def commands(fake_night: FakeNight) -> list[str]:
     """Return the commands that step 8 sends to the debug host, as production runs them."""
     actions = [task.action for task in fake_night.plan.step(STEP).tasks]
     return [f"{action.host}: {action.command}" for action in actions if isinstance(action, DetachedJob)]
-
-
-def approving(fake_night: FakeNight) -> list[str]:
-    """Have another colleague approve whenever the night waits for one; return those who have."""
-    heard: list[str] = []
-
-    def colleagues(pause: timedelta) -> None:
-        FakeClock.wait(fake_night.clock, pause)
-        request = requested(fake_night.journal.events)
-        if pause == PAUSE and request:
-            heard.append(f"colleague{len(heard) + 1}@desk")
-            put_approval(fake_night.object_store, request, heard[-1])
-        if len(heard) > 9:
-            raise RuntimeError("the night waits although colleagues approve")
-
-    fake_night.clock.wait = colleagues  # type: ignore[method-assign]
-    return heard
-
-
-def typed(fake_night: FakeNight) -> int:
-    """Return the number of times that the date was typed."""
-    return sum(bool(event.data.get("confirmed")) for event in fake_night.journal.events)

@@ -346,6 +346,16 @@ def test_a_job_of_that_night_that_still_runs_is_followed_to_its_end(operated: Op
     assert jobs.followed == [f"{run_of_that_night()}.{ARCHIVING}.debug.1"]
 
 
+def test_the_date_of_that_night_is_asked_for_again_as_its_journal_has_no_scope(operated: OperatedNight) -> None:
+    operated.fake_night.jobs = StillRunning(operated.fake_night.production)
+    operated.fake_night.person.asked.clear()
+
+    assert_ends(operated)
+
+    asked = [question for question in operated.fake_night.person.asked if question.startswith("confirm")]
+    assert asked == [f"confirm {ARCHIVING} {DATE}"]
+
+
 def test_a_job_of_that_night_that_ended_meanwhile_is_known_by_its_proof(operated: OperatedNight) -> None:
     operated.fake_night.jobs = FakeJobs(operated.fake_night.production)
     operated.fake_night.production.archived = True

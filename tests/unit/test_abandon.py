@@ -18,7 +18,7 @@ from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.run.abandon import abandon_night
 from runbooks.engine.run.runner import StepFailed
-from runbooks.night import abandon, run
+from runbooks.night import abandon, approve, run
 from tests.fakes import NIGHT, VACUUM, FakeNight, FakeScreen, archive_command, night_plan, rehearsal, unreachable
 from tests.operated_night import OperatedNight, operated_night
 
@@ -209,5 +209,5 @@ def test_without_an_operator_nothing_is_abandoned_stopped_or_approved(operated: 
         elif what == "stop":
             abandon.abort(environment, plan, cast, stop=True)
         else:
-            run.approve(environment, plan, cast)
+            approve.approve(environment, plan, cast)
     assert refused.value.exit_code == 2

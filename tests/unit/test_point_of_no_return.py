@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,11 @@ from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.run.runner import Runner, StepFailed
+from runbooks.night.approve import await_outcome
+from tests.colleagues import approving, times_typed
 from tests.fakes import (
+    EVENING,
+    NIGHT,
     FakeClock,
     FakeNight,
     FakeObjectStore,
@@ -151,7 +156,8 @@ def test_with_a_second_person_step_8_waits_until_another_operator_has_approved()
             assert not fake_night.production.archived
             request = requested(fake_night.journal.events)
             assert request
-            fake_night.object_store.put_new(f"approvals/{request.run}/tester", '{"operator": "tester@elsewhere"}')
+            typists = f"approvals/{request.run}/{request.number}/tester"
+            fake_night.object_store.put_new(typists, '{"operator": "tester@elsewhere"}')
             if len(waited) == 3:
                 put_approval(fake_night.object_store, request, "kim@desk")
 
@@ -159,7 +165,7 @@ def test_with_a_second_person_step_8_waits_until_another_operator_has_approved()
     fake_night.run()
 
     assert len(waited) == 3
-    assert fake_night.context.history().approved == {"archiving.run": "kim@desk"}
+    assert fake_night.context.history().approved["archiving.run"].operator == "kim@desk"
     assert requested(fake_night.journal.events) is None
     said = "! Waiting for a second person, not tester@here: inv cutover.approve --date=2014-08-15 --env=rehearsal"
     assert said in fake_night.screen.lines
@@ -233,4 +239,104 @@ def test_a_colleague_approves_from_another_terminal_and_the_operator_who_typed_t
     operated.approve()
     monkeypatch.setenv("CUTOVER_OPERATOR", "chris")
     operated.resume()
-    assert read_history(operated.events).approved["archiving.run"].startswith("kim@")
+    assert read_history(operated.events).approved["archiving.run"].operator.startswith("kim@")
+
+
+def stopped_at_step_8(fake_night: FakeNight) -> None:
+    """Let the night stop once the date was typed and approved, before anything is archived."""
+    fake_night.production.broken[f"debug: {archive_command(RATHER_TWO)}"] = ProbeOutput
+    with pytest.raises(StepFailed):
+        fake_night.run()
+    fake_night.production.broken.clear()
+    assert not fake_night.production.archived
+
+
+RATHER_TWO = replace(rehearsal(), second_person=True)
+
+
+@pytest.mark.parametrize("field", ["catalog", "version"])
+def test_after_a_change_of_catalog_or_version_both_people_are_asked_again(field: str) -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    heard = approving(fake_night)
+    stopped_at_step_8(fake_night)
+    assert fake_night.plan.scope
+    fake_night.plan = replace(fake_night.plan, scope=replace(fake_night.plan.scope, **{field: "another"}))
+    fake_night.run()
+
+    assert (times_typed(fake_night), len(heard)) == (2, 2)
+
+
+def test_with_the_same_scope_no_one_is_asked_again() -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    heard = approving(fake_night)
+    stopped_at_step_8(fake_night)
+    fake_night.run()
+
+    assert (times_typed(fake_night), len(heard)) == (1, 1)
+
+
+def test_a_word_ends_with_the_night_in_which_it_was_given() -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    heard = approving(fake_night)
+    stopped_at_step_8(fake_night)
+    FakeClock.wait(fake_night.clock, timedelta(hours=25))
+    fake_night.production.backup.update(dict.fromkeys(fake_night.production.backup, fake_night.clock.now()))
+    fake_night.run()
+
+    assert (times_typed(fake_night), len(heard)) == (2, 2)
+
+
+def test_a_word_of_a_night_with_a_window_ends_when_the_window_closes() -> None:
+    night = replace(RATHER_TWO.nights[NIGHT], ends=time(6))
+    plan = night_plan(replace(RATHER_TWO, nights={NIGHT: night}))
+
+    assert plan.word_ends(EVENING) == datetime(2014, 8, 16, 10, tzinfo=UTC)  # 06:00 in New York
+
+
+def test_a_word_of_a_journal_from_before_there_were_scopes_is_asked_for_again() -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    heard = approving(fake_night)
+    stopped_at_step_8(fake_night)
+    without = [{**event.data} for event in fake_night.journal.events]
+    for data in without:
+        data.pop("scope", None)
+    fake_night.journal._events[:] = [
+        replace(event, data=data) for event, data in zip(fake_night.journal.events, without, strict=True)
+    ]
+    fake_night.run()
+
+    assert (times_typed(fake_night), len(heard)) == (2, 2)
+
+
+def test_an_approval_of_the_date_as_it_was_typed_before_is_not_taken() -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    approving(fake_night)
+    stopped_at_step_8(fake_night)
+    assert fake_night.plan.scope
+    fake_night.plan = replace(fake_night.plan, scope=replace(fake_night.plan.scope, depth="students"))
+    fake_night.clock.wait = partial(closed_while_waiting, fake_night.clock)  # type: ignore[method-assign]
+
+    with pytest.raises(CutoverError, match="closed"):
+        fake_night.run()
+    assert not fake_night.production.archived
+
+
+OUTCOMES: dict[str, tuple[tuple[Kind, dict[str, Any]], str]] = {
+    "approved": ((Kind.ANSWER, {"approved": "kim@desk"}), "The run has taken it up: Run archiving script begins."),
+    "stopped": ((Kind.STOPPED, {}), "The run has stopped. inv cutover.resume --date=2014-08-15 --env=rehearsal takes"),
+    "abandoned": ((Kind.ABANDONED, {}), "It counts no longer: the night is abandoned."),
+    "typed again": ((Kind.ANSWER, {"confirmed": True}), "It counts no longer: tester@here has typed the date again."),
+    "resumed": ((Kind.RESUMED, {}), "The run has not taken it up yet."),
+}
+
+
+@pytest.mark.parametrize("happens", OUTCOMES)
+def test_the_second_person_hears_what_became_of_the_approval(happens: str, fake_night: FakeNight) -> None:
+    (kind, data), sentence = OUTCOMES[happens]
+    for each, about in ((Kind.STOPPED, {}), (Kind.RESUMED, {}), (kind, data)):  # it had stopped, and waits again
+        fake_night.journal.append(each, **about)
+    request = Request(run="r", step="archiving.run", typist="chris@laptop", at=EVENING, statements=(), number=0)
+
+    outcome = await_outcome(lambda: fake_night.journal.events, request, fake_night.plan, fake_night.clock)
+
+    assert outcome.startswith(sentence)

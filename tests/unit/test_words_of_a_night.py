@@ -48,6 +48,7 @@ from runbooks.engine.run.abandon import abandon_night
 from runbooks.night import earlier_nights
 from runbooks.night import files as night_files
 from runbooks.steps.context import BUILT_HERE
+from tests.colleagues import approving
 from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, plan_of_2013, rehearsal
 from tests.unit.test_abandon import stopped_before
 from tests.unit.test_jobs import ThisMachine
@@ -163,7 +164,7 @@ FIELDS = {
     "resumed": "digest plan",
     "intent": "what owes",
     "reading": "rows",
-    "answer": "answer confirmed statements approved",
+    "answer": "answer confirmed statements approved scope",
     "result": "outcome proof figures owes pays over",
     "stopped": "reason code",
     "ended": "",
@@ -177,9 +178,7 @@ def test_events_of_each_kind_hold_these_fields() -> None:
     stopped_before(fake_night, "backups.dump")
     commands = {**environment.commands, "maintenance.off": "ttmscalr maintenance:off -f rehearsal --now"}
     fake_night.plan = night_plan(replace(environment, commands=commands))
-    fake_night.object_store.put_new(
-        f"approvals/{fake_night.context.history().run}/kim_desk", '{"operator": "kim@desk"}'
-    )
+    approving(fake_night)
     fake_night.run()
 
     assert fields_by_kind(fake_night.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
@@ -244,6 +243,18 @@ def test_an_approval_lies_in_the_object_store_under_this_name_in_these_words() -
     put_approval(object_store, request, "kim@desk")
 
     assert object_store.texts == {"approvals/rehearsal-2014-08-15-1f3a/kim_desk": '{"operator": "kim@desk"}'}
+
+
+def test_an_approval_for_a_scope_lies_under_the_number_of_the_event_that_it_approves() -> None:
+    line = (
+        '{"number": 41, "at": "2014-08-15T21:00:02+00:00", "kind": "answer", "operator": "chris@laptop",'
+        ' "step": "archiving.run", "host": "", "data": {"confirmed": true, "statements": [], "scope": "c0ffee"}}'
+    )
+    request, object_store = requested([Event.from_json(line)]), FakeObjectStore()
+    assert request is not None
+    put_approval(object_store, replace(request, run="r"), "kim@desk")
+
+    assert object_store.texts == {"approvals/r/41/kim_desk": '{"operator": "kim@desk"}'}
 
 
 def test_files_of_a_night_have_these_names() -> None:

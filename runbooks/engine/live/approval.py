@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from errors import CutoverError, RefusedError
+from runbooks.engine.model.history import Word
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.ports import Clock, ObjectStore
 
@@ -25,6 +26,8 @@ class Request:
     typist: str  # the operator who typed the word, e.g. `chris@laptop`
     at: datetime
     statements: tuple[str, ...]  # shown to the typist
+    number: int = 0  # of the event by which the date was typed
+    scope: str = ""  # the digest it was typed for; empty if an earlier version waits
 
     def refuse_typist(self, operator: str) -> None:
         """Raise RefusedError if the operator is the typist, on any machine."""
@@ -41,8 +44,16 @@ def requested(events: Iterable[Event]) -> Request | None:
             run = event.data["run"]
         elif event.data.get("confirmed"):
             statements = tuple(event.data.get("statements", ()))
-            request = Request(run=run, step=event.step, typist=event.operator, at=event.at, statements=statements)
-        elif event.data.get("approved") or event.kind is Kind.ABANDONED:
+            request = Request(
+                run=run,
+                step=event.step,
+                typist=event.operator,
+                at=event.at,
+                statements=statements,
+                number=event.number,
+                scope=event.data.get("scope", ""),
+            )
+        elif event.data.get("approved") or event.kind in (Kind.ABANDONED, Kind.ENDED):
             request = None
     return request
 
@@ -51,7 +62,8 @@ def put_approval(object_store: ObjectStore, request: Request, operator: str) -> 
     """Store the operator's approval where the waiting run sees it. Raises RefusedError for the typist."""
     request.refuse_typist(operator)
     name = re.sub(r"[^\w.-]", "_", operator)
-    object_store.put_new(f"{_folder(request.run)}{name}", json.dumps({"operator": operator}))
+    folder = _folder(request.run, request.number if request.scope else 0)
+    object_store.put_new(f"{folder}{name}", json.dumps({"operator": operator}))
 
 
 @dataclass(frozen=True)
@@ -61,22 +73,23 @@ class StoreApprovals:
     object_store: ObjectStore
     clock: Clock
 
-    def approver(self, run: str, typist: str) -> str:
-        """Wait until a person other than the typist has approved the run; return that person."""
+    def approver(self, run: str, typed: Word) -> str:
+        """Wait until a person other than the typist has approved the typed date; return that person."""
         while True:
             with suppress(CutoverError):  # an unreachable store only prolongs the wait
-                for operator in self._operators(run):
-                    if _person(operator) != _person(typist):
+                for operator in self._operators(_folder(run, typed.number)):
+                    if _person(operator) != _person(typed.operator):
                         return operator
             self.clock.wait(PAUSE)
 
-    def _operators(self, run: str) -> list[str]:
-        texts = [self.object_store.get(name) for name in self.object_store.names(_folder(run))]
+    def _operators(self, folder: str) -> list[str]:
+        texts = [self.object_store.get(name) for name in self.object_store.names(folder)]
         return [str(json.loads(text)["operator"]) for text in texts if text]
 
 
-def _folder(run: str) -> str:
-    return f"approvals/{run}/"
+def _folder(run: str, typed: int) -> str:
+    """Return the folder of approvals of a date typed by the event of that number; 0: by an earlier version."""
+    return f"approvals/{run}/{typed}/" if typed else f"approvals/{run}/"
 
 
 def _person(operator: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runbooks.engine.live.console import Console
+from runbooks.engine.model.history import Word
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.step import HostTask, Step
@@ -132,7 +133,7 @@ class DryRunOperator:
         """Return True: a dry run has no earlier plan to differ from."""
         return True
 
-    def approver(self, run: str, typist: str) -> str:
+    def approver(self, run: str, typed: Word) -> str:
         """Display that a second person would have to approve."""
         self.console.say("    A second person would have to approve it.")
         return "a second person"

@@ -35,6 +35,16 @@ class TaskState:
 NOT_BEGUN = TaskState()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A person's word at a point of no return: the typed date, or the approval."""
+
+    operator: str  # e.g. `chris@laptop`
+    at: datetime
+    number: int  # of its event
+    scope: str = ""  # the digest it was given for; empty in a journal from before there were scopes
+
+
 @dataclass(kw_only=True)
 class History:
     """A night so far."""
@@ -46,8 +56,8 @@ class History:
     began: datetime | None = None
     ended: datetime | None = None
     tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)  # (step, host)
-    confirmed: dict[str, str] = field(default_factory=dict)  # irreversible step: the operator who typed its word
-    approved: dict[str, str] = field(default_factory=dict)  # irreversible step: the second person
+    confirmed: dict[str, Word] = field(default_factory=dict)  # irreversible step: the date, last typed
+    approved: dict[str, Word] = field(default_factory=dict)  # irreversible step: the second person's last approval
     abandoned: str = ""  # the operator who abandoned the night, and when; empty if it is not abandoned
 
     def task_state(self, step: str, host: str) -> TaskState:
@@ -102,9 +112,13 @@ def _resume(history: History, event: Event) -> None:
 
 def _answer(history: History, event: Event) -> None:
     if event.data.get("confirmed"):
-        history.confirmed[event.step] = event.operator
+        history.confirmed[event.step] = _word(event, event.operator)
     if event.data.get("approved"):
-        history.approved[event.step] = event.data["approved"]
+        history.approved[event.step] = _word(event, event.data["approved"])
+
+
+def _word(event: Event, operator: str) -> Word:
+    return Word(operator=operator, at=event.at, number=event.number, scope=event.data.get("scope", ""))
 
 
 def _abandon(history: History, event: Event) -> None:

@@ -7,12 +7,14 @@ import hashlib
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from errors import Problems
 from inventory.scope import Scope
 from runbooks.engine.model.preconditions import Subject
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
+
+NIGHT = timedelta(hours=24)  # after this a night without a window is another night
 
 
 def no_window(began: datetime) -> None:
@@ -50,6 +52,15 @@ class Plan:
     def go_on(self) -> str:
         """The hint after a stop: the command that resumes the night."""
         return f"{self.resume} goes on from here."
+
+    @property
+    def scope_digest(self) -> str:
+        """The digest of its scope, for which a person's word holds; empty without a scope."""
+        return self.scope.digest if self.scope else ""
+
+    def word_ends(self, given: datetime) -> datetime:
+        """Return when a person's word ends: with the night in which it was given."""
+        return self.window_end(given) or given + NIGHT
 
     @property
     def asks(self) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ from runbooks.engine.model.actions import (
     SqlQuery,
 )
 from runbooks.engine.model.forecast import Forecast
-from runbooks.engine.model.history import Facts
+from runbooks.engine.model.history import Facts, Word
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.step import Check, Debt, HostTask, Step, Verdict
 
@@ -177,8 +177,8 @@ class Person(Protocol):
 class Approvals(Protocol):
     """Waits for the approval of a second person."""
 
-    def approver(self, run: str, typist: str) -> str:
-        """Wait until a person other than the typist has approved the run; return that person."""
+    def approver(self, run: str, typed: Word) -> str:
+        """Wait until a person other than the typist has approved the typed date; return that person."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from errors import AbortedError, RefusedError, UnknownError, UsageError
 from runbooks.engine.model.debts import summed
+from runbooks.engine.model.history import Word
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.step import HostTask, Step, Truth, Verdict, together
@@ -22,10 +23,24 @@ def pass_point(context: RunContext, step: Step) -> None:
     _refuse_undone(context, step)
     gates = [gate for gate in context.plan.before(step) if gate.gate]
     proven = [_proven_again(context, step, gate) for gate in gates]
-    if step.key not in context.history().confirmed:
+    if not _holds(context, context.history().confirmed.get(step.key)):
         _confirm(context, step, proven)
-    if context.plan.approve and step.key not in context.history().approved:
+    if context.plan.approve and not _is_approved(context, step):
         _await_approval(context, step)
+
+
+def _holds(context: RunContext, word: Word | None) -> bool:
+    """True if a word was given for the plan's scope, in this night."""
+    if word is None or word.scope != context.plan.scope_digest:
+        return False
+    return context.clock.now() < context.plan.word_ends(word.at)
+
+
+def _is_approved(context: RunContext, step: Step) -> bool:
+    """True if the date was approved after it was last typed, and the approval still holds."""
+    history = context.history()
+    approval = history.approved.get(step.key)
+    return approval is not None and approval.number > history.confirmed[step.key].number and _holds(context, approval)
 
 
 def _refuse_undone(context: RunContext, step: Step) -> None:
@@ -69,7 +84,8 @@ def _confirm(context: RunContext, step: Step, proven: Sequence[str]) -> None:
     off = f"Switched off now: {summed(context.debts())}."
     statements = (*step.warning, *proven, *_left_out(context, step), "unknown: none; failed: none", off)
     confirmed = context.person.confirm(step, statements, context.plan.date)
-    context.journal.append(Kind.ANSWER, step=step.key, confirmed=confirmed, statements=statements)
+    scope = context.plan.scope_digest
+    context.journal.append(Kind.ANSWER, step=step.key, confirmed=confirmed, statements=statements, scope=scope)
     if not confirmed:
         message = f"Aborted by the operator before {step.title}, which was not begun."
         raise AbortedError(message, hint=context.next_step_hint())
@@ -84,12 +100,12 @@ def _left_out(context: RunContext, step: Step) -> Iterator[str]:
 
 def _await_approval(context: RunContext, step: Step) -> None:
     history = context.history()
-    run, typist = history.run, history.confirmed[step.key]
-    context.screen.warn(f"Waiting for a second person, not {typist}: {context.plan.approve}")
+    run, typed = history.run, history.confirmed[step.key]
+    context.screen.warn(f"Waiting for a second person, not {typed.operator}: {context.plan.approve}")
     [approver] = fan_out(
-        [lambda: context.approvals.approver(run, typist)], limit=1, on_interrupt=context.executor.interrupt
+        [lambda: context.approvals.approver(run, typed)], limit=1, on_interrupt=context.executor.interrupt
     )
-    context.journal.append(Kind.ANSWER, step=step.key, approved=approver)
+    context.journal.append(Kind.ANSWER, step=step.key, approved=approver, scope=context.plan.scope_digest)
     context.screen.say(f"  approved by {approver}")
 
 
