@@ -40,6 +40,7 @@ class Table:
     needed_by: tuple[str, ...] = ()  # links of the same form from rows elsewhere that keep a row live
     triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire: why they do no harm
     quiet: Mapping[str, str] = field(default_factory=dict)  # user triggers disabled meanwhile: why
+    rules: Mapping[str, str] = field(default_factory=dict)  # rules that may act: why they do no harm
     ignored: Mapping[str, str] = field(default_factory=dict)  # `column`, or `column = value`: why it is no link
 
 

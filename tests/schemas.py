@@ -25,7 +25,7 @@ def database(*, types: Mapping[tuple[str, str], tuple[str, ...]] | None = None, 
         shapes[name] = _table(_names(primary) or ("id",), columns)
         keys += [_key(name, found) for found in COLUMN.finditer(columns) if found[4]]
         keys += [_wide(name, text) for text in wide]
-    return LiveCatalogue(tables=shapes, references=tuple(keys), types=types or {}, triggers={}, sizes={})
+    return LiveCatalogue(tables=shapes, references=tuple(keys), types=types or {}, sizes={})
 
 
 def _table(primary: tuple[str, ...], text: str) -> Table:

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from archiver.catalog.graph import reachable
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, listed, resolve
 from archiver.catalog.naming import singular
-from archiver.completeness.completeness import Pointer, unexplained
 from archiver.completeness.edges import Edge, edges
 from archiver.completeness.live import LiveCatalogue
+from archiver.completeness.pointers import Pointer, unexplained
 from errors import UsageError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth

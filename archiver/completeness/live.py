@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from archiver.completeness.live_acts import LiveActs, read_acts
+from archiver.postgres.below import Below, read_below
 from archiver.postgres.schema import NAMESPACE, Table, identifier, read_schema
 from archiver.postgres.session import SQL, Identifier, Session
 
@@ -39,7 +41,9 @@ class LiveCatalogue:
     references: tuple[LiveForeignKey, ...] = ()
     types: Mapping[tuple[str, str], tuple[str, ...]]  # by table and type column: the values of a polymorphic pair
     indexed: frozenset[tuple[str, str]] = frozenset()  # table and the column that leads an index
-    triggers: Mapping[tuple[str, str], bool]  # table and trigger: True if it fires
+    unique: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # table and the columns of a unique index
+    acts: LiveActs = field(default_factory=LiveActs)
+    below: tuple[Below, ...] = ()
     sizes: Mapping[str, LiveTableSize]
 
 
@@ -51,13 +55,15 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogu
     names = [row[0] for row in session.rows(_TABLES, (NAMESPACE,), doing="reading the tables")]
     tables = read_schema(session, names).tables
     references = session.rows(_REFERENCES, (NAMESPACE, NAMESPACE), doing="reading the foreign keys")
-    triggers = session.rows(_TRIGGERS, (NAMESPACE,), doing="reading the triggers")
+    indexes = session.rows(_INDEXES, (NAMESPACE,), doing="reading the indexes")
     return LiveCatalogue(
         tables=tables,
         references=tuple(_reference(*row) for row in references),
         types={pair: _distinct(session, *pair) for pair in _pairs(tables) if pair[0] not in unread},
-        indexed=frozenset(session.rows(_INDEXED, (NAMESPACE,), doing="reading the indexes")),
-        triggers={(row[0], row[1]): row[2] for row in triggers},
+        indexed=frozenset((table, columns[0]) for table, columns, _ in indexes if columns[0]),
+        unique=frozenset((table, tuple(columns)) for table, columns, unique in indexes if unique),
+        acts=read_acts(session),
+        below=read_below(session),
         sizes=sizes(session),
     )
 
@@ -119,20 +125,15 @@ SELECT k.conname, CASE WHEN s.nspname = %s THEN c.relname ELSE format('%%s.%%s',
  WHERE k.contype = 'f' AND n.nspname = %s AND k.conparentid = 0
  ORDER BY c.relname, k.conname
 """
-_TRIGGERS = """
-SELECT c.relname, t.tgname, bool_or(t.tgenabled <> 'D')
-  FROM pg_trigger t
-  JOIN pg_class c ON c.oid = coalesce(pg_partition_root(t.tgrelid), t.tgrelid)
-  JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = %s AND NOT t.tgisinternal
- GROUP BY c.relname, t.tgname ORDER BY c.relname, t.tgname
-"""
-_INDEXED = """
-SELECT c.relname, a.attname
+# An expression has no column: NULL stands in its place.
+_INDEXES = """
+SELECT c.relname,
+       array(SELECT a.attname::text FROM generate_series(0, i.indnkeyatts - 1) place
+               LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[place] ORDER BY place),
+       i.indisunique AND i.indpred IS NULL
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
  WHERE n.nspname = %s AND i.indisvalid
 """
 _SIZES = """

@@ -1,4 +1,4 @@
-"""Tables, columns and triggers named in the catalog that no live database has: a typo, or a migration."""
+"""Tables, columns, triggers and rules named in the catalog that no live database has: a typo, or a migration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def absent(model: Model, lives: Lives) -> Iterator[str]:
             what = f"{claim.table}.{claim.column}" if claim.column else f"table {claim.table}"
             where = f" on {', '.join(missing)}" if len(databases) > 1 else ""
             yield f"{claim.path}: there is no {what}{where}"
-    yield from _triggers(model, lives)
+    yield from _acts(model, lives)
 
 
 def _tenant(model: Model) -> Iterator[Claim]:
@@ -80,10 +80,18 @@ def _explained(model: Model) -> Iterator[Claim]:
             yield Claim(path=f"excluded/{database}", table=TableName(database, name), everywhere=False)
 
 
-def _triggers(model: Model, lives: Lives) -> Iterator[str]:
+def _acts(model: Model, lives: Lives) -> Iterator[str]:
     for table in model.tables:
-        written = model.catalog_entry(table)
-        written_names = {"triggers": written.triggers, "quiet": written.quiet} if written else {}
-        for key, name in ((key, name) for key, names in written_names.items() for name in names):
-            if not any((table.table, name) in live.triggers for live in lives[table.database].values()):
-                yield f"databases/{table.database}/{table.table}/{key}: there is no trigger {name} on {table}"
+        if (entry := model.catalog_entry(table)) is None:
+            continue
+        acts = [live.acts for live in lives[table.database].values()]
+        triggers, rules = {key for each in acts for key in each.triggers}, {key for each in acts for key in each.rules}
+        for field, noun, names, existing in (
+            ("triggers", "trigger", entry.triggers, triggers),
+            ("quiet", "trigger", entry.quiet, triggers),
+            ("rules", "rule", entry.rules, rules),
+        ):
+            path = f"databases/{table.database}/{table.table}/{field}"
+            for name in names:
+                if (table.table, name) not in existing:
+                    yield f"{path}: there is no {noun} {name} on {table}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, Model, TableName
 from archiver.catalog.naming import singular
-from archiver.completeness.completeness import vocabulary
+from archiver.completeness.pointers import vocabulary
 from archiver.load.row_labels import id_text
 from archiver.load.staged import Staged
 from archiver.postgres.schema import NAMESPACE, Schema, Table, identifier

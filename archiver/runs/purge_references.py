@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
-from archiver.completeness.completeness import Pointer, unexplained
 from archiver.completeness.live import LiveCatalogue, LiveForeignKey, read_live
+from archiver.completeness.pointers import Pointer, unexplained
 from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Schema, identifier, read_schema
 from archiver.postgres.session import SQL, Composable, Composed, Identifier, Literal, Session

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archiver.postgres.below import below_any
 from archiver.postgres.databases import Databases
 from archiver.postgres.schema import NAMESPACE, identifier, quoted
 from archiver.postgres.session import SQL, Literal, Session
 from archiver.vacuum.rewrite import PATIENCE
-from errors import Problems
+from errors import Problems, RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,15 @@ def look(databases: Databases) -> list[Feed]:
 def truncate(session: Session, feeds: Sequence[Feed]) -> None:
     """Empty all feeds of one database, or none of them. Sequences continue, so that no id is issued twice.
 
-    Raises DatabaseError if another table's foreign key references one of them.
+    Raises DatabaseError if another table's foreign key references one of them, RefusedError if TRUNCATE would also
+    empty what lies below one of them.
     """
     tables = SQL(", ").join(identifier(feed.table) for feed in feeds)
     with session.transaction(doing="emptying the feeds"):
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
+        session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables), doing="locking the feeds")
+        if below := below_any(session, [feed.table for feed in feeds]):
+            raise RefusedError(f"Emptying the feeds on {session.where} refused: {'; '.join(below)}.")
         session.execute(SQL("TRUNCATE {} CONTINUE IDENTITY RESTRICT").format(tables), doing="emptying the feeds")
 
 

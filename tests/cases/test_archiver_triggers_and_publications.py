@@ -83,7 +83,6 @@ def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(produc
                 assert cursor.fetchall() == [("old",)]
 
 
-@case("archiver 22", "a trigger that fires on replicas alone counts as one that would fire here")
 def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(products: Products) -> None:
     with products.product(PUPILS + SHY) as world:
         assert not findings(world).problems

@@ -78,7 +78,6 @@ CREATE RULE gone AS ON DELETE TO things DO ALSO {act};
 """
 
 
-@case("archiver 01", "a link with a condition is taken to speak for the whole foreign key")
 @pytest.mark.parametrize("together", [False, True], ids=["one by one", "in a set"])
 @pytest.mark.parametrize("act", ["CASCADE", "SET NULL", "SET DEFAULT"])
 def test_a_row_that_fails_the_links_condition_is_unchanged(
@@ -118,14 +117,12 @@ def test_another_schools_row_that_leads_to_a_deleted_row_is_unchanged(
         assert run(world, "master", staying) == before
 
 
-@case("archiver 02", "a child table's rows are read and deleted through its parent, and come back into the parent")
 @pytest.mark.parametrize("product", CHILDREN.values(), ids=CHILDREN)
 def test_a_child_tables_rows_stay_or_come_back_into_it(new_world: NewWorld, tmp_path: Path, product: Product) -> None:
     with standing(new_world, tmp_path, product) as world:
         out_and_back(world, 1)
 
 
-@case("archiver 02", "a child table in another schema is not seen at all")
 def test_a_child_table_in_another_schema_keeps_its_rows_or_gets_them_back(new_world: NewWorld, tmp_path: Path) -> None:
     product = schools("CREATE SCHEMA parts;" + ATTEMPTS + ESSAYS.format(essays="parts.essays"), CARRIED)
     with standing(new_world, tmp_path, product) as world:
@@ -136,7 +133,6 @@ def test_a_child_table_in_another_schema_keeps_its_rows_or_gets_them_back(new_wo
         assert run(world, "master", essays) == before
 
 
-@case("archiver 03", "nothing looks at rules, which take or change rows of other tables")
 @pytest.mark.parametrize(
     ("act", "together"),
     [

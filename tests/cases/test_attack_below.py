@@ -16,7 +16,6 @@ from inventory.load import FOLDER, load_catalog
 from rehearsal.ports import LOOPBACK
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
-from tests.cases import case
 from tests.cases.attack_world import DATABASES, FEW, HERE, before, classrooms, count, given, quietly, run, together
 from tests.conftest import PASSWORD, ROLE
 from tests.worlds import NewWorld, World
@@ -85,7 +84,6 @@ def lay_below(world: World, cluster: Cluster, far: str, below: Below) -> None:
     given(count(world, below.database, below.name), "rows far away")
 
 
-@case("attack 07", "a foreign table below a carried one is unseen: rows that changed there go as unchanged ones")
 @pytest.mark.parametrize("kind", BELOW)
 def test_rows_of_a_foreign_table_that_changed_since_their_proof_stay(
     new_world: NewWorld, cluster: Cluster, empty: str, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -102,7 +100,6 @@ def test_rows_of_a_foreign_table_that_changed_since_their_proof_stay(
         assert count(world, below.database, below.name) == far
 
 
-@case("attack 07", "the catalog's proof says nothing of a foreign table below a carried one")
 @pytest.mark.parametrize("kind", BELOW)
 def test_a_foreign_table_below_a_carried_one_is_named(
     new_world: NewWorld, cluster: Cluster, empty: str, kind: str
@@ -123,7 +120,6 @@ def excluding(world: World, table: str, folder: Path) -> World:
     return replace(world, environment=replace(world.environment, catalog=str(catalog)))
 
 
-@case("attack 07", "rows of a table that inherits a carried one go with it, although the catalog says that they stay")
 @pytest.mark.parametrize("sets", [False, True])
 def test_rows_of_an_excluded_table_that_inherits_a_carried_one_stay(
     new_world: NewWorld, tmp_path: Path, sets: bool
@@ -146,7 +142,6 @@ def test_rows_of_an_excluded_table_that_inherits_a_carried_one_stay(
         assert count(world, HERE, "attempts_2012") == essays
 
 
-@case("attack 07", "TRUNCATE of a feed empties what inherits it, too")
 def test_a_table_that_inherits_a_feed_is_not_emptied_with_it(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         run(

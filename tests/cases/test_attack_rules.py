@@ -8,7 +8,6 @@ import pytest
 
 from archiver.completeness import completeness
 from rehearsal.seed_plan import SCHOOL
-from tests.cases import case
 from tests.cases.attack_world import DATABASES, FEW, count, given, quietly, rows, run, together
 from tests.worlds import NewWorld, World
 
@@ -22,7 +21,6 @@ WAYS: dict[str, Callable[[World], object]] = {
 }
 
 
-@case("attack 02", "rules on a carried table are looked at by no part of the tool: rows that stay live go with others")
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_row_that_stays_live_goes_or_changes_by_a_rule(new_world: NewWorld, way: str, rule: str) -> None:
@@ -34,7 +32,6 @@ def test_no_row_that_stays_live_goes_or_changes_by_a_rule(new_world: NewWorld, w
         assert rows(world, "master", "SELECT p::text FROM parents p ORDER BY id") == parents
 
 
-@case("attack 02", "check-catalog says nothing of a rule on a carried table")
 @pytest.mark.parametrize("event", ["DELETE", "INSERT", "UPDATE"])
 def test_a_rule_on_a_carried_table_is_named(new_world: NewWorld, event: str) -> None:
     with new_world(DATABASES) as world:

@@ -57,6 +57,28 @@ UNKNOWN = {
         "Add to databases/master/schools: triggers: {touched: <why it does no harm>}, "
         "or quiet: {touched: <why it must not>}",
     ),
+    "a rule on a shard that deletes nothing by itself": (
+        "shard_2",
+        "CREATE RULE logged AS ON UPDATE TO attempts DO ALSO NOTIFY logged",
+        "shard.attempts: the rule logged would act. "
+        "Drop it, or add to databases/shard/attempts: rules: {logged: <why it does no harm>}",
+    ),
+    "a rule in place of a deletion": (
+        "master",
+        "CREATE RULE soft AS ON DELETE TO donations DO INSTEAD UPDATE donations SET student_id = NULL",
+        "master.donations: the rule soft would act.",
+    ),
+    "a child in another schema": (
+        "shard_2",
+        "CREATE SCHEMA cold; CREATE TABLE cold.hints (body text) INHERITS (hint_views)",
+        "shard.hint_views: cold.hints inherits it, and its rows are read and deleted as rows of hint_views. "
+        "First run: ALTER TABLE cold.hints NO INHERIT hint_views",
+    ),
+    "a child of a feed": (
+        "master",
+        "CREATE TABLE feed_items_kept () INHERITS (feed_items)",
+        "master.feed_items: feed_items_kept inherits it",
+    ),
     "a type that the catalog does not mention": (
         "master",
         "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",
@@ -135,7 +157,7 @@ def test_a_partitioned_table_is_one_table(world: World) -> None:
 
     assert [name for name in live.tables if name.startswith("reading")] == ["readings"]
     assert replace(live.sizes["readings"], analyzed_at=None) == LiveTableSize(rows=4, bytes=size)
-    assert live.triggers[("readings", "touched")]
+    assert live.acts.triggers[("readings", "touched")]
     assert [problem for problem in found.problems if "reading" in problem] == [
         "master.readings.(school, customer) can point at master.schools, and the catalog does not know the table. "
         "Carry it, or add to excluded/master: {readings: <why it stays live>}",

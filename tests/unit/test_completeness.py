@@ -8,6 +8,9 @@ import pytest
 
 from archiver.catalog.model import resolve
 from archiver.completeness.completeness import findings_of
+from archiver.completeness.live import LiveCatalogue
+from archiver.completeness.live_acts import LiveActs
+from archiver.postgres.below import Below
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from tests.schemas import database
 
@@ -156,3 +159,97 @@ def test_a_key_of_several_columns_is_followed_whole_or_reported(lines: tuple[str
 
     # trips.order_id would be an order by its name, but its foreign key says otherwise.
     assert [problem.split(". Add")[0] for problem in found.problems] == [f"master.lines.{one}" for one in told]
+
+
+def rooms_problems(live: LiveCatalogue, rooms: Table) -> tuple[str, ...]:
+    """Return the problems of companies and their rooms."""
+    written = replace(catalog(), databases={"master": {"companies": Table(group="company"), "rooms": rooms}})
+    return findings_of(resolve(written), {"master": {"master": live}}).problems
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("company_id -> companies cascade", "deletes rows there when rows of companies are deleted, also where"),
+        ("company_id -> companies null", "sets to NULL rows there when rows of companies are deleted, also where"),
+        ("company_id -> companies", "master.rooms.company_id can point at master.companies"),
+    ],
+)
+def test_a_link_with_a_condition_follows_no_whole_foreign_key(key: str, told: str) -> None:
+    live = database(companies="id, name", rooms=f"id, {key}, kind")
+
+    found = rooms_problems(live, replace(ROOMS, found_by=("company_id = companies.id where kind = public",)))
+
+    assert any(told in problem for problem in found)
+
+
+def test_a_link_with_a_condition_that_keeps_rows_live_follows_no_whole_foreign_key() -> None:
+    live = database(companies="id, name", rooms="id, company_id -> companies", loans="id, lent -> rooms, kind")
+
+    found = rooms_problems(live, replace(ROOMS, needed_by=("id = loans.lent where kind = open",)))
+
+    assert [problem for problem in found if "loans" in problem] == [
+        "master.loans.lent can point at master.rooms, and the catalog does not know the table. "
+        "Carry it, or add to excluded/master: {loans: <why it stays live>}",
+        "master.loans: the foreign key loans_lent_fkey forbids deleting rows of rooms that it references, "
+        "also where kind = open does not hold. Add to databases/master/rooms: needed_by, or carry the table",
+    ]
+
+
+def test_a_depth_that_keeps_rows_which_a_foreign_key_deletes_is_reported() -> None:
+    live = database(companies="id, name", rooms="id, company_id -> companies", keys="id, room_id -> rooms cascade")
+    written = replace(
+        catalog(), depths={"all": DepthRule(start="companies"), "students": DepthRule(start="rooms", stay=("keys",))}
+    )
+
+    found = findings_of(resolve(written), {"master": {"master": live}}).problems
+
+    assert found == (
+        "depths/students: rows of master.keys stay live, but the foreign key keys_room_id_fkey deletes rows there "
+        "when rows of rooms are deleted. Make the key NO ACTION",
+    )
+
+
+@pytest.mark.parametrize("companies", ["name: id, name", "id, name: id, name"])
+def test_a_tenants_key_that_two_tenants_can_share_is_reported(companies: str) -> None:
+    live = database(companies=companies, rooms="id, company_id")
+
+    assert rooms_problems(live, ROOMS) == (
+        "tenant/key: master.companies.id is not unique, so that two tenants could be archived as one. "
+        "First run: ALTER TABLE companies ADD UNIQUE (id)",
+    )
+    assert rooms_problems(replace(live, unique=frozenset({("companies", ("id",))})), ROOMS) == ()
+
+
+@pytest.mark.parametrize(
+    ("below", "told"),
+    [
+        (
+            Below(table="rooms", name="rooms_2013", partition=True, foreign=False, method="columnar"),
+            "rooms_2013 is stored by columnar, which has no row versions to compare. "
+            "First run: ALTER TABLE rooms_2013 SET ACCESS METHOD heap",
+        ),
+        (
+            Below(table="rooms", name="far.rooms", partition=False, foreign=True, method=""),
+            "far.rooms inherits it, and its rows are read and deleted as rows of rooms. "
+            "First run: ALTER TABLE far.rooms NO INHERIT rooms",
+        ),
+    ],
+)
+def test_what_lies_below_a_carried_table_is_reported_and_below_others_is_not(below: Below, told: str) -> None:
+    live = database(companies="id, name", rooms="id, company_id -> companies", others="id")
+
+    assert rooms_problems(replace(live, below=(below,)), ROOMS) == (f"master.rooms: {told}",)
+    assert rooms_problems(replace(live, below=(replace(below, table="others"),)), ROOMS) == ()
+
+
+def test_a_rule_that_the_catalog_explains_or_that_is_disabled_is_no_problem() -> None:
+    live = database(companies="id, name", rooms="id, company_id -> companies")
+    acts, disabled = LiveActs(rules={("rooms", "tidy"): True}), LiveActs(rules={("rooms", "tidy"): False})
+
+    assert len(rooms_problems(replace(live, acts=acts), ROOMS)) == 1
+    assert rooms_problems(replace(live, acts=acts), replace(ROOMS, rules={"tidy": "only notifies"})) == ()
+    assert rooms_problems(replace(live, acts=disabled), ROOMS) == ()
+    assert rooms_problems(live, replace(ROOMS, rules={"tidy": "only notifies"})) == (
+        "databases/master/rooms/rules: there is no rule tidy on master.rooms",
+    )
