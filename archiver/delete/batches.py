@@ -9,6 +9,7 @@ from typing import IO
 
 from archiver.catalog.activity_rules import Rules
 from archiver.catalog.model import Link, TableName
+from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
 from archiver.delete.throttle import Throttle
 from archiver.delete.unchanged import prove_shape
@@ -118,6 +119,7 @@ def _delete_batch(
     session = placement.sessions[rules.database]
     session.begin()
     try:
+        recheck(placement, rules.model, [rules.database])
         stay = _changed(placement, batch) | _trees_with_new_rows(placement, rules, batch)
         # From here on the locks keep migrations out.
         prove_shape(replace(placement, sessions={rules.database: session}))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
+from archiver.completeness.recheck import recheck
 from archiver.delete import bookkeeping, marker, record_states, unchanged_set
 from archiver.delete.delete_set import delete_set
 from archiver.delete.deletion_set import DeletionSet
@@ -85,6 +86,7 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
         stack.enter_context(reader.rolled_back("REPEATABLE READ"))
         stack.enter_context(placement.sessions[SHARD].rolled_back())
         table_groups = _locked(work, placement, SHARD, records)
+        recheck(placement, work.model, [SHARD])
         sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
         unwritten_counts = unchanged_set.unwritten(placement.sessions[SHARD], work.model.of(SHARD), records)
         if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
@@ -119,6 +121,7 @@ def empty_master(
     placement, master = work.databases.master_only(), work.databases.master
     with master.rolled_back():
         table_groups = _locked(work, placement, MASTER, records)
+        recheck(placement, work.model, [MASTER])
         keys_found = _keys_by_link(work.model, shard_markers, "found")
         sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
         counts = unchanged_set.counted(sets, work.model.of(MASTER), records)

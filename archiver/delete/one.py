@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
+from archiver.completeness.recheck import recheck
 from archiver.delete import marker
 from archiver.delete.decide import DeletionDecision, decide
 from archiver.delete.delete import delete, prove_staying
@@ -76,6 +77,7 @@ def _prove_and_delete(
     """Lock, verify and delete, in one transaction per database."""
     began = time.monotonic()
     with _both_open(placement):
+        recheck(placement, model, placement.sessions)
         selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
         prove_unchanged(placement, model, record, selection, model.tables, work, stored)
         prove_shape(placement)
@@ -95,6 +97,7 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
         return None
     keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
     with _both_open(placement):
+        recheck(placement, model, [MASTER])
         selection = select(
             placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
         )

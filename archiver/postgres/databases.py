@@ -25,11 +25,16 @@ class Placement:
     shard: str  # the shard's inventory name; master if there are no shards
     other_shards: tuple[Session, ...]  # their rows may still reference the tenant's
     migrations: tuple[Migration, ...] = ()  # changes of the tables since earlier archives
+    judged: dict[str, str] = field(default_factory=dict)  # of Databases
 
     @property
     def master(self) -> Session:
         """The session on master."""
         return self.sessions[MASTER]
+
+    def name_of(self, database: str) -> str:
+        """Return a database's inventory name."""
+        return self.shard if database == SHARD else MASTER
 
     @property
     def shard_session(self) -> Session | None:
@@ -45,6 +50,7 @@ class Databases:
     model: Model
     shards: tuple[str, ...]  # inventory names
     migrations: tuple[Migration, ...] = ()
+    judged: dict[str, str] = field(default_factory=dict)  # by inventory name: the digest of the catalogue last judged
     _sessions: dict[str, Session] = field(default_factory=dict)
     _schemas: dict[str, Schema] = field(default_factory=dict)
 
@@ -83,6 +89,7 @@ class Databases:
             shard=shard,
             other_shards=tuple(self.session(name) for name in self.shards if name != shard),
             migrations=self.migrations,
+            judged=self.judged,
         )
 
     def master_only(self) -> Placement:
@@ -93,6 +100,7 @@ class Databases:
             shard=MASTER,
             other_shards=tuple(self.session(name) for name in self.shards),
             migrations=self.migrations,
+            judged=self.judged,
         )
 
     def _names(self, shard: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.model import SHARD
+from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
 from archiver.delete.unchanged import prove_shape
 from archiver.extract.one import extract_one
@@ -154,6 +155,7 @@ def _open(source: Placement, target: Placement) -> Iterator[None]:
 
 def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Selection:
     """Return the source's rows, locked, and verified to be the archive's."""
+    recheck(tenant_route.source.placement, archiver.model, tenant_route.source.placement.sessions)
     rows = tenant_route.source.rows(locked=True)
     prove_shape(tenant_route.source.placement)
     _refuse_different(
@@ -166,6 +168,7 @@ def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     """Load the stored rows into the target, read them back, and compare."""
     placement, model = tenant_route.target.placement, archiver.model
     session = placement.sessions[SHARD]
+    recheck(placement, model, [SHARD])
     prove_shape(placement)
     with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
         load_database(_incoming(archiver, tenant_route, loading, archive), SHARD, LiveNeighbors(retained=()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archiver.catalog.model import SHARD
+from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
 from archiver.records import move_record
 from archiver.records.id_offsets import Offsets
@@ -37,6 +38,7 @@ def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, o
     """Delete a tenant's rows from one shard if they are the archive's; do nothing if there are none."""
     who = f"{archiver.model.tenant.noun} {move.tenant_id}"
     with tenant_rows.session.transaction(doing=f"deleting {who} from {shard}"):
+        recheck(tenant_rows.placement, archiver.model, [SHARD])
         rows = tenant_rows.rows(locked=True)
         if not counts(rows):
             return

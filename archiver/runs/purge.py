@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, Model, TableName
+from archiver.completeness.recheck import recheck_acts
 from archiver.delete.delete import delete
 from archiver.delete.unchanged import prove_shape
 from archiver.extract.one import Extract, highest, manifest_of
@@ -161,6 +162,7 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
     """Lock every row, check references and content again, delete, and record it: all in one transaction."""
     master = group.placement.master
     with master.rolled_back():
+        recheck_acts(master, group.model, MASTER)
         rows = {table: _locked(group, table) for table in group.model.tables}
         if references := references_to(archiver.databases, group.ids):
             names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())

@@ -9,6 +9,7 @@ from archiver.checks.stored_schemas import check_stored as check_stored_schemas
 from archiver.completeness import completeness
 from archiver.completeness.draft import draft
 from archiver.completeness.draft_yaml import draft_text
+from archiver.completeness.problems import refuse
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import parse_dsn
 from archiver.runs.setup import databases_of, read_database, read_environment, spool_folder
@@ -46,7 +47,7 @@ def check_catalog(environment: Environment) -> None:
         comparison = completeness.compare(databases)
         for scan in comparison.scans:
             say(archives.scan_line(databases.model.tenant.noun, scan))
-        completeness.refuse(comparison)
+        refuse(comparison.problems)
         say(f"The catalog knows all that can reference a {databases.model.tenant.noun}'s rows.")
 
 
