@@ -39,6 +39,9 @@ class Table:
     found_by: tuple[str, ...] = ()
     needed_by: tuple[str, ...] = ()  # links of the same form from rows elsewhere that keep a row live
     triggers: Mapping[str, str] = field(default_factory=dict)  # user triggers that may fire: why they do no harm
+    writes: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # these, and rules: tables they insert into or update
     quiet: Mapping[str, str] = field(default_factory=dict)  # user triggers disabled meanwhile: why
     rules: Mapping[str, str] = field(default_factory=dict)  # rules that may act: why they do no harm
     ignored: Mapping[str, str] = field(default_factory=dict)  # `column`, or `column = value`: why it is no link

@@ -110,6 +110,15 @@ class Model:
         entry = self.catalog_entry(table)
         return tuple(entry.quiet) if entry else ()
 
+    def written_besides(self, database: str) -> dict[str, frozenset[str]]:
+        """Return by table of a database the tables that its triggers and rules may insert into or update."""
+        tables = self.catalog.databases.get(database, {})
+        return {
+            name: frozenset(written for tables_written in table.writes.values() for written in tables_written)
+            for name, table in tables.items()
+            if table.writes
+        }
+
     def found_by(self, table: TableName) -> tuple[Link, ...]:
         """Return the links by which a table's rows are found."""
         return self._found_by.get(table, ())
@@ -170,6 +179,7 @@ def resolve(catalog: Catalog) -> Model:
     links = [link for name, table in written.items() for link in _links(name, table.found_by, "found_by", mistakes)]
     needs = [link for name, table in written.items() for link in _links(name, table.needed_by, "needed_by", mistakes)]
     mistakes += _mistakes(catalog, root, set(written), links)
+    mistakes += _unknown_writers(written)
     mistakes += (
         f"tenant/parts/{noun}: expected a table of databases/{MASTER}, got {table!r}"
         for noun, table in catalog.tenant.parts.items()
@@ -235,6 +245,13 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
     yield from _depth_mistakes(catalog, {table.table for table in tables})
     yield from catalog.upkeep_mistakes()
+
+
+def _unknown_writers(tables: Mapping[TableName, Table]) -> Iterable[str]:
+    for name, table in tables.items():
+        for writer in table.writes.keys() - {**table.triggers, **table.rules}.keys():
+            path = f"databases/{name.database}/{name.table}"
+            yield f"{path}/writes: expected a name of {path}/triggers or {path}/rules, got {writer!r}"
 
 
 def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:

@@ -17,6 +17,7 @@ from archiver.extract.due import Due
 from archiver.extract.month import copy_in_order
 from archiver.format import layout
 from archiver.format.bundle import Archive
+from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Key, SelectedRows, among, rows_where
@@ -119,12 +120,13 @@ def _delete_batch(
     session = placement.sessions[rules.database]
     session.begin()
     try:
-        recheck(placement, rules.model, [rules.database])
-        stay = _changed(placement, batch) | _trees_with_new_rows(placement, rules, batch)
-        # From here on the locks keep migrations out.
-        prove_shape(replace(placement, sessions={rules.database: session}))
-        deletable = _without(batch, stay)
-        delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable))
+        with accounted(session, "Deleting", rules.model.written_besides(rules.database)) as account:
+            recheck(placement, rules.model, [rules.database])
+            stay = _changed(placement, batch) | _trees_with_new_rows(placement, rules, batch)
+            # From here on the locks keep migrations out.
+            prove_shape(replace(placement, sessions={rules.database: session}))
+            deletable = _without(batch, stay)
+            delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable), account)
         reached = _progress_after(placement, batch, stay, progress)
         _mark(session, tenant_slice, reached)
     except BaseException:

@@ -5,56 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archiver.catalog.model import Model, TableName
+from archiver.postgres.account import Account
+from archiver.postgres.counters import Changes
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier, load_order
-from archiver.postgres.selection import SelectedRows, Selection, among
+from archiver.postgres.selection import SelectedRows, among
 from archiver.postgres.session import SQL
 from archiver.postgres.triggers import triggers_disabled
 from errors import RefusedError
 
 
-def delete(placement: Placement, model: Model, database: str, to_delete: Mapping[TableName, SelectedRows]) -> None:
-    """Delete these rows, referencing rows before the rows they refer to.
+def delete(
+    placement: Placement, model: Model, database: str, to_delete: Mapping[TableName, SelectedRows], account: Account
+) -> None:
+    """Delete these rows, referencing rows before the rows they refer to, and declare them in the account.
 
     Raises RefusedError or DatabaseError before any commit if something prevents it.
     """
     with triggers_disabled(placement.sessions[database], model, database):
-        _delete(placement, database, to_delete)
+        _delete(placement, database, to_delete, account)
 
 
-def _delete(placement: Placement, database: str, to_delete: Mapping[TableName, SelectedRows]) -> None:
+def _delete(placement: Placement, database: str, to_delete: Mapping[TableName, SelectedRows], account: Account) -> None:
     session, schema = placement.sessions[database], placement.schemas[database]
     for group in reversed(load_order(schema)):
         rows = {TableName(database, name): to_delete[TableName(database, name)] for name in group}
         _delete_together(placement, database, {table: of_table for table, of_table in rows.items() if of_table.rows})
+        for table, of_table in rows.items():
+            account.declare(table.table, Changes(deleted=len(of_table.rows)))
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-
-
-def prove_staying(
-    placement: Placement, database: str, selection: Selection, to_delete: Mapping[TableName, SelectedRows]
-) -> None:
-    """Raise RefusedError if the deletion also deleted or changed rows that stay, by a foreign key or a trigger."""
-    session, touched = placement.sessions[database], []
-    for table, selected in selection.by_table.items():
-        deleted_rows = set(to_delete[table].rows)
-        staying = [
-            key for row, key in zip(selected.rows, selected.identities(), strict=True) if row not in deleted_rows
-        ]
-        if table.database == database and staying:
-            shape = placement.schemas[database].tables[table.table]
-            # A row that this transaction wrote has its xmin; locking a row leaves xmin as it was.
-            query = SQL("SELECT count(*) FROM {} WHERE {} AND xmin <> pg_current_xact_id()::xid").format(
-                identifier(table.table), among(shape, selected.identity, staying)
-            )
-            untouched = session.row(query, doing=f"checking the rows of {table} that stay")[0]
-            if untouched != len(staying):
-                touched.append(f"{table} ({len(staying) - untouched})")
-    if touched:
-        raise RefusedError(
-            f"Deleting on {session.where} refused: rows that stay would be deleted or changed too: "
-            f"{', '.join(touched)}.",
-            hint="Cause: a foreign key with ON DELETE CASCADE or SET NULL, or a trigger. Another tenant needs them.",
-        )
 
 
 def _delete_together(placement: Placement, database: str, rows: Mapping[TableName, SelectedRows]) -> None:

@@ -22,6 +22,7 @@ from archiver.delete.unchanged_set import Counts
 from archiver.extract import row_sets
 from archiver.extract.row_sets import LinkValues, RowSets
 from archiver.format import layout
+from archiver.postgres.account import Account, accounted
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import Key, matched, narrowed
@@ -85,22 +86,10 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
         placement = replace(placement, sessions={**placement.sessions, MASTER: reader})
         stack.enter_context(reader.rolled_back("REPEATABLE READ"))
         stack.enter_context(placement.sessions[SHARD].rolled_back())
-        table_groups = _locked(work, placement, SHARD, records)
-        recheck(placement, work.model, [SHARD])
-        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
-        unwritten_counts = unchanged_set.unwritten(placement.sessions[SHARD], work.model.of(SHARD), records)
-        if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
-            counts, failed = unchanged_set.archived(work.model.tables, records), dict[int, CutoverError]()
-        else:
-            unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
-            failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
-        prove_shape(placement)
-        sets.leave_out(failed)
-        remaining = [record for record in records if record.tenant_id not in failed]
-        if remaining:
-            deletion_set = DeletionSet(sets, work.depth, {})
-            contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
-            _delete(deletion_set, SHARD, table_groups, _sums(counts, SHARD, remaining, deletion_set), unwritten_counts)
+        with accounted(placement.sessions[SHARD], "Deleting", work.model.written_besides(SHARD)) as account:
+            failed, contents = _delete_in_shard(work, placement, records, account)
+        if contents:
+            remaining = [record for record in records if record.tenant_id in contents]
             markers.write_all(
                 placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
             )
@@ -108,6 +97,32 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
                 doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in {placement.shard}"
             )
     return failed
+
+
+def _delete_in_shard(
+    work: BulkWork, placement: Placement, records: Sequence[Record], account: Account
+) -> tuple[dict[int, CutoverError], dict[int, dict[str, Any]]]:
+    """Verify the rows of both databases, and delete the shard's. Return the failures and the markers, by tenant."""
+    shard, reader = placement.sessions[SHARD], placement.sessions[MASTER]
+    table_groups = _locked(work, placement, SHARD, records)
+    recheck(placement, work.model, [SHARD])
+    sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
+    unwritten_counts = unchanged_set.unwritten(shard, work.model.of(SHARD), records)
+    if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
+        counts, failed = unchanged_set.archived(work.model.tables, records), dict[int, CutoverError]()
+    else:
+        unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
+        failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
+    prove_shape(placement)
+    sets.leave_out(failed)
+    remaining = [record for record in records if record.tenant_id not in failed]
+    if not remaining:
+        return failed, {}
+    deletion_set = DeletionSet(sets, work.depth, {})
+    contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
+    rows = _sums(counts, SHARD, remaining, deletion_set)
+    _delete(deletion_set, SHARD, table_groups, rows, account, unwritten_counts)
+    return failed, contents
 
 
 def empty_master(
@@ -120,28 +135,30 @@ def empty_master(
     began = time.monotonic()
     placement, master = work.databases.master_only(), work.databases.master
     with master.rolled_back():
-        table_groups = _locked(work, placement, MASTER, records)
-        recheck(placement, work.model, [MASTER])
-        keys_found = _keys_by_link(work.model, shard_markers, "found")
-        sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
-        counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
-        failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
-        prove_shape(placement)
-        sets.leave_out(failed)
-        remaining = [record for record in records if record.tenant_id not in failed]
-        keys_deleted = _keys_by_link(
-            work.model,
-            {tenant_id: shard_markers[tenant_id] for tenant_id in shard_markers if tenant_id not in failed},
-            "gone",
-        )
-        deletion = _delete_in_master(
-            work,
-            DeletionSet(sets, work.depth, keys_deleted, [record.id for record in remaining]),
-            table_groups,
-            remaining,
-            shard_markers,
-            began,
-        )
+        with accounted(master, "Deleting", work.model.written_besides(MASTER)) as account:
+            table_groups = _locked(work, placement, MASTER, records)
+            recheck(placement, work.model, [MASTER])
+            keys_found = _keys_by_link(work.model, shard_markers, "found")
+            sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
+            counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
+            failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
+            prove_shape(placement)
+            sets.leave_out(failed)
+            remaining = [record for record in records if record.tenant_id not in failed]
+            keys_deleted = _keys_by_link(
+                work.model,
+                {tenant_id: shard_markers[tenant_id] for tenant_id in shard_markers if tenant_id not in failed},
+                "gone",
+            )
+            deletion = _delete_in_master(
+                work,
+                DeletionSet(sets, work.depth, keys_deleted, [record.id for record in remaining]),
+                table_groups,
+                remaining,
+                shard_markers,
+                began,
+                account,
+            )
         master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
     return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
 
@@ -153,15 +170,18 @@ def _delete_in_master(
     records: Sequence[Record],
     shard_markers: Mapping[int, Mapping[str, Any]],
     began: float,
+    account: Account,
 ) -> BulkDeletion:
     """Decide in master, write the bookkeeping for restore and audit, delete, and complete the records."""
     master, tables = work.databases.master, work.model.of(MASTER)
     for table in tables:
         deletion_set.materialize(table)
     books = bookkeeping.bookkeeping_of(deletion_set, records)
-    books.write()
+    with account.bookkeeping():
+        books.write()
     by_table = {str(table): books.deleted(table) for table in tables}
-    _delete(deletion_set, MASTER, table_groups, {table.table: sum(by_table[str(table)].values()) for table in tables})
+    rows = {table.table: sum(by_table[str(table)].values()) for table in tables}
+    _delete(deletion_set, MASTER, table_groups, rows, account)
     deleted = {
         record.tenant_id: {
             **{table: counts.get(record.tenant_id, 0) for table, counts in by_table.items()},
@@ -175,8 +195,9 @@ def _delete_in_master(
         for record in records
     ]
     seconds = (time.monotonic() - began) / max(1, len(records))
-    record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
-    audit_log.log_all(master, "archive", records, details)
+    with account.bookkeeping():
+        record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
+        audit_log.log_all(master, "archive", records, details)
     return BulkDeletion(deleted=deleted, retained=retained, failed={})
 
 
@@ -207,6 +228,7 @@ def _delete(
     database: str,
     table_groups: Sequence[JoinedTables],
     rows: Mapping[str, int],
+    account: Account,
     table_counts: Mapping[TableName, int] | None = None,
 ) -> None:
     """Delete this number of rows of each table; `table_counts` are the numbers of rows in the tables, if known."""
@@ -227,14 +249,14 @@ def _delete(
     }
     if deleted:
         with triggers_disabled(session, deletion_set.model, database):
-            delete_set(session, schema, deleted, condition)
+            delete_set(account, schema, deleted, condition)
     if emptied:
         retained_counts = (
             {table: table_counts[TableName(database, table)] - rows[table] for table in emptied}
             if table_counts
             else None
         )
-        truncate_reload(session, schema, emptied, condition, retained_counts, deciding_link)
+        truncate_reload(account, schema, emptied, condition, retained_counts, deciding_link)
 
 
 def _sums(counts: Counts, database: str, records: Sequence[Record], deletion_set: DeletionSet) -> dict[str, int]:

@@ -12,13 +12,14 @@ from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.completeness.recheck import recheck
 from archiver.delete import marker
 from archiver.delete.decide import DeletionDecision, decide
-from archiver.delete.delete import delete, prove_staying
+from archiver.delete.delete import delete
 from archiver.delete.late_rows import appeared
 from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
+from archiver.postgres.account import accounted, all_accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
@@ -77,14 +78,14 @@ def _prove_and_delete(
     """Lock, verify and delete, in one transaction per database."""
     began = time.monotonic()
     with _both_open(placement):
-        recheck(placement, model, placement.sessions)
-        selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
-        prove_unchanged(placement, model, record, selection, model.tables, work, stored)
-        prove_shape(placement)
-        decided = decide(placement, model, record, selection)
-        for database in reversed(placement.sessions):
-            delete(placement, model, database, decided.to_delete)
-            prove_staying(placement, database, selection, decided.to_delete)
+        with all_accounted(placement.sessions, "Deleting", model) as accounts:
+            recheck(placement, model, placement.sessions)
+            selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
+            prove_unchanged(placement, model, record, selection, model.tables, work, stored)
+            prove_shape(placement)
+            decided = decide(placement, model, record, selection)
+            for database in reversed(placement.sessions):
+                delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
             _commit_shard(placement.shard_session, model, record, decided)
         return _commit_master(placement, model, record, decided, time.monotonic() - began)
@@ -97,15 +98,15 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
         return None
     keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
     with _both_open(placement):
-        recheck(placement, model, [MASTER])
-        selection = select(
-            placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
-        )
-        prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
-        prove_shape(placement)
-        decided = decide(placement, model, record, selection, keys_deleted)
-        delete(placement, model, MASTER, decided.to_delete)
-        prove_staying(placement, MASTER, selection, decided.to_delete)
+        with accounted(placement.master, "Deleting", model.written_besides(MASTER)) as account:
+            recheck(placement, model, [MASTER])
+            selection = select(
+                placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
+            )
+            prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
+            prove_shape(placement)
+            decided = decide(placement, model, record, selection, keys_deleted)
+            delete(placement, model, MASTER, decided.to_delete, account)
         return _commit_master(placement, model, record, decided, None)
 
 
@@ -114,8 +115,9 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
     shard = placement.sessions[SHARD]
     incoming = IncomingArchive(placement=placement, model=model, archive=archive, mappings=fitting(placement, archive))
     with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
-        with triggers_disabled(shard, model, SHARD):
-            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True))
+        written = model.written_besides(SHARD)
+        with accounted(shard, "Restoring", written) as account, triggers_disabled(shard, model, SHARD):
+            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True), account)
             shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         markers.delete(shard, record, DELETED)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from archiver.postgres.account import Account
+from archiver.postgres.counters import Changes
 from archiver.postgres.schema import NAMESPACE, Schema, column_list, identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from archiver.postgres.triggers import all_triggers_disabled
@@ -30,19 +32,19 @@ class _ForeignKey:
 
 
 def truncate_reload(
-    session: Session,
+    account: Account,
     schema: Schema,
     tables: Sequence[str],
     condition: DeleteCondition,
     retained_counts: Mapping[str, int] | None = None,
     deciding_link: DecidingLink = lambda table: None,
 ) -> None:
-    """Delete the rows that fulfil the condition; the caller holds the tables locked.
+    """Delete the rows that fulfil the condition, and declare it in the account; the caller holds the tables locked.
 
     Raises RefusedError if the rows that stay are not as many as `retained_counts` says (if given), or not all come
     back.
     """
-    set_aside: dict[str, tuple[Composable, int]] = {}
+    session, set_aside = account.session, dict[str, tuple[Composable, int]]()
     for table in tables:
         set_aside[table] = _set_aside(session, schema, table, condition, deciding_link(table), set_aside)
     for table, (_, rows) in set_aside.items():
@@ -53,6 +55,7 @@ def truncate_reload(
                 hint="Rows of it were deleted since they were archived.",
             )
     with _without_foreign_keys(session, tables), all_triggers_disabled(session, tables):
+        account.declare_emptied(tables)
         session.execute(
             SQL("TRUNCATE {}").format(SQL(", ").join(map(identifier, tables))), doing=f"truncating {', '.join(tables)}"
         )
@@ -62,6 +65,7 @@ def truncate_reload(
             inserted = session.execute(
                 query.format(identifier(table), columns, columns, relation), doing=f"reloading {table}"
             )
+            account.declare(table, Changes(inserted=rows))
             if inserted != rows:
                 raise RefusedError(f"Reloading {table} on {session.where} refused: {inserted} of {rows} rows inserted.")
 

@@ -13,6 +13,8 @@ from archiver.load.fit import Mappings
 from archiver.load.staged import Staged
 from archiver.load.staging import copies, differing, missing, stage_rows
 from archiver.mapping.schema_mapping import WHOLE, TableMapping
+from archiver.postgres.account import Account
+from archiver.postgres.counters import Changes
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema, Table, column_list, identifier, load_order
 from archiver.postgres.session import SQL, Identifier, Literal, Session
@@ -70,17 +72,20 @@ def load(session: Session, shape: Table, source: TableName, target: str, archive
     return session.copy_in(columns, archive.open(layout.member(source)), doing=f"loading {source}")
 
 
-def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors) -> dict[str, Loaded]:
-    """Load all tables of one database in the caller's transaction, referenced tables first."""
+def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors, account: Account) -> dict[str, Loaded]:
+    """Load all tables of one database in the caller's transaction, referenced tables first, and declare it."""
     placement, mapping = incoming.placement, incoming.mappings[database]
     session, shared = placement.sessions[database], sharable(incoming.model, placement.schemas)
     loaded = lost_tables(incoming, database)
     for group in load_order(placement.schemas[database]):
         tables = [mapping.by_target[name] for name in group if name in mapping.by_target]
         if len(tables) > 1 or any(_must_be_compared(table, shared, live) for table in tables):
-            loaded |= _load_next_to_live(session, incoming, tables, live)
+            loaded |= _load_next_to_live(account, incoming, tables, live)
         elif tables:
             loaded[str(tables[0].target)] = _load_directly(session, tables[0], incoming.archive)
+        for table in tables:
+            rows = loaded[str(table.target)]
+            account.declare(table.target.table, Changes(inserted=rows.inserted, updated=rows.replaced))
     return loaded
 
 
@@ -119,12 +124,13 @@ def _load_directly(session: Session, table: TableMapping, archive: Archive) -> L
 
 
 def _load_next_to_live(
-    session: Session, incoming: IncomingArchive, tables: Sequence[TableMapping], live: LiveNeighbors
+    account: Account, incoming: IncomingArchive, tables: Sequence[TableMapping], live: LiveNeighbors
 ) -> dict[str, Loaded]:
     """Load tables next to their live rows: insert missing rows, compare live ones.
 
     A live row with other content stays, unless it comes unchanged from an older archive.
     """
+    session = account.session
     staged = [*stage_rows(session, tables, incoming.model, incoming.archive).values()]
     for staged_table in staged:
         _lock_live(session, staged_table)

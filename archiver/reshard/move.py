@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from archiver.catalog.model import SHARD
+from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
 from archiver.delete.unchanged import prove_shape
@@ -18,6 +18,8 @@ from archiver.load import fit
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database, sharable
 from archiver.load.relocate import renumbered
 from archiver.postgres import tenants
+from archiver.postgres.account import Account, accounted
+from archiver.postgres.counters import Changes
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Selection
@@ -134,10 +136,15 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     """
     source, target = tenant_route.placements
     with _open(source, target):
-        rows = _locked(archiver, tenant_route, loading)
-        _load(archiver, tenant_route, loading, work)
-        delete(source, tenant_route.source.model, SHARD, rows.by_table)
-        _update_shard(archiver, loading)
+        with (
+            accounted(source.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as from_source,
+            accounted(target.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as into_target,
+            accounted(source.master, "Moving", archiver.model.written_besides(MASTER)) as in_master,
+        ):
+            rows = _locked(archiver, tenant_route, loading)
+            _load(archiver, tenant_route, loading, work, into_target)
+            delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
+            _update_shard(archiver, loading, in_master)
         what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
         target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
         source.master.commit(doing=f"{what} in master")
@@ -164,14 +171,15 @@ def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Sel
     return rows
 
 
-def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path, account: Account) -> None:
     """Load the stored rows into the target, read them back, and compare."""
     placement, model = tenant_route.target.placement, archiver.model
     session = placement.sessions[SHARD]
     recheck(placement, model, [SHARD])
     prove_shape(placement)
     with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
-        load_database(_incoming(archiver, tenant_route, loading, archive), SHARD, LiveNeighbors(retained=()))
+        incoming = _incoming(archiver, tenant_route, loading, archive)
+        load_database(incoming, SHARD, LiveNeighbors(retained=()), account)
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
     changed = differences(tenant_route.target, tenant_route.target.rows(), loading.members, loading.offsets)
     _refuse_different(archiver, loading, changed, f"they are not in {loading.target} as they were")
@@ -199,7 +207,7 @@ def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why
         )
 
 
-def _update_shard(archiver: Archiver, loading: Move) -> None:
+def _update_shard(archiver: Archiver, loading: Move, account: Account) -> None:
     """Set the tenant's shard in master to the target; belongs in the transaction of the move."""
     tenant, master = archiver.model.tenant, archiver.databases.master
     query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
@@ -208,8 +216,10 @@ def _update_shard(archiver: Archiver, loading: Move) -> None:
     args = (loading.target, loading.tenant_id, loading.source)
     if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
         raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
-    move_record.switched(master, loading)
-    audit_log.log(master, "move", loading, _details(loading))
+    account.declare(tenant.table, Changes(updated=1))
+    with account.bookkeeping():
+        move_record.switched(master, loading)
+        audit_log.log(master, "move", loading, _details(loading))
 
 
 def _details(loading: Move) -> dict[str, object]:

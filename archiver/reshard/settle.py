@@ -5,6 +5,7 @@ from __future__ import annotations
 from archiver.catalog.model import SHARD
 from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
+from archiver.postgres.account import accounted
 from archiver.records import move_record
 from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, MoveState
@@ -37,7 +38,10 @@ def end(archiver: Archiver, switched: Move) -> None:
 def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, offsets: Offsets) -> None:
     """Delete a tenant's rows from one shard if they are the archive's; do nothing if there are none."""
     who = f"{archiver.model.tenant.noun} {move.tenant_id}"
-    with tenant_rows.session.transaction(doing=f"deleting {who} from {shard}"):
+    with (
+        tenant_rows.session.transaction(doing=f"deleting {who} from {shard}"),
+        accounted(tenant_rows.session, "Deleting", tenant_rows.model.written_besides(SHARD)) as account,
+    ):
         recheck(tenant_rows.placement, archiver.model, [SHARD])
         rows = tenant_rows.rows(locked=True)
         if not counts(rows):
@@ -48,4 +52,4 @@ def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, o
                 f"{', '.join(changed)}.",
                 hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
             )
-        delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.by_table)
+        delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.by_table, account)

@@ -14,6 +14,7 @@ from archiver.format import encryption
 from archiver.format.spool_folder import work_folder
 from archiver.load.load import Loaded
 from archiver.postgres import tenants
+from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, move_record, slice_record
@@ -129,10 +130,14 @@ def _load(activity: Rules, placement: Placement, incoming_slices: Sequence[Incom
     """Load the shard, with markers by which a rerun skips it, then end the record in master."""
     session, what = placement.sessions[activity.database], f"restoring activity on {placement.shard}"
     tables: dict[str, Loaded] = {}
-    with session.transaction(doing=what), triggers_disabled(session, activity.model, activity.database):
+    with (
+        session.transaction(doing=what),
+        accounted(session, "Restoring", activity.model.written_besides(activity.database)) as account,
+        triggers_disabled(session, activity.model, activity.database),
+    ):
         for each in incoming_slices:
             refuse_without_parents(activity, each)
-            tables = monthly_slices.combined(tables, monthly_slices.load([each]))
+            tables = monthly_slices.combined(tables, monthly_slices.load([each], account))
         session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
     with placement.master.transaction(doing=what):
         monthly_slices.end(

@@ -19,6 +19,7 @@ from archiver.format.rows import RowFile, Spool
 from archiver.format.spool_folder import work_folder
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.postgres.account import accounted
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import column_list, identifier
 from archiver.postgres.selection import SelectedRows, among, identity_of, row_order
@@ -110,8 +111,11 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
             placement=group.placement, model=group.model, archive=archive, mappings=fitting(group.placement, archive)
         )
         with master.rolled_back():
-            with triggers_disabled(master, group.model, MASTER):
-                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True))
+            with (
+                accounted(master, "Restoring", group.model.written_besides(MASTER)) as account,
+                triggers_disabled(master, group.model, MASTER),
+            ):
+                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True), account)
                 master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
             purge_record.restored(master, record)
             master.commit(doing=f"restoring purge {number}")
@@ -162,16 +166,19 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
     """Lock every row, check references and content again, delete, and record it: all in one transaction."""
     master = group.placement.master
     with master.rolled_back():
-        recheck_acts(master, group.model, MASTER)
-        rows = {table: _locked(group, table) for table in group.model.tables}
-        if references := references_to(archiver.databases, group.ids):
-            names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
-            raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
-        for table in group.model.tables:
-            if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
-                raise RefusedError(f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN)
-        prove_shape(group.placement)
-        delete(group.placement, group.model, MASTER, rows)
+        with accounted(master, "Purging", group.model.written_besides(MASTER)) as account:
+            recheck_acts(master, group.model, MASTER)
+            rows = {table: _locked(group, table) for table in group.model.tables}
+            if references := references_to(archiver.databases, group.ids):
+                names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
+                raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
+            for table in group.model.tables:
+                if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
+                    raise RefusedError(
+                        f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN
+                    )
+            prove_shape(group.placement)
+            delete(group.placement, group.model, MASTER, rows, account)
         done = purge_record.purged(master, verified)
         master.commit(doing=f"deleting the users of purge {verified.id}")
     return done

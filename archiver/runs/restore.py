@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from archiver.catalog.activity_rules import Rules
-from archiver.catalog.model import MASTER, SHARD, Model, Part
+from archiver.catalog.model import MASTER, SHARD, Model, Part, TableName
 from archiver.delete.settle_month import settle_tenant
 from archiver.format import encryption
 from archiver.format.bundle import Archive, opened
@@ -20,6 +20,7 @@ from archiver.load.fit import fitting, mapped
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
 from archiver.load.relocate import relocated
 from archiver.postgres import tenants
+from archiver.postgres.account import Account, all_accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
@@ -35,6 +36,7 @@ from archiver.records import (
 )
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of
+from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
@@ -226,18 +228,19 @@ def _load_both(
     with ExitStack() as transactions:
         for session in placement.sessions.values():
             transactions.enter_context(session.rolled_back())
-        live = _neighbours(placement, incoming.model, record, only)
         with ExitStack() as triggers:
+            accounts = triggers.enter_context(all_accounted(placement.sessions, "Restoring", incoming.model))
+            live = _neighbours(placement, incoming.model, record, only, accounts[MASTER])
             for database, session in placement.sessions.items():
                 triggers.enter_context(triggers_disabled(session, incoming.model, database))
             loaded = (
-                _load_shard(incoming, incoming_slices, placement.shard_session, record, live, _act(only))
+                _load_shard(incoming, incoming_slices, record, live, _act(only), accounts[SHARD])
                 if placement.shard_session
                 else {}
             )
-            loaded |= load_database(incoming, MASTER, live)
+            loaded |= load_database(incoming, MASTER, live, accounts[MASTER])
             if not placement.shard_session:
-                loaded = activity.combined(loaded, activity.load(incoming_slices))
+                loaded = activity.combined(loaded, activity.load(incoming_slices, accounts[MASTER]))
             for session in placement.sessions.values():
                 session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
         _end(placement.master, record, incoming.archive, loaded, only)
@@ -279,31 +282,41 @@ def _record_relocations(master: Session, record: Record, relocations: Relocation
             move_record.restored_elsewhere(master, record, relocation.source, relocation.target, relocation.offsets)
 
 
-def _neighbours(placement: Placement, model: Model, record: Record, only: Part | None) -> LiveNeighbors:
+def _neighbours(
+    placement: Placement, model: Model, record: Record, only: Part | None, account: Account
+) -> LiveNeighbors:
     """Return the rows that may be live already: of any table, if a part or another archive was restored."""
     tenant = tenants.unknown(placement.master, model.tenant, [record.tenant_id])
     parts = only or record.partial or _pending(placement, record)
     return LiveNeighbors(
         retained=record.kept,
         older=partial(retained_rows.from_older, placement.master, record),
-        mapped=partial(retained_rows.update_migrated, placement.master, record),
+        mapped=partial(_update_migrated, account, record),
         everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
     )
+
+
+def _update_migrated(account: Account, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:
+    """Record retained rows in master as migrations changed them."""
+    with account.bookkeeping():
+        retained_rows.update_migrated(account.session, record, table, rows)
 
 
 def _load_shard(
     incoming: IncomingArchive,
     incoming_slices: Sequence[IncomingSlice],
-    shard: Session,
     record: Record,
     live: LiveNeighbors,
     act: str,
+    account: Account,
 ) -> dict[str, Loaded]:
     """Load the shard's rows, skipping each archive that has a marker: an earlier run loaded it."""
+    shard = account.session
     marker = markers.read(shard, record, act)
     if marker is None:
-        loaded = load_database(incoming, SHARD, live)
-        markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
+        loaded = load_database(incoming, SHARD, live, account)
+        with account.bookkeeping():
+            markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-    return activity.combined(loaded, activity.load(incoming_slices))
+    return activity.combined(loaded, activity.load(incoming_slices, account))

@@ -11,6 +11,7 @@ from pathlib import Path
 from archiver.catalog.model import MASTER, SHARD, resolve
 from archiver.completeness.live import LiveCatalogue, read_live
 from archiver.format import encryption
+from archiver.postgres.account import refuse_uncounted
 from archiver.postgres.databases import Databases
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import prepare, refuse_newer
@@ -42,7 +43,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
     """Open an environment's databases; `purpose` is part of the sessions' name, such as `archive.school 13`.
 
     Opening a database raises RefusedError if a newer version of this tool made the archiver's tables in it, or no
-    foreign key would be checked in the session.
+    foreign key would be checked in the session, or no change of rows counted.
     """
     refuse_if_down(environment)
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
@@ -52,6 +53,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
         try:
             refuse_newer(session)
             refuse_replica(session)
+            refuse_uncounted(session, "Opening")
         except BaseException:
             session.close()
             raise

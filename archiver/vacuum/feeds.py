@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from archiver.postgres.account import accounted
 from archiver.postgres.below import below_any
 from archiver.postgres.databases import Databases
 from archiver.postgres.schema import NAMESPACE, identifier, quoted
@@ -41,11 +42,12 @@ def look(databases: Databases) -> list[Feed]:
 def truncate(session: Session, feeds: Sequence[Feed]) -> None:
     """Empty all feeds of one database, or none of them. Sequences continue, so that no id is issued twice.
 
-    Raises DatabaseError if another table's foreign key references one of them, RefusedError if TRUNCATE would also
-    empty what lies below one of them.
+    Raises DatabaseError if another table's foreign key references one of them, RefusedError if others would be
+    emptied or changed too.
     """
     tables = SQL(", ").join(identifier(feed.table) for feed in feeds)
-    with session.transaction(doing="emptying the feeds"):
+    with session.transaction(doing="emptying the feeds"), accounted(session, "Emptying the feeds") as account:
+        account.declare_emptied(feed.table for feed in feeds)
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
         session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables), doing="locking the feeds")
         if below := below_any(session, [feed.table for feed in feeds]):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from archiver.postgres.account import accounted
 from archiver.postgres.schema import NAMESPACE, identifier
 from archiver.postgres.session import SQL, Composable, DatabaseError, Literal, Session
 from archiver.vacuum.rewrite import PATIENCE
@@ -105,7 +106,9 @@ def drop(session: Session, stray: Stray, idle: timedelta) -> None:
     Drops nothing else. Raises RefusedError if the table is in use by now.
     """
     name = identifier(stray.table)
-    with session.transaction(doing=f"dropping {stray.table}"):
+    operation = f"Dropping {stray.table}"
+    with session.transaction(doing=f"dropping {stray.table}"), accounted(session, operation) as account:
+        account.declare_emptied([stray.table])
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
         session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name), doing=f"locking {stray.table}")
         current = _read(session, stray.table)

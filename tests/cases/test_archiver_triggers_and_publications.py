@@ -66,7 +66,6 @@ def test_a_published_table_that_forbids_a_deletion_is_reported_with_what_to_do(p
             assert error.hint
 
 
-@case("archiver 21", "what a trigger writes inside BEGIN … EXCEPTION has a number of its own, and is not looked for")
 def test_a_row_that_stays_is_not_changed_by_a_trigger_in_a_subtransaction(products: Products) -> None:
     shared = "found_by: [school_id = schools.id, other_id = schools.id]"
     tables = catalog(seats=shared, things=OF_SCHOOL + ", triggers: {bump: only counts}")

@@ -85,7 +85,8 @@ def test_a_foreign_key_that_would_take_another_schools_row_along_stops_the_delet
         )
     before = oracle.snapshot(world.dsns)
 
-    with pytest.raises(RefusedError, match=r"rows that stay would be deleted or changed too: master.donations \(\d+\)"):
+    counted = {"CASCADE": r"\d+ deleted", "SET NULL": r"\d+ updated, \d+ deleted"}[act]
+    with pytest.raises(RefusedError, match=rf"donations \({counted}; expected: \d+ deleted\)"):
         world.archive(13)
 
     same(before, oracle.snapshot(world.dsns))
