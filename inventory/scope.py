@@ -9,17 +9,19 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cache, lru_cache
 
 from errors import RefusedError, UsageError
 from inventory.load import FOLDER, ROOT, load_catalog
-from inventory.model import Environment, Night
+from inventory.model import Database, Environment, Night
 
 SHORT = 12  # hex digits of a digest
 ROOMS = ("archiver", "inventory", "platforms", "runbooks")  # their code decides what happens to a row
 BESIDE = ("errors.py", "formatting.py")
 CODE = (".py", ".sql")
+# Keys of the inventory that a machine may have of its own; the night's entry is in the scope.
+OWN_KEYS = ("nights", "overlay", "ssh", "state", "webhook")
 _FIELD = re.compile(r"([a-z]+)=([\w.,-]+)", re.ASCII)
 
 
@@ -49,15 +51,15 @@ class Scope:
         """The digest and each field, a line each."""
         return (f"scope {self.digest}", *(f"scope {name}: {value or 'none'}" for name, value in asdict(self).items()))
 
-    def differences(self, other: Scope) -> list[str]:
-        """Return each field in which another scope differs: `depth: students sent, all here`."""
-        own, sent = asdict(self), asdict(other)
-        pairs = [(name, sent[name] or "none", own[name] or "none") for name in own]
-        return [f"{name}: {theirs} sent, {ours} here" for name, theirs, ours in pairs if theirs != ours]
+    def differences(self, other: Scope, where: str) -> list[str]:
+        """Return each field in which another scope, `where` one is, differs: `depth: students sent, all here`."""
+        own, others = asdict(self), asdict(other)
+        pairs = [(name, others[name] or "none", own[name] or "none") for name in own]
+        return [f"{name}: {theirs} {where}, {ours} here" for name, theirs, ours in pairs if theirs != ours]
 
     def refuse_other(self, sent: Scope, task: str) -> None:
         """Raise RefusedError with every difference if a task was sent here with another scope than this host has."""
-        if differences := self.differences(sent):
+        if differences := self.differences(sent, "sent"):
             lines = [f"{task} refused: this host has another scope than the machine that sent it:", *differences]
             hint = "Give both the same inventory, catalog and version of this tool. Nothing was changed."
             raise RefusedError("\n  - ".join(lines), hint=hint)
@@ -89,6 +91,27 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
         catalog=tool.catalog,
         version=tool.version,
     )
+
+
+def inventory_digests(environment: Environment) -> dict[str, str]:
+    """Return a digest of each key of the inventory that must be the same on every host that runs this tool."""
+    values = {field.name: getattr(environment, field.name) for field in fields(environment)}
+    values["databases"] = {name: _as_in_file(each) for name, each in environment.databases.items()}
+    return {key: short_digest(_plain(value)) for key, value in values.items() if key not in OWN_KEYS}
+
+
+def _as_in_file(database: Database) -> Database:
+    """Return a database without the address that a platform said, which comes from no file."""
+    return replace(database, connection={}) if database.config_var else database
+
+
+def _plain(value: object) -> str:
+    plain = {"value": asdict(value) if is_dataclass(value) and not isinstance(value, type) else value}
+    return json.dumps(plain, default=_as_data, sort_keys=True, ensure_ascii=False)
+
+
+def _as_data(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 @cache

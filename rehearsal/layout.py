@@ -116,6 +116,10 @@ class Layout:
         """Return a host's HOME."""
         return self.home / "hosts" / name
 
+    def checkout(self, host: str) -> Path:
+        """Return the folder of this tool on a host that has a checkout of its own."""
+        return self.host(host) / "checkout"
+
     @property
     def state(self) -> Path:
         """The tool's own folder for journals and locks in a rehearsal."""

@@ -23,6 +23,7 @@ from inventory.model import Depth, Environment, Night, Role
 from inventory.scope import Scope, scope_of
 from runbooks.archives import catalog, contents, estimate, reencrypt, release
 from runbooks.archives import lists as archives_lists
+from runbooks.archives import scope as archives_scope
 from runbooks.archives import workers as archives_workers
 from runbooks.archives.lists import excluded_at
 from runbooks.archives.workers import engine_of
@@ -199,6 +200,6 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for module in (archives_lists, contents, reencrypt, catalog, estimate, archives_workers, release):
+for module in (archives_lists, contents, reencrypt, catalog, estimate, archives_workers, release, archives_scope):
     for further in module.tasks:
         namespace.add_task(further)

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from unittest.mock import patch
 
 from errors import CutoverError
 from inventory.load import FOLDER, load_file
 from inventory.model import Environment
-from inventory.scope import scope_of
+from inventory.scope import Scope, inventory_digests, scope_of
 from runbooks.cutover import plan_of
 from runbooks.engine.live.approval import StoreApprovals
 from runbooks.engine.live.executors import LiveExecutor
@@ -63,6 +64,13 @@ def rehearsal() -> Environment:
 def night_plan(environment: Environment | None = None) -> Plan:
     """The sixteen steps of the rehearsal."""
     return plan_of(environment or rehearsal(), NIGHT)
+
+
+def inventory_of(plan: Plan) -> dict[str, str]:
+    """Return the digests of the inventory that a plan was made from, whose window it has."""
+    window = plan.window_end
+    environment = getattr(window.func, "__self__", None) if isinstance(window, partial) else None
+    return inventory_digests(environment) if isinstance(environment, Environment) else {}
 
 
 def plan_of_2013() -> Plan:
@@ -132,6 +140,11 @@ class Production:
             "config:get": "postgres://me:hunter2@warehouse-old.farm.ttm.com/w",
             "ps:running": "postgres://me:hunter2@warehouse-old.farm.ttm.com/w",
         }
+    )
+    scope: Scope | None = None  # of every checkout of this tool; None: as the run's own
+    inventory: dict[str, str] = field(default_factory=dict)  # digests, of every checkout
+    schools: dict[str, object] = field(  # as the debug host finds them
+        default_factory=lambda: {"taken": 35, "excluded": [21], "schools": "5c4001ed", "problems": ()}
     )
     acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
     broken: dict[str, Callable[[], ProbeOutput]] = field(default_factory=dict)  # `host: command` that goes wrong
@@ -225,6 +238,7 @@ class Production:
         task = command.split()[1]
         answers: dict[str, Callable[[], str]] = {
             "archive.audit": self._audit,
+            "archive.scope": self._scope,
             "archive.list": lambda: self._half_way(command),
             "shards.show": lambda: "No school is half moved.",
             "archive.check-catalog": lambda: "The catalog knows all that can point at a school's rows.",
@@ -236,6 +250,10 @@ class Production:
 
     def _feeds(self) -> str:
         return json.dumps({"rows": self.feed, "feeds": [{"table": "feed_items", "rows": self.feed}]})
+
+    def _scope(self) -> str:
+        assert self.scope, "no run has begun"
+        return json.dumps({"scope": self.scope.text, "inventory": self.inventory, **self.schools})
 
     def _half_way(self, command: str) -> str:
         states = [(school, state) for school, state in self.half_way.items() if f"--state={state}" in command]
@@ -500,6 +518,7 @@ class FakeNight:
 
     plan: Plan = field(default_factory=night_plan)
     clock: FakeClock = field(default_factory=FakeClock)
+    other_checkouts: bool = False  # True if the hosts' checkouts are the test's own affair
 
     def __post_init__(self) -> None:
         self.production = Production(clock=self.clock)
@@ -514,7 +533,9 @@ class FakeNight:
 
     @property
     def executor(self) -> LiveExecutor:
-        """The live world over in-memory ports."""
+        """The live world over in-memory ports; every host has the run's checkout, unless a test says otherwise."""
+        if not self.other_checkouts:
+            self.production.scope, self.production.inventory = self.plan.scope, inventory_of(self.plan)
         return LiveExecutor(
             ssh=self.ssh,
             jobs=self.jobs,

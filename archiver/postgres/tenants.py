@@ -65,6 +65,18 @@ def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tena
     return tuple(tenant for tenant in _select(master, table, SQL("true"), ()) if not exclude.leaves_out(tenant))
 
 
+def unknown_customers(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
+    """Return the ids that no customer has, sorted; all of them if the catalog knows no customers."""
+    customer = table.customer
+    if customer is None:
+        return sorted(ids)
+    query = SQL("SELECT c.{0} FROM {1} c WHERE c.{0} = ANY(%s)").format(
+        Identifier(customer.key), identifier(customer.table)
+    )
+    existing = {row[0] for row in master.rows(query, (list(ids),), doing="looking for customers")}
+    return sorted(set(ids) - existing)
+
+
 def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
     """Return the ids that no live tenant has, sorted."""
     query = SQL("SELECT t.{0} FROM {1} t WHERE t.{0} = ANY(%s)").format(Identifier(table.key), identifier(table.table))

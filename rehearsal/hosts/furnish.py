@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from rehearsal import zone
 from rehearsal.blueprint import PRODUCT, ROLE, Blueprint, LabHost
 from rehearsal.hosts.auto_backup import schedule
+from rehearsal.hosts.checkout import check_out
 from rehearsal.hosts.command import HOST_NAME_FILE
 from rehearsal.hosts.heroku_app import start_app, warehouse_url
 from rehearsal.hosts.switches import DISABLED, ENABLED, LARGE, OFF, put
@@ -42,6 +44,8 @@ def furnish(lab: Blueprint) -> None:
     for host in lab.hosts:
         home = lab.layout.host(host.name)
         (home / "bin").mkdir(parents=True)
+        if DEBUG in host.roles:
+            check_out(Path(lab.root), lab.layout.checkout(host.name))
         (home / HOST_NAME_FILE).write_text(f"{host.name}\n", encoding="utf-8")
         for name, script in _scripts(lab, host).items():
             path = home / "bin" / name
@@ -86,6 +90,8 @@ def _scripts(lab: Blueprint, host: LabHost) -> dict[str, str]:
     }
     if {DATABASE, DEBUG} & set(host.roles):  # the tool itself is installed on these hosts
         home = shlex.quote(lab.home)
+        if DEBUG in host.roles:
+            root = shlex.quote(str(lab.layout.checkout(host.name)))
         scripts["inv"] = f'#!/bin/sh\nexport {VARIABLE}={home}\ncd {root} || exit 1\nexec {python} -m invoke "$@"\n'
     return scripts
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from inventory.model import Host, Role
 from runbooks.engine.model.preconditions import Precondition, Subject
 from runbooks.engine.model.step import Step
-from runbooks.preflight import amazon, archiving, backing_up, disks, hosts, servers, services
+from runbooks.preflight import amazon, archiving, backing_up, checkouts, disks, hosts, servers, services
 from runbooks.steps.context import NightContext
 
 
@@ -28,6 +28,7 @@ def subjects(night: NightContext, steps: Sequence[Step]) -> tuple[Subject, ...]:
 def _on(night: NightContext, host: Host, steps: Sequence[Step]) -> Iterator[Precondition]:
     yield hosts.is_itself(night, host)
     yield hosts.clock(host)
+    yield from checkouts.same_here_and_there(night, host, steps)
     if Role.DATABASE in host.roles:
         yield disks.room(night, host)
         yield from backing_up.ready(night, host)

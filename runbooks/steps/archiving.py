@@ -14,6 +14,7 @@ from runbooks.engine.model.probe_output import record, records
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
 from runbooks.steps.context import NightContext, builds
+from runbooks.steps.scope import same_scope
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
@@ -34,11 +35,12 @@ def run(night: NightContext, key: str) -> Step:
         **_by_workers(night),
     )
     action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
+    scope = same_scope(night, host, files=False)
     return Step(
         key=key,
         title="Run archiving script",
         mark=Mark.AUTOMATE,
-        tasks=(night.task(key, host, checks=(all_archived(night),), action=action),),
+        tasks=(night.task(key, host, checks=(all_archived(night),), needs=(scope,), action=action),),
         required=True,
         point_of_no_return=True,
         warning=(*scope_lines(night), *loss(night)),

@@ -12,22 +12,27 @@ from typing import Any
 import pytest
 
 from errors import AbortedError, CutoverError, RefusedError, UnknownError, UsageError
+from inventory import scope
+from inventory.model import Depth
 from runbooks.engine.live.approval import PAUSE, Request, put_approval, requested
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
+from runbooks.engine.run.preflight import examine
 from runbooks.engine.run.runner import Runner, StepFailed
 from runbooks.night.approve import await_outcome
 from tests.colleagues import approving, times_typed
 from tests.fakes import (
     EVENING,
     NIGHT,
+    SERVERS,
     FakeClock,
     FakeNight,
     FakeObjectStore,
     Production,
     archive_command,
+    inventory_of,
     night_plan,
     rehearsal,
     unreachable,
@@ -49,11 +54,12 @@ def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_k
 
     [answer] = [event for event in fake_night.journal.events if event.data.get("confirmed")]
     assert answer.step == "archiving.run"
-    scope = fake_night.plan.scope
-    assert scope
+    sealed = fake_night.plan.scope
+    assert sealed
     assert answer.data["statements"] == [
         "Every school of 2013-14, depth all (everything of a school is deleted); left out: schools 21.",
-        f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
+        f"Scope {sealed.digest}: catalog {sealed.catalog}, version {sealed.version}.",
+        f"scope {sealed.digest}: 35 schools taken in, 1 school excluded (21); schools 5c4001ed",
         "maintenance mode on: 1 of 1",
         "backups verified: 5 of 5",
         "backups transferred: 5 of 5",
@@ -254,13 +260,15 @@ def stopped_at_step_8(fake_night: FakeNight) -> None:
 RATHER_TWO = replace(rehearsal(), second_person=True)
 
 
-@pytest.mark.parametrize("field", ["catalog", "version"])
-def test_after_a_change_of_catalog_or_version_both_people_are_asked_again(field: str) -> None:
+@pytest.mark.parametrize("field", ["_catalog_digest", "version"])
+def test_after_a_change_of_catalog_or_version_both_people_are_asked_again(
+    field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake_night = FakeNight(plan=night_plan(RATHER_TWO))
     heard = approving(fake_night)
     stopped_at_step_8(fake_night)
-    assert fake_night.plan.scope
-    fake_night.plan = replace(fake_night.plan, scope=replace(fake_night.plan.scope, **{field: "another"}))
+    monkeypatch.setattr(scope, field, lambda *_: "another")
+    fake_night.plan = night_plan(RATHER_TWO)
     fake_night.run()
 
     assert (times_typed(fake_night), len(heard)) == (2, 2)
@@ -312,8 +320,8 @@ def test_an_approval_of_the_date_as_it_was_typed_before_is_not_taken() -> None:
     fake_night = FakeNight(plan=night_plan(RATHER_TWO))
     approving(fake_night)
     stopped_at_step_8(fake_night)
-    assert fake_night.plan.scope
-    fake_night.plan = replace(fake_night.plan, scope=replace(fake_night.plan.scope, depth="students"))
+    deeper = replace(RATHER_TWO.nights[NIGHT], depth=Depth.STUDENTS)
+    fake_night.plan = night_plan(replace(RATHER_TWO, nights={NIGHT: deeper}))
     fake_night.clock.wait = partial(closed_while_waiting, fake_night.clock)  # type: ignore[method-assign]
 
     with pytest.raises(CutoverError, match="closed"):
@@ -340,3 +348,42 @@ def test_the_second_person_hears_what_became_of_the_approval(happens: str, fake_
     outcome = await_outcome(lambda: fake_night.journal.events, request, fake_night.plan, fake_night.clock)
 
     assert outcome.startswith(sentence)
+
+
+def test_another_set_of_schools_in_the_databases_is_another_scope() -> None:
+    fake_night = FakeNight(plan=night_plan(RATHER_TWO))
+    heard = approving(fake_night)
+    stopped_at_step_8(fake_night)
+    fake_night.production.schools = {"taken": 34, "excluded": [21, 22], "schools": "0ddba11", "problems": []}
+    fake_night.run()
+
+    assert (times_typed(fake_night), len(heard)) == (2, 2)
+
+
+def elsewhere(**fields: str) -> FakeNight:
+    """Return a night whose hosts have another checkout of this tool than the run."""
+    fake_night = FakeNight(other_checkouts=True)
+    assert fake_night.plan.scope
+    fake_night.production.scope = replace(fake_night.plan.scope, **fields)
+    fake_night.production.inventory = inventory_of(fake_night.plan)
+    return fake_night
+
+
+@pytest.mark.parametrize("field", ["depth", "schools", "customers", "reasons", "catalog", "version"])
+def test_before_anyone_types_the_scope_of_the_debug_host_is_compared(field: str) -> None:
+    fake_night = elsewhere(**{field: "other"})
+    with pytest.raises(RefusedError, match=rf"can't begin: another scope than this machine's: {field}: other there"):
+        fake_night.run()
+
+    assert not fake_night.production.archived
+    assert not [question for question in fake_night.person.asked if question.startswith("confirm")]
+
+
+def test_preflight_compares_scope_and_inventory_on_every_host_that_runs_this_tool() -> None:
+    fake_night = elsewhere(version="other")
+    fake_night.production.inventory["store"] = "other"
+    findings = examine(fake_night.plan.preflight, fake_night.executor, fake_night.context.facts)
+
+    assert {finding.subject: finding.verdict.proof.split("version: ")[1] for finding in findings if finding.stops} == {
+        host: f"other there, {scope.version()} here; inventory: store" for host in ("debug", *SERVERS)
+    }

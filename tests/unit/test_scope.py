@@ -44,7 +44,7 @@ def test_a_scope_is_sent_as_this_word_and_digested_so() -> None:
 def test_another_scope_is_refused_and_the_refusal_says_what_differs(field: str) -> None:
     other = OTHERS[field]
     assert other.digest != SCOPE.digest
-    [difference] = SCOPE.differences(other)
+    [difference] = SCOPE.differences(other, "sent")
     assert difference.startswith(f"{field}: ")
     with pytest.raises(RefusedError) as refused:
         SCOPE.refuse_other(other, "archive.all")

@@ -23,24 +23,41 @@ def pass_point(context: RunContext, step: Step) -> None:
     _refuse_undone(context, step)
     gates = [gate for gate in context.plan.before(step) if gate.gate]
     proven = [_proven_again(context, step, gate) for gate in gates]
-    if not _holds(context, context.history().confirmed.get(step.key)):
-        _confirm(context, step, proven)
-    if context.plan.approve and not _is_approved(context, step):
-        _await_approval(context, step)
+    needed = _needed(context, step)
+    scope = ".".join(filter(None, [context.plan.scope_digest, str(needed.figures.get("schools", ""))]))
+    if not _holds(context, context.history().confirmed.get(step.key), scope):
+        _confirm(context, step, [*filter(None, [needed.proof]), *proven], scope)
+    if context.plan.approve and not _is_approved(context, step, scope):
+        _await_approval(context, step, scope)
 
 
-def _holds(context: RunContext, word: Word | None) -> bool:
-    """True if a word was given for the plan's scope, in this night."""
-    if word is None or word.scope != context.plan.scope_digest:
+def _needed(context: RunContext, step: Step) -> Verdict:
+    """Return the verdict that the step could begin. Raises RefusedError or UnknownError if it could not."""
+    facts, needs = context.facts(), [check for task in step.tasks for check in task.needs]
+    looks = [lambda check=check: context.executor.look(check, facts, expected=True) for check in needs]
+    verdict = together(fan_out(looks, limit=context.max_parallel, on_interrupt=context.executor.interrupt))
+    if not verdict.holds:
+        kind = RefusedError if verdict.truth is Truth.FAILS else UnknownError
+        raise kind(f"{step.title} can't begin: {verdict.proof}.", hint=f"Fix it, then {context.plan.go_on}")
+    return verdict
+
+
+def _holds(context: RunContext, word: Word | None, scope: str) -> bool:
+    """True if a word was given for this scope, in this night."""
+    if word is None or word.scope != scope:
         return False
     return context.clock.now() < context.plan.word_ends(word.at)
 
 
-def _is_approved(context: RunContext, step: Step) -> bool:
+def _is_approved(context: RunContext, step: Step, scope: str) -> bool:
     """True if the date was approved after it was last typed, and the approval still holds."""
     history = context.history()
     approval = history.approved.get(step.key)
-    return approval is not None and approval.number > history.confirmed[step.key].number and _holds(context, approval)
+    return (
+        approval is not None
+        and approval.number > history.confirmed[step.key].number
+        and _holds(context, approval, scope)
+    )
 
 
 def _refuse_undone(context: RunContext, step: Step) -> None:
@@ -80,11 +97,10 @@ def _proven_again(context: RunContext, step: Step, gate: Step) -> str:
     return f"{gate.gate}: {len(verdicts)} of {len(verdicts)}"
 
 
-def _confirm(context: RunContext, step: Step, proven: Sequence[str]) -> None:
+def _confirm(context: RunContext, step: Step, proven: Sequence[str], scope: str) -> None:
     off = f"Switched off now: {summed(context.debts())}."
     statements = (*step.warning, *proven, *_left_out(context, step), "unknown: none; failed: none", off)
     confirmed = context.person.confirm(step, statements, context.plan.date)
-    scope = context.plan.scope_digest
     context.journal.append(Kind.ANSWER, step=step.key, confirmed=confirmed, statements=statements, scope=scope)
     if not confirmed:
         message = f"Aborted by the operator before {step.title}, which was not begun."
@@ -98,14 +114,14 @@ def _left_out(context: RunContext, step: Step) -> Iterator[str]:
             yield f"skipped: {earlier.title} on {', '.join(hosts)}"
 
 
-def _await_approval(context: RunContext, step: Step) -> None:
+def _await_approval(context: RunContext, step: Step, scope: str) -> None:
     history = context.history()
     run, typed = history.run, history.confirmed[step.key]
     context.screen.warn(f"Waiting for a second person, not {typed.operator}: {context.plan.approve}")
     [approver] = fan_out(
         [lambda: context.approvals.approver(run, typed)], limit=1, on_interrupt=context.executor.interrupt
     )
-    context.journal.append(Kind.ANSWER, step=step.key, approved=approver, scope=context.plan.scope_digest)
+    context.journal.append(Kind.ANSWER, step=step.key, approved=approver, scope=scope)
     context.screen.say(f"  approved by {approver}")
 
 

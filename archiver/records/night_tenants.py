@@ -1,0 +1,47 @@
+"""The tenants of a night by their ids: taken in, and excluded; and exclusions that match none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from archiver.postgres import tenants
+from archiver.postgres.databases import Databases
+from archiver.postgres.tenants import Exclude
+from archiver.records import archive_record
+from archiver.records.archive_record import ArchiveState
+
+
+@dataclass(frozen=True, kw_only=True)
+class NightTenants:
+    """The tenants that a night archives, and those it excludes; the same before, within and after its step 8."""
+
+    taken: tuple[int, ...]
+    excluded: tuple[int, ...]
+    unknown: Exclude  # excluded tenants and customers that do not exist
+
+    @property
+    def text(self) -> str:
+        """All of it as one text, to be digested."""
+        return f"taken {_listed(self.taken)}; excluded {_listed(self.excluded)}"
+
+
+def night_tenants(databases: Databases, year: int, night: date, exclude: Exclude) -> NightTenants:
+    """Return the tenants of a night; those archived by an earlier night of the year are no part of it."""
+    table, records = databases.model.tenant, archive_record.read_if_any(databases.master, year)
+    archived = {record.tenant_id for record in records if record.state is ArchiveState.ARCHIVED}
+    live = tenants.all_but(databases.master, table, Exclude())
+    due = {tenant.id for tenant in live if not exclude.leaves_out(tenant)} - archived
+    unknown = set(tenants.unknown(databases.master, table, exclude.tenants)) - archived
+    return NightTenants(
+        taken=tuple(sorted(due | {record.tenant_id for record in records if record.night == night})),
+        excluded=tuple(tenant.id for tenant in live if exclude.leaves_out(tenant)),
+        unknown=Exclude(
+            tenants=frozenset(unknown),
+            customers=frozenset(tenants.unknown_customers(databases.master, table, exclude.customers)),
+        ),
+    )
+
+
+def _listed(ids: tuple[int, ...]) -> str:
+    return ",".join(map(str, ids))
