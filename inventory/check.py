@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes
-from inventory.model import FENCED, Environment, Role
+from inventory.model import FENCED, Environment, Exclusion, Role
 from inventory.parse import short
 
 SINGLE = (Role.CONTROL, Role.DEBUG)
@@ -32,6 +32,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _warehouse,
         _calendar,
         _fence,
+        _nights,
         _webhook,
         _queue,
     )
@@ -116,6 +117,22 @@ def _fence(environment: Environment) -> Iterable[str]:
     for name, command in vars(environment.fence).items() if environment.fence else ():
         if FENCED not in command:
             yield f"fence/{name}: expected a command with {FENCED} in it, got {command!r}"
+
+
+def _excluded(exclude: Exclusion) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return ("school", exclude.schools), ("customer", exclude.customers)
+
+
+def _nights(environment: Environment) -> Iterable[str]:
+    for day, night in environment.nights.items():
+        path, exclude = f"nights/{day}/exclude", night.exclude
+        for noun, ids in _excluded(exclude):
+            for number, each in enumerate(ids):
+                if each in ids[:number]:
+                    yield f"{path}/{noun}s/{number + 1}: expected each id once, got {each} again"
+        excluded = [f"{noun} {each}" for noun, ids in _excluded(exclude) for each in ids]
+        for name in sorted(exclude.reasons.keys() - set(excluded)):
+            yield f"{path}/reasons/{name}: expected `school` or `customer` and an id that is excluded, got {name!r}"
 
 
 def _webhook(environment: Environment) -> Iterable[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +119,17 @@ def refuse_if_down(environment: Environment) -> None:
 
 def read_lines(path: str) -> tuple[str, ...]:
     """Return the lines of an operator's file, without blank lines and `#` comments."""
+    return tuple(line for _, line in read_numbered_lines(path))
+
+
+def read_numbered_lines(path: str) -> tuple[tuple[int, str], ...]:
+    """Return the lines of an operator's file with their numbers, without blank lines and `#` comments."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Reading {path} failed: {_reason(error)}.") from error
-    return tuple(line for raw in text.splitlines() if (line := raw.split("#")[0].strip()))
+    lines = enumerate(text.splitlines(), start=1)
+    return tuple((number, line) for number, raw in lines if (line := raw.split("#")[0].strip()))
 
 
 def _changes(kind: type[Any], path: Path, mistakes: list[str]) -> Any:
@@ -143,9 +149,31 @@ def _environment(data: dict[Any, Any], path: Path) -> Environment:
     mistakes = mistakes or environment_mistakes(environment)
     if mistakes:
         hint = "inventory/example.yaml explains every key."
-        raise Problems(f"The inventory {path.name} has mistakes:", mistakes, hint=hint)
+        raise Problems(f"The inventory {path.name} has mistakes:", _with_lines(path, mistakes), hint=hint)
     assert isinstance(environment, Environment)
     return environment
+
+
+def _with_lines(path: Path, mistakes: Iterable[str]) -> list[str]:
+    """Return the mistakes, each with the line on which its path ends, or the last part of it that the file has."""
+    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=SafeLoader)
+    assert root is not None  # it is a mapping by now
+    return [f"{mistake} (line {_line(root, mistake.split(': ')[0].split('/'))})" for mistake in mistakes]
+
+
+def _line(node: yaml.Node, keys: Sequence[str]) -> int:
+    line = node.start_mark.line + 1
+    below = _below(node, keys[0]) if keys else None
+    return line if below is None else _line(below[1], keys[1:]) if len(keys) > 1 else below[0].start_mark.line + 1
+
+
+def _below(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return the node of a key, or of a number from 1 in a list, and that of its value; None if there is none."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((name, value) for name, value in node.value if name.value == key), None)
+    if isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) <= len(node.value):
+        return node.value[int(key) - 1], node.value[int(key) - 1]
+    return None
 
 
 def _read(path: Path) -> dict[Any, Any]:

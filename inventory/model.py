@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
@@ -212,6 +212,12 @@ class Exclusion:
 
     schools: tuple[int, ...] = ()
     customers: tuple[int, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)  # `school 21` or `customer 99`: why it is excluded
+
+    def named(self, noun: str, ids: Iterable[int]) -> str:
+        """Return ids with their reasons: 21 (summer school), 22."""
+        reasons = {number: self.reasons.get(f"{noun} {number}") for number in ids}
+        return ", ".join(f"{number} ({why})" if why else str(number) for number, why in reasons.items())
 
 
 @dataclass(frozen=True, kw_only=True)

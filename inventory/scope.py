@@ -65,6 +65,9 @@ class Scope:
             raise RefusedError("\n  - ".join(lines), hint=hint)
 
 
+NO_SCOPE = Scope(catalog="", version="")  # of a sender from before there were scopes
+
+
 def parse_scope(text: str, label: str = "--scope") -> Scope:
     """Return the scope that a text says; UsageError for any other text."""
     pairs = [_FIELD.fullmatch(word) for word in text.split("/")]
@@ -88,6 +91,7 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
         depth=night.depth.value,
         schools=_ids(exclude.schools),
         customers=_ids(exclude.customers),
+        reasons=short_digest(_plain(dict(exclude.reasons))) if exclude.reasons else "",
         catalog=tool.catalog,
         version=tool.version,
     )

@@ -11,6 +11,7 @@ from invoke.collection import Collection
 from archiver.postgres.tenants import Exclude, Tenant
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
+from archiver.records.night_tenants import refuse_empty
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
@@ -18,7 +19,7 @@ from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.progress import RunProgress
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
-from inventory.load import read_lines
+from inventory.load import read_numbered_lines
 from inventory.model import Depth, Environment, Night, Role
 from inventory.scope import Scope, scope_of
 from runbooks.archives import catalog, contents, estimate, reencrypt, release
@@ -99,7 +100,7 @@ def _excluded_as_ids(
     """Refuse a night that the inventory knows otherwise, and put the file of exclusions, which is here, into lists."""
     request_of_night(environment, date, depth, pretend=pretend)
     left_out = resolve.union(
-        resolve.exclusion(read_lines(exclude), exclude) if exclude else Exclude(),
+        resolve.exclusion(read_numbered_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset()),
     )
     return {
@@ -146,7 +147,10 @@ def all_(
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
         left_out = resolve.union(left_out, excluded_at(environment, date))
-        _archive(archiver, resolve.all_to_archive(archiver.databases, request.year, left_out), request, by)
+        schools = resolve.all_to_archive(archiver.databases, request.year, left_out)
+        if not schools:
+            refuse_empty(archiver.databases, request.year, date, left_out)
+        _archive(archiver, schools, request, by)
 
 
 def next_moment(environment: Environment, clock: datetime.time) -> datetime.datetime:

@@ -10,6 +10,8 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
+from errors import UsageError
+from formatting import plural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,17 @@ def night_tenants(databases: Databases, year: int, night: date, exclude: Exclude
             tenants=frozenset(unknown),
             customers=frozenset(tenants.unknown_customers(databases.master, table, exclude.customers)),
         ),
+    )
+
+
+def refuse_empty(databases: Databases, year: int, night: date, exclude: Exclude) -> None:
+    """Raise UsageError if a night takes in no tenant: neither one to archive, nor one that it has archived already."""
+    if night_tenants(databases, year, night, exclude).taken:
+        return
+    nouns = plural(databases.model.tenant.noun)
+    raise UsageError(
+        f"The scope of the night {night} matches no {databases.model.tenant.noun}; nothing was archived.",
+        hint=f"inv archive.scope --date={night} shows it; {nouns} of an earlier night of the year are no part of it.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import chain
@@ -15,11 +16,12 @@ from archiver.records import archive_record, id_index, month_record, move_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge, PurgeState
-from errors import UsageError
+from errors import Problems, UsageError
 from formatting import plural
 
 Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
+_EXCLUDED = re.compile(r"(?:(customer) +)?(\d+)", re.ASCII)
 RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # states that can be restored
 AT_REST = (
     ArchiveState.ARCHIVED,
@@ -175,19 +177,27 @@ def union(exclude: Exclude, other: Exclude) -> Exclude:
     return Exclude(tenants=exclude.tenants | other.tenants, customers=exclude.customers | other.customers)
 
 
-def exclusion(lines: Iterable[str], path: str) -> Exclude:
-    """Return the exclusion in an operator's list: on each line a tenant's id, or `customer 99`."""
-    tenant_ids, customers = set(), set()
-    for line in lines:
-        words = line.split()
-        numbered = words[-1].isascii() and words[-1].isdigit()
-        if numbered and len(words) == 1:
-            tenant_ids.add(int(line))
-        elif numbered and len(words) == 2 and words[0] == "customer":
-            customers.add(int(words[1]))
+def exclusion(lines: Iterable[tuple[int, str]], path: str) -> Exclude:
+    """Return the exclusion in an operator's list: on each line a tenant's id, or `customer 99`.
+
+    Raises Problems with each line that is something else, or is there twice.
+    """
+    seen: dict[tuple[str, int], int] = {}  # noun and id: the line
+    mistakes = []
+    for number, line in lines:
+        match = _EXCLUDED.fullmatch(line)
+        if match is None:
+            mistakes.append(f"{path}:{number}: expected an id or `customer` and an id, got {line!r}")
+        elif (named := (match[1] or "", int(match[2]))) in seen:
+            mistakes.append(f"{path}:{number}: expected each id once, got {line} again (line {seen[named]})")
         else:
-            raise UsageError(f"{path}: expected an id or `customer` and an id on each line, got {line!r}.")
-    return Exclude(tenants=frozenset(tenant_ids), customers=frozenset(customers))
+            seen[named] = number
+    if mistakes:
+        raise Problems(f"The list {path} has mistakes:", mistakes)
+    return Exclude(
+        tenants=frozenset(key for noun, key in seen if not noun),
+        customers=frozenset(key for noun, key in seen if noun),
+    )
 
 
 def _only_one(noun: str, tenant_id: int, year: int | None, records: Sequence[Record]) -> Record:
@@ -220,14 +230,16 @@ def _archived(databases: Databases, year: int) -> set[int]:
 
 
 def _reject_unknown(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
-    """Reject an exclusion that matches no tenant: it is probably a typo, and would archive the tenant it meant."""
-    not_live = tenants.unknown(databases.master, databases.model.tenant, exclude.tenants)
+    """Reject exclusions that match nothing: each is probably a typo, and would archive the tenant it meant."""
+    table, noun = databases.model.tenant, databases.model.tenant.noun
+    not_live = tenants.unknown(databases.master, table, exclude.tenants)
     unknown = [tenant_id for tenant_id in not_live if tenant_id not in archived]
+    customers = tenants.unknown_customers(databases.master, table, exclude.customers)
+    mistakes = [f"There is no customer {each}." for each in customers]
     if unknown:
-        noun = databases.model.tenant.noun
-        raise UsageError(f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
-    for customer in sorted(exclude.customers):
-        tenants.of_customer(databases.master, databases.model.tenant, customer)
+        mistakes.insert(0, f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
+    if mistakes:
+        raise Problems("The exclusions match nothing; nothing was archived:", mistakes)
 
 
 def _only_restorable(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -16,6 +16,7 @@ from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError
 from inventory.model import Environment
+from inventory.scope import scope_of
 
 LOOK_EVERY = 0.2  # seconds; each time two short queries
 PATIENCE = 60.0  # seconds without a worker before the operator is told and units are sent again
@@ -43,7 +44,8 @@ class Celery:
         run, master = secrets.token_hex(8), archiver.databases.master
         sent = _Sent(engine=self, master=master, run=run, left=dict(enumerate(units, 1)))
         with board.living(master, run):
-            board.post(master, run, [Job(unit=unit, memory=self.memory) for unit in units])
+            scope = scope_of(self.environment).text
+            board.post(master, run, [Job(unit=unit, memory=self.memory, scope=scope) for unit in units])
             sent.send(sent.left)
             yield from sent.ends()
 

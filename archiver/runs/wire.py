@@ -27,10 +27,11 @@ _WORDS = {kind: word for word, kind in KINDS.items()}
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A unit, and its worker's memory limit."""
+    """A unit, its worker's memory limit, and the scope of the run that sent it."""
 
     unit: Unit
     memory: int  # bytes
+    scope: str = ""  # catalog and version, as text; empty: an earlier version sent it
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as plain data."""
@@ -42,6 +43,7 @@ class Job:
             "shard": self.unit.shard,
             "tenant_ids": self.unit.tenant_ids,
             "memory": self.memory,
+            "scope": self.scope,
             "order": {**asdict(request), "depth": request.depth.value, **times},
         }
 
@@ -56,7 +58,7 @@ def job(plain: Mapping[str, Any]) -> Job:
         tenant_ids=tuple(plain["tenant_ids"]),
         request=ArchiveRequest(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
     )
-    return Job(unit=unit, memory=plain["memory"])
+    return Job(unit=unit, memory=plain["memory"], scope=plain.get("scope", ""))
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:

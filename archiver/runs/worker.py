@@ -14,6 +14,7 @@ from archiver.runs.wire import Job
 from errors import CutoverError, LockedError, RefusedError
 from formatting import plural
 from inventory.model import Environment
+from inventory.scope import NO_SCOPE, Scope, parse_scope, scope_of
 
 PURPOSE = "archive.worker"
 OnLine = Callable[[str], None]
@@ -33,22 +34,31 @@ def perform(environment: Environment, on_line: OnLine, run: str, number: int) ->
     """Run a unit, unless another worker has it or its run has ended. Errors are reported, not raised."""
     try:
         with setup.archiver(environment, PURPOSE) as archiver:
-            _perform(archiver, on_line, run, number)
+            _perform(archiver, scope_of(environment), on_line, run, number)
     except CutoverError as error:
         on_line(f"unit {number}: {error}")
 
 
-def _perform(archiver: Archiver, on_line: OnLine, run: str, number: int) -> None:
+def _perform(archiver: Archiver, own: Scope, on_line: OnLine, run: str, number: int) -> None:
     master = archiver.databases.master
     try:
         with board.taken(master, run, number) as job:
             schools = f"{len(job.unit.tenant_ids)} {plural(archiver.model.tenant.noun)} of {job.unit.shard}"
             on_line(f"unit {number}: {schools}")
-            ended = _attempt(archiver, job)
+            ended = _refused(own, job) or _attempt(archiver, job)
             board.end(master, run, number, ended)
         on_line(f"unit {number}: ended{f', {ended.error}' if ended.error else ''}")
     except (LockedError, RefusedError) as error:
         on_line(f"unit {number}: skipped. {error}")
+
+
+def _refused(own: Scope, job: Job) -> UnitResult | None:
+    """Return the refusal of a unit that was sent with another scope than this machine's; None for the same one."""
+    try:
+        own.refuse_other(parse_scope(job.scope) if job.scope else NO_SCOPE, f"{PURPOSE} on {host()}")
+    except RefusedError as error:
+        return UnitResult(unit=job.unit, error=error)
+    return None
 
 
 def _attempt(archiver: Archiver, job: Job) -> UnitResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from formatting import plural
 from inventory.model import Role
 from runbooks.cli.options import CELERY
 from runbooks.cli.self_command import tool_command
@@ -57,8 +58,8 @@ def _by_workers(night: NightContext) -> dict[str, str]:
 def scope_lines(night: NightContext) -> tuple[str, ...]:
     """Return which schools the night archives, to which depth, which are left out, and the digest that seals it."""
     exclude = night.night.exclude
-    parts = {"schools": exclude.schools, "customers": exclude.customers}
-    named = [f"{noun} {', '.join(map(str, ids))}" for noun, ids in parts.items() if ids]
+    parts = (("school", exclude.schools), ("customer", exclude.customers))
+    named = [f"{plural(noun)} {exclude.named(noun, ids)}" for noun, ids in parts if ids]
     scope = night.scope
     return (
         f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from archiver.checks.night_progress import progress
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Exclude
 from archiver.records.archive_record import ArchiveRequest
-from archiver.runs import board, worker
+from archiver.runs import board, wire, worker
 from archiver.runs.board import TRIES
 from archiver.runs.context import Archiver
 from archiver.runs.engines import MEMORY
@@ -20,6 +21,7 @@ from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import LockedError, RefusedError
 from inventory.model import Depth
+from inventory.scope import scope_of
 from tests.worlds import NIGHT, YEAR, World, sql
 
 RUN = "a run of the tests"
@@ -42,10 +44,10 @@ def worker_of(world: World) -> Iterator[Archiver]:
 
 
 @contextmanager
-def running(archiver: Archiver) -> Iterator[None]:
+def running(archiver: Archiver, scope: str = "") -> Iterator[None]:
     """A run of one unit."""
     with archiver.databases.exclusive_lock(), board.living(archiver.databases.master, RUN):
-        board.post(archiver.databases.master, RUN, [Job(unit=UNIT, memory=MEMORY)])
+        board.post(archiver.databases.master, RUN, [Job(unit=UNIT, memory=MEMORY, scope=scope)])
         yield
 
 
@@ -83,6 +85,25 @@ def test_a_unit_of_a_run_that_has_ended_is_not_taken(ours: Archiver, world: Worl
 
     assert told == ["unit 1: skipped. Its run has ended."]
     assert progress(ours.databases, YEAR, NIGHT, Exclude()).begun == 0
+
+
+@pytest.mark.parametrize("field", ["catalog", "version", ""])
+def test_a_worker_refuses_a_unit_of_another_scope_and_says_what_differs(
+    field: str, ours: Archiver, world: World
+) -> None:
+    said: list[str] = []
+    sent = replace(scope_of(world.environment), **{field: "another"}).text if field else ""
+    before = numbers(world)
+
+    with running(ours, sent):
+        worker.perform(world.environment, said.append, RUN, 1)
+        [seen] = board.unit_states(ours.databases.master, RUN, [1])
+
+    assert seen.ended is not None
+    ended = wire.ended(UNIT, seen.ended)
+    assert isinstance(ended.error, RefusedError)
+    assert f"{field or 'version'}: {'another' if field else 'none'} sent, " in str(ended.error)
+    assert (ended.outcomes, numbers(world)) == ([], before)
 
 
 @pytest.mark.parametrize("alone", [True, False])

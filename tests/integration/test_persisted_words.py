@@ -115,6 +115,7 @@ def test_locks_have_these_names(world: World) -> None:
                     "shard": "shard_3",
                     "tenant_ids": [25],
                     "memory": 1,
+                    "scope": "",
                     "order": {"year": 2013, "depth": "all", "night": None, "pretend": False, "until": None},
                 },
                 {"outcomes": [], "error": None},

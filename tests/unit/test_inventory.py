@@ -12,7 +12,7 @@ import pytest
 
 from errors import Problems, UsageError
 from inventory import load
-from inventory.model import Depth, Environment, Role
+from inventory.model import Depth, Environment, Exclusion, Role
 
 SECRET = "AGE-SECRET-KEY-1QQQQQQQQ"
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
@@ -269,3 +269,41 @@ def test_an_operators_list_may_have_comments_and_blanks(tmp_path: Path) -> None:
     assert load.read_lines(str(tmp_path / "list")) == ("13", "14")
     with pytest.raises(UsageError, match=r"Reading .*nowhere failed: No such file or directory"):
         load.read_lines(str(tmp_path / "nowhere"))
+
+
+NIGHTS = """\
+nights:
+  2014-08-15:
+    depth: all
+    exclude:
+      schools: [21, 22,
+        21]
+      customers: [7]
+      reasons: {school 21: summer school, school 23: "?", customer 8: "?"}
+"""
+
+
+def test_each_mistake_in_the_exclusions_is_named_with_its_path_and_line(tmp_path: Path) -> None:
+    text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", NIGHTS, GOOD, flags=re.MULTILINE))
+
+    first = len(GOOD.split("nights:\n")[0].splitlines()) + 1
+    path = "nights/2014-08-15/exclude"
+    assert f"{path}/schools/3: expected each id once, got 21 again (line {first + 5})" in text
+    for name in ("school 23", "customer 8"):
+        assert f"{path}/reasons/{name}: expected `school` or `customer` and an id that is excluded" in text
+    assert text.count(f"(line {first + 7})") == 2
+
+
+def test_what_is_missing_is_named_with_the_line_of_what_should_have_it(tmp_path: Path) -> None:
+    text = problems(
+        tmp_path, GOOD.replace("{bucket: apangea-archives, prefix: rehearsal}", "{bucket: apangea-archives}")
+    )
+
+    line = next(number for number, line in enumerate(GOOD.splitlines(), start=1) if line.startswith("store:"))
+    assert f"store/prefix: expected a string, got nothing (line {line})" in text
+
+
+def test_an_exclusion_is_shown_with_its_reason() -> None:
+    exclude = Exclusion(schools=(21, 22), reasons={"school 21": "summer school"})
+
+    assert exclude.named("school", exclude.schools) == "21 (summer school), 22"

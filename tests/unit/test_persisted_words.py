@@ -210,7 +210,8 @@ UNIT = """\
   "tenant_ids": [5, 13],
   "order": {"year": 2013, "depth": "all", "night": "2014-08-15", "pretend": false,
     "until": "2014-08-16T06:00:00+00:00"},
-  "memory": 1073741824
+  "memory": 1073741824,
+  "scope": "catalog=c0ffee/version=2014.8"
 }
 """
 ENDED = """\
@@ -406,7 +407,7 @@ dns/?: port, server
 webhook/?: url, variable
 overlay/?: file, home, variable
 nights/2014-08-15/?: backup_max_age, depth, ends, exclude
-nights/2014-08-15/exclude/?: customers, schools
+nights/2014-08-15/exclude/?: customers, reasons, schools
 """,
         ),
         (

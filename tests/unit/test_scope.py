@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from errors import ExitCode, RefusedError, UsageError
+from archiver.postgres.tenants import Exclude
+from archiver.records import resolve
+from errors import ExitCode, Problems, RefusedError, UsageError
 from inventory import load, scope
 from inventory.model import Depth, Exclusion, Night
 from inventory.scope import Scope, parse_scope, scope_of
@@ -130,3 +132,25 @@ def test_a_task_apart_from_nights_is_refused_by_another_version(task: str, inv: 
 
     assert (said.code, said.out) == (ExitCode.FAILED, "")
     assert "version: 0.9 sent, " in said.err
+
+
+def test_an_operators_list_says_every_mistake_with_its_line() -> None:
+    lines = ((1, "13"), (3, "customer 99"), (4, "school 14"), (5, "13"), (7, "customer  99"), (8, "99"), (9, "-1"))
+    with pytest.raises(Problems) as found:
+        resolve.exclusion(lines, "list.txt")
+
+    assert list(found.value.problems) == [
+        "list.txt:4: expected an id or `customer` and an id, got 'school 14'",
+        "list.txt:5: expected each id once, got 13 again (line 1)",
+        "list.txt:7: expected each id once, got customer  99 again (line 3)",
+        "list.txt:9: expected an id or `customer` and an id, got '-1'",
+    ]
+    assert resolve.exclusion(lines[:2], "list.txt") == Exclude(tenants=frozenset({13}), customers=frozenset({99}))
+
+
+def test_the_reasons_of_exclusions_are_part_of_the_scope() -> None:
+    night = rehearsal().night(NIGHT)
+    because = replace(night, exclude=replace(night.exclude, reasons={"school 21": "summer school"}))
+
+    assert scope_of(rehearsal(), because) != scope_of(rehearsal(), night)
+    assert scope_of(rehearsal(), because).reasons

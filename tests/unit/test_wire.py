@@ -22,7 +22,7 @@ from inventory.model import Depth
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
     request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until)
-    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30)
+    job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30, scope="a/b")
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job
 
