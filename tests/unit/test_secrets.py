@@ -20,6 +20,45 @@ from runbooks.engine.model.step import HostTask, Step
 from runbooks.night import files, run
 from tests.fakes import FakeNight, FakeObjectStore, FakePerson, FakeSsh, night_plan, rehearsal
 
+SHAPES = {
+    "of the shell": "PGPASSWORD='it'\"'\"'s hunter2' psql",
+    "of a cut-off line": "password='a hunter2",
+    "of SQL": "ALTER ROLE ann PASSWORD 'x''hunter2'",
+    "of MySQL's SQL": "CREATE USER ann IDENTIFIED BY 'hunter2'",
+    "with a comma": "host=db password=a,hunter2 dbname=x",
+    "of an option with a space": "tool --db-pass hunter2",
+    "of mysqldump": "mysqldump --single-transaction -u app -p'hunter2' shop",
+    "of sshpass": "sshpass -p hunter2 ssh host",
+    "of redis-cli": "redis-cli -h cache -a hunter2 ping",
+    "of openssl": "openssl enc -pass pass:hunter2",
+    "of curl's proxy": "curl --proxy-user 'ann:hunter2' https://x.example",
+    "of curl, joined": "curl -s -uann:hunter2 https://x.example",
+    "in capitals": "CACHE_DSN=redis://cache/0?hunter2 TOOL_PW=hunter2 run",
+    "of a redis URL": "redis://:hunter2/@x@cache:6379/0",
+    "a URL's user": "cloning https://hunter2hunter2hunter2@git.example/a.git",
+    "a hook's path": "POST https://discord.example/api/webhooks/42/hunter2 failed",
+    "a hook's host": "POST https://shop.webhook.example/a/hunter2: 500",
+    "a bot's": "https://api.telegram.example/bot4711:hunter2/sendMessage",
+    "a signed URL's": "GET https://s3.example/k?X-Amz-Signature=hunter2&x=1",
+    "a cookie": "Set-Cookie: session=hunter2; Path=/",
+    "a token by its look": "cloned by ghp_hunter2hunter2hunter2hunter2",
+    "a JSON Web Token": "got eyJhbGciOiJI.eyJodW50ZXIy.hunter2",
+    "of JSON in JSON": '{"body": "{\\"password\\": \\"hunter2\\"}"}',
+}
+# A variable, and a line that has its value in another form.
+VALUES = {
+    "as decoded": ("DATABASE_URL", "postgres://u:hunter%2F2@h/db", "no access with hunter/2"),
+    "as SQL": ("DBPASS", "it's hunter2", "ALTER ROLE ann PASSWORD to it''s hunter2"),
+    "as JSON": ("APP_PW", 'hunter"2"x', '{"tried": "hunter\\"2\\"x"}'),
+    "of a proxy": ("http_proxy", "http://ann:hunter2secret@proxy:3128", "407 for hunter2secret"),
+    "of a URL in a list": ("CACHES", "redis://:hunter21@a,redis://:hunter22@b", "no access to redis://:hunter22@b"),
+}
+LEFT = {
+    "PWD": "/home/ann/cutover",
+    "OLDPWD": "/home/ann",
+    "SSH_ASKPASS": "/usr/bin/ksshaskpass",
+    "LESSKEY_FILE": "/x/y/z",
+}
 IN_COMMANDS = ("tok-4711-tok", "url-hunter2", "of the vacuum", "key-0815-key")
 IN_VARIABLES = {"PGPASSWORD": "it's p@ss/word", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
 
@@ -47,8 +86,45 @@ def test_secrets_are_taken_out_at_any_depth(text: str) -> None:
     assert not [word for word in ("hunter2", "HUNTER2", "s3cr3t") if word in str(cleaned)]
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_secret_is_recognized_by_its_shape(shape: str) -> None:
+    cleaned = Redactor().clean(SHAPES[shape])
+
+    assert MASK in cleaned
+    assert "hunter2" not in cleaned
+
+
+@pytest.mark.parametrize("form", VALUES)
+def test_a_variables_secret_is_recognized_in_every_form(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, value, line = VALUES[form]
+    monkeypatch.setenv(name, value)
+
+    cleaned = redactor_for().clean(line)
+
+    assert MASK in cleaned
+    assert "hunter" not in cleaned
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_variable_that_only_ends_like_a_secrets_is_left(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, LEFT[name])
+
+    assert redactor_for().clean(f"working in {LEFT[name]}") == f"working in {LEFT[name]}"
+
+
 @pytest.mark.parametrize(
-    "text", ["backups.dump", "3 tokens", "sha256 of the key: none", "/home/ann/.ssh/id_ed25519", ""]
+    "text",
+    [
+        "see https://app.example:8080/start",
+        "PWD=/home/ann",
+        "primary key (id)",
+        "ssh -p 2222 ann@host",
+        "backups.dump",
+        "3 tokens",
+        "sha256 of the key: none",
+        "/home/ann/.ssh/id_ed25519",
+        "",
+    ],
 )
 def test_text_without_a_secret_stays(text: str) -> None:
     assert redactor_for(rehearsal()).clean(text) == text

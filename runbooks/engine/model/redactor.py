@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from errors import CutoverError
+from runbooks.engine.model.secret_shapes import LIKELY, NAMED, SURE, VARIABLE, secrets_of_url
 
 MASK = "[secret]"
 SHORTEST = 6  # characters; a shorter one would match ordinary text
-_WORDS = r"(?:password|passwd|passphrase|secret|token|api[_-]?key|access[_-]?key)"
-_NAME = re.compile(rf"(?i){_WORDS}|identity|hook")  # of a variable or a key that holds a secret
-_VALUE = r"""(?P<secret>'[^']*'|"[^"]*"|[^\s'"&,;}]+)"""
-# Certainly a secret: from then on its value is masked wherever it occurs.
-_SURE = (
-    re.compile(rf"(?i)(?P<before>{_WORDS}\w*=){_VALUE}"),
-    re.compile(rf"(?i)(?P<before>--(?:[\w-]+-)?{_WORDS}\s+){_VALUE}"),
-    re.compile(r"(?P<before>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<secret>[^\s/@]+)(?=@)"),
-    re.compile(r"(?P<before>)(?P<secret>AGE-SECRET-KEY-1\w+)"),
-    re.compile(r"(?s)(?P<before>)(?P<secret>-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|$))"),
-)
-# Perhaps only a word after a colon, so it is masked in that position only.
-_LIKELY = (
-    re.compile(rf"(?i)(?P<before>{_WORDS}\w*['\"]?\s*[=:]\s*){_VALUE}"),
-    re.compile(r"(?i)(?P<before>\b(?:bearer|basic)\s+)(?P<secret>[\w.~+/=-]{16,})"),
-)
 
 
 class Redactor:
@@ -60,7 +45,7 @@ class Redactor:
     def _text(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        for pattern in (*_SURE, *_LIKELY):
+        for pattern in (*SURE, *LIKELY):
             text = pattern.sub(rf"\g<before>{MASK}", text)
         return text
 
@@ -75,7 +60,8 @@ def _secrets_in(value: object) -> Iterator[str]:
     if is_dataclass(value):
         value = vars(value)
     if isinstance(value, str):
-        yield from (match["secret"].strip("'\"") for pattern in _SURE for match in pattern.finditer(value))
+        yield from secrets_of_url(value)
+        yield from (_unquoted(match["secret"]) for pattern in SURE for match in pattern.finditer(value))
     elif isinstance(value, Mapping):
         yield from (str(item) for key, item in value.items() if _holds_secret(key, item))
         yield from (secret for item in value.values() for secret in _secrets_in(item))
@@ -84,9 +70,19 @@ def _secrets_in(value: object) -> Iterator[str]:
 
 
 def _holds_secret(key: object, item: object) -> bool:
-    return isinstance(item, str) and bool(_NAME.search(str(key)))
+    return isinstance(item, str) and bool(NAMED.search(str(key)) or VARIABLE.fullmatch(str(key)))
 
 
-def _forms(secret: str) -> tuple[str, ...]:
-    """Return the secret as it is, URL-quoted and shell-quoted."""
-    return secret, quote(secret, safe=""), shlex.quote(secret)
+def _unquoted(secret: str) -> str:
+    """Return a secret without its quotes, and without those that escape quotes inside."""
+    quote_mark = secret[:1]
+    if quote_mark not in ("'", '"'):
+        return secret
+    return secret.strip(quote_mark).replace(quote_mark * 2, quote_mark).replace(f"\\{quote_mark}", quote_mark)
+
+
+def _forms(secret: str) -> set[str]:
+    """Return the secret as it is, and as a URL, a shell, SQL and JSON write it."""
+    plain = {secret, unquote(secret)}
+    quoted = {quote(secret, safe=""), shlex.quote(secret), secret.replace("'", "''")}
+    return plain | quoted | {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
