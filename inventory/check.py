@@ -80,6 +80,10 @@ def _secrets(environment: Environment) -> Iterable[str]:
 
 
 def _recipients(environment: Environment) -> Iterable[str]:
+    if environment.store.unencrypted is not None and environment.store.recipients:
+        yield "store/unencrypted: expected nothing, since store has recipients"
+    if environment.store.unencrypted is not None and not environment.store.unencrypted.strip():
+        yield "store/unencrypted: expected the reason, got an empty one"
     for number, recipient in enumerate(environment.store.recipients, start=1):
         path = f"store/recipients/{number}"
         if recipient.upper().startswith("AGE-SECRET-KEY"):

@@ -55,7 +55,7 @@ def backup_mistakes(environment: Environment) -> Iterable[str]:
     for name, database in environment.databases.items():
         if database.backup_directory is None:
             yield f"databases/{name}/backup_directory: expected the directory of its backups, because backups is given"
-    if environment.backups.store.recipients:
+    if environment.backups.store.recipients or environment.backups.store.unencrypted:
         yield "backups/store/recipients: expected none, because backups are not encrypted by this tool"
     if environment.backups.jobs < 1:
         yield f"backups/jobs: expected a number from 1, got {environment.backups.jobs}"

@@ -9,6 +9,7 @@ from enum import Enum
 from zoneinfo import ZoneInfo
 
 from errors import UsageError
+from formatting import many
 from inventory.platforms import Aws, Heroku
 
 
@@ -90,6 +91,15 @@ class Store:
     endpoint: str | None = None  # None: Amazon's
     credentials: str | None = None  # an AWS credentials file; None: boto3's own order (environment, ~/.aws, role)
     recipients: tuple[str, ...] = ()  # age public keys that archives are encrypted to; empty: not encrypted
+    unencrypted: str | None = None  # why archives need no recipients; None: a production must have recipients
+
+    @property
+    def encryption(self) -> str:
+        """A sentence for plans and for the point of no return: who can read the archives."""
+        if not self.recipients:
+            return f"Archives are not encrypted{f': {self.unencrypted}' if self.unencrypted else ''}."
+        keys = ", ".join(f"{recipient[:12]}…" for recipient in self.recipients)
+        return f"Archives are encrypted to {many(len(self.recipients), 'recipient')}: {keys}."
 
 
 class Way(Enum):

@@ -32,6 +32,22 @@ def store() -> Subject:
     return Subject(name="store", preconditions=(Precondition(check=check, advice=advice),))
 
 
+def archives(night: NightContext) -> Subject:
+    """Return the check that a production encrypts its archives, or says why it need not."""
+    environment = night.environment
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        needed = environment.production and environment.store.unencrypted is None
+        sentence = environment.store.encryption.removesuffix(".")
+        return fails(sentence) if needed and not environment.store.recipients else holds(sentence)
+
+    advice = (
+        "Add store/recipients to the inventory (age-keygen makes a key pair), or store/unencrypted with the reason."
+    )
+    check = Check(title="archives are encrypted, where they must be", looks=(), judge=judge)
+    return Subject(name="archives", preconditions=(Precondition(check=check, advice=advice),))
+
+
 def names(night: NightContext) -> Subject:
     """Return the checks of the warehouses' names: as before a cut-over or, on a later night, as after it."""
     warehouse = night.environment.warehouse

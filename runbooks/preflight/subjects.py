@@ -18,6 +18,7 @@ def subjects(night: NightContext, steps: Sequence[Step]) -> tuple[Subject, ...]:
         *(Subject(name=host.name, preconditions=tuple(_on(night, host, steps))) for host in every),
         *(servers.subject(night, host) for host in night.database_hosts),
         services.store(),
+        services.archives(night),
         *(services.names(night) for step in steps if step.key == "warehouse.cut-over"),
         services.app(night),
         *services.handover(steps),

@@ -44,7 +44,7 @@ def run(night: NightContext, key: str) -> Step:
         tasks=(night.task(key, host, checks=(all_archived(night),), needs=(scope,), action=action),),
         required=True,
         point_of_no_return=True,
-        warning=(*scope_lines(night), *loss(night)),
+        warning=(*scope_lines(night), night.environment.store.encryption, *loss(night)),
         estimate=timedelta(hours=1),
     )
 

@@ -140,18 +140,15 @@ def plan(recipients: Sequence[str] | None = None) -> Plan:
     return plan_of(replace(environment, store=store), next(iter(environment.nights)))
 
 
-@case("attack 25", "the plan of a production without recipients has the same lines and digest as one with them")
 def test_a_plan_states_whether_archives_are_encrypted() -> None:
     assert plan().digest != plan(()).digest
     assert plan().changed_from(plan(()).lines)
 
 
-@case("attack 25", "at the point of no return not a word says that archives will lie in the store in the clear")
 def test_the_prompt_for_the_date_states_whether_archives_are_encrypted() -> None:
     assert plan().step("archiving.run").warning != plan(()).step("archiving.run").warning
 
 
-@case("attack 25", "preflight of a production says the same with and without recipients")
 def test_preflight_reports_a_production_that_encrypts_nothing() -> None:
     def findings(recipients: Sequence[str]) -> list[str]:
         store = replace(rehearsal().store, recipients=tuple(recipients))

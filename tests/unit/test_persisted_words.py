@@ -390,7 +390,7 @@ second_person, ssh, state, store, timezone, tool, warehouse, webhook
 hosts/h/?: address, name, port, roles, user
 databases/d/?: backup_directory, config_var, connection, data_directory, host, name, system_identifier
 scratch/?: connection
-store/?: bucket, credentials, endpoint, prefix, recipients, region
+store/?: bucket, credentials, endpoint, prefix, recipients, region, unencrypted
 app/?: url
 warehouse/?: name, new, new_target, old, old_name, old_target
 probes/?: auto_backup, backup, backup_copy, etl, rebuild, snapshot, watcher

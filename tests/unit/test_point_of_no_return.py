@@ -59,6 +59,7 @@ def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_k
     assert answer.data["statements"] == [
         "Every school of 2013-14, depth all (everything of a school is deleted); left out: schools 21.",
         f"Scope {sealed.digest}: catalog {sealed.catalog}, version {sealed.version}.",
+        "Archives are not encrypted.",
         f"scope {sealed.digest}: 35 schools taken in, 1 school excluded (21); schools 5c4001ed",
         "maintenance mode on: 1 of 1",
         "backups verified: 5 of 5",

@@ -293,7 +293,7 @@ def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
 
     disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert fake_night.screen.lines[-1] == "Preflight: 57 of 62 preconditions hold, 5 warnings."
+    assert fake_night.screen.lines[-1] == "Preflight: 58 of 63 preconditions hold, 5 warnings."
     assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 
@@ -374,3 +374,18 @@ def test_a_running_vacuum_is_resumed_though_it_is_an_old_transaction_itself(
     fake_night.run()
 
     assert fake_night.outcomes()["vacuum.full db-master"] == "done"
+
+
+@pytest.mark.parametrize("production", [True, False])
+@pytest.mark.parametrize("unencrypted", [None, "the bucket encrypts"])
+def test_a_production_without_recipients_begins_only_with_a_reason(production: bool, unencrypted: str | None) -> None:
+    store = replace(rehearsal().store, unencrypted=unencrypted)
+    plan = night_plan(replace(rehearsal(), production=production, store=store))
+    [archives] = [subject for subject in plan.preflight if subject.name == "archives"]
+    [precondition] = archives.preconditions
+
+    verdict = precondition.check.judge((), FakeNight(plan=plan).context.facts())
+
+    assert verdict.holds == (not production or unencrypted is not None)
+    assert verdict.proof == "Archives are not encrypted" + (f": {unencrypted}" if unencrypted else "")
+    assert f"{verdict.proof}." in plan.lines

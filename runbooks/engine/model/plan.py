@@ -146,6 +146,7 @@ def _debt_problems(plan: Plan) -> Iterator[str]:
 
 def _described(step: Step) -> Iterator[str]:
     yield f"{step.key} {step.title}"
+    yield from step.warning
     for task in step.tasks:
         yield f"{task.host}: {task.action or task.instructions}"
         yield from (f"needs {check}" for check in task.needs)
