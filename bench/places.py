@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from inventory.private_folder import private_folder
 from rehearsal.postgres_programs import OPEN_FOLDER, needs_other_place
 
 ROOT = Path(__file__).parents[1]
@@ -18,5 +19,4 @@ def home() -> Path:
     folder = Path(chosen) if chosen else ROOT / ".bench"
     if needs_other_place(folder):
         folder = Path(tempfile.gettempdir()) / "cutover-bench"
-    folder.mkdir(mode=OPEN_FOLDER, parents=True, exist_ok=True)
-    return folder.resolve()
+    return private_folder(folder, OPEN_FOLDER).resolve()

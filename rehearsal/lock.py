@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from errors import CutoverError, LockedError, UsageError
+from inventory.private_folder import private_folder
 from rehearsal.layout import Layout
+from rehearsal.postgres_programs import OPEN_FOLDER
 from rehearsal.waiting import await_condition
 
 PATIENCE = 180  # seconds; longer than a lab takes to start
@@ -43,7 +45,7 @@ def _refuse_strangers_folder(home: Path) -> None:
 
 def _taken(path: Path) -> int | None:
     """Return a descriptor that holds the lock; None if another process does, or has removed the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent, OPEN_FOLDER)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from errors import CutoverError
+from inventory.private_folder import private_folder
 
 _START = "run-"
 
@@ -19,11 +20,11 @@ _START = "run-"
 def work_folder(home: Path) -> Iterator[Path]:
     """Yield an empty folder and remove it afterwards; first remove the folders that killed runs left.
 
-    Raises CutoverError if the disk fails.
+    Raises CutoverError if the disk fails, UsageError if others may write to `home`.
     """
     try:
         with ExitStack() as cleanup:
-            home.mkdir(parents=True, exist_ok=True)
+            private_folder(home)
             with _locked(home):
                 _sweep(home)
                 folder = Path(tempfile.mkdtemp(prefix=_START, dir=home))

@@ -23,6 +23,7 @@ from archiver.store.schemas import StoredSchemas
 from archiver.verify.scratch import ScratchDatabase
 from inventory.load import load_catalog, load_migrations, refuse_if_down
 from inventory.model import Database, Environment
+from inventory.private_folder import private_folder
 
 
 def read_environment(environment: Environment) -> dict[str, LiveCatalogue]:
@@ -118,6 +119,4 @@ def upkeep_sessions(environment: Environment, database: Database, purpose: str) 
 
 def spool_folder() -> Path:
     """Return the folder for rows between COPY and tarball; only this user can read it, as they are personal data."""
-    folder = Path(tempfile.gettempdir()) / f"cutover-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return private_folder(Path(tempfile.gettempdir()) / f"cutover-{os.getuid()}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from errors import CutoverError
 from inventory.load import ROOT
 from inventory.model import Environment
+from inventory.private_folder import private_folder
 from runbooks.engine.live.store_journal import NIGHTS, current_folder, read_store_journal
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, read_events
@@ -41,7 +42,7 @@ def keep(environment: Environment, date: str) -> None:
     folder = _history_folder(environment.name) / date
     if environment.overlay is None or path.parent == folder:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     run = read_history(read_events(path)).run
     shutil.copyfile(path, folder / f"journal-{run}.jsonl")
     for old in sorted(folder.glob("journal-*.jsonl"), key=lambda file: file.stat().st_mtime)[:-KEPT]:

@@ -16,7 +16,6 @@ from archiver.postgres.session import DatabaseError, Session, connect, parse_dsn
 from archiver.runs.setup import spool_folder
 from errors import CutoverError
 from runbooks.engine.model.redactor import redactor_for
-from tests.cases import case
 
 EMAIL = "jane.roe@example.org"
 
@@ -62,7 +61,6 @@ Make = Callable[[Path, pytest.MonkeyPatch], None]
 MADE_BEFORE: list[Make] = [open_to_all, readable_by_all, a_link, of_another_user]
 
 
-@case("attack 15", "a folder of that name that another user made before is used, and every row lies open in it")
 @pytest.mark.parametrize("make", MADE_BEFORE, ids=["open to all", "readable by all", "a link", "another user's"])
 def test_rows_are_not_written_to_a_folder_that_another_user_made(
     system_folder: Path, monkeypatch: pytest.MonkeyPatch, make: Make
@@ -75,7 +73,6 @@ def test_rows_are_not_written_to_a_folder_that_another_user_made(
     assert is_private(folder)
 
 
-@case("attack 15", "a run works in a home that others may write to, where they can put another folder in its place")
 @pytest.mark.parametrize("make", [open_to_all, a_link], ids=["open to all", "a link"])
 def test_no_run_works_in_a_home_that_others_may_write_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Make

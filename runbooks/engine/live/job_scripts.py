@@ -55,9 +55,19 @@ echo $? > "$folder/exit.new"
 mv "$folder/exit.new" "$folder/exit"
 """
 
-_START = """\
+# A job's name can be guessed: what it runs is written only where no one else can put a file.
+_FOLDER = """\
 umask 077
 mkdir -p "$HOME/.cutover/jobs/@name@" && cd "$HOME/.cutover/jobs/@name@" || exit 1
+if ! [ -O . ] || ! [ -O .. ] || [ -n "$(find . .. -prune -perm -002)" ]; then
+  echo "$PWD is no folder of this user alone; nothing was written" >&2
+  exit 1
+fi
+chmod 700 . ..
+"""
+
+_START = f"""\
+{_FOLDER}
 [ -e pid ] && exit 0
 printf '%s\\n' @command@ > "command.$$" && mv "command.$$" command || exit 1
 printf '%s\\n' @runner@ > "runner.$$" && mv "runner.$$" runner || exit 1
@@ -65,7 +75,7 @@ setsid sh ./runner > /dev/null 2>&1 < /dev/null &
 tries=0
 while [ ! -e pid ]; do
   tries=$((tries + 1))
-  [ "$tries" -gt 100 ] && { echo "it did not begin within 10 s" >&2; exit 1; }
+  [ "$tries" -gt 100 ] && {{ echo "it did not begin within 10 s" >&2; exit 1; }}
   sleep 0.1
 done
 """
@@ -107,8 +117,7 @@ exit 0
 # A job that has not begun never will: the claim is taken. INT comes first because it makes vacuumdb and its like cancel
 # their server's work. The job leads a session of its own; its id is not reused while a process of the session lives.
 _STOP = f"""\
-umask 077
-mkdir -p "$HOME/.cutover/jobs/@name@" && cd "$HOME/.cutover/jobs/@name@" || exit 1
+{_FOLDER}
 echo "0 0" > "pid.$$" && {{ ln "pid.$$" pid 2>/dev/null; rm -f "pid.$$"; }}
 living() {{
   cat /proc/[0-9]*/stat 2>/dev/null | sed -n "s/^\\([0-9]*\\) (.*) [^Z] [0-9-]* [0-9-]* $pid .*/\\1/p"

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from errors import CutoverError, LockedError
+from inventory.private_folder import private_folder
 from runbooks.engine.model.ports import ObjectStore
 
 NOTES = "lock/"
@@ -56,7 +57,7 @@ def machine_lock(path: Path, me: Holder) -> Iterator[None]:
 
     Raises LockedError with the holder's description of itself.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import CutoverError, RefusedError
+from inventory.private_folder import private_folder
 from runbooks.engine.model.redactor import Redactor
 
 
@@ -127,7 +128,7 @@ class FileJournal(Journal):
     ) -> None:
         super().__init__(now=now, operator=operator, redactor=redactor)
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         self._events.extend(read_events(path))
         _cut_torn_line(path)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from errors import CutoverError
+from inventory.private_folder import private_folder
 from runbooks.engine.model.history import History, read_history
 from runbooks.engine.model.journal import OVER, Event, Journal
 from runbooks.engine.model.plan import Plan
@@ -34,7 +35,7 @@ class Reporter:
         content = account(self.plan, events, now, at_work=at_work, last=self.last, figures=figures)
         html, markdown = self.folder / "report.html", self.folder / "report.md"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             _replace(html, page(content))
             _replace(markdown, markdown_report(content))
         except OSError as error:
@@ -68,7 +69,9 @@ class LiveReport:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file atomically, so that a reader never sees half of it."""
+    """Replace a file atomically, so that a reader never sees half of it; only this user may read it."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600, exist_ok=False)
     new.write_text(text, encoding="utf-8")
     new.replace(path)
