@@ -182,6 +182,8 @@ def _explained(
 
 
 def _reason(pointer: Pointer, model: Model) -> str:
+    if not pointer.columns:
+        return f"a materialized view with rows of {pointer.points_at.table}; refresh it after each archive"
     if pointer.value is not None:
         return f"no link leads from it to {pointer.points_at.table}"
     if pointer.table == pointer.points_at == model.root:

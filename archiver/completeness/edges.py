@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, Link, TableName
-from archiver.catalog.naming import singular, table_of_class
+from archiver.catalog.naming import id_column, key_word, singular, snake_case, table_of_class
 from archiver.completeness.live import LiveCatalogue
 from archiver.postgres.schema import Table
 
@@ -45,10 +45,11 @@ def _by_name(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
     keyed = {(key.table, column) for key in live.references for column in key.columns}
     for name, table in live.tables.items():
         for column in table.columns:
-            child, typed = TableName(kind, name), (name, f"{column.name.removesuffix('_id')}_type") in live.types
-            if column.name not in words or (name, column.name) in keyed or typed:
+            child, word = TableName(kind, name), snake_case(column.name)
+            typed = any(table == name and id_column(type_column) == column.name for table, type_column in live.types)
+            if word not in words or (name, column.name) in keyed or typed:
                 continue
-            parent, key = words[column.name]
+            parent, key = words[word]
             own = parent == child and table.primary_key == (column.name,)
             if not own and _alike(table, column.name, lives[parent.database].tables[parent.table], key):
                 link = Link(child, (column.name,), parent, (key,))
@@ -57,31 +58,31 @@ def _by_name(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
 
 def _by_type(kind: str, lives: Mapping[str, LiveCatalogue]) -> Iterator[Edge]:
     stems = {
-        singular(name): (TableName(database, name), table.primary_key[0])
+        snake_case(singular(name)): (TableName(database, name), table.primary_key[0])
         for database in dict.fromkeys((MASTER, kind))
         for name, table in lives[database].tables.items()
         if len(table.primary_key) == 1
     }
     for (name, column), values in lives[kind].types.items():
         for value in values:
-            if (stem := table_of_class(value)) in stems:
-                (parent, key), id_column = stems[stem], f"{column.removesuffix('_type')}_id"
+            if (stem := table_of_class(lives[kind].class_of(column, value))) in stems:
+                (parent, key), id_ = stems[stem], str(id_column(column))
                 target = lives[parent.database].tables[parent.table]
-                if _alike(lives[kind].tables[name], id_column, target, key):
-                    yield Edge(link=Link(TableName(kind, name), (id_column,), parent, (key,), (column, value)))
+                if _alike(lives[kind].tables[name], id_, target, key):
+                    yield Edge(link=Link(TableName(kind, name), (id_,), parent, (key,), (column, value)))
 
 
 def _words(kind: str, live: LiveCatalogue) -> dict[str, Key]:
     """Return column names that mean a table's key: `school_id`, or names on which the database's foreign keys agree."""
     words = {
-        f"{singular(name)}_id": (TableName(kind, name), table.primary_key[0])
+        key_word(name): (TableName(kind, name), table.primary_key[0])
         for name, table in live.tables.items()
         if len(table.primary_key) == 1
     }
     referenced: dict[str, set[Key]] = {}
     for key in live.references:
-        if len(key.columns) == 1 and key.columns[0].endswith("_id"):
-            referenced.setdefault(key.columns[0], set()).add((TableName(kind, key.target), key.target_columns[0]))
+        if len(key.columns) == 1 and (word := snake_case(key.columns[0])).endswith("_id"):
+            referenced.setdefault(word, set()).add((TableName(kind, key.target), key.target_columns[0]))
     return {**{column: keys.pop() for column, keys in referenced.items() if len(keys) == 1}, **words}
 
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from archiver.catalog.naming import CONTENT_TYPE, id_column
 from archiver.completeness.live_acts import LiveActs, read_acts
+from archiver.completeness.live_elsewhere import LiveElsewhere, read_elsewhere
 from archiver.postgres.below import Below, read_below
 from archiver.postgres.schema import NAMESPACE, Table, identifier, read_schema
 from archiver.postgres.session import SQL, Identifier, Session
@@ -44,7 +46,17 @@ class LiveCatalogue:
     unique: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # table and the columns of a unique index
     acts: LiveActs = field(default_factory=LiveActs)
     below: tuple[Below, ...] = ()
+    elsewhere: LiveElsewhere = field(default_factory=LiveElsewhere)
+    content_types: Mapping[str, str] = field(default_factory=dict)  # of Django: the class that an id means
     sizes: Mapping[str, LiveTableSize]
+
+    def has(self, relation: str) -> bool:
+        """True if there is such a table, foreign table or materialized view."""
+        return relation in self.tables or relation in self.elsewhere.columns
+
+    def class_of(self, type_column: str, value: str) -> str:
+        """Return the class that a value of a type column means."""
+        return self.content_types.get(value, value) if type_column == CONTENT_TYPE else value
 
 
 def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogue:
@@ -64,6 +76,8 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogu
         unique=frozenset((table, tuple(columns)) for table, columns, unique in indexes if unique),
         acts=read_acts(session),
         below=read_below(session),
+        elsewhere=read_elsewhere(session),
+        content_types=_content_types(session, tables),
         sizes=sizes(session),
     )
 
@@ -91,9 +105,16 @@ def _pairs(tables: Mapping[str, Table]) -> Iterator[tuple[str, str]]:
     """Yield each table and type column of a polymorphic pair: `taggable_type` beside `taggable_id`."""
     for name, table in tables.items():
         columns = {column.name for column in table.columns}
-        for column in sorted(columns):
-            if column.endswith("_type") and f"{column.removesuffix('_type')}_id" in columns:
-                yield name, column
+        yield from ((name, column) for column in sorted(columns) if id_column(column) in columns)
+
+
+def _content_types(session: Session, tables: Mapping[str, Table]) -> dict[str, str]:
+    """Return Django's content types: the class by id."""
+    table = tables.get("django_content_type")
+    if table is None or not {"id", "model"} <= {column.name for column in table.columns}:
+        return {}
+    query = SQL("SELECT id::text, model::text FROM {}").format(identifier("django_content_type"))
+    return dict(session.rows(query, doing="reading the content types"))
 
 
 def _distinct(session: Session, table: str, column: str) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def refuse(problems: Iterable[str]) -> None:
 
 def problems_of(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     """Yield everything in one database that the catalog does not know, or that no catalog could allow."""
-    yield from (line(model, pointer) for pointer in unexplained(model, kind, live))
+    yield from (line(model, live, pointer) for pointer in unexplained(model, kind, live))
     yield from leaving(model, kind, live)
     yield from unknown_acts(model, kind, live.acts)
     yield from below_problems(model, kind, live.below)

@@ -19,12 +19,15 @@ class Claim:
     table: TableName
     column: str | None = None
     everywhere: bool = True  # in every database of its kind; if not, one is enough
+    elsewhere: bool = False  # also as a foreign table, a materialized view, or in another schema
 
     def holds(self, live: LiveCatalogue) -> bool:
         """True if a database has it. A column of a missing table counts as present: the table's own claim fails."""
         table = live.tables.get(self.table.table)
-        if self.column is None or table is None:
-            return table is not None or self.column is not None
+        if self.column is None:
+            return table is not None or (self.elsewhere and live.has(self.table.table))
+        if table is None:
+            return True
         return any(column.name == self.column for column in table.columns)
 
 
@@ -77,7 +80,7 @@ def _explained(model: Model) -> Iterator[Claim]:
             yield Claim(path=path, table=table, column=name.split(" = ")[0], everywhere=False)
     for database, tables in model.catalog.excluded.items():
         for name in tables:
-            yield Claim(path=f"excluded/{database}", table=TableName(database, name), everywhere=False)
+            yield Claim(path=f"excluded/{database}", table=TableName(database, name), everywhere=False, elsewhere=True)
 
 
 def _acts(model: Model, lives: Lives) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
+from archiver.catalog.naming import id_column
 from archiver.completeness.live import LiveCatalogue, LiveForeignKey, read_live
 from archiver.completeness.pointers import Pointer, unexplained
 from archiver.postgres.databases import Databases
@@ -58,13 +59,15 @@ def _references(model: Model, kind: str, live: LiveCatalogue, schema: Schema) ->
         if key.target in inside and key.table not in inside:
             yield _by_key(key, live)
     for pointer in unexplained(model, kind, live):
+        if not pointer.columns:
+            continue  # a materialized view needs no row: it holds copies
         key_columns = schema.tables[pointer.points_at.table].primary_key
         if (pointer.table.table, *pointer.columns) not in keyed and len(key_columns) == 1:
-            yield _by_pointer(pointer, key_columns)
+            yield _by_pointer(pointer, live, key_columns)
 
 
 def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Reference:
-    visible = key.table in live.tables  # else its name is qualified by its schema
+    visible = key.table in live.tables  # else its name has its schema
     return _Reference(
         table=key.table,
         relation=identifier(key.table) if visible else Composed([Identifier(*key.table.split(".", 1))]),
@@ -74,16 +77,27 @@ def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Reference:
     )
 
 
-def _by_pointer(pointer: Pointer, key_columns: tuple[str, ...]) -> _Reference:
+def _by_pointer(pointer: Pointer, live: LiveCatalogue, key_columns: tuple[str, ...]) -> _Reference:
     [column] = pointer.columns
     return _Reference(
         table=pointer.table.table,
-        relation=identifier(pointer.table.table),
-        columns=(column,) if pointer.value is None else (f"{column.removesuffix('_type')}_id",),
+        relation=_relation(pointer.table.table, column, live),
+        columns=(column,) if pointer.value is None else (str(id_column(column)),),
         named=pointer.points_at,
         named_columns=key_columns,
         where=None if pointer.value is None else (column, pointer.value),
     )
+
+
+def _relation(table: str, column: str, live: LiveCatalogue) -> Composable:
+    """SQL: a relation, with one row for each element of the column if that is an array."""
+    visible = table in live.tables
+    type_ = live.tables[table].type_of(column) if visible else live.elsewhere.columns[table][column]
+    schema, dot, name = table.partition(".")
+    relation = Composed([Identifier(schema, name)]) if dot and not visible else identifier(table)
+    if not type_.endswith("[]"):
+        return relation
+    return SQL("(SELECT unnest({0}) AS {0} FROM {1}) AS elements").format(Identifier(column), relation)
 
 
 def _owners(master: Session, model: Model, reference: _Reference, ids: Sequence[int]) -> dict[Key, int]:

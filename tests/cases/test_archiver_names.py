@@ -78,20 +78,17 @@ def test_a_table_with_an_odd_name_is_drafted_and_carried(products: Products, tab
         carried(world, f'"{table}" WHERE "{column}" = 1')
 
 
-@case("archiver 19", "only `school_id` in a table of schema public counts as a name that leads to a school")
 @pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
 def test_a_table_that_references_schools_in_another_way_is_seen_by_check_catalog(told: Told, table: str) -> None:
     assert table in told.findings
 
 
-@case("archiver 19", "the draft leaves out a table that names schools in another way than by `school_id`")
 @pytest.mark.parametrize("table", LEADS_TO_A_SCHOOL)
 def test_a_table_that_references_schools_in_another_way_is_in_the_draft(told: Told, table: str) -> None:
     """Carried, or excluded or ignored with a reason: a person reads it there, and decides."""
     assert table in told.draft
 
 
-@case("archiver 19", "tables in CamelCase without foreign keys, as Prisma makes them, are not seen")
 def test_tables_in_camel_case_are_seen_from_the_root() -> None:
     live = database(School="id, name", Student="id, schoolId?")
     drafted = draft({MASTER: live}, "School")

@@ -109,6 +109,12 @@ NAMED = {
         "CREATE TABLE themes (preference_id bigint);"
         "INSERT INTO themes SELECT id FROM preferences WHERE user_id = {id} LIMIT 1"
     ),
+    "by a list of ids": (
+        "CREATE TABLE committees (user_ids bigint[]); INSERT INTO committees VALUES (ARRAY[{id}, NULL])"
+    ),
+    "by a prefixed name in another schema": (
+        'CREATE SCHEMA crm; CREATE TABLE crm.notes ("ownerUserId" bigint); INSERT INTO crm.notes VALUES ({id})'
+    ),
     "by a shard's table": "CREATE TABLE mails (user_id bigint); INSERT INTO mails VALUES ({id})",
 }
 

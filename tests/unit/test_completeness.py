@@ -10,6 +10,7 @@ from archiver.catalog.model import resolve
 from archiver.completeness.completeness import findings_of
 from archiver.completeness.live import LiveCatalogue
 from archiver.completeness.live_acts import LiveActs
+from archiver.completeness.live_elsewhere import LiveElsewhere
 from archiver.postgres.below import Below
 from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
 from tests.schemas import database
@@ -252,4 +253,44 @@ def test_a_rule_that_the_catalog_explains_or_that_is_disabled_is_no_problem() ->
     assert rooms_problems(replace(live, acts=disabled), ROOMS) == ()
     assert rooms_problems(live, replace(ROOMS, rules={"tidy": "only notifies"})) == (
         "databases/master/rooms/rules: there is no rule tidy on master.rooms",
+    )
+
+
+def test_a_name_that_means_another_table_is_no_prefix_of_a_carried_one() -> None:
+    live = database(companies="id, name", rooms="id, company_id", meeting_rooms="id", trips="id, meeting_room_id")
+
+    assert rooms_problems(live, ROOMS) == ()
+
+
+ELSEWHERE = LiveElsewhere(
+    columns={"crm.notes": {"id": "integer", "companyId": "integer"}, "totals": {"n": "bigint"}},
+    views={"totals": ("rooms", "owners")},
+)
+
+
+def test_relations_that_no_catalog_can_carry_are_reported_until_they_are_excluded() -> None:
+    live = replace(database(companies="id, name", rooms="id, company_id -> companies"), elsewhere=ELSEWHERE)
+    written = replace(catalog(), databases={"master": {"companies": Table(group="company"), "rooms": ROOMS}})
+    excluded = {"master": {"crm.notes": "erased by the CRM itself", "totals": "refreshed each night"}}
+
+    assert rooms_problems(live, ROOMS) == (
+        "master.crm.notes.companyId can point at master.companies, and no catalog can carry it. "
+        "Add to excluded/master: {crm.notes: <why its rows stay>}",
+        "master.totals is a materialized view with rows of master.rooms, and no catalog can carry it. "
+        "Add to excluded/master: {totals: <why its rows stay>}",
+    )
+    assert findings_of(resolve(replace(written, excluded=excluded)), {"master": {"master": live}}).problems == ()
+
+
+def test_a_content_type_of_django_counts_as_its_class() -> None:
+    live = database(
+        companies="id, name",
+        rooms="id, company_id -> companies",
+        remarks="id, content_type_id, object_id",
+        types={("remarks", "content_type_id"): ("7", "8")},
+    )
+
+    assert rooms_problems(replace(live, content_types={"7": "room", "8": "session"}), ROOMS) == (
+        "master.remarks.content_type_id = 7 is master.rooms, and the catalog does not know the table. "
+        "Carry it, or add to excluded/master: {remarks: <why it stays live>}",
     )
