@@ -276,6 +276,7 @@ class Environment:
     dns: Dns = field(default_factory=Dns)
     second_person: bool = False  # True: another person must approve the point of no return
     webhook: Webhook | None = None  # None: no news is posted
+    truncate_published: bool = False  # True: tables may be truncated although a publication publishes that
     max_lag: int = 16 * 1024 * 1024  # bytes that a standby may lag behind
     catalog: str = "catalog.yaml"  # next to the inventory
     migrations: str = "migrations"  # a folder next to the inventory

@@ -85,7 +85,7 @@ def _truncate(databases: Databases, tables: Sequence[Feed]) -> None:
         of_database = [feed for feed in tables if feed.database == name]
         if of_database:
             with exclusive_lock_in(databases.session(name)):
-                feeds.truncate(databases.session(name), of_database)
+                feeds.truncate(databases.session(name), of_database, truncate_published=databases.truncate_published)
     for line in text_upkeep.emptied_lines(tables, feeds.look(databases)):
         say(line)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from archiver.catalog.naming import CONTENT_TYPE, id_column
 from archiver.completeness.live_acts import LiveActs, read_acts
 from archiver.completeness.live_elsewhere import LiveElsewhere, read_elsewhere
+from archiver.completeness.live_publications import Unidentified, read_unidentified
 from archiver.postgres.below import Below, read_below
 from archiver.postgres.schema import NAMESPACE, Table, identifier, read_schema
 from archiver.postgres.session import SQL, Identifier, Session
@@ -46,6 +47,7 @@ class LiveCatalogue:
     unique: frozenset[tuple[str, tuple[str, ...]]] = frozenset()  # table and the columns of a unique index
     acts: LiveActs = field(default_factory=LiveActs)
     below: tuple[Below, ...] = ()
+    unidentified: tuple[Unidentified, ...] = ()
     elsewhere: LiveElsewhere = field(default_factory=LiveElsewhere)
     content_types: Mapping[str, str] = field(default_factory=dict)  # of Django: the class that an id means
     sizes: Mapping[str, LiveTableSize]
@@ -76,6 +78,7 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogu
         unique=frozenset((table, tuple(columns)) for table, columns, unique in indexes if unique),
         acts=read_acts(session),
         below=read_below(session),
+        unidentified=read_unidentified(session),
         elsewhere=read_elsewhere(session),
         content_types=_content_types(session, tables),
         sizes=sizes(session),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from archiver.catalog.model import MASTER, Model, TableName
 from archiver.completeness.live import LiveCatalogue
 from archiver.completeness.live_acts import unknown_acts
+from archiver.completeness.live_publications import undeletable
 from archiver.completeness.pointers import line, unexplained
 from archiver.completeness.references import leaving
 from archiver.postgres.below import Below
@@ -29,6 +30,7 @@ def problems_of(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     yield from leaving(model, kind, live)
     yield from unknown_acts(model, kind, live.acts)
     yield from below_problems(model, kind, live.below)
+    yield from undeletable(model, kind, live.unidentified)
     if kind == MASTER:
         yield from _not_unique(model, live)
 

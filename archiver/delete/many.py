@@ -210,7 +210,10 @@ def _locked(work: BulkWork, placement: Placement, database: str, records: Sequen
         if table in below
     }
     table_groups = groups(
-        session, placement.schemas[database], {table: count for table, count in rows.items() if count}
+        session,
+        placement.schemas[database],
+        {table: count for table, count in rows.items() if count},
+        truncate_published=work.databases.truncate_published,
     )
     modes = {table: _EMPTIED if group.emptied else _DELETED for group in table_groups for table in group.tables}
     for table, mode in sorted(modes.items()):

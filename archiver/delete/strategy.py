@@ -35,12 +35,19 @@ class JoinedTables:
         return f"{share}: deleted row by row{f' ({self.obstacles[0]})' if self.obstacles else ''}"
 
 
-def groups(session: Session, schema: Schema, to_delete: Mapping[str, int]) -> list[JoinedTables]:
-    """Return the tables with rows to delete, grouped by the foreign keys that join them."""
+def groups(
+    session: Session, schema: Schema, to_delete: Mapping[str, int], *, truncate_published: bool = False
+) -> list[JoinedTables]:
+    """Return the tables with rows to delete, grouped by the foreign keys that join them.
+
+    A table of which a publication publishes TRUNCATE is truncated only with `truncate_published`.
+    """
     joined = _joined(schema)
     counts = dict(session.rows(_ROWS, (NAMESPACE, list(to_delete)), doing="reading how many rows there are"))
     obstacles: dict[str, list[str]] = {}
-    for table, obstacle in session.rows(_OBSTACLES, (NAMESPACE, list(to_delete)), doing="reading the tables"):
+    for table, obstacle in session.rows(
+        _OBSTACLES, (NAMESPACE, list(to_delete), truncate_published), doing="reading the tables"
+    ):
         obstacles.setdefault(table, []).append(obstacle)
     placed: set[str] = set()
     joined_tables = []
@@ -123,4 +130,9 @@ SELECT w.relname, pg_catalog.format('publication %%s does not publish all that h
   FROM wanted w JOIN pg_catalog.pg_publication_tables t ON t.schemaname = w.nspname AND t.tablename = w.relname
   JOIN pg_catalog.pg_publication p USING (pubname)
  WHERE NOT (p.pubinsert AND p.pubdelete AND p.pubtruncate)
+UNION ALL
+SELECT w.relname, pg_catalog.format('publication %%s would also truncate %%s in its subscribers', p.pubname, w.relname)
+  FROM wanted w JOIN pg_catalog.pg_publication_tables t ON t.schemaname = w.nspname AND t.tablename = w.relname
+  JOIN pg_catalog.pg_publication p USING (pubname)
+ WHERE p.pubtruncate AND NOT %s
 """

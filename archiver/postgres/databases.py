@@ -50,6 +50,7 @@ class Databases:
     model: Model
     shards: tuple[str, ...]  # inventory names
     migrations: tuple[Migration, ...] = ()
+    truncate_published: bool = False  # tables may be truncated although subscribers truncate theirs too
     judged: dict[str, str] = field(default_factory=dict)  # by inventory name: the digest of the catalogue last judged
     _sessions: dict[str, Session] = field(default_factory=dict)
     _schemas: dict[str, Schema] = field(default_factory=dict)

@@ -65,6 +65,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
         model=resolve(load_catalog(environment.catalog)),
         shards=tuple(database.name for database in environment.shards),
         migrations=load_migrations(environment.migrations),
+        truncate_published=environment.truncate_published,
     )
     try:
         yield databases

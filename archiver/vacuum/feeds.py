@@ -39,20 +39,36 @@ def look(databases: Databases) -> list[Feed]:
     return [_feed(databases.session(name), name, table) for name, table in names]
 
 
-def truncate(session: Session, feeds: Sequence[Feed]) -> None:
+def truncate(session: Session, feeds: Sequence[Feed], *, truncate_published: bool = False) -> None:
     """Empty all feeds of one database, or none of them. Sequences continue, so that no id is issued twice.
 
     Raises DatabaseError if another table's foreign key references one of them, RefusedError if others would be
-    emptied or changed too.
+    emptied or changed too: what lies below one of them, or, unless `truncate_published`, a subscriber's tables.
     """
     tables = SQL(", ").join(identifier(feed.table) for feed in feeds)
     with session.transaction(doing="emptying the feeds"), accounted(session, "Emptying the feeds") as account:
         account.declare_emptied(feed.table for feed in feeds)
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
         session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(tables), doing="locking the feeds")
-        if below := below_any(session, [feed.table for feed in feeds]):
+        names = [feed.table for feed in feeds]
+        if below := below_any(session, names):
             raise RefusedError(f"Emptying the feeds on {session.where} refused: {'; '.join(below)}.")
+        published = session.rows(_PUBLISHED, (NAMESPACE, names), doing="reading the publications")
+        if published and not truncate_published:
+            raise RefusedError(
+                f"Emptying the feeds on {session.where} refused: subscribers would lose all their rows too: "
+                f"{'; '.join(f'{table} is in the publication {publication}' for table, publication in published)}.",
+                hint="Add truncate_published: yes to the inventory if they may, or run: ALTER PUBLICATION … "
+                "SET (publish = 'insert, update, delete')",
+            )
         session.execute(SQL("TRUNCATE {} CONTINUE IDENTITY RESTRICT").format(tables), doing="emptying the feeds")
+
+
+_PUBLISHED = """
+SELECT t.tablename, p.pubname FROM pg_publication_tables t JOIN pg_publication p USING (pubname)
+ WHERE t.schemaname = %s AND t.tablename = ANY(%s) AND p.pubtruncate
+ ORDER BY 1, 2
+"""
 
 
 def _exists(session: Session, table: str) -> bool:

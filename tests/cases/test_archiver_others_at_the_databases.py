@@ -43,7 +43,6 @@ def test_no_lock_stays_behind_through_a_transaction_pooler(new_world: NewWorld, 
             assert run(world, "master", LOCKS) == [(0,)]
 
 
-@case("archiver 05", "a table is emptied by TRUNCATE also where a publication passes that on to its subscribers")
 def test_a_published_table_is_not_truncated(new_world: NewWorld, tmp_path: Path) -> None:
     """A subscriber of two publishers would lose the rows of both.
 

@@ -51,13 +51,11 @@ def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
     return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
-@case("archiver 20", "a published table without replica identity is refused at the deletion, when all is stored")
 def test_a_published_table_that_cannot_be_deleted_from_is_carried_or_named(products: Products) -> None:
     with products.product(KEYLESS, setup=PUBLISHED) as world:
         carried_or_named(world, "things")
 
 
-@case("archiver 20", "PostgreSQL's words about a replica identity come without a hint")
 def test_a_published_table_that_forbids_a_deletion_is_reported_with_what_to_do(products: Products) -> None:
     with products.product(KEYLESS, setup=PUBLISHED) as world:
         try:

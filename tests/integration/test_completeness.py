@@ -79,6 +79,18 @@ UNKNOWN = {
         "CREATE TABLE feed_items_kept () INHERITS (feed_items)",
         "master.feed_items: feed_items_kept inherits it",
     ),
+    "a published table without replica identity": (
+        "master",
+        "SET client_min_messages = error; CREATE PUBLICATION warehouse FOR TABLE parents_students",
+        "master.parents_students: the publication warehouse publishes deletions, which PostgreSQL refuses for "
+        "parents_students: it has no replica identity. First run: ALTER TABLE parents_students REPLICA IDENTITY FULL",
+    ),
+    "a published table whose replica identity was taken away": (
+        "shard_2",
+        "SET client_min_messages = error; ALTER TABLE hint_views REPLICA IDENTITY NOTHING;"
+        "CREATE PUBLICATION warehouse FOR TABLE hint_views WITH (publish = 'delete')",
+        "shard.hint_views: the publication warehouse publishes deletions",
+    ),
     "a type that the catalog does not mention": (
         "master",
         "INSERT INTO taggings (taggable_type, taggable_id) VALUES ('Student', 1)",
@@ -179,3 +191,29 @@ CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD;
 CREATE TRIGGER touched BEFORE DELETE ON reading_1 FOR EACH ROW EXECUTE FUNCTION touch();
 ANALYZE readings;
 """
+
+
+@pytest.mark.parametrize(("publish", "named"), [("insert, truncate", set()), ("delete", {"reading_1"})])
+def test_a_partition_without_replica_identity_is_named_if_deletions_are_published(
+    world: World, publish: str, named: set[str]
+) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute(PARTITIONED)
+        cursor.execute("ALTER TABLE reading_2 REPLICA IDENTITY FULL; SET client_min_messages = error")
+        cursor.execute(
+            f"CREATE PUBLICATION warehouse FOR TABLE readings WITH (publish = '{publish}', "
+            "publish_via_partition_root = true)"
+        )
+    with world.archiver() as archiver:
+        assert {found.relation for found in read_live(archiver.databases.master).unidentified} == named
+
+
+def test_a_moves_update_of_a_tenant_is_known_to_be_refused(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("SET client_min_messages = error; ALTER TABLE schools REPLICA IDENTITY NOTHING")
+        cursor.execute("CREATE PUBLICATION warehouse FOR TABLE schools WITH (publish = 'update')")
+    with world.archiver() as archiver:
+        problems = completeness.compare(archiver.databases).problems
+    assert [problem.split(",")[0] for problem in problems] == [
+        "master.schools: the publication warehouse publishes updates"
+    ]

@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_truncated_is_deleted_from_with_a_reason(
     cluster.sql("DO $$ BEGIN CREATE ROLE stranger; EXCEPTION WHEN duplicate_object THEN END $$")
     cluster.sql(obstacle, dbname=parse_dsn(empty)["dbname"])
 
-    [group] = groups(session, read_schema(session, ["people", "places"]), TABLES)
+    [group] = groups(session, read_schema(session, ["people", "places"]), TABLES, truncate_published=True)
 
     assert not group.emptied
     assert OBSTACLES[obstacle] in group.obstacles
@@ -174,9 +174,29 @@ def test_a_table_that_cannot_be_truncated_is_deleted_from_with_a_reason(
 
 def test_a_table_that_loses_few_rows_is_deleted_from(session: Session) -> None:
     schema = read_schema(session, ["people", "places"])
-    [much], [little] = groups(session, schema, TABLES), groups(session, schema, {"people": 50, "places": 1})
+    [much] = groups(session, schema, TABLES, truncate_published=True)
+    [little] = groups(session, schema, {"people": 50, "places": 1}, truncate_published=True)
 
     assert much.emptied
     assert much.reason == "189 of about 210 rows to delete: truncated, and reloaded with the rows that stay"
     assert not little.emptied
     assert little.reason == "51 of about 210 rows to delete: deleted row by row"
+
+
+def test_a_table_is_deleted_from_if_truncate_is_published_unless_the_inventory_allows_it(
+    session: Session,
+) -> None:
+    schema = read_schema(session, ["people", "places"])
+
+    [group] = groups(session, schema, TABLES)
+
+    assert not group.emptied
+    assert group.reason == (
+        "189 of about 210 rows to delete: deleted row by row "
+        "(publication everything would also truncate people in its subscribers)"
+    )
+    session.execute("ALTER PUBLICATION everything SET (publish = 'insert, update, delete')")
+    [group] = groups(session, schema, TABLES)
+    assert group.obstacles == tuple(
+        f"publication everything does not publish all that happens to {table}" for table in TABLES
+    )

@@ -11,7 +11,7 @@ import pytest
 
 from archiver.completeness import completeness
 from archiver.runs.setup import databases_of
-from archiver.vacuum import strays
+from archiver.vacuum import feeds, strays
 from errors import ExitCode, RefusedError
 from runbooks.cli import call
 from tests import oracle
@@ -163,3 +163,17 @@ def test_in_production_the_environments_name_is_typed(
         assert inv_inside(capsys, "databases.truncate-feeds", *words).code == code
         rows = json.loads(inv_inside(capsys, "databases.truncate-feeds", "--dry-run", "--json").out)["rows"]
         assert rows == (0 if code == 0 else 132)
+
+
+def test_feeds_of_which_truncate_is_published_are_emptied_only_if_the_inventory_allows_it(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("SET client_min_messages = error; CREATE PUBLICATION warehouse FOR TABLE feed_items")
+    with databases_of(world.environment, "test") as databases:
+        of_master = [feed for feed in feeds.look(databases) if feed.database == "master"]
+        with pytest.raises(RefusedError, match="feed_items is in the publication warehouse"):
+            feeds.truncate(databases.master, of_master)
+        assert [feed for feed in feeds.look(databases) if feed.database == "master"] == of_master
+
+        feeds.truncate(databases.master, of_master, truncate_published=True)
+
+        assert sum(feed.rows for feed in feeds.look(databases) if feed.database == "master") == 0

@@ -386,7 +386,7 @@ IN_A_CATALOG = json.loads(
             """
 ?: app, aws, backups, catalog, commands, databases, dns, environment, fence, handover, heroku, host_name_file, hosts, \
 instructions, max_lag, migrations, nights, overlay, probes, production, queue, school_year_starts, scratch, \
-second_person, ssh, state, store, timezone, tool, warehouse, webhook
+second_person, ssh, state, store, timezone, tool, truncate_published, warehouse, webhook
 hosts/h/?: address, name, port, roles, user
 databases/d/?: backup_directory, config_var, connection, data_directory, host, name, system_identifier
 scratch/?: connection
