@@ -135,8 +135,8 @@ def _one(archiver: Archiver, tenant_id: int) -> float:
         )
         extract = extract_one(archiver.databases.placement(tenant.shard), archiver.model, tenant, YEAR, work)
         packed = make_tarball(archiver, extract, work)
-        archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
-        record = archive_record.stored(master, record, packed.extract.manifest, packed.digests, extract.seconds)
+        digests = archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+        record = archive_record.stored(master, record, packed.extract.manifest, digests, extract.seconds)
         with opened(archiver, work, record) as stored:
             proof = verify(stored, tenant.id, YEAR, archiver.scratch, archiver.model)
         archive_record.verified(master, record, proof.seconds)

@@ -24,6 +24,8 @@ from archiver.postgres.selection import Key, SelectedRows, among, rows_where
 from archiver.postgres.session import SQL, Identifier, Session
 from archiver.records import audit_log, markers, slice_record
 from archiver.records.slice_record import Slice
+from archiver.store.bucket import Bucket
+from archiver.store.standing import prove_stored
 
 
 @dataclass(kw_only=True)
@@ -52,6 +54,7 @@ def delete_in_batches(
     archive: Archive,
     throttle: Throttle,
     progress: SliceProgress,
+    bucket: Bucket,
 ) -> None:
     """Delete the rows that are as the stored archive holds them, until all are decided or the run is to stop.
 
@@ -63,7 +66,7 @@ def delete_in_batches(
         throttle.wait(session)
         if throttle.over:
             break
-        throttle.deleted(_delete_batch(placement, rules, tenant_slice, batch, progress))
+        throttle.deleted(_delete_batch(placement, rules, tenant_slice, batch, progress, bucket))
 
 
 def close(placement: Placement, rules: Rules, tenant_slice: Slice) -> None:
@@ -114,7 +117,7 @@ def _lines(source: IO[bytes], count: int) -> list[bytes]:
 
 
 def _delete_batch(
-    placement: Placement, rules: Rules, tenant_slice: Slice, batch: Batch, progress: SliceProgress
+    placement: Placement, rules: Rules, tenant_slice: Slice, batch: Batch, progress: SliceProgress, bucket: Bucket
 ) -> int:
     """Delete one batch in one transaction. Return the number of deleted rows."""
     session = placement.sessions[rules.database]
@@ -129,6 +132,7 @@ def _delete_batch(
             delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable), account)
         reached = _progress_after(placement, batch, stay, progress)
         _mark(session, tenant_slice, reached)
+        prove_stored(bucket, tenant_slice.month)
     except BaseException:
         session.rollback()
         raise

@@ -30,6 +30,7 @@ from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.triggers import triggers_disabled
 from archiver.records import audit_log, markers
 from archiver.records.archive_record import Record
+from archiver.store.standing import missing_objects
 from errors import CutoverError
 from formatting import plural
 from inventory.model import Depth
@@ -93,6 +94,7 @@ def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record])
             markers.write_all(
                 placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
             )
+            _prove_stored(work, remaining)
             placement.sessions[SHARD].commit(
                 doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in {placement.shard}"
             )
@@ -114,6 +116,7 @@ def _delete_in_shard(
         unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
         failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
     prove_shape(placement)
+    failed |= _missing(work, records)
     sets.leave_out(failed)
     remaining = [record for record in records if record.tenant_id not in failed]
     if not remaining:
@@ -143,6 +146,7 @@ def empty_master(
             counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
             failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
             prove_shape(placement)
+            failed |= _missing(work, records)
             sets.leave_out(failed)
             remaining = [record for record in records if record.tenant_id not in failed]
             keys_deleted = _keys_by_link(
@@ -159,8 +163,21 @@ def empty_master(
                 began,
                 account,
             )
+        _prove_stored(work, remaining)
         master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
     return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
+
+
+def _missing(work: BulkWork, records: Sequence[Record]) -> dict[int, CutoverError]:
+    """Return the tenants whose object is not in the store as it was put, each with its error."""
+    errors = missing_objects(work.stored.bucket, records)
+    return {record.tenant_id: errors[record.location] for record in records if record.location in errors}
+
+
+def _prove_stored(work: BulkWork, records: Sequence[Record]) -> None:
+    """Raise the error of the first object that went during the deletion, which can take an hour."""
+    for error in _missing(work, records).values():
+        raise error
 
 
 def _delete_in_master(

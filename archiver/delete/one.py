@@ -26,6 +26,7 @@ from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows
 from archiver.records.archive_record import ArchiveState, Record
+from archiver.store.standing import MissingObjectError, prove_stored
 from archiver.verify.verify import Verified
 from errors import CutoverError
 
@@ -60,16 +61,19 @@ def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, wo
     record = archive_record.deleting(placement.master, proven.record)
     try:
         return _prove_and_delete(placement, model, record, proven, work, stored)
+    except MissingObjectError:
+        _step_back(placement, record, ArchiveState.EXTRACTING)
+        raise
     except CutoverError:
-        _step_back(placement, record)
+        _step_back(placement, record, ArchiveState.VERIFIED)
         raise
 
 
-def _step_back(placement: Placement, record: Record) -> None:
-    """Set the record back to `verified` if the shard did not commit; if that can't be read, a rerun settles it."""
+def _step_back(placement: Placement, record: Record, state: ArchiveState) -> None:
+    """Set the record back to a state if the shard did not commit; if that can't be read, a rerun settles it."""
     with suppress(CutoverError):
         if markers.read(placement.shard_session, record, DELETED) is None:
-            archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
+            archive_record.step_back(placement.master, record, state)
 
 
 def _prove_and_delete(
@@ -87,8 +91,8 @@ def _prove_and_delete(
             for database in reversed(placement.sessions):
                 delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
-            _commit_shard(placement.shard_session, model, record, decided)
-        return _commit_master(placement, model, record, decided, time.monotonic() - began)
+            _commit_shard(placement.shard_session, model, record, decided, stored)
+        return _commit_master(placement, model, record, decided, time.monotonic() - began, stored)
 
 
 def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
@@ -107,7 +111,7 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
             prove_shape(placement)
             decided = decide(placement, model, record, selection, keys_deleted)
             delete(placement, model, MASTER, decided.to_delete, account)
-        return _commit_master(placement, model, record, decided, None)
+        return _commit_master(placement, model, record, decided, None, stored)
 
 
 def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
@@ -132,14 +136,20 @@ def _both_open(placement: Placement) -> Iterator[None]:
         yield
 
 
-def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision) -> None:
+def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision, stored: Stored) -> None:
     """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
     markers.write(shard, record, DELETED, marker.content(model, decided))
+    prove_stored(stored.bucket, record)
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 
 
 def _commit_master(
-    placement: Placement, model: Model, record: Record, decided: DeletionDecision, seconds: float | None
+    placement: Placement,
+    model: Model,
+    record: Record,
+    decided: DeletionDecision,
+    seconds: float | None,
+    stored: Stored,
 ) -> Deletion:
     """Commit the deletion in master together with the record's final state and the log entry."""
     master, to_delete = placement.master, decided.to_delete
@@ -157,6 +167,7 @@ def _commit_master(
     )
     record = archive_record.archived(master, record, retained, seconds)
     audit_log.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
+    prove_stored(stored.bucket, record)
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late_rows = appeared(placement, model, record, decided)
     return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)

@@ -13,6 +13,7 @@ from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.store.bucket import StoredDigests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class StoredTarball:
 
     record: Record
     packed: Packed
+    digests: StoredDigests
     seconds: float  # to extract, pack and store
 
 
@@ -77,9 +79,11 @@ _OF_TENANT = ("name", "customer_id", "customer_name", "shard")
 def stored(master: Session, tarballs: Sequence[StoredTarball]) -> None:
     """Write the state `stored` with what is known of the tarballs."""
     columns: dict[str, tuple[str, list[Any]]] = {
-        "size": ("bigint", [tarball.packed.digests.size for tarball in tarballs]),
-        "md5": ("text", [tarball.packed.digests.md5 for tarball in tarballs]),
-        "sha256": ("text", [tarball.packed.digests.sha256 for tarball in tarballs]),
+        "size": ("bigint", [tarball.digests.size for tarball in tarballs]),
+        **{
+            name: ("text", [getattr(tarball.digests, name) for tarball in tarballs])
+            for name in ("md5", "sha256", "etag", "version_id")
+        },
         "fingerprint": ("text", [tarball.packed.extract.manifest.fingerprint for tarball in tarballs]),
         "members": ("jsonb", [_members(tarball.packed) for tarball in tarballs]),
         "snapshots": ("jsonb", [_json(tarball.packed.extract.snapshots) for tarball in tarballs]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.model import Model, TableName
@@ -15,9 +16,16 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import read_schema
 from archiver.postgres.selection import Selection
 from archiver.records.archive_record import Record
+from archiver.store.bucket import Bucket
 from errors import RefusedError
 
-Stored = Callable[[Record], AbstractContextManager[Archive]]  # fetches a record's archive and opens it
+
+@dataclass(frozen=True)
+class Stored:
+    """The stored archives of the tenants that are deleted."""
+
+    bucket: Bucket
+    open: Callable[[Record], AbstractContextManager[Archive]]  # fetches a record's archive and opens it
 
 
 def prove_unchanged(
@@ -51,7 +59,7 @@ def same_content(record: Record, table: TableName, now: Member, path: Path, stor
     archived = record.members[layout.member(table)]
     if now == archived or not record.snapshots or (now.rows, now.bytes) != (archived.rows, archived.bytes):
         return now == archived
-    with stored(record) as archive, archive.open(layout.member(table)) as rows, path.open("rb") as live:
+    with stored.open(record) as archive, archive.open(layout.member(table)) as rows, path.open("rb") as live:
         return sorted(rows) == sorted(live)
 
 

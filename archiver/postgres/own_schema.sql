@@ -196,3 +196,9 @@ CREATE OR REPLACE FUNCTION archiver.append_only() RETURNS trigger LANGUAGE plpgs
 DROP TRIGGER IF EXISTS append_only ON archiver.log;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON archiver.log
     FOR EACH STATEMENT EXECUTE FUNCTION archiver.append_only();
+
+-- migration 2: what the store called each object when it was put
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
+ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
+ALTER TABLE archiver.moves ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
+ALTER TABLE archiver.purges ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;

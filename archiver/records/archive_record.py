@@ -16,7 +16,7 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Tenant
-from archiver.store.bucket import Digests
+from archiver.store.bucket import StoredDigests
 from errors import RefusedError
 from inventory.model import Depth
 
@@ -62,6 +62,8 @@ class Record:
     size: int | None  # bytes of the tarball
     md5: str | None
     sha256: str | None
+    etag: str | None  # of the object as it was put; None: put by an older version of this tool
+    version_id: str | None  # None: also if the bucket has no versions
     recipients: tuple[str, ...]  # age public keys of the tarball; empty: it is not encrypted
     members: Mapping[str, Member]  # rows, bytes and SHA-256, by member name
     snapshots: Mapping[str, str]  # by database: xmin of the snapshot that a run over many tenants read; else empty
@@ -125,15 +127,13 @@ UNDONE = (
 )
 
 
-def stored(session: Session, record: Record, manifest: Manifest, digests: Digests, seconds: float) -> Record:
+def stored(session: Session, record: Record, manifest: Manifest, digests: StoredDigests, seconds: float) -> Record:
     """Write that the tarball is in the store."""
     return _advance(
         session,
         record,
         ArchiveState.STORED,
-        size=digests.size,
-        md5=digests.md5,
-        sha256=digests.sha256,
+        **vars(digests),
         fingerprint=manifest.fingerprint,
         members=json.dumps({name: vars(member) for name, member in manifest.members.items()}),
         seconds_to_extract=seconds,
@@ -198,6 +198,8 @@ def reencrypted(session: Session, record: Record) -> Record:
         size=record.size,
         md5=record.md5,
         sha256=record.sha256,
+        etag=record.etag,
+        version_id=record.version_id,
         recipients=list(record.recipients),
     )
 

@@ -30,6 +30,8 @@ class Month:
     size: int | None  # bytes
     md5: str | None
     sha256: str | None
+    etag: str | None  # of the object as it was put; None: put by an older version of this tool
+    version_id: str | None  # None: also if the bucket has no versions
     seconds_to_restore: float | None  # of all slices, into the scratch database
     operator: str
     host: str
@@ -84,7 +86,7 @@ def reverified(session: Session, month: Month) -> None:
 
 def reencrypted(session: Session, month: Month) -> Month:
     """Write the location, size, digests and recipients that this record has: its slices were reencrypted."""
-    columns = {name: getattr(month, name) for name in ("location", "size", "md5", "sha256")}
+    columns = {name: getattr(month, name) for name in ("location", "size", "md5", "sha256", "etag", "version_id")}
     return advance(session, month, month.state, **columns, recipients=list(month.recipients))
 
 

@@ -18,7 +18,7 @@ from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records.archive_record import Record
 from archiver.records.id_offsets import Offsets, Region
-from archiver.store.bucket import Digests
+from archiver.store.bucket import StoredDigests
 from errors import RefusedError
 
 
@@ -60,6 +60,8 @@ class Move:
     location: str
     size: int | None
     sha256: str | None
+    etag: str | None  # of the object as it was put; None: put by an older version of this tool
+    version_id: str | None  # None: also if the bucket has no versions
     members: Mapping[str, Member]
     operator: str
     host: str
@@ -103,12 +105,12 @@ def plan(session: Session, tenant: Tenant, route: Route, year: int, location: st
     return _by_id(session, row[0])
 
 
-def stored(session: Session, move: Move, manifest: Manifest, digests: Digests) -> Move:
+def stored(session: Session, move: Move, manifest: Manifest, digests: StoredDigests) -> Move:
     """Write what was stored."""
     session.execute(
-        "UPDATE archiver.moves SET size = %s, sha256 = %s, members = %s WHERE id = %s",
+        "UPDATE archiver.moves SET size = %s, sha256 = %s, etag = %s, version_id = %s, members = %s WHERE id = %s",
         (
-            *(digests.size, digests.sha256),
+            *(digests.size, digests.sha256, digests.etag, digests.version_id),
             *(json.dumps({name: vars(member) for name, member in manifest.members.items()}), move.id),
         ),
         doing="writing the move",

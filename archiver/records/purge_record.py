@@ -13,7 +13,7 @@ from archiver.format.manifest import Manifest, Member
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import ready
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.store.bucket import Digests
+from archiver.store.bucket import StoredDigests
 from inventory.catalog import Catalog
 
 
@@ -40,6 +40,8 @@ class Purge:
     size: int | None  # bytes of the tarball
     md5: str | None
     sha256: str | None
+    etag: str | None  # of the object as it was put; None: put by an older version of this tool
+    version_id: str | None  # None: also if the bucket has no versions
     recipients: tuple[str, ...]
     members: Mapping[str, Member]
     operator: str
@@ -74,7 +76,7 @@ def start(session: Session, year: int, before: datetime, ids: Sequence[int], rec
     return purge
 
 
-def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: Digests) -> Purge:
+def stored(session: Session, purge: Purge, location: str, manifest: Manifest, digests: StoredDigests) -> Purge:
     """Write the location of the tarball, and what is in it."""
     members = json.dumps({name: vars(member) for name, member in manifest.members.items()})
     return _advance(session, purge, PurgeState.STORED, location=location, members=members, **vars(digests))
@@ -102,7 +104,7 @@ def reverified(session: Session, purge: Purge) -> None:
 
 def reencrypted(session: Session, purge: Purge) -> Purge:
     """Write the location, size, digests and recipients that this record has: its tarball was reencrypted."""
-    columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256")}
+    columns = {name: getattr(purge, name) for name in ("location", "size", "md5", "sha256", "etag", "version_id")}
     return _advance(session, purge, purge.state, **columns, recipients=list(purge.recipients))
 
 

@@ -14,7 +14,7 @@ from archiver.postgres.session import Session
 from archiver.records import month_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
-from archiver.store.bucket import Digests
+from archiver.store.bucket import StoredDigests
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class MonthSummary:
         return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in plain.items()}
 
 
-def stored(session: Session, month: Month, digests: Digests, slices: Sequence[Slice]) -> Month:
+def stored(session: Session, month: Month, digests: StoredDigests, slices: Sequence[Slice]) -> Month:
     """Write that the object is in the store, and the position of each slice in it."""
     with session.transaction(doing="writing the month's record"):
         session.execute(
@@ -92,9 +92,7 @@ def stored(session: Session, month: Month, digests: Digests, slices: Sequence[Sl
             ),
             doing="writing the month's record",
         )
-        return month_record.advance(
-            session, month, ArchiveState.STORED, size=digests.size, md5=digests.md5, sha256=digests.sha256
-        )
+        return month_record.advance(session, month, ArchiveState.STORED, **vars(digests))
 
 
 def deleted(

@@ -35,6 +35,7 @@ from archiver.reshard.id_ranges import reserved, uncovered
 from archiver.reshard.settle import end, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
+from archiver.store.standing import prove_stored
 from archiver.verify.verify import verify
 from errors import CutoverError, RefusedError
 from formatting import plural
@@ -112,8 +113,8 @@ def _refuse(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> None
 
 def _store(archiver: Archiver, planned: Move, packed: Packed) -> Move:
     """Store the tarball and record it."""
-    archiver.bucket.put(archiver.bucket.key(planned.location), packed.path, packed.digests)
-    return move_record.stored(archiver.databases.master, planned, packed.extract.manifest, packed.digests)
+    digests = archiver.bucket.put(archiver.bucket.key(planned.location), packed.path, packed.digests)
+    return move_record.stored(archiver.databases.master, planned, packed.extract.manifest, digests)
 
 
 def _verify(archiver: Archiver, stored: Move, work: Path) -> None:
@@ -145,6 +146,7 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
             _load(archiver, tenant_route, loading, work, into_target)
             delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
             _update_shard(archiver, loading, in_master)
+        prove_stored(archiver.bucket, loading)
         what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
         target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
         source.master.commit(doing=f"{what} in master")

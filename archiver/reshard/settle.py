@@ -11,6 +11,7 @@ from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, MoveState
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver
+from archiver.store.standing import prove_stored
 from errors import RefusedError
 
 
@@ -53,3 +54,5 @@ def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, o
                 hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
             )
         delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.by_table, account)
+        if shard == move.source:  # else it is a copy, which the source still holds
+            prove_stored(archiver.bucket, move)

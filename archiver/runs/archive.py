@@ -10,6 +10,7 @@ from pathlib import Path
 
 from archiver.completeness import completeness
 from archiver.delete.one import Deletion, VerifiedTenant, delete_tenant, put_back, resume
+from archiver.delete.unchanged import Stored
 from archiver.extract.one import extract_one
 from archiver.extract.packed import Packed
 from archiver.format import bundle
@@ -32,6 +33,7 @@ from archiver.runs.context import (
     out_of_time,
     pack,
 )
+from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
 
@@ -90,7 +92,7 @@ def _archive(
         packed = pack(archiver, extract_one(placement, archiver.model, tenant, request.year, work), work)
         record = _store(archiver, record, packed, work)
         proven = _verify(archiver, record, packed, work)
-        done = delete_tenant(placement, archiver.model, proven, work, partial(opened, archiver, work))
+        done = delete_tenant(placement, archiver.model, proven, work, _stored(archiver, work))
     return _outcome(done, time.monotonic() - began)
 
 
@@ -140,7 +142,12 @@ def _still_there(archiver: Archiver, tenant: Tenant) -> None:
 def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path) -> Deletion | None:
     """Finish an interrupted deletion; if master refuses it or has changed, put the shard's rows back instead."""
     try:
-        return resume(placement, archiver.model, record, work, partial(opened, archiver, work))
+        return resume(placement, archiver.model, record, work, _stored(archiver, work))
+    except MissingObjectError as error:
+        raise MissingObjectError(
+            f"{error} An earlier run had emptied the shard, whose rows are only in that object.",
+            hint="Put an older version of it back under the same key; then run the same command again.",
+        ) from error
     except (RefusedError, DatabaseError) as error:
         if isinstance(error, DatabaseError) and error.transient:
             raise
@@ -168,10 +175,10 @@ def _begin(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Recor
 
 
 def _store(archiver: Archiver, record: Record, packed: Packed, work: Path) -> Record:
-    archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
+    digests = archiver.bucket.put(archiver.bucket.key(record.location), packed.path, packed.digests)
     archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
     return archive_record.stored(
-        archiver.databases.master, record, packed.extract.manifest, packed.digests, packed.extract.seconds
+        archiver.databases.master, record, packed.extract.manifest, digests, packed.extract.seconds
     )
 
 
@@ -181,6 +188,10 @@ def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> V
         proof = verify(stored, record.tenant_id, record.year, archiver.scratch, archiver.model)
     record = archive_record.verified(archiver.databases.master, record, proof.seconds)
     return VerifiedTenant(record=record, proof=proof, snapshots=packed.extract.snapshots)
+
+
+def _stored(archiver: Archiver, work: Path) -> Stored:
+    return Stored(archiver.bucket, partial(opened, archiver, work))
 
 
 def _outcome(done: Deletion, seconds: float) -> ArchiveOutcome:

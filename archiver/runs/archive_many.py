@@ -19,6 +19,7 @@ from archiver.completeness.live import sizes
 from archiver.delete import many, record_states
 from archiver.delete.many import BulkDeletion, BulkWork, OnStrategy
 from archiver.delete.one import DELETED, Deletion
+from archiver.delete.unchanged import Stored
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError
@@ -32,6 +33,8 @@ from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.eta import Eta
 from archiver.runs.progress import OnProgress, expected, reporting_progress
 from archiver.runs.units import split
+from archiver.store.bucket import StorageError
+from archiver.store.standing import MissingObjectError, missing_objects
 from errors import CutoverError, UnknownError
 from formatting import plural
 from inventory.model import Depth
@@ -197,7 +200,7 @@ def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> N
             databases=archiver.databases,
             depth=run.request.depth,
             folder=folder,
-            stored=partial(opened, archiver, folder),
+            stored=Stored(archiver.bucket, partial(opened, archiver, folder)),
             on_strategy=run.on_strategy,
         )
         if archiver.model.tenant.shard is None:
@@ -227,9 +230,12 @@ def _settle_shard(run: _Run, records: Sequence[Record], deletion: Future[dict[in
     except CutoverError as error:
         _bulk_failed(run, records, error)
         return
-    # Their archives differ from the live rows: the next run makes new ones.
+    # Their archives differ from the live rows, or are no longer in the store: the next run makes new ones.
     skipped = [record for record in records if record.tenant_id in failed]
-    record_states.move(run.archiver.databases.master, skipped, ArchiveState.STORED)
+    missing = [record for record in skipped if isinstance(failed[record.tenant_id], MissingObjectError)]
+    record_states.move(run.archiver.databases.master, missing, ArchiveState.EXTRACTING)
+    changed = [record for record in skipped if record not in missing]
+    record_states.move(run.archiver.databases.master, changed, ArchiveState.STORED)
     for tenant_id, reason in failed.items():
         run.fail(tenant_id, reason)
 
@@ -268,9 +274,12 @@ def _outcome(run: _Run, record: Record, deletion: BulkDeletion) -> ArchiveOutcom
 
 
 def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> None:
-    """Retry one by one after an error that may concern one tenant only; leave a temporary error to the next run."""
+    """Retry one by one after an error that may concern one tenant only; leave a temporary error to the next run.
+
+    If an object went during the deletion, the next run makes a new one, and deletes the others together.
+    """
     passing = isinstance(error, DatabaseError) and error.transient
-    if passing or isinstance(error, UnknownError):
+    if passing or isinstance(error, (UnknownError, StorageError, MissingObjectError)):
         _step_back(run, records)
         for record in records:
             run.fail(record.tenant_id, error)
@@ -283,9 +292,11 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
     """Mark tenants as live if nothing was committed; if that can't be determined, the next run settles it."""
     with suppress(CutoverError):
         shard_markers = _markers(run, records)
-        record_states.step_back(
-            run.archiver.databases.master, [record for record in records if record.tenant_id not in shard_markers]
-        )
+        live = [record for record in records if record.tenant_id not in shard_markers]
+        record_states.step_back(run.archiver.databases.master, live)
+        missing = missing_objects(run.archiver.bucket, live)
+        without = [record for record in live if record.location in missing]
+        record_states.move(run.archiver.databases.master, without, ArchiveState.EXTRACTING)
 
 
 def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:

@@ -117,7 +117,7 @@ def fetch(bucket: Bucket, record: Tarball, folder: Path) -> Path:
     """Fetch a record's tarball; raise DamagedError unless size and digest match the record."""
     folder.mkdir(exist_ok=True)
     path = folder / layout.file_name(record.location)
-    digests = bucket.get(bucket.key(record.location), path)
+    digests = bucket.get(bucket.key(record.location), path, limit=record.size)
     if (digests.size, digests.sha256) != (record.size, record.sha256):
         raise DamagedError(
             f"{record.location} is not what was stored: {digests.size} bytes with SHA-256 {digests.sha256[:12]}…, "

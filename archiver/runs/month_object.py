@@ -115,7 +115,7 @@ def opened(paths: Sequence[Path], archiver: Archiver) -> Iterator[list[Archive]]
 def fetch_all(archiver: Archiver, month: Month, slices: Sequence[Slice], work: Path) -> list[Path]:
     """Fetch a complete object and cut it into its slices; raise DamagedError unless it is what was stored."""
     tarball = work / "fetched.tar"
-    digests = archiver.bucket.get(archiver.bucket.key(month.location), tarball)
+    digests = archiver.bucket.get(archiver.bucket.key(month.location), tarball, limit=month.size)
     if (digests.size, digests.sha256) != (month.size, month.sha256):
         raise _damaged(month.location, digests, month.size, month.sha256)
     paths = [_file(archiver, month_slice, work) for month_slice in slices]
@@ -143,6 +143,7 @@ def fetch(archiver: Archiver, month_slice: Slice, work: Path) -> Path:
         archiver.bucket.key(month_slice.month.location),
         path,
         range(month_slice.start, month_slice.start + month_slice.size),
+        limit=month_slice.size,
     )
     if (digests.size, digests.sha256) != (month_slice.size, month_slice.sha256):
         raise _damaged(position, digests, month_slice.size, month_slice.sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archiver.catalog.activity_rules import Rules, rules
@@ -173,12 +173,12 @@ def _store(run: _Run, placement: Placement, packed: Sequence[PackedSlice], work:
     )
     path = work / key.rsplit("/", 1)[-1]
     starts = month_object.join(packed, path, month_object.readme(archiver.model.tenant.noun, month, placement.shard))
-    digests = file_digests(path)
-    archiver.bucket.put(key, path, digests)
+    digests = archiver.bucket.put(key, path, file_digests(path))
     archiver.schemas.put([schema], work)
     path.unlink()
     slices = [each.slice_of(record, start) for each, start in zip(packed, starts, strict=True)]
-    return slice_record.stored(placement.master, record, digests, slices), slices
+    stored = slice_record.stored(placement.master, record, digests, slices)
+    return stored, [replace(each, month=stored) for each in slices]
 
 
 def _delete(run: _Run, placement: Placement, shard: Shard, month_slice: Slice, due: Due, archive: Archive) -> None:
@@ -204,7 +204,9 @@ def _still_on_shard(run: _Run, placement: Placement, month_slice: Slice) -> bool
 def _delete_rows(run: _Run, placement: Placement, shard: Shard, month_slice: Slice, due: Due, archive: Archive) -> None:
     progress = batches.SliceProgress()
     try:
-        batches.delete_in_batches(placement, run.rules, month_slice, due, archive, run.throttle, progress)
+        batches.delete_in_batches(
+            placement, run.rules, month_slice, due, archive, run.throttle, progress, run.archiver.bucket
+        )
     except DatabaseError as error:
         if error.lost:
             raise

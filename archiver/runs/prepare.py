@@ -159,10 +159,10 @@ def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[i
 
 
 def _put(bucket: Bucket, record: Record, packed: Packed) -> StoredTarball:
-    bucket.put(bucket.key(record.location), packed.path, packed.digests)
+    digests = bucket.put(bucket.key(record.location), packed.path, packed.digests)
     packed.path.unlink()
-    record = replace(record, size=packed.digests.size, sha256=packed.digests.sha256)
-    return StoredTarball(record=record, packed=packed, seconds=packed.extract.seconds)
+    record = replace(record, size=digests.size, sha256=digests.sha256)
+    return StoredTarball(record=record, packed=packed, digests=digests, seconds=packed.extract.seconds)
 
 
 def _fetched(preparing: _Preparing, stored: Sequence[StoredTarball]) -> list[tuple[Packed, Path]]:

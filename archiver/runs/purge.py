@@ -31,6 +31,7 @@ from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.purge_references import references_to
 from archiver.runs.purge_tables import legacy_placement, model_of
+from archiver.store.standing import prove_stored
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
 
@@ -87,11 +88,9 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
         packed = pack(archiver, _extract(group, begun, work), work)
         encrypted = bool(archiver.keys.recipients)
         key = layout.purge_key(year, begun.id, new_extraction(), encrypted=encrypted)
-        archiver.bucket.put(key, packed.path, packed.digests)
+        digests = archiver.bucket.put(key, packed.path, packed.digests)
         archiver.schemas.put(packed.extract.manifest.schemas.values(), work)
-        stored = purge_record.stored(
-            master, begun, archiver.bucket.location(key), packed.extract.manifest, packed.digests
-        )
+        stored = purge_record.stored(master, begun, archiver.bucket.location(key), packed.extract.manifest, digests)
         with opened(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys) as archive:
             verify(archive, stored.id, stored.year, archiver.scratch, group.model)
         done = _delete(archiver, group, purge_record.verified(master, stored), work)
@@ -180,6 +179,7 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
             prove_shape(group.placement)
             delete(group.placement, group.model, MASTER, rows, account)
         done = purge_record.purged(master, verified)
+        prove_stored(archiver.bucket, verified)
         master.commit(doing=f"deleting the users of purge {verified.id}")
     return done
 

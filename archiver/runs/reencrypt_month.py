@@ -72,8 +72,7 @@ def _store(
     starts = month_object.join(
         encrypted, path, month_object.readme(archiver.model.tenant.noun, month.month, month.shard)
     )
-    digests = file_digests(path)
-    archiver.bucket.put(key, path, digests)
+    digests = archiver.bucket.put(key, path, file_digests(path))
     location, recipients = archiver.bucket.location(key), archiver.keys.recipients
     moved = replace(month, location=location, recipients=recipients, **asdict(digests))
     slices = [

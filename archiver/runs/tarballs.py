@@ -41,8 +41,7 @@ def reencrypted(archiver: Archiver, record: Tarball, location: str, opened: Path
     work = opened.parent
     content = plain(fetch(archiver.bucket, record, work / "earlier"), archiver.keys, opened)
     path = encryption.encrypt(opened, archiver.keys)
-    digests = file_digests(path)
-    archiver.bucket.put(archiver.bucket.key(location), path, digests)
+    digests = archiver.bucket.put(archiver.bucket.key(location), path, file_digests(path))
     stored = replace(record, location=location, recipients=archiver.keys.recipients, **asdict(digests))
     if plain(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys, opened) != content:
         raise unequal(location, record.location)

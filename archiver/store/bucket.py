@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from archiver.store import answers
 from archiver.store.multipart import PART, put_in_parts
 from archiver.store.trial import prove_conditional
-from errors import CutoverError, RefusedError
+from errors import CutoverError, DamagedError, RefusedError
 from inventory.model import Store
 
 if TYPE_CHECKING:
@@ -46,12 +47,22 @@ class Digests:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StoredDigests(Digests):
+    """The digests of a stored file, with the names that the store gave its object at the put."""
+
+    etag: str  # changes with the content
+    version_id: str | None  # None: the bucket has no versions
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredObject:
     """An object as the store lists it."""
 
     location: str
     size: int  # bytes
     modified: datetime
+    etag: str = ""
+    version_id: str | None = None  # None: the bucket has none, or this was read from a list
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with the time in ISO format."""
@@ -60,12 +71,16 @@ class StoredObject:
 
 def file_digests(path: Path) -> Digests:
     """Return size, SHA-256 and MD5 of a file, which is read once."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            sha256.update(chunk)
-            md5.update(chunk)
-            size += len(chunk)
+        return _digests(iter(lambda: file.read(CHUNK), b""))
+
+
+def _digests(chunks: Iterable[bytes]) -> Digests:
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    for chunk in chunks:
+        sha256.update(chunk)
+        md5.update(chunk)
+        size += len(chunk)
     return Digests(size=size, sha256=sha256.hexdigest(), md5=md5.hexdigest())
 
 
@@ -94,7 +109,7 @@ class Bucket:
             raise StorageError(f"{location} is not under {start}.", hint="Is it another environment's record?")
         return location.removeprefix(start)
 
-    def put(self, key: str, path: Path, digests: Digests) -> None:
+    def put(self, key: str, path: Path, digests: Digests) -> StoredDigests:
         """Store a file, completely or not at all. An equal object there is success; raise TakenError for another."""
         where: dict[str, Any] = {"Bucket": self._store.bucket, "Key": self._full(key)}
         metadata = {"sha256": digests.sha256, "md5": digests.md5}
@@ -102,9 +117,9 @@ class Bucket:
         try:
             with path.open("rb") as body:
                 if digests.size > self._largest:
-                    put_in_parts(self._client, where, body, digests.sha256, metadata, self._part)
-                    return
-                self._client.put_object(
+                    answer = put_in_parts(self._client, where, body, digests.sha256, metadata, self._part)
+                    return _stored(digests, answer)
+                answer = self._client.put_object(
                     **where,
                     Body=body,
                     ContentLength=digests.size,
@@ -115,28 +130,64 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             if _code(error) != "PreconditionFailed":
                 raise self._failed("Storing", key, error) from error
-            if self.sha256(key) != digests.sha256:
+            answer = self._head(key)
+            if answer["Metadata"].get("sha256", "") != digests.sha256:
                 raise TakenError(f"Storing {self.location(key)} refused: another object exists there.") from error
+        return _stored(digests, answer)
 
     def sha256(self, key: str) -> str:
         """Return the SHA-256 that was stored with an object, as hex; empty if there is none."""
+        return str(self._head(key)["Metadata"].get("sha256", ""))
+
+    def object(self, key: str) -> StoredObject | None:
+        """Return an object as it is now; None if there is none, or a delete marker hides it."""
         try:
-            head = self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
+            head = self._head(key)
+        except StorageError as error:
+            if _code(error.__cause__) in ("404", "NoSuchKey"):
+                return None
+            raise
+        return StoredObject(
+            location=self.location(key),
+            size=head["ContentLength"],
+            modified=head["LastModified"],
+            etag=_etag(head),
+            version_id=_version_id(head),
+        )
+
+    def _head(self, key: str) -> Mapping[str, Any]:
+        try:
+            return self._client.head_object(Bucket=self._store.bucket, Key=self._full(key))
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Reading the metadata of", key, error) from error
-        return head["Metadata"].get("sha256", "")
 
-    def get(self, key: str, path: Path, piece: range | None = None) -> Digests:
-        """Fetch an object, or a range of its bytes, into a file. Return the digests of the bytes that arrived."""
+    def get(self, key: str, path: Path, piece: range | None = None, *, limit: int | None = None) -> Digests:
+        """Fetch an object, or a range of its bytes, into a file. Return the digests of the bytes that arrived.
+
+        Raises DamagedError as soon as more than `limit` bytes arrive: they could fill the disk.
+        """
+        with path.open("wb") as file:
+            for chunk in self._chunks(key, piece, limit):
+                file.write(chunk)
+        return file_digests(path)
+
+    def digests(self, key: str, limit: int) -> Digests:
+        """Fetch an object and return its digests; nothing is kept. Raises DamagedError as `get` does."""
+        return _digests(self._chunks(key, None, limit))
+
+    def _chunks(self, key: str, piece: range | None, limit: int | None) -> Iterator[bytes]:
         options: dict[str, Any] = {"Range": f"bytes={piece.start}-{piece.stop - 1}"} if piece else {}
+        arrived = 0
         try:
             body = self._client.get_object(Bucket=self._store.bucket, Key=self._full(key), **options)["Body"]
-            with path.open("wb") as file:
+            with closing(body):
                 for chunk in body.iter_chunks(CHUNK):
-                    file.write(chunk)
+                    arrived += len(chunk)
+                    if limit is not None and arrived > limit:
+                        raise self._too_large(key, limit)
+                    yield chunk
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Fetching", key, error) from error
-        return file_digests(path)
 
     def put_text(self, key: str, text: str) -> bool:
         """Store a small text in one request. Return False if another object exists at that key."""
@@ -202,12 +253,21 @@ class Bucket:
             ):
                 for item in page.get("Contents", ()):
                     location = self.location(item["Key"].removeprefix(self._full("")))
-                    yield StoredObject(location=location, size=item["Size"], modified=item["LastModified"])
+                    yield StoredObject(
+                        location=location, size=item["Size"], modified=item["LastModified"], etag=_etag(item)
+                    )
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Listing", prefix, error) from error
 
     def _full(self, key: str) -> str:
         return f"{self._store.prefix}/{key}"
+
+    def _too_large(self, key: str, limit: int) -> DamagedError:
+        return DamagedError(
+            f"Fetching {self.location(key)} stopped: it is larger than what was stored, {limit} bytes by the record. "
+            "Nothing was changed.",
+            hint="The object was altered or swapped. Look for an older version of it in the store.",
+        )
 
     def _failed(self, operation: str, key: str, error: Exception) -> StorageError:
         reason = _code(error) or type(error).__name__
@@ -215,7 +275,19 @@ class Bucket:
         return StorageError(sentence, hint=answers.hint(reason))
 
 
-def _code(error: Exception) -> str:
+def _stored(digests: Digests, answer: Mapping[str, Any]) -> StoredDigests:
+    return StoredDigests(**vars(digests), etag=_etag(answer), version_id=_version_id(answer))
+
+
+def _etag(answer: Mapping[str, Any]) -> str:
+    return str(answer["ETag"]).strip('"')
+
+
+def _version_id(answer: Mapping[str, Any]) -> str | None:
+    return answer.get("VersionId")
+
+
+def _code(error: BaseException | None) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 

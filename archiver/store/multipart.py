@@ -14,8 +14,8 @@ PART = 64 << 20  # bytes; an upload has at most 10,000 parts
 
 def put_in_parts(
     client: Any, where: Mapping[str, Any], body: BinaryIO, sha256: str, metadata: Mapping[str, str], part: int
-) -> None:
-    """Store a file at a key without an object. If that fails, the store keeps no part of it.
+) -> Mapping[str, Any]:
+    """Store a file at a key without an object; return the store's answer. If that fails, it keeps no part of it.
 
     Raise DamagedError if the file has another SHA-256. Errors of boto3 pass through to the caller.
     """
@@ -28,10 +28,13 @@ def put_in_parts(
         ]
         if complete.hexdigest() != sha256:
             raise DamagedError(f"Storing {body.name} refused: it has changed since it was hashed.")
-        client.complete_multipart_upload(**target, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+        answer: Mapping[str, Any] = client.complete_multipart_upload(
+            **target, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+        )
     except BaseException:
         client.abort_multipart_upload(**target)
         raise
+    return answer
 
 
 def _pieces(body: BinaryIO, complete: Any, part: int) -> Iterator[bytes]:

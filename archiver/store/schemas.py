@@ -11,6 +11,8 @@ from archiver.postgres.schema import Schema
 from archiver.store.bucket import Bucket, file_digests
 from errors import DamagedError
 
+LARGEST = 64 << 20  # bytes of a schema: no product's comes near
+
 
 class StoredSchemas:
     """The schemas of a bucket; it remembers the keys that this run has stored or seen."""
@@ -36,7 +38,7 @@ class StoredSchemas:
         if key not in self._keys:
             return None
         path = work / "schema.json"
-        self._bucket.get(key, path)
+        self._bucket.get(key, path, limit=LARGEST)
         try:
             schema = Schema.from_json(json.loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError, AttributeError):

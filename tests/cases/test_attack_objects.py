@@ -13,7 +13,6 @@ from archiver.delete import many
 from archiver.runs import archive as archiving
 from archiver.store.bucket import Bucket, file_digests
 from rehearsal.seed_plan import SCHOOL
-from tests.cases import case
 from tests.cases.attack_world import (
     DATABASES,
     FEW,
@@ -70,7 +69,6 @@ WAYS: dict[str, tuple[ModuleType, str, Callable[[World], object]]] = {
 }
 
 
-@case("attack 06", "between proof and deletion the object is looked for by no part of the tool: a school goes without")
 @pytest.mark.parametrize("fate", FATES)
 @pytest.mark.parametrize("way", WAYS)
 def test_a_school_whose_object_vanishes_after_verification_stays_live(
@@ -83,9 +81,6 @@ def test_a_school_whose_object_vanishes_after_verification_stays_live(
         assert_kept(world)
 
 
-@case(
-    "attack 06", "a run that goes on with an earlier one's proofs does not look whether their objects are there still"
-)
 @pytest.mark.parametrize("fate", FATES)
 def test_a_school_whose_object_vanished_between_two_runs_stays_live(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fate: str
@@ -99,7 +94,6 @@ def test_a_school_whose_object_vanished_between_two_runs_stays_live(
         assert_kept(world)
 
 
-@case("attack 06", "past months go after their object has gone")
 @pytest.mark.parametrize("fate", FATES)
 def test_rows_of_past_months_whose_object_vanishes_after_verification_stay_live(
     new_world: NewWorld, tmp_path: Path, fate: str

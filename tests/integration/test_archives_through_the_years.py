@@ -168,8 +168,8 @@ class Flipping(Bucket):
 
     place = 0
 
-    def get(self, key: str, path: Path, piece: range | None = None) -> Digests:
-        super().get(key, path, piece)
+    def get(self, key: str, path: Path, piece: range | None = None, *, limit: int | None = None) -> Digests:
+        super().get(key, path, piece, limit=limit)
         data = bytearray(path.read_bytes())
         data[self.place] ^= 1 << self.place % 8
         path.write_bytes(data)

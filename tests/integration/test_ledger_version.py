@@ -46,8 +46,9 @@ SELECT tgrelid::regclass::text, 'trigger', tgname, pg_get_triggerdef(oid), true,
   FROM pg_trigger WHERE tgrelid = to_regclass('archiver.log') AND NOT tgisinternal
 ORDER BY 1, 2, 3, 4
 """
-LATER = (*own_migrations(), Migration(2, "one more", "CREATE TABLE archiver.later (id integer);"))
-BROKEN = (*LATER, Migration(3, "a wrong one", "CREATE TABLE archiver.last (id integer); SELECT 1 / 0;"))
+NUMBER = len(own_migrations())
+LATER = (*own_migrations(), Migration(NUMBER + 1, "one more", "CREATE TABLE archiver.later (id integer);"))
+BROKEN = (*LATER, Migration(NUMBER + 2, "a wrong one", "CREATE TABLE archiver.last (id integer); SELECT 1 / 0;"))
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def test_a_fresh_database_gets_the_last_number(empty: str) -> None:
         assert not own_schema.ready(session)
         own_schema.prepare(session)
 
-        assert version(session) == [(1, VERSION)]
+        assert version(session) == [(NUMBER, VERSION)]
         assert own_schema.ready(session)
 
 
@@ -88,7 +89,7 @@ def test_tables_of_every_version_before_the_numbers_become_the_same_and_keep_the
             assert own_schema.ready(session)
 
             assert session.rows(SHAPE) == fresh.rows(SHAPE)
-            assert version(session) == [(1, VERSION)]
+            assert version(session) == [(NUMBER, VERSION)]
             assert session.rows(STAYS) == before != []
 
 
@@ -117,7 +118,7 @@ def test_a_school_that_was_archived_before_the_numbers_comes_back(new_world: New
         same(before, oracle.snapshot(world.dsns))
         for dsn in world.dsns.values():
             with session_on(dsn) as session:
-                assert version(session) == [(1, VERSION)]
+                assert version(session) == [(NUMBER, VERSION)]
 
 
 def test_each_later_migration_runs_once_and_whole_or_not_at_all(empty: str) -> None:
@@ -125,11 +126,13 @@ def test_each_later_migration_runs_once_and_whole_or_not_at_all(empty: str) -> N
         with pytest.raises(DatabaseError, match="division by zero"):
             own_schema.prepare(session, BROKEN)
 
-        assert version(session) == [(2, VERSION)]
+        assert version(session) == [(NUMBER + 1, VERSION)]
         there = "SELECT to_regclass('archiver.later') IS NOT NULL, to_regclass('archiver.last') IS NOT NULL"
         assert session.rows(there) == [(True, False)]
         own_schema.prepare(session, LATER)  # would fail if the second ran again
-        with pytest.raises(RefusedError, match=r"they have number 2, made by version .* numbers up to 1\."):
+        with pytest.raises(
+            RefusedError, match=rf"they have number {NUMBER + 1}, made by version .* numbers up to {NUMBER}\."
+        ):
             own_schema.prepare(session)
 
 
@@ -157,7 +160,7 @@ def test_two_processes_that_make_the_tables_at_once_make_them_once(empty: str) -
         said = [process.communicate(timeout=60)[1] for process in two]
 
         assert ([process.returncode for process in two], said) == ([0, 0], ["", ""])
-        assert version(session) == [(1, VERSION)]
+        assert version(session) == [(NUMBER, VERSION)]
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +186,11 @@ def everything(world: World) -> tuple[oracle.Snapshot, dict[str, object]]:
 @contextmanager
 def written_by_a_newer_version(world: World, database: str) -> Iterator[None]:
     """A database whose tables the next version made."""
-    run(world.dsns[database], "UPDATE archiver.version SET number = 2, tool = '99.0'")
+    run(world.dsns[database], f"UPDATE archiver.version SET number = {NUMBER + 1}, tool = '99.0'")
     try:
         yield
     finally:
-        run(world.dsns[database], f"UPDATE archiver.version SET number = 1, tool = '{VERSION}'")
+        run(world.dsns[database], f"UPDATE archiver.version SET number = {NUMBER}, tool = '{VERSION}'")
 
 
 def purge(world: World) -> None:
@@ -230,7 +233,7 @@ def test_tables_of_a_newer_version_are_neither_written_nor_read_and_stay(lived: 
                 act(lived)
             where = lived.environment.databases[database].connection["dbname"]
             assert f"Opening the archiver's tables on {where}@" in str(refused.value), way
-            assert "they have number 2, made by version 99.0 of this tool" in str(refused.value), way
+            assert f"they have number {NUMBER + 1}, made by version 99.0 of this tool" in str(refused.value), way
             assert refused.value.hint == "Use that version of the tool, or a newer one.", way
             assert refused.value.exit_code is ExitCode.FAILED
         assert everything(lived) == newer
@@ -249,7 +252,9 @@ def test_read_only_commands_report_it_and_end_with_the_exit_code_of_a_refusal(
         with written_by_a_newer_version(lived, database):
             for words in every:
                 said = inv_inside(capsys, *words)
-                assert (said.code, "they have number 2, made by version 99.0" in said.err) == (10, True), words
+                assert (said.code, f"they have number {NUMBER + 1}, made by version 99.0" in said.err) == (10, True), (
+                    words
+                )
 
 
 @pytest.mark.parametrize(
@@ -277,9 +282,12 @@ def test_tables_without_a_version_number_are_refused(empty: str, spoiled: str) -
 def test_no_database_is_migrated_where_another_is_refused(new_world: NewWorld) -> None:
     with new_world() as world:
         run(world.dsns["master"], UNNUMBERED)
-        run(world.dsns["shard_4"], "CREATE SCHEMA archiver; CREATE TABLE archiver.version AS SELECT 2 AS number")
+        run(
+            world.dsns["shard_4"],
+            f"CREATE SCHEMA archiver; CREATE TABLE archiver.version AS SELECT {NUMBER + 1} AS number",
+        )
 
-        with pytest.raises(RefusedError, match="they have number 2"):
+        with pytest.raises(RefusedError, match=f"they have number {NUMBER + 1}"):
             world.archive(13)
 
         with sql(world, "master") as cursor:

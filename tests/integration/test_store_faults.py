@@ -109,7 +109,7 @@ def full_tarball(patch: pytest.MonkeyPatch) -> None:
 
 def full_fetch(patch: pytest.MonkeyPatch) -> None:
     get = Bucket.get
-    patch.setattr(Bucket, "get", lambda bucket, key, _: get(bucket, key, FULL))
+    patch.setattr(Bucket, "get", lambda bucket, key, _, **more: get(bucket, key, FULL, **more))
 
 
 def full_opening(patch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,8 @@ def moved(*, source: str, target: str) -> Move:
         location="",
         size=0,
         sha256="",
+        etag=None,
+        version_id=None,
         members={},
         operator="",
         host="",
