@@ -1,9 +1,9 @@
-"""Audit the live databases after a night: is every selected tenant archived, and are all of its rows deleted?"""
+"""Audit a night: is every selected tenant archived, its object in the store, and are all of its rows deleted?"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,8 @@ from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record, deleted_keys
 from archiver.records.archive_record import ArchiveState, Record
+from archiver.store.bucket import Bucket
+from archiver.store.standing import missing_objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,13 @@ class Audit:
     left: dict[int, int]  # by tenant: live rows that should have been deleted
     rows: int  # in the archives
     size: int  # bytes of the tarballs
+    missing: tuple[int, ...]  # archived tenants whose object is not in the store as it was put
 
 
-def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Audit:
-    """Compare the records of a night with the live rows.
+def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude: Exclude) -> Audit:
+    """Compare the records of a night with the live rows and the store's objects.
 
-    Tenants archived by an earlier night of the year count as done.
+    Tenants archived by an earlier night of the year count as done. Raises StorageError if the store can't be asked.
     """
     of_year = archive_record.of_year(databases.master, year)
     earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
@@ -55,7 +58,13 @@ def audit(databases: Databases, year: int, night: date, exclude: Exclude) -> Aud
         left=_left(databases, year, earlier),
         rows=sum(record.rows for record in done),
         size=sum(record.size or 0 for record in done),
+        missing=_missing(bucket, earlier),
     )
+
+
+def _missing(bucket: Bucket, archived: Sequence[Record]) -> tuple[int, ...]:
+    objects = missing_objects(bucket, archived)
+    return tuple(sorted(record.tenant_id for record in archived if record.location in objects))
 
 
 def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, int]:

@@ -77,14 +77,15 @@ def scope_at(environment: Environment, date: datetime.date) -> Scope:
     scope=scope_at,
 )
 def audit(environment: Environment, date: datetime.date, json: bool) -> None:
-    """Compare a night's records with the live databases: is every school archived, and are any of their rows left?"""
+    """Compare a night's records with databases and store: is every school archived, and are any of their rows left?"""
     with databases_of(environment, f"archive.audit {date}") as databases:
-        result = audit_night(databases, environment.school_year(date), date, excluded_at(environment, date))
+        bucket, year = Bucket(environment.store), environment.school_year(date)
+        result = audit_night(databases, bucket, year, date, excluded_at(environment, date))
     if json:
         say(to_json(asdict(result)))
         return
     say(archives.audit_text("school", result))
-    if result.unarchived or result.left:
+    if result.unarchived or result.missing or result.left:
         raise Exit(code=ExitCode.FAILED)
 
 

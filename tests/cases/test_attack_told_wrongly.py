@@ -72,7 +72,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
         patch.setattr(many, "empty_master", busy)
         world.archive_together(*SOME, on_result=outcomes.append)
         with world.archiver() as archiver:
-            found = audit(archiver.databases, YEAR, NIGHT, Exclude())
+            found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
         [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
         yield Late(outcome=outcome, audit=found)
 
@@ -168,5 +168,5 @@ def test_no_student_is_deleted_with_rows_left_elsewhere_unreported(unseen: World
         unseen.archive(SCHOOL)
 
     with unseen.archiver() as archiver:
-        found = audit(archiver.databases, YEAR, NIGHT, Exclude())
+        found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
     assert SCHOOL in school_ids(unseen) or found.left.get(SCHOOL)

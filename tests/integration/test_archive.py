@@ -356,19 +356,19 @@ def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: 
     with world.archiver() as archiver, archiver.databases.exclusive_lock():
         chosen = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset({13})))
         archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
-        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
-        whole = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
+        clean = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        whole = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
         [gone, *_] = deleted_keys.of_table(archiver.databases.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (gone[1][0],),
             )
-        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        dirty = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
         excluded = Exclude(tenants=frozenset({13, chosen[0].id}))
-        half_way = audit.audit(archiver.databases, YEAR, NIGHT, excluded)
+        half_way = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, excluded)
 
     assert (clean.archived, clean.unarchived, clean.left, clean.excluded) == (len(chosen), (), {}, 1)
     assert whole.unarchived == (13,)

@@ -243,13 +243,13 @@ def test_the_audit_counts_what_is_left_of_the_rest_but_no_classroom_that_came_ba
     world.restore(SCHOOL, only=first.part)
 
     with world.archiver() as archiver:
-        clean = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
+        clean = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
         with sql(world, SHARD) as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (second.part.id,),
             )
-        dirty = audit.audit(archiver.databases, YEAR, NIGHT, Exclude())
+        dirty = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
 
     assert (clean.archived, clean.left) == (1, {})
     assert dirty.left == {SCHOOL: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,6 +20,7 @@ from archiver.store.bucket import Bucket, StoredDigests, _client, file_digests
 from archiver.store.standing import MissingObjectError, missing_objects, prove_stored
 from inventory.model import Store
 from rehearsal.seed_plan import SCHOOL
+from runbooks.cli import call
 from tests import oracle
 from tests.cases.attack_world import (
     DATABASES,
@@ -34,10 +36,11 @@ from tests.cases.attack_world import (
     together,
     until_it_dies,
 )
+from tests.inside import inv_inside
 from tests.integration.test_purge import old, purged
 from tests.months import Meanwhile, archive_months
 from tests.torture.moves import alone
-from tests.worlds import NewWorld, World, school_ids
+from tests.worlds import NIGHT, NewWorld, World, school_ids
 
 RECORD = f"SELECT location FROM archiver.records WHERE tenant_id = {SCHOOL}"
 KEY = "2013/13/20140815T221500-1f3a/2013_school_13.tar.gz"
@@ -211,7 +214,7 @@ def test_a_record_of_an_older_version_is_proved_by_its_content(
         assert [SWAPPED in sentence for sentence in said.values()] == [True] * swapped
 
 
-def test_a_purge_whose_object_went_deletes_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purge_whose_object_vanished_deletes_no_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     live, ids = oracle.snapshot(world.dsns), old(world)
     before(monkeypatch, purge, "delete", lambda: vanish(world, "SELECT location FROM archiver.purges"))
 
@@ -286,3 +289,24 @@ def test_the_source_of_a_move_retains_its_rows_while_their_object_is_gone(
     bucket.put(bucket.key(location), path, file_digests(path))
     shards.move_all("merge", "shard_3", "shard_1")
     assert count(shards, "shard_3", "attempts") < attempts
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["gone", "swapped"])
+def test_the_audit_names_archives_that_are_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, swapped: bool
+) -> None:
+    with world.by_one_worker() as worker:
+        worker.archive(SCHOOL, 17)
+    monkeypatch.setattr(call, "load_environment", lambda *_, **__: world.environment)
+    vanish(world)
+    if swapped:
+        bucket, path = Bucket(world.environment.store), tmp_path / "object"
+        [[location, size]] = rows(world, "master", RECORD.replace("location", "location, size"))
+        path.write_bytes(bytes(size))
+        bucket.put(bucket.key(location), path, file_digests(path))
+
+    said = inv_inside(capsys, "archive.audit", f"--date={NIGHT}")
+    read = inv_inside(capsys, "archive.audit", f"--date={NIGHT}", "--json")
+
+    assert (said.code, "not in the store as they were stored: archives of 13\n" in said.out) == (10, True)
+    assert (read.code, json.loads(read.out)["missing"]) == (0, [SCHOOL])

@@ -126,7 +126,9 @@ def audit_text(noun: str, audit: Audit) -> str:
         text += (
             f"\nlive rows left: {', '.join(f'{noun} {tenant_id}: {rows}' for tenant_id, rows in audit.left.items())}"
         )
-    return text + ("" if audit.unarchived or audit.left else "; none of their rows is left")
+    if audit.missing:
+        text += f"\nnot in the store as they were stored: archives of {', '.join(map(str, audit.missing))}"
+    return text + ("" if audit.unarchived or audit.left or audit.missing else "; none of their rows is left")
 
 
 def scan_line(noun: str, scan: Scan) -> str:
