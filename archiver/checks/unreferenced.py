@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from archiver.format import layout
 from archiver.postgres.databases import Databases
-from archiver.records import archive_record, month_record, move_record
-from archiver.records import purge_record as purges
+from archiver.records.locations import every_location
 from archiver.store.bucket import Bucket, StoredObject
 
 
@@ -17,9 +16,6 @@ def unreferenced_objects(bucket: Bucket, databases: Databases) -> tuple[StoredOb
     """
     with databases.exclusive_lock():
         stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
-        named = {record.location for record in archive_record.read_if_any(databases.master)}
-        named |= {move.location for move in move_record.interrupted(databases.master)}
-        named |= {month.location for month in month_record.every(databases.master)}
-        named |= {purge.location for purge in purges.every(databases.master)}
+        named = every_location(databases.master)
     archives = [stored for stored in stored_objects if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

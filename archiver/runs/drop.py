@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from archiver.records import archive_record, audit_log, retained_rows
 from archiver.records.archive_record import Record
 from archiver.runs.context import Archiver
+from archiver.runs.remains import delete_for_good, unreferenced_of
+from archiver.store.bucket import StoredObject
 from errors import RefusedError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """The remains in the store of a tenant whose archive was dropped."""
+
+    versions_stay: str  # why versions of the object stay or may stay; empty: there are none
+    unreferenced: tuple[StoredObject, ...]  # other objects of the tenant, of all years, that no record names
 
 
 def refuse_unless_named(record: Record, tarball: str) -> None:
@@ -18,20 +30,21 @@ def refuse_unless_named(record: Record, tarball: str) -> None:
         )
 
 
-def drop(archiver: Archiver, record: Record) -> None:
-    """Delete the object, then the record and its index of ids, together with a log entry.
+def drop(archiver: Archiver, record: Record) -> Dropped:
+    """Delete the object with its versions, then the record and its index of ids, together with a log entry.
 
     The caller holds the tenant's lock, and the operator has typed the tarball's name. If interrupted, the same call
     finishes it.
     """
     master = archiver.databases.master
     _still_there(archiver, record)
-    archiver.bucket.delete(archiver.bucket.key(record.location))
+    versions_stay = delete_for_good(archiver.bucket, archiver.bucket.key(record.location))
     with master.transaction(doing=f"dropping {record.tarball}"):
         archive_record.delete(master, record)
         retained_rows.drop(master, record)
         retained_rows.forget(master)
         audit_log.log(master, "drop", record, _details(record))
+    return Dropped(versions_stay=versions_stay, unreferenced=unreferenced_of(archiver, record.tenant_id))
 
 
 def _still_there(archiver: Archiver, record: Record) -> None:

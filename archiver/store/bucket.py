@@ -241,6 +241,34 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise self._failed("Deleting", key, error) from error
 
+    def versioned(self) -> bool:
+        """True if the bucket keeps, or once kept, versions of deleted objects."""
+        try:
+            return "Status" in self._client.get_bucket_versioning(Bucket=self._store.bucket)
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Reading whether there are versions under", "", error) from error
+
+    def delete_versions(self, key: str) -> None:
+        """Delete every version of an object, and its delete markers."""
+        full, bucket = self._full(key), self._store.bucket
+        try:
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=full):
+                for version in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                    if version["Key"] == full:
+                        self._client.delete_object(Bucket=bucket, Key=full, VersionId=version["VersionId"])
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Deleting the versions of", key, error) from error
+
+    def folders(self) -> list[str]:
+        """Return the first part of every key that has several parts, sorted."""
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._store.bucket, Prefix=self._full(""), Delimiter="/"
+            )
+            return [item["Prefix"].split("/")[-2] for page in pages for item in page.get("CommonPrefixes", ())]
+        except (ClientError, BotoCoreError) as error:
+            raise self._failed("Listing", "", error) from error
+
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Yield every key with this prefix."""
         return (self.key(stored.location) for stored in self.objects(prefix))

@@ -35,6 +35,7 @@ from runbooks.cli.options import (
 )
 from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.parse import count
+from runbooks.cli.tables import show
 from runbooks.cli.task import task
 from runbooks.cli.text import records
 from runbooks.engine.live.clock import SystemClock
@@ -127,9 +128,14 @@ def drop_archive(environment: Environment, school: int, year: int, tarball: str)
         record = resolve.one_to_drop(archiver.databases, school, year)
         refuse_unless_named(record, tarball)
         with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
-            drop(archiver, record)
+            dropped = drop(archiver, record)
             months = slice_record.of_tenant(archiver.databases.master, school)
     say(f"school {school} of {record.year}: {record.location} and its record are deleted; inv archive.log has them.")
+    if dropped.versions_stay:
+        say(f"Versions of the object stay in the store, or may: {dropped.versions_stay}")
+    if dropped.unreferenced:
+        say("Other objects with rows of it stay in the store, which no record names; delete them there:")
+        show(f"  {stored.location}" for stored in dropped.unreferenced)
     if months:
         say(f"Its rows in {many(len(months), 'archive')} of past months are retained: inv activity.list shows them.")
 

@@ -104,9 +104,6 @@ def dropped(world: World, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     return said
 
 
-@case(
-    "attack 17", "an earlier tarball of the same rows stays in the store, and whoever dropped the archive is not told"
-)
 def test_dropping_an_archive_reports_earlier_ones_of_the_same_rows(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,7 +118,6 @@ def test_dropping_an_archive_reports_earlier_ones_of_the_same_rows(
     assert list(bucket.keys(f"{YEAR}/{SCHOOL}/")) == [] or earlier in said.out + said.err
 
 
-@case("attack 17", "of a versioned bucket's object only a marker says that it is deleted: all its bytes come back")
 def test_dropping_an_archive_from_a_versioned_bucket_reports_what_stays(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
