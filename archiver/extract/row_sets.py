@@ -103,8 +103,10 @@ class RowSets:
         near = [self._near(link, names) for link in links if not link.recursive]
         if self.single_parent(table):
             return near[0]
-        within = [link for link in links if link.recursive]
-        return _below(table, near, within, names) if within else SQL(" UNION ").join(near)
+        if within := [link for link in links if link.recursive]:
+            return _below(table, near, within, names)
+        # A row is in the set once for a tenant, however many rows lead to it: UNION drops the others, as DISTINCT does.
+        return SQL(" UNION ").join(near) if len(near) > 1 else SQL("SELECT DISTINCT * FROM ({}) r").format(near[0])
 
     def single_parent(self, table: TableName) -> bool:
         """True if each row is found by one parent alone, and so belongs to the parent's tenants."""

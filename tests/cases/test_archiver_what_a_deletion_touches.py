@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cases import case
 from tests.cases.products import (
     Product,
     archived,
@@ -199,16 +198,46 @@ depths: {all: {start: companies}}
 )
 
 
-@pytest.mark.parametrize(
-    "product",
-    [
-        pytest.param(
-            JOINED_TWICE, marks=case("sets 1", "a row is written once for each row that leads to it, and refused")
-        ),
-        pytest.param(WITHOUT_KEY, marks=case("sets 2", "a row is written once for each row that leads to it")),
-    ],
-    ids=["with a key", "without a key"],
+# A person of both companies, joined twice by one; and rows that hang below such a person.
+SHARED_AND_BELOW = Product(
+    tables=JOINED_TWICE.tables
+    + """
+    CREATE TABLE badges (id integer PRIMARY KEY, person_id integer REFERENCES people, color text);
+    CREATE INDEX ON badges (person_id);
+    INSERT INTO people VALUES (3, 'of both');
+    INSERT INTO memberships VALUES (4, 1, 3), (5, 1, 3), (6, 2, 3);
+    INSERT INTO badges VALUES (1, 1, 'red'), (2, 1, 'blue'), (3, 2, 'red'), (4, 3, 'green');
+    """,
+    catalog=JOINED_TWICE.catalog.replace(
+        "depths:", "    badges: {group: person, found_by: [person_id = people.id]}\ndepths:"
+    ),
 )
+# Two columns that are together not unique, two levels of rows without a key, and rows that name none.
+BY_PAIRS = Product(
+    tables=WITHOUT_KEY.tables
+    + """
+    CREATE TABLE stamps (order_code text, order_company integer, stamp text);
+    CREATE TABLE prints (stamp text, page integer);
+    CREATE INDEX ON stamps (order_code, order_company);
+    CREATE INDEX ON prints (stamp);
+    INSERT INTO stamps VALUES ('A', 1, 'x'), ('A', 1, 'x'), ('B', 2, 'y'), ('A', 2, 'stays'), (NULL, 1, 'stays');
+    INSERT INTO prints VALUES ('x', 1), ('x', 1), ('x', 2), ('y', 1), (NULL, 9);
+    """,
+    catalog=WITHOUT_KEY.catalog.replace(
+        "depths:",
+        "    stamps: {group: stamp, found_by: ['(order_code, order_company) = orders.(code, company_id)']}\n"
+        "    prints: {group: print, found_by: [stamp = stamps.stamp]}\ndepths:",
+    ),
+)
+ONCE = {
+    "with a key": JOINED_TWICE,
+    "without a key": WITHOUT_KEY,
+    "of both companies, with rows below": SHARED_AND_BELOW,
+    "by pairs, without keys": BY_PAIRS,
+}
+
+
+@pytest.mark.parametrize("product", ONCE.values(), ids=ONCE)
 def test_a_row_to_which_two_rows_of_one_company_lead_goes_once(
     new_world: NewWorld, tmp_path: Path, product: Product
 ) -> None:
