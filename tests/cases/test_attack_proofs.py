@@ -112,7 +112,6 @@ def holder(who: str, boot: str, pid: int) -> Holder:
     return Holder(who=who, where="ubuntu", pid=pid, born=f"{boot} 123456", what="running", since="21:00")
 
 
-@case("attack 20", "a live run on another machine of the same host name is ousted without --take-over")
 def test_a_machine_of_the_same_name_is_not_this_one() -> None:
     object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 
@@ -124,7 +123,6 @@ def test_a_machine_of_the_same_name_is_not_this_one() -> None:
         pass
 
 
-@case("attack 20", "who looks from another machine of the same host name hears that no run is at work")
 def test_an_operator_on_a_machine_of_the_same_name_sees_who_is_at_work() -> None:
     object_store, ann, ben = FakeObjectStore(), holder("ann", "boot-of-anns", 4711), holder("ben", "boot-of-bens", 99)
 

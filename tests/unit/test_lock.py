@@ -80,11 +80,23 @@ def test_two_machines_do_not_run_in_one_environment() -> None:
 
 
 def test_the_lock_of_a_dead_holder_on_this_machine_is_taken_over_silently() -> None:
-    object_store, dead = FakeObjectStore(), myself(born="before the last boot 17")
+    boot = born(os.getpid()).partition(" ")[0]
+    object_store, dead = FakeObjectStore(), myself(born=f"{boot} 17")
     object_store.put_new("lock/00000001", dead.to_json())
     assert claimant(object_store, myself()) == ""
     with claimed(object_store, myself(), take_over="") as before:
         assert before == dead
+
+
+@pytest.mark.parametrize("unknown", ["another-boot 17", ""])
+def test_a_holder_of_another_boot_may_be_another_machine_of_the_same_name(unknown: str) -> None:
+    object_store, other = FakeObjectStore(), myself(born=unknown, who="kim")
+    object_store.put_new("lock/00000001", other.to_json())
+    assert claimant(object_store, myself()).startswith("kim on laptop")
+    with pytest.raises(LockedError, match="kim on laptop"), claimed(object_store, myself(), take_over=""):
+        pass
+    with claimed(object_store, myself(), take_over="", ousting=True) as before:
+        assert before == other
 
 
 def test_a_holder_elsewhere_is_ousted_only_on_demand_and_its_release_does_not_count() -> None:

@@ -127,8 +127,12 @@ def _name(number: int) -> str:
 
 
 def _is_dead(other: Holder, me: Holder) -> bool:
-    """True if a holder is known to be dead; unknown, so False, on another machine."""
-    return other.where == me.where and born(other.pid) != other.born
+    """True if a holder is known to be dead; unknown, so False, on another machine or before this one's last boot.
+
+    Machines may share a name: only the boot says that a holder was on this one.
+    """
+    same_boot = other.born.partition(" ")[0] == me.born.partition(" ")[0]
+    return other.where == me.where and same_boot and born(other.pid) != other.born
 
 
 def _locked(other: str, hint: str) -> LockedError:
