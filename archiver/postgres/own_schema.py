@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from archiver.postgres.operator import TOOL_VERSION
-from archiver.postgres.session import Session
+from archiver.postgres.session import DatabaseError, Session
 from errors import RefusedError
 
 _HEAD = re.compile(r"^-- migration (\d+): (.+)$", re.MULTILINE)
@@ -89,11 +89,24 @@ def read(session: Session, table: str, kind: type, rest: str, args: Sequence[obj
 
 
 def _migrate(session: Session, migration: Migration, migrations: Sequence[Migration]) -> None:
-    with session.transaction(doing=_MAKING):
-        session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))", doing=_MAKING)
-        if _number(session, migrations) < migration.number:  # else another session ran it meanwhile
-            session.execute(migration.statements, doing=_MAKING)
-            session.execute(_WRITE, (migration.number, TOOL_VERSION), doing=_MAKING)
+    try:
+        with session.transaction(doing=_MAKING):
+            session.execute("SELECT pg_advisory_xact_lock(hashtextextended('cutover prepare', 0))", doing=_MAKING)
+            if _number(session, migrations) < migration.number:  # else another session ran it meanwhile
+                session.execute(migration.statements, doing=_MAKING)
+                session.execute(_WRITE, (migration.number, TOOL_VERSION), doing=_MAKING)
+    except DatabaseError as error:
+        if not error.code.startswith("P0"):
+            raise
+        raise _with_event_triggers(session, error) from error
+
+
+def _with_event_triggers(session: Session, error: DatabaseError) -> DatabaseError:
+    """Return an error that the product's own code raised, with the event triggers that may have done so."""
+    names = [row[0] for row in session.rows(_EVENT_TRIGGERS, doing="reading the event triggers")]
+    first = "; ".join(f"ALTER EVENT TRIGGER {name} DISABLE" for name in names)
+    hint = f"An event trigger may forbid it. For this command alone, run: {first}" if names else error.hint
+    return DatabaseError(str(error), code=error.code, hint=hint)
 
 
 def _number(session: Session, migrations: Sequence[Migration]) -> int:
@@ -122,6 +135,7 @@ def _exists(session: Session, table: str) -> bool:
     return session.row(_EXISTS, (table,), doing=_LOOKING) is not None
 
 
+_EVENT_TRIGGERS = "SELECT evtname FROM pg_event_trigger WHERE evtenabled IN ('O', 'A') ORDER BY evtname"
 _EXISTS = """
 SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = 'archiver' AND relname = %s
 """

@@ -11,7 +11,6 @@ from errors import CutoverError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from tests import oracle
-from tests.cases import case
 from tests.cases.small_product import OF_SCHOOL, Products, carried, carried_or_named, catalog, findings
 from tests.worlds import same, sql
 
@@ -86,9 +85,6 @@ def test_a_trigger_that_fires_on_replicas_alone_forbids_nothing(products: Produc
         carried(world, "pupils WHERE school_id = 1")
 
 
-@case(
-    "archiver 22", "an event trigger forbids the archiver's tables, and all that is told is `raise exception (P0001)`"
-)
 def test_an_event_trigger_that_forbids_the_archivers_tables_is_reported_with_more_than_a_code(
     products: Products,
 ) -> None:
