@@ -10,6 +10,7 @@ from archiver.delete.unchanged import Stored, difference, refusal, same_content
 from archiver.extract.row_sets import RowSets
 from archiver.format import layout
 from archiver.format.rows import Spool
+from archiver.postgres.migrated import migrated_since
 from archiver.postgres.schema import TENANT, column_list, identifier
 from archiver.postgres.session import SQL, Identifier, Literal, Session
 from archiver.records.archive_record import Record
@@ -63,14 +64,15 @@ def _counted(row_sets: RowSets, table: TableName, records: Sequence[Record]) -> 
 
 
 def _oldest(session: Session, snapshots: set[str]) -> str | None:
-    """Return the oldest snapshot; None if one is missing, or is ahead of this server."""
+    """Return the oldest snapshot; None if one is missing, is ahead of this server, or a column changed since."""
     if "" in snapshots:
         return None
     query = "SELECT x FROM unnest(%s::text[]) x ORDER BY age(x::xid) DESC LIMIT 1"
     ahead = "SELECT count(*) FROM unnest(%s::text[]) x WHERE age(x::xid) < 0"
     if session.row(ahead, (list(snapshots),), doing="reading the snapshots")[0]:
         return None
-    return str(session.row(query, (list(snapshots),), doing="reading the snapshots")[0])
+    oldest = str(session.row(query, (list(snapshots),), doing="reading the snapshots")[0])
+    return None if migrated_since(session, oldest) else oldest
 
 
 def changed(

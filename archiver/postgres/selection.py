@@ -9,6 +9,7 @@ from typing import Any
 
 from archiver.catalog.model import Link, Model, TableName, Where
 from archiver.postgres.databases import Placement
+from archiver.postgres.migrated import migrated_since
 from archiver.postgres.schema import Schema, Table, identifier, row_text
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 
@@ -87,6 +88,7 @@ def select(
     """
     by_table: dict[TableName, SelectedRows] = {}
     values: dict[Link, list[Any]] = dict(link_values or {})
+    lock = lock and _without_migrated(placement, lock)
     for table in model.tables:
         recursive = [link for link in model.found_by(table) if link.recursive]
         for link in model.found_by(table):
@@ -95,6 +97,13 @@ def select(
         by_table[table] = _rows(placement, model, table, tenant_id, values, lock)
         values |= {link: by_table[table].values(link.parent_columns) for link in recursive if link not in values}
     return Selection(by_table=by_table, values=values)
+
+
+def _without_migrated(placement: Placement, lock: RowLock) -> RowLock:
+    """Return the lock without the snapshots of databases in which row versions do not show every change since."""
+    return RowLock(
+        since={name: xid for name, xid in lock.since.items() if not migrated_since(placement.sessions[name], xid)}
+    )
 
 
 def _rows(
