@@ -14,9 +14,10 @@ from archiver.format.manifest import Manifest, Member
 from archiver.format.rows import CopyRows, RowFile, Spool
 from archiver.postgres.databases import Placement
 from archiver.postgres.operator import TOOL_VERSION
+from archiver.postgres.pins import SETTINGS
 from archiver.postgres.schema import Column, Table, column_list, identifier
 from archiver.postgres.selection import Key, Selection, Values, condition, is_complete_key, row_order, snapshot_xmin
-from archiver.postgres.session import SETTINGS, SQL, Identifier
+from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.records.id_index import WHOLE_NUMBERS
 

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 from archiver.catalog.model import TableName
 from archiver.format.manifest import Manifest
+from archiver.postgres.pins import SETTINGS, script
 from archiver.postgres.schema import NAMESPACE, Schema, Table, ddl, load_order, quoted
-from archiver.postgres.session import SETTINGS
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
 ENCRYPTED = ".age"  # the suffix of an encrypted archive
@@ -98,12 +98,11 @@ def schema_sql(schemas: Schemas) -> str:
 @lru_cache(maxsize=4)
 def restore_sql(schemas: Schemas) -> str:
     """Return a psql script that loads the missing rows; rows referenced by foreign keys are loaded first."""
-    pins = "\n".join(f"SET {key} TO '{value}';" for key, value in SETTINGS.items())
     parts = (
         (database, (line for group in load_order(schema) for line in _load(database, schema, group)))
         for database, schema in schemas
     )
-    return _script("Loads the rows that are missing. Run it in the folder where the archive was unpacked.", parts, pins)
+    return _script("Loads the rows that are missing. Run it in the folder where the archive was unpacked.", parts)
 
 
 def _load(database: str, schema: Schema, group: tuple[str, ...]) -> Iterator[str]:
@@ -131,12 +130,12 @@ def _insert(target: str, columns: str, table: Table, source: str) -> str:
     return f"{insert} EXCEPT ALL SELECT {columns} FROM {target}"
 
 
-def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]], before: str = "") -> str:
+def _script(purpose: str, parts: Iterable[tuple[str, Iterable[str]]]) -> str:
     lines = [
         f"-- {purpose}",
         "-- psql -v ON_ERROR_STOP=1 -v database=master (or shard); without -v database: both, into one database.",
         "\\if :{?database} \\else \\set database both \\endif",
-        *([before] if before else []),
+        script(SETTINGS),
         "BEGIN;",
     ]
     for database, statements in parts:

@@ -13,30 +13,16 @@ import psycopg2.extensions
 from psycopg2 import errorcodes, extensions
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
+from archiver.postgres.pins import IDLE, pinned, script
 from archiver.postgres.server_words import words_of
 from errors import CutoverError, UnknownError, UsageError
 
-__all__ = ["SETTINGS", "SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
+__all__ = ["SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
 
-# A value's text depends on these settings: every session pins them, and every manifest records them.
-SETTINGS: Mapping[str, str] = {
-    "client_encoding": "UTF8",
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "timezone": "UTC",
-    "extra_float_digits": "3",
-    "bytea_output": "hex",
-    "xmloption": "content",
-    "search_path": "pg_catalog",
-    "row_security": "off",
-    "synchronize_seqscans": "off",
-}
-_SESSION: Mapping[str, str] = {"lock_timeout": "60s", "statement_timeout": "0", "jit": "off"}
-# A session may be idle while the run works in another database. Not every server version knows all of these.
-_IDLE = ["idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout"]
 _OWN = "psycopg2"  # in place of a SQLSTATE: the statement did not reach the server
 _ADDRESS = {"host", "hostaddr", "service", "dbname"}  # a connection needs one of these
 _HINT = "Its config_var names them, once Heroku answers."
+_LOCKED = "Another session holds a lock there: see pg_stat_activity, and pg_prepared_xacts for prepared transactions."
 _CONNECT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -126,9 +112,9 @@ def connect(connection: Mapping[str, str], *, name: str) -> Session:
         raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint=_connect_hint(reason)) from None
     link.autocommit = True
     session = Session(link, where)
-    pins = {**SETTINGS, **_SESSION}
-    session.execute(SQL("; ").join(SQL("SET {} TO {}").format(Identifier(key), Literal(pins[key])) for key in pins))
-    session.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (_IDLE,))
+    [commits] = session.row("SELECT current_setting('synchronous_commit')")
+    session.execute(script(pinned(commits)), doing="pinning settings")
+    session.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (list(IDLE),))
     return session
 
 
@@ -278,7 +264,7 @@ def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> Databas
     if not code:
         return DatabaseError(f"{operation} failed: psycopg2 refused it ({type(error).__name__}).", code=_OWN)
     message = words_of(error.diag, code, _name(code))
-    hint = "Another session holds a lock there: see pg_stat_activity." if code == errorcodes.LOCK_NOT_AVAILABLE else ""
+    hint = _LOCKED if code == errorcodes.LOCK_NOT_AVAILABLE else ""
     return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
 
 

@@ -80,7 +80,6 @@ def test_a_schema_of_the_product_with_the_archivers_name_is_named_or_untouched(p
         assert count(world, "archiver.records WHERE id = 7") == 1
 
 
-@case("archiver 22", "the hint for a lock names pg_stat_activity alone, where a prepared transaction does not stand")
 def test_the_hint_for_a_lock_also_leads_to_prepared_transactions(empty: str) -> None:
     """At the nearest seam: the tests' server allows no prepared transaction, so a session holds the lock."""
     with closing(psycopg2.connect(empty)) as holding, closing(connect(parse_dsn(empty), name="test")) as session:

@@ -112,7 +112,6 @@ def test_tables_with_the_longest_names_are_verified_and_come_back(new_world: New
         goes_and_comes_back(world, 1)
 
 
-@case("archiver 07", "array_nulls is not pinned")
 @pytest.mark.parametrize("type_", ["text", "integer"])
 def test_a_null_in_an_array_comes_back_where_the_database_reads_it_as_text(
     new_world: NewWorld, tmp_path: Path, type_: str

@@ -162,7 +162,6 @@ def test_a_month_that_only_the_shard_recorded_is_finished_or_refused(
             assert count(world, HERE, "attempts") == attempts
 
 
-@case("attack 04", "a session commits as the database says: where that is `off`, what was confirmed may be lost")
 @pytest.mark.parametrize("database", DATABASES)
 def test_every_session_waits_until_its_commits_are_written(new_world: NewWorld, database: str) -> None:
     with new_world(DATABASES) as world:
