@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from archiver.catalog.model import Link, Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
+from archiver.format.money import read_as_written
 from archiver.load.fit import Mappings
 from archiver.load.staged import Staged
 from archiver.load.staging import copies, differing, missing, stage_rows
@@ -69,6 +70,7 @@ class IncomingArchive:
 def load(session: Session, shape: Table, source: TableName, target: str, archive: Archive) -> int:
     """Copy a member into a table with the same columns. Return the number of rows."""
     columns = SQL("{} ({})").format(identifier(target), column_list(shape))
+    read_as_written(session, archive.manifest, source)
     return session.copy_in(columns, archive.open(layout.member(source)), doing=f"loading {source}")
 
 

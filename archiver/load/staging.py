@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from archiver.catalog.model import Model
 from archiver.format import layout
 from archiver.format.bundle import Archive
+from archiver.format.money import read_as_written
 from archiver.load.staged import Staged
 from archiver.mapping.migrate import ARCHIVED
 from archiver.mapping.schema_mapping import TableMapping
@@ -122,6 +123,7 @@ def _copy_in_as_text(session: Session, mapping: TableMapping, archive: Archive) 
 
 def _copy_in(session: Session, target: Composable, mapping: TableMapping, archive: Archive) -> int:
     """Copy a member into a table. Return the number of rows."""
+    read_as_written(session, archive.manifest, mapping.source)
     return session.copy_in(target, archive.open(layout.member(mapping.source)), doing=f"loading {mapping.target}")
 
 

@@ -11,6 +11,7 @@ from archiver.catalog.model import Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.format.manifest import Manifest
+from archiver.format.money import read_as_written
 from archiver.format.rows import JOIN, Digest
 from archiver.postgres.schema import TENANT, Table, column_list
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier
@@ -94,6 +95,7 @@ def _restore(
     columns = SQL("{}, {}").format(Identifier(TENANT), column_list(shape))
     source = _Members(archives, member)
     target = SQL("{} ({})").format(relation, columns)
+    read_as_written(scratch.session, archives[0].manifest, table)
     rows = scratch.session.copy_in(target, source, doing=f"loading {table}")
     digest = Digest()
     read = scratch.session.copy_out(

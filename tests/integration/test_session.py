@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from archiver.postgres.session import connect
+from archiver.extract import one
+from archiver.postgres.pins import SETTINGS
+from archiver.postgres.session import Composable, Session, Source, connect
 from archiver.records import archive_record
 from archiver.runs.context import fetch
 from tests import oracle
@@ -106,3 +108,26 @@ def test_a_role_that_does_not_wait_does_here(new_world: NewWorld) -> None:
         run(world, "master", f'ALTER ROLE {role} IN DATABASE "{name}" SET synchronous_commit = off')
         with world.archiver() as archiver:
             assert archiver.databases.master.row("SHOW synchronous_commit") == ("local",)
+
+
+@pytest.mark.parametrize(("pinned", "expected"), [(True, "C"), (False, "C.UTF-8")], ids=["today", "yesterday"])
+def test_money_is_read_in_the_locale_that_wrote_it(
+    new_world: NewWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, pinned: bool, expected: str
+) -> None:
+    """An archive of a version that pinned no locale was written in the database's, so it is read in that."""
+    copy_in, found = Session.copy_in, list[str]()
+
+    def watched(self: Session, target: Composable, source: Source, *, doing: str) -> int:
+        found.extend(self.row("SHOW lc_monetary") if "things" in doing else ())
+        return copy_in(self, target, source, doing=doing)
+
+    written = {name: value for name, value in SETTINGS.items() if pinned or name != "lc_monetary"}
+    with standing(new_world, tmp_path, product()) as world:
+        set_for_all(world, 'lc_monetary = "C.UTF-8"')
+        before = oracle.snapshot(world.dsns)
+        monkeypatch.setattr(one, "SETTINGS", written)
+        world.archive(1)
+        monkeypatch.setattr(Session, "copy_in", watched)
+        world.restore(1)
+        same(before, oracle.snapshot(world.dsns))
+        assert found and set(found) == {expected}
