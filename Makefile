@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCALE ?= 1/10
 CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks rehearsal bench tests
 
-.PHONY: install rehearsal rehearsal-2013 test test-browser torture bench bench-scaling lint format lock clean
+.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign torture bench bench-scaling lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -26,6 +26,10 @@ test: install
 # The report of a night in a real browser: wants Chromium, and so is not part of `make test`.
 test-browser: install
 	$(BIN)/python -m pytest -n 0 tests/browser
+
+# With programs that PyPI does not have: pgbouncer, from Debian.
+test-foreign: install
+	$(BIN)/python -m pytest tests/foreign
 
 # Hours of trying to lose a row; interrupted, it goes on where it was. WORDS are pytest's, such as -k 13 or -n 0.
 torture: install

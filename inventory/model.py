@@ -50,6 +50,12 @@ class Host:
     port: int = 22
 
 
+class Pooler(Enum):
+    """The way in which a connection pooler before a database treats a client."""
+
+    SESSION = "session"  # it keeps one of the server's for it until the client leaves
+
+
 @dataclass(frozen=True, kw_only=True)
 class Database:
     """A PostgreSQL database of the product: `master`, or a shard."""
@@ -58,6 +64,7 @@ class Database:
     host: str  # the inventory name of its server
     connection: Mapping[str, str] = field(default_factory=dict)  # libpq keywords, never a password
     config_var: str | None = None  # the config var of the Heroku app that has the address; None: see connection
+    pooler: Pooler | None = None  # None: no pooler, or one through which nothing may be changed
     system_identifier: int | None = None  # PostgreSQL's own, to recognize the right server; None: any server
     data_directory: str | None = None  # on its host; None: no check of the disk space for VACUUM FULL
     backup_directory: str | None = None  # on its host; None: no check of the disk space for a backup
@@ -68,6 +75,7 @@ class Scratch:
     """The database in which archives are verified; it holds nothing of its own."""
 
     connection: Mapping[str, str]
+    pooler: Pooler | None = None  # as for a database of the product
 
 
 FENCED = "{id}"  # in a fence's commands: the school's id

@@ -49,6 +49,7 @@ VACUUM = {host: f"inv databases.vacuum --env=rehearsal --database={database}" fo
 # What a server that is in order answers to preflight.
 QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
     "system identifier, recovery, version": ((7001, False, 180_001),),
+    "membership in pg_monitor": (("archiver", True),),
     "inactive replication slots": (),
     "prepared transactions": (),
     "open transactions": ((True, None, None, None, None),),

@@ -53,16 +53,17 @@ def lag(session: Session) -> int:
     Bytes also reveal a standby that has stopped: pg_stat_replication keeps its last time lag. Raises UsageError if the
     role may not read them.
     """
-    standbys, seen, behind = session.row(_LAG, doing="reading the standbys' lag")
+    standbys, seen, behind, role = session.row(_LAG, doing="reading the standbys' lag")
     if seen < standbys:
         raise UsageError(
             f"--max-lag: the role may not read how far the standbys of {session.where} are behind.",
-            hint="GRANT pg_monitor to it.",
+            hint=f"GRANT pg_monitor TO {role};",
         )
     return int(behind)
 
 
 _LAG = """
-SELECT count(*), count(replay_lsn), coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint
+SELECT count(*), count(replay_lsn), coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)), 0)::bigint,
+       quote_ident(current_user)
   FROM pg_stat_replication
 """

@@ -12,6 +12,8 @@ from errors import LockedError
 
 EVERYTHING = "cutover"  # in each database: exclusive for a run over many tenants, shared for a run on one
 WORKERS = "cutover workers"  # in master: shared by workers at a unit of a run that another process started
+# PostgreSQL shows another role's sessions to members of pg_monitor only.
+_UNSEEN = "a session of another role, which only a member of pg_monitor can see,"
 _DISMISS_TIMEOUT, _POLL_INTERVAL = 10.0, 0.05  # seconds
 
 
@@ -46,13 +48,15 @@ def held_locks(locks: Sequence[AdvisoryLock]) -> Iterator[None]:
 def holder(session: Session, key: str) -> str | None:
     """Return the other session that holds a lock in that session's database, and since when; None if there is none."""
     row = session.row(_HOLDER, (key,), doing="asking who holds a lock")
-    return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row else None
+    if row is None:
+        return None
+    return f"{row[0]} is at work there since {row[1]:%H:%M:%S} UTC" if row[1] else f"{_UNSEEN} is at work there"
 
 
 def at_work(master: Session) -> list[str]:
     """Return the runs and workers that work on tenants now, and since when; the earliest first."""
     rows = master.rows(_AT_WORK, ([EVERYTHING, WORKERS],), doing="asking who is at work")
-    return [f"{name} since {since:%H:%M:%S} UTC" for name, since in rows]
+    return [f"{name} since {since:%H:%M:%S} UTC" if since else _UNSEEN for name, since in rows]
 
 
 def dismiss_workers(master: Session) -> None:
@@ -70,17 +74,16 @@ def dismiss_workers(master: Session) -> None:
 
 
 def _take(lock: AdvisoryLock) -> None:
-    query = f"SELECT pg_try_advisory_{lock.suffix}(hashtextextended(%s, 0))"
-    if not lock.session.row(query, (lock.key,), doing="taking a lock")[0]:
-        who = holder(lock.session, lock.key) or "another session was at work there just now"
-        raise LockedError(f"{lock.session.where}: {who}.", hint="Wait, then run this again.")
+    session = lock.session
+    if not session.ownership.take(lock.key, f"pg_try_advisory_{lock.suffix}"):
+        who = holder(session, lock.key) or "another session was at work there just now"
+        raise LockedError(f"{session.where}: {who}.", hint="Wait, then run this again.")
 
 
 def _release(lock: AdvisoryLock) -> None:
     """Release a lock; a broken session has lost it already."""
-    query = f"SELECT pg_advisory_un{lock.suffix}(hashtextextended(%s, 0))"
     with suppress(DatabaseError):
-        lock.session.rows(query, (lock.key,), doing="releasing a lock")
+        lock.session.ownership.release(lock.key, f"pg_advisory_un{lock.suffix}")
 
 
 _AT_WORK = """

@@ -37,6 +37,10 @@ _SESSION: Mapping[str, str] = {
 IDLE = ("idle_in_transaction_session_timeout", "idle_session_timeout", "transaction_timeout")
 
 
+# What only looks through a connection that a pooler may lend to others writes nothing.
+LOOKING: Mapping[str, str] = {"transaction_read_only": "on"}
+
+
 def pinned(synchronous_commit: str) -> dict[str, str]:
     """Return the settings of a session on a database that commits so.
 
@@ -46,6 +50,7 @@ def pinned(synchronous_commit: str) -> dict[str, str]:
     return {**SETTINGS, **_SESSION, **({"synchronous_commit": "local"} if synchronous_commit == "off" else {})}
 
 
-def script(settings: Mapping[str, str]) -> str:
-    """Return SQL that sets these for a session, a statement a line; the values are the tool's own words."""
-    return "\n".join(f"SET {name} TO '{value}';" for name, value in settings.items())
+def script(settings: Mapping[str, str], *, local: bool = False) -> str:
+    """Return SQL that sets these for a session, or until a transaction's end; the values are the tool's own words."""
+    scope = "SET LOCAL" if local else "SET"
+    return "\n".join(f"{scope} {name} TO '{value}';" for name, value in settings.items())

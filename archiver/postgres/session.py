@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import psycopg2
@@ -13,41 +13,27 @@ import psycopg2.extensions
 from psycopg2 import errorcodes, extensions
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
-from archiver.postgres.pins import IDLE, pinned, script
+from archiver.postgres.database_error import DatabaseError, connect_hint, where_of
+from archiver.postgres.ownership import Ownership
 from archiver.postgres.server_words import words_of
-from errors import CutoverError, UnknownError, UsageError
+from errors import UnknownError, UsageError
+from inventory.model import Pooler
 
 __all__ = ["SQL", "Composable", "Composed", "DatabaseError", "Identifier", "Literal", "Session", "connect"]
 
 _OWN = "psycopg2"  # in place of a SQLSTATE: the statement did not reach the server
 _ADDRESS = {"host", "hostaddr", "service", "dbname"}  # a connection needs one of these
 _HINT = "Its config_var names them, once Heroku answers."
-_LOCKED = "Another session holds a lock there: see pg_stat_activity, and pg_prepared_xacts for prepared transactions."
+_LOCKED = "Another session holds a lock there: see pg_stat_activity, or a prepared transaction: see pg_prepared_xacts"
+_MOST_NAMED = 3  # prepared transactions in a hint
 _CONNECT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
+    "client_encoding": "UTF8",
 }
-
-
-class DatabaseError(CutoverError):
-    """A failure of PostgreSQL; `code` is its SQLSTATE, empty if the connection broke."""
-
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-
-    @property
-    def lost(self) -> bool:
-        """True if the connection is lost, so that the outcome of the statement is unknown."""
-        return not self.code or self.code.startswith(("08", "57P", "25P03", "25P04"))
-
-    @property
-    def transient(self) -> bool:
-        """True if a retry may succeed: a lost connection, a lock, a deadlock, a canceled statement."""
-        return self.lost or self.code in ("55P03", "40P01", "40001", "57014")
 
 
 class Sink(Protocol):
@@ -96,38 +82,50 @@ def conninfo(connection: Mapping[str, str]) -> str:
     return str(psycopg2.extensions.make_dsn(**public))
 
 
-def connect(connection: Mapping[str, str], *, name: str) -> Session:
+def connect(
+    connection: Mapping[str, str], *, name: str, pooler: Pooler | None = None, settings: Mapping[str, str] | None = None
+) -> Session:
     """Open a session on a database given by libpq keywords; `name` is shown in pg_stat_activity.
 
-    Raise DatabaseError if the server can't be reached.
+    `pooler` is the inventory's word about a pooler before the database; through one of which it says nothing the
+    session can only look. `settings` are pinned besides. Raise DatabaseError if the server can't be reached.
     """
     if not _ADDRESS & set(connection):
         # libpq would take any server on this machine.
         raise DatabaseError("Cannot connect: the connection names no host, service or dbname.", hint=_HINT)
-    where = _where(connection)
+    session = Session(partial(_link, connection, name[:63]), where_of(connection))
     try:
-        link = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name[:63])
+        session.ownership.claim(pooler, settings or {})
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _link(connection: Mapping[str, str], name: str) -> extensions.connection:
+    try:
+        link: extensions.connection = psycopg2.connect(**{**_CONNECT, **connection}, application_name=name)
     except psycopg2.Error as error:
         reason = " ".join(str(error).split())
-        raise DatabaseError(f"Connecting to {where} failed: {reason}.", hint=_connect_hint(reason)) from None
+        raise DatabaseError(
+            f"Connecting to {where_of(connection)} failed: {reason}.", hint=connect_hint(reason)
+        ) from None
     link.autocommit = True
-    session = Session(link, where)
-    [commits] = session.row("SELECT current_setting('synchronous_commit')")
-    session.execute(script(pinned(commits)), doing="pinning settings")
-    session.rows("SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY(%s)", (list(IDLE),))
-    return session
+    return link
 
 
 class Session:
     """One connection. Outside `begin` and `commit` every statement is its own transaction."""
 
-    def __init__(self, link: psycopg2.extensions.connection, where: str) -> None:
-        self._link = link
+    def __init__(self, link: Callable[[], extensions.connection], where: str) -> None:
+        self._open_link = link
+        self._link = link()
+        self.ownership = Ownership(self.row, self._link.info.backend_pid, where)
         self.where = where
 
     def rows(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "reading") -> Any:
         """Return all rows of a query, as tuples."""
-        with self._translated(doing), self._link.cursor() as cursor:
+        with self._cursor(doing) as cursor:
             cursor.execute(query, args)
             return cursor.fetchall()
 
@@ -137,7 +135,7 @@ class Session:
         Integers and booleans are returned as such, numerics as exact numbers, all else as text: Python's dates end
         with the year 9999.
         """
-        with self._translated(doing), self._link.cursor() as cursor:
+        with self._cursor(doing) as cursor:
             for typecaster in _exact():
                 extensions.register_type(typecaster, cursor)
             cursor.execute(query)
@@ -150,7 +148,7 @@ class Session:
 
     def execute(self, query: str | Composable, args: Sequence[object] | None = None, *, doing: str = "writing") -> int:
         """Run a statement. Return the number of rows it affected."""
-        with self._translated(doing), self._link.cursor() as cursor:
+        with self._cursor(doing) as cursor:
             cursor.execute(query, args)
             return int(cursor.rowcount)
 
@@ -180,7 +178,7 @@ class Session:
         self._stream(SQL("COPY ({}\n) TO STDOUT (FORMAT csv, HEADER)").format(SQL(query)), sink, doing)
 
     def _stream(self, statement: Composable, sink: Sink, doing: str) -> int:
-        with self._translated(doing), self._link.cursor() as cursor:
+        with self._cursor(doing) as cursor:
             try:
                 cursor.copy_expert(statement, sink)
             except OSError:
@@ -191,16 +189,22 @@ class Session:
 
     def copy_in(self, target: Composable, source: Source, *, doing: str) -> int:
         """Load COPY text into `table (columns)`. Return the number of rows."""
-        with self._translated(doing), self._link.cursor() as cursor:
+        with self._cursor(doing) as cursor:
             cursor.copy_expert(SQL("COPY {} FROM STDIN").format(target), source)
             return int(cursor.rowcount)
 
     def begin(self, isolation: str = "READ COMMITTED") -> None:
         """Open a transaction."""
-        self.execute(SQL("BEGIN ISOLATION LEVEL " + isolation), doing="opening a transaction")
+        with self._translated("opening a transaction"), self._link.cursor() as cursor:
+            cursor.execute(f"BEGIN ISOLATION LEVEL {isolation};{self.ownership.in_each_transaction}")
 
     def commit(self, *, doing: str) -> None:
-        """Commit; raise UnknownError if the connection broke before the server answered."""
+        """Commit; raise UnknownError if the connection broke before the server answered.
+
+        Raise DatabaseError, with nothing committed, if the session is no longer this run's own.
+        """
+        if self.ownership.locks or self.ownership.in_each_transaction:
+            self.ownership.prove(doing)
         try:
             self.execute("COMMIT", doing=doing)
         except DatabaseError as error:
@@ -219,7 +223,11 @@ class Session:
 
     @contextmanager
     def transaction(self, isolation: str = "READ COMMITTED", *, doing: str = "writing") -> Iterator[None]:
-        """Commit at the end of the block, or roll back if the block raises."""
+        """Commit at the end of the block, or roll back if the block raises.
+
+        Raise RefusedError if a pooler may lend the session to others.
+        """
+        self.ownership.require(doing)
         self.begin(isolation)
         try:
             yield
@@ -230,15 +238,23 @@ class Session:
 
     @contextmanager
     def rolled_back(self, isolation: str = "READ COMMITTED") -> Iterator[None]:
-        """Open a transaction and always roll it back at the end of the block."""
+        """Open a transaction and always roll it back at the end of the block.
+
+        What was read under a lock is believed only if the session was its own: raise DatabaseError if it was not.
+        """
         self.begin(isolation)
         try:
             yield
+            if self.ownership.locks and self._link.info.transaction_status == extensions.TRANSACTION_STATUS_INTRANS:
+                self.ownership.prove("reading")
         finally:
             self.rollback()
 
     def close(self) -> None:
-        """End the session; the server rolls an open transaction back."""
+        """End the session; the server rolls an open transaction back. A pooler gets its connection as it was."""
+        with suppress(DatabaseError, psycopg2.Error):
+            if not self._link.closed and self._link.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE:
+                self.ownership.give_back()
         with suppress(psycopg2.Error):
             self._link.close()
 
@@ -248,12 +264,38 @@ class Session:
         return str(self._link.info.parameter_status("server_version"))
 
     @contextmanager
+    def _cursor(self, doing: str) -> Iterator[extensions.cursor]:
+        """Yield a cursor; if the session only looks, then in a transaction that leaves nothing behind."""
+        alone = self.ownership.looks_only and self._link.info.transaction_status == extensions.TRANSACTION_STATUS_IDLE
+        if alone:
+            self.begin()
+        try:
+            with self._translated(doing), self._link.cursor() as cursor:
+                yield cursor
+        finally:
+            if alone:
+                self.rollback()
+
+    @contextmanager
     def _translated(self, doing: str) -> Iterator[None]:
         try:
             yield
         except psycopg2.Error as error:
+            if self.ownership.looks_only and error.pgcode == errorcodes.READ_ONLY_SQL_TRANSACTION:
+                raise self.ownership.refusal(doing) from None
             operation = f"{doing[:1].upper()}{doing[1:]} on {self.where}"
-            raise _translated(error, operation, lost=bool(self._link.closed)) from None
+            failed = _translated(error, operation, lost=bool(self._link.closed))
+            if failed.code == errorcodes.LOCK_NOT_AVAILABLE:
+                failed.hint = f"{_LOCKED}{self._prepared()}."
+            raise failed from None
+
+    def _prepared(self) -> str:
+        """Return which transactions are prepared in this database, asked beside this session: its own has failed."""
+        with suppress(DatabaseError, psycopg2.Error), closing(self._open_link()) as link, link.cursor() as cursor:
+            cursor.execute(_PREPARED)
+            names = [f"{name!r} since {since} UTC" for name, since in cursor.fetchmany(_MOST_NAMED)]
+            return f" (there: {', '.join(names)})" if names else ""
+        return ""
 
 
 def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> DatabaseError:
@@ -264,8 +306,7 @@ def _translated(error: psycopg2.Error, operation: str, *, lost: bool) -> Databas
     if not code:
         return DatabaseError(f"{operation} failed: psycopg2 refused it ({type(error).__name__}).", code=_OWN)
     message = words_of(error.diag, code, _name(code))
-    hint = _LOCKED if code == errorcodes.LOCK_NOT_AVAILABLE else ""
-    return DatabaseError(f"{operation} failed: {message} ({code}).", code=code, hint=hint)
+    return DatabaseError(f"{operation} failed: {message} ({code}).", code=code)
 
 
 def _name(code: str) -> str:
@@ -296,15 +337,7 @@ def _exact_number(value: str | bytes | None, cursor: object) -> object:
     return number if number.is_finite() else value
 
 
-def _where(connection: Mapping[str, str]) -> str:
-    server = connection.get("service") or f"{connection.get('host', 'localhost')}:{connection.get('port', 5432)}"
-    return f"{connection['dbname']}@{server}" if "dbname" in connection else server
-
-
-def _connect_hint(reason: str) -> str:
-    """Return a hint for libpq's reason why it can't connect."""
-    if "definition of service" in reason:
-        return "~/.pg_service.conf on this machine must have it."
-    if "password" in reason:
-        return "~/.pgpass on this machine must have it, for this server, database and user."
-    return "Is the server up?"
+_PREPARED = """
+SELECT p.gid, to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+  FROM pg_prepared_xacts p WHERE p.database = current_database() ORDER BY p.prepared, p.gid
+"""

@@ -22,7 +22,7 @@ from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
 from archiver.verify.scratch import ScratchDatabase
 from inventory.load import load_catalog, load_migrations, refuse_if_down
-from inventory.model import Database, Environment
+from inventory.model import Database, Environment, Scratch
 from inventory.private_folder import private_folder
 
 
@@ -50,7 +50,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
 
     def open_database(database: str) -> Session:
-        session = connect(environment.databases[database].connection, name=name)
+        session = _connect(environment.databases[database], name)
         try:
             refuse_newer(session)
             refuse_replica(session)
@@ -82,15 +82,18 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     keys = encryption.keys(environment.store.recipients, identity)
     with databases_of(environment, purpose) as databases:
         # Open them all, which refuses newer ones, before the first is migrated.
-        for opened in [databases.session(database) for database in (MASTER, *databases.shards)]:
-            prepare(opened)
-        with scratch(environment, purpose) as session:
+        opened = [databases.session(database) for database in (MASTER, *databases.shards)]
+        for session in opened:
+            session.ownership.require("changing rows")
+        for session in opened:
+            prepare(session)
+        with scratch(environment, purpose) as verifying:
             bucket = Bucket(environment.store)
             yield Archiver(
                 databases=databases,
                 bucket=bucket,
                 schemas=StoredSchemas(bucket),
-                scratch=ScratchDatabase(session),
+                scratch=ScratchDatabase(verifying),
                 keys=keys,
                 work=spool_folder(),
                 fence=environment.fence,
@@ -100,8 +103,9 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
 @contextmanager
 def scratch(environment: Environment, purpose: str) -> Iterator[Session]:
     """Open a session on the scratch database, in which archives are loaded to verify or inspect them."""
-    session = connect(environment.scratch.connection, name=purpose)
+    session = _connect(environment.scratch, purpose)
     try:
+        session.ownership.require("verifying")
         yield session
     finally:
         session.close()
@@ -112,10 +116,15 @@ def upkeep_sessions(environment: Environment, database: Database, purpose: str) 
     """Open two sessions on one database: a worker, and a watcher that can stop it."""
     name = f"{purpose} by {operator()}@{host()} pid {os.getpid()}"
     with (
-        closing(connect(database.connection, name=name)) as worker,
-        closing(connect(database.connection, name=f"watching {name}")) as watcher,
+        closing(_connect(database, name)) as worker,
+        closing(_connect(database, f"watching {name}")) as watcher,
     ):
+        worker.ownership.require("working")
         yield worker, watcher
+
+
+def _connect(database: Database | Scratch, name: str) -> Session:
+    return connect(database.connection, name=name, pooler=database.pooler)
 
 
 def spool_folder() -> Path:

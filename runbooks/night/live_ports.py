@@ -27,7 +27,7 @@ from runbooks.night.amazon import AmazonApi
 
 FOLDER = "cutover"  # in the store: nights, and the active run
 PATIENCE = 10  # seconds for an answer
-STATEMENT_TIMEOUT = "60s"
+LIMITS = {"statement_timeout": "60s"}
 
 
 @contextmanager
@@ -76,9 +76,11 @@ class Databases:
 
     def query(self, query: SqlQuery) -> ProbeOutput:
         """Return the rows; DatabaseError if the query fails."""
-        session = connect(self.databases[query.database].connection, name=f"cutover by {operator()}")
+        database = self.databases[query.database]
+        session = connect(database.connection, name=f"cutover by {operator()}", pooler=database.pooler, settings=LIMITS)
         try:
-            session.execute("SELECT set_config('statement_timeout', %s, false)", (STATEMENT_TIMEOUT,))
+            if query.own_session:
+                session.ownership.require(query.name)
             return ProbeOutput(rows=tuple(tuple(row) for row in session.rows(query.statement, doing=query.name)))
         finally:
             session.close()

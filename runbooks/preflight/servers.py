@@ -14,6 +14,7 @@ from runbooks.steps.context import NightContext
 IDENTITY = """
 SELECT system_identifier, pg_is_in_recovery(), current_setting('server_version_num')::int FROM pg_control_system()
 """
+MEMBERSHIP = "SELECT current_user, pg_has_role(current_user, 'pg_monitor', 'USAGE')"
 # Only a primary knows its WAL position; on a standby the first precondition fails before this query runs.
 SLOTS = """
 SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
@@ -31,6 +32,7 @@ def subject(night: NightContext, host: Host) -> Subject:
         name=f"{database.name} on {host.name}",
         preconditions=(
             Precondition(check=right_server(database), advice=_where(database), all_night=True),
+            Precondition(check=sees_others(database), advice="It needs: GRANT pg_monitor TO that role."),
             Precondition(
                 check=replicas.streams(night, host), advice="Start its standby, or find out why it does not stream."
             ),
@@ -62,10 +64,23 @@ def right_server(database: Database) -> Check:
         unproven = "" if inventory_identifier else " (the inventory names none)"
         return holds(f"primary, PostgreSQL {major}.{minor}, system identifier {identifier}{unproven}")
 
-    look = SqlQuery(database=database.name, name="system identifier, recovery, version", statement=IDENTITY)
+    look = SqlQuery(
+        database=database.name, name="system identifier, recovery, version", statement=IDENTITY, own_session=True
+    )
     expected = f"system identifier {inventory_identifier}" if inventory_identifier else "any system identifier"
     title = f"a primary with {expected}, PostgreSQL {OLDEST} to {NEWEST}"
     return Check(title=title, looks=(look,), judge=judge)
+
+
+def sees_others(database: Database) -> Check:
+    """Return the check that the role sees standbys, locks and transactions of other roles."""
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        ((role, sees),) = outputs[0].rows
+        return holds(f"{role} sees them") if sees else fails(f"{role} is no member of pg_monitor")
+
+    look = SqlQuery(database=database.name, name="membership in pg_monitor", statement=MEMBERSHIP)
+    return Check(title="a role with pg_monitor", looks=(look,), judge=judge)
 
 
 def no_idle_slot(database: Database) -> Check:
@@ -80,7 +95,7 @@ def no_idle_slot(database: Database) -> Check:
 
 
 def _where(database: Database) -> str:
-    return f"Look at databases/{database.name} in the inventory: connection, system_identifier."
+    return f"Look at databases/{database.name} in the inventory: connection, pooler, system_identifier."
 
 
 def _none_old(night: NightContext, host: Host) -> Precondition:

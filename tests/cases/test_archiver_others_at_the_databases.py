@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests import oracle
-from tests.cases import case
 from tests.cases.pooler import pooled
 from tests.cases.products import archived, bring_back, refused, run, schools, set_for_all, standing
 from tests.worlds import NewWorld, same
@@ -21,7 +20,6 @@ SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database AND datname
 """
 
 
-@case("archiver 04", "settings that are pinned once get lost, and numbers are rounded in the archive")
 def test_no_digit_is_lost_through_a_transaction_pooler(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, schools(STUDENTS, FOUND)) as world:
         set_for_all(world, "extra_float_digits = 0")  # as it was until PostgreSQL 11
@@ -34,7 +32,6 @@ def test_no_digit_is_lost_through_a_transaction_pooler(new_world: NewWorld, tmp_
         same(before, oracle.snapshot(world.dsns))
 
 
-@case("archiver 04", "locks of a session stay behind on the pooler's connections")
 def test_no_lock_stays_behind_through_a_transaction_pooler(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, schools(STUDENTS, FOUND)) as world:
         [[name]] = run(world, "master", "SELECT current_database()")

@@ -96,7 +96,6 @@ def run_twice(world: World, patch: pytest.MonkeyPatch) -> None:
         replace(world, worker=one).archive(SCHOOL)
 
 
-@case("attack 11", "through a pooler in transaction mode two runs hold the same school, and one of them deletes it")
 def test_two_runs_through_a_pooler_never_delete_what_the_other_has_locked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,6 @@ from inventory.model import Database
 from rehearsal.postgres_server import Cluster
 from runbooks.engine.model.actions import SqlQuery
 from runbooks.night.live_ports import Databases
-from tests.cases import case
 from tests.cases.runbook_pooler import before
 from tests.conftest import ROLE
 
@@ -35,7 +34,6 @@ def work(connection: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize("door", [look, work])
-@case("runbook 01", "SET stays on the pooler's connection: the product finds no table, and its statements time out")
 def test_no_setting_of_ours_reaches_the_product_through_a_transaction_pooler(cluster: Cluster, door: Door) -> None:
     """Refused or not, it finds its connection as it was, between our transactions and after the last."""
     with before(cluster.port) as pooler, suppress(CutoverError):

@@ -208,7 +208,7 @@ def test_a_role_that_may_not_see_standbys_is_reported_before_anything_is_done(ne
             """pg_stat_replication as a role without pg_monitor sees it: a standby, and nothing of it."""
 
             def row(self, *args: Any, **words: Any) -> Any:
-                return (1, 0, 0)
+                return (1, 0, 0, "archiver")
 
         session.__class__ = Blind
         with pytest.raises(UsageError, match="may not read how far the standbys"):

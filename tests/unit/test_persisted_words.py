@@ -388,8 +388,8 @@ IN_A_CATALOG = json.loads(
 instructions, max_lag, migrations, nights, overlay, probes, production, queue, school_year_starts, scratch, \
 second_person, ssh, state, store, timezone, tool, truncate_published, warehouse, webhook
 hosts/h/?: address, name, port, roles, user
-databases/d/?: backup_directory, config_var, connection, data_directory, host, name, system_identifier
-scratch/?: connection
+databases/d/?: backup_directory, config_var, connection, data_directory, host, name, pooler, system_identifier
+scratch/?: connection, pooler
 store/?: bucket, credentials, endpoint, prefix, recipients, region, unencrypted
 app/?: url
 warehouse/?: name, new, new_target, old, old_name, old_target

@@ -93,6 +93,7 @@ class SqlQuery:
     database: str  # the inventory's name
     name: str  # the question it answers, in a few words
     statement: str
+    own_session: bool = False  # True: refused through a pooler that may lend the session to others
 
     def __str__(self) -> str:
         return f"SQL on {self.database}: {self.name}"
