@@ -11,7 +11,7 @@ from invoke.collection import Collection
 from archiver.postgres.tenants import Exclude, Tenant
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
-from archiver.records.night_tenants import refuse_empty
+from archiver.records.night_tenants import night_tenants
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
@@ -46,6 +46,11 @@ UNTIL = Option(
 EXCLUDE = Option(
     name="exclude",
     help="a file of schools to leave out as well: an id a line, or `customer` and an id; on this machine",
+)
+SCHOOLS = Option(
+    name="schools",
+    help="the digest of the schools that the date was typed for, as inv archive.scope prints it: others are refused",
+    unset="not compared",
 )
 EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=parse_ids)
 EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
@@ -121,7 +126,7 @@ def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -
     "archive.all",
     NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
     DEPTH.but(help=f"where the inventory does not have the night; {DEPTH.help}", default=""),
-    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, UNTIL, OPENS, *WORKERS, *ACTS),
+    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, SCHOOLS, UNTIL, OPENS, *WORKERS, *ACTS),
     example="--date=2014-08-15",
     runs_on=Role.DEBUG,
     before=_excluded_as_ids,
@@ -134,6 +139,7 @@ def all_(
     pretend: bool,
     exclude_schools: frozenset[int] | None,
     exclude_customers: frozenset[int] | None,
+    schools: str,
     until: datetime.time | None,
     identity: str,
     engine: str | None,
@@ -147,10 +153,10 @@ def all_(
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
         left_out = resolve.union(left_out, excluded_at(environment, date))
-        schools = resolve.all_to_archive(archiver.databases, request.year, left_out)
-        if not schools:
-            refuse_empty(archiver.databases, request.year, date, left_out)
-        _archive(archiver, schools, request, by)
+        live = resolve.all_to_archive(archiver.databases, request.year, left_out)
+        if schools or not live:
+            night_tenants(archiver.databases, request.year, date, left_out).refuse_others(date, schools)
+        _archive(archiver, live, request, by)
 
 
 def next_moment(environment: Environment, clock: datetime.time) -> datetime.datetime:

@@ -147,12 +147,15 @@ class Production:
     schools: dict[str, object] = field(  # as the debug host finds them
         default_factory=lambda: {"taken": 35, "excluded": [21], "schools": "5c4001ed", "problems": ()}
     )
+    typed_for: str = ""  # the schools that step 8 was sent for
     acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
     broken: dict[str, Callable[[], ProbeOutput]] = field(default_factory=dict)  # `host: command` that goes wrong
     answers: dict[str, tuple[tuple[object, ...], ...]] = field(default_factory=dict)  # `database: query`, to change it
 
     def do(self, host: str, command: str) -> ProbeOutput:
         """A command on a host: a probe, or an act, which takes a second."""
+        command, _, typed_for = command.partition(" --schools=")
+        self.typed_for = typed_for or self.typed_for
         spoilt = self.broken.get(f"{host}: {command}")
         if spoilt:
             return spoilt()

@@ -10,8 +10,8 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
-from errors import UsageError
-from formatting import plural
+from errors import RefusedError, UsageError
+from inventory.scope import short_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,21 @@ class NightTenants:
     unknown: Exclude  # excluded tenants and customers that do not exist
 
     @property
-    def text(self) -> str:
-        """All of it as one text, to be digested."""
-        return f"taken {_listed(self.taken)}; excluded {_listed(self.excluded)}"
+    def digest(self) -> str:
+        """A digest of the tenants taken in and excluded."""
+        return short_digest(f"taken {_listed(self.taken)}; excluded {_listed(self.excluded)}")
+
+    def refuse_others(self, night: date, expected: str) -> None:
+        """Raise UsageError if no tenant is taken in, RefusedError if others are than those of the digest, if any."""
+        hint = f"inv archive.scope --date={night} shows them."
+        if not self.taken:
+            raise UsageError(f"The scope of the night {night} matches nothing; nothing was archived.", hint=hint)
+        if expected not in ("", self.digest):
+            counts = f"{len(self.taken)} taken in, {len(self.excluded)} excluded: {self.digest}"
+            message = (
+                f"Archiving refused: the date of {night} was typed for {expected}, and the databases have {counts}."
+            )
+            raise RefusedError(message, hint=hint)
 
 
 def night_tenants(databases: Databases, year: int, night: date, exclude: Exclude) -> NightTenants:
@@ -42,17 +54,6 @@ def night_tenants(databases: Databases, year: int, night: date, exclude: Exclude
             tenants=frozenset(unknown),
             customers=frozenset(tenants.unknown_customers(databases.master, table, exclude.customers)),
         ),
-    )
-
-
-def refuse_empty(databases: Databases, year: int, night: date, exclude: Exclude) -> None:
-    """Raise UsageError if a night takes in no tenant: neither one to archive, nor one that it has archived already."""
-    if night_tenants(databases, year, night, exclude).taken:
-        return
-    nouns = plural(databases.model.tenant.noun)
-    raise UsageError(
-        f"The scope of the night {night} matches no {databases.model.tenant.noun}; nothing was archived.",
-        hint=f"inv archive.scope --date={night} shows it; {nouns} of an earlier night of the year are no part of it.",
     )
 
 

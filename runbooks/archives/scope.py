@@ -10,7 +10,7 @@ from archiver.runs.setup import databases_of
 from errors import Problems
 from formatting import first_few, many
 from inventory.model import Environment
-from inventory.scope import inventory_digests, scope_of, short_digest
+from inventory.scope import inventory_digests, scope_of
 from runbooks.archives.lists import excluded_at
 from runbooks.cli.options import JSON, NIGHT, READS, Option
 from runbooks.cli.task import task
@@ -46,7 +46,7 @@ def to_plain(environment: Environment, date: datetime.date, schools: NightTenant
     return {
         "taken": len(schools.taken),
         "excluded": schools.excluded,
-        "schools": short_digest(schools.text),
+        "schools": schools.digest,
         "problems": problems_of(environment, date, schools),
     }
 
@@ -65,7 +65,7 @@ def problems_of(environment: Environment, date: datetime.date, schools: NightTen
 def _line(schools: NightTenants) -> str:
     excluded = first_few([str(number) for number in schools.excluded]) or "none"
     taken = many(len(schools.taken), "school")
-    return f"schools {short_digest(schools.text)}: {taken} taken in; excluded: {excluded}"
+    return f"schools {schools.digest}: {taken} taken in; excluded: {excluded}"
 
 
 tasks = (scope,)

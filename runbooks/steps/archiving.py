@@ -35,7 +35,7 @@ def run(night: NightContext, key: str) -> Step:
         yes_production=night.environment.production,
         **_by_workers(night),
     )
-    action = DetachedJob(host=host.name, command=archive, timeout=LONGEST)
+    action = DetachedJob(host=host.name, command=archive, timeout=LONGEST, tenants_option="--schools")
     scope = same_scope(night, host, files=False)
     return Step(
         key=key,

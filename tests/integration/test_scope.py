@@ -153,3 +153,13 @@ def test_an_exclusion_that_matches_nothing_and_a_scope_without_a_school_are_foun
     for key, number in (("schools", 998), ("schools", 999), ("customers", 77)):
         assert f"nights/2014-08-15/exclude/{key}: expected an id that exists, got {number}" in said.error
     assert oracle.snapshot(running.endpoints.databases) == before
+
+
+def test_step_8_refuses_other_schools_than_the_date_was_typed_for(running: Lab, before: Snapshot) -> None:
+    archiving = step_8(running)
+
+    refused = running.fleet.run(replace(archiving, command=f"{archiving.command} --schools=5c4001ed"))
+
+    assert refused.code == ExitCode.FAILED
+    assert "the date of 2014-08-15 was typed for 5c4001ed, and the databases have" in refused.error
+    assert oracle.snapshot(running.endpoints.databases) == before

@@ -40,6 +40,7 @@ TEXTS = {
     "memory": "512MiB",
     "until": "06:00",
     "exclude_schools": "14,13",
+    "schools": "5c4001ed",
     "exclude_customers": "1234",
     "year": "2013",
     "only_classroom": "42",

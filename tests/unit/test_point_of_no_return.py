@@ -355,10 +355,12 @@ def test_another_set_of_schools_in_the_databases_is_another_scope() -> None:
     fake_night = FakeNight(plan=night_plan(RATHER_TWO))
     heard = approving(fake_night)
     stopped_at_step_8(fake_night)
+    assert fake_night.production.typed_for == "5c4001ed"
     fake_night.production.schools = {"taken": 34, "excluded": [21, 22], "schools": "0ddba11", "problems": []}
     fake_night.run()
 
     assert (times_typed(fake_night), len(heard)) == (2, 2)
+    assert fake_night.production.typed_for == "0ddba11"
 
 
 def elsewhere(**fields: str) -> FakeNight:

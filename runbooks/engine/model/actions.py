@@ -35,6 +35,7 @@ class DetachedJob:
     host: str
     command: str
     timeout: timedelta  # after this it is no longer followed; it is not killed
+    tenants_option: str = ""  # by which an irreversible one is sent the digest of the tenants that were typed for
     attaches: ClassVar[bool] = True
 
     @property

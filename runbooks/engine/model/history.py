@@ -44,6 +44,11 @@ class Word:
     number: int  # of its event
     scope: str = ""  # the digest it was given for; empty in a journal from before there were scopes
 
+    @property
+    def tenants(self) -> str:
+        """The digest of the tenants, which follows that of the scope: 1f3a5d7c9b2e.5c4001ed; empty without one."""
+        return self.scope.partition(".")[2]
+
 
 @dataclass(kw_only=True)
 class History:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from errors import AbortedError, CutoverError, RefusedError, UnknownError
 from runbooks.engine.live.clock import await_proof
 from runbooks.engine.live.jobs import job_name
+from runbooks.engine.model.actions import Action, DetachedJob
 from runbooks.engine.model.debts import as_data
 from runbooks.engine.model.history import TaskState
 from runbooks.engine.model.journal import Kind
@@ -51,12 +52,11 @@ class Attempt:
 
     def by_command(self, board: Board) -> None:
         """Perform the action and wait for the proof."""
-        assert self.task.action is not None
         if self.ready(board):
-            name, doubtful = self.job, self.task_state.doubtful
-            self._intend(str(self.task.action))
-            board.show(self.task.host, Outcome.RUNNING, self.task.action.instruction)
-            acted = self.context.executor.act(self.task.action, name, lambda line: self._progress(board, line))
+            action, name, doubtful = self._action(), self.job, self.task_state.doubtful
+            self._intend(str(action))
+            board.show(self.task.host, Outcome.RUNNING, action.instruction)
+            acted = self.context.executor.act(action, name, lambda line: self._progress(board, line))
             self._conclude(board, acted, doubtful=doubtful)
 
     def ready(self, board: Board) -> bool:
@@ -99,6 +99,14 @@ class Attempt:
     def cut_off(self, proof: str) -> None:
         """Journal that its job was stopped and no longer runs."""
         self._record(Outcome.FAILED, proof, {}, over=True)
+
+    def _action(self) -> Action:
+        """Return the action; an irreversible one says for which tenants a person typed the word."""
+        action, word = self.task.action, self.context.history().confirmed.get(self.step.key)
+        assert action is not None
+        if isinstance(action, DetachedJob) and action.tenants_option and word and word.tenants:
+            return replace(action, command=f"{action.command} {action.tenants_option}={word.tenants}")
+        return action
 
     def _journal_answer(self, answer: Choice) -> None:
         self.context.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=answer.value)
