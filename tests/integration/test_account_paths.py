@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
+from archiver.postgres.session import Session, parse_dsn
+from archiver.reshard import move
 from archiver.runs import purge, setup
-from archiver.vacuum import feeds
-from errors import RefusedError
+from archiver.vacuum import feeds, strays
+from errors import CutoverError, RefusedError
 from inventory.load import FOLDER
 from inventory.model import Fence
+from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle
 from tests.cases.attack_world import DATABASES, FEW, HERE, rows, run, together
+from tests.integration.test_adversities import cut_off
 from tests.integration.test_purge import purged, records
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World, same
@@ -132,6 +136,13 @@ def test_a_trigger_that_writes_elsewhere_stops_it(new_world: NewWorld, tmp_path:
         same(before, oracle.snapshot(world.dsns))
 
 
+def merging(world: World, folder: Path) -> World:
+    """Return the world with a fence, and with the school on a shard of its own."""
+    run(world, "master", f"UPDATE schools SET shard = 'shard_1' WHERE id <> {SCHOOL}")
+    fence = Fence(close=f"touch {folder}/{{id}}", open=f"rm -f {folder}/{{id}}")
+    return replace(world, environment=replace(world.environment, fence=fence))
+
+
 MOVES = {
     "out of the source": Way(archive_one, HERE, "enrollments"),
     "into the target": Way(archive_one, "shard_1", "enrollments", event="INSERT"),
@@ -143,19 +154,100 @@ MOVES = {
 def test_a_trigger_that_writes_elsewhere_stops_a_move(new_world: NewWorld, tmp_path: Path, way: str) -> None:
     path = MOVES[way]
     with new_world((*DATABASES, "shard_1")) as bare:
-        run(bare, "master", f"UPDATE schools SET shard = 'shard_1' WHERE id <> {SCHOOL}")
         run(bare, path.database, WITNESS)
-        world = listing(bare, tmp_path, (path.table,))
-        run(world, path.database, TRIGGER.format(act=ACTS["deletes"], event=path.event, table=path.table, each="ROW"))
-        fence = Fence(close=f"touch {tmp_path}/{{id}}", open=f"rm -f {tmp_path}/{{id}}")
-        fenced = replace(world, environment=replace(world.environment, fence=fence))
-        before = oracle.snapshot(world.dsns)
+        fenced = merging(listing(bare, tmp_path, (path.table,)), tmp_path)
+        run(fenced, path.database, TRIGGER.format(act=ACTS["deletes"], event=path.event, table=path.table, each="ROW"))
+        before = oracle.snapshot(fenced.dsns)
 
         with pytest.raises(RefusedError, match="witness"):
             fenced.move_all("merge", HERE, "shard_1")
 
-        found = oracle.snapshot(world.dsns)
+        found = oracle.snapshot(fenced.dsns)
         same(before, replace(found, sequences=before.sequences))  # ids are reserved before anything moves
+
+
+@pytest.mark.parametrize(
+    ("lost", "database"), [("in master", "shard_1"), (f"out of {HERE}", HERE)], ids=["withdrawn", "ended"]
+)
+def test_a_trigger_that_writes_elsewhere_stops_the_rest_of_an_interrupted_move(
+    new_world: NewWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, database: str
+) -> None:
+    commit = Session.commit
+
+    def failing(session: Session, *, doing: str) -> None:
+        if doing.startswith("moving") and doing.endswith(lost):
+            raise CutoverError("killed")
+        commit(session, doing=doing)
+
+    with new_world((*DATABASES, "shard_1")) as bare:
+        fenced = merging(bare, tmp_path)
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "commit", failing)
+            patched.setattr(move, "withdraw", lambda *words: None)  # its process is gone
+            with pytest.raises(CutoverError, match="killed"):
+                fenced.move_all("merge", HERE, "shard_1")
+        run(fenced, database, WITNESS)
+        trigger = TRIGGER.format(act=ACTS["deletes"], event="DELETE", table="enrollments", each="ROW")
+        run(fenced, database, trigger)
+        world, before = listing(fenced, tmp_path, ("enrollments",)), oracle.snapshot(fenced.dsns)
+        assert before.count(database, "enrollments")
+
+        with pytest.raises(RefusedError, match="witness"):
+            world.move_all("merge", HERE, "shard_1")
+
+        same(before, oracle.snapshot(fenced.dsns))
+
+
+@pytest.mark.parametrize(
+    ("database", "table", "event"),
+    [("master", "students", "DELETE"), (HERE, "enrollments", "INSERT")],
+    ids=["finished", "put back"],
+)
+def test_a_trigger_that_writes_elsewhere_stops_the_rest_of_an_interrupted_deletion(
+    new_world: NewWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, table: str, event: str
+) -> None:
+    with new_world(DATABASES) as bare:
+        run(bare, database, WITNESS)
+        whole = oracle.snapshot(bare.dsns)
+        cut_off(bare, monkeypatch, SCHOOL)
+        if event == "INSERT":  # the school changed meanwhile
+            run(bare, "master", f"UPDATE classrooms SET notes = 'changed' WHERE school_id = {SCHOOL}")
+        world = listing(bare, tmp_path, (table,))
+        run(world, database, TRIGGER.format(act=ACTS["deletes"], event=event, table=table, each="ROW"))
+        # What master refuses is put back; where that is refused too, all stays as it was.
+        expected = whole if event == "DELETE" else oracle.snapshot(world.dsns)
+
+        with pytest.raises(RefusedError, match="witness"):
+            world.archive(SCHOOL)
+
+        same(expected, oracle.snapshot(world.dsns))
+
+
+def test_a_trigger_that_writes_elsewhere_stops_a_strays_drop(new_world: NewWorld, cluster: Cluster) -> None:
+    with new_world(("master", "shard_1")) as world:
+        run(world, "shard_1", WITNESS)
+        cluster.sql(
+            "CREATE FUNCTION surprise() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+            f" $$ BEGIN {ACTS['updates']} END $$;"
+            "CREATE EVENT TRIGGER surprise ON sql_drop EXECUTE FUNCTION surprise()",
+            dbname=parse_dsn(world.dsns["shard_1"])["dbname"],
+        )
+        before = oracle.snapshot(world.dsns)
+        with setup.databases_of(world.environment, "test") as databases:
+            session = databases.session("shard_1")
+            [stray] = [
+                each for each in strays.look(session, databases.model.catalog, "shard") if each.table == "images_tmp"
+            ]
+            with pytest.raises(RefusedError, match=r"Dropping images_tmp .*witness"):
+                strays.drop(session, stray, timedelta(0))
+        same(before, oracle.snapshot(world.dsns))
+
+
+def test_nothing_is_opened_where_the_server_does_not_count(new_world: NewWorld, cluster: Cluster) -> None:
+    with new_world(DATABASES) as world:
+        cluster.sql(f"ALTER DATABASE {parse_dsn(world.dsns[HERE])['dbname']} SET track_counts TO off")
+        with pytest.raises(RefusedError, match=r"Opening .* refused: .* track_counts is off"):
+            world.archive(SCHOOL)
 
 
 def test_a_trigger_writes_where_the_catalog_says_so(new_world: NewWorld, tmp_path: Path) -> None:
