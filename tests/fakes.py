@@ -51,6 +51,7 @@ QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
     "system identifier, recovery, version": ((7001, False, 180_001),),
     "membership in pg_monitor": (("archiver", True),),
     "inactive replication slots": (),
+    "track_counts": (("on",),),
     "prepared transactions": (),
     "open transactions": ((True, None, None, None, None),),
 }

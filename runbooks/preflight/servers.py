@@ -22,6 +22,7 @@ SELECT slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint
  WHERE NOT active
  ORDER BY 1
 """
+COUNTING = "SELECT current_setting('track_counts')"
 OLDEST, NEWEST = 13, 18  # major versions
 
 
@@ -37,6 +38,10 @@ def subject(night: NightContext, host: Host) -> Subject:
                 check=replicas.streams(night, host), advice="Start its standby, or find out why it does not stream."
             ),
             Precondition(check=no_idle_slot(database), advice="Drop the unused ones: they retain WAL."),
+            Precondition(
+                check=counts_changes(database),
+                advice="ALTER SYSTEM SET track_counts TO on, and reload: deletions are held to what the server counts.",
+            ),
             Precondition(
                 check=vacuum.none_prepared(night, host), advice="Have their owner commit them or roll them back."
             ),
@@ -81,6 +86,17 @@ def sees_others(database: Database) -> Check:
 
     look = SqlQuery(database=database.name, name="membership in pg_monitor", statement=MEMBERSHIP)
     return Check(title="a role with pg_monitor", looks=(look,), judge=judge)
+
+
+def counts_changes(database: Database) -> Check:
+    """Return the check that the server counts the rows that a transaction changes."""
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        ((setting,),) = outputs[0].rows
+        return holds("track_counts is on") if setting == "on" else fails(f"track_counts is {setting}")
+
+    look = SqlQuery(database=database.name, name="track_counts", statement=COUNTING)
+    return Check(title="changes of rows are counted", looks=(look,), judge=judge)
 
 
 def no_idle_slot(database: Database) -> Check:

@@ -130,6 +130,8 @@ def judged(which: Precondition, *outputs: ProbeOutput, now: datetime = EVENING) 
             "gone (retains 5.0 MB of WAL)",
         ),
         ("master on db-master", "slot", ProbeOutput(rows=(("new", None),)), FAILS, "new (retains no WAL)"),
+        ("master on db-master", "counted", ProbeOutput(rows=(("off",),)), FAILS, "track_counts is off"),
+        ("master on db-master", "counted", ProbeOutput(rows=(("on",),)), HOLDS, "track_counts is on"),
         ("master on db-master", "prepared", ProbeOutput(rows=(("tx1", "billing"),)), FAILS, "waiting: tx1 of billing"),
         (
             "master on db-master",
@@ -293,7 +295,7 @@ def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
 
     disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert fake_night.screen.lines[-1] == "Preflight: 63 of 68 preconditions hold, 5 warnings."
+    assert fake_night.screen.lines[-1] == "Preflight: 68 of 73 preconditions hold, 5 warnings."
     assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 
