@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from archiver.catalog.model import MASTER, Link, TableName
+from archiver.checks.left_rows import left_rows
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.schema import identifier
-from archiver.postgres.selection import among, narrowed
-from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Exclude
-from archiver.records import archive_record, deleted_keys
+from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.store.bucket import Bucket
 from archiver.store.standing import missing_objects
@@ -55,7 +51,7 @@ def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude:
         archived=len(done),
         excluded=len(all_tenants) - len(selected),
         unarchived=unarchived,
-        left=_left(databases, year, earlier),
+        left={tenant_id: sum(rows.values()) for tenant_id, rows in sorted(left_rows(databases, earlier).items())},
         rows=sum(record.rows for record in done),
         size=sum(record.size or 0 for record in done),
         missing=_missing(bucket, earlier),
@@ -65,52 +61,3 @@ def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude:
 def _missing(bucket: Bucket, archived: Sequence[Record]) -> tuple[int, ...]:
     objects = missing_objects(bucket, archived)
     return tuple(sorted(record.tenant_id for record in archived if record.location in objects))
-
-
-def _left(databases: Databases, year: int, done: Iterable[Record]) -> dict[int, int]:
-    """Return by tenant the live rows that refer to a deleted row, beyond those retained for another tenant."""
-    left: Counter[int] = Counter()
-    retained = {record.tenant_id: record.kept for record in done}
-    for table in databases.model.tables:
-        counts: Counter[int] = Counter()
-        for link in _followed(databases, table):
-            counts |= _referring_rows(databases, link, deleted_keys.of_table(databases.master, year, link.parent.table))
-        for tenant_id, rows in counts.items():
-            left[tenant_id] += max(0, rows - retained[tenant_id].get(str(table), 0))
-    return {tenant_id: rows for tenant_id, rows in sorted(left.items()) if rows}
-
-
-def _followed(databases: Databases, table: TableName) -> list[Link]:
-    """Return the links to rows of master whose keys were recorded when they were deleted."""
-    tables = databases.schema(MASTER).tables
-    return [
-        link
-        for link in databases.model.found_by(table)
-        if link.parent.database == MASTER
-        and tables[link.parent.table].primary_key == link.parent_columns == link.parent_columns[:1]
-    ]
-
-
-def _referring_rows(databases: Databases, link: Link, deleted_keys: dict[int, list[int]]) -> Counter[int]:
-    """Return by tenant the number of live rows that refer to a deleted row."""
-    owner = {key: tenant_id for tenant_id, keys in deleted_keys.items() for key in keys}
-    names = [MASTER] if link.child.database == MASTER else list(databases.shards)
-    counts: Counter[int] = Counter()
-    for name in names if owner else []:
-        for key, rows in _count(databases.session(name), databases, name, link, owner):
-            counts[owner[key]] += rows
-    return counts
-
-
-def _count(
-    session: Session, databases: Databases, name: str, link: Link, owner: dict[int, int]
-) -> list[tuple[int, int]]:
-    """Count the rows of one database that refer to deleted rows, by key."""
-    shape = databases.schema(name).tables[link.child.table]
-    query = SQL("SELECT {}, count(*) FROM {} WHERE {} GROUP BY 1").format(
-        Identifier(*link.columns),
-        identifier(link.child.table),
-        narrowed(among(shape, link.columns, owner), link),
-    )
-    rows: list[tuple[int, int]] = session.rows(query, doing=f"finding rows left in {link.child}")
-    return rows

@@ -120,7 +120,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "runbooks": "the option --here, by which a task runs on this machine",
     },
     "kept": {
-        "archiver/checks/audit.py": "Record.kept, a column of archiver.records",
+        "archiver/checks/left_rows.py": "Record.kept, a column of archiver.records",
         "archiver/delete/late_rows.py": "Record.kept, a column of archiver.records",
         "archiver/delete/one.py": "Record.kept, a column of archiver.records",
         "archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON",
