@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from archiver.catalog.model import MASTER, Link, TableName
 from archiver.postgres.databases import Databases
+from archiver.postgres.own_schema import ready
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import among, narrowed
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.records import deleted_keys
+from archiver.records import deleted_keys, shard_keys
 from archiver.records.archive_record import Record
 
 LeftRows = Mapping[int, Mapping[str, int]]  # by tenant and table; only where there are some
@@ -20,11 +21,13 @@ def left_rows(databases: Databases, records: Sequence[Record]) -> LeftRows:
     """Return the live rows that refer to a deleted row of these archives, beyond those retained for another tenant."""
     left: dict[int, dict[str, int]] = {}
     retained = {record.tenant_id: record.kept for record in records}
-    owners = _Owners(databases, records)
+    owners, by_shard = _Owners(databases, records), _ByShard(databases, records)
     for table in databases.model.tables:
         counts: Counter[int] = Counter()
         for link in _followed(databases, table):
             counts |= _referring_rows(databases, link, owners.of(link.parent.table))
+        for link in by_shard.links(table):
+            counts |= by_shard.late_rows(link)
         for tenant_id, rows in counts.items():
             if (more := rows - retained[tenant_id].get(str(table), 0)) > 0:
                 left.setdefault(tenant_id, {})[str(table)] = more
@@ -51,6 +54,30 @@ class _Owners:
                 for key in keys
             }
         return self._by_table[table]
+
+
+class _ByShard:
+    """The links within a shard that no foreign key enforces, and the rows from which they lead to deleted rows."""
+
+    def __init__(self, databases: Databases, records: Sequence[Record]) -> None:
+        self._databases = databases
+        self._records = records
+        sharded = databases.model.tenant.shard is not None and databases.shards
+        schema = databases.schema(databases.shards[0]) if sharded else None
+        self._links = shard_keys.unenforced(databases.model, schema) if schema else ()
+
+    def links(self, table: TableName) -> list[Link]:
+        """Return these links of a table."""
+        return [link for link in self._links if link.child == table]
+
+    def late_rows(self, link: Link) -> Counter[int]:
+        """Return by tenant the number of such rows, in all shards."""
+        counts: Counter[int] = Counter()
+        for name in self._databases.shards:
+            session = self._databases.session(name)
+            if ready(session):
+                counts.update(shard_keys.late_rows(session, self._records, link))
+        return counts
 
 
 def _followed(databases: Databases, table: TableName) -> list[Link]:

@@ -28,7 +28,7 @@ from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import Key, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import audit_log, markers
+from archiver.records import audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
 from archiver.store.standing import missing_objects
 from errors import CutoverError
@@ -123,6 +123,10 @@ def _delete_in_shard(
         return failed, {}
     deletion_set = DeletionSet(sets, work.depth, {})
     contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
+    with account.bookkeeping():
+        for link in shard_keys.unenforced(work.model, placement.schemas[SHARD]):
+            if deletion_set.all_rows_go(link.parent):
+                shard_keys.remember_all(shard, remaining, link, sets.of(link.parent))
     rows = _sums(counts, SHARD, remaining, deletion_set)
     _delete(deletion_set, SHARD, table_groups, rows, account, unwritten_counts)
     return failed, contents

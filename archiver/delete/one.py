@@ -24,7 +24,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
 from archiver.postgres.triggers import triggers_disabled
-from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows
+from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.store.standing import MissingObjectError, prove_stored
 from archiver.verify.verify import Verified
@@ -91,6 +91,9 @@ def _prove_and_delete(
             for database in reversed(placement.sessions):
                 delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
+            for link in shard_keys.unenforced(model, placement.schemas[SHARD]):
+                keys = decided.to_delete[link.parent].values(link.parent_columns)
+                shard_keys.remember(placement.shard_session, record, link, keys)
             _commit_shard(placement.shard_session, model, record, decided, stored)
         return _commit_master(placement, model, record, decided, time.monotonic() - began, stored)
 

@@ -202,3 +202,13 @@ ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF N
 ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
 ALTER TABLE archiver.moves ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
 ALTER TABLE archiver.purges ADD COLUMN IF NOT EXISTS etag text, ADD COLUMN IF NOT EXISTS version_id text;
+
+-- migration 3: on a shard, the keys of deleted rows to which other rows may refer without a foreign key
+CREATE TABLE IF NOT EXISTS archiver.shard_gone (
+    record_id bigint NOT NULL,
+    started_at timestamptz NOT NULL,
+    table_name text NOT NULL,
+    column_name text NOT NULL,
+    ids bigint[] NOT NULL,
+    PRIMARY KEY (record_id, started_at, table_name, column_name)
+);

@@ -16,7 +16,6 @@ from archiver.runs.context import ArchiveOutcome
 from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
 from runbooks.cli import call
-from tests.cases import case
 from tests.inside import Said, inv_inside
 from tests.worlds import NIGHT, YEAR, NewWorld, World, school_ids, sql
 
@@ -77,13 +76,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
         yield Late(outcome=outcome, audit=found)
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "enrollments",
-        pytest.param("hint_views", marks=case("attack 14", "a run over many says nothing of rows below a shard's own")),
-    ],
-)
+@pytest.mark.parametrize("table", LATE)
 def test_a_row_added_between_two_commits_of_a_run_over_many_is_reported(late: Late, table: str) -> None:
     assert late.outcome.error or late.told.get(f"shard.{table}") == LATE[table]
 
@@ -92,9 +85,6 @@ def test_the_audit_of_a_night_reports_late_rows_of_a_deleted_classroom(late: Lat
     assert late.audit.left[SCHOOL] >= LATE["enrollments"]
 
 
-@case(
-    "attack 14", "the audit looks only at what names rows of master: hint views of attempts that are gone stay untold"
-)
 def test_the_audit_of_a_night_reports_late_rows_of_deleted_rows_of_a_shard(late: Late) -> None:
     assert late.audit.left[SCHOOL] >= sum(LATE.values())
 
