@@ -11,7 +11,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier, load_order
 from archiver.postgres.selection import SelectedRows, among
 from archiver.postgres.session import SQL
-from archiver.postgres.triggers import triggers_disabled
+from archiver.postgres.triggers import product_names, triggers_disabled
 from errors import RefusedError
 
 
@@ -22,7 +22,8 @@ def delete(
 
     Raises RefusedError or DatabaseError before any commit if something prevents it.
     """
-    with triggers_disabled(placement.sessions[database], model, database):
+    session = placement.sessions[database]
+    with triggers_disabled(session, model, database), product_names(session):
         _delete(placement, database, to_delete, account)
 
 

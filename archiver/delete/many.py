@@ -27,7 +27,7 @@ from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import Key, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
-from archiver.postgres.triggers import triggers_disabled
+from archiver.postgres.triggers import product_names, triggers_disabled
 from archiver.records import audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
 from archiver.store.standing import missing_objects
@@ -272,7 +272,7 @@ def _delete(
         table: rows[table] for group in table_groups if not group.emptied for table in group.tables if rows[table]
     }
     if deleted:
-        with triggers_disabled(session, deletion_set.model, database):
+        with triggers_disabled(session, deletion_set.model, database), product_names(session):
             delete_set(account, schema, deleted, condition)
     if emptied:
         retained_counts = (

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from archiver.catalog.model import Model
 from archiver.postgres.schema import NAMESPACE, identifier
-from archiver.postgres.session import SQL, Identifier, Session
+from archiver.postgres.session import SETTINGS, SQL, Identifier, Literal, Session
 from errors import RefusedError
 
 # By pg_trigger.tgenabled.
@@ -23,6 +23,18 @@ def refuse_replica(session: Session) -> None:
             "triggers may be skipped.",
             hint=hint,
         )
+
+
+@contextmanager
+def product_names(session: Session) -> Iterator[None]:
+    """Let the product's triggers find tables by name alone, as in its own sessions, for the block of a transaction.
+
+    The search path is the role's own one. Temporary tables come last: a trigger never means those.
+    """
+    session.rows(_ROLES_PATH, doing="setting the search path for triggers")
+    yield
+    pinned = SQL("SET LOCAL search_path TO {}").format(Literal(SETTINGS["search_path"]))
+    session.execute(pinned, doing="pinning the search path")
 
 
 @contextmanager
@@ -56,6 +68,10 @@ def _disabled(session: Session, triggers: Sequence[tuple[str, str, str]]) -> Ite
         session.execute(query, doing=f"enabling the trigger {name}")
 
 
+_ROLES_PATH = """
+SELECT set_config('search_path', concat_ws(', ', nullif(reset_val, ''), 'pg_temp'), true)
+  FROM pg_settings WHERE name = 'search_path'
+"""
 _ROLE = """
 SELECT setting,
        CASE source
