@@ -8,11 +8,12 @@ from archiver.catalog.model import TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.format.manifest import Manifest
+from archiver.load.sequences import archived_numbers, too_low
 from archiver.load.staging import misfits
-from archiver.mapping.schema_mapping import LiveSchema, SchemaMapping, TableMapping, compare
+from archiver.mapping.schema_mapping import LiveSchema, SchemaMapping, compare
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import NAMESPACE, Schema
-from archiver.postgres.session import SQL, Session
+from archiver.postgres.session import Session
 from errors import Problems, RefusedError
 from inventory.migrations import Changes, Migration, chain
 
@@ -95,25 +96,10 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
 
 
 def sequences_too_low(placement: Placement, mappings: Mappings, manifest: Manifest) -> Iterator[RefusedError]:
-    """Yield an error for each live sequence that would give out an archived id again."""
+    """Yield an error for each live sequence that would give out an id again that the manifest names."""
     for database, mapping in mappings.items():
-        for sequence, highest in _numbered(mapping.tables, manifest):
-            query = SQL("SELECT last_value FROM {}").format(SQL(sequence))
-            last = placement.sessions[database].row(query, doing=f"reading {sequence}")[0]
-            if last < highest:
-                stands = f"The sequence {sequence} stands at {last}, below the archived id {highest}"
-                yield RefusedError(
-                    f"{stands}: it would give ids out twice.", hint=f"SELECT setval('{sequence}', {highest});"
-                )
-
-
-def _numbered(tables: Iterable[TableMapping], manifest: Manifest) -> Iterator[tuple[str, int]]:
-    """Yield each live sequence with the highest archived value of its column."""
-    for table in tables:
-        for column in table.shape.columns:
-            highest = manifest.highest.get(f"{table.source}.{table.origins[column.name]}")
-            if column.sequence is not None and highest is not None:
-                yield column.sequence, highest
+        # Of a sequence that counts down it names the first id and not the last: the rows show that.
+        yield from too_low(placement.sessions[database], archived_numbers(mapping, manifest.highest))
 
 
 _DEFAULTS = """

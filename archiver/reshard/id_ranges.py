@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from archiver.catalog.model import SHARD
 from archiver.mapping.id_columns import id_columns, key_of
 from archiver.postgres.databases import Databases
-from archiver.postgres.schema import Schema, Table, identifier
+from archiver.postgres.schema import Table, identifier
 from archiver.postgres.selection import Selection, condition
+from archiver.postgres.sequences import read_sequences
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
 from archiver.records import archive_record, month_record
 from archiver.records.id_offsets import Offsets, Region, gaps, outside_all
@@ -71,16 +72,16 @@ def uncovered(tenant_rows: ShardRows, rows: Selection, offsets: Offsets) -> int:
 
 def _highest_id(databases: Databases, shard: str) -> int:
     """Return the highest id that a shard's sequences gave out or that a row has."""
-    ends = [end for name, shape in databases.schema(shard).tables.items() for end in _ends(name, shape, "max")]
-    query = SQL("SELECT greatest(0, {})").format(SQL(", ").join(ends))
-    return int(databases.session(shard).row(query, doing="reading the highest ids")[0])
+    session, tables = databases.session(shard), databases.schema(shard).tables
+    ends = [end for name, shape in tables.items() for end in _ends(name, shape, "max")]
+    query = SQL("SELECT greatest({})").format(SQL(", ").join([SQL("0"), *ends]))
+    given = (each.next - each.step for each in read_sequences(session, tables) if each.ascending)
+    return max(int(session.row(query, doing="reading the highest ids")[0]), *given, 0)
 
 
 def _ends(name: str, shape: Table, which: str) -> Iterator[Composable]:
-    """SQL: the lowest or highest ids of a table; with "max" also its sequence's last value."""
+    """SQL: the lowest or highest ids of a table."""
     for column in shape.copied:
-        if column.sequence and which == "max":
-            yield SQL("(SELECT last_value FROM {})").format(SQL(column.sequence))
         if column.name == key_of(shape):
             yield SQL("(SELECT {}({}) FROM {})").format(SQL(which), Identifier(column.name), identifier(name))
 
@@ -115,17 +116,14 @@ def _refuse_beyond(databases: Databases, route: Route, highest: int) -> None:
 
 
 def _advance_sequences(databases: Databases, shard: str, highest: int) -> None:
-    """Advance the sequences of a shard past an id; none is ever set back."""
-    for sequence in _sequences(databases.schema(shard)):
-        query = SQL("SELECT setval({}::regclass, {}) FROM {} WHERE last_value < {}").format(
-            Literal(sequence), Literal(highest), SQL(sequence), Literal(highest)
-        )
-        databases.session(shard).rows(query, doing=f"advancing {sequence}")
-
-
-def _sequences(schema: Schema) -> list[str]:
-    """Return the sequences of a shard's carried columns."""
-    return [column.sequence for shape in schema.tables.values() for column in shape.copied if column.sequence]
+    """Advance the sequences of a shard past an id; none is ever set back, so one that counts down is left."""
+    session = databases.session(shard)
+    for sequence in read_sequences(session, databases.schema(shard).tables):
+        if sequence.ascending and sequence.next <= highest:
+            query = SQL("SELECT setval({}::regclass, {}) FROM {} WHERE last_value < {} OR NOT is_called").format(
+                Literal(sequence.name), Literal(highest), SQL(sequence.name), Literal(highest)
+            )
+            session.rows(query, doing=f"advancing {sequence.name}")
 
 
 def _write(databases: Databases, route: Route, new: list[Region]) -> None:

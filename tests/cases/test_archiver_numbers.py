@@ -26,9 +26,6 @@ DOWN = (
 )
 
 
-@case(
-    "archiver 10", "the guard on sequences takes the last number for one that was given out, and sees owned ones only"
-)
 @pytest.mark.parametrize("tables", [SERIAL, FREE, DOWN], ids=["of its own", "owned by no column", "counting down"])
 def test_a_sequence_that_was_reset_never_issues_a_restored_id(new_world: NewWorld, tmp_path: Path, tables: str) -> None:
     with standing(new_world, tmp_path, schools(tables, THINGS)) as world:
@@ -39,7 +36,6 @@ def test_a_sequence_that_was_reset_never_issues_a_restored_id(new_world: NewWorl
         assert not {*given} & {*run(world, "master", "SELECT id FROM things")}
 
 
-@case("archiver 10", "a sequence that counts down is taken for one that would give ids out twice")
 def test_ids_of_a_sequence_that_counts_down_come_back(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, schools(DOWN, THINGS)) as world:
         goes_and_comes_back(world, 1)
@@ -116,7 +112,6 @@ def test_a_merged_row_never_references_another_schools_row(
         assert [run(world, shard, WRONG.format(named=named)) for shard in ("shard_1", "shard_2")] == [[(0,)], [(0,)]]
 
 
-@case("archiver 09", "a sequence that its column does not own stays behind the ids that a merge brought")
 def test_a_merge_moves_every_sequence_past_the_transferred_ids(new_world: NewWorld, tmp_path: Path) -> None:
     with standing(new_world, tmp_path, sharded()) as world:
         merged(world, tmp_path)
