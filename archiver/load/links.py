@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from archiver.catalog.model import Link, TableName
+from archiver.catalog.model import Link, TableName, Where
 from archiver.load.fit import Mappings
 from archiver.postgres.schema import Schema
 from errors import RefusedError
-
-Where = tuple[str, str] | None  # a column and the value it must have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +19,8 @@ class LinkStep:
     columns: tuple[str, ...]
     target: TableName
     target_columns: tuple[str, ...]
-    source_where: Where = None
-    target_where: Where = None
+    source_where: Where | None = None
+    target_where: Where | None = None
 
 
 def below(links: Iterable[Link]) -> list[LinkStep]:
@@ -109,9 +107,14 @@ def archived_columns(
 ) -> tuple[TableName, tuple[str, ...]] | None:
     """Return the archive's names of a table and its columns; None if it lacks one."""
     mapping = mappings[table.database].by_target.get(table.table)
-    if mapping is None or not mapping.origins.keys() >= set(columns):
+    if mapping is None:
         return None
-    origins = tuple(origin for column in columns if (origin := mapping.origins[column]) is not None)
+    # A generated column is not copied, and computed from those that are.
+    computed = {column.name: column.name for column in mapping.archived.columns if column.generated}
+    origin_of = {**computed, **mapping.origins}
+    if not origin_of.keys() >= set(columns):
+        return None
+    origins = tuple(origin for column in columns if (origin := origin_of[column]) is not None)
     if len(origins) < len(columns):
         raise RefusedError(
             f"Cannot find a part by {table}.{', '.join(columns)}: migrations compute the values.",

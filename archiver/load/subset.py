@@ -7,20 +7,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from archiver.catalog.model import Model, Part, TableName
+from archiver.catalog.model import MASTER, Model, Part, TableName
 from archiver.format import bundle, layout
 from archiver.format.bundle import Archive
 from archiver.format.encryption import Keys
 from archiver.format.manifest import Member
 from archiver.format.rows import RowFile, Spool
-from archiver.load.closure import Closure, Lines
+from archiver.load.closure import Closure, Lines, lines_of, wanted_by
 from archiver.load.fit import Mappings
 from archiver.load.links import archived_columns, archived_links, below, named
+from archiver.load.row_values import read_values
+from archiver.verify.scratch import ScratchDatabase
 from errors import UsageError
 
 
 @contextmanager
-def subset_of(archive: Archive, model: Model, mappings: Mappings, only: Part | None, work: Path) -> Iterator[Archive]:
+def subset_of(
+    archive: Archive, model: Model, mappings: Mappings, only: Part | None, work: Path, scratch: ScratchDatabase
+) -> Iterator[Archive]:
     """Yield the complete archive, or for a part a smaller one, written to the work folder.
 
     It holds the part's own row, all rows below it, and the rows those refer to, up to the tenant's row, but not what
@@ -29,7 +33,7 @@ def subset_of(archive: Archive, model: Model, mappings: Mappings, only: Part | N
     if only is None:
         yield archive
         return
-    with smaller(archive, _rows(archive, model, mappings, only), work) as of_part:
+    with smaller(archive, _rows(archive, model, mappings, only, scratch), work) as of_part:
         yield of_part
 
 
@@ -50,26 +54,31 @@ def _written(archive: Archive, rows: Mapping[TableName, Lines], work: Path) -> P
     return path
 
 
-def _rows(archive: Archive, model: Model, mappings: Mappings, part: Part) -> Mapping[TableName, Lines]:
-    """Return the rows of a part's archive."""
-    own, links = _own_row(archive, model, mappings, part), archived_links(model.links, mappings)
-    closure = Closure(archive)
-    return closure.follow(closure.follow(own, below(links)), named(links, archive.manifest.schemas))
+def _rows(
+    archive: Archive, model: Model, mappings: Mappings, part: Part, scratch: ScratchDatabase
+) -> Mapping[TableName, Lines]:
+    """Return the rows of a part's archive. Raises UsageError if the archive does not hold the part's own row."""
+    links, schemas = archived_links(model.links, mappings), archive.manifest.schemas
+    called = archived_columns(mappings, model.table_of_part(part), ())
+    if called is None:
+        raise _not_in(archive, part)
+    table, key = called[0], schemas[MASTER].tables[called[0].table].primary_key
+    down, up = below(links), named(links, schemas)
+    columns = (*wanted_by((*down, *up)), *((table, column) for column in key))
+    closure = Closure(read_values(archive, scratch, columns))
+    own = closure.holding(table, key, (str(part.id),))
+    if not own:
+        raise _not_in(archive, part)
+    return lines_of(archive, closure.follow(closure.follow({table: own}, down), up))
 
 
-def _own_row(archive: Archive, model: Model, mappings: Mappings, part: Part) -> dict[TableName, Lines]:
-    """Return the part's own row. Raises UsageError if the archive does not hold it."""
-    called, closure = archived_columns(mappings, model.table_of_part(part), ()), Closure(archive)
-    table = called[0] if called else None
-    own = closure.holding(table, closure.key(table), (str(part.id).encode(),)) if table else {}
-    if table is None or not own:
-        manifest = archive.manifest
-        raise UsageError(
-            f"{part.noun.capitalize()} {part.id} is not in the archive of {manifest.noun} {manifest.tenant_id} of "
-            f"{manifest.year}; nothing was changed.",
-            hint=f"To see which {manifest.noun} it belongs to, run: inv archive.find {part.noun} {part.id}",
-        )
-    return {table: own}
+def _not_in(archive: Archive, part: Part) -> UsageError:
+    manifest = archive.manifest
+    return UsageError(
+        f"{part.noun.capitalize()} {part.id} is not in the archive of {manifest.noun} {manifest.tenant_id} of "
+        f"{manifest.year}; nothing was changed.",
+        hint=f"To see which {manifest.noun} it belongs to, run: inv archive.find {part.noun} {part.id}",
+    )
 
 
 def _spooled(lines: Lines, path: Path) -> Member:

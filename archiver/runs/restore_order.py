@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from archiver.catalog.activity_rules import Rules
-from archiver.catalog.model import Link
-from archiver.format import layout
-from archiver.format.bundle import Archive
-from archiver.load.closure import NULL, Closure, Key
+from archiver.catalog.model import Link, Where
+from archiver.load.closure import wanted_by
+from archiver.load.links import below
+from archiver.load.row_values import Key, RowValues, read_values
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import array
 from archiver.postgres.session import SQL, Identifier
 from archiver.records import slice_record
 from archiver.records.slice_record import Slice
 from archiver.runs.monthly_slices import IncomingSlice
+from archiver.verify.scratch import ScratchDatabase
 from errors import RefusedError
 
 
-def refuse_without_parents(rules: Rules, incoming_slice: IncomingSlice) -> None:
+def refuse_without_parents(rules: Rules, incoming_slice: IncomingSlice, scratch: ScratchDatabase) -> None:
     """Raise RefusedError if parents of a slice's rows are neither live nor in it, and there is a later archive."""
     placement, noun = incoming_slice.incoming.placement, rules.model.tenant.noun
     later = _later(slice_record.of_tenant(placement.master, incoming_slice.slice.tenant_id), incoming_slice.slice)
-    if later and any(_missing(rules, incoming_slice)):
+    if later and any(_missing(rules, incoming_slice, scratch)):
         month, tenant_id = incoming_slice.slice.month.month, incoming_slice.slice.tenant_id
         raise RefusedError(
             f"Restoring {month} of {noun} {tenant_id} refused: parents of its rows are archived with a later month.",
@@ -38,23 +39,24 @@ def _later(of_tenant: tuple[Slice, ...], month_slice: Slice) -> list[str]:
     ]
 
 
-def _missing(rules: Rules, incoming_slice: IncomingSlice) -> Iterator[int]:
+def _missing(rules: Rules, incoming_slice: IncomingSlice, scratch: ScratchDatabase) -> Iterator[int]:
     """Yield the number of missing parents, per link."""
     incoming = incoming_slice.incoming
     mapping = incoming.mappings[incoming_slice.database]
     if not all(table.plain for table in mapping.tables):
         return  # names or ids differ today; foreign keys still reject missing parents
-    for link in rules.inner:
-        keys = _keys(incoming.archive, link, child=True) - _keys(incoming.archive, link, child=False)
-        if keys:
+    steps = below(rules.inner)
+    values = read_values(incoming.archive, scratch, wanted_by(steps))
+    for link, step in zip(rules.inner, steps, strict=True):
+        children = _keys(values[step.target], step.target_columns, step.target_where)
+        parents = _keys(values[step.source], step.columns)
+        if keys := children - parents:
             yield _absent(incoming_slice, link, keys)
 
 
-def _keys(archive: Archive, link: Link, *, child: bool) -> set[Key]:
-    reach = Closure(archive)
-    table, columns = (link.child, link.columns) if child else (link.parent, link.parent_columns)
-    lines = archive.open(layout.member(table))
-    return {key for line in lines if NULL not in (key := reach.key_of(table, columns, line))}
+def _keys(values: RowValues, columns: Sequence[str], where: Where | None = None) -> set[Key]:
+    numbers = (number for number in range(len(values.rows)) if values.holds(number, where))
+    return {key for number in numbers if (key := values.key(number, columns)) is not None}
 
 
 def _absent(incoming_slice: IncomingSlice, link: Link, keys: set[Key]) -> int:
@@ -65,7 +67,7 @@ def _absent(incoming_slice: IncomingSlice, link: Link, keys: set[Key]) -> int:
     listed = sorted(keys)
     query = SQL("SELECT count(*) FROM unnest({}) w ({}) WHERE NOT EXISTS (SELECT FROM {} p WHERE {})").format(
         SQL(", ").join(
-            array(shape, column, [key[position].decode() for key in listed])
+            array(shape, column, [key[position] for key in listed])
             for position, column in enumerate(link.parent_columns)
         ),
         SQL(", ").join(names),

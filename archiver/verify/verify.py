@@ -79,7 +79,7 @@ def _prove(archives: Sequence[Archive], scratch: ScratchDatabase, model: Model) 
     for database, schema in archives[0].manifest.schemas.items():
         with scratch.empty(schema) as relations:
             for name, shape in schema.tables.items():
-                _restore(archives, TableName(database, name), shape, relations[name], scratch)
+                load_scratch(archives, TableName(database, name), shape, relations[name], scratch)
             for rule in row_rules(model, database, schema, relations):
                 query = SQL("SELECT count(*) FROM ({}) broken").format(rule.broken)
                 broken = scratch.session.row(query, doing=f"verifying {rule.table}")[0]
@@ -87,7 +87,7 @@ def _prove(archives: Sequence[Archive], scratch: ScratchDatabase, model: Model) 
                     raise RefusedError(f"Verifying {rule.table} failed: {rule.rule} ({broken}).")
 
 
-def _restore(
+def load_scratch(
     archives: Sequence[Archive], table: TableName, shape: Table, relation: Composable, scratch: ScratchDatabase
 ) -> None:
     """Load one table of all the archives, read it back, and compare it. Raises RefusedError if it differs."""

@@ -58,7 +58,6 @@ def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
     return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
-@case("archiver 15", "links are followed by COPY's text, so a part comes back without rows whose text reads otherwise")
 @pytest.mark.parametrize(("tags", "link"), LINKS.values(), ids=LINKS)
 def test_a_part_comes_back_with_all_its_rows_or_the_link_is_named(products: Products, tags: str, link: str) -> None:
     found_by = {"rooms": OF_SCHOOL, "tags": f"found_by: ['{link}']"}
