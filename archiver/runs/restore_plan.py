@@ -1,4 +1,4 @@
-"""A restore's plan and its obstacles, found by staging everything beside the live rows and rolling back."""
+"""A restore's plan: the archive mapped onto today's tables, and what is in its way."""
 
 from __future__ import annotations
 
@@ -9,36 +9,15 @@ from archiver.format.bundle import opened
 from archiver.format.encryption import refuse_if_closed
 from archiver.format.spool_folder import work_folder
 from archiver.load import fit
-from archiver.load.load import IncomingArchive, Loaded, lost_tables
-from archiver.load.missing_references import MissingReference, missing_references
+from archiver.load.load import IncomingArchive
+from archiver.load.obstacles import LiveComparison, compare_with_live
 from archiver.load.relocate import relocated
-from archiver.load.staged import Staged
-from archiver.load.staging import differing, missing, stage_rows
-from archiver.load.unique_conflicts import UniqueConflict, unique_conflicts
 from archiver.mapping.schema_mapping import SchemaMapping
-from archiver.postgres.session import DatabaseError
 from archiver.records.archive_record import Record
 from archiver.records.placement_history import final_shard, relocations_of
 from archiver.runs.context import Archiver, fetch
 from archiver.verify.verify import belongs_to
-from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
-
-_EXPLAINED = ("23503", "23505")  # a foreign key that leads nowhere, a unique key that is taken
-
-
-@dataclass(frozen=True, kw_only=True)
-class LiveComparison:
-    """The archived rows compared with the live ones."""
-
-    tables: Mapping[str, Loaded]  # rows to load and rows already live, by table
-    taken: tuple[UniqueConflict, ...] = ()
-    missing: tuple[MissingReference, ...] = ()
-
-    @property
-    def refusals(self) -> tuple[UniqueConflict | MissingReference, ...]:
-        """Conflicts that the databases would reject; they accept missing references without a foreign key."""
-        return (*self.taken, *(each for each in self.missing if each.reference.enforced))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,37 +58,3 @@ def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> Res
             problems=(*problems, *map(str, fit.sequences_too_low(placement, mappings, archive.manifest))),
             comparison=LiveComparison(tables={}) if problems else compare_with_live(incoming),
         )
-
-
-def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
-    """Stage every table beside the live rows, compare, and roll back."""
-    tables: dict[str, Loaded] = {}
-    keys: list[UniqueConflict] = []
-    references: list[MissingReference] = []
-    for database, session in incoming.placement.sessions.items():
-        with session.rolled_back():
-            staged = stage_rows(session, incoming.mappings[database].tables, incoming.model, incoming.archive)
-            tables |= lost_tables(incoming, database)
-            tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
-            keys += unique_conflicts(session, staged)
-            references += missing_references(session, staged, incoming.placement.schemas[database], incoming.model)
-    return LiveComparison(tables=tables, taken=tuple(keys), missing=tuple(references))
-
-
-def refuse_by_rows(incoming: IncomingArchive, error: CutoverError) -> None:
-    """If the error is a rejected key, raise a RefusedError that lists every conflicting row."""
-    if not isinstance(error, DatabaseError) or error.code not in _EXPLAINED:
-        return
-    refusals = compare_with_live(incoming).refusals
-    if refusals:
-        manifest = incoming.archive.manifest
-        raise RefusedError(
-            f"Restoring {manifest.noun} {manifest.tenant_id} refused: {'; '.join(map(str, refusals))}.",
-            hint=f"inv restore.plan {manifest.tenant_id} shows all of it; --mapping=FILE can change the archived rows.",
-        ) from error
-
-
-def _would_be(incoming: IncomingArchive, database: str, table: Staged) -> Loaded:
-    session = incoming.placement.sessions[database]
-    came, other = missing(session, table), len(differing(session, table))
-    return Loaded(inserted=came, there=table.rows - came - other, differing=other, lost=table.lost)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from invoke.exceptions import Exit
 
+from archiver.load.obstacles import LiveComparison
 from archiver.mapping.schema_mapping import SchemaMapping, TableMapping
 from archiver.records import resolve
-from archiver.runs.restore_plan import LiveComparison, RestorePlan
+from archiver.runs.restore_plan import RestorePlan
 from archiver.runs.restore_plan import plan as look_ahead
 from archiver.runs.setup import archiver as open_archiver
 from errors import ExitCode
@@ -85,9 +86,11 @@ def _rows_lines(comparison: LiveComparison) -> Iterator[str]:
         yield f"lost: {losses(tables)}"
     for taken in comparison.taken:
         yield f"taken: {taken}"
+    for forbidden in comparison.forbidden:
+        yield f"refused: {forbidden}"
     for missing in comparison.missing:
-        forbidden = missing.reference.enforced
-        yield f"missing: {missing}{'' if forbidden else ' (no foreign key forbids it: it is restored as it is)'}"
+        enforced = missing.reference.enforced
+        yield f"missing: {missing}{'' if enforced else ' (no foreign key forbids it: it is restored as it is)'}"
 
 
 def _already_live(comparison: LiveComparison) -> int:

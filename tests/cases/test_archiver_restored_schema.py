@@ -100,7 +100,6 @@ def test_a_later_constraint_is_detected_from_the_schemas_alone(told: Told, table
     assert table in told.checked
 
 
-@case("archiver 12", "the plan says that the rows would come, and the restore fails with PostgreSQL's bare words")
 @pytest.mark.parametrize("table", FORBIDDEN)
 def test_the_plan_names_the_table_whose_constraint_forbids_archived_rows(told: Told, table: str) -> None:
     plan = told.plans[table]
@@ -109,7 +108,6 @@ def test_the_plan_names_the_table_whose_constraint_forbids_archived_rows(told: T
     assert any(table in str(one) for one in (*plan.problems, *plan.comparison.refusals))
 
 
-@case("archiver 12", "the restore fails with PostgreSQL's bare words, without a row's name or a hint")
 @pytest.mark.parametrize("table", FORBIDDEN)
 def test_a_restore_that_a_constraint_forbids_is_refused_with_what_to_do(told: Told, table: str) -> None:
     refusal = told.refusals[table]

@@ -159,7 +159,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
     },
     "there": {
         "archiver/load/load.py": "Loaded's fields are the keys of markers and of the log",
-        "archiver/runs/restore_plan.py": "Loaded.there of archiver.load.load",
+        "archiver/load/obstacles.py": "Loaded.there of archiver.load.load",
         "runbooks/archives/restore_plan.py": "Loaded.there of archiver.load.load",
         "runbooks/cli/text": "Loaded.there of archiver.load.load",
         "runbooks/users.py": "Loaded.there of archiver.load.load",

@@ -1,0 +1,78 @@
+"""Obstacles of a load, found by staging everything beside the live rows and rolling back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from archiver.completeness.recheck import unknown
+from archiver.load.forbidden_rows import ForbiddenRows, forbidden_rows
+from archiver.load.load import IncomingArchive, Loaded, lost_tables
+from archiver.load.missing_references import MissingReference, missing_references
+from archiver.load.sequences import too_low_for_rows
+from archiver.load.staged import Staged
+from archiver.load.staging import differing, missing, stage_rows
+from archiver.load.unique_conflicts import UniqueConflict, unique_conflicts
+from archiver.postgres.session import DatabaseError
+from errors import RefusedError
+
+_REJECTED = "23"  # the SQLSTATE class of rows that a constraint rejects
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveComparison:
+    """The archived rows compared with the live ones."""
+
+    tables: Mapping[str, Loaded]  # rows to load and rows already live, by table
+    taken: tuple[UniqueConflict, ...] = ()
+    missing: tuple[MissingReference, ...] = ()
+    # Rows, sequences that would assign ids twice, and what would act on loaded rows.
+    forbidden: tuple[ForbiddenRows | RefusedError | str, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[UniqueConflict | MissingReference | ForbiddenRows | RefusedError | str, ...]:
+        """All that a load would be refused for; missing references without a foreign key are accepted."""
+        return (*self.taken, *(each for each in self.missing if each.reference.enforced), *self.forbidden)
+
+
+def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
+    """Stage every table beside the live rows, compare, and roll back."""
+    tables: dict[str, Loaded] = {}
+    keys: list[UniqueConflict] = []
+    references: list[MissingReference] = []
+    forbidden: list[ForbiddenRows | RefusedError | str] = []
+    for database, mapping in incoming.mappings.items():
+        session, schema = incoming.placement.sessions[database], incoming.placement.schemas[database]
+        with session.rolled_back():
+            staged = stage_rows(session, mapping.tables, incoming.model, incoming.archive)
+            tables |= lost_tables(incoming, database)
+            tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
+            keys += unique_conflicts(session, staged)
+            references += missing_references(session, staged, schema, incoming.model)
+            forbidden += (*forbidden_rows(session, staged), *too_low_for_rows(session, staged.values()))
+            forbidden += unknown(session, incoming.model, database)
+    return LiveComparison(tables=tables, taken=tuple(keys), missing=tuple(references), forbidden=tuple(forbidden))
+
+
+@contextmanager
+def refused_by_rows(subject: str, hint: str, archives: Iterable[IncomingArchive]) -> Iterator[None]:
+    """If a constraint rejects rows of these archives in the block, raise RefusedError with every row in conflict.
+
+    The block rolls its transactions back: the rows are compared in new ones.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        if not error.code.startswith(_REJECTED):
+            raise
+        refusals = [refusal for archive in archives for refusal in compare_with_live(archive).refusals]
+        if not refusals:
+            raise
+        raise RefusedError(f"{subject} refused: {'; '.join(map(str, refusals))}.", hint=hint) from error
+
+
+def _would_be(incoming: IncomingArchive, database: str, table: Staged) -> Loaded:
+    session = incoming.placement.sessions[database]
+    came, other = missing(session, table), len(differing(session, table))
+    return Loaded(inserted=came, there=table.rows - came - other, differing=other, lost=table.lost)
