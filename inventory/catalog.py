@@ -42,6 +42,7 @@ class Table:
     writes: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # these, and rules: tables they insert into or update
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # these: columns of their own row they set
     quiet: Mapping[str, str] = field(default_factory=dict)  # user triggers disabled meanwhile: why
     rules: Mapping[str, str] = field(default_factory=dict)  # rules that may act: why they do no harm
     ignored: Mapping[str, str] = field(default_factory=dict)  # `column`, or `column = value`: why it is no link

@@ -119,6 +119,11 @@ class Model:
             if table.writes
         }
 
+    def changed_by_triggers(self, table: TableName) -> frozenset[str]:
+        """Return the columns of a table that its own triggers may set when rows are loaded."""
+        entry = self.catalog_entry(table)
+        return frozenset(column for columns in entry.changes.values() for column in columns) if entry else frozenset()
+
     def found_by(self, table: TableName) -> tuple[Link, ...]:
         """Return the links by which a table's rows are found."""
         return self._found_by.get(table, ())
@@ -252,6 +257,9 @@ def _unknown_writers(tables: Mapping[TableName, Table]) -> Iterable[str]:
         for writer in table.writes.keys() - {**table.triggers, **table.rules}.keys():
             path = f"databases/{name.database}/{name.table}"
             yield f"{path}/writes: expected a name of {path}/triggers or {path}/rules, got {writer!r}"
+        for trigger in table.changes.keys() - table.triggers.keys():
+            path = f"databases/{name.database}/{name.table}"
+            yield f"{path}/changes: expected a name of {path}/triggers, got {trigger!r}"
 
 
 def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:

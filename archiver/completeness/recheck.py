@@ -22,7 +22,7 @@ def recheck(placement: Placement, model: Model, databases: Iterable[str]) -> Non
     """
     for database in databases:
         session, name = placement.sessions[database], placement.name_of(database)
-        _lock(session, model, database)
+        lock_carried(session, model, database)
         now = digest(session)
         if placement.judged.get(name) != now:
             unread = model.catalog.excluded.get(database, {})
@@ -32,8 +32,14 @@ def recheck(placement: Placement, model: Model, databases: Iterable[str]) -> Non
 
 def recheck_acts(session: Session, model: Model, database: str) -> None:
     """Lock the tables of a model, and raise Problems if a trigger, a rule or a relation below one is unknown to it."""
-    _lock(session, model, database)
-    refuse([*unknown_acts(model, database, read_acts(session)), *below_problems(model, database, read_below(session))])
+    lock_carried(session, model, database)
+    refuse(unknown(session, model, database))
+
+
+def unknown(session: Session, model: Model, database: str) -> list[str]:
+    """Return the triggers and rules unknown to a model, and the relations below its tables, as sentences."""
+    acts, below = read_acts(session), read_below(session)
+    return [*unknown_acts(model, database, acts), *below_problems(model, database, below)]
 
 
 def digest(session: Session) -> str:
@@ -41,7 +47,7 @@ def digest(session: Session) -> str:
     return str(session.row(_DIGEST, doing="reading the catalogue")[0])
 
 
-def _lock(session: Session, model: Model, database: str) -> None:
+def lock_carried(session: Session, model: Model, database: str) -> None:
     """Lock all carried tables as a writer does: the application reads and writes on, a migration waits."""
     tables: Sequence[str] = sorted(table.table for table in model.of(database))
     query = SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(SQL(", ").join(map(identifier, tables)))

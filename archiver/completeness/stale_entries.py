@@ -78,6 +78,9 @@ def _explained(model: Model) -> Iterator[Claim]:
         for name in written.ignored if written else ():
             path = f"databases/{table.database}/{table.table}/ignored"
             yield Claim(path=path, table=table, column=name.split(" = ")[0], everywhere=False)
+        for name, columns in written.changes.items() if written else ():
+            path = f"databases/{table.database}/{table.table}/changes/{name}"
+            yield from (Claim(path=path, table=table, column=column, everywhere=False) for column in columns)
     for database, tables in model.catalog.excluded.items():
         for name in tables:
             yield Claim(path=f"excluded/{database}", table=TableName(database, name), everywhere=False, elsewhere=True)

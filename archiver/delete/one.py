@@ -19,11 +19,12 @@ from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
+from archiver.load.obstacles import refused_by_rows
+from archiver.load.proof import proven
 from archiver.postgres.account import accounted, all_accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
-from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.store.standing import MissingObjectError, prove_stored
@@ -121,11 +122,12 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
     """Undo the shard's deletion: restore its rows and remove the marker, in one transaction."""
     shard = placement.sessions[SHARD]
     incoming = IncomingArchive(placement=placement, model=model, archive=archive, mappings=fitting(placement, archive))
-    with shard.transaction(doing=f"putting back {model.tenant.noun} {record.tenant_id} in the shard"):
+    subject = f"putting back {model.tenant.noun} {record.tenant_id} in the shard"
+    hint = "Change or remove what is in the way, then run the same command again."
+    with refused_by_rows(subject.capitalize(), hint, [incoming]), shard.transaction(doing=subject):
         written = model.written_besides(SHARD)
-        with accounted(shard, "Restoring", written) as account, triggers_disabled(shard, model, SHARD):
-            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True), account)
-            shard.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+        with accounted(shard, "Restoring", written) as account, proven(account, model, SHARD) as proof:
+            load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True), proof)
         markers.delete(shard, record, DELETED)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from archiver.catalog.model import Link, Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
-from archiver.format.money import read_as_written
 from archiver.load.fit import Mappings
+from archiver.load.proof import Proof
 from archiver.load.staged import Staged
-from archiver.load.staging import copies, differing, missing, stage_rows
+from archiver.load.staging import copies, differing, stage_rows
 from archiver.mapping.schema_mapping import WHOLE, TableMapping
 from archiver.postgres.account import Account
 from archiver.postgres.counters import Changes
 from archiver.postgres.databases import Placement
-from archiver.postgres.schema import Schema, Table, column_list, identifier, load_order
-from archiver.postgres.session import SQL, Identifier, Literal, Session
+from archiver.postgres.schema import Schema, column_list, load_order
+from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
+from archiver.postgres.triggers import product_names
 from archiver.records.retained_rows import RetainedRow, digest, key_text
 from errors import RefusedError
 
@@ -67,28 +68,29 @@ class IncomingArchive:
     mappings: Mappings
 
 
-def load(session: Session, shape: Table, source: TableName, target: str, archive: Archive) -> int:
-    """Copy a member into a table with the same columns. Return the number of rows."""
-    columns = SQL("{} ({})").format(identifier(target), column_list(shape))
-    read_as_written(session, archive.manifest, source)
-    return session.copy_in(columns, archive.open(layout.member(source)), doing=f"loading {source}")
+def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors, proof: Proof) -> dict[str, Loaded]:
+    """Load all tables of one database in the caller's transaction, referenced tables first.
 
-
-def load_database(incoming: IncomingArchive, database: str, live: LiveNeighbors, account: Account) -> dict[str, Loaded]:
-    """Load all tables of one database in the caller's transaction, referenced tables first, and declare it."""
+    What is sent is added to the proof, which the caller must prove before the COMMIT, and declared in its account.
+    """
     placement, mapping = incoming.placement, incoming.mappings[database]
-    session, shared = placement.sessions[database], sharable(incoming.model, placement.schemas)
+    shared = sharable(incoming.model, placement.schemas)
     loaded = lost_tables(incoming, database)
     for group in load_order(placement.schemas[database]):
         tables = [mapping.by_target[name] for name in group if name in mapping.by_target]
+        staged = stage_rows(proof.session, tables, incoming.model, incoming.archive, proof.tables)
         if len(tables) > 1 or any(_must_be_compared(table, shared, live) for table in tables):
-            loaded |= _load_next_to_live(account, incoming, tables, live)
+            loaded |= _load_next_to_live(proof, [*staged.values()], tables, live)
         elif tables:
-            loaded[str(tables[0].target)] = _load_directly(session, tables[0], incoming.archive)
+            loaded |= _load_directly(proof, [*staged.values()])
         for table in tables:
-            rows = loaded[str(table.target)]
-            account.declare(table.target.table, Changes(inserted=rows.inserted, updated=rows.replaced))
+            _declare(proof.account, table.target, loaded[str(table.target)])
     return loaded
+
+
+def _declare(account: Account, table: TableName, loaded: Loaded) -> None:
+    """Declare the rows of a table that were loaded."""
+    account.declare(table.table, Changes(inserted=loaded.inserted, updated=loaded.replaced))
 
 
 def lost_tables(incoming: IncomingArchive, database: str) -> dict[str, Loaded]:
@@ -118,34 +120,35 @@ def _has_many_parents(schemas: Mapping[str, Schema], link: Link, shared: set[Tab
     return link.parent in shared or parent.primary_key != link.parent_columns
 
 
-def _load_directly(session: Session, table: TableMapping, archive: Archive) -> Loaded:
-    """Load a table's rows without comparing them."""
-    rows = load(session, table.archived, table.source, table.target.table, archive)
-    _refuse_missing(table.target, rows, _rows(archive, table.source))
-    return Loaded(inserted=rows)
+def _load_directly(proof: Proof, staged: Sequence[Staged]) -> dict[str, Loaded]:
+    """Load tables of which no archived row can be live."""
+    before = [proof.before(staged_table) for staged_table in staged]
+    inserted = _insert(proof.session, staged, [staged_table.everything for staged_table in staged])
+    for expected, rows in zip(before, inserted, strict=True):
+        proof.expect(expected, rows)
+    return {str(staged_table.table): Loaded(inserted=staged_table.rows) for staged_table in staged}
 
 
 def _load_next_to_live(
-    account: Account, incoming: IncomingArchive, tables: Sequence[TableMapping], live: LiveNeighbors
+    proof: Proof, staged: Sequence[Staged], tables: Sequence[TableMapping], live: LiveNeighbors
 ) -> dict[str, Loaded]:
     """Load tables next to their live rows: insert missing rows, compare live ones.
 
     A live row with other content stays, unless it comes unchanged from an older archive.
     """
-    session = account.session
-    staged = [*stage_rows(session, tables, incoming.model, incoming.archive).values()]
+    session = proof.session
     for staged_table in staged:
         _lock_live(session, staged_table)
     differ = [differing(session, staged_table) for staged_table in staged]
-    replaced = [
-        _replace(session, staged_table, live.older(rows)) if rows else 0
-        for staged_table, rows in zip(staged, differ, strict=True)
-    ]
-    inserted = _insert(session, staged)
+    older = [live.older(rows) if rows else () for rows in differ]
+    replaced = [_replace(session, staged_table, rows) for staged_table, rows in zip(staged, older, strict=True)]
+    before = [proof.before(staged_table) for staged_table in staged]
+    inserted = _insert(session, staged, [staged_table.missing for staged_table in staged])
+    for expected, new_rows, rows, from_older in zip(before, inserted, differ, older, strict=True):
+        proof.expect(expected, new_rows, {row.key for row in rows} - {row.key for row in from_older})
     for staged_table, table in zip(staged, tables, strict=True):
         if not table.plain and str(table.source) in live.retained:
             live.mapped(table.source, copies(session, staged_table))
-    session.execute(SQL("DROP TABLE {}").format(SQL(", ").join(staged_table.relation for staged_table in staged)))
     return {
         str(staged_table.table): Loaded(
             inserted=new_rows,
@@ -158,18 +161,21 @@ def _load_next_to_live(
     }
 
 
-def _insert(session: Session, staged: Sequence[Staged]) -> list[int]:
-    """Insert the missing rows in one statement: tables may refer to each other in a cycle."""
+def _insert(session: Session, staged: Sequence[Staged], rows: Sequence[Composable]) -> list[int]:
+    """Insert the rows of these queries in one statement: tables may refer to each other in a cycle."""
     tables = ", ".join(str(staged_table.table) for staged_table in staged)
-    insert = SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}")
-    expected = [missing(session, staged_table) for staged_table in staged]
+    counts = (SQL("(SELECT count(*) FROM ({}) r)").format(query) for query in rows)
+    expected = session.row(SQL("SELECT {}").format(SQL(", ").join(counts)), doing=f"counting {tables}")
     inserts = [
-        insert.format(staged_table.live, column_list(staged_table.shape), staged_table.missing)
-        for staged_table in staged
+        SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE {}").format(
+            staged_table.live, column_list(staged_table.shape), query
+        )
+        for staged_table, query in zip(staged, rows, strict=True)
     ]
-    inserted = session.counts(inserts, doing=f"loading {tables}")
-    for staged_table, rows, count in zip(staged, inserted, expected, strict=True):
-        _refuse_missing(staged_table.table, rows, count)
+    with product_names(session):
+        inserted = session.counts(inserts, doing=f"loading {tables}")
+    for staged_table, count, complete in zip(staged, inserted, expected, strict=True):
+        _refuse_missing(staged_table.table, count, complete)
     return inserted
 
 
@@ -210,4 +216,5 @@ def _replace(session: Session, staged_table: Staged, older: Collection[RetainedR
         key=key_text(staged_table.shape, "l"),
         digest=digest(staged_table.shape, "l"),
     )
-    return session.execute(query, doing=f"replacing older copies in {staged_table.table}")
+    with product_names(session):
+        return session.execute(query, doing=f"replacing older copies in {staged_table.table}")

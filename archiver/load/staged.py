@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from archiver.catalog.model import Link, TableName
 from archiver.postgres.schema import Table, column_list, identifier, row_text
@@ -47,6 +47,20 @@ class Staged:
             self.live, self.relation, same, SQL(", ").join(Identifier("l", name) for name in order)
         )
 
+    def without(self, columns: Collection[str]) -> Staged:
+        """Return the same rows without these columns; those of the key are left."""
+        compared = tuple(
+            column
+            for column in self.shape.columns
+            if column.name not in columns or column.name in self.shape.primary_key
+        )
+        return replace(self, shape=replace(self.shape, columns=compared))
+
+    @property
+    def everything(self) -> Composable:
+        """The query for all staged rows."""
+        return SQL("SELECT {} FROM {} s").format(column_list(self.shape), self.relation)
+
     @property
     def missing(self) -> Composable:
         """The query for the rows that are not live."""
@@ -68,6 +82,26 @@ class Staged:
             self.match,
             _row(self.shape, "s"),
             _row(self.shape, "l"),
+        )
+
+    @property
+    def differing_columns(self) -> Composable:
+        """The query for the number of live rows that differ from their staged copies, column by column."""
+        return SQL("SELECT {} FROM {} s JOIN {} l ON {}").format(
+            SQL(", ").join(
+                SQL("count(*) FILTER (WHERE s.{0}::text IS DISTINCT FROM l.{0}::text)").format(Identifier(column.name))
+                for column in self.shape.copied
+            ),
+            self.relation,
+            self.live,
+            self.match,
+        )
+
+    @property
+    def alike(self) -> Composable:
+        """The query for the number of live rows that equal a staged one, of a table without a key."""
+        return SQL("SELECT count(*) FROM {} l WHERE EXISTS (SELECT FROM {} s WHERE {})").format(
+            self.live, self.relation, _same_copy(self)
         )
 
 

@@ -8,38 +8,44 @@ from contextlib import contextmanager
 from archiver.catalog.model import Model
 from archiver.format import layout
 from archiver.format.bundle import Archive
-from archiver.format.money import read_as_written
+from archiver.format.rows import Digest
+from archiver.load.sent import send
 from archiver.load.staged import Staged
 from archiver.mapping.migrate import ARCHIVED
 from archiver.mapping.schema_mapping import TableMapping
 from archiver.postgres.schema import column_list, identifier
 from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Session
 from archiver.records.retained_rows import RetainedRow
-from errors import UsageError
+from errors import RefusedError, UsageError
 
 _EXPRESSION_ERRORS = ("22", "23", "42")  # SQLSTATE classes of errors in a migration's expression
 
 
-def stage_rows(session: Session, tables: Iterable[TableMapping], model: Model, archive: Archive) -> dict[str, Staged]:
-    """Copy archived tables into temporary ones of today's columns. Return them by table; they live with the session.
+def stage_rows(
+    session: Session, tables: Iterable[TableMapping], model: Model, archive: Archive, first: int = 0
+) -> dict[str, Staged]:
+    """Copy archived tables into temporary ones of today's columns, until the transaction ends. Return them by table.
 
-    Each has a number in its name: PostgreSQL cuts long names, and two that begin alike would be one.
+    Each has a number in its name, from `first` on: PostgreSQL cuts long names, and two that begin alike would be one.
+    Raises RefusedError if the server reads a member's text as something else.
     """
     return {
         mapping.target.table: _staged(session, mapping, model, archive, f"stage {number}")
-        for number, mapping in enumerate(tables)
+        for number, mapping in enumerate(tables, first)
     }
 
 
 def _staged(session: Session, mapping: TableMapping, model: Model, archive: Archive, name: str) -> Staged:
     """Copy an archived table into a temporary one of this name."""
-    table = mapping.target
-    relation = Identifier("pg_temp", name)
-    session.execute(SQL("DROP TABLE IF EXISTS {}").format(relation))
     copy = _unchanged if mapping.plain else _migrated
     rows, lost = copy(session, mapping, archive, name)
     return Staged(
-        table=table, shape=mapping.shape, relation=relation, rows=rows, links=model.found_by(table), lost=lost
+        table=mapping.target,
+        shape=mapping.shape,
+        relation=Identifier("pg_temp", name),
+        rows=rows,
+        links=model.found_by(mapping.target),
+        lost=lost,
     )
 
 
@@ -79,15 +85,25 @@ def missing(session: Session, staged: Staged) -> int:
 
 
 def _unchanged(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
-    """Stage a table whose columns are as archived."""
-    columns = column_list(mapping.archived)
+    """Stage a table whose columns are as archived, and read it back. Return the number of rows, and nothing lost."""
+    columns, relation = column_list(mapping.archived), Identifier("pg_temp", name)
     session.execute(
-        SQL("CREATE TEMP TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+        SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA").format(
             Identifier(name), columns, identifier(mapping.target.table)
         )
     )
-    target = SQL("{} ({})").format(Identifier("pg_temp", name), columns)
-    return _copy_in(session, target, mapping, archive), {}
+    rows = _copy_in(session, SQL("{} ({})").format(relation, columns), mapping, archive)
+    digest, doing = Digest(), f"reading {mapping.target} back"
+    query = SQL("SELECT {} FROM {}").format(columns, relation)
+    if (
+        digest.finish(session.copy_out(query, digest, doing=doing))
+        != archive.manifest.members[layout.member(mapping.source)]
+    ):
+        raise RefusedError(
+            f"Loading {mapping.target} on {session.where} refused: the server reads values of the archive as others.",
+            hint="Was the archive written by another version of PostgreSQL? inv archive.show names it.",
+        )
+    return rows, {}
 
 
 def _migrated(session: Session, mapping: TableMapping, archive: Archive, name: str) -> tuple[int, dict[str, int]]:
@@ -96,7 +112,7 @@ def _migrated(session: Session, mapping: TableMapping, archive: Archive, name: s
         rows = _copy_in_as_text(session, mapping, archive)
         values = (SQL("{} AS {}").format(value, Identifier(column)) for column, value in mapping.values.items())
         session.execute(
-            SQL("CREATE TEMP TABLE {} AS SELECT {} FROM ({}) r").format(
+            SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM ({}) r").format(
                 Identifier(name), SQL(", ").join(values), mapping.rows
             ),
             doing=f"mapping {mapping.source}",
@@ -123,8 +139,7 @@ def _copy_in_as_text(session: Session, mapping: TableMapping, archive: Archive) 
 
 def _copy_in(session: Session, target: Composable, mapping: TableMapping, archive: Archive) -> int:
     """Copy a member into a table. Return the number of rows."""
-    read_as_written(session, archive.manifest, mapping.source)
-    return session.copy_in(target, archive.open(layout.member(mapping.source)), doing=f"loading {mapping.target}")
+    return send(session, target, archive, mapping.source, doing=f"loading {mapping.target}")
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from archiver.catalog.model import Model
+from archiver.postgres.pins import SETTINGS
 from archiver.postgres.schema import NAMESPACE, identifier
-from archiver.postgres.session import SETTINGS, SQL, Identifier, Literal, Session
+from archiver.postgres.session import SQL, Identifier, Literal, Session
 from errors import RefusedError
 
 # By pg_trigger.tgenabled.

@@ -16,6 +16,8 @@ from archiver.extract.packed import Packed
 from archiver.format.bundle import Archive
 from archiver.load import fit
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database, sharable
+from archiver.load.obstacles import refused_by_rows
+from archiver.load.proof import proven
 from archiver.load.relocate import renumbered
 from archiver.postgres import tenants
 from archiver.postgres.account import Account, accounted
@@ -25,7 +27,6 @@ from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Selection
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, audit_log, move_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Offsets
@@ -136,21 +137,29 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     A reader sees the complete tenant at any time, on the shard that master names.
     """
     source, target = tenant_route.placements
-    with _open(source, target):
-        with (
-            accounted(source.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as from_source,
-            accounted(target.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as into_target,
-            accounted(source.master, "Moving", archiver.model.written_besides(MASTER)) as in_master,
-        ):
-            rows = _locked(archiver, tenant_route, loading)
-            _load(archiver, tenant_route, loading, work, into_target)
-            delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
-            _update_shard(archiver, loading, in_master)
-        prove_stored(archiver.bucket, loading)
-        what = f"moving {archiver.model.tenant.noun} {loading.tenant_id}"
-        target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
-        source.master.commit(doing=f"{what} in master")
-        source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
+    what, hint = f"moving {archiver.model.tenant.noun} {loading.tenant_id}", "Change or remove what is in the way."
+    with opened(archiver, work, loading) as archive:
+        incoming = _incoming(archiver, tenant_route, loading, archive)
+        with refused_by_rows(what.capitalize(), hint, [incoming]), _open(source, target):
+            _commit(archiver, tenant_route, loading, incoming, what)
+
+
+def _commit(archiver: Archiver, tenant_route: TenantRoute, loading: Move, incoming: IncomingArchive, what: str) -> None:
+    """Move the rows in the open transactions, and commit these."""
+    source, target = tenant_route.placements
+    with (
+        accounted(source.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as from_source,
+        accounted(target.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as into_target,
+        accounted(source.master, "Moving", archiver.model.written_besides(MASTER)) as in_master,
+    ):
+        rows = _locked(archiver, tenant_route, loading)
+        _load(archiver, tenant_route, loading, incoming, into_target)
+        delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
+        _update_shard(archiver, loading, in_master)
+    prove_stored(archiver.bucket, loading)
+    target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
+    source.master.commit(doing=f"{what} in master")
+    source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
 
 
 @contextmanager
@@ -173,16 +182,15 @@ def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Sel
     return rows
 
 
-def _load(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path, account: Account) -> None:
+def _load(
+    archiver: Archiver, tenant_route: TenantRoute, loading: Move, incoming: IncomingArchive, account: Account
+) -> None:
     """Load the stored rows into the target, read them back, and compare."""
-    placement, model = tenant_route.target.placement, archiver.model
-    session = placement.sessions[SHARD]
-    recheck(placement, model, [SHARD])
+    placement = tenant_route.target.placement
+    recheck(placement, archiver.model, [SHARD])
     prove_shape(placement)
-    with opened(archiver, work, loading) as archive, triggers_disabled(session, model, SHARD):
-        incoming = _incoming(archiver, tenant_route, loading, archive)
-        load_database(incoming, SHARD, LiveNeighbors(retained=()), account)
-        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+    with proven(account, archiver.model, SHARD) as proof:
+        load_database(incoming, SHARD, LiveNeighbors(retained=()), proof)
     changed = differences(tenant_route.target, tenant_route.target.rows(), loading.members, loading.offsets)
     _refuse_different(archiver, loading, changed, f"they are not in {loading.target} as they were")
 

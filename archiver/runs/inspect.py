@@ -15,8 +15,8 @@ from archiver.format.encryption import Keys, refuse_if_closed
 from archiver.format.manifest import Manifest
 from archiver.format.rows import JOIN
 from archiver.format.spool_folder import work_folder
-from archiver.load.load import load
-from archiver.postgres.schema import NAMESPACE, Schema, ddl
+from archiver.load.sent import send
+from archiver.postgres.schema import NAMESPACE, Schema, column_list, ddl, identifier
 from archiver.postgres.session import SQL, DatabaseError, Identifier, Session, Sink
 from archiver.records.archive_record import Record
 from archiver.runs.context import fetch
@@ -87,8 +87,9 @@ def _load(archive: Archive, schemas: dict[str, Schema], scratch: Session) -> Non
     for statement in dict.fromkeys(statement for schema in schemas.values() for statement in ddl(schema)):
         scratch.execute(statement, doing="creating a table in the scratch database")
     for database, schema in schemas.items():
-        for table in schema.tables:
-            load(scratch, schema.tables[table], TableName(database, table), table, archive)
+        for table, shape in schema.tables.items():
+            target = SQL("{} ({})").format(identifier(table), column_list(shape))
+            send(scratch, target, archive, TableName(database, table), doing=f"loading {database}.{table}")
 
 
 def _schemas(manifest: Manifest, database: str) -> dict[str, Schema]:

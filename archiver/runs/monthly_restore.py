@@ -13,10 +13,11 @@ from archiver.extract.month import NO_TENANT
 from archiver.format import encryption
 from archiver.format.spool_folder import work_folder
 from archiver.load.load import Loaded
+from archiver.load.obstacles import refused_by_rows
+from archiver.load.proof import proven
 from archiver.postgres import tenants
 from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
-from archiver.postgres.triggers import triggers_disabled
 from archiver.records import archive_record, move_record, slice_record
 from archiver.records.placement_history import final_shard
 from archiver.records.slice_record import Slice
@@ -24,6 +25,7 @@ from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
+from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, RefusedError, UsageError
 
 
@@ -123,22 +125,25 @@ def _restore(
             for archive in archives:  # tables may have changed between two of them
                 month_object.prove([archive], archiver, activity)
             return monthly_slices.rows_to_load(archives)
-        return _load(activity, placement, incoming_slices)
+        return _load(activity, placement, incoming_slices, archiver.scratch)
 
 
-def _load(activity: Rules, placement: Placement, incoming_slices: Sequence[IncomingSlice]) -> dict[str, Loaded]:
+def _load(
+    activity: Rules, placement: Placement, incoming_slices: Sequence[IncomingSlice], scratch: ScratchDatabase
+) -> dict[str, Loaded]:
     """Load the shard, with markers by which a rerun skips it, then end the record in master."""
     session, what = placement.sessions[activity.database], f"restoring activity on {placement.shard}"
     tables: dict[str, Loaded] = {}
+    incoming = [each.incoming for each in incoming_slices]
     with (
+        refused_by_rows(what.capitalize(), "Change or remove what is in the way.", incoming),
         session.transaction(doing=what),
         accounted(session, "Restoring", activity.model.written_besides(activity.database)) as account,
-        triggers_disabled(session, activity.model, activity.database),
+        proven(account, activity.model, activity.database) as proof,
     ):
         for each in incoming_slices:
-            refuse_without_parents(activity, each)
-            tables = monthly_slices.combined(tables, monthly_slices.load([each], account))
-        session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+            refuse_without_parents(activity, each, scratch)
+            tables = monthly_slices.combined(tables, monthly_slices.load([each], proof))
     with placement.master.transaction(doing=what):
         monthly_slices.end(
             placement.master,

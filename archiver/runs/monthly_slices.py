@@ -16,8 +16,8 @@ from archiver.format.bundle import Archive
 from archiver.load import subset
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.load.proof import Proof
 from archiver.load.relocate import renumbered
-from archiver.postgres.account import Account
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.session import Session
 from archiver.records import audit_log, markers, slice_record
@@ -148,16 +148,16 @@ def _deleted_lines(archived: Archive, table: TableName, month_slice: Slice) -> d
     return {number: line for number, line in lines if key_in_line(line, positions) not in stayed}
 
 
-def load(incoming_slices: Sequence[IncomingSlice], account: Account) -> dict[str, Loaded]:
-    """Load slices beside the live rows, in the caller's transaction; a slice with a marker is skipped."""
+def load(incoming_slices: Sequence[IncomingSlice], proof: Proof) -> dict[str, Loaded]:
+    """Load slices beside the live rows, in the transaction of the proof; a slice with a marker is skipped."""
     loaded: dict[str, Loaded] = {}
     for each in incoming_slices:
         session = each.incoming.placement.sessions[each.database]
         marker = markers.read(session, each.slice.month, each.slice.restore_act)
         if marker is None:
-            tables = load_database(each.incoming, each.database, LIVE_ANYWHERE, account)
+            tables = load_database(each.incoming, each.database, LIVE_ANYWHERE, proof)
             counts = {name: asdict(table) for name, table in tables.items()}
-            with account.bookkeeping():
+            with proof.account.bookkeeping():
                 markers.write(session, each.slice.month, each.slice.restore_act, counts)
         else:
             tables = {name: Loaded(**counts) for name, counts in marker.items()}

@@ -19,13 +19,14 @@ from archiver.format.rows import RowFile, Spool
 from archiver.format.spool_folder import work_folder
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.load.obstacles import refused_by_rows
+from archiver.load.proof import proven
 from archiver.postgres.account import accounted
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import column_list, identifier
 from archiver.postgres.selection import SelectedRows, among, identity_of, row_order
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.postgres.triggers import triggers_disabled
 from archiver.records import purge_record
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
@@ -109,13 +110,13 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
         incoming = IncomingArchive(
             placement=group.placement, model=group.model, archive=archive, mappings=fitting(group.placement, archive)
         )
-        with master.rolled_back():
+        hint, written = "Change or remove what is in the way.", group.model.written_besides(MASTER)
+        with refused_by_rows(f"Restoring purge {number}", hint, [incoming]), master.rolled_back():
             with (
-                accounted(master, "Restoring", group.model.written_besides(MASTER)) as account,
-                triggers_disabled(master, group.model, MASTER),
+                accounted(master, "Restoring", written) as account,
+                proven(account, group.model, MASTER) as proof,
             ):
-                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True), account)
-                master.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+                loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True), proof)
             purge_record.restored(master, record)
             master.commit(doing=f"restoring purge {number}")
     return loaded

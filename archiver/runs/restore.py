@@ -18,12 +18,13 @@ from archiver.format.spool_folder import work_folder
 from archiver.load import subset
 from archiver.load.fit import fitting, mapped
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
+from archiver.load.obstacles import refused_by_rows
+from archiver.load.proof import Proof, proven
 from archiver.load.relocate import relocated
 from archiver.postgres import tenants
 from archiver.postgres.account import Account, all_accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import Session
-from archiver.postgres.triggers import triggers_disabled
 from archiver.records import (
     archive_record,
     audit_log,
@@ -41,7 +42,6 @@ from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.monthly_slices import IncomingSlice
-from archiver.runs.restore_plan import refuse_by_rows
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
@@ -109,7 +109,7 @@ def _pretend(
         verify(archived, record.tenant_id, record.year, archiver.scratch, archiver.model)
         with (
             subset.subset_of(
-                archived, archiver.model, mapped(placement, archived.manifest, last), only, work
+                archived, archiver.model, mapped(placement, archived.manifest, last), only, work, archiver.scratch
             ) as archive,
             activity.opened(
                 archiver, placement, _months(archiver, placement, record, only), work, last, record
@@ -133,7 +133,7 @@ def _restore(
             belongs_to(archived, record.tenant_id, record.year)
             mappings = relocated(fitting(placement, archived, last), archiver.model, placement.schemas, relocations)
             with (
-                subset.subset_of(archived, archiver.model, mappings, only, work) as archive,
+                subset.subset_of(archived, archiver.model, mappings, only, work, archiver.scratch) as archive,
                 activity.opened(
                     archiver, placement, _months(archiver, placement, record, only), work, last, record
                 ) as incoming_slices,
@@ -166,11 +166,12 @@ def _bring_back(
     only: Part | None,
     relocations: Relocations,
 ) -> dict[str, Loaded]:
-    try:
+    with refused_by_rows(
+        f"Restoring {incoming.model.tenant.noun} {record.tenant_id}",
+        f"inv restore.plan {record.tenant_id} shows all of it; --mapping=FILE can change the archived rows.",
+        [incoming, *(each.incoming for each in incoming_slices)],
+    ):
         return _load_both(incoming, incoming_slices, record, only, relocations)
-    except CutoverError as error:
-        refuse_by_rows(incoming, error)
-        raise
 
 
 def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
@@ -228,21 +229,21 @@ def _load_both(
     with ExitStack() as transactions:
         for session in placement.sessions.values():
             transactions.enter_context(session.rolled_back())
-        with ExitStack() as triggers:
-            accounts = triggers.enter_context(all_accounted(placement.sessions, "Restoring", incoming.model))
+        with ExitStack() as stack:
+            accounts = stack.enter_context(all_accounted(placement.sessions, "Restoring", incoming.model))
             live = _neighbours(placement, incoming.model, record, only, accounts[MASTER])
-            for database, session in placement.sessions.items():
-                triggers.enter_context(triggers_disabled(session, incoming.model, database))
+            proofs = {
+                database: stack.enter_context(proven(account, incoming.model, database))
+                for database, account in accounts.items()
+            }
             loaded = (
-                _load_shard(incoming, incoming_slices, record, live, _act(only), accounts[SHARD])
+                _load_shard(incoming, incoming_slices, record, live, _act(only), proofs[SHARD])
                 if placement.shard_session
                 else {}
             )
-            loaded |= load_database(incoming, MASTER, live, accounts[MASTER])
+            loaded |= load_database(incoming, MASTER, live, proofs[MASTER])
             if not placement.shard_session:
-                loaded = activity.combined(loaded, activity.load(incoming_slices, accounts[MASTER]))
-            for session in placement.sessions.values():
-                session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
+                loaded = activity.combined(loaded, activity.load(incoming_slices, proofs[MASTER]))
         _end(placement.master, record, incoming.archive, loaded, only)
         _record_relocations(placement.master, record, relocations)
         activity.end(placement.master, [each.slice for each in incoming_slices], record.tenant_id)
@@ -308,15 +309,15 @@ def _load_shard(
     record: Record,
     live: LiveNeighbors,
     act: str,
-    account: Account,
+    proof: Proof,
 ) -> dict[str, Loaded]:
     """Load the shard's rows, skipping each archive that has a marker: an earlier run loaded it."""
-    shard = account.session
+    shard = proof.session
     marker = markers.read(shard, record, act)
     if marker is None:
-        loaded = load_database(incoming, SHARD, live, account)
-        with account.bookkeeping():
+        loaded = load_database(incoming, SHARD, live, proof)
+        with proof.account.bookkeeping():
             markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-    return activity.combined(loaded, activity.load(incoming_slices, account))
+    return activity.combined(loaded, activity.load(incoming_slices, proof))

@@ -15,7 +15,6 @@ from errors import CutoverError
 from inventory.load import FOLDER
 from rehearsal.seed_plan import SCHOOL
 from tests import oracle
-from tests.cases import case
 from tests.cases.attack_world import DATABASES, HERE, count, given, quietly, rows, run
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World
@@ -78,13 +77,7 @@ def away(world: World, records: str, act: Callable[[], object]) -> Away:
     return Away(world, records, before, oracle.snapshot(world.dsns), named)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("a trigger changes rows", marks=case("attack 07a", "a restore proves no content: rows change")),
-        "a trigger queues mails",
-    ],
-)
+@pytest.mark.parametrize("kind", MASTER)
 def test_a_school_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: str) -> None:
     with new_world(DATABASES) as world:
         school = away(world, "records", lambda: world.archive(SCHOOL))
@@ -92,7 +85,6 @@ def test_a_school_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: 
         school.assert_whole(quietly(lambda: world.restore(SCHOOL)))
 
 
-@case("attack 07a", "a restore of past months proves neither triggers nor content")
 @pytest.mark.parametrize("kind", SHARD)
 def test_a_month_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: str) -> None:
     with new_world(DATABASES) as world:
@@ -101,7 +93,6 @@ def test_a_month_comes_back_as_it_was_or_not_at_all(new_world: NewWorld, kind: s
         month.assert_whole(quietly(lambda: restore_months(world, "2014-01")))
 
 
-@case("attack 07a", "the plan of a restore says nothing of a trigger that would fire")
 def test_a_plan_of_a_restore_names_what_would_fire(new_world: NewWorld) -> None:
     with new_world(DATABASES) as world:
         world.archive(SCHOOL)
@@ -111,7 +102,6 @@ def test_a_plan_of_a_restore_names_what_would_fire(new_world: NewWorld) -> None:
         assert "surprise" in repr(plan)
 
 
-@case("attack 07a", "a trigger that the catalog lets fire fails where it names its tables without their schema")
 @pytest.mark.parametrize("event", ["INSERT", "DELETE"])
 def test_a_trigger_that_may_fire_finds_its_tables(new_world: NewWorld, tmp_path: Path, event: str) -> None:
     written = (FOLDER / "catalog.yaml").read_text()

@@ -72,6 +72,10 @@ ROOMS = Table(group="room", found_by=("company_id = companies.id",))
             "databases/master/rooms/triggers: there is no trigger touched on master.rooms",
         ),
         (
+            catalog(rooms=replace(ROOMS, triggers={"touched": "stamps"}, changes={"touched": ("at",)})),
+            "databases/master/rooms/changes/touched: there is no master.rooms.at",
+        ),
+        (
             replace(catalog(), excluded={"master": {"visits": "nobody's"}}),
             "excluded/master: there is no table master.visits",
         ),

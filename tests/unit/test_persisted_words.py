@@ -417,7 +417,7 @@ nights/2014-08-15/exclude/?: customers, reasons, schools
 ?: activity, databases, depths, excluded, feeds, legacy, strays, tenant
 tenant/?: customer, key, noun, parts, shard, table, title
 tenant/customer/?: column, key, table, title
-databases/master/t/?: found_by, group, ignored, needed_by, quiet, rules, triggers, writes
+databases/master/t/?: changes, found_by, group, ignored, needed_by, quiet, rules, triggers, writes
 depths/all/?: start, stay
 activity/t/?: ended, takes, where
 legacy/?: key, role, roles, seen, table, title
