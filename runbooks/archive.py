@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from invoke.collection import Collection
@@ -28,7 +29,18 @@ from runbooks.archives import scope as archives_scope
 from runbooks.archives import workers as archives_workers
 from runbooks.archives.lists import excluded_at
 from runbooks.archives.workers import engine_of
-from runbooks.cli.options import ACTS, CUSTOMER, DEPTH, IDENTITY, NIGHT, PRETEND, SCHOOL, WORKERS, Option
+from runbooks.cli.options import (
+    ACCEPT_ORPHANS,
+    ACTS,
+    CUSTOMER,
+    DEPTH,
+    IDENTITY,
+    NIGHT,
+    PRETEND,
+    SCHOOL,
+    WORKERS,
+    Option,
+)
 from runbooks.cli.outcomes import result_printer, settle
 from runbooks.cli.parse import parse_clock, parse_date, parse_ids
 from runbooks.cli.task import task
@@ -56,12 +68,19 @@ EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14
 EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
 
 
-@task("archive.school", SCHOOL, DAY, DEPTH, PRETEND, OPENS, *ACTS, example="13", runs_on=Role.DEBUG)
+@task("archive.school", SCHOOL, DAY, DEPTH, PRETEND, ACCEPT_ORPHANS, OPENS, *ACTS, example="13", runs_on=Role.DEBUG)
 def school(
-    environment: Environment, school: int, date: datetime.date | None, depth: Depth, pretend: bool, identity: str
+    environment: Environment,
+    school: int,
+    date: datetime.date | None,
+    depth: Depth,
+    pretend: bool,
+    accept_orphans: bool,
+    identity: str,
 ) -> None:
     """Archive one school: extract, pack, store, verify by restoring, delete, record."""
-    request = ArchiveRequest(year=_year(environment, date), depth=depth, pretend=pretend)
+    year = _year(environment, date)
+    request = ArchiveRequest(year=year, depth=depth, pretend=pretend, accept_orphans=accept_orphans)
     with open_archiver(environment, f"archive.school {school}", identity=identity) as archiver:
         tenant = tenant_to_archive(archiver, school, request.year)
         with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
@@ -70,7 +89,7 @@ def school(
 
 @task(
     "archive.customer",
-    *(CUSTOMER, DAY, DEPTH, PRETEND, OPENS, *WORKERS, *ACTS),
+    *(CUSTOMER, DAY, DEPTH, PRETEND, ACCEPT_ORPHANS, OPENS, *WORKERS, *ACTS),
     example="1234",
     runs_on=Role.DEBUG,
 )
@@ -80,13 +99,15 @@ def customer(
     date: datetime.date | None,
     depth: Depth,
     pretend: bool,
+    accept_orphans: bool,
     identity: str,
     engine: str | None,
     workers: int | None,
     memory: int | None,
 ) -> None:
     """Archive every school of a customer that is not archived yet."""
-    request = ArchiveRequest(year=_year(environment, date), depth=depth, pretend=pretend)
+    year = _year(environment, date)
+    request = ArchiveRequest(year=year, depth=depth, pretend=pretend, accept_orphans=accept_orphans)
     purpose = f"archive.customer {customer}"
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
@@ -126,7 +147,7 @@ def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -
     "archive.all",
     NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
     DEPTH.but(help=f"where the inventory does not have the night; {DEPTH.help}", default=""),
-    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, SCHOOLS, UNTIL, OPENS, *WORKERS, *ACTS),
+    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, SCHOOLS, ACCEPT_ORPHANS, UNTIL, OPENS, *WORKERS, *ACTS),
     example="--date=2014-08-15",
     runs_on=Role.DEBUG,
     before=_excluded_as_ids,
@@ -140,6 +161,7 @@ def all_(
     exclude_schools: frozenset[int] | None,
     exclude_customers: frozenset[int] | None,
     schools: str,
+    accept_orphans: bool,
     until: datetime.time | None,
     identity: str,
     engine: str | None,
@@ -148,6 +170,7 @@ def all_(
 ) -> None:
     """Archive every school that is neither excluded nor archived yet: step 8 of the night."""
     request = request_of_night(environment, date, depth, pretend=pretend, until=until)
+    request = replace(request, accept_orphans=accept_orphans)
     left_out = Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset())
     purpose = f"archive.all {date}"
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)

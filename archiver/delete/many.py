@@ -15,6 +15,7 @@ from archiver.delete import bookkeeping, marker, record_states, unchanged_set
 from archiver.delete.delete_set import delete_set
 from archiver.delete.deletion_set import DeletionSet
 from archiver.delete.one import DELETED
+from archiver.delete.returnable import OrphanRows, orphans_of_set, refusals
 from archiver.delete.strategy import JoinedTables, groups
 from archiver.delete.truncate_reload import truncate_reload
 from archiver.delete.unchanged import Stored, prove_shape
@@ -47,6 +48,7 @@ class BulkWork:
     folder: Path
     stored: Stored
     on_strategy: OnStrategy
+    accept_orphans: bool = False  # rows may go that their foreign keys would not take back
 
     @property
     def model(self) -> Model:
@@ -116,6 +118,9 @@ def _delete_in_shard(
         unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
         failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
     prove_shape(placement)
+    if not work.accept_orphans:
+        for database, session in placement.sessions.items():
+            failed = {**refusals(session, _orphans(work, sets, database)), **failed}
     failed |= _missing(work, records)
     sets.leave_out(failed)
     remaining = [record for record in records if record.tenant_id not in failed]
@@ -150,6 +155,9 @@ def empty_master(
             counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
             failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
             prove_shape(placement)
+            orphan_rows = _orphans(work, sets, MASTER)
+            if not work.accept_orphans:
+                failed = {**refusals(master, orphan_rows), **failed}
             failed |= _missing(work, records)
             sets.leave_out(failed)
             remaining = [record for record in records if record.tenant_id not in failed]
@@ -164,6 +172,7 @@ def empty_master(
                 table_groups,
                 remaining,
                 shard_markers,
+                orphan_rows,
                 began,
                 account,
             )
@@ -190,6 +199,7 @@ def _delete_in_master(
     table_groups: Sequence[JoinedTables],
     records: Sequence[Record],
     shard_markers: Mapping[int, Mapping[str, Any]],
+    orphan_rows: Mapping[int, OrphanRows],
     began: float,
     account: Account,
 ) -> BulkDeletion:
@@ -213,6 +223,7 @@ def _delete_in_master(
     retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
     details = [
         {"deleted": deleted[record.tenant_id], "kept": retained[record.tenant_id], "sha256": record.sha256}
+        | ({"orphans": orphan_rows[record.tenant_id]} if record.tenant_id in orphan_rows else {})
         for record in records
     ]
     seconds = (time.monotonic() - began) / max(1, len(records))
@@ -220,6 +231,10 @@ def _delete_in_master(
         record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
         audit_log.log_all(master, "archive", records, details)
     return BulkDeletion(deleted=deleted, retained=retained, failed={})
+
+
+def _orphans(work: BulkWork, sets: RowSets, database: str) -> dict[int, dict[str, int]]:
+    return orphans_of_set(sets, work.model, database, work.model.below(work.depth))
 
 
 def _locked(work: BulkWork, placement: Placement, database: str, records: Sequence[Record]) -> list[JoinedTables]:

@@ -14,6 +14,7 @@ from archiver.delete import marker
 from archiver.delete.decide import DeletionDecision, decide
 from archiver.delete.delete import delete
 from archiver.delete.late_rows import appeared
+from archiver.delete.returnable import OrphanRows, orphans
 from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.format import layout
 from archiver.format.bundle import Archive
@@ -53,15 +54,23 @@ class VerifiedTenant:
     snapshots: Mapping[str, str]  # by database: xmin of the snapshot in which the rows were read
 
 
-def delete_tenant(placement: Placement, model: Model, proven: VerifiedTenant, work: Path, stored: Stored) -> Deletion:
+def delete_tenant(
+    placement: Placement,
+    model: Model,
+    proven: VerifiedTenant,
+    work: Path,
+    stored: Stored,
+    *,
+    accept_orphans: bool = False,
+) -> Deletion:
     """Delete a tenant's rows, all or none. Raises RefusedError with the tables that changed since the extraction.
 
     Every row is locked and verified in both databases, then deleted: first in the shard, then in master together with
-    the record.
+    the record. Rows that could not come back are refused unless `accept_orphans`.
     """
     record = archive_record.deleting(placement.master, proven.record)
     try:
-        return _prove_and_delete(placement, model, record, proven, work, stored)
+        return _prove_and_delete(placement, model, record, proven, work, stored, accept_orphans)
     except MissingObjectError:
         _step_back(placement, record, ArchiveState.EXTRACTING)
         raise
@@ -78,7 +87,13 @@ def _step_back(placement: Placement, record: Record, state: ArchiveState) -> Non
 
 
 def _prove_and_delete(
-    placement: Placement, model: Model, record: Record, proven: VerifiedTenant, work: Path, stored: Stored
+    placement: Placement,
+    model: Model,
+    record: Record,
+    proven: VerifiedTenant,
+    work: Path,
+    stored: Stored,
+    accept_orphans: bool,
 ) -> Deletion:
     """Lock, verify and delete, in one transaction per database."""
     began = time.monotonic()
@@ -89,17 +104,27 @@ def _prove_and_delete(
             prove_unchanged(placement, model, record, selection, model.tables, work, stored)
             prove_shape(placement)
             decided = decide(placement, model, record, selection)
+            orphan_rows = dict[str, int]()
             for database in reversed(placement.sessions):
+                orphan_rows |= orphans(placement, database, decided.to_delete, accepted=accept_orphans)
                 delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
             for link in shard_keys.unenforced(model, placement.schemas[SHARD]):
                 keys = decided.to_delete[link.parent].values(link.parent_columns)
                 shard_keys.remember(placement.shard_session, record, link, keys)
             _commit_shard(placement.shard_session, model, record, decided, stored)
-        return _commit_master(placement, model, record, decided, time.monotonic() - began, stored)
+        return _commit_master(placement, model, record, decided, time.monotonic() - began, stored, orphan_rows)
 
 
-def resume(placement: Placement, model: Model, record: Record, work: Path, stored: Stored) -> Deletion | None:
+def resume(
+    placement: Placement,
+    model: Model,
+    record: Record,
+    work: Path,
+    stored: Stored,
+    *,
+    accept_orphans: bool = False,
+) -> Deletion | None:
     """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
     marker_content = markers.read(placement.shard_session, record, DELETED)
     if marker_content is None:
@@ -114,8 +139,9 @@ def resume(placement: Placement, model: Model, record: Record, work: Path, store
             prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
             prove_shape(placement)
             decided = decide(placement, model, record, selection, keys_deleted)
+            orphan_rows = orphans(placement, MASTER, decided.to_delete, accepted=accept_orphans)
             delete(placement, model, MASTER, decided.to_delete, account)
-        return _commit_master(placement, model, record, decided, None, stored)
+        return _commit_master(placement, model, record, decided, None, stored, orphan_rows)
 
 
 def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
@@ -155,6 +181,7 @@ def _commit_master(
     decided: DeletionDecision,
     seconds: float | None,
     stored: Stored,
+    orphan_rows: OrphanRows,
 ) -> Deletion:
     """Commit the deletion in master together with the record's final state and the log entry."""
     master, to_delete = placement.master, decided.to_delete
@@ -171,7 +198,8 @@ def _commit_master(
         master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
     )
     record = archive_record.archived(master, record, retained, seconds)
-    audit_log.log(master, "archive", record, {"deleted": deleted, "kept": retained, "sha256": record.sha256})
+    details = {"deleted": deleted, "kept": retained, "sha256": record.sha256}
+    audit_log.log(master, "archive", record, details | ({"orphans": orphan_rows} if orphan_rows else {}))
     prove_stored(stored.bucket, record)
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late_rows = appeared(placement, model, record, decided)

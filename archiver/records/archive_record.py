@@ -40,6 +40,7 @@ class ArchiveRequest:
     depth: Depth
     night: date | None = None
     pretend: bool = False  # verify the local tarball only: nothing is stored, deleted or recorded
+    accept_orphans: bool = False  # rows may go that their foreign keys would not take back
     until: datetime | None = None  # the end of the run: nothing new begins that may not end in time; None: no limit
 
 

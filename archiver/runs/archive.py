@@ -92,7 +92,14 @@ def _archive(
         packed = pack(archiver, extract_one(placement, archiver.model, tenant, request.year, work), work)
         record = _store(archiver, record, packed, work)
         proven = _verify(archiver, record, packed, work)
-        done = delete_tenant(placement, archiver.model, proven, work, _stored(archiver, work))
+        done = delete_tenant(
+            placement,
+            archiver.model,
+            proven,
+            work,
+            _stored(archiver, work),
+            accept_orphans=request.accept_orphans,
+        )
     return _outcome(done, time.monotonic() - began)
 
 
@@ -124,7 +131,7 @@ def _end_earlier(
     _still_there(archiver, tenant)
     earlier = archive_record.of_tenant(archiver.databases.master, tenant.id)
     half_way = interrupted_deletion(archiver.model.tenant.noun, tenant, earlier, request)
-    return _resume(archiver, placement, half_way, work) if half_way else None
+    return _resume(archiver, placement, half_way, request, work) if half_way else None
 
 
 def _still_there(archiver: Archiver, tenant: Tenant) -> None:
@@ -139,10 +146,13 @@ def _still_there(archiver: Archiver, tenant: Tenant) -> None:
         )
 
 
-def _resume(archiver: Archiver, placement: Placement, record: Record, work: Path) -> Deletion | None:
+def _resume(
+    archiver: Archiver, placement: Placement, record: Record, request: ArchiveRequest, work: Path
+) -> Deletion | None:
     """Finish an interrupted deletion; if master refuses it or has changed, put the shard's rows back instead."""
     try:
-        return resume(placement, archiver.model, record, work, _stored(archiver, work))
+        stored, accept_orphans = _stored(archiver, work), request.accept_orphans
+        return resume(placement, archiver.model, record, work, stored, accept_orphans=accept_orphans)
     except MissingObjectError as error:
         raise MissingObjectError(
             f"{error} An earlier run had emptied the shard, whose rows are only in that object.",

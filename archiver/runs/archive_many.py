@@ -203,6 +203,7 @@ def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> N
             folder=folder,
             stored=Stored(archiver.bucket, partial(opened, archiver, folder)),
             on_strategy=run.on_strategy,
+            accept_orphans=run.request.accept_orphans,
         )
         if archiver.model.tenant.shard is None:
             record_states.move(archiver.databases.master, verified, ArchiveState.DELETING)

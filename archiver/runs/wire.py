@@ -39,12 +39,14 @@ class Job:
         times = {
             name: moment and moment.isoformat() for name, moment in (("night", request.night), ("until", request.until))
         }
+        order = {**asdict(request), "depth": request.depth.value, **times}
+        del order["accept_orphans"]  # workers delete nothing, and those of earlier versions do not know it
         return {
             "shard": self.unit.shard,
             "tenant_ids": self.unit.tenant_ids,
             "memory": self.memory,
             "scope": self.scope,
-            "order": {**asdict(request), "depth": request.depth.value, **times},
+            "order": order,
         }
 
 

@@ -81,6 +81,11 @@ DEPTH = Option(
     default=Depth.ALL.value,
 )
 PRETEND = Option(name="pretend", help="archive up to the verification; store, delete and record nothing", default=False)
+ACCEPT_ORPHANS = Option(
+    name="accept_orphans",
+    help="delete rows, too, that refer to rows that are not there; their foreign keys would not take them back",
+    default=False,
+)
 PRETEND_RESTORE = PRETEND.but(help="fetch and verify, show what would be loaded; load nothing")
 DRY_RUN = Option(name="dry_run", help="only show what would be done", default=False, reads=True)
 IDENTITY = Option(  # a file: the identity itself goes over no link and onto no command line
