@@ -22,6 +22,7 @@ from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
 from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import proven
+from archiver.postgres import row_versions
 from archiver.postgres.account import accounted, all_accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import RowLock, SelectedRows, select
@@ -51,7 +52,7 @@ class VerifiedTenant:
 
     record: Record
     proof: Verified
-    snapshots: Mapping[str, str]  # by database: xmin of the snapshot in which the rows were read
+    snapshots: Mapping[str, str]  # by database: the snapshot in which the rows were read
 
 
 def delete_tenant(
@@ -100,7 +101,8 @@ def _prove_and_delete(
     with _both_open(placement):
         with all_accounted(placement.sessions, "Deleting", model) as accounts:
             recheck(placement, model, placement.sessions)
-            selection = select(placement, model, record.tenant_id, lock=RowLock(since=proven.snapshots))
+            since = row_versions.trusted(placement.sessions, proven.snapshots)
+            selection = select(placement, model, record.tenant_id, lock=RowLock(since=since))
             prove_unchanged(placement, model, record, selection, model.tables, work, stored)
             prove_shape(placement)
             decided = decide(placement, model, record, selection)
@@ -133,9 +135,8 @@ def resume(
     with _both_open(placement):
         with accounted(placement.master, "Deleting", model.written_besides(MASTER)) as account:
             recheck(placement, model, [MASTER])
-            selection = select(
-                placement, model, record.tenant_id, lock=RowLock(since=record.snapshots), link_values=keys_found
-            )
+            since = row_versions.trusted(placement.sessions, record.snapshots)
+            selection = select(placement, model, record.tenant_id, lock=RowLock(since=since), link_values=keys_found)
             prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
             prove_shape(placement)
             decided = decide(placement, model, record, selection, keys_deleted)

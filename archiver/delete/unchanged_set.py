@@ -10,6 +10,7 @@ from archiver.delete.unchanged import Stored, difference, refusal, same_content
 from archiver.extract.row_sets import RowSets
 from archiver.format import layout
 from archiver.format.rows import Spool
+from archiver.postgres import row_versions
 from archiver.postgres.migrated import migrated_since
 from archiver.postgres.schema import TENANT, column_list, identifier
 from archiver.postgres.session import SQL, Identifier, Literal, Session
@@ -20,9 +21,11 @@ from errors import CutoverError
 Counts = Mapping[TableName, Mapping[int, tuple[int, int]]]
 
 
-def counted(row_sets: RowSets, tables: Iterable[TableName], records: Sequence[Record]) -> Counts:
+def counted(row_sets: RowSets, tables: Sequence[TableName], records: Sequence[Record]) -> Counts:
     """Count the tenants' rows, one pass per table."""
-    return {table: _counted(row_sets, table, records) for table in tables}
+    sessions = row_sets.placement.sessions
+    since = {name: _oldest(sessions[name], name, records) for name in dict.fromkeys(each.database for each in tables)}
+    return {table: _counted(row_sets, table, since[table.database]) for table in tables}
 
 
 def unwritten(session: Session, tables: Sequence[TableName], records: Sequence[Record]) -> dict[TableName, int] | None:
@@ -30,11 +33,11 @@ def unwritten(session: Session, tables: Sequence[TableName], records: Sequence[R
 
     Then rows can only have been deleted since, and counting the rows to delete is proof enough.
     """
-    rows = {}
+    rows: dict[TableName, int] = {}
+    since = _oldest(session, tables[0].database, records) if tables else ""
+    if since is None:
+        return None
     for table in tables:
-        since = _oldest(session, {record.snapshots.get(table.database, "") for record in records})
-        if since is None:
-            return None
         query = SQL("SELECT count(*), count(*) FILTER (WHERE age(xmin) <= age({}::xid)) FROM {}").format(
             Literal(since), identifier(table.table)
         )
@@ -52,10 +55,9 @@ def archived(tables: Iterable[TableName], records: Sequence[Record]) -> Counts:
     }
 
 
-def _counted(row_sets: RowSets, table: TableName, records: Sequence[Record]) -> dict[int, tuple[int, int]]:
+def _counted(row_sets: RowSets, table: TableName, since: str | None) -> dict[int, tuple[int, int]]:
     """Count the tenants' rows in one table, and those written since they were archived."""
     session = row_sets.placement.sessions[table.database]
-    since = _oldest(session, {record.snapshots.get(table.database, "") for record in records})
     written = SQL("age(c.xmin) <= age({}::xid)").format(Literal(since)) if since else SQL("true")
     query = SQL("SELECT m.{tenant}, count(*), count(*) FILTER (WHERE {written}) FROM {source} GROUP BY 1").format(
         tenant=Identifier(TENANT), written=written, source=row_sets.source(table)
@@ -63,16 +65,10 @@ def _counted(row_sets: RowSets, table: TableName, records: Sequence[Record]) -> 
     return {row[0]: (row[1], row[2]) for row in session.rows(query, doing=f"verifying the rows of {table}")}
 
 
-def _oldest(session: Session, snapshots: set[str]) -> str | None:
-    """Return the oldest snapshot; None if one is missing, is ahead of this server, or a column changed since."""
-    if "" in snapshots:
-        return None
-    query = "SELECT x FROM unnest(%s::text[]) x ORDER BY age(x::xid) DESC LIMIT 1"
-    ahead = "SELECT count(*) FROM unnest(%s::text[]) x WHERE age(x::xid) < 0"
-    if session.row(ahead, (list(snapshots),), doing="reading the snapshots")[0]:
-        return None
-    oldest = str(session.row(query, (list(snapshots),), doing="reading the snapshots")[0])
-    return None if migrated_since(session, oldest) else oldest
+def _oldest(session: Session, database: str, records: Sequence[Record]) -> str | None:
+    """Return the oldest transaction id of the records' snapshots; None if row versions do not count here."""
+    oldest = row_versions.oldest_trusted(session, {record.snapshots.get(database, "") for record in records})
+    return None if oldest is None or migrated_since(session, oldest) else oldest
 
 
 def changed(

@@ -14,8 +14,8 @@ from archiver.extract.row_sets import RowSets
 from archiver.format import layout, rows
 from archiver.format.rows import Pieces, Sorter
 from archiver.postgres.databases import Placement
+from archiver.postgres.row_versions import snapshot_text
 from archiver.postgres.schema import TENANT, column_list, identifier
-from archiver.postgres.selection import snapshot_xmin
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 
@@ -31,14 +31,14 @@ def extract_many(
     with ExitStack() as snapshots:
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ"))
-        xmins = {database: snapshot_xmin(session) for database, session in placement.sessions.items()}
+        taken = {database: snapshot_text(session) for database, session in placement.sessions.items()}
         sets = row_sets.make(placement, model, [tenant.id for tenant in tenants])
         sorters = {table: _sorted(sets, table, file, memory) for table in model.tables}
         highest = _highest(placement, model)
     seconds = (time.monotonic() - began) / len(tenants)
     for tenant in tenants:
         own = {layout.member(table): sorter.rows(tenant.id) for table, sorter in sorters.items()}
-        yield _extract(placement, model, tenant, year, own, highest, xmins, seconds)
+        yield _extract(placement, model, tenant, year, own, highest, taken, seconds)
 
 
 def _sorted(sets: RowSets, table: TableName, file: IO[bytes], memory: int) -> Sorter:
@@ -74,7 +74,7 @@ def _extract(
     year: int,
     own: Mapping[str, Pieces],
     highest: Mapping[TableName, Mapping[str, int]],
-    xmins: Mapping[str, str],
+    taken: Mapping[str, str],
     seconds: float,
 ) -> Extract:
     above = {
@@ -89,6 +89,6 @@ def _extract(
         year=year,
         manifest=manifest_of(placement, model, tenant, year, members, above),
         rows=own,
-        snapshots=xmins,
+        snapshots=taken,
         seconds=seconds,
     )

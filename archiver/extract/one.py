@@ -15,8 +15,9 @@ from archiver.format.rows import CopyRows, RowFile, Spool
 from archiver.postgres.databases import Placement
 from archiver.postgres.operator import TOOL_VERSION
 from archiver.postgres.pins import SETTINGS
+from archiver.postgres.row_versions import snapshot_text
 from archiver.postgres.schema import Column, Table, column_list, identifier
-from archiver.postgres.selection import Key, Selection, Values, condition, is_complete_key, row_order, snapshot_xmin
+from archiver.postgres.selection import Key, Selection, Values, condition, is_complete_key, row_order
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.records.id_index import WHOLE_NUMBERS
@@ -30,7 +31,7 @@ class Extract:
     year: int
     manifest: Manifest
     rows: Mapping[str, CopyRows]  # by member
-    snapshots: Mapping[str, str]  # by database: the xmin of the snapshot that the rows were read in
+    snapshots: Mapping[str, str]  # by database: the snapshot that the rows were read in, as row_versions has it
     seconds: float
 
 
@@ -43,7 +44,7 @@ def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, w
     with ExitStack() as snapshots:
         for session in placement.sessions.values():
             snapshots.enter_context(session.rolled_back("REPEATABLE READ READ ONLY"))
-        xmins = {database: snapshot_xmin(session) for database, session in placement.sessions.items()}
+        taken = {database: snapshot_text(session) for database, session in placement.sessions.items()}
         for table, path in files.items():
             members[layout.member(table)] = _spooled(placement, model, table, values, tenant.id, path)
             for link in model.links:
@@ -54,7 +55,7 @@ def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, w
         year=year,
         manifest=manifest_of(placement, model, tenant, year, members, highest(placement, files)),
         rows={layout.member(table): RowFile(path) for table, path in files.items()},
-        snapshots=xmins,
+        snapshots=taken,
         seconds=time.monotonic() - began,
     )
 

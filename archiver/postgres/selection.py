@@ -11,7 +11,7 @@ from archiver.catalog.model import Link, Model, TableName, Where
 from archiver.postgres.databases import Placement
 from archiver.postgres.migrated import migrated_since
 from archiver.postgres.schema import Schema, Table, identifier, row_text
-from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
+from archiver.postgres.session import SQL, Composable, Identifier, Literal
 
 Key = Any  # the value of one column, or a tuple of several
 Values = Mapping[Link, list[Key]]  # the values that a link's columns may have
@@ -66,7 +66,7 @@ class Selection:
 class RowLock:
     """An order to lock every selected row, in key order, and to count those written after a snapshot."""
 
-    since: Mapping[str, str]  # a snapshot's xmin by database; without it, every row counts
+    since: Mapping[str, str]  # by database: a trusted snapshot's transaction id; without it, every row counts
 
 
 def is_complete_key(key: Key) -> bool:
@@ -245,9 +245,3 @@ def row_order(table: Table) -> Composable:
     if table.primary_key:
         return SQL(", ").join(map(Identifier, table.primary_key))
     return SQL('{} COLLATE "C"').format(row_text(column.name for column in table.copied))
-
-
-def snapshot_xmin(session: Session) -> str:
-    """Return the oldest transaction that this transaction's snapshot sees as running, as a 32-bit xid."""
-    query = "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::numeric % 4294967296)::bigint::text"
-    return str(session.row(query, doing="reading the snapshot")[0])

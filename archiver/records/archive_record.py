@@ -67,7 +67,7 @@ class Record:
     version_id: str | None  # None: also if the bucket has no versions
     recipients: tuple[str, ...]  # age public keys of the tarball; empty: it is not encrypted
     members: Mapping[str, Member]  # rows, bytes and SHA-256, by member name
-    snapshots: Mapping[str, str]  # by database: xmin of the snapshot that a run over many tenants read; else empty
+    snapshots: Mapping[str, str]  # by database: the snapshot that a run over many tenants read; else empty
     kept: Mapping[str, int]  # number of rows left live by table, because they are shared or by the depth
     partial: tuple[Part, ...]  # parts that are live again; the other rows are only in the archive
     seconds_to_extract: float | None

@@ -73,13 +73,14 @@ def of_record(master: Session, record: Record) -> list[RetainedRow]:
 def from_older(master: Session, record: Record, rows: Collection[RetainedRow]) -> list[RetainedRow]:
     """Return those of these live rows that were restored, unchanged, from an archive older than the record's.
 
-    A row whose older archive was never restored, not even in part, is left out: it was never deleted.
+    The older archive is the one with the smaller record id: a clock may have been set back. A row whose older archive
+    was never restored, not even in part, is left out: it was never deleted.
     """
     restored = master.rows(
         "SELECT DISTINCT w.* FROM unnest(%s::text[], %s::text[], %s::text[]) w (table_name, key, digest)"
-        " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.archived_at < %s"
+        " JOIN archiver.kept k USING (table_name, key, digest) WHERE k.record_id < %s"
         " AND NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id AND r.partial = '[]')",
-        (*_columns(rows), record.archived_at),
+        (*_columns(rows), record.id),
         doing="looking for the origin of live rows",
     )
     return [RetainedRow(table=table, key=key, digest=text) for table, key, text in restored]
@@ -99,8 +100,7 @@ def update_migrated(master: Session, record: Record, table: TableName, rows: Col
 def forget(master: Session) -> None:
     """Delete entries that no restore will need: neither their record nor a newer one exists."""
     master.execute(
-        "DELETE FROM archiver.kept k WHERE NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id = k.record_id"
-        " OR r.archived_at > k.archived_at)",
+        "DELETE FROM archiver.kept k WHERE NOT EXISTS (SELECT 1 FROM archiver.records r WHERE r.id >= k.record_id)",
         doing="deleting old entries of retained rows",
     )
 

@@ -185,7 +185,6 @@ def transaction(world: World, database: str) -> int:
     return int(rows(world, database, "SELECT pg_current_xact_id()::text")[0][0])
 
 
-@case("attack 05", "row versions are trusted on whatever server: rows changed since the proof go as unchanged")
 def test_rows_that_changed_on_a_replacement_server_are_not_taken_for_unchanged(
     new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,7 +208,6 @@ def test_rows_that_changed_on_a_replacement_server_are_not_taken_for_unchanged(
         assert count(now, HERE, written) == many
 
 
-@case("attack 05", "a deletion that is resumed trusts row versions, too, even where the server has not come so far")
 @pytest.mark.parametrize("reached", [False, True])
 def test_a_resumed_deletion_does_not_take_rows_for_unchanged_on_another_server(
     new_world: NewWorld, cluster: Cluster, other: Cluster, monkeypatch: pytest.MonkeyPatch, reached: bool

@@ -105,7 +105,6 @@ def set_back(world: World, school: int) -> None:
                 cursor.execute(f"UPDATE archiver.{table} SET {moments} WHERE {key} = %s", (record,))
 
 
-@case("attack 23", "which of two archives is the newer one is asked of master's clock, which may have been set back")
 def test_an_older_copy_does_not_replace_a_newer_one_after_the_clock_was_set_back(shared: Shared) -> None:
     shared.world.archive(shared.first)
     shared.rename("Newer")
