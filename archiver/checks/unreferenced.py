@@ -15,7 +15,12 @@ def unreferenced_objects(bucket: Bucket, databases: Databases) -> tuple[StoredOb
     another session is at work.
     """
     with databases.exclusive_lock():
-        stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
-        named = every_location(databases.master)
+        return unnamed_objects(bucket, databases)
+
+
+def unnamed_objects(bucket: Bucket, databases: Databases) -> tuple[StoredObject, ...]:
+    """Return the archives that no record refers to now, by location; a run may be about to refer to one of them."""
+    stored_objects = sorted(bucket.objects(), key=lambda stored: stored.location)
+    named = every_location(databases.master)
     archives = [stored for stored in stored_objects if layout.is_archive(bucket.key(stored.location))]
     return tuple(stored for stored in archives if stored.location not in named)

@@ -14,7 +14,6 @@ from archiver.completeness.recheck import recheck
 from archiver.delete import bookkeeping, marker, record_states, unchanged_set
 from archiver.delete.delete_set import delete_set
 from archiver.delete.deletion_set import DeletionSet
-from archiver.delete.one import DELETED
 from archiver.delete.returnable import OrphanRows, orphans_of_set, refusals
 from archiver.delete.strategy import JoinedTables, groups
 from archiver.delete.truncate_reload import truncate_reload
@@ -31,6 +30,7 @@ from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.triggers import product_names, triggers_disabled
 from archiver.records import audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
+from archiver.records.markers import DELETED
 from archiver.store.standing import missing_objects
 from errors import CutoverError
 from formatting import plural

@@ -29,11 +29,10 @@ from archiver.postgres.selection import RowLock, SelectedRows, select
 from archiver.postgres.session import Session
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.markers import DELETED
 from archiver.store.standing import MissingObjectError, prove_stored
 from archiver.verify.verify import Verified
 from errors import CutoverError
-
-DELETED = "deleted"  # the marker's act
 
 
 @dataclass(frozen=True, kw_only=True)

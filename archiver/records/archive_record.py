@@ -162,6 +162,15 @@ def deleting(session: Session, record: Record) -> Record:
     return _advance(session, record, ArchiveState.DELETING)
 
 
+def deletion_had_begun(session: Session, record: Record) -> None:
+    """Write `deleting` again, where a master that was set back has an earlier state of a deletion that took place."""
+    session.execute(
+        "UPDATE archiver.records SET state = %s WHERE id = %s AND state = ANY(%s)",
+        (ArchiveState.DELETING.value, record.id, list(UNDONE)),
+        doing=f"writing the record's state {ArchiveState.DELETING.value}",
+    )
+
+
 def restoring(session: Session, record: Record) -> Record:
     """Write that the restore begins."""
     return _advance(session, record, ArchiveState.RESTORING)

@@ -12,6 +12,7 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import Session
 from archiver.records.archive_record import Record
+from archiver.records.markers import Marked
 
 
 class Logged(Protocol):
@@ -57,6 +58,14 @@ def log(session: Session, act: str, record: Logged, details: Mapping[str, object
         (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
         doing="writing the log",
     )
+
+
+def closing(record: Marked, location: str, shard: str) -> dict[str, object]:
+    """Return the details by which the log closes the markers of a record that is deleted: see open_markers.
+
+    `shard` is where the rows lay, or were loaded.
+    """
+    return {"location": location, "shard": shard, "started_at": record.started_at.isoformat()}
 
 
 def log_all(session: Session, act: str, records: Sequence[Record], details: Sequence[Mapping[str, object]]) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from archiver.postgres.session import Session
 from archiver.records.archive_record import Record
 
+DELETED = "deleted"  # the act of a tenant's deletion in the shard
+
 
 class Marked(Protocol):
     """A record that a marker belongs to: a tenant's or a month's."""

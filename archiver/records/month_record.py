@@ -67,6 +67,15 @@ def deleting(session: Session, month: Month) -> Month:
     return advance(session, month, ArchiveState.DELETING)
 
 
+def deletion_had_begun(session: Session, month_id: int) -> None:
+    """Write `deleting` again, where a master that was set back has an earlier state of a deletion that took place."""
+    session.execute(
+        "UPDATE archiver.months SET state = %s WHERE id = %s AND state <> %s",
+        (ArchiveState.DELETING.value, month_id, ArchiveState.ARCHIVED.value),
+        doing=f"writing the month's state {ArchiveState.DELETING.value}",
+    )
+
+
 def archived(session: Session, month: Month) -> None:
     """Write that the deletion has ended. Remove slices without deleted rows, and the record if no slice is left."""
     with session.transaction(doing="writing the month's record"):

@@ -33,6 +33,7 @@ from archiver.runs.context import (
     out_of_time,
     pack,
 )
+from archiver.runs.settle import settle
 from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
@@ -60,8 +61,10 @@ def archive(
     """
     archiver.model.rule(request.depth)
     completeness.prove_complete(archiver.databases)
+    tenants = sorted(tenants, key=attrgetter("shard", "id"))
+    settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
     outcomes: list[ArchiveOutcome] = []
-    for tenant in sorted(tenants, key=attrgetter("shard", "id")):
+    for tenant in tenants:
         outcomes.append(_attempt(archiver, tenant, request))
         on_result(outcomes[-1])
     return outcomes

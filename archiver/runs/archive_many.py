@@ -19,7 +19,7 @@ from archiver.completeness import completeness
 from archiver.completeness.live import sizes
 from archiver.delete import many, record_states
 from archiver.delete.many import BulkDeletion, BulkWork, OnStrategy
-from archiver.delete.one import DELETED, Deletion
+from archiver.delete.one import Deletion
 from archiver.delete.unchanged import Stored
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
@@ -27,12 +27,14 @@ from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record, markers
 from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.archive import archive
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.eta import Eta
 from archiver.runs.progress import OnProgress, expected, reporting_progress
+from archiver.runs.settle import settle
 from archiver.runs.units import split
 from archiver.store.bucket import StorageError
 from archiver.store.standing import MissingObjectError, missing_objects
@@ -107,6 +109,7 @@ def archive_many(
         return []
     if not request.pretend:
         archiver.bucket.prove_conditional()
+    settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
     if reason := _one_by_one(archiver, tenants, request):
         on_strategy(f"one by one: {reason}")
         return archive(archiver, tenants, request, on_result)

@@ -8,6 +8,7 @@ from archiver.records import archive_record, audit_log, retained_rows
 from archiver.records.archive_record import Record
 from archiver.runs.context import Archiver
 from archiver.runs.remains import delete_for_good, unreferenced_of
+from archiver.runs.settle import settle
 from archiver.store.bucket import StoredObject
 from errors import RefusedError, UsageError
 
@@ -37,13 +38,15 @@ def drop(archiver: Archiver, record: Record) -> Dropped:
     finishes it.
     """
     master = archiver.databases.master
+    settle(archiver, [record.shard])
     _still_there(archiver, record)
     versions_stay = delete_for_good(archiver.bucket, archiver.bucket.key(record.location))
     with master.transaction(doing=f"dropping {record.tarball}"):
         archive_record.delete(master, record)
         retained_rows.drop(master, record)
         retained_rows.forget(master)
-        audit_log.log(master, "drop", record, _details(record))
+        details = {**_details(record), **audit_log.closing(record, record.location, record.shard)}
+        audit_log.log(master, "drop", record, details)
     return Dropped(versions_stay=versions_stay, unreferenced=unreferenced_of(archiver, record.tenant_id))
 
 

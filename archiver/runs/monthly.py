@@ -31,6 +31,7 @@ from archiver.runs import month_object
 from archiver.runs.context import Archiver, new_extraction
 from archiver.runs.month_object import PackedSlice
 from archiver.runs.month_result import Shard
+from archiver.runs.settle import settle as settle_markers
 from archiver.store.bucket import file_digests
 from errors import CutoverError, LockedError, RefusedError, UnknownError
 
@@ -76,6 +77,7 @@ def _shard(run: _Run, name: str) -> Shard:
     try:
         with run.archiver.databases.monthly_lock(name):
             placement = run.archiver.databases.placement(name)
+            settle_markers(run.archiver, [name], pretend=run.pretend)
             if not run.pretend:
                 settle(run.archiver.databases, run.rules, placement)
             _archive_shard(run, placement, shard)

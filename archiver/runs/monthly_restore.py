@@ -25,6 +25,7 @@ from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
+from archiver.runs.settle import settle
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, RefusedError, UsageError
 
@@ -68,6 +69,7 @@ def _attempt(archiver: Archiver, activity: Rules, month: str, tenant_id: int, sh
     try:
         with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
             placement = archiver.databases.placement(shard)
+            settle(archiver, [shard], pretend=pretend)
             _refuse_if_away(activity, placement, month, tenant_id)
             if not pretend:
                 settle_tenant(archiver.databases, activity, tenant_id)
@@ -146,7 +148,7 @@ def _load(
             tables = monthly_slices.combined(tables, monthly_slices.load([each], proof))
     with placement.master.transaction(doing=what):
         monthly_slices.end(
-            placement.master,
+            placement,
             [each.slice for each in incoming_slices],
             incoming_slices[0].slice.tenant_id if incoming_slices else NO_TENANT,
         )

@@ -19,7 +19,6 @@ from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_data
 from archiver.load.proof import Proof
 from archiver.load.relocate import renumbered
 from archiver.postgres.databases import Databases, Placement
-from archiver.postgres.session import Session
 from archiver.records import audit_log, markers, slice_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.holds import hold
@@ -179,15 +178,13 @@ def rows_to_load(archives: Sequence[Archive]) -> dict[str, Loaded]:
     return {name.removesuffix(".copy").replace("/", "."): Loaded(inserted=count) for name, count in rows.items()}
 
 
-def end(master: Session, back: Sequence[Slice], tenant_id: int) -> None:
+def end(placement: Placement, back: Sequence[Slice], tenant_id: int) -> None:
     """Write that a tenant's slices are live again, in the caller's transaction, and put the tenant on hold."""
+    master = placement.master
     for each in back:
         slice_record.delete(master, each)
-        audit_log.log(
-            master,
-            "restore activity",
-            each,
-            {"month": each.month.month, "rows": each.deleted_rows, "sha256": each.sha256},
-        )
+        details = {"month": each.month.month, "rows": each.deleted_rows, "sha256": each.sha256}
+        closing = audit_log.closing(each.month, each.month.location, placement.shard)
+        audit_log.log(master, "restore activity", each, {**details, **closing})
     if tenant_id:
         hold(master, [tenant_id])

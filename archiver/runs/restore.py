@@ -36,12 +36,13 @@ from archiver.records import (
     slice_record,
 )
 from archiver.records.archive_record import ArchiveState, Record
-from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of
+from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of, shards_of
 from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.monthly_slices import IncomingSlice
+from archiver.runs.settle import settle
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
@@ -79,6 +80,8 @@ def restore(
     """
     records = list(records)
     encryption.refuse_if_closed((record.location for record in records), archiver.keys)
+    shards = {record.shard for record in records} | {*shards_of(archiver.databases, records).values()}
+    settle(archiver, shards, pretend=pretend)
     act = _pretend if pretend else _restore
     outcomes = []
     for record in records:
@@ -244,9 +247,9 @@ def _load_both(
             loaded |= load_database(incoming, MASTER, live, proofs[MASTER])
             if not placement.shard_session:
                 loaded = activity.combined(loaded, activity.load(incoming_slices, proofs[MASTER]))
-        _end(placement.master, record, incoming.archive, loaded, only)
+        _end(placement, record, incoming.archive, loaded, only)
         _record_relocations(placement.master, record, relocations)
-        activity.end(placement.master, [each.slice for each in incoming_slices], record.tenant_id)
+        activity.end(placement, [each.slice for each in incoming_slices], record.tenant_id)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
             placement.shard_session.commit(doing=f"restoring {what} in the shard")
@@ -263,13 +266,18 @@ def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
     return {"tables": tables, "lost": lost}
 
 
-def _end(master: Session, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None) -> None:
+def _end(
+    placement: Placement, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None
+) -> None:
     """Record what was restored; delete the record, unless only a part was restored."""
+    master = placement.master
     details = {**_counted(loaded), "sha256": record.sha256}
     if only is None:
         archive_record.delete(master, record)
         retained_rows.forget(master)
-        audit_log.log(master, "restore", record, details)
+        audit_log.log(
+            master, "restore", record, {**details, **audit_log.closing(record, record.location, placement.shard)}
+        )
     else:
         archive_record.part_restored(master, record, only)
         deleted_keys.forget(master, record, id_index.ids_in(archive))
@@ -293,8 +301,17 @@ def _neighbours(
         retained=record.kept,
         older=partial(retained_rows.from_older, placement.master, record),
         mapped=partial(_update_migrated, account, record),
-        everywhere=bool(parts) or (not tenant and str(model.root) not in record.kept),
+        everywhere=bool(parts)
+        or (not tenant and str(model.root) not in record.kept)
+        or _deletion_was_lost(placement, record),
     )
+
+
+def _deletion_was_lost(placement: Placement, record: Record) -> bool:
+    """True if the shard was set back behind the tenant's deletion: its rows are live there."""
+    if placement.shard_session is None or placement.shard != record.shard:
+        return False
+    return markers.DELETED not in markers.acts(placement.shard_session, record)
 
 
 def _update_migrated(account: Account, record: Record, table: TableName, rows: Collection[RetainedRow]) -> None:

@@ -94,7 +94,6 @@ def test_a_move_whose_end_master_lost_is_not_reverted(
         assert set(named) <= set(rows(world, "master", "SELECT location FROM archiver.moves"))
 
 
-@case("attack 04", "a deletion of which master lost the state is forgotten: an empty shard is archived over it")
 @pytest.mark.parametrize("fall", FALLS)
 def test_a_deletion_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch, fall: str
@@ -112,7 +111,6 @@ def test_a_deletion_that_only_the_shard_recorded_is_finished_or_refused(
             assert enrollments(world) == whole_school
 
 
-@case("attack 04", "of a run over many, too, a deletion is forgotten of which master lost the record")
 def test_a_set_of_deletions_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +127,6 @@ def test_a_set_of_deletions_that_only_the_shard_recorded_is_finished_or_refused(
             assert enrollments(world) == whole_school
 
 
-@case("attack 04", "a run over many of which master lost `deleting` tells of every school twice: as done and as failed")
 def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +142,6 @@ def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
         assert max(told.values(), default=1) == 1, told
 
 
-@case("attack 04", "a month of which master lost the record is forgotten: its rows lie in an object that nothing names")
 def test_a_month_that_only_the_shard_recorded_is_finished_or_refused(
     new_world: NewWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,10 +222,10 @@ def keys(world: World, database: str, column: str, table: str, where: str = "tru
 ACTS = """
 archive: deleted kept sha256
 archive activity: month shard deleted kept sha256
-drop: state location rows size md5 sha256 kept
+drop: state location rows size md5 sha256 kept shard started_at
 move: from to rows sha256
-restore: tables lost sha256
-restore activity: month rows sha256
+restore: tables lost sha256 location shard started_at
+restore activity: month rows sha256 location shard started_at
 restore part: part tables lost sha256
 rewrap: from to recipients sha256
 rewrap activity: month from to recipients sha256

@@ -1,0 +1,152 @@
+"""Open markers: deletions that a shard committed, and that master neither ended nor took back as far as it knows.
+
+docs/architecture.md tells a marker's life. A master that was set back has lost the state of a record, or the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from archiver.postgres.own_schema import ready
+from archiver.postgres.session import Session
+from archiver.records.archive_record import ArchiveState
+from archiver.records.markers import DELETED
+
+
+class Contradiction(Enum):
+    """The ways in which master contradicts a deletion that a shard committed."""
+
+    UNDONE = "undone"  # its record is there, in a state from before the deletion
+    UNKNOWN = "unknown"  # it has no record of it
+    RESTORED = "restored"  # it was restored on this shard, which does not know of that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marker:
+    """A marker of a deletion without the one that closes it, in the same shard."""
+
+    shard: str
+    record_id: int
+    started_at: datetime
+    act: str
+    at: datetime
+
+    @property
+    def tenant_id(self) -> int | None:
+        """The tenant of a month's slice; None for the deletion of a tenant: its record names it."""
+        return None if self.act == DELETED else int(self.act.split(" ")[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenMarker:
+    """A marker that master contradicts."""
+
+    marker: Marker
+    contradiction: Contradiction
+    location: str = ""  # the archive, if the log names it
+
+
+def open_markers(master: Session, shards: Mapping[str, Session]) -> list[OpenMarker]:
+    """Return the open markers of these shards, by shard and record.
+
+    A run that proceeds meanwhile may let a marker look open; it does not look so a second time.
+    """
+    if not ready(master):
+        return []
+    unclosed = [marker for name, session in shards.items() if ready(session) for marker in _unclosed(session, name)]
+    undone, unknown = _contradicted(master, unclosed)
+    entries = _entries(master, unknown)
+    judged = (_judged(marker, entries) for marker in unknown if _deleted(shards[marker.shard], marker))
+    still_open = [
+        *(OpenMarker(marker=marker, contradiction=Contradiction.UNDONE) for marker in undone),
+        *filter(None, judged),
+    ]
+    return sorted(still_open, key=lambda each: (each.marker.shard, each.marker.record_id, each.marker.act))
+
+
+def _unclosed(session: Session, shard: str) -> Iterator[Marker]:
+    """Yield the markers of deletions that no restore has closed."""
+    for record_id, started_at, act, at in session.rows(_UNCLOSED, doing="looking for open markers"):
+        yield Marker(shard=shard, record_id=record_id, started_at=started_at, act=act, at=at)
+
+
+def _contradicted(master: Session, markers: Sequence[Marker]) -> tuple[list[Marker], list[Marker]]:
+    """Return the markers whose record has not come so far, and those that have no record."""
+    if not markers:
+        return [], []
+    columns = ([getattr(marker, name) for marker in markers] for name in ("record_id", "started_at", "act"))
+    rows = master.rows(_CONTRADICTED, (*columns, _EARLIER, _EARLIER), doing="looking for the records of markers")
+    undone = [markers[position - 1] for position, state in rows if state is not None]
+    return undone, [markers[position - 1] for position, state in rows if state is None]
+
+
+def _entries(master: Session, markers: Sequence[Marker]) -> list[tuple[int, int, str, dict[str, Any]]]:
+    """Return what the log says of these markers' records: id, tenant, act and details."""
+    if not markers:
+        return []
+    ids = sorted({marker.record_id for marker in markers})
+    rows: list[tuple[int, int, str, dict[str, Any]]] = master.rows(_ENTRIES, (ids,), doing="reading the log")
+    return rows
+
+
+def _judged(marker: Marker, entries: Iterable[tuple[int, int, str, dict[str, Any]]]) -> OpenMarker | None:
+    """Return a marker without a record as open, unless the log says that its archive was restored or dropped."""
+    closing_acts = _CLOSING[DELETED if marker.tenant_id is None else "slice"]
+    for record_id, tenant_id, act, details in entries:
+        same = record_id == marker.record_id and (marker.tenant_id is None or marker.tenant_id == tenant_id)
+        if same and act in closing_acts and _same_start(marker, details):
+            if act in ("restore", "restore activity") and details.get("shard") == marker.shard:
+                return OpenMarker(marker=marker, contradiction=Contradiction.RESTORED, location=details["location"])
+            return None
+    return OpenMarker(marker=marker, contradiction=Contradiction.UNKNOWN)
+
+
+def _same_start(marker: Marker, details: Mapping[str, Any]) -> bool:
+    """True if a log entry is about the record of a marker; ids alone count for what older versions wrote."""
+    if "started_at" not in details or marker.started_at.timestamp() == 0:
+        return True
+    return datetime.fromisoformat(details["started_at"]) == marker.started_at
+
+
+def _deleted(session: Session, marker: Marker) -> bool:
+    """True if a marker is still there, and says that rows were deleted: of a month's slice, all may have stayed."""
+    row = session.row(
+        "SELECT content FROM archiver.markers WHERE (record_id, started_at, act) = (%s, %s, %s)",
+        (marker.record_id, marker.started_at, marker.act),
+        doing="reading a marker",
+    )
+    if row is None or marker.tenant_id is None:
+        return row is not None
+    content: dict[str, Any] = row[0]
+    return int(sum(content["went"].values())) > sum(map(len, content["stayed"].values()))
+
+
+_EARLIER = [ArchiveState.EXTRACTING.value, ArchiveState.STORED.value, ArchiveState.VERIFIED.value]
+_CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by kind of marker
+_UNCLOSED = """
+SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m
+ WHERE (m.act = 'deleted' OR m.act LIKE 'slice % went')
+   AND NOT EXISTS (
+       SELECT 1 FROM archiver.markers r WHERE r.record_id = m.record_id AND r.started_at = m.started_at
+          AND r.act = CASE m.act WHEN 'deleted' THEN 'restored' ELSE replace(m.act, ' went', ' restored') END)
+ ORDER BY m.record_id, m.act
+"""
+# Markers that an older version of this tool wrote have no start time of their own.
+_CONTRADICTED = """
+SELECT w.position, coalesce(r.state, s.state)
+  FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[]) WITH ORDINALITY w (record_id, started_at, act, position)
+  LEFT JOIN archiver.records r
+    ON w.act = 'deleted' AND r.id = w.record_id AND w.started_at IN (r.started_at, 'epoch')
+  LEFT JOIN (SELECT id, started_at, tenant_id, state FROM archiver.months JOIN archiver.month_slices ON month_id = id) s
+    ON w.act = 'slice ' || s.tenant_id || ' went' AND s.id = w.record_id AND w.started_at IN (s.started_at, 'epoch')
+ WHERE coalesce(r.state, s.state) IS NULL OR r.state = ANY(%s) OR s.state = ANY(%s)
+ ORDER BY w.position
+"""
+_ENTRIES = """
+SELECT record_id, tenant_id, act, details FROM archiver.log
+ WHERE record_id = ANY(%s) AND act IN ('restore', 'drop', 'restore activity') ORDER BY id DESC
+"""
