@@ -77,7 +77,7 @@ def _of_months(databases: Databases) -> Iterator[tuple[SchemaPair, _Stored]]:
     history, filled = placement_history(databases.master), slice_record.members_with_rows(databases.master)
     for month in month_record.every(databases.master):
         if month.id in filled:
-            live = final_shard(month.shard, history.relocations(NO_TENANT, month.shard, month.started_at))
+            live = final_shard(month.shard, history.relocations(NO_TENANT, month.shard, month.turn))
             database = MASTER if live == MASTER else SHARD
             pair = SchemaPair(database=database, fingerprint=month.fingerprint, live=live)
             yield pair, _Stored(archive=month, filled=filled[month.id])

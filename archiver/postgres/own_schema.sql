@@ -212,3 +212,25 @@ CREATE TABLE IF NOT EXISTS archiver.shard_gone (
     ids bigint[] NOT NULL,
     PRIMARY KEY (record_id, started_at, table_name, column_name)
 );
+
+-- migration 4: turns, by which archives, months, moves and merges are told as earlier or later than one another
+CREATE SEQUENCE IF NOT EXISTS archiver.turns;
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS turn bigint;
+ALTER TABLE archiver.months ADD COLUMN IF NOT EXISTS turn bigint;
+ALTER TABLE archiver.moves ADD COLUMN IF NOT EXISTS turn bigint;
+ALTER TABLE archiver.aliases ADD COLUMN IF NOT EXISTS turn bigint;
+-- What versions before wrote has turns up to 0, by the clock: nothing else is known of it.
+CREATE TEMP TABLE in_order ON COMMIT DROP AS
+    SELECT kind, id, shard, row_number() OVER (ORDER BY at, kind, id) - count(*) OVER () AS turn FROM (
+        SELECT 1 AS kind, id, NULL AS shard, switched_at AS at FROM archiver.moves WHERE switched_at IS NOT NULL
+        UNION ALL SELECT 2, NULL, shard, since FROM archiver.aliases
+        UNION ALL SELECT 3, id, NULL, started_at FROM archiver.records
+        UNION ALL SELECT 4, id, NULL, started_at FROM archiver.months
+    ) acts;
+UPDATE archiver.moves m SET turn = t.turn FROM pg_temp.in_order t WHERE t.kind = 1 AND t.id = m.id AND m.turn IS NULL;
+UPDATE archiver.aliases a SET turn = t.turn FROM pg_temp.in_order t WHERE t.kind = 2 AND t.shard = a.shard AND a.turn IS NULL;
+UPDATE archiver.records r SET turn = t.turn FROM pg_temp.in_order t WHERE t.kind = 3 AND t.id = r.id AND r.turn IS NULL;
+UPDATE archiver.months m SET turn = t.turn FROM pg_temp.in_order t WHERE t.kind = 4 AND t.id = m.id AND m.turn IS NULL;
+ALTER TABLE archiver.records ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;
+ALTER TABLE archiver.months ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;
+ALTER TABLE archiver.aliases ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;

@@ -76,6 +76,7 @@ class Record:
     operator: str
     host: str
     started_at: datetime
+    turn: int  # its place among all archives, months, moves and merges: no clock says which is later
     verified_at: datetime | None
     archived_at: datetime | None
     proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared

@@ -67,6 +67,7 @@ class Move:
     host: str
     started_at: datetime
     switched_at: datetime | None  # the time at which master began to name the target
+    turn: int | None  # its place among all archives, months, moves and merges, once master names the target
 
     @property
     def route(self) -> Route:
@@ -131,7 +132,7 @@ def loading(session: Session, move: Move, offsets: Offsets) -> Move:
 def switched(session: Session, move: Move) -> None:
     """Write that master names the target. Call it in the transaction that changes it."""
     session.execute(
-        "UPDATE archiver.moves SET state = %s, switched_at = now() WHERE id = %s",
+        "UPDATE archiver.moves SET state = %s, switched_at = now(), turn = nextval('archiver.turns') WHERE id = %s",
         (MoveState.SWITCHED.value, move.id),
         doing="writing the move",
     )
@@ -152,8 +153,9 @@ def restored_elsewhere(session: Session, record: Record, source: str, target: st
     """Write that an archive of the source was restored to the target. Call it in the transaction of the restore."""
     session.execute(
         "INSERT INTO archiver.moves"
-        " (tenant_id, year, location, verb, source, target, state, offsets, switched_at, operator, host)"
-        " VALUES (%s, %s, %s, 'merge', %s, %s, %s, %s, now(), %s, %s)",
+        " (tenant_id, year, location, verb, source, target, state, offsets, switched_at, turn, operator, host)"
+        " VALUES (%s, %s, %s, 'merge', %s, %s, %s, %s, now(), nextval('archiver.turns'),"
+        " %s, %s)",
         (
             *(record.tenant_id, record.year, record.location, source, target, MoveState.MOVED.value),
             *(_json(offsets), operator(), host()),
@@ -168,6 +170,14 @@ def interrupted(session: Session, tenant_ids: Collection[int] | None = None) -> 
         return ()
     ids = None if tenant_ids is None else list(tenant_ids)
     return _read(session, "state <> %s AND (%s::bigint[] IS NULL OR tenant_id = ANY(%s))", (_MOVED, ids, ids))
+
+
+def last_marked(session: Session) -> tuple[Move, ...]:
+    """Return each tenant's last move, if a version that marks moves in the target has switched it."""
+    if not ready(session):
+        return ()
+    last = "id IN (SELECT max(id) FROM archiver.moves WHERE state = ANY(%s) GROUP BY tenant_id)"
+    return _read(session, f"{last} AND turn > 0 AND sha256 IS NOT NULL", (list(DONE),))
 
 
 def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) -> None:

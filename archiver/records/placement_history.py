@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
@@ -23,7 +22,7 @@ class Relocation:
     source: str
     target: str
     offsets: Offsets
-    at: datetime  # archives begun earlier follow it
+    turn: int  # archives begun earlier follow it
     alias: bool = False  # the merge of a whole shard, not a move of the tenant
 
 
@@ -37,15 +36,15 @@ class PlacementHistory:
     tenants: Mapping[int, Sequence[Relocation]] = field(default_factory=dict)  # in the order of the moves
     aliases: Mapping[str, Relocation] = field(default_factory=dict)  # by shard
 
-    def relocations(self, tenant_id: int, shard: str, since: datetime, *, live: bool = False) -> Relocations:
-        """Return the relocations from the shard of an archive begun at `since` to today's shard.
+    def relocations(self, tenant_id: int, shard: str, since: int, *, live: bool = False) -> Relocations:
+        """Return the relocations from the shard of an archive begun at the turn `since` to today's shard.
 
         First the tenant's own moves since then; then, if the tenant is not live, later merges of the shard it reached.
         """
-        relocations = [move for move in self.tenants.get(tenant_id, ()) if move.at > since]
+        relocations = [move for move in self.tenants.get(tenant_id, ()) if move.turn > since]
         at = final_shard(shard, tuple(relocations))
-        since = max([since, *(move.at for move in relocations)])
-        while not live and (alias := self.aliases.get(at)) and alias.at > since:
+        since = max([since, *(move.turn for move in relocations)])
+        while not live and (alias := self.aliases.get(at)) and alias.turn > since:
             relocations.append(alias)
             at = alias.target
         return tuple(relocations)
@@ -56,15 +55,15 @@ def placement_history(master: Session) -> PlacementHistory:
     if not ready(master):
         return PlacementHistory()
     moves: dict[int, list[Relocation]] = defaultdict(list)
-    for tenant_id, source, target, offsets, at in master.rows(
+    for tenant_id, source, target, offsets, turn in master.rows(
         _MOVES, (list(move_record.DONE),), doing="reading the moves"
     ):
-        relocation = Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), at=at)
+        relocation = Relocation(source=source, target=target, offsets=move_record.offsets_of(offsets), turn=turn)
         moves[tenant_id].append(relocation)
-    rows = master.rows("SELECT shard, lies_in, since FROM archiver.aliases", doing="reading the aliases")
+    rows = master.rows("SELECT shard, lies_in, turn FROM archiver.aliases", doing="reading the aliases")
     aliases = {
-        shard: Relocation(source=shard, target=target, offsets=regions(master, shard, target), at=since, alias=True)
-        for shard, target, since in rows
+        shard: Relocation(source=shard, target=target, offsets=regions(master, shard, target), turn=turn, alias=True)
+        for shard, target, turn in rows
     }
     return PlacementHistory(tenants=moves, aliases=aliases)
 
@@ -82,7 +81,7 @@ def regions(master: Session, source: str, target: str) -> Offsets:
 def relocations_of(databases: Databases, record: Record) -> Relocations:
     """Return the relocations that a record's rows follow today."""
     live = not tenants.unknown(databases.master, databases.model.tenant, [record.tenant_id])
-    return placement_history(databases.master).relocations(record.tenant_id, record.shard, record.started_at, live=live)
+    return placement_history(databases.master).relocations(record.tenant_id, record.shard, record.turn, live=live)
 
 
 def final_shard(shard: str, relocations: Relocations) -> str:
@@ -102,14 +101,12 @@ def shards_of(databases: Databases, records: Sequence[Record]) -> dict[int, str]
     return {
         record.id: final_shard(
             record.shard,
-            history.relocations(
-                record.tenant_id, record.shard, record.started_at, live=record.tenant_id not in not_live
-            ),
+            history.relocations(record.tenant_id, record.shard, record.turn, live=record.tenant_id not in not_live),
         )
         for record in records
     }
 
 
 _MOVES = """
-SELECT tenant_id, source, target, offsets, switched_at FROM archiver.moves WHERE state = ANY(%s) ORDER BY id
+SELECT tenant_id, source, target, offsets, turn FROM archiver.moves WHERE state = ANY(%s) ORDER BY id
 """

@@ -202,6 +202,7 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
 
 _ALIAS = """
 INSERT INTO archiver.aliases (shard, lies_in, since) VALUES (%s, %s, clock_timestamp())
-    ON CONFLICT (shard) DO UPDATE SET lies_in = excluded.lies_in, since = excluded.since
+    ON CONFLICT (shard)
+    DO UPDATE SET lies_in = excluded.lies_in, since = excluded.since, turn = nextval('archiver.turns')
 """
 _NO_ALIAS = "DELETE FROM archiver.aliases WHERE (shard, lies_in) = (%s, %s)"

@@ -100,11 +100,11 @@ def slice_relocations(databases: Databases, month_slice: Slice, record: Record |
     """
     history, month = placement_history(databases.master), month_slice.month
     if record is None:
-        return history.relocations(month_slice.tenant_id, month.shard, month.started_at, live=True)
+        return history.relocations(month_slice.tenant_id, month.shard, month.turn, live=True)
     own = (
         relocation
         for relocation in history.tenants.get(month_slice.tenant_id, ())
-        if month.started_at < relocation.at <= record.started_at
+        if month.turn < relocation.turn <= record.turn
     )
     return (*own, *record_relocations(databases, record))
 
@@ -112,8 +112,8 @@ def slice_relocations(databases: Databases, month_slice: Slice, record: Record |
 def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
     """Return the first of the tenant's archives begun after the slice, which holds its parent rows; None if live."""
     not_live = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
-    later = [each for each in of_tenant if each.state in not_live and each.started_at > month_slice.month.started_at]
-    return min(later, key=attrgetter("started_at"), default=None)
+    later = [each for each in of_tenant if each.state in not_live and each.turn > month_slice.month.turn]
+    return min(later, key=attrgetter("turn"), default=None)
 
 
 def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_on: str, lives_on: str) -> RefusedError:

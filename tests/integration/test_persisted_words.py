@@ -35,7 +35,7 @@ from tests.months import archive_months, restore_months
 from tests.worlds import SHARDS, YEAR, NewWorld, World, raise_failure, sql
 
 COLUMNS = """
-aliases: shard, lies_in, since
+aliases: shard, lies_in, since, turn
 gone: record_id, table_name, ids
 held: tenant_id, operator, host, since
 ids: record_id, table_name, ids
@@ -44,14 +44,14 @@ log: id, at, operator, host, act, tenant_id, year, record_id, details
 markers: record_id, act, content, at, started_at
 month_slices: month_id, tenant_id, start, size, sha256, rows, went, stayed
 months: id, month, year, before, shard, state, location, fingerprint, recipients, size, md5, sha256,
- seconds_to_restore, operator, host, started_at, verified_at, archived_at, proved_at, etag, version_id
+ seconds_to_restore, operator, host, started_at, verified_at, archived_at, proved_at, etag, version_id, turn
 moves: id, tenant_id, year, verb, source, target, offsets, state, location, size, sha256, members, operator, host,
- started_at, switched_at, etag, version_id
+ started_at, switched_at, etag, version_id, turn
 purges: id, year, before, ids, state, location, size, md5, sha256, recipients, members, operator, host, started_at,
  verified_at, purged_at, restored_at, restored_by, proved_at, etag, version_id
 records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, shard, depth, state, location,
  fingerprint, size, md5, sha256, members, kept, seconds_to_extract, seconds_to_restore, operator, host, started_at,
- verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id
+ verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id, turn
 regions: source, target, above, upto, plus
 shard_gone: record_id, started_at, table_name, column_name, ids
 units: run, number, unit, takes, worker, taken_at, ended, ended_at
@@ -284,11 +284,11 @@ def test_rows_of_the_ledger_are_in_these_states(lived: World) -> None:
 RECORD = """
 id tenant_id tenant_name customer_id customer_name year night shard depth state location fingerprint size md5 sha256
 etag version_id recipients members snapshots kept partial seconds_to_extract seconds_to_restore seconds_to_delete
-operator host started_at verified_at archived_at proved_at
+operator host started_at turn verified_at archived_at proved_at
 """
 MONTH = """
 id month year before shard state location fingerprint recipients size md5 sha256 etag version_id seconds_to_restore
-operator host started_at verified_at archived_at proved_at tenants rows
+operator host started_at turn verified_at archived_at proved_at tenants rows
 """
 
 

@@ -75,8 +75,7 @@ def test_the_reverse_route_undoes_the_route() -> None:
 
 
 def relocation(source: int, target: int, day: int, *, alias: bool = False) -> Relocation:
-    at = datetime(2014, 1, day, tzinfo=UTC)
-    return Relocation(source=f"shard_{source}", target=f"shard_{target}", offsets=(), at=at, alias=alias)
+    return Relocation(source=f"shard_{source}", target=f"shard_{target}", offsets=(), turn=day, alias=alias)
 
 
 MERGED, SPLIT = relocation(2, 1, 10), relocation(1, 2, 20)
@@ -102,9 +101,7 @@ ALIASES = {"shard_2": relocation(2, 1, 10, alias=True), "shard_1": relocation(1,
 def test_an_archive_follows_the_relocations_since(
     known: PlacementHistory, shard: int, day: int, live: bool, expected: tuple[Relocation, ...]
 ) -> None:
-    since = datetime(2014, 1, day, tzinfo=UTC)
-
-    assert known.relocations(13, f"shard_{shard}", since, live=live) == expected
+    assert known.relocations(13, f"shard_{shard}", day, live=live) == expected
 
 
 @pytest.mark.parametrize(
@@ -145,6 +142,7 @@ def moved(*, source: str, target: str) -> Move:
         host="",
         started_at=at,
         switched_at=at,
+        turn=1,
     )
 
 
