@@ -11,6 +11,7 @@ from archiver.postgres.session import Session
 from archiver.records.archive_record import Record
 
 DELETED = "deleted"  # the act of a tenant's deletion in the shard
+MOVED_IN, MOVED_OUT = "moved in", "moved out"  # the acts of a move in its target and in its source
 
 
 class Marked(Protocol):
@@ -84,6 +85,18 @@ def acts(session: Session | None, record: Record) -> set[str]:
         return set()
     rows = session.rows(f"SELECT act {_OWN}", _own(record), doing="looking for markers")
     return {row[0] for row in rows}
+
+
+def without(session: Session, records: Sequence[Marked], act: str) -> list[int]:
+    """Return the ids of the records of which a shard has no marker of an act."""
+    rows = session.rows(
+        "SELECT w.record_id FROM unnest(%s::bigint[], %s::timestamptz[]) w (record_id, started_at) WHERE NOT EXISTS"
+        " (SELECT 1 FROM archiver.markers m WHERE m.record_id = w.record_id AND m.started_at = w.started_at"
+        " AND m.act = %s)",
+        ([record.id for record in records], [record.started_at for record in records], act),
+        doing="looking for markers",
+    )
+    return [row[0] for row in rows]
 
 
 def delete(session: Session, record: Marked, act: str) -> None:

@@ -1,4 +1,4 @@
-"""Open markers: deletions that a shard committed, and that master neither ended nor took back as far as it knows.
+"""Open markers: deletions and moves that a shard committed, and that master does not know of, or only in part.
 
 docs/architecture.md tells a marker's life. A master that was set back has lost the state of a record, or the record.
 """
@@ -18,16 +18,17 @@ from archiver.records.markers import DELETED
 
 
 class Contradiction(Enum):
-    """The ways in which master contradicts a deletion that a shard committed."""
+    """The ways in which master contradicts what a shard committed, or a shard what master did."""
 
     UNDONE = "undone"  # its record is there, in a state from before the deletion
     UNKNOWN = "unknown"  # it has no record of it
     RESTORED = "restored"  # it was restored on this shard, which does not know of that
+    MOVED = "moved"  # a tenant was moved to this shard, which does not know of that
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marker:
-    """A marker of a deletion without the one that closes it, in the same shard."""
+    """A marker of a deletion or a move, without one that closes it in the same shard."""
 
     shard: str
     record_id: int
@@ -37,8 +38,8 @@ class Marker:
 
     @property
     def tenant_id(self) -> int | None:
-        """The tenant of a month's slice; None for the deletion of a tenant: its record names it."""
-        return None if self.act == DELETED else int(self.act.split(" ")[1])
+        """The tenant of a month's slice; None for a deletion or a move of a tenant: its record names it."""
+        return int(self.act.split(" ")[1]) if self.act.startswith("slice ") else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class OpenMarker:
 
     marker: Marker
     contradiction: Contradiction
-    location: str = ""  # the archive, if the log names it
+    location: str = ""  # the archive, if the log or a move names it
 
 
 def open_markers(master: Session, shards: Mapping[str, Session]) -> list[OpenMarker]:
@@ -58,11 +59,12 @@ def open_markers(master: Session, shards: Mapping[str, Session]) -> list[OpenMar
     if not ready(master):
         return []
     unclosed = [marker for name, session in shards.items() if ready(session) for marker in _unclosed(session, name)]
-    undone, unknown = _contradicted(master, unclosed)
+    undone, planned, unknown = _contradicted(master, unclosed)
     entries = _entries(master, unknown)
     judged = (_judged(marker, entries) for marker in unknown if _deleted(shards[marker.shard], marker))
     still_open = [
         *(OpenMarker(marker=marker, contradiction=Contradiction.UNDONE) for marker in undone),
+        *planned,
         *filter(None, judged),
     ]
     return sorted(still_open, key=lambda each: (each.marker.shard, each.marker.record_id, each.marker.act))
@@ -74,14 +76,19 @@ def _unclosed(session: Session, shard: str) -> Iterator[Marker]:
         yield Marker(shard=shard, record_id=record_id, started_at=started_at, act=act, at=at)
 
 
-def _contradicted(master: Session, markers: Sequence[Marker]) -> tuple[list[Marker], list[Marker]]:
-    """Return the markers whose record has not come so far, and those that have no record."""
+def _contradicted(master: Session, markers: Sequence[Marker]) -> tuple[list[Marker], list[OpenMarker], list[Marker]]:
+    """Return the markers whose record has not come so far, those of moves that are only planned, and the unknown."""
     if not markers:
-        return [], []
+        return [], [], []
     columns = ([getattr(marker, name) for marker in markers] for name in ("record_id", "started_at", "act"))
     rows = master.rows(_CONTRADICTED, (*columns, _EARLIER, _EARLIER), doing="looking for the records of markers")
-    undone = [markers[position - 1] for position, state in rows if state is not None]
-    return undone, [markers[position - 1] for position, state in rows if state is None]
+    undone = [markers[position - 1] for position, state, location in rows if state is not None and location is None]
+    planned = [
+        OpenMarker(marker=markers[position - 1], contradiction=Contradiction.UNKNOWN, location=location)
+        for position, _, location in rows
+        if location is not None
+    ]
+    return undone, planned, [markers[position - 1] for position, state, _ in rows if state is None]
 
 
 def _entries(master: Session, markers: Sequence[Marker]) -> list[tuple[int, int, str, dict[str, Any]]]:
@@ -95,7 +102,7 @@ def _entries(master: Session, markers: Sequence[Marker]) -> list[tuple[int, int,
 
 def _judged(marker: Marker, entries: Iterable[tuple[int, int, str, dict[str, Any]]]) -> OpenMarker | None:
     """Return a marker without a record as open, unless the log says that its archive was restored or dropped."""
-    closing_acts = _CLOSING[DELETED if marker.tenant_id is None else "slice"]
+    closing_acts = _CLOSING.get(marker.act.split(" ")[0], ())
     for record_id, tenant_id, act, details in entries:
         same = record_id == marker.record_id and (marker.tenant_id is None or marker.tenant_id == tenant_id)
         if same and act in closing_acts and _same_start(marker, details):
@@ -126,24 +133,27 @@ def _deleted(session: Session, marker: Marker) -> bool:
 
 
 _EARLIER = [ArchiveState.EXTRACTING.value, ArchiveState.STORED.value, ArchiveState.VERIFIED.value]
-_CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by kind of marker
+_CLOSING = {DELETED: ("restore", "drop"), "slice": ("restore activity",)}  # acts of the log, by a marker's first word
 _UNCLOSED = """
 SELECT m.record_id, m.started_at, m.act, m.at FROM archiver.markers m
- WHERE (m.act = 'deleted' OR m.act LIKE 'slice % went')
+ WHERE (m.act IN ('deleted', 'moved in', 'moved out') OR m.act LIKE 'slice % went')
    AND NOT EXISTS (
        SELECT 1 FROM archiver.markers r WHERE r.record_id = m.record_id AND r.started_at = m.started_at
-          AND r.act = CASE m.act WHEN 'deleted' THEN 'restored' ELSE replace(m.act, ' went', ' restored') END)
+          AND r.act = CASE WHEN m.act = 'deleted' THEN 'restored'
+                           WHEN m.act LIKE 'slice %' THEN replace(m.act, ' went', ' restored') END)
  ORDER BY m.record_id, m.act
 """
 # Markers that an older version of this tool wrote have no start time of their own.
 _CONTRADICTED = """
-SELECT w.position, coalesce(r.state, s.state)
+SELECT w.position, coalesce(r.state, s.state, v.state), v.location
   FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[]) WITH ORDINALITY w (record_id, started_at, act, position)
   LEFT JOIN archiver.records r
     ON w.act = 'deleted' AND r.id = w.record_id AND w.started_at IN (r.started_at, 'epoch')
   LEFT JOIN (SELECT id, started_at, tenant_id, state FROM archiver.months JOIN archiver.month_slices ON month_id = id) s
     ON w.act = 'slice ' || s.tenant_id || ' went' AND s.id = w.record_id AND w.started_at IN (s.started_at, 'epoch')
- WHERE coalesce(r.state, s.state) IS NULL OR r.state = ANY(%s) OR s.state = ANY(%s)
+  LEFT JOIN archiver.moves v
+    ON w.act IN ('moved in', 'moved out') AND v.id = w.record_id AND w.started_at = v.started_at
+ WHERE coalesce(r.state, s.state, v.state) IS NULL OR r.state = ANY(%s) OR s.state = ANY(%s) OR v.state = 'planned'
  ORDER BY w.position
 """
 _ENTRIES = """

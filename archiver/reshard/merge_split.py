@@ -23,6 +23,7 @@ from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
 from archiver.reshard.settle import end, withdraw
 from archiver.runs.context import Archiver
+from archiver.runs.settle import settle as settle_markers
 from errors import CutoverError, RefusedError, UsageError
 from formatting import plural
 
@@ -57,6 +58,7 @@ def move_all(
         _refuse_live(archiver, kept_off)
     completeness.prove_complete(databases)
     with held_locks([AdvisoryLock(databases.master, _LOCK)]):
+        settle_markers(archiver, [route.source, route.target])
         _begin(archiver, route)
         outcomes = []
         for tenant in tenants_to_move(databases, route):
@@ -196,7 +198,8 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
         if left.state is MoveState.SWITCHED:
             end(archiver, left)
             return left
-        withdraw(archiver, left)
+        if ended := withdraw(archiver, left):
+            return ended
     return None
 
 

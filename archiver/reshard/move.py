@@ -21,19 +21,17 @@ from archiver.load.proof import proven
 from archiver.load.relocate import renumbered
 from archiver.postgres import tenants
 from archiver.postgres.account import Account, accounted
-from archiver.postgres.counters import Changes
 from archiver.postgres.databases import Placement
-from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Selection
-from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.records import archive_record, audit_log, move_record
+from archiver.records import archive_record, markers, move_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Offsets
+from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import regions
 from archiver.reshard.id_ranges import reserved, uncovered
-from archiver.reshard.settle import end, withdraw
+from archiver.reshard.settle import end, switch, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
 from archiver.store.standing import prove_stored
@@ -155,7 +153,10 @@ def _commit(archiver: Archiver, tenant_route: TenantRoute, loading: Move, incomi
         rows = _locked(archiver, tenant_route, loading)
         _load(archiver, tenant_route, loading, incoming, into_target)
         delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
-        _update_shard(archiver, loading, in_master)
+        switch(archiver, loading, in_master)
+    marked = {"tenant": loading.tenant_id}
+    markers.write(target.sessions[SHARD], loading, MOVED_IN, marked)
+    markers.write(source.sessions[SHARD], loading, MOVED_OUT, marked)
     prove_stored(archiver.bucket, loading)
     target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
     source.master.commit(doing=f"{what} in master")
@@ -215,26 +216,6 @@ def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why
             f"Moving {archiver.model.tenant.noun} {loading.tenant_id} refused, {why}: {', '.join(changed)}.",
             hint="It stays where it was. Run the same command again.",
         )
-
-
-def _update_shard(archiver: Archiver, loading: Move, account: Account) -> None:
-    """Set the tenant's shard in master to the target; belongs in the transaction of the move."""
-    tenant, master = archiver.model.tenant, archiver.databases.master
-    query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
-        identifier(tenant.table), Identifier(str(tenant.shard)), Identifier(tenant.key), Identifier(str(tenant.shard))
-    )
-    args = (loading.target, loading.tenant_id, loading.source)
-    if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
-        raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
-    account.declare(tenant.table, Changes(updated=1))
-    with account.bookkeeping():
-        move_record.switched(master, loading)
-        audit_log.log(master, "move", loading, _details(loading))
-
-
-def _details(loading: Move) -> dict[str, object]:
-    """Return the details for the log."""
-    return {"from": loading.source, "to": loading.target, "rows": loading.rows, "sha256": loading.sha256}
 
 
 def _step_back(archiver: Archiver, planned: Move) -> None:

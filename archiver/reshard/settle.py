@@ -1,58 +1,198 @@
-"""Settle an interrupted move: withdraw it while master names the source, complete it afterwards."""
+"""Settle an interrupted move: take it back while the source is seen to hold the rows, else end it."""
 
 from __future__ import annotations
 
-from archiver.catalog.model import SHARD
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
-from archiver.postgres.account import accounted
-from archiver.records import move_record
+from archiver.postgres.account import Account, accounted
+from archiver.postgres.counters import Changes
+from archiver.postgres.schema import identifier
+from archiver.postgres.selection import Selection
+from archiver.postgres.session import SQL, Identifier
+from archiver.records import audit_log, markers, move_record
 from archiver.records.id_offsets import Offsets
-from archiver.records.move_record import Move, MoveState
+from archiver.records.markers import MOVED_IN, MOVED_OUT
+from archiver.records.move_record import Move
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver
 from archiver.store.standing import prove_stored
 from errors import RefusedError
 
 
-def withdraw(archiver: Archiver, left: Move) -> None:
-    """Remove a tenant's copy from the target, and withdraw the move: master still names the source.
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """A tenant's rows on one shard, locked, and whether they are the archive's."""
 
-    Raises RefusedError if the copy is not what was loaded.
+    tenant_rows: ShardRows
+    rows: Selection
+    changed: list[str]  # tables whose rows are not the archive's
+
+    @property
+    def empty(self) -> bool:
+        """True if the shard holds no row of the tenant."""
+        return not counts(self.rows)
+
+
+def withdraw(archiver: Archiver, left: Move) -> Move | None:
+    """Withdraw a move that master does not name as switched; if only the target holds the rows, end it. Return it then.
+
+    The copy in the target is deleted only while the source is seen to hold the rows, locked and compared. Raises
+    RefusedError, which names the archive, if neither shard holds them as they were read.
     """
-    if left.state is MoveState.LOADING:
-        source_rows = shard_rows(archiver.databases.placement(left.source), archiver.model, left.tenant_id)
-        _empty(archiver, source_rows.on(archiver.databases.placement(left.target)), left, left.target, left.offsets)
+    if not left.members:
+        _refuse_marked(archiver, left)
+    elif not _taken_back(archiver, left):
+        end(archiver, left)
+        return left
     move_record.withdrawn(archiver.databases.master, left)
+    return None
 
 
 def end(archiver: Archiver, switched: Move) -> None:
     """Empty the source of a tenant that master places on the target, and complete the move.
 
-    Raises RefusedError if the rows there are not those that were moved: they stay, and the move remains open.
+    Raises RefusedError if the rows there are not those that were moved, or the target does not hold them: they stay,
+    and the move remains open.
     """
-    source_rows = shard_rows(archiver.databases.placement(switched.source), archiver.model, switched.tenant_id)
-    _empty(archiver, source_rows, switched, switched.source, ())
+    source, target = _both(archiver, switched)
+    with source.session.transaction(doing=f"deleting {_who(archiver, switched)} from {switched.source}"):
+        with accounted(source.session, "Deleting", source.model.written_besides(SHARD)) as account:
+            recheck(source.placement, archiver.model, [SHARD])
+            rows = source.rows(locked=True)
+            if counts(rows):
+                _refuse_lost_target(archiver, switched, target)
+                _refuse_changed(archiver, switched, switched.source, differences(source, rows, switched.members))
+                delete(source.placement, source.model, SHARD, rows.by_table, account)
+                prove_stored(archiver.bucket, switched)
+        if counts(rows):
+            markers.write(source.session, switched, MOVED_OUT, {"tenant": switched.tenant_id})
     move_record.moved(archiver.databases.master, switched)
 
 
-def _empty(archiver: Archiver, tenant_rows: ShardRows, move: Move, shard: str, offsets: Offsets) -> None:
-    """Delete a tenant's rows from one shard if they are the archive's; do nothing if there are none."""
-    who = f"{archiver.model.tenant.noun} {move.tenant_id}"
-    with (
-        tenant_rows.session.transaction(doing=f"deleting {who} from {shard}"),
-        accounted(tenant_rows.session, "Deleting", tenant_rows.model.written_besides(SHARD)) as account,
-    ):
-        recheck(tenant_rows.placement, archiver.model, [SHARD])
-        rows = tenant_rows.rows(locked=True)
-        if not counts(rows):
-            return
-        if changed := differences(tenant_rows, rows, move.members, offsets):
+def switch(archiver: Archiver, loading: Move, account: Account) -> None:
+    """Set the tenant's shard in master to the target; belongs in the transaction of the move.
+
+    Raises RefusedError if the tenant is no longer on the source.
+    """
+    tenant, master = archiver.model.tenant, archiver.databases.master
+    query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
+        identifier(tenant.table), Identifier(str(tenant.shard)), Identifier(tenant.key), Identifier(str(tenant.shard))
+    )
+    args = (loading.target, loading.tenant_id, loading.source)
+    if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
+        raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
+    account.declare(tenant.table, Changes(updated=1))
+    details = {"from": loading.source, "to": loading.target, "rows": loading.rows, "sha256": loading.sha256}
+    with account.bookkeeping():
+        move_record.switched(master, loading)
+        audit_log.log(master, "move", loading, details)
+
+
+def _taken_back(archiver: Archiver, left: Move) -> bool:
+    """Delete the copy in the target if the source holds the rows; else, if only the target does, name it in master."""
+    with _locked(archiver, left) as (source, target):
+        if not source.changed:
+            _delete_copy(archiver, left, target)
+            return True
+        if source.empty and not target.changed:
+            master = archiver.databases.master
+            with (
+                master.transaction(doing=f"moving {_who(archiver, left)} in master"),
+                accounted(master, "Moving", archiver.model.written_besides(MASTER)) as account,
+            ):
+                switch(archiver, left, account)
+            return False
+        marked = markers.read(source.tenant_rows.session, left, MOVED_OUT) is not None
+        if source.empty or marked or not target.empty:
+            raise _lost(archiver, left, source, target)
+        return True  # nothing was loaded, and the source's rows have changed since they were read
+
+
+def _delete_copy(archiver: Archiver, left: Move, target: _Side) -> None:
+    """Delete the rows from the target, with the marker that they were loaded; they must be what was loaded."""
+    if target.empty:
+        return
+    _refuse_changed(archiver, left, left.target, target.changed)
+    session, placement, model = target.tenant_rows.session, target.tenant_rows.placement, target.tenant_rows.model
+    with accounted(session, "Deleting", model.written_besides(SHARD)) as account:
+        recheck(placement, archiver.model, [SHARD])
+        delete(placement, model, SHARD, target.rows.by_table, account)
+    markers.delete(session, left, MOVED_IN)
+    session.commit(doing=f"deleting {_who(archiver, left)} from {left.target}")
+
+
+@contextmanager
+def _locked(archiver: Archiver, left: Move) -> Iterator[tuple[_Side, _Side]]:
+    """Yield both sides, their rows locked until the end of the block; roll back what is still open then."""
+    source, target = _both(archiver, left)
+    with ExitStack() as transactions:
+        for tenant_rows in (source, target):
+            transactions.enter_context(tenant_rows.session.rolled_back())
+        yield _side(source, left, ()), _side(target, left, left.offsets)
+
+
+def _side(tenant_rows: ShardRows, left: Move, offsets: Offsets) -> _Side:
+    rows = tenant_rows.rows(locked=True)
+    return _Side(tenant_rows=tenant_rows, rows=rows, changed=differences(tenant_rows, rows, left.members, offsets))
+
+
+def _both(archiver: Archiver, move: Move) -> tuple[ShardRows, ShardRows]:
+    """Return the tenant's rows on the source and on the target."""
+    source = shard_rows(archiver.databases.placement(move.source), archiver.model, move.tenant_id)
+    return source, source.on(archiver.databases.placement(move.target))
+
+
+def _refuse_marked(archiver: Archiver, left: Move) -> None:
+    """Raise RefusedError if a shard shows that a move took place of which master does not even know the rows."""
+    for shard, act in ((left.target, MOVED_IN), (left.source, MOVED_OUT)):
+        if markers.read(archiver.databases.session(shard), left, act) is not None:
             raise RefusedError(
-                f"Deleting {who} from {shard} refused: its rows there are not those that were moved: "
-                f"{', '.join(changed)}.",
-                hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
+                f"{shard} shows that {_who(archiver, left)} {act.replace('moved', 'was moved')}, and master has no "
+                f"record of it: master was set back. {left.location} holds the rows. Nothing was changed.",
+                hint="Restore master from a later backup.",
             )
-        delete(tenant_rows.placement, tenant_rows.model, SHARD, rows.by_table, account)
-        if shard == move.source:  # else it is a copy, which the source still holds
-            prove_stored(archiver.bucket, move)
+
+
+def _refuse_lost_target(archiver: Archiver, switched: Move, target: ShardRows) -> None:
+    """Raise RefusedError if the target was set back behind the load: the source's rows are the only ones.
+
+    Versions before wrote no marker; of their moves the rows are compared.
+    """
+    if markers.read(target.session, switched, MOVED_IN) is not None:
+        return
+    if differences(target, target.rows(), switched.members, switched.offsets):
+        raise RefusedError(
+            f"Deleting {_who(archiver, switched)} from {switched.source} refused: {switched.target} does not hold "
+            f"the rows that were moved; it was set back. {switched.location} and {switched.source} hold them.",
+            hint=f"Restore {switched.target} from a later backup, then run: {switched.route.command}",
+        )
+
+
+def _refuse_changed(archiver: Archiver, move: Move, shard: str, changed: list[str]) -> None:
+    """Raise RefusedError if a shard's rows are not those that were moved."""
+    if changed:
+        raise RefusedError(
+            f"Deleting {_who(archiver, move)} from {shard} refused: its rows there are not those that were moved: "
+            f"{', '.join(changed)}.",
+            hint=f"They stay. Compare them with {move.location}, then run: {move.route.command}",
+        )
+
+
+def _lost(archiver: Archiver, left: Move, source: _Side, target: _Side) -> RefusedError:
+    """Return the error for a move of which neither shard holds the rows as they were read."""
+    sides = ((left.source, source), (left.target, target))
+    state = "; ".join(f"{shard}: {', '.join(side.changed) if not side.empty else 'no rows'}" for shard, side in sides)
+    return RefusedError(
+        f"Ending the move of {_who(archiver, left)} from {left.source} to {left.target} refused: neither holds its "
+        f"rows as they were read ({state}). {left.location} holds them. Nothing was changed.",
+        hint="Was a database set back? Restore it from a later backup, or compare the rows with that archive.",
+    )
+
+
+def _who(archiver: Archiver, move: Move) -> str:
+    return f"{archiver.model.tenant.noun} {move.tenant_id}"

@@ -32,6 +32,7 @@ from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.purge_references import references_to
 from archiver.runs.purge_tables import legacy_placement, model_of
+from archiver.runs.settle import settle
 from archiver.store.standing import prove_stored
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
@@ -84,6 +85,7 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
     referenced since, or a row changed since it was archived.
     """
     master = group.placement.master
+    settle(archiver, archiver.databases.shards)
     with work_folder(archiver.work) as work:
         begun = purge_record.start(master, year, before, group.ids, archiver.keys.recipients)
         packed = pack(archiver, _extract(group, begun, work), work)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+from archiver.catalog.model import SHARD
 from archiver.checks.unreferenced import unnamed_objects
+from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.records import archive_record, markers, month_record
+from archiver.postgres.selection import select
+from archiver.records import archive_record, markers, month_record, move_record
 from archiver.records.archive_record import Record
-from archiver.records.markers import DELETED
+from archiver.records.markers import DELETED, MOVED_IN, MOVED_OUT
+from archiver.records.move_record import Move
 from archiver.records.open_markers import Contradiction, OpenMarker, open_markers
 from archiver.runs.context import Archiver
 from errors import LockedError, RefusedError
@@ -24,6 +28,7 @@ def settle(archiver: Archiver, shards: Collection[str], *, pretend: bool = False
     no session is open, so once is enough. `shards` are those the run works on; a pretended run writes nothing.
     """
     databases = archiver.databases
+    _refuse_lost_moves(databases, shards)
     if not _open(databases):
         return
     contradicted = _open(databases)  # what a run was just about to write is there by now
@@ -34,6 +39,33 @@ def settle(archiver: Archiver, shards: Collection[str], *, pretend: bool = False
         raise _refusal(archiver, refused)
     if not pretend:
         _advance(databases, [each for each in contradicted if each.contradiction is Contradiction.UNDONE])
+
+
+def _refuse_lost_moves(databases: Databases, shards: Collection[str]) -> None:
+    """Raise RefusedError if a shard has neither the marker nor a row of a tenant that was moved there.
+
+    The target of a move commits first, so it was set back behind the move, after the source was emptied.
+    """
+    moves = [each for each in move_record.last_marked(databases.master) if each.target in shards]
+    for shard in sorted({move.target for move in moves} & {*databases.shards}):
+        with_rows = [move for move in moves if move.target == shard and any(move.rows.values())]
+        unmarked = set(markers.without(databases.session(shard), with_rows, MOVED_IN)) if with_rows else set[int]()
+        for move in (move for move in with_rows if move.id in unmarked):
+            if _holds_no_row(databases, move):
+                raise RefusedError(
+                    f"{shard} holds no row of {databases.model.tenant.noun} {move.tenant_id}, which was moved there: "
+                    f"it was set back. {move.location} holds the rows. Nothing was changed.",
+                    hint=f"Restore {shard} from a later backup, or load that archive as its README explains.",
+                )
+
+
+def _holds_no_row(databases: Databases, move: Move) -> bool:
+    """True if master names the target of a move, and the target holds no row of the tenant."""
+    tenant = tenants.tenant(databases.master, databases.model.tenant, move.tenant_id)
+    if tenant is None or tenant.shard != move.target:
+        return False
+    selection = select(databases.placement(move.target), databases.model, move.tenant_id)
+    return not any(rows.rows for table, rows in selection.by_table.items() if table.database == SHARD)
 
 
 def _open(databases: Databases) -> list[OpenMarker]:
@@ -78,9 +110,11 @@ def _refusal(archiver: Archiver, contradicted: Collection[OpenMarker]) -> Refuse
             f"{first.location} holds the rows. Nothing was changed.",
             hint=f"Restore {shard} from a later backup, or load that archive as its README explains.",
         )
+    act = "move" if first.marker.act in (MOVED_IN, MOVED_OUT) else "deletion"
+    located = f"{first.location} holds the rows" if first.location else f"No record names: {_unnamed(archiver)}"
     return RefusedError(
-        f"{shard} shows a deletion of {moment}{more} that master has no record of: master was set back. "
-        f"Archives that no record names: {_unnamed(archiver)}. Nothing was changed.",
+        f"{shard} shows a {act} of {moment}{more} that master has no record of: master was set back. "
+        f"{located}. Nothing was changed.",
         hint="Restore master from a later backup. All such archives: inv archive.list --unreferenced",
     )
 

@@ -26,7 +26,6 @@ from errors import RefusedError, UsageError
 from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
-from tests.cases import case
 from tests.cases.attack_servers import moved, reach, younger
 from tests.cases.attack_world import (
     DATABASES,
@@ -65,7 +64,6 @@ def enrollments(world: World, shard: str = HERE) -> int:
     return count(world, shard, f"enrollments WHERE classroom_id IN ({classrooms(world)})")
 
 
-@case("attack 03", "a move that master forgot is taken back although the source is empty: the only copy goes")
 def test_a_move_whose_end_master_lost_is_not_reverted(
     new_world: NewWorld, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

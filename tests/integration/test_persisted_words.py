@@ -248,11 +248,13 @@ def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) 
     for shard in SHARDS:
         for act, content in rows(lived, shard, "SELECT act, content FROM archiver.markers"):
             found.setdefault(re.sub(r"\d+", "7", act), set()).update(
-                *([content] if "went" in act or act == "deleted" else content.values())
+                *([content] if "went" in act or "moved" in act or act == "deleted" else content.values())
             )
 
     assert found == {
         "deleted": {"found", "gone", "deleted", "staying"},
+        "moved in": {"tenant"},
+        "moved out": {"tenant"},
         "restored": {"inserted", "there", "replaced", "differing", "lost"},
         "restored classroom 7": {"inserted", "there", "replaced", "differing", "lost"},
         "slice 7 restored": {"inserted", "there", "replaced", "differing", "lost"},

@@ -14,7 +14,7 @@ from archiver.catalog.model import Part
 from archiver.mapping.id_columns import id_columns
 from archiver.postgres.session import SQL, Identifier, Literal
 from archiver.records.id_offsets import Region
-from archiver.reshard import move
+from archiver.reshard import move, settle
 from archiver.reshard.shard_sizes import shard_sizes
 from errors import CutoverError, RefusedError
 from inventory.model import Depth, Fence
@@ -244,13 +244,13 @@ def test_a_write_past_the_fence_stops_the_move(few: World, monkeypatch: pytest.M
 def test_a_row_added_after_verification_stays_and_is_named(
     few: World, closed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def late(*words: object) -> None:
-        update_shard(*words)  # type: ignore[arg-type]
+    def late(*words: Any) -> None:
+        switch(*words)
         assert [path.name for path in closed.iterdir()] == ["9"]
         _write(few, "shard_2")
 
-    update_shard = move._update_shard
-    monkeypatch.setattr(move, "_update_shard", late)
+    switch = settle.switch
+    monkeypatch.setattr(move, "switch", late)
     with pytest.raises(RefusedError, match=r"its rows there are not those that were moved: .*shard\.enrollments \("):
         few.move_all("merge", "shard_2", "shard_1")
 

@@ -98,7 +98,7 @@ def test_everything_on_a_shard_is_refused_while_master_has_no_record_of_a_deleti
         lambda: world.restore(OTHER),
         lambda: world.archive_together(*others),
     ):
-        with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* no record names: {location}"):
+        with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* No record names: {location}"):
             act()
     with pytest.raises(RefusedError, match="master was set back"):
         archive_months(world, DAY)

@@ -256,7 +256,7 @@ def test_a_move_whose_object_went_leaves_the_school_where_it_was(
     shards: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     live = oracle.snapshot(shards.dsns)
-    before(monkeypatch, move, "_update_shard", lambda: vanish(shards, MOVE))
+    before(monkeypatch, move, "switch", lambda: vanish(shards, MOVE))
 
     with pytest.raises(MissingObjectError, match=GONE):
         shards.move_all("merge", "shard_3", "shard_1")
