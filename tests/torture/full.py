@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from inventory.model import Depth
+from rehearsal.postgres_server import Cluster
 from tests.properties.cases import DATABASES, try_products
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
@@ -20,6 +21,8 @@ from tests.torture.many import Many
 from tests.torture.months import FEW, FEW_DATABASES, Months, School, in_any_order
 from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
+from tests.torture.runs import Act, run
+from tests.torture.set_back import Earlier, Try, lost, own_server
 from tests.torture.year import killed as killed_year
 from tests.torture.year import year
 from tests.worlds import NewWorld, World
@@ -28,6 +31,9 @@ MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
 KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
 PRODUCTS, AT_ONCE = 500, 25
+DATABASES_OF_A_SCHOOL = ("master", "shard_3")
+OF_ONE = Act(verb="archive", school=13, depth=Depth.ALL)
+OF_MANY = Act(verb="archive", school=13, depth=Depth.ALL, others=(61,))
 
 
 @pytest.mark.parametrize("school", [13, 5])
@@ -159,3 +165,25 @@ def _order(moments: Sequence[str], seed: int) -> list[int]:
     """Shuffled, so that an early end has seen a fair sample; moments in the scratch database come last."""
     numbers = random.Random(seed).sample(range(len(moments)), len(moments))
     return sorted(numbers, key=lambda number: "scratch:" in moments[number])
+
+
+@pytest.mark.parametrize("kind", Earlier)
+@pytest.mark.parametrize("database", DATABASES_OF_A_SCHOOL)
+def test_no_earlier_server_in_a_database_s_place_loses_a_row(
+    new_world: NewWorld, cluster: Cluster, database: str, kind: Earlier
+) -> None:
+    """Each path, killed at each moment, with a copy of before the act or of an earlier kill."""
+    ledger = Ledger(f"set-back-{database}-{kind.name.lower()}")
+    with own_server(cluster) as server:
+        for act in (OF_ONE, OF_MANY):
+            with new_world(DATABASES_OF_A_SCHOOL) as world:
+                moments = run(world, act).moments
+            for die_at in in_any_order(moments, 2014):
+                lag_at = random.Random(die_at).choice([None, *range(die_at)])
+                if f"{act} {die_at}" in ledger.tried():
+                    continue
+                one, began = Try(act=act, database=database, kind=kind, lag_at=lag_at, die_at=die_at), time.monotonic()
+                with new_world(DATABASES_OF_A_SCHOOL) as world:
+                    rows = lost(world, server, one)
+                ledger.add(f"{act} {die_at}", lost=rows, seconds=time.monotonic() - began, how=str(one))
+                assert rows == 0, one
