@@ -15,6 +15,7 @@ from pathlib import Path
 
 from errors import CutoverError, LockedError
 from inventory.model import Backups, Database, Way
+from inventory.private_folder import private_folder
 from platforms.backup_programs import TAKE, VERIFY, Programs
 
 LIST, DATA = "backup.json", "data"  # the content of a backup's folder
@@ -162,9 +163,12 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[int]:
-    """Lock the folder of a database's backups; programs that inherit the lock hold it until they end, too."""
+    """Lock the folder of a database's backups; programs that inherit the lock hold it until they end, too.
+
+    Raises UsageError if other users may write there.
+    """
     try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(home)
         lock = os.open(home, os.O_RDONLY)
         try:
             _lock(lock, home)

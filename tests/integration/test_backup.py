@@ -18,7 +18,7 @@ import pytest
 
 from archiver.store.bucket import Bucket, file_digests
 from archiver.store.multipart import PART
-from errors import CutoverError, DamagedError, LockedError
+from errors import CutoverError, DamagedError, LockedError, UsageError
 from inventory.model import Backups, Database, Store, Way
 from platforms.backup import Backup, home_of, newest, take
 from platforms.backup_copy import newest_stored, send
@@ -263,6 +263,27 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_one_sentence(server: Ser
 
     with pytest.raises(CutoverError, match=r"Working in \S+/file/shard_1 failed: Not a directory\."):
         elsewhere.take()
+
+
+def test_no_backup_is_taken_where_other_users_could_replace_it(server: Server) -> None:
+    home = home_of(server.database)
+    home.mkdir(parents=True)
+    home.chmod(0o777)
+
+    with pytest.raises(UsageError, match="every user may write to"):
+        server.take()
+
+    assert list(home.iterdir()) == []
+
+
+def test_a_folder_of_backups_that_others_could_read_is_closed(server: Server) -> None:
+    home = home_of(server.database)
+    home.mkdir(parents=True)
+    home.chmod(0o755)
+
+    server.take()
+
+    assert home.stat().st_mode & 0o777 == 0o700
 
 
 def test_files_of_others_in_the_folder_stay(server: Server) -> None:
