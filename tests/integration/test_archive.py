@@ -391,5 +391,5 @@ def test_a_sequence_that_would_give_ids_out_twice_stops_a_restore(world: World) 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT setval('schools_id_seq', 1)")
 
-    with pytest.raises(RefusedError, match=r"schools_id_seq stands at 1, below the archived id 13"):
+    with pytest.raises(RefusedError, match=r"schools_id_seq would give out 2 next, before the archived id 13"):
         world.restore(13)
