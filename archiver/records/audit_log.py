@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
-from archiver.postgres.session import Session
+from archiver.postgres.session import DatabaseError, Session
 from archiver.records.archive_record import Record
 from archiver.records.markers import Marked
+from errors import RefusedError
 
 
 class Logged(Protocol):
@@ -39,7 +40,7 @@ class Entry:
     at: datetime
     operator: str
     host: str
-    act: str  # archive, restore, verify, drop, move
+    act: str  # archive, restore, verify, drop, move, cat, query, find
     tenant_id: int
     year: int
     record_id: int
@@ -80,6 +81,30 @@ def log_all(session: Session, act: str, records: Sequence[Record], details: Sequ
         ),
         doing="writing the log",
     )
+
+
+def log_reading(session: Session, act: str, records: Sequence[Logged], details: Mapping[str, object]) -> None:
+    """Append an entry for each record whose archive is about to be read, and commit.
+
+    Raises RefusedError if master can't be written: personal data is not read without a trace.
+    """
+    try:
+        with session.transaction(doing="writing the log"):
+            for record in records:
+                log(session, act, record, details)
+    except DatabaseError as error:
+        if error.code not in _HINTS:
+            raise
+        raise RefusedError(
+            f"Reading an archive refused: who reads is written to archiver.log first, and there that failed. {error}",
+            hint=_HINTS[error.code],
+        ) from error
+
+
+_HINTS = {
+    "25006": "A standby or read-only sessions? Name in the inventory the server that takes writes as master.",
+    "42501": "In master, run: GRANT INSERT ON archiver.log TO <the role of this connection>",
+}
 
 
 def entries(

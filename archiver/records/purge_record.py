@@ -54,6 +54,11 @@ class Purge:
     proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
 
     @property
+    def tenant_id(self) -> int:
+        """0: its users belong to no tenant."""
+        return 0
+
+    @property
     def tarball(self) -> str:
         """The file name of the tarball: `2013_purge_7.tar.gz`."""
         return self.location.rsplit("/", 1)[-1]

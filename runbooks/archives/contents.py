@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from archiver.format import encryption
 from archiver.format.bundle import Archive
-from archiver.records import resolve, slice_record
+from archiver.records import audit_log, resolve, slice_record
 from archiver.records.archive_record import Record
 from archiver.records.placement_history import shard_of
 from archiver.records.resolve import Archived
@@ -64,7 +64,8 @@ def cat(
     environment: Environment, school: int, table: str, year: int | None, database: str, identity: str, header: bool
 ) -> None:
     """Write a table's archived rows to standard output, as COPY text; no database is loaded."""
-    with _opened(environment, "archive.cat", school, year, identity) as archive, raw_output() as out:
+    asked = {"table": table, "database": database}
+    with _opened(environment, "cat", asked, school, year, identity) as archive, raw_output() as out:
         inspect.cat(archive, inspect.table_in(archive.manifest, table, database), out, header=header)
 
 
@@ -77,7 +78,7 @@ def cat(
 def query(environment: Environment, school: int, query: str, year: int | None, identity: str, database: str) -> None:
     """Query an archive: load it into the scratch database for one SELECT, and write the rows as CSV."""
     with (
-        _opened(environment, "archive.query", school, year, identity) as archive,
+        _opened(environment, "query", {"database": database}, school, year, identity) as archive,
         scratch(environment, f"archive.query {school}") as session,
         raw_output() as out,
     ):
@@ -141,11 +142,15 @@ def drop_archive(environment: Environment, school: int, year: int, tarball: str)
 
 
 @contextmanager
-def _opened(environment: Environment, name: str, tenant_id: int, year: int | None, identity: str) -> Iterator[Archive]:
-    """Yield a school's archive for a task of that name; of the databases only master is read, for the record."""
+def _opened(
+    environment: Environment, act: str, asked: Mapping[str, str], tenant_id: int, year: int | None, identity: str
+) -> Iterator[Archive]:
+    """Yield a school's archive, once the log has an entry of this act; of the databases only master is used."""
     keys = encryption.keys(environment.store.recipients, identity)
-    with databases_of(environment, f"{name} {tenant_id}") as databases:
+    with databases_of(environment, f"archive.{act} {tenant_id}") as databases:
         record = resolve.one_to_restore(databases, tenant_id, year)
+        details = {name: value for name, value in asked.items() if value}
+        audit_log.log_reading(databases.master, act, [record], {**details, "sha256": record.sha256})
     with inspect.fetched(Bucket(environment.store), record, keys, spool_folder()) as archive:
         yield archive
 

@@ -171,6 +171,7 @@ def find(environment: Environment, table: str, id_: int, json: bool) -> None:
         of_table = resolve.table_with_ids(databases, table)
         holders, unindexed = id_index.holders(databases.master, of_table, id_), id_index.missing(databases.master)
         purges = purge_records.holding(databases.master, databases.model.catalog, of_table, id_)
+        audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": id_})
     lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
     show((to_json(record.to_json()) for record in holders) if json else lines)
 

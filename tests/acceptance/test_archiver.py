@@ -64,7 +64,7 @@ def looked_at_from_outside(running: Lab, typed: Typed) -> None:
     assert typed("archive.find", "classroom", "4711000").out == "No archive holds classroom 4711000.\n"
     assert "1 of 1 archive verified" in typed("archive.verify", "--all", "--sample=5").out
     acts = [json.loads(line)["act"] for line in typed("archive.log", "--school=13", "--json").out.splitlines()]
-    assert acts[-2:] == ["archive", "verify"]
+    assert acts[-5:] == ["archive", "cat", "query", "find", "verify"]
     assert typed("archive.list", "--state=restoring", "--json").out == ""
 
 
