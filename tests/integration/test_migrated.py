@@ -53,7 +53,7 @@ def test_a_run_that_died_before_a_migration_deletes_nothing_that_the_migration_c
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE students ADD COLUMN note text DEFAULT 'as archived'")
 
-    def dies(*_: object) -> None:
+    def dies(*_: object, **named: object) -> None:
         raise CutoverError("the run ends before it deletes")
 
     with monkeypatch.context() as patch, contextlib.suppress(CutoverError):
