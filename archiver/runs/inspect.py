@@ -73,13 +73,17 @@ def query(archive: Archive, text: str, scratch: Session, out: Sink, database: st
 
 def _answer(text: str, scratch: Session, out: Sink) -> None:
     try:
-        scratch.rows("SELECT pg_temp.one_query(%s)", (text,), doing="asking")
+        if words := scratch.row("SELECT pg_temp.one_query(%s)", (text,), doing="asking")[0]:
+            raise _refused(f"Asking refused: {words}.")
         scratch.csv_out(text, out, doing="asking")
     except DatabaseError as error:
         if error.transient:
             raise
-        hint = "Give one SELECT; inv archive.show lists the tables."
-        raise UsageError(str(error), hint=hint) from None
+        raise _refused(str(error)) from None
+
+
+def _refused(sentence: str) -> UsageError:
+    return UsageError(sentence, hint="Give one SELECT; inv archive.show lists the tables.")
 
 
 def _load(archive: Archive, schemas: dict[str, Schema], scratch: Session) -> None:
@@ -108,7 +112,10 @@ def _ambiguous(name: str) -> UsageError:
 
 
 # The server itself decides if a text is one query: pasted into COPY, another text could end the query and start anew.
+# Its complaint about the text is returned, not raised: of an error below a function only the code's name is shown.
 _ONE_QUERY = """
-CREATE FUNCTION pg_temp.one_query(query text) RETURNS void LANGUAGE plpgsql AS
-    $$ DECLARE answer refcursor; BEGIN OPEN answer FOR EXECUTE query; CLOSE answer; END $$
+CREATE FUNCTION pg_temp.one_query(query text) RETURNS text LANGUAGE plpgsql AS
+    $$ DECLARE answer refcursor;
+    BEGIN OPEN answer FOR EXECUTE query; CLOSE answer; RETURN NULL;
+    EXCEPTION WHEN syntax_error_or_access_rule_violation THEN RETURN SQLERRM; END $$
 """
