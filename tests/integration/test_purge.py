@@ -18,7 +18,7 @@ from archiver.runs import purge, setup
 from archiver.runs.context import Archiver
 from archiver.runs.purge import Purged
 from archiver.runs.purge_candidates import legacy_users
-from archiver.store.bucket import Bucket, Digests, file_digests
+from archiver.store.bucket import Bucket, Digests, StoredDigests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from runbooks.cli import call
 from runbooks.users import ids_of
@@ -176,9 +176,10 @@ def test_a_row_that_changed_since_it_was_archived_keeps_all_users(
 def test_an_object_that_the_store_damages_keeps_all_users(rich: World, monkeypatch: pytest.MonkeyPatch) -> None:
     all_users, put = old(rich), Bucket.put
 
-    def spoiling(bucket: Bucket, key: str, path: Path, digests: Digests) -> None:
+    def spoiling(bucket: Bucket, key: str, path: Path, digests: Digests) -> StoredDigests:
         path.write_bytes(DAMAGED)
-        put(bucket, key, path, file_digests(path))
+        answer = put(bucket, key, path, file_digests(path))
+        return StoredDigests(**vars(digests), etag=answer.etag, version_id=answer.version_id)
 
     monkeypatch.setattr(Bucket, "put", spoiling)
     with rich.archiver() as archiver, pytest.raises(DamagedError):
