@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from archiver.checks.dangling_rows import dangling_rows
 from archiver.checks.left_rows import left_rows
+from archiver.checks.unknown_references import unknown_references
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Exclude
@@ -28,6 +30,8 @@ class Audit:
     rows: int  # in the archives
     size: int  # bytes of the tarballs
     missing: tuple[int, ...]  # archived tenants whose object is not in the store as it was put
+    elsewhere: dict[str, int]  # by column that the catalog does not know: live rows that refer to deleted ones
+    dangling: dict[str, int]  # by month, move or purge: live rows that refer to what it deleted
 
 
 def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude: Exclude) -> Audit:
@@ -55,6 +59,8 @@ def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude:
         rows=sum(record.rows for record in done),
         size=sum(record.size or 0 for record in done),
         missing=_missing(bucket, earlier),
+        elsewhere=unknown_references(databases, earlier),
+        dangling=dangling_rows(databases),
     )
 
 

@@ -21,7 +21,7 @@ def left_rows(databases: Databases, records: Sequence[Record]) -> LeftRows:
     """Return the live rows that refer to a deleted row of these archives, beyond those retained for another tenant."""
     left: dict[int, dict[str, int]] = {}
     retained = {record.tenant_id: record.kept for record in records}
-    owners, by_shard = _Owners(databases, records), _ByShard(databases, records)
+    owners, by_shard = Owners(databases, records), _ByShard(databases, records)
     for table in databases.model.tables:
         counts: Counter[int] = Counter()
         for link in _followed(databases, table):
@@ -34,7 +34,7 @@ def left_rows(databases: Databases, records: Sequence[Record]) -> LeftRows:
     return left
 
 
-class _Owners:
+class Owners:
     """The tenants that deleted keys belonged to, by table of master; each table's keys are read once."""
 
     def __init__(self, databases: Databases, records: Sequence[Record]) -> None:
@@ -63,8 +63,9 @@ class _ByShard:
         self._databases = databases
         self._records = records
         sharded = databases.model.tenant.shard is not None and databases.shards
-        schema = databases.schema(databases.shards[0]) if sharded else None
-        self._links = shard_keys.unenforced(databases.model, schema) if schema else ()
+        self._schema = databases.schema(databases.shards[0]) if sharded else None
+        self._links = shard_keys.unenforced(databases.model, self._schema) if self._schema else ()
+        self._tenants = {(record.id, record.started_at): record.tenant_id for record in records}
 
     def links(self, table: TableName) -> list[Link]:
         """Return these links of a table."""
@@ -75,8 +76,9 @@ class _ByShard:
         counts: Counter[int] = Counter()
         for name in self._databases.shards:
             session = self._databases.session(name)
-            if ready(session):
-                counts.update(shard_keys.late_rows(session, self._records, link))
+            if self._schema and ready(session):
+                late = shard_keys.late_rows(session, self._schema, self._records, link)
+                counts.update({self._tenants[key]: rows for key, rows in late.items()})
         return counts
 
 

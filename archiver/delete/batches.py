@@ -20,9 +20,9 @@ from archiver.format.bundle import Archive
 from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier
-from archiver.postgres.selection import Key, SelectedRows, among, rows_where
+from archiver.postgres.selection import Key, SelectedRows, among, narrowed, rows_where
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.records import audit_log, markers, slice_record
+from archiver.records import audit_log, markers, shard_keys, slice_record
 from archiver.records.slice_record import Slice
 from archiver.store.bucket import Bucket
 from archiver.store.standing import prove_stored
@@ -132,6 +132,9 @@ def _delete_batch(
             delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable), account)
         reached = _progress_after(placement, batch, stay, progress)
         _mark(session, tenant_slice, reached)
+        shard_keys.remember(
+            session, placement.schemas[rules.database], tenant_slice.month, _gone(placement, rules, deletable)
+        )
         prove_stored(bucket, tenant_slice.month)
     except BaseException:
         session.rollback()
@@ -249,21 +252,20 @@ def _count_late_rows(
     placement: Placement, rules: Rules, deletable: Mapping[TableName, SelectedRows], progress: SliceProgress
 ) -> None:
     """Count the rows added after the proof that refer to deleted rows: without a foreign key no lock prevents that."""
-    for link in rules.inner:
-        if deletable.get(link.parent) and deletable[link.parent].rows and not _enforced(placement, link):
-            shape = placement.schemas[link.child.database].tables[link.child.table]
-            keys = deletable[link.parent].values(link.parent_columns)
-            late_rows = rows_where(placement, rules.reachable_model, link.child, among(shape, link.columns, keys))
-            progress.appeared.update({str(link.child): len(late_rows.rows)} if late_rows.rows else {})
+    for link, keys in _gone(placement, rules, deletable).items():
+        shape = placement.schemas[link.child.database].tables[link.child.table]
+        late_rows = rows_where(placement, rules.model, link.child, narrowed(among(shape, link.columns, keys), link))
+        progress.appeared.update({str(link.child): len(late_rows.rows)} if late_rows.rows else {})
 
 
-def _enforced(placement: Placement, link: Link) -> bool:
-    """True if a foreign key matches the link."""
-    pairs = {*zip(link.columns, link.parent_columns, strict=True)}
-    return any(
-        key.target == link.parent.table and {*zip(key.columns, key.target_columns, strict=True)} == pairs
-        for key in placement.schemas[link.child.database].tables[link.child.table].foreign_keys
-    )
+def _gone(placement: Placement, rules: Rules, deleted: Mapping[TableName, SelectedRows]) -> dict[Link, list[Key]]:
+    """Return the keys of deleted rows, by the links that lead to them and that no foreign key enforces."""
+    links = shard_keys.unenforced(rules.model, placement.schemas[rules.database], rules.database)
+    return {
+        link: keys
+        for link in links
+        if link.parent in deleted and (keys := deleted[link.parent].values(link.parent_columns))
+    }
 
 
 class _Lines:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from archiver.catalog.model import Link, Model
+from archiver.catalog.model import SHARD, Link, Model
 from archiver.delete.decide import DeletionDecision
 from archiver.delete.referenced import externally_referenced
 from archiver.postgres.databases import Placement
 from archiver.postgres.selection import select
+from archiver.records import shard_keys
 from archiver.records.archive_record import Record
 
 
@@ -24,6 +25,17 @@ def appeared(placement: Placement, model: Model, record: Record, decided: Deleti
         if keys and not _leads_to_one(placement, link):
             more[str(link.parent)] += len(externally_referenced(placement, record, now, link, keys))
     return {table: rows for table, rows in more.items() if rows > 0}
+
+
+def appeared_in_shard(placement: Placement, model: Model, record: Record) -> dict[str, int]:
+    """Return the number of the shard's rows that refer to rows deleted there by an earlier run, by table."""
+    counts: dict[str, int] = {}
+    if placement.shard_session:
+        schema = placement.schemas[SHARD]
+        for link in shard_keys.unenforced(model, schema):
+            rows = sum(shard_keys.late_rows(placement.shard_session, schema, [record], link).values())
+            counts[str(link.child)] = max(rows, counts.get(str(link.child), 0))
+    return {table: rows for table, rows in counts.items() if rows}
 
 
 def _leads_to_one(placement: Placement, link: Link) -> bool:

@@ -129,9 +129,10 @@ def _delete_in_shard(
     deletion_set = DeletionSet(sets, work.depth, {})
     contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
     with account.bookkeeping():
-        for link in shard_keys.unenforced(work.model, placement.schemas[SHARD]):
-            if deletion_set.all_rows_go(link.parent):
-                shard_keys.remember_all(shard, remaining, link, sets.of(link.parent))
+        schema = placement.schemas[SHARD]
+        links = shard_keys.unenforced(work.model, schema)
+        deleted_keys = {link: sets.of(link.parent) for link in links if deletion_set.all_rows_go(link.parent)}
+        shard_keys.remember_all(shard, schema, remaining, deleted_keys)
     rows = _sums(counts, SHARD, remaining, deletion_set)
     _delete(deletion_set, SHARD, table_groups, rows, account, unwritten_counts)
     return failed, contents

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
@@ -13,7 +13,7 @@ from archiver.completeness.recheck import recheck
 from archiver.delete import marker
 from archiver.delete.decide import DeletionDecision, decide
 from archiver.delete.delete import delete
-from archiver.delete.late_rows import appeared
+from archiver.delete.late_rows import appeared, appeared_in_shard
 from archiver.delete.returnable import OrphanRows, orphans
 from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.format import layout
@@ -110,9 +110,12 @@ def _prove_and_delete(
                 orphan_rows |= orphans(placement, database, decided.to_delete, accepted=accept_orphans)
                 delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
-            for link in shard_keys.unenforced(model, placement.schemas[SHARD]):
-                keys = decided.to_delete[link.parent].values(link.parent_columns)
-                shard_keys.remember(placement.shard_session, record, link, keys)
+            schema = placement.schemas[SHARD]
+            keys = {
+                link: decided.to_delete[link.parent].values(link.parent_columns)
+                for link in shard_keys.unenforced(model, schema)
+            }
+            shard_keys.remember(placement.shard_session, schema, record, keys)
             _commit_shard(placement.shard_session, model, record, decided, stored)
         return _commit_master(placement, model, record, decided, time.monotonic() - began, stored, orphan_rows)
 
@@ -141,7 +144,8 @@ def resume(
             decided = decide(placement, model, record, selection, keys_deleted)
             orphan_rows = orphans(placement, MASTER, decided.to_delete, accepted=accept_orphans)
             delete(placement, model, MASTER, decided.to_delete, account)
-        return _commit_master(placement, model, record, decided, None, stored, orphan_rows)
+        done = _commit_master(placement, model, record, decided, None, stored, orphan_rows)
+    return replace(done, appeared={**appeared_in_shard(placement, model, record), **done.appeared})
 
 
 def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
@@ -155,6 +159,7 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
         with accounted(shard, "Restoring", written) as account, proven(account, model, SHARD) as proof:
             load_database(incoming, SHARD, LiveNeighbors(retained=record.kept, everywhere=True), proof)
         markers.delete(shard, record, DELETED)
+        shard_keys.forget(shard, record)
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 

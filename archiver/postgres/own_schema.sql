@@ -234,3 +234,6 @@ UPDATE archiver.months m SET turn = t.turn FROM pg_temp.in_order t WHERE t.kind 
 ALTER TABLE archiver.records ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;
 ALTER TABLE archiver.months ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;
 ALTER TABLE archiver.aliases ALTER COLUMN turn SET DEFAULT nextval('archiver.turns'), ALTER COLUMN turn SET NOT NULL;
+
+-- migration 5: the same of keys that are not whole numbers, as text; and of what months and moves delete
+ALTER TABLE archiver.shard_gone ADD COLUMN IF NOT EXISTS keys text[], ALTER COLUMN ids DROP NOT NULL;

@@ -164,6 +164,11 @@ def restored_elsewhere(session: Session, record: Record, source: str, target: st
     )
 
 
+def done(session: Session) -> tuple[Move, ...]:
+    """Return the moves since which master names the target; empty if there was none."""
+    return _read(session, "state = ANY(%s)", (list(DONE),)) if ready(session) else ()
+
+
 def interrupted(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
     """Return the interrupted moves, of these tenants or of all."""
     if not ready(session):

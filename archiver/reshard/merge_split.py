@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from archiver.catalog.activity_rules import Rules
 from archiver.completeness import completeness
@@ -21,7 +21,7 @@ from archiver.records.move_record import Move, MoveState, Route
 from archiver.records.placement_history import Relocation, placement_history
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
-from archiver.reshard.settle import end, withdraw
+from archiver.reshard.settle import Ended, end, withdraw
 from archiver.runs.context import Archiver
 from archiver.runs.settle import settle as settle_markers
 from errors import CutoverError, RefusedError, UsageError
@@ -38,6 +38,7 @@ class MoveOutcome:
     tenant_id: int
     seconds: float
     move: Move | None = None  # None: it failed
+    late: Mapping[str, int] = field(default_factory=dict)  # by table: rows added on the source after the proof
     error: CutoverError | None = None
 
 
@@ -159,7 +160,7 @@ def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_o
             _refuse_live(archiver, kept_off)
             left = _settled(archiver, tenant, route)
             moved = left or move(archiver, tenant, route, year, work)
-        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved)
+        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved.move, late=moved.late)
     except CutoverError as error:
         archiver.databases.forget_schemas()  # a migration may be what went wrong
         return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
@@ -185,7 +186,7 @@ def _refuse_live(archiver: Archiver, kept_off: Callable[[], bool]) -> None:
         )
 
 
-def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
+def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Ended | None:
     """Settle what an earlier run left of a tenant. Return its move if only the source was left to empty, else None.
 
     An interrupted monthly run is completed first, while its markers are on the tenant's shard.
@@ -196,8 +197,7 @@ def _settled(archiver: Archiver, tenant: Tenant, route: Route) -> Move | None:
         if left.in_two_shards and left.route != route:
             move_record.refuse_half_moved(archiver.databases.master, archiver.model.tenant.noun, [tenant.id])
         if left.state is MoveState.SWITCHED:
-            end(archiver, left)
-            return left
+            return end(archiver, left)
         if ended := withdraw(archiver, left):
             return ended
     return None

@@ -31,7 +31,7 @@ from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import regions
 from archiver.reshard.id_ranges import reserved, uncovered
-from archiver.reshard.settle import end, switch, withdraw
+from archiver.reshard.settle import Ended, end, remember, switch, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
 from archiver.store.standing import prove_stored
@@ -54,7 +54,7 @@ class TenantRoute:
         return self.source.placement, self.target.placement
 
 
-def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path) -> Move:
+def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path) -> Ended:
     """Move a tenant; the caller holds its locks and keeps the application off it.
 
     Raises RefusedError, with nothing changed, if rows are in the way, are shared, or change meanwhile.
@@ -68,12 +68,11 @@ def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path
         stored = _store(archiver, planned, packed)
         _verify(archiver, stored, work)
         loading = move_record.loading(archiver.databases.master, stored, _offsets(archiver, tenant_route, route))
-        _swap(archiver, tenant_route, loading, work)
+        deleted = _swap(archiver, tenant_route, loading, work)
     except CutoverError:
         _step_back(archiver, planned)
         raise
-    end(archiver, loading)
-    return loading
+    return end(archiver, loading, deleted)
 
 
 def _check_shard(archiver: Archiver, tenant: Tenant, route: Route) -> None:
@@ -129,8 +128,10 @@ def _offsets(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Off
     return reserved(archiver.databases, route, highest) if highest or not existing else existing
 
 
-def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> None:
+def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> Selection:
     """Lock, load and verify everything before anything commits: the target first, then master, then the source.
+
+    Return the rows that were deleted from the source.
 
     A reader sees the complete tenant at any time, on the shard that master names.
     """
@@ -139,11 +140,13 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     with opened(archiver, work, loading) as archive:
         incoming = _incoming(archiver, tenant_route, loading, archive)
         with refused_by_rows(what.capitalize(), hint, [incoming]), _open(source, target):
-            _commit(archiver, tenant_route, loading, incoming, what)
+            return _commit(archiver, tenant_route, loading, incoming, what)
 
 
-def _commit(archiver: Archiver, tenant_route: TenantRoute, loading: Move, incoming: IncomingArchive, what: str) -> None:
-    """Move the rows in the open transactions, and commit these."""
+def _commit(
+    archiver: Archiver, tenant_route: TenantRoute, loading: Move, incoming: IncomingArchive, what: str
+) -> Selection:
+    """Move the rows in the open transactions, and commit these. Return the rows that were deleted from the source."""
     source, target = tenant_route.placements
     with (
         accounted(source.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as from_source,
@@ -154,6 +157,7 @@ def _commit(archiver: Archiver, tenant_route: TenantRoute, loading: Move, incomi
         _load(archiver, tenant_route, loading, incoming, into_target)
         delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
         switch(archiver, loading, in_master)
+    remember(archiver, loading, tenant_route.source, rows)
     marked = {"tenant": loading.tenant_id}
     markers.write(target.sessions[SHARD], loading, MOVED_IN, marked)
     markers.write(source.sessions[SHARD], loading, MOVED_OUT, marked)
@@ -161,6 +165,7 @@ def _commit(archiver: Archiver, tenant_route: TenantRoute, loading: Move, incomi
     target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
     source.master.commit(doing=f"{what} in master")
     source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
+    return rows
 
 
 @contextmanager

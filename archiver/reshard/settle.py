@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from archiver.delete.delete import delete
 from archiver.postgres.account import Account, accounted
 from archiver.postgres.counters import Changes
 from archiver.postgres.schema import identifier
-from archiver.postgres.selection import Selection
+from archiver.postgres.selection import Selection, select
 from archiver.postgres.session import SQL, Identifier
-from archiver.records import audit_log, markers, move_record
+from archiver.records import audit_log, markers, move_record, shard_keys
 from archiver.records.id_offsets import Offsets
 from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move
@@ -22,6 +22,14 @@ from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_ro
 from archiver.runs.context import Archiver
 from archiver.store.standing import prove_stored
 from errors import RefusedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A move that is complete."""
+
+    move: Move
+    late: Mapping[str, int]  # by table: rows on the source that were added after the proof; they stay there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,7 @@ class _Side:
         return not counts(self.rows)
 
 
-def withdraw(archiver: Archiver, left: Move) -> Move | None:
+def withdraw(archiver: Archiver, left: Move) -> Ended | None:
     """Withdraw a move that master does not name as switched; if only the target holds the rows, end it. Return it then.
 
     The copy in the target is deleted only while the source is seen to hold the rows, locked and compared. Raises
@@ -47,14 +55,15 @@ def withdraw(archiver: Archiver, left: Move) -> Move | None:
     if not left.members:
         _refuse_marked(archiver, left)
     elif not _taken_back(archiver, left):
-        end(archiver, left)
-        return left
+        return end(archiver, left)
     move_record.withdrawn(archiver.databases.master, left)
     return None
 
 
-def end(archiver: Archiver, switched: Move) -> None:
+def end(archiver: Archiver, switched: Move, deleted: Selection | None = None) -> Ended:
     """Empty the source of a tenant that master places on the target, and complete the move.
+
+    `deleted` are the rows that were deleted from the source just before.
 
     Raises RefusedError if the rows there are not those that were moved, or the target does not hold them: they stay,
     and the move remains open.
@@ -70,8 +79,25 @@ def end(archiver: Archiver, switched: Move) -> None:
                 delete(source.placement, source.model, SHARD, rows.by_table, account)
                 prove_stored(archiver.bucket, switched)
         if counts(rows):
+            remember(archiver, switched, source, rows)
             markers.write(source.session, switched, MOVED_OUT, {"tenant": switched.tenant_id})
     move_record.moved(archiver.databases.master, switched)
+    return Ended(move=switched, late=late_rows(source, deleted or rows))
+
+
+def remember(archiver: Archiver, move: Move, source: ShardRows, rows: Selection) -> None:
+    """Write to the source the keys by which its rows were found, and of those deleted there: late rows name them."""
+    shard, master = source.placement.schemas[SHARD], archiver.databases.schema(MASTER)
+    inner = shard_keys.unenforced(source.model, shard)
+    shard_keys.remember(source.session, shard, move, {link: rows.values[link] for link in inner})
+    across = [link for link in source.link_values if len(link.columns) == 1]
+    shard_keys.remember(source.session, master, move, {link: source.link_values[link] for link in across})
+
+
+def late_rows(source: ShardRows, deleted: Selection) -> dict[str, int]:
+    """Return the rows on the source that name deleted rows, by table: they were added since those were locked."""
+    rows = select(source.placement, source.model, source.tenant_id, link_values=deleted.values)
+    return counts(rows)
 
 
 def switch(archiver: Archiver, loading: Move, account: Account) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archiver.records import archive_record, audit_log, retained_rows
+from archiver.records import archive_record, audit_log, retained_rows, shard_keys
 from archiver.records.archive_record import Record
 from archiver.runs.context import Archiver
 from archiver.runs.remains import delete_for_good, unreferenced_of
@@ -47,6 +47,8 @@ def drop(archiver: Archiver, record: Record) -> Dropped:
         retained_rows.forget(master)
         details = {**_details(record), **audit_log.closing(record, record.location, record.shard)}
         audit_log.log(master, "drop", record, details)
+    if record.shard in archiver.databases.shards:
+        shard_keys.forget(archiver.databases.session(record.shard), record)
     return Dropped(versions_stay=versions_stay, unreferenced=unreferenced_of(archiver, record.tenant_id))
 
 

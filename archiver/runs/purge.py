@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, Model, TableName
+from archiver.checks.purge_references import Watch, watch_of
+from archiver.checks.purge_tables import legacy_placement, model_of
 from archiver.completeness.recheck import recheck_acts
 from archiver.delete.delete import delete
 from archiver.delete.unchanged import prove_shape
@@ -27,11 +29,9 @@ from archiver.postgres.schema import column_list, identifier
 from archiver.postgres.selection import SelectedRows, among, identity_of, row_order
 from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.postgres.tenants import Tenant
-from archiver.records import purge_record
+from archiver.records import purge_record, shard_keys
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
-from archiver.runs.purge_references import references_to
-from archiver.runs.purge_tables import legacy_placement, model_of
 from archiver.runs.settle import settle
 from archiver.store.standing import prove_stored
 from archiver.verify.verify import belongs_to, verify
@@ -96,8 +96,8 @@ def purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -
         stored = purge_record.stored(master, begun, archiver.bucket.location(key), packed.extract.manifest, digests)
         with opened(fetch(archiver.bucket, stored, work / "fetched"), archiver.keys) as archive:
             verify(archive, stored.id, stored.year, archiver.scratch, group.model)
-        done = _delete(archiver, group, purge_record.verified(master, stored), work)
-    return Purged(purge=done, late=references_to(archiver.databases, group.ids))
+        done, watch = _delete(archiver, group, purge_record.verified(master, stored), work)
+    return Purged(purge=done, late=watch.references())
 
 
 def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
@@ -120,6 +120,7 @@ def restore(archiver: Archiver, number: int) -> dict[str, Loaded]:
             ):
                 loaded = load_database(incoming, MASTER, LiveNeighbors(retained=(), everywhere=True), proof)
             purge_record.restored(master, record)
+            shard_keys.forget(master, record)
             master.commit(doing=f"restoring purge {number}")
     return loaded
 
@@ -164,14 +165,18 @@ def _copied(group: LegacyGroup, table: TableName, path: Path) -> Member:
     return spool.finish(group.placement.master.copy_out(query, spool, doing=f"copying {table} out"))
 
 
-def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path) -> Purge:
-    """Lock every row, check references and content again, delete, and record it: all in one transaction."""
+def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path) -> tuple[Purge, Watch]:
+    """Lock every row, check references and content again, delete, and record it: all in one transaction.
+
+    Return the watch by which the references are found that came since.
+    """
     master = group.placement.master
     with master.rolled_back():
         with accounted(master, "Purging", group.model.written_besides(MASTER)) as account:
             recheck_acts(master, group.model, MASTER)
             rows = {table: _locked(group, table) for table in group.model.tables}
-            if references := references_to(archiver.databases, group.ids):
+            watch = watch_of(archiver.databases, group.ids)
+            if references := watch.references():
                 names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
                 raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
             for table in group.model.tables:
@@ -181,10 +186,11 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
                     )
             prove_shape(group.placement)
             delete(group.placement, group.model, MASTER, rows, account)
+        shard_keys.remember_rows(master, group.placement.schemas[MASTER], verified, rows)
         done = purge_record.purged(master, verified)
         prove_stored(archiver.bucket, verified)
         master.commit(doing=f"deleting the users of purge {verified.id}")
-    return done
+    return done, watch
 
 
 def _locked(group: LegacyGroup, table: TableName) -> SelectedRows:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from archiver.checks.purge_references import references_to
+from archiver.checks.purge_tables import legacy_of
 from archiver.postgres.databases import Databases
 from archiver.postgres.schema import identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
-from archiver.runs.purge_references import references_to
-from archiver.runs.purge_tables import legacy_of
 
 
 @dataclass(frozen=True, kw_only=True)

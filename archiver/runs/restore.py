@@ -33,6 +33,7 @@ from archiver.records import (
     markers,
     move_record,
     retained_rows,
+    shard_keys,
     slice_record,
 )
 from archiver.records.archive_record import ArchiveState, Record
@@ -335,6 +336,8 @@ def _load_shard(
         loaded = load_database(incoming, SHARD, live, proof)
         with proof.account.bookkeeping():
             markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
+            if act == LOADED:
+                shard_keys.forget(shard, record)
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
     return activity.combined(loaded, activity.load(incoming_slices, proof))

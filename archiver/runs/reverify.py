@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.activity_rules import rules
+from archiver.checks.purge_tables import model_of
 from archiver.format.bundle import Archive, opened
 from archiver.format.encryption import refuse_if_closed
 from archiver.format.spool_folder import work_folder
@@ -20,7 +21,6 @@ from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs import month_object
 from archiver.runs.context import Archiver, fetch
-from archiver.runs.purge_tables import model_of
 from archiver.runs.tarballs import as_encrypted
 from archiver.verify.verify import Verified, verify
 from errors import CutoverError

@@ -85,7 +85,7 @@ def audit(environment: Environment, date: datetime.date, json: bool) -> None:
         say(to_json(asdict(result)))
         return
     say(archives.audit_text("school", result))
-    if result.unarchived or result.missing or result.left:
+    if result.unarchived or result.missing or result.left or result.elsewhere or result.dangling:
         raise Exit(code=ExitCode.FAILED)
 
 

@@ -84,8 +84,13 @@ def all_archived(night: NightContext) -> Check:
             return fails(f"{counted}; not in the store as they were stored: archives of {_some(missing)}")
         if audit["left"]:
             return fails(f"{counted}; rows are left of {_some(audit['left'])}")
+        if elsewhere := audit.get("elsewhere"):
+            return fails(f"{counted}; the catalog does not know columns that refer to their rows: {_some(elsewhere)}")
         figures = {key: audit[key] for key in ("selected", "excluded", "rows", "size") if key in audit}
-        return holds(f"{counted}, none of their rows is left; {audit['excluded']} left out", **figures)
+        proof = f"{counted}, none of their rows is left; {audit['excluded']} left out"
+        if dangling := audit.get("dangling"):  # of other archives than this night's
+            proof += f"; live rows refer to what was deleted by {', '.join(dangling)}"
+        return holds(proof, **figures)
 
     return Check(title="every selected school has a record, and none of its rows is left", looks=(look,), judge=judge)
 

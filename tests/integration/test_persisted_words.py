@@ -53,7 +53,7 @@ records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, sh
  fingerprint, size, md5, sha256, members, kept, seconds_to_extract, seconds_to_restore, operator, host, started_at,
  verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id, turn
 regions: source, target, above, upto, plus
-shard_gone: record_id, started_at, table_name, column_name, ids
+shard_gone: record_id, started_at, table_name, column_name, ids, keys
 units: run, number, unit, takes, worker, taken_at, ended, ended_at
 version: one, number, tool, at
 """

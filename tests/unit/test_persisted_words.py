@@ -280,7 +280,8 @@ def json_of(kind: Any, written: str) -> Any:
         (
             Audit,
             """{"selected": 35, "archived": 34, "excluded": 1, "unarchived": [7], "left": {"13": 5}, "rows": 9,
-            "size": 100, "missing": [9]}""",
+            "size": 100, "missing": [9], "elsewhere": {"master: crm.notes.student_id": 3},
+            "dangling": {"purge 7": 1}}""",
         ),
         (Feed, """{"database": "master", "table": "feed_items", "rows": 132, "bytes": 8192}"""),
         (File, """{"path": "data/base", "size": 100, "sha256": "79ad"}"""),

@@ -129,7 +129,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
     },
     "needed_by": {
         "archiver/catalog/model.py": "a key of catalog.yaml",
-        "archiver/runs/purge_tables.py": "a key of the inventory's catalog",
+        "archiver/checks/purge_tables.py": "a key of the inventory's catalog",
         "inventory/catalog.py": "a key of the catalog's YAML, and the field that holds it",
     },
     "one": {

@@ -128,7 +128,14 @@ def audit_text(noun: str, audit: Audit) -> str:
         )
     if audit.missing:
         text += f"\nnot in the store as they were stored: archives of {', '.join(map(str, audit.missing))}"
-    return text + ("" if audit.unarchived or audit.left or audit.missing else "; none of their rows is left")
+    if audit.elsewhere:
+        rows = ", ".join(f"{column} ({number})" for column, number in audit.elsewhere.items())
+        text += f"\nlive rows refer to deleted ones by columns that the catalog does not know: {rows}"
+    complete = not (audit.unarchived or audit.left or audit.missing or audit.elsewhere)
+    text += "; none of their rows is left" if complete else ""
+    return text + "".join(
+        f"\nlive rows that refer to what was deleted by {what}: {rows}" for what, rows in audit.dangling.items()
+    )
 
 
 def scan_line(noun: str, scan: Scan) -> str:

@@ -10,7 +10,7 @@ from archiver.reshard.merge_split import SPLIT, MoveOutcome
 from archiver.reshard.shard_sizes import ShardSize
 from formatting import many, plural, size
 from runbooks.cli.tables import TextTable
-from runbooks.cli.text.archives import failure
+from runbooks.cli.text.archives import counts, failure
 
 
 def moved_line(noun: str, outcome: MoveOutcome) -> str:
@@ -20,7 +20,9 @@ def moved_line(noun: str, outcome: MoveOutcome) -> str:
         return failure(who, outcome.error)
     assert move is not None
     rows = sum(move.rows.values())
-    return f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+    text = f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+    late = f"; NOT MOVED (added after verification, still live on {move.source}): {counts(outcome.late)}"
+    return text + (late if outcome.late else "")
 
 
 def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:

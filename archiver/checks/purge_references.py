@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.catalog.naming import id_column
+from archiver.checks.purge_tables import model_of
 from archiver.completeness.live import LiveCatalogue, LiveForeignKey, read_live
 from archiver.completeness.pointers import Pointer, unexplained
 from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Schema, identifier, read_schema
 from archiver.postgres.session import SQL, Composable, Composed, Identifier, Literal, Session
-from archiver.runs.purge_tables import model_of
+from archiver.records import shard_keys
+from archiver.records.purge_record import Purge
 
 Key = tuple[object, ...]
 
@@ -24,21 +26,69 @@ def references_to(databases: Databases, ids: Sequence[int]) -> Mapping[int, list
     They are derived from foreign keys, column names and types in the live system catalogs of master and shards, not
     from the catalog of tables.
     """
+    return watch_of(databases, ids).references()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The columns in which live rows can name certain users, or rows that go with them."""
+
+    _columns: Sequence[tuple[Session, Reference, Mapping[Key, int]]]  # with the keys, and the user id of each
+
+    def references(self) -> Mapping[int, list[str]]:
+        """Return the references of now, by user id; also after these users were deleted."""
+        references: dict[int, list[str]] = defaultdict(list)
+        for session, reference, owners in self._columns:
+            for key, rows in referencing_rows(session, reference, owners):
+                references[owners[key]].append(f"{reference} ({rows})")
+        return references
+
+    def counts(self) -> Mapping[int, int]:
+        """Return the number of referring rows of now, by the same."""
+        counts: Counter[int] = Counter()
+        for session, reference, owners in self._columns:
+            for key, rows in referencing_rows(session, reference, owners):
+                counts[owners[key]] += rows
+        return counts
+
+
+def watch_of(databases: Databases, ids: Sequence[int]) -> Watch:
+    """Return the watch on live users."""
     model = model_of(databases.model)
+    return Watch(
+        [
+            (session, reference, _owners(databases.master, model, reference, ids))
+            for session, reference in _all_references(databases, model, ids)
+        ]
+    )
+
+
+def watch_of_purged(databases: Databases, purges: Sequence[Purge]) -> Watch:
+    """Return the watch on users of these purges, with the purge's number in place of the user's."""
+    model, purge_of = model_of(databases.model), {user_id: purge.id for purge in purges for user_id in purge.ids}
+    users: dict[Key, int] = {(str(user_id),): number for user_id, number in purge_of.items()}
+    columns: list[tuple[Session, Reference, Mapping[Key, int]]] = []
+    for session, reference in _all_references(databases, model, [*purge_of]):
+        if (reference.named, reference.named_columns) == (model.root, (model.tenant.key,)):
+            columns.append((session, reference, users))
+        else:
+            keys = shard_keys.remembered(databases.master, purges, reference.named.table, reference.named_columns)
+            columns.append((session, reference, keys))
+    return Watch(columns)
+
+
+def _all_references(databases: Databases, model: Model, ids: Sequence[int]) -> Iterator[tuple[Session, Reference]]:
+    """Yield the references in every database, each with its session; none if there are no users."""
     schema = read_schema(databases.master, [table.table for table in model.tables])
-    references: dict[int, list[str]] = defaultdict(list)
     for name, kind in databases.names_and_kinds() if ids else ():
         session = databases.session(name)
         live = read_live(session, unread={table.table for table in databases.model.of(SHARD)} if kind == SHARD else ())
         for reference in _references(model, kind, live, schema):
-            owners = _owners(databases.master, model, reference, ids)
-            for key, rows in _referencing_rows(session, reference, owners):
-                references[owners[key]].append(f"{reference} ({rows})")
-    return references
+            yield session, reference
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reference:
+class Reference:
     """Columns of a table that reference a row to delete."""
 
     table: str
@@ -52,7 +102,7 @@ class _Reference:
         return f"{self.table}.{', '.join(self.columns)}"
 
 
-def _references(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> Iterator[_Reference]:
+def _references(model: Model, kind: str, live: LiveCatalogue, schema: Schema) -> Iterator[Reference]:
     inside = {table.table for table in model.tables} if kind == MASTER else set()
     keyed = {(key.table, *key.columns) for key in live.references}
     for key in live.references if kind == MASTER else ():
@@ -63,12 +113,12 @@ def _references(model: Model, kind: str, live: LiveCatalogue, schema: Schema) ->
             continue  # a materialized view needs no row: it holds copies
         key_columns = schema.tables[pointer.points_at.table].primary_key
         if (pointer.table.table, *pointer.columns) not in keyed and len(key_columns) == 1:
-            yield _by_pointer(pointer, live, key_columns)
+            yield by_pointer(pointer, live, key_columns)
 
 
-def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Reference:
+def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> Reference:
     visible = key.table in live.tables  # else its name has its schema
-    return _Reference(
+    return Reference(
         table=key.table,
         relation=identifier(key.table) if visible else Composed([Identifier(*key.table.split(".", 1))]),
         columns=key.columns,
@@ -77,9 +127,10 @@ def _by_key(key: LiveForeignKey, live: LiveCatalogue) -> _Reference:
     )
 
 
-def _by_pointer(pointer: Pointer, live: LiveCatalogue, key_columns: tuple[str, ...]) -> _Reference:
+def by_pointer(pointer: Pointer, live: LiveCatalogue, key_columns: tuple[str, ...]) -> Reference:
+    """Return the reference of columns that can point at a row with that key."""
     [column] = pointer.columns
-    return _Reference(
+    return Reference(
         table=pointer.table.table,
         relation=_relation(pointer.table.table, column, live),
         columns=(column,) if pointer.value is None else (str(id_column(column)),),
@@ -100,7 +151,7 @@ def _relation(table: str, column: str, live: LiveCatalogue) -> Composable:
     return SQL("(SELECT unnest({0}) AS {0} FROM {1}) AS elements").format(Identifier(column), relation)
 
 
-def _owners(master: Session, model: Model, reference: _Reference, ids: Sequence[int]) -> dict[Key, int]:
+def _owners(master: Session, model: Model, reference: Reference, ids: Sequence[int]) -> dict[Key, int]:
     """Return the keys of rows to delete, as text, with the user id of each."""
     links = model.found_by(reference.named)
     owner = links[0].columns[0] if links else model.tenant.key
@@ -114,7 +165,7 @@ def _owners(master: Session, model: Model, reference: _Reference, ids: Sequence[
     return {tuple(row[1:]): row[0] for row in rows}
 
 
-def _referencing_rows(session: Session, reference: _Reference, owners: Mapping[Key, int]) -> Iterator[tuple[Key, int]]:
+def referencing_rows(session: Session, reference: Reference, owners: Mapping[Key, int]) -> Iterator[tuple[Key, int]]:
     """Yield each key that live rows reference, with their number; compared as text, as the types may differ."""
     if not owners:
         return
@@ -132,7 +183,7 @@ def _referencing_rows(session: Session, reference: _Reference, owners: Mapping[K
         yield tuple(key), rows
 
 
-def _where(reference: _Reference) -> Composable:
+def _where(reference: Reference) -> Composable:
     if reference.where is None:
         return SQL("")
     column, value = reference.where
