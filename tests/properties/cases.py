@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, note, seed, settings
+from hypothesis import strategies as st
 
+from tests.properties.oddities import oddities, out_and_back_beside
 from tests.properties.product import Product
 from tests.properties.products import products
 from tests.properties.trial import out_and_back
@@ -43,3 +46,22 @@ def try_products(ground: World, catalog_file: Path, cases: int, chance: int | No
 
     (come_back if chance is None else seed(chance)(come_back))()
     return seconds
+
+
+def try_oddities(ground: World, catalog_file: Path, kind: str, cases: int, chance: int | None = None) -> Counter[str]:
+    """Try so many products with an oddity of this kind each; return how many were refused, and how many were done."""
+    ends: Counter[str] = Counter()
+
+    @settings(max_examples=cases, derandomize=chance is None, database=None, deadline=None, suppress_health_check=LARGE)
+    @given(products(), st.data())
+    def come_back_beside(product: Product, data: st.DataObject) -> None:
+        oddity = data.draw(oddities(product, kind))
+        note(f"chance {chance}")
+        note(told(product))
+        note(oddity.script())
+        refused = out_and_back_beside(ground, product, oddity, catalog_file)
+        note(refused)
+        ends[f"products with a {kind} {'refused' if refused else 'archived and restored'}"] += 1
+
+    (come_back_beside if chance is None else seed(chance)(come_back_beside))()
+    return ends

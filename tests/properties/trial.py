@@ -53,7 +53,7 @@ class Trial:
         self.archived[tenant] = mine
         self._counts(outcome, mine, goes)
         self._holds(tenant, mine)
-        self._live()
+        self.assert_live()
 
     def archive_together(self, tenants: Sequence[int]) -> None:
         """Archive tenants in a set, and not one by one: no foreign key may forbid the order of deletion."""
@@ -73,7 +73,7 @@ class Trial:
             assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.retained), outcome
             self._holds(outcome.tenant_id, mine[outcome.tenant_id])
         assert deleted == Counter(row.table for row in goes), deleted
-        self._live()
+        self.assert_live()
 
     def restore(self, tenant: int) -> None:
         """Restore a tenant, and assert that its rows are live beside those that were."""
@@ -84,10 +84,10 @@ class Trial:
         assert came == {name: one.inserted for name, one in loaded.items() if one.inserted}, (came, loaded)
         assert not any(one.replaced or one.differing for one in loaded.values()), loaded
         self.live |= mine
-        self._live()
+        self.assert_live()
 
-    def _live(self) -> None:
-        """Every row of every table, and every sequence, is what it was, but the rows that are away."""
+    def assert_live(self) -> None:
+        """Assert that every row of every table, and every sequence, is what it was, but the rows that are away."""
         away = self._said(set(self.product.rows) - self.live)
         same(_without(self.before, away), oracle.snapshot(self.world.dsns))
 

@@ -13,7 +13,8 @@ import pytest
 
 from inventory.model import Depth
 from rehearsal.postgres_server import Cluster
-from tests.properties.cases import DATABASES, try_products
+from tests.properties.cases import DATABASES, try_oddities, try_products
+from tests.properties.oddities import KINDS
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
@@ -120,6 +121,18 @@ def test_no_random_product_loses_a_row(new_world: NewWorld, tmp_path: Path) -> N
                 seconds = try_products(shared_world, tmp_path / "catalog.yaml", AT_ONCE, chance)
                 for name, each in zip(names, seconds, strict=True):
                     ledger.add(name, lost=0, seconds=each)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_oddity_of_a_product_loses_a_row(new_world: NewWorld, tmp_path: Path, kind: str) -> None:
+    ledger = Ledger("oddities")
+    for chance in range(0, PRODUCTS // len(KINDS), AT_ONCE):
+        name = f"{kind} {chance}"
+        if name not in ledger.tried():
+            with new_world(DATABASES) as shared_world:
+                began = time.monotonic()
+                ends = try_oddities(shared_world, tmp_path / "catalog.yaml", kind, AT_ONCE, chance)
+                ledger.add(name, lost=0, seconds=time.monotonic() - began, how=", ".join(sorted(ends)))
 
 
 def test_no_kill_spoils_a_night() -> None:
