@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SCALE ?= 1/10
 CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks rehearsal bench tests
 
-.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign torture bench bench-scaling lint format lock clean
+.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign matrix mutants torture bench bench-scaling lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,14 @@ test-browser: install
 # With programs that PyPI does not have: pgbouncer, from Debian.
 test-foreign: install
 	$(BIN)/python -m pytest tests/foreign
+
+# Each adversity on each way out and back; `make test` tries each on one way.
+matrix: install
+	$(BIN)/python -m pytest tests/matrix
+
+# Switches off one guard of the archiver after the other, and prints those that no test misses. Wants hours, too.
+mutants: install
+	$(BIN)/python -m tests.mutants $(WORDS)
 
 # Hours of trying to lose a row; interrupted, it goes on where it was. WORDS are pytest's, such as -k 13 or -n 0.
 torture: install

@@ -1,4 +1,4 @@
-"""What databases hold beside tables and keys: rules, children, triggers, publications, keys that old rows break.
+"""Oddities beside tables and keys: rules, children, triggers, publications, keys that old rows break.
 
 An archiver may refuse each of these; what it does not refuse it does exactly.
 """
