@@ -27,7 +27,7 @@ def leaving(product: Product, live: Collection[Row], tenant: int) -> set[Row]:
 def leaving_together(product: Product, live: Collection[Row], tenants: Collection[int]) -> set[Row]:
     """Return the same for several tenants that leave at once: rows that only they need are deleted with them."""
     mine = {row for tenant in tenants for row in belonging(product, live, tenant)}
-    start, below = _reached(product)
+    start, below = reached(product, product.run.depth)
     first = {row for row in mine if row.table == start}
     outside = set(live) - mine
     roots = {product.tenants[tenant] for tenant in tenants}
@@ -36,20 +36,20 @@ def leaving_together(product: Product, live: Collection[Row], tenants: Collectio
     return mine - _spread(product, claimed | above, mine - first, finding=False)
 
 
-def _reached(product: Product) -> tuple[str, set[str]]:
-    """The table from which the depth deletes, and all tables which it reaches."""
-    start, stay = (product.root.path, ()) if product.run.depth == "all" else (product.start, product.stay)
-    reached = {start}
+def reached(product: Product, depth: str) -> tuple[str, set[str]]:
+    """Return the table from which a depth deletes, and all tables which it reaches."""
+    start, stay = (product.root.path, ()) if depth == "all" else (product.start, product.stay)
+    below = {start}
     while (
         more := {
             link.child
             for link in product.links
-            if link.finds and link.parent in reached and product.tables[link.child].name not in stay
+            if link.finds and link.parent in below and product.tables[link.child].name not in stay
         }
-        - reached
+        - below
     ):
-        reached |= more
-    return start, reached
+        below |= more
+    return start, below
 
 
 def _spread(product: Product, start: set[Row], among: set[Row], *, finding: bool) -> set[Row]:

@@ -160,6 +160,12 @@ def _namesake() -> Product:
     return product([twin], links, {twin.path: [{"id": "1", "owner": "1", "other": "2"}]}, sharded=True)
 
 
+def _empty_shards() -> Product:
+    """Return a product whose shards hold no table of the catalog."""
+    rooms = table("rooms", ID, OWNER)
+    return product([rooms], [owned(rooms.path)], {rooms.path: [{"id": "1", "owner": "1"}]}, sharded=True)
+
+
 PINNED = {
     "a key that is a date beyond Python's": _keyed_by("date", "infinity", "0044-03-15 BC", "12014-08-15"),
     "a key that is NaN": _keyed_by("numeric", "NaN", "Infinity", "1.10"),
@@ -174,4 +180,5 @@ PINNED = {
     "rows that need rows of their table": _needed_in_line(),
     "a depth that starts from shared rows": _start_shared(),
     "a shard's table that is called as the tenants'": _namesake(),
+    "shards without a table of the catalog": _empty_shards(),
 }
