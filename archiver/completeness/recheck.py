@@ -50,6 +50,8 @@ def digest(session: Session) -> str:
 def lock_carried(session: Session, model: Model, database: str) -> None:
     """Lock all carried tables as a writer does: the application reads and writes on, a migration waits."""
     tables: Sequence[str] = sorted(table.table for table in model.of(database))
+    if not tables:  # LOCK TABLE needs a name, and a shard may hold none of the catalog's
+        return
     query = SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(SQL(", ").join(map(identifier, tables)))
     session.execute(query, doing="locking the tables against migrations")
 
