@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from archiver.catalog.model import Model
 from archiver.delete.one import Deletion
@@ -21,6 +20,7 @@ from archiver.postgres.databases import Databases
 from archiver.records.archive_record import ArchiveRequest
 from archiver.store.bucket import Bucket, file_digests
 from archiver.store.schemas import StoredSchemas
+from archiver.store.standing import StoredArchive
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError
 from inventory.model import Fence
@@ -42,22 +42,6 @@ class Archiver:
     def model(self) -> Model:
         """The catalog's model."""
         return self.databases.model
-
-
-class Tarball(Protocol):
-    """A record of a tarball in the store."""
-
-    @property
-    def location(self) -> str:
-        """The address, as s3://bucket/key."""
-
-    @property
-    def size(self) -> int | None:
-        """The size in bytes."""
-
-    @property
-    def sha256(self) -> str | None:
-        """The SHA-256 of the complete tarball."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +91,13 @@ def pack(archiver: Archiver, extract: Extract, work: Path) -> Packed:
 
 
 @contextmanager
-def opened(archiver: Archiver, work: Path, record: Tarball) -> Iterator[Archive]:
+def opened(archiver: Archiver, work: Path, record: StoredArchive) -> Iterator[Archive]:
     """Fetch and open a record's tarball."""
     with bundle.opened(fetch(archiver.bucket, record, work / "fetched"), archiver.keys) as stored:
         yield stored
 
 
-def fetch(bucket: Bucket, record: Tarball, folder: Path) -> Path:
+def fetch(bucket: Bucket, record: StoredArchive, folder: Path) -> Path:
     """Fetch a record's tarball; raise DamagedError unless size and digest match the record."""
     folder.mkdir(exist_ok=True)
     path = folder / layout.file_name(record.location)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from archiver.catalog.model import Model, TableName
 from archiver.format import layout
 from archiver.format.bundle import Archive
+from archiver.format.hashed import HashedSource
 from archiver.format.manifest import Manifest
 from archiver.format.money import read_as_written
 from archiver.format.rows import JOIN, Digest
@@ -93,7 +93,9 @@ def load_scratch(
     """Load one table of all the archives, read it back, and compare it. Raises RefusedError if it differs."""
     member = layout.member(table)
     columns = SQL("{}, {}").format(Identifier(TENANT), column_list(shape))
-    source = _Members(archives, member)
+    # Each row has its tenant's id in front.
+    pieces = (data for archive in archives for data in _behind_tenant(archive, member))
+    source = HashedSource(lambda size: next(pieces, b""))
     target = SQL("{} ({})").format(relation, columns)
     read_as_written(scratch.session, archives[0].manifest, table)
     rows = scratch.session.copy_in(target, source, doing=f"loading {table}")
@@ -107,29 +109,6 @@ def load_scratch(
         raise RefusedError(
             f"Verifying {table} failed: {read} of {expected} rows were read back, or their content differs."
         )
-
-
-class _Members:
-    """A source for COPY: one member of each archive in turn, each row with its tenant's id in front."""
-
-    def __init__(self, archives: Sequence[Archive], member: str) -> None:
-        self._chunks = (data for archive in archives for data in _behind_tenant(archive, member))
-        self._hash = hashlib.sha256()
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next piece, ignoring `size`: psycopg2 accepts any length."""
-        data = next(self._chunks, b"")
-        self._hash.update(data)
-        return data
-
-    def readline(self, size: int = -1, /) -> bytes:
-        """Return the next piece, as `read` does: COPY does not need lines."""
-        return self.read(size)
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of everything read so far."""
-        return self._hash.hexdigest()
 
 
 def _behind_tenant(archive: Archive, member: str) -> Iterator[bytes]:
