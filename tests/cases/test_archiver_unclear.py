@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
 import pytest
@@ -93,20 +94,38 @@ def test_the_hint_for_a_lock_also_leads_to_prepared_transactions(empty: str) -> 
 
 
 class Refusing(Quiet, BaseHTTPRequestHandler):
-    """A store that answers every request with the error that the key's last part names."""
+    """A store that answers every request with the error that the key's last part names, but for a trial of it."""
+
+    tried: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
+        if self.path in self.tried:
+            self._answer(200, self.tried[self.path])
+            return
         code = self.path.split("?")[0].rsplit("/", 1)[-1]
         body = f"<Error><Code>{code}</Code><Message>words of the store</Message></Error>".encode()
-        self.send_response(ANSWERS.get(code, 403))
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self._answer(ANSWERS.get(code, 403), body)
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.do_GET()
+        text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if "/trials/" not in self.path:
+            self.do_GET()
+        elif self.path in self.tried:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        else:
+            self.tried[self.path] = text
+            self._answer(200, b"")
+
+    def do_DELETE(self) -> None:
+        self._answer(200, b"")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"an ETag"')
+        self.end_headers()
+        self.wfile.write(body)
 
     do_HEAD = do_GET  # noqa: N815 - the library's word
 
