@@ -63,7 +63,6 @@ def test_a_holder_in_another_namespace_of_this_machine_is_at_work(note_from_else
     assert is_at_work(object_store)
 
 
-@case("runbook 12", "a living holder on another machine of the same host name is taken over from without a word")
 def test_a_holder_on_another_machine_of_the_same_name_is_at_work() -> None:
     object_store, me = FakeObjectStore(), files.myself("running the night")
     object_store.put_new(NOTE, booted_elsewhere(me).to_json())
