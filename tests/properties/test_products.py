@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from archiver.checks.integrity import check_integrity
 from archiver.runs import setup
-from tests.properties.cases import DATABASES, try_oddities, try_products
+from tests.properties.cases import DATABASES, try_products
 from tests.properties.databases import build
-from tests.properties.oddities import KINDS
 from tests.properties.pinned import PINNED
 from tests.properties.product import Product
 from tests.properties.trial import out_and_back
 from tests.worlds import NewWorld, World
 
-CASES, ODD_CASES = 24, 5  # of each kind
+CASES = 24
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +42,3 @@ def test_integrity_is_checked_in_any_product(shared_world: World, tmp_path: Path
 
 def test_tenants_of_any_product_go_out_and_come_back_whole(shared_world: World, tmp_path: Path) -> None:
     try_products(shared_world, tmp_path / "catalog.yaml", CASES)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_oddity_of_any_product_is_refused_or_harms_no_row(
-    shared_world: World, tmp_path: Path, counted: Callable[[str, int], None], kind: str
-) -> None:
-    for end, number in try_oddities(shared_world, tmp_path / "catalog.yaml", kind, ODD_CASES).items():
-        counted(end, number)
