@@ -139,8 +139,11 @@ def refuse_uncounted(session: Session, operation: str) -> None:
 def _begun(session: Session, operation: str) -> Counts:
     """Return the counters at the beginning of a transaction."""
     refused = f"{operation} on {session.where} refused: what it changes could not be counted"
-    if session.row("SELECT current_setting('track_counts')", doing="asking what the server counts")[0] != "on":
-        raise RefusedError(f"{refused}: track_counts is off.", hint="ALTER SYSTEM SET track_counts TO on, and reload.")
+    counts, role = session.row(_COUNTING, doing="asking what the server counts")
+    if counts != "on":
+        raise RefusedError(
+            f"{refused}: track_counts is off.", hint="ALTER SYSTEM SET track_counts TO on; SELECT pg_reload_conf();"
+        )
     try:
         return read_counters(session)
     except DatabaseError as error:
@@ -148,10 +151,12 @@ def _begun(session: Session, operation: str) -> Counts:
             raise
         raise RefusedError(
             f"{refused}: this role may not read the server's counters.",
-            hint="GRANT EXECUTE on pg_stat_get_xact_tuples_inserted, …_updated and …_deleted to it.",
+            hint="As a superuser, run: GRANT EXECUTE ON FUNCTION pg_stat_get_xact_tuples_inserted(oid), "
+            f"pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_deleted(oid) TO {role};",
         ) from error
 
 
+_COUNTING = "SELECT current_setting('track_counts'), quote_ident(current_user)"
 _CAUSES = """
 WITH every AS (
     SELECT c.oid, format('%%I.%%I', s.nspname, c.relname) AS name, n.nspname, r.relname

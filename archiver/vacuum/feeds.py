@@ -58,14 +58,17 @@ def truncate(session: Session, feeds: Sequence[Feed], *, truncate_published: boo
             raise RefusedError(
                 f"Emptying the feeds on {session.where} refused: subscribers would lose all their rows too: "
                 f"{'; '.join(f'{table} is in the publication {publication}' for table, publication in published)}.",
-                hint="Add truncate_published: yes to the inventory if they may, or run: ALTER PUBLICATION … "
-                "SET (publish = 'insert, update, delete')",
+                hint="Set `truncate_published: true` in the inventory if they may; or run: "
+                + " ".join(
+                    f"ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete');"
+                    for publication in sorted({publication for _, publication in published})
+                ),
             )
         session.execute(SQL("TRUNCATE {} CONTINUE IDENTITY RESTRICT").format(tables), doing="emptying the feeds")
 
 
 _PUBLISHED = """
-SELECT t.tablename, p.pubname FROM pg_publication_tables t JOIN pg_publication p USING (pubname)
+SELECT t.tablename, quote_ident(p.pubname) FROM pg_publication_tables t JOIN pg_publication p USING (pubname)
  WHERE t.schemaname = %s AND t.tablename = ANY(%s) AND p.pubtruncate
  ORDER BY 1, 2
 """
