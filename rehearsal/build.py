@@ -24,16 +24,18 @@ from rehearsal.ssh_hosts import SshHost
 THREADS = 10  # they mostly wait for servers
 SEED = 2014
 Run = Callable[..., Future[Any]]
+Progress = Callable[[str], None]
 
 
-def build(home: Path, schools: int) -> None:
+def build(home: Path, schools: int, on_progress: Progress) -> None:
     """Start a lab in an empty home, with everything in its normal state."""
     environment_of_lab = design.inventory()
     with reserved(design.ports_needed(environment_of_lab)) as reservation, _threads() as run:
         lab = _laid_out(home, reservation)
+        on_progress(f"starting {len(lab.servers)} PostgreSQL servers, S3, SSH, DNS and the app")
         others = [run(_start_store, lab), run(_start_ssh, lab, reservation)]
         others += [run(daemon.start, lab.daemon(name), _config(lab)) for name in ("dns", "app")]
-        _start_databases(lab, schools, run)
+        _start_databases(lab, schools, run, on_progress)
         _all(others)
     watcher.begin(lab, lab.watcher)
     endpoints.write_overlay(lab)
@@ -64,14 +66,16 @@ def _postgres_folder(layout: Layout) -> Path:
     return folder
 
 
-def _start_databases(lab: Blueprint, schools: int, run: Run) -> None:
+def _start_databases(lab: Blueprint, schools: int, run: Run, on_progress: Progress) -> None:
     admin, role = secrets.token_urlsafe(), secrets.token_urlsafe()
     write_passfile(lab.admin_passfile, ADMIN, admin, owner=lab.programs.owner)
     write_passfile(lab.layout.passfile, ROLE, role)
     _all([run(_start_server, cluster, admin, role) for cluster in lab.servers])
+    on_progress(f"writing {schools:,} schools into {len(lab.databases)} databases")
     dsns = endpoints.product_dsns(lab)
     master = dsns.pop("master")
     seed(master, dsns, schools=schools, seed=SEED)
+    on_progress(f"starting {len(lab.databases)} standbys")
     _all([run(standby.begin, lab, database) for database in lab.databases])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from errors import CutoverError, UsageError
 from rehearsal import blueprint, endpoints, lock, processes, shared_memory, status
-from rehearsal.build import build
+from rehearsal.build import Progress, build
 from rehearsal.endpoints import Endpoints
 from rehearsal.layout import Layout
 from rehearsal.postgres_programs import ELSEWHERE
@@ -20,17 +20,18 @@ DEFAULT_SCHOOLS = 36
 FEWEST_SCHOOLS = FEWEST  # the seed's cases need that many
 
 
-def up(home: Path, *, schools: int = DEFAULT_SCHOOLS) -> Endpoints:
+def up(home: Path, *, schools: int = DEFAULT_SCHOOLS, on_progress: Progress = lambda line: None) -> Endpoints:
     """Start the lab; harmless if it is running. A lab that is partly down is taken down first.
 
-    A start that fails leaves the folder with its logs; the next `up` or `down` removes it.
+    `on_progress` receives a line for each part of the work as it begins. A start that fails leaves the folder with its
+    logs; the next `up` or `down` removes it.
     """
     home = home.resolve()
     _refuse_from_inside(home)
     with lock.locked(home):
         if not status.of(home).healthy:
             _clear(home)
-            _build_or_end(home, schools)
+            _build_or_end(home, schools, on_progress)
         return endpoints.of(blueprint.load(home))
 
 
@@ -57,9 +58,9 @@ def down(home: Path) -> None:
         shutil.rmtree(home)
 
 
-def _build_or_end(home: Path, schools: int) -> None:
+def _build_or_end(home: Path, schools: int, on_progress: Progress) -> None:
     try:
-        build(home, schools)
+        build(home, schools, on_progress)
     except BaseException:
         processes.stop_all(home, _postgres_folder(home))
         raise

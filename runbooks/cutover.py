@@ -179,9 +179,8 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
     night_context = NightContext(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # a mistyped key must not surface as late as step 8
     steps = numbered(build(night_context) for build in builds)
-    if mistakes := list(
-        inventory_mistakes(night_context, (*steps, warehouse.start_etl(night_context)), {build.key for build in EVERY})
-    ):
+    described = (*steps, warehouse.start_etl(night_context.old_warehouse)(night_context))
+    if mistakes := list(inventory_mistakes(night_context, described, {build.key for build in EVERY})):
         raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
     return validated(
         Plan(
@@ -222,12 +221,25 @@ def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
     night_context = NightContext(environment=environment, date=day)
 
     def plan(run_context: RunContext) -> Plan:
-        etl = warehouse.rebuild if warehouse.moved(night_context, run_context.history()) else warehouse.start_etl
-        builds = (replicas.activate, backups.enable, watcher.start, etl, maintenance.off)
-        steps = numbered(paying((build(night_context) for build in builds), run_context.debts()))
+        debts = run_context.debts()
+        etl = (_etl_again(night_context, run_context),) if warehouse.DEBT in debts else ()
+        builds = (replicas.activate, backups.enable, watcher.start, *etl, maintenance.off)
+        steps = numbered(paying((build(night_context) for build in builds), debts))
         return replace(run_context.plan, title=f"{run_context.plan.title}: what is still off", steps=steps)
 
     return plan
+
+
+def _etl_again(night_context: NightContext, run_context: RunContext) -> Build:
+    """Return the step that enables the ETL again: after a rebuild, if the new warehouse must take this night's changes.
+
+    Raises UnknownError if the warehouse in use can't be determined.
+    """
+    if not run_context.shows("the new warehouse is in use", warehouse.new_in_use(run_context.plan.steps)):
+        return warehouse.start_etl(night_context.old_warehouse)
+    if run_context.committed or warehouse.moved(night_context, run_context.history()):
+        return warehouse.rebuild
+    return warehouse.start_etl(night_context.new_warehouse)
 
 
 def rehearse(

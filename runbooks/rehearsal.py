@@ -6,14 +6,17 @@ import datetime
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
 
 from errors import CutoverError, UsageError
+from formatting import clock_span
 from inventory.load import load
 from inventory.model import Environment
 from rehearsal import lab
+from rehearsal.endpoints import Endpoints
 from rehearsal.layout import chosen_home
 from rehearsal.status import Status
 from runbooks import cutover
@@ -22,6 +25,7 @@ from runbooks.cli.options import JSON, Option
 from runbooks.cli.parse import parse_date
 from runbooks.cli.tables import TextTable, show
 from runbooks.cli.task import task
+from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import say
 from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import RemoteCommand
@@ -53,7 +57,7 @@ DATE = Option(
     name="date",
     help="the night, YYYY-MM-DD",
     parse=parse_date,
-    unset="the inventory's first since the checklist's year",
+    unset="each of the inventory's in the checklist's year",
 )
 KEEP = Option(name="keep", help="leave the lab running in the end, also when the night fails", default=False)
 
@@ -61,7 +65,7 @@ KEEP = Option(name="keep", help="leave the lab running in the end, also when the
 @task("rehearsal.up", SCHOOLS)
 def up(schools: int) -> None:
     """Start the lab: five databases with standbys, S3, SSH, DNS and the app. Safe to run again."""
-    endpoints = lab.up(chosen_home(), schools=schools)
+    endpoints = bring_up(chosen_home(), schools)
     say(f"The rehearsal is up in {endpoints.home}: {len(endpoints.hosts)} hosts, {len(endpoints.databases)} databases.")
 
 
@@ -109,27 +113,36 @@ def shell(host: str, command: str) -> None:
 
 @task("rehearsal.run", DATE, cutover.CHECKLIST, SCHOOLS, KEEP)
 def run(date: datetime.date | None, checklist: str, schools: int, keep: bool) -> None:
-    """Run the whole night for real, unattended: a fresh lab, every step by a simulated operator, the summary."""
+    """Run a year's nights for real, unattended: a fresh lab, every step by a simulated operator, the summaries."""
     environment, home = the_rehearsal(), chosen_home()
-    day = date or first_night(environment, checklist)
-    cutover.plan_of(environment, day, checklist)
+    days = (date,) if date else nights_of_a_year(environment, checklist)
+    for day in days:
+        cutover.plan_of(environment, day, checklist)
     files.refuse_if_at_work(environment)
     lab.down(home)
-    lab.up(home, schools=schools)
+    bring_up(home, schools)
     try:
-        cutover.rehearse(load(ENVIRONMENT), day, checklist)
+        for day in days:
+            cutover.rehearse(load(ENVIRONMENT), day, checklist)
     finally:
         if not keep:
             lab.down(home)
 
 
-def first_night(environment: Environment, checklist: str) -> datetime.date:
-    """Return the inventory's first night since the year of a checklist; UsageError if there is none."""
+def bring_up(home: Path, schools: int) -> Endpoints:
+    """Start the lab, which takes a while, and show what it is doing."""
+    clock = SystemClock()
+    began = clock.now()
+    return lab.up(home, schools=schools, on_progress=lambda line: say(f"  {clock_span(clock.now() - began)}  {line}"))
+
+
+def nights_of_a_year(environment: Environment, checklist: str) -> tuple[datetime.date, ...]:
+    """Return the inventory's nights of the first school year since a checklist's; UsageError if there is none."""
     cutover.builds_of(checklist)
-    days = [day for day in environment.nights if str(day.year) >= checklist]
+    days = sorted(day for day in environment.nights if str(day.year) >= checklist)
     if not days:
         raise UsageError(f"{environment.name}: no night for the checklist of {checklist} in the inventory.")
-    return min(days)
+    return tuple(day for day in days if environment.school_year(day) == environment.school_year(days[0]))
 
 
 def the_rehearsal() -> Environment:

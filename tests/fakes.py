@@ -191,7 +191,7 @@ class Production:
         if command.startswith("ttmscalr maintenance:"):
             self.maintenance = word.endswith(":on")
         elif command.startswith("ttmscalr shutdown:sidekiq"):
-            self.etl["warehouse-old"] = False
+            self.etl.update({farm: False for farm in self.etl if f"-f {farm}" in command})
         elif program == "system-watcher":
             self.watcher = word == "start"
         elif program == "auto-backup":
@@ -201,7 +201,7 @@ class Production:
         elif program == "etl":
             self.etl[host] = word == "on"
         elif program == "heroku":
-            self._hand_over(word, rest)
+            self._hand_over(host, word, rest)
         elif program == "dns-upsert":
             self.names[word] = self.names[f"{rest[0]}.farm.ttm.com"]
         else:
@@ -211,11 +211,11 @@ class Production:
         url = {"url": self.farm[word], "started_at": _stamp(self.clock.now())}
         return json.dumps(url) if word == "ps:running" else self.farm[word]
 
-    def _hand_over(self, word: str, rest: list[str]) -> None:
+    def _hand_over(self, host: str, word: str, rest: list[str]) -> None:
         if word == "apps:rename":
             self.farm["apps:name"] = rest[0]
         elif word == "ps:scale":
-            self.farm["ps:count"], self.etl["warehouse-old"] = rest[0].removeprefix("etl_job="), False
+            self.farm["ps:count"], self.etl[host] = rest[0].removeprefix("etl_job="), False
         elif word == "config:set":
             self.farm["config:get"] = rest[0].removeprefix("WAREHOUSE_URL=")
         else:

@@ -33,7 +33,7 @@ from tests.relay import Relay
 CONNECT_TIMEOUT = 3  # seconds
 SECONDS = 240  # no night of a small lab takes that long
 COMMANDS = {"backups.dump": "backup dump", "backups.transfer": "backup transfer"}  # so that these are jobs
-ACTS = 51  # of a whole night: 3 of ttmscalr, 2 of the watcher, 8 on each server, 1 archiving, 5 for the warehouse
+ACTS = 52  # of a whole night: 4 of ttmscalr, 2 of the watcher, 8 on each server, 1 archiving, 5 for the warehouse
 LOOKS = ("audit", "check-catalog", "estimate", "list", "scope")  # of the archiver
 PROBES = (" status", " stored", " shards.show", *(f" archive.{task}" for task in LOOKS))
 

@@ -1,4 +1,4 @@
-"""`ttmscalr VERB -f FARM`: replaces the farms' own tool: maintenance mode, the old warehouse's ETL, a farm's size."""
+"""`ttmscalr VERB -f FARM`: replaces the farms' own tool: maintenance mode, a warehouse's ETL, a farm's size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from errors import UsageError
 from rehearsal.hosts.command import ThisHost, main
 from rehearsal.hosts.switches import DISABLED, OFF, ON, SMALL, look, put
 
-PRODUCT_FARM, WAREHOUSE_FARM = "rehearsal", "warehouse-rehearsal"
+PRODUCT_FARM = "rehearsal"
 
 
 def maintenance(word: str, host: ThisHost, words: Sequence[str]) -> str:
@@ -19,9 +19,8 @@ def maintenance(word: str, host: ThisHost, words: Sequence[str]) -> str:
 
 
 def shut_sidekiq(host: ThisHost, words: Sequence[str]) -> str:
-    """Disable the ETL of the old warehouse."""
-    _farm(words, WAREHOUSE_FARM)
-    return put(host.lab.layout.etl(host.lab.farms.old), DISABLED)
+    """Disable the ETL of a warehouse."""
+    return put(host.lab.layout.etl(_farm(words, *host.lab.farms.targets)), DISABLED)
 
 
 def shrink(host: ThisHost, words: Sequence[str]) -> str:

@@ -17,6 +17,8 @@ from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 BUILT_HERE = ("archiving.run", "feeds.truncate")  # steps whose command is this tool itself
+WAREHOUSE = "{warehouse}"
+PER_WAREHOUSE = ("warehouse.stop-etl",)  # steps whose command runs once for each warehouse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class NightContext:
         """
         template = self.environment.commands.get(key)
         if template is not None and action is None:
-            action = command(host, self._filled(template, host, shlex.quote), lasts)
+            action = command(host, self._command(key, template, host), lasts)
         instructions = self._instructions(self.environment.instructions.get(key, ""), host)
         return HostTask(
             host=host.name,
@@ -108,6 +110,13 @@ class NightContext:
             owes=owes,
             pays=pays,
         )
+
+    def _command(self, key: str, template: str, host: Host) -> str:
+        """Return the command that is run; one for each warehouse is run for all, whichever of them fails."""
+        text = self._filled(template, host, shlex.quote)
+        if key not in PER_WAREHOUSE:
+            return text
+        return "; ".join(text.replace(WAREHOUSE, shlex.quote(warehouse.name)) for warehouse in self.warehouses)
 
     def _instructions(self, text: str, host: Host) -> str:
         """Return what a person reads; in lines that are typed on a host, values are quoted as in any command."""
@@ -167,7 +176,13 @@ def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Colle
             elif key in BUILT_HERE:
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
             elif key in own:
-                yield from _unknown_placeholders(night, f"{part}/{key}", text, own[key])
+                per_warehouse = part == "commands" and key in PER_WAREHOUSE
+                yield from _unknown_placeholders(
+                    night, f"{part}/{key}", text.replace(WAREHOUSE, "") if per_warehouse else text, own[key]
+                )
+                if per_warehouse and WAREHOUSE not in text:
+                    why = "on a later night of the year the ETL runs on the new warehouse"
+                    yield f"{part}/{key}: expected {WAREHOUSE}, because {why}, got {text}"
     for step in own.values():
         if step.mark is Mark.AUTOMATE and not step.automatic:
             yield f"commands/{step.key}: expected the command of a step marked AUTOMATE, got nothing"

@@ -31,16 +31,17 @@ def rename(night: NightContext, key: str) -> Step:
 
 @builds("retirement.stop-etl")
 def stop_etl(night: NightContext, key: str) -> Step:
-    """Turn the ETL's dynos to 0."""
-    checks = (
-        says(night, night.handover.probes.dynos, "the number of ETL dynos is", "0"),
-        *(etl_is(night, warehouse, DISABLED) for warehouse in night.warehouses),
-    )
+    """Turn the ETL's dynos to 0, on whichever warehouse has it."""
+    none = says(night, night.handover.probes.dynos, "the number of ETL dynos is", "0")
+    checks = {
+        night.old_warehouse: (none, etl_is(night, night.old_warehouse, DISABLED)),
+        night.new_warehouse: (etl_is(night, night.new_warehouse, DISABLED),),
+    }
     return Step(
         key=key,
         title="Turn ETL dynos to 0",
         mark=Mark.MANUAL,
-        tasks=(night.task(key, night.old_warehouse, checks=checks, owes=DEBT),),
+        tasks=tuple(night.task(key, host, checks=each, owes=DEBT) for host, each in checks.items()),
         required=True,
         settle=timedelta(minutes=2),
         estimate=timedelta(minutes=2),

@@ -11,7 +11,7 @@ from runbooks.engine.model.history import Facts, History
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
-from runbooks.steps.context import NightContext, builds
+from runbooks.steps.context import Build, NightContext, builds
 
 DEBT = Debt(what="ETL", where="the warehouse")
 IN_SYNC_WITHIN = timedelta(minutes=10)  # usually a minute
@@ -93,23 +93,34 @@ def rebuild(night: NightContext, key: str) -> Step:
     )
 
 
-@builds("warehouse.start-etl")
-def start_etl(night: NightContext, key: str) -> Step:
-    """Enable the ETL on the old warehouse again, if a night is abandoned before the cut-over."""
-    return Step(
-        key=key,
-        title="Enable data warehouse ETL again",
-        mark=Mark.MANUAL,
-        tasks=(night.task(key, night.old_warehouse, checks=_etl_only_on(night, night.old_warehouse), pays=DEBT),),
-        settle=timedelta(minutes=2),
-        estimate=timedelta(minutes=5),
-    )
+def start_etl(warehouse: Host) -> Build:
+    """Return how the ETL is enabled again on the warehouse in use, if a night is abandoned."""
+
+    @builds("warehouse.start-etl")
+    def build(night: NightContext, key: str) -> Step:
+        """Enable the ETL on the warehouse in use again, if a night is abandoned."""
+        return Step(
+            key=key,
+            title="Enable data warehouse ETL again",
+            mark=Mark.MANUAL,
+            tasks=(night.task(key, warehouse, checks=_etl_only_on(night, warehouse), pays=DEBT),),
+            settle=timedelta(minutes=2),
+            estimate=timedelta(minutes=5),
+        )
+
+    return build
 
 
 def moved(night: NightContext, history: History) -> bool:
-    """True if the new warehouse is in use, by whichever checklist the night follows."""
+    """True if this night has turned to the new warehouse, by whichever checklist it follows."""
     turns = (("warehouse.cut-over", night.new_warehouse), ("app.point", night.environment.only(Role.CONTROL)))
     return any(history.task_state(step, host.name).outcome is Outcome.DONE for step, host in turns)
+
+
+def new_in_use(steps: Iterable[Step]) -> tuple[Check, ...]:
+    """Return the checks that show whether the new warehouse is in use, as it is throughout a later night of a year."""
+    turns = ("warehouse.cut-over", "app.point")
+    return tuple(check for step in steps if step.key in turns for task in step.tasks for check in task.checks)
 
 
 def at_most_one_etl(night: NightContext) -> Check:

@@ -189,16 +189,16 @@ def test_the_watcher_is_a_process_that_comes_and_goes(running: Lab) -> None:
     assert running.say("watcher", probe) == "running"
 
 
-def test_sidekiq_is_shut_down_on_the_old_warehouse(running: Lab) -> None:
+def test_sidekiq_is_shut_down_on_whichever_warehouse_it_runs(running: Lab) -> None:
     def etl() -> list[str]:
         return [running.say(host, running.environment.probes.etl) for host in ("warehouse-old", "warehouse-new")]
 
     assert etl() == ["enabled", "disabled"]
-    running.say("control", running.environment.commands["warehouse.stop-etl"])
+    running.say("control", "ttmscalr shutdown:sidekiq -f warehouse-old")
     assert etl() == ["disabled", "disabled"]
     running.say("warehouse-new", "etl on")
     assert etl() == ["disabled", "enabled"]
-    running.say("warehouse-new", "etl off")
+    running.say("control", "ttmscalr shutdown:sidekiq -f warehouse-new")
     running.say("warehouse-old", "etl on")
     assert etl() == ["enabled", "disabled"]
 

@@ -35,10 +35,11 @@ class Line:
 
 CONTROL, DEBUG, WATCHER, NEW = ("control",), ("debug",), ("watcher",), ("warehouse-new",)
 ARCHIVE = archive_command()
+STOP_ETL = "ttmscalr shutdown:sidekiq -f warehouse-old; ttmscalr shutdown:sidekiq -f warehouse-new"
 LEDGER = (
     Line("maintenance.on", "ttmscalr maintenance:on -f rehearsal", CONTROL, required=True, owes="maintenance mode"),
     Line("watcher.stop", "system-watcher stop", WATCHER, owes="System Watcher"),
-    Line("warehouse.stop-etl", "ttmscalr shutdown:sidekiq -f warehouse-rehearsal", CONTROL, required=True, owes="ETL"),
+    Line("warehouse.stop-etl", STOP_ETL, CONTROL, required=True, owes="ETL"),
     Line("backups.disable", "auto-backup off", FIVE, owes="auto-backup"),
     Line("backups.dump", "backup dump", FIVE, required=True),
     Line("backups.transfer", "backup transfer", FIVE, required=True),

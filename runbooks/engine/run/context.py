@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from errors import AbortedError
+from errors import AbortedError, UnknownError
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.forecast import Forecast, committed, forecast
 from runbooks.engine.model.history import Facts, History, HistoryCache, TaskState
 from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Approvals, Clock, Executor, Person, Screen
-from runbooks.engine.model.step import Debt, HostTask, Step
+from runbooks.engine.model.step import Check, Debt, HostTask, Step, Truth, together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,13 @@ class RunContext:
     def facts(self) -> Facts:
         """Return the facts for judges as of now."""
         return Facts(now=self.clock.now(), history=self.history())
+
+    def shows(self, what: str, checks: Iterable[Check]) -> bool:
+        """True if the live system shows that all checks hold now; UnknownError if one could not be made."""
+        verdict = together(self.executor.look(check, self.facts(), expected=True) for check in checks)
+        if verdict.truth is Truth.UNSEEN:
+            raise UnknownError(f"Looking whether {what} failed. {verdict.proof}", hint=self.next_step_hint())
+        return verdict.holds
 
     def elapsed(self) -> timedelta:
         """Return the time since the night began; zero before."""
