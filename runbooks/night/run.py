@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from errors import UsageError
+from errors import CutoverError, UsageError
 from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks.engine.live.approval import StoreApprovals
@@ -16,6 +16,7 @@ from runbooks.engine.live.executors import DryRunExecutor
 from runbooks.engine.live.interrupt import second_interrupt_exits
 from runbooks.engine.live.lock import claimed, machine_lock
 from runbooks.engine.live.operators import DryRunOperator, NoOperator, Operator
+from runbooks.engine.live.store_journal import StoreJournal
 from runbooks.engine.model.forecast import by_estimate
 from runbooks.engine.model.history import Facts, History, read_history
 from runbooks.engine.model.journal import Journal
@@ -168,6 +169,7 @@ def live_run(
         with (
             live_executor(environment, terminal.clock) as executor,
             followed(environment, plan, journal, last_time(nights), terminal.console) as notifier,
+            _head_stored(journal, terminal.console),
         ):
             yield RunContext(
                 plan=plan,
@@ -179,6 +181,18 @@ def live_run(
                 approvals=StoreApprovals(object_store, terminal.clock),
             )
         keep(environment, plan.date)
+
+
+@contextmanager
+def _head_stored(journal: StoreJournal, console: Console) -> Iterator[None]:
+    """Store the journal's head at the end of the block; a store that fails then must not change how the run ended."""
+    try:
+        yield
+    finally:
+        try:
+            journal.store_head()
+        except CutoverError as error:
+            console.warn(f"The journal's digest was not stored; the next run stores it. {error}")
 
 
 def refuse_unbegun(context: RunContext) -> None:

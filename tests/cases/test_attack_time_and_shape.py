@@ -175,7 +175,6 @@ def test_a_log_that_was_rewritten_is_refused_or_reported(log: Callable[[], Said]
     assert said.code != 0 or said.err
 
 
-@case("attack 24", "whoever may write the bucket turns a night's `failed` into `done`, and the next machine goes by it")
 def test_a_nights_journal_that_was_rewritten_in_the_store_is_refused() -> None:
     folder, object_store = "nights/2014-08-15/001", FakeObjectStore()
     journal = Journal(now=lambda: EVENING, operator="ann@laptop")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -172,6 +174,59 @@ def test_a_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + lines[2])
     with pytest.raises(CutoverError, match="an event is missing"):
+        read_events(path)
+
+
+def lines_of(path: Path, kinds: Sequence[Kind] = (Kind.BEGAN, Kind.RESUMED, Kind.STOPPED, Kind.ENDED)) -> list[str]:
+    """The lines of a journal of some events."""
+    journal = on_disk(path)
+    for kind in kinds:
+        journal.append(kind, run="r", digest="d")
+    return path.read_text().splitlines()
+
+
+def renumbered(line: str, number: int) -> str:
+    return json.dumps({**json.loads(line), "number": number}, ensure_ascii=False)
+
+
+REWRITTEN: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
+    "changed": (lambda lines: [lines[0], lines[1].replace("chris", "kim"), *lines[2:]], "event 2, of kim@laptop"),
+    "the first": (lambda lines: [lines[0].replace("chris", "kim"), *lines[1:]], "event 1, of kim@laptop"),
+    "removed": (
+        lambda lines: [lines[0], *(renumbered(line, number) for number, line in enumerate(lines[2:], 2))],
+        "event 1, of chris@laptop",
+    ),
+    "put in": (
+        lambda lines: [*lines[:2], *(renumbered(line, number) for number, line in enumerate(lines[1:], 3))],
+        "event 2, of chris@laptop",
+    ),
+    "digests taken out": (
+        lambda lines: [*lines[:2], *(line.rpartition(', "before"')[0] + "}" for line in lines[2:])],
+        "event 2, of chris@laptop",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REWRITTEN)
+def test_a_rewritten_journal_is_refused_and_the_first_event_in_question_named(tmp_path: Path, how: str) -> None:
+    path, (rewrite, named) = tmp_path / "journal.jsonl", REWRITTEN[how]
+    path.write_text("".join(f"{line}\n" for line in rewrite(lines_of(path))))
+
+    with pytest.raises(CutoverError, match=rf"damaged: {named} at .*, is not the one that event \d was written after"):
+        read_events(path)
+
+
+def test_a_night_begun_by_a_version_without_digests_is_resumed_and_chained_from_there(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    old = [line.rpartition(', "before"')[0] + "}" for line in lines_of(path, [Kind.BEGAN, Kind.STOPPED])]
+    path.write_text("".join(f"{line}\n" for line in old))
+
+    lines = lines_of(path, [Kind.RESUMED, Kind.ENDED])
+
+    assert lines[:2] == old
+    assert len(read_events(path)) == 4
+    path.write_text(path.read_text().replace('"stopped"', '"ended"'))
+    with pytest.raises(CutoverError, match="event 2, of chris@laptop"):
         read_events(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,25 @@ def test_each_run_of_a_night_has_a_folder_of_its_own(object_store: FakeObjectSto
     assert current_folder(object_store, "2014-08-15") == FOLDER
     assert next_folder(object_store, "2014-08-15") == "nights/2014-08-15/002"
     assert current_folder(object_store, "2014-08-22") == ""
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda texts: texts.pop(f"{FOLDER}/000002"),
+        lambda texts: texts.update({f"{FOLDER}/000002": texts[f"{FOLDER}/000002"].replace("chris", "kim")}),
+    ],
+    ids=["removed", "changed"],
+)
+def test_a_last_event_that_was_removed_or_changed_after_the_run_is_named(
+    object_store: FakeObjectStore, tmp_path: Path, rewrite: Callable[[dict[str, str]], object]
+) -> None:
+    whole = journal(object_store, tmp_path)
+    for kind in (Kind.BEGAN, Kind.STOPPED):
+        whole.append(kind, run="r", digest="d")
+        whole.store_head()
+    assert len(read_store_journal((), object_store, FOLDER)) == 2
+    rewrite(object_store.texts)
+
+    with pytest.raises(CutoverError, match="its event 2 is missing or was changed after a run had ended with it"):
+        read_store_journal((), object_store, FOLDER)

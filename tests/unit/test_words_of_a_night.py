@@ -5,6 +5,7 @@ The words stand here as they stand there, in texts, and are derived from nothing
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ from runbooks.engine.model.actions import (
     TakeSnapshots,
     ZoneRecords,
 )
-from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.journal import Event, Journal, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan, numbered
 from runbooks.engine.model.ports import Choice
@@ -147,8 +148,20 @@ EVENT = (
 )
 
 
-def test_an_event_is_read_and_written_as_this_line() -> None:
-    assert Event.from_json(EVENT).to_json() == EVENT
+CHAINED = EVENT.removesuffix("}") + ', "before": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}'
+
+
+@pytest.mark.parametrize("line", [EVENT, CHAINED], ids=["of a version without digests", "with the digest before it"])
+def test_an_event_is_read_and_written_as_this_line(line: str) -> None:
+    assert Event.from_json(line).to_json() == line
+
+
+def test_the_first_event_carries_the_sha256_of_nothing_and_the_next_that_of_its_line() -> None:
+    journal = Journal(now=lambda: NOW, operator="chris@laptop")
+    first, second = journal.append(Kind("began"), run="r"), journal.append(Kind("ended"))
+
+    assert first.before == json.loads(CHAINED)["before"]
+    assert second.before == hashlib.sha256(first.to_json().encode()).hexdigest()
 
 
 def fields_by_kind(events: Iterable[Event]) -> dict[str, set[str]]:
@@ -224,9 +237,14 @@ def test_a_nights_events_lie_in_the_object_store_under_these_names(tmp_path: Pat
     folder = next_folder(object_store, "2014-08-15")
     journal = StoreJournal(tmp_path / "journal.jsonl", object_store, folder, now=lambda: NOW, operator="chris@laptop")
     journal.append(Kind("began"), run="r", digest="d")
-    journal.append(Kind("ended"))
+    last = journal.append(Kind("ended"))
+    journal.store_head()
 
-    assert list(object_store.texts) == ["nights/2014-08-15/001/000001", "nights/2014-08-15/001/000002"]
+    assert list(object_store.texts) == [
+        "nights/2014-08-15/001/000001",
+        "nights/2014-08-15/001/000002",
+        f"heads/nights/2014-08-15/001/000002-{last.digest}",
+    ]
     assert current_folder(object_store, "2014-08-15") == "nights/2014-08-15/001"
     assert next_folder(object_store, "2014-08-15") == "nights/2014-08-15/002"
 

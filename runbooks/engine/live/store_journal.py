@@ -14,11 +14,12 @@ from pathlib import Path
 
 from errors import CutoverError, LockedError
 from formatting import many
-from runbooks.engine.model.journal import Event, FileJournal, read_events
+from runbooks.engine.model.journal import Event, FileJournal, head_of, read_events, refuse_incomplete
 from runbooks.engine.model.ports import ObjectStore
 from runbooks.engine.model.redactor import Redactor
 
 NIGHTS = "nights/"
+HEADS = "heads/"  # of journals: one text a run of the tool, by the number and the digest of its last event
 AT_ONCE = 16  # events fetched at a time
 
 
@@ -66,6 +67,11 @@ class StoreJournal(FileJournal):
         super()._keep(event)
         self._unsure = None
 
+    def store_head(self) -> None:
+        """Store the number and digest of the last event, so that its loss or change shows; nothing if there is none."""
+        if self._events:
+            self._object_store.put_new(f"{HEADS}{self._folder}/{len(self._events):06}-{head_of(self._events)}", "")
+
     def _ousted(self, number: int) -> OustedError:
         text, who = self._object_store.get(_name(self._folder, number)), "another operator"
         with suppress(CutoverError):  # a newer version may have written the event
@@ -93,8 +99,9 @@ def read_store_journal(local: Sequence[Event], object_store: ObjectStore, folder
     """Return the events in the store; `local`, those in this machine's file, are not fetched again.
 
     Raises ForeignJournalError if the file's events differ from the store's, NewerJournalError if a newer version of
-    this tool wrote some of them.
+    this tool wrote some of them, CutoverError if an event is missing, or was changed after it was written.
     """
+    heads = object_store.names(f"{HEADS}{folder}/") if folder else []  # before the names, which may become more
     names = object_store.names(f"{folder}/") if folder else []
     if local and (len(names) < len(local) or object_store.get(names[len(local) - 1]) != local[-1].to_json()):
         raise ForeignJournalError(
@@ -104,9 +111,22 @@ def read_store_journal(local: Sequence[Event], object_store: ObjectStore, folder
     with ThreadPoolExecutor(AT_ONCE) as pool:
         texts = list(pool.map(object_store.get, names[len(local) :]))
     events = (*local, *(_event(text) for text in texts))
-    if [event.number for event in events] != list(range(1, len(events) + 1)):
-        raise CutoverError(f"The night's journal in the store, {folder}, is damaged: an event is missing.")
+    refuse_incomplete(events, f"The night's journal in the store, {folder},")
+    for head in heads:
+        _refuse_other_head(events, head)
     return events
+
+
+def _refuse_other_head(events: Sequence[Event], head: str) -> None:
+    """Raise CutoverError if the journal does not have the event that was its last when that head was stored."""
+    folder, _, name = head.removeprefix(HEADS).rpartition("/")
+    number, _, digest = name.partition("-")
+    if head_of(events[: int(number)]) != digest or len(events) < int(number):
+        raise CutoverError(
+            f"The night's journal in the store, {folder}, is damaged: "
+            f"its event {int(number)} is missing or was changed after a run had ended with it.",
+            hint="The machine that ran the night has a copy in its journal.jsonl. Does the store keep older versions?",
+        )
 
 
 def _event(text: str | None) -> Event:

@@ -1,12 +1,16 @@
-"""The journal: numbered events, each on disk before the act it names."""
+"""The journal: numbered events, each on disk before the act it names, and chained.
+
+Each event carries the SHA-256 of the one before it, so that a later change of the journal shows.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,11 +55,18 @@ class Event:
     step: str = ""
     host: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    before: str = ""  # the digest of the event before it; empty if a version without digests wrote it
 
     def to_json(self) -> str:
         """Return the event as one line of JSON."""
         head = {"number": self.number, "at": self.at.isoformat(), "kind": self.kind.value, "operator": self.operator}
-        return json.dumps({**head, "step": self.step, "host": self.host, "data": self.data}, ensure_ascii=False)
+        line = {**head, "step": self.step, "host": self.host, "data": self.data}
+        return json.dumps(line | ({"before": self.before} if self.before else {}), ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of its line, as hex."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
     def from_json(cls, line: str) -> Event:
@@ -76,6 +87,34 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
             f"{raw['kind']!r}, which this version does not know. A newer version of this tool wrote it.",
             hint="Use that version of the tool for this night.",
         ) from None
+
+
+NO_EVENT = hashlib.sha256(b"").hexdigest()  # what the first event carries
+
+
+def head_of(events: Sequence[Event]) -> str:
+    """Return what the next event carries: the digest of the last one."""
+    return events[-1].digest if events else NO_EVENT
+
+
+def refuse_incomplete(events: Sequence[Event], where: str) -> None:
+    """Raise CutoverError, which names the first one, if an event is missing or was changed after it was written.
+
+    Events that a version without digests wrote are taken as they are, up to the first that carries one.
+    """
+    if [event.number for event in events] != list(range(1, len(events) + 1)):
+        raise CutoverError(f"{where} is damaged: an event is missing.")
+    chained = False
+    for previous, event in zip((None, *events), events, strict=False):
+        if (event.before or chained) and event.before != (previous.digest if previous else NO_EVENT):
+            changed = previous or event
+            raise CutoverError(
+                f"{where} is damaged: event {changed.number}, of {changed.operator} at {changed.at:%Y-%m-%d %H:%M:%S}, "
+                f"is not the one that event {event.number} was written after.",
+                hint="It was changed. The machine that ran the night has a copy in its journal.jsonl, and so has the "
+                "store: put back the one that is whole.",
+            )
+        chained = bool(event.before)
 
 
 class Journal:
@@ -99,9 +138,15 @@ class Journal:
         clean = self._redactor.clean(data)
         with self._writing:
             self._settle()
-            number = len(self._events) + 1
             event = Event(
-                number=number, at=self._now(), kind=kind, operator=self._operator, step=step, host=host, data=clean
+                number=len(self._events) + 1,
+                at=self._now(),
+                kind=kind,
+                operator=self._operator,
+                step=step,
+                host=host,
+                data=clean,
+                before=head_of(self._events),
             )
             self._keep(event)
             self._events.append(event)
@@ -159,8 +204,7 @@ def read_events(path: Path) -> tuple[Event, ...]:
         events = tuple(Event.from_json(line.decode()) for line in lines)
     except (ValueError, KeyError, TypeError) as error:
         raise CutoverError(f"The journal {path} is damaged: {error}.") from error
-    if [event.number for event in events] != list(range(1, len(events) + 1)):
-        raise CutoverError(f"The journal {path} is damaged: an event is missing.")
+    refuse_incomplete(events, f"The journal {path}")
     return events
 
 
