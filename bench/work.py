@@ -21,7 +21,7 @@ from archiver.extract import many
 from archiver.extract.one import extract_one as extract_one
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import Exclude, TenantFilter
 from archiver.records import archive_record, resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import setup
@@ -77,7 +77,7 @@ def pack(environment: Environment, words: Sequence[str]) -> Figures:
 def _pack(environment: Environment, shard: str) -> Figures:
     packing, rows = 0.0, 0
     with setup.archiver(environment, "bench") as archiver, work_folder(archiver.work) as work:
-        all_tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+        all_tenants = resolve.all_to_archive(archiver.databases, YEAR, TenantFilter())
         tenants, placement = (
             [tenant for tenant in all_tenants if tenant.shard == shard],
             archiver.databases.placement(shard),
@@ -107,7 +107,9 @@ def celery(environment: Environment, words: Sequence[str]) -> Figures:
 def _year(environment: Environment, engine: Engine) -> Figures:
     excluded = environment.night(DAY).exclude
     with setup.archiver(environment, "bench") as archiver, archiver.databases.exclusive_lock():
-        tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset(excluded.schools)))
+        tenants = resolve.all_to_archive(
+            archiver.databases, YEAR, TenantFilter(exclude=Exclude(tenants=frozenset(excluded.schools)))
+        )
         cost = DeletionCost(archiver.databases.open(MASTER))
         outcomes = archive_many(archiver, tenants, REQUEST, lambda outcome: None, cost.on_strategy, engine)
         _refuse(outcomes)

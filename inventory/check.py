@@ -33,6 +33,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _calendar,
         _fence,
         _nights,
+        _included,
         _webhook,
         _queue,
     )
@@ -137,6 +138,22 @@ def _nights(environment: Environment) -> Iterable[str]:
         excluded = [f"{noun} {each}" for noun, ids in _excluded(exclude) for each in ids]
         for name in sorted(exclude.reasons.keys() - set(excluded)):
             yield f"{path}/reasons/{name}: expected `school` or `customer` and an id that is excluded, got {name!r}"
+
+
+def _included(environment: Environment) -> Iterable[str]:
+    for day, night in environment.nights.items():
+        path, only = f"nights/{day}/only", night.only
+        if only is None:
+            continue
+        if not only.schools and not only.customers:
+            yield f"{path}: expected schools or customers, got none"
+        for noun, reasons in (("school", only.schools), ("customer", only.customers)):
+            excluded = dict(_excluded(night.exclude))[noun]
+            for each, reason in reasons.items():
+                if not reason.strip():
+                    yield f"{path}/{noun}s/{each}: expected the reason, got an empty one"
+                if each in excluded:
+                    yield f"{path}/{noun}s/{each}: expected a {noun} that is not excluded, got {each}"
 
 
 def _webhook(environment: Environment) -> Iterable[str]:

@@ -122,14 +122,19 @@ def read_lines(path: str) -> tuple[str, ...]:
     return tuple(line for _, line in read_numbered_lines(path))
 
 
-def read_numbered_lines(path: str) -> tuple[tuple[int, str], ...]:
-    """Return the lines of an operator's file with their numbers, without blank lines and `#` comments."""
+def read_numbered_lines(path: str, *, comments_after: bool = True) -> tuple[tuple[int, str], ...]:
+    """Return the lines of an operator's file with their numbers, without blank lines and `#` comments.
+
+    Without `comments_after` only a line that begins with `#` is a comment: a reason may name ticket #412.
+    """
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Reading {path} failed: {_reason(error)}.") from error
     lines = enumerate(text.splitlines(), start=1)
-    return tuple((number, line) for number, raw in lines if (line := raw.split("#")[0].strip()))
+    if comments_after:
+        return tuple((number, line) for number, raw in lines if (line := raw.split("#")[0].strip()))
+    return tuple((number, line) for number, raw in lines if (line := raw.strip()) and not line.startswith("#"))
 
 
 def _changes(kind: type[Any], path: Path, mistakes: list[str]) -> Any:

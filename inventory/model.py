@@ -239,11 +239,30 @@ class Exclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inclusion:
+    """The only schools and customers that a night archives: each with its reason, which the records keep."""
+
+    schools: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The list with its reasons: customers 1234 (will not renew, OPS-510) and schools 13 (closed, OPS-511)."""
+        lists = (("customers", self.customers), ("schools", self.schools))
+        return " and ".join(
+            f"{noun} {', '.join(f'{number} ({why})' for number, why in reasons.items())}"
+            for noun, reasons in lists
+            if reasons
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Night:
     """The settings of one night."""
 
     depth: Depth
     exclude: Exclusion = field(default_factory=Exclusion)
+    only: Inclusion | None = None  # None: every school that is not excluded
     backup_max_age: timedelta | None = None  # None: younger than maintenance mode
     ends: time | None = None  # when the product must be open again, in the environment's time zone; None: no limit
 

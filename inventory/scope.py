@@ -22,7 +22,7 @@ BESIDE = ("errors.py", "formatting.py")
 CODE = (".py", ".sql")
 # Keys of the inventory that a machine may have of its own; the night's entry is in the scope.
 OWN_KEYS = ("nights", "overlay", "ssh", "state", "webhook")
-_FIELD = re.compile(r"([a-z]+)=([\w.,-]+)", re.ASCII)
+_FIELD = re.compile(r"([a-z_]+)=([\w.,-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,9 @@ class Scope:
     depth: str = ""  # empty apart from a night
     schools: str = ""  # the ids left out: 21,22
     customers: str = ""
-    reasons: str = ""  # a digest of the reasons for leaving them out
+    reasons: str = ""  # a digest of the reasons for leaving them out, and for taking in those below
+    only_schools: str = ""  # the ids on the include list; neither: every school is taken in
+    only_customers: str = ""
     catalog: str  # a digest
     version: str  # a digest of the code
 
@@ -49,12 +51,15 @@ class Scope:
     @property
     def lines(self) -> tuple[str, ...]:
         """The digest and each field, a line each."""
-        return (f"scope {self.digest}", *(f"scope {name}: {value or 'none'}" for name, value in asdict(self).items()))
+        return (
+            f"scope {self.digest}",
+            *(f"scope {name}: {_shown(name, value)}" for name, value in asdict(self).items()),
+        )
 
     def differences(self, other: Scope, where: str) -> list[str]:
         """Return each field in which another scope, `where` one is, differs: `depth: students sent, all here`."""
         own, others = asdict(self), asdict(other)
-        pairs = [(name, others[name] or "none", own[name] or "none") for name in own]
+        pairs = [(name, _shown(name, others[name]), _shown(name, own[name])) for name in own]
         return [f"{name}: {theirs} {where}, {ours} here" for name, theirs, ours in pairs if theirs != ours]
 
     def refuse_other(self, sent: Scope, task: str) -> None:
@@ -86,12 +91,15 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
     tool = Scope(catalog=_catalog_digest(environment.catalog), version=version())
     if night is None:
         return tool
-    exclude = night.exclude
+    exclude, only = night.exclude, night.only
+    reasons = {**exclude.reasons, **({"only": asdict(only)} if only else {})}
     return Scope(
         depth=night.depth.value,
         schools=_ids(exclude.schools),
         customers=_ids(exclude.customers),
-        reasons=short_digest(_plain(dict(exclude.reasons))) if exclude.reasons else "",
+        reasons=short_digest(_plain(reasons)) if reasons else "",
+        only_schools=_ids(only.schools) if only else "",
+        only_customers=_ids(only.customers) if only else "",
         catalog=tool.catalog,
         version=tool.version,
     )
@@ -102,6 +110,11 @@ def inventory_digests(environment: Environment) -> dict[str, str]:
     values = {field.name: getattr(environment, field.name) for field in fields(environment)}
     values["databases"] = {name: _as_in_file(each) for name, each in environment.databases.items()}
     return {key: short_digest(_plain(value)) for key, value in values.items() if key not in OWN_KEYS}
+
+
+def _shown(name: str, value: str) -> str:
+    """Return a field's value for people: an include list that is not there takes in every school, and not none."""
+    return value or ("no list" if name.startswith("only_") else "none")
 
 
 def _as_in_file(database: Database) -> Database:

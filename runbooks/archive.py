@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from invoke.collection import Collection
 
-from archiver.postgres.tenants import Exclude, Tenant
+from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.records.night_tenants import night_tenants
+from archiver.records.tenant_lists import exclusion, inclusion, union
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
@@ -27,7 +29,7 @@ from runbooks.archives import catalog, contents, estimate, reencrypt, release
 from runbooks.archives import lists as archives_lists
 from runbooks.archives import scope as archives_scope
 from runbooks.archives import workers as archives_workers
-from runbooks.archives.lists import excluded_at
+from runbooks.archives.lists import filter_at
 from runbooks.archives.workers import engine_of
 from runbooks.cli.options import (
     ACCEPT_ORPHANS,
@@ -42,7 +44,7 @@ from runbooks.cli.options import (
     Option,
 )
 from runbooks.cli.outcomes import result_printer, settle
-from runbooks.cli.parse import parse_clock, parse_date, parse_ids
+from runbooks.cli.parse import parse_clock, parse_date, parse_ids, parse_reasons
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
 from runbooks.engine.live.console import say
@@ -66,21 +68,50 @@ SCHOOLS = Option(
 )
 EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=parse_ids)
 EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
+ONLY = Option(
+    name="only",
+    help="a file of the only schools to archive: `13: reason` or `customer 1234: reason` a line; on this machine",
+    unset="the night's list in the inventory, else every school",
+)
+ONLY_LISTED = Option(
+    name="only_listed",
+    help='the same as JSON: {"customer 1234": "will not renew, OPS-510"}',
+    parse=parse_reasons,
+)
+REASON = Option(name="reason", help="why, with the ticket; the record and the log keep it")
 
 
-@task("archive.school", SCHOOL, DAY, DEPTH, PRETEND, ACCEPT_ORPHANS, OPENS, *ACTS, example="13", runs_on=Role.DEBUG)
+@task(
+    "archive.school",
+    SCHOOL,
+    DAY,
+    DEPTH,
+    REASON,
+    PRETEND,
+    ACCEPT_ORPHANS,
+    OPENS,
+    *ACTS,
+    example="13",
+    runs_on=Role.DEBUG,
+)
 def school(
     environment: Environment,
     school: int,
     date: datetime.date | None,
     depth: Depth,
+    reason: str,
     pretend: bool,
     accept_orphans: bool,
     identity: str,
 ) -> None:
     """Archive one school: extract, pack, store, verify by restoring, delete, record."""
-    year = _year(environment, date)
-    request = ArchiveRequest(year=year, depth=depth, pretend=pretend, accept_orphans=accept_orphans)
+    request = ArchiveRequest(
+        year=_year(environment, date),
+        depth=depth,
+        pretend=pretend,
+        accept_orphans=accept_orphans,
+        only=Include(tenants={school: reason}) if reason else None,
+    )
     with open_archiver(environment, f"archive.school {school}", identity=identity) as archiver:
         tenant = tenant_to_archive(archiver, school, request.year)
         with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
@@ -89,7 +120,7 @@ def school(
 
 @task(
     "archive.customer",
-    *(CUSTOMER, DAY, DEPTH, PRETEND, ACCEPT_ORPHANS, OPENS, *WORKERS, *ACTS),
+    *(CUSTOMER, DAY, DEPTH, REASON, PRETEND, ACCEPT_ORPHANS, OPENS, *WORKERS, *ACTS),
     example="1234",
     runs_on=Role.DEBUG,
 )
@@ -98,6 +129,7 @@ def customer(
     customer: int,
     date: datetime.date | None,
     depth: Depth,
+    reason: str,
     pretend: bool,
     accept_orphans: bool,
     identity: str,
@@ -106,15 +138,20 @@ def customer(
     memory: int | None,
 ) -> None:
     """Archive every school of a customer that is not archived yet."""
-    year = _year(environment, date)
-    request = ArchiveRequest(year=year, depth=depth, pretend=pretend, accept_orphans=accept_orphans)
+    request = ArchiveRequest(
+        year=_year(environment, date),
+        depth=depth,
+        pretend=pretend,
+        accept_orphans=accept_orphans,
+        only=Include(customers={customer: reason}) if reason else None,
+    )
     purpose = f"archive.customer {customer}"
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
         _archive(archiver, resolve.customers_to_archive(archiver.databases, customer, request.year), request, by)
 
 
-def _excluded_as_ids(
+def _files_as_lists(
     environment: Environment,
     date: datetime.date,
     depth: Depth | None,
@@ -122,18 +159,30 @@ def _excluded_as_ids(
     exclude: str,
     exclude_schools: frozenset[int] | None,
     exclude_customers: frozenset[int] | None,
+    only: str,
+    only_listed: Mapping[str, str] | None,
 ) -> dict[str, str | bool]:
-    """Refuse a night that the inventory knows otherwise, and put the file of exclusions, which is here, into lists."""
+    """Refuse a night that the inventory knows otherwise, and put the contents of files, which are here, into lists."""
     request_of_night(environment, date, depth, pretend=pretend)
-    left_out = resolve.union(
-        resolve.exclusion(read_numbered_lines(exclude), exclude) if exclude else Exclude(),
+    if only and only_listed:
+        raise UsageError("Give --only or --only-listed; not both.")
+    left_out = union(
+        exclusion(read_numbered_lines(exclude), exclude) if exclude else Exclude(),
         Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset()),
     )
     return {
         "exclude": "",
         "exclude_schools": _list(left_out.tenants),
         "exclude_customers": _list(left_out.customers),
+        **(_as_listed(inclusion(read_numbered_lines(only, comments_after=False), only)) if only else {}),
     }
+
+
+def _as_listed(only: Include) -> dict[str, str | bool]:
+    """Return the options by which an include list is sent instead of its file."""
+    customers = {f"customer {number}": reason for number, reason in only.customers.items()}
+    listed = {**customers, **{str(number): reason for number, reason in only.tenants.items()}}
+    return {"only": "", "only_listed": json.dumps(listed, ensure_ascii=False)}
 
 
 def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -> Scope:
@@ -147,10 +196,23 @@ def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -
     "archive.all",
     NIGHT.but(help="the night, YYYY-MM-DD; its depth and exclusions are in the inventory"),
     DEPTH.but(help=f"where the inventory does not have the night; {DEPTH.help}", default=""),
-    *(PRETEND, EXCLUDE, EXCLUDE_SCHOOLS, EXCLUDE_CUSTOMERS, SCHOOLS, ACCEPT_ORPHANS, UNTIL, OPENS, *WORKERS, *ACTS),
+    *(
+        PRETEND,
+        EXCLUDE,
+        EXCLUDE_SCHOOLS,
+        EXCLUDE_CUSTOMERS,
+        ONLY,
+        ONLY_LISTED,
+        SCHOOLS,
+        ACCEPT_ORPHANS,
+        UNTIL,
+        OPENS,
+        *WORKERS,
+        *ACTS,
+    ),
     example="--date=2014-08-15",
     runs_on=Role.DEBUG,
-    before=_excluded_as_ids,
+    before=_files_as_lists,
     scope=_scope,
 )
 def all_(
@@ -160,6 +222,7 @@ def all_(
     pretend: bool,
     exclude_schools: frozenset[int] | None,
     exclude_customers: frozenset[int] | None,
+    only_listed: Mapping[str, str] | None,
     schools: str,
     accept_orphans: bool,
     until: datetime.time | None,
@@ -169,17 +232,32 @@ def all_(
     memory: int | None,
 ) -> None:
     """Archive every school that is neither excluded nor archived yet: step 8 of the night."""
-    request = request_of_night(environment, date, depth, pretend=pretend, until=until)
-    request = replace(request, accept_orphans=accept_orphans)
     left_out = Exclude(tenants=exclude_schools or frozenset(), customers=exclude_customers or frozenset())
+    chosen = _chosen(environment, date, left_out, only_listed)
+    request = request_of_night(environment, date, depth, pretend=pretend, until=until)
+    request = replace(request, accept_orphans=accept_orphans, only=chosen.only)
     purpose = f"archive.all {date}"
     by = engine_of(environment, purpose, engine=engine, workers=workers, memory=memory, identity=identity)
     with open_archiver(environment, purpose, identity=identity) as archiver, archiver.databases.exclusive_lock():
-        left_out = resolve.union(left_out, excluded_at(environment, date))
-        live = resolve.all_to_archive(archiver.databases, request.year, left_out)
+        live = resolve.all_to_archive(archiver.databases, request.year, chosen, date)
         if schools or not live:
-            night_tenants(archiver.databases, request.year, date, left_out).refuse_others(date, schools)
+            night_tenants(archiver.databases, request.year, date, chosen).refuse_others(date, schools)
         _archive(archiver, live, request, by)
+
+
+def _chosen(
+    environment: Environment, night: datetime.date, left_out: Exclude, listed: Mapping[str, str] | None
+) -> TenantFilter:
+    """Return which schools are archived: the inventory's, less what else is left out, or the only ones listed.
+
+    Raises UsageError if both the inventory and the command have an include list.
+    """
+    written = filter_at(environment, night)
+    if listed and written.only:
+        raise UsageError(f"--only: the inventory has an include list of its own for the night {night}.")
+    lines = enumerate((f"{name}: {reason}" for name, reason in (listed or {}).items()), start=1)
+    only = inclusion(lines, ONLY_LISTED.label) if listed else written.only
+    return TenantFilter(exclude=union(left_out, written.exclude), only=only)
 
 
 def next_moment(environment: Environment, clock: datetime.time) -> datetime.datetime:

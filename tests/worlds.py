@@ -13,7 +13,7 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.completeness import completeness, recheck
 from archiver.load import proof
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import Include, TenantFilter
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.records.move_record import Route
@@ -70,9 +70,10 @@ class World:
         pretend: bool = False,
         year: int = YEAR,
         night: date | None = NIGHT,
+        only: Include | None = None,
     ) -> list[ArchiveOutcome]:
         """Archive these schools, one after the other, as `inv archive.school` does; raise what failed."""
-        request = ArchiveRequest(year=year, depth=depth, night=night, pretend=pretend)
+        request = ArchiveRequest(year=year, depth=depth, night=night, pretend=pretend, only=only)
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
@@ -95,11 +96,12 @@ class World:
         on_result: Callable[[ArchiveOutcome], None] | None = None,
         engine: Engine = IN_TURN,
         until: datetime | None = None,
+        only: Include | None = None,
     ) -> list[ArchiveOutcome]:
         """Archive these schools in sets, as `inv archive.all` does; raise what failed, unless `on_result` is given."""
-        request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until)
+        request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until, only=only)
         with self.archiver() as archiver, archiver.databases.exclusive_lock():
-            live_tenants = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+            live_tenants = resolve.all_to_archive(archiver.databases, YEAR, TenantFilter())
             wanted = [tenant for tenant in live_tenants if tenant.id in tenant_ids]
             return archive_many(archiver, wanted, request, on_result or raise_failure, on_strategy, engine)
 

@@ -11,7 +11,7 @@ from archiver.checks.left_rows import left_rows
 from archiver.checks.unknown_references import unknown_references
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.store.bucket import Bucket
@@ -34,7 +34,7 @@ class Audit:
     dangling: dict[str, int]  # by month, move or purge: live rows that refer to what it deleted
 
 
-def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude: Exclude) -> Audit:
+def audit(databases: Databases, bucket: Bucket, year: int, night: date, chosen: TenantFilter) -> Audit:
     """Compare the records of a night with the live rows and the store's objects.
 
     Tenants archived by an earlier night of the year count as done. Raises StorageError if the store can't be asked.
@@ -47,8 +47,8 @@ def audit(databases: Databases, bucket: Bucket, year: int, night: date, exclude:
     done = [record for record in earlier if record.night == night]
     ids = {record.tenant_id for record in earlier}
     table = databases.model.tenant
-    selected = tenants.all_but(databases.master, table, exclude)
-    all_tenants = tenants.all_but(databases.master, table, Exclude())
+    selected = tenants.taken(databases.master, table, chosen)
+    all_tenants = tenants.every(databases.master, table)
     unarchived = tuple(sorted({tenant.id for tenant in selected if tenant.id not in ids} | interrupted))
     return Audit(
         selected=len(done) + len(unarchived),

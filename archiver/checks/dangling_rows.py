@@ -11,7 +11,6 @@ from archiver.checks.purge_references import watch_of_purged
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.own_schema import ready
-from archiver.postgres.tenants import Exclude
 from archiver.records import month_record, move_record, purge_record, shard_keys
 from archiver.records.archive_record import ArchiveState
 from archiver.records.markers import Marked
@@ -52,7 +51,7 @@ def _of_moves(databases: Databases) -> Iterator[tuple[str, int]]:
     moves, noun = move_record.done(databases.master), databases.model.tenant.noun
     if not moves:
         return
-    live = {tenant.id: tenant.shard for tenant in tenants.all_but(databases.master, databases.model.tenant, Exclude())}
+    live = {tenant.id: tenant.shard for tenant in tenants.every(databases.master, databases.model.tenant)}
     sources: dict[str, list[Move]] = defaultdict(list)
     for move in moves:
         if live.get(move.tenant_id) != move.source:

@@ -11,7 +11,7 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.locks import at_work
 from archiver.postgres.own_schema import ready
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records.archive_record import ArchiveState
 
 
@@ -60,10 +60,10 @@ class NightProgress:
         return {**plain, **times, "per_minute": self.per_minute}
 
 
-def progress(databases: Databases, year: int, night: date, exclude: Exclude) -> NightProgress:
-    """Read the progress of a night; `exclude` names the tenants it skips."""
+def progress(databases: Databases, year: int, night: date, chosen: TenantFilter) -> NightProgress:
+    """Read the progress of a night; `chosen` names the tenants it takes in."""
     master = databases.master
-    selected = {tenant.id for tenant in tenants.all_but(master, databases.model.tenant, exclude)}
+    selected = {tenant.id for tenant in tenants.taken(master, databases.model.tenant, chosen)}
     has_schema = ready(master)
     begun = master.rows(_BEGUN, (night, year), doing="reading the records") if has_schema else []
     rows = master.rows(_STANDINGS, (night,), doing="reading the records") if has_schema else []

@@ -224,6 +224,7 @@ def _delete_in_master(
     retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
     details = [
         {"deleted": deleted[record.tenant_id], "kept": retained[record.tenant_id], "sha256": record.sha256}
+        | record.log_details
         | ({"orphans": orphan_rows[record.tenant_id]} if record.tenant_id in orphan_rows else {})
         for record in records
     ]

@@ -203,7 +203,7 @@ def _commit_master(
         master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
     )
     record = archive_record.archived(master, record, retained, seconds)
-    details = {"deleted": deleted, "kept": retained, "sha256": record.sha256}
+    details = {"deleted": deleted, "kept": retained, "sha256": record.sha256, **record.log_details}
     audit_log.log(master, "archive", record, details | ({"orphans": orphan_rows} if orphan_rows else {}))
     prove_stored(stored.bucket, record)
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")

@@ -56,9 +56,10 @@ def start(
         )
         rows = master.rows(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, shard, location,"
-            " year, night, depth, state, recipients, operator, host)"
+            " reason, year, night, depth, state, recipients, operator, host)"
             " SELECT w.*, %s, %s::date, %s, %s, %s, %s, %s"
-            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[]) w RETURNING id",
+            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[]) w"
+            " RETURNING id",
             (
                 *(request.year, request.night, request.depth.value, ArchiveState.EXTRACTING.value, list(recipients)),
                 *(operator(), host(), ids),
@@ -67,6 +68,7 @@ def start(
                     for name in ("name", "customer_id", "customer_name", "shard")
                 ),
                 list(locations),
+                list(map(request.reason, tenants)),
             ),
             doing="writing the records",
         )

@@ -11,7 +11,7 @@ from archiver.estimate import counting, table_sizes
 from archiver.estimate.table_sizes import TableIn, TableSize
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Exclude, Tenant
+from archiver.postgres.tenants import Tenant
 
 Rows = Mapping[int, float]  # by tenant
 
@@ -36,7 +36,7 @@ class Sizes:
 def read(databases: Databases) -> Sizes:
     """Read statistics and counts: one statement per database, and one per table near the tenant."""
     by_table = table_sizes.read(databases)
-    all_tenants = tenants.all_but(databases.master, databases.model.tenant, Exclude())
+    all_tenants = tenants.every(databases.master, databases.model.tenant)
     tenant_sizes = shared_out(databases.model, all_tenants, by_table, counting.count(databases))
     times = [table.analyzed_at for table in by_table.values() if table.rows]
     return Sizes(

@@ -237,3 +237,6 @@ ALTER TABLE archiver.aliases ALTER COLUMN turn SET DEFAULT nextval('archiver.tur
 
 -- migration 5: the same of keys that are not whole numbers, as text; and of what months and moves delete
 ALTER TABLE archiver.shard_gone ADD COLUMN IF NOT EXISTS keys text[], ALTER COLUMN ids DROP NOT NULL;
+
+-- migration 6: why a tenant was archived, with the ticket
+ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS reason text;

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from archiver.catalog.model import MASTER
@@ -28,14 +28,39 @@ class Tenant:
 
 @dataclass(frozen=True, kw_only=True)
 class Exclude:
-    """Tenants that an operator excludes, by their own ids or their customers'."""
+    """Tenants that an operator leaves out, by their own ids or their customers'."""
 
     tenants: frozenset[int] = frozenset()
     customers: frozenset[int] = frozenset()
 
-    def leaves_out(self, tenant: Tenant) -> bool:
-        """True if a tenant is excluded."""
+    def names(self, tenant: Tenant) -> bool:
+        """True if a tenant is on the list."""
         return tenant.id in self.tenants or tenant.customer_id in self.customers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Include:
+    """The only tenants that an operator archives, by their own ids or their customers', each with the reason for it."""
+
+    tenants: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[int, str] = field(default_factory=dict)
+
+    def reason(self, tenant: Tenant) -> str | None:
+        """Return why a tenant is archived: its own reason, or else its customer's; None if it is not on the list."""
+        of_customer = None if tenant.customer_id is None else self.customers.get(tenant.customer_id)
+        return self.tenants.get(tenant.id, of_customer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantFilter:
+    """The tenants that a run takes in: those of an include list, or all; less the excluded ones."""
+
+    exclude: Exclude = field(default_factory=Exclude)
+    only: Include | None = None  # None: all
+
+    def takes(self, tenant: Tenant) -> bool:
+        """True if a run takes a tenant in."""
+        return not self.exclude.names(tenant) and (self.only is None or self.only.reason(tenant) is not None)
 
 
 def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None:
@@ -60,9 +85,14 @@ def of_ids(master: Session, table: TenantTable, ids: Collection[int]) -> tuple[T
     return _select(master, table, SQL("t.{} = ANY(%s)").format(Identifier(table.key)), (list(ids),))
 
 
-def all_but(master: Session, table: TenantTable, exclude: Exclude) -> tuple[Tenant, ...]:
-    """Return every live tenant that is not excluded."""
-    return tuple(tenant for tenant in _select(master, table, SQL("true"), ()) if not exclude.leaves_out(tenant))
+def every(master: Session, table: TenantTable) -> tuple[Tenant, ...]:
+    """Return every live tenant."""
+    return _select(master, table, SQL("true"), ())
+
+
+def taken(master: Session, table: TenantTable, chosen: TenantFilter) -> tuple[Tenant, ...]:
+    """Return every live tenant that a filter takes in."""
+    return tuple(tenant for tenant in every(master, table) if chosen.takes(tenant))
 
 
 def unknown_customers(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:

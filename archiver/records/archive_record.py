@@ -15,7 +15,7 @@ from archiver.format.manifest import Manifest, Member
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.postgres.tenants import Tenant
+from archiver.postgres.tenants import Include, Tenant
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
 from inventory.model import Depth
@@ -42,6 +42,11 @@ class ArchiveRequest:
     pretend: bool = False  # verify the local tarball only: nothing is stored, deleted or recorded
     accept_orphans: bool = False  # rows may go that their foreign keys would not take back
     until: datetime | None = None  # the end of the run: nothing new begins that may not end in time; None: no limit
+    only: Include | None = None  # the list that named these tenants, with the reasons that their records keep
+
+    def reason(self, tenant: Tenant) -> str | None:
+        """Return why a tenant is archived, with the ticket; None: unknown."""
+        return self.only.reason(tenant) if self.only else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,12 @@ class Record:
     verified_at: datetime | None
     archived_at: datetime | None
     proved_at: datetime | None  # when the stored tarball was last fetched, restored and compared
+    reason: str | None  # why it was archived, with the ticket; None: unknown
+
+    @property
+    def log_details(self) -> dict[str, str]:
+        """The reason, as the log keeps it; empty without one."""
+        return {"reason": self.reason} if self.reason else {}
 
     @property
     def tarball(self) -> str:
@@ -109,13 +120,13 @@ def start(
         )
         row = session.row(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, year, night, shard,"
-            " depth, state, location, recipients, operator, host)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+            " depth, state, location, recipients, operator, host, reason)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
             " RETURNING id",
             (
                 *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, request.year, request.night),
                 *(tenant.shard, request.depth.value, ArchiveState.EXTRACTING.value, location, list(recipients)),
-                *(operator(), host()),
+                *(operator(), host(), request.reason(tenant)),
             ),
         )
     return by_id(session, row[0])

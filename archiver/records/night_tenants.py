@@ -1,15 +1,17 @@
-"""The tenants of a night by their ids: taken in, and excluded; and exclusions that match none."""
+"""The tenants of a night by their ids: taken in, and excluded; and ids of its lists that match none."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
+from archiver.records.unmatched import Unmatched, unmatched
 from errors import RefusedError, UsageError
 from inventory.scope import short_digest
 
@@ -20,7 +22,7 @@ class NightTenants:
 
     taken: tuple[int, ...]
     excluded: tuple[int, ...]
-    unknown: Exclude  # excluded tenants and customers that do not exist
+    unmatched: Sequence[Unmatched]  # ids of its lists that match nothing
 
     @property
     def digest(self) -> str:
@@ -40,20 +42,16 @@ class NightTenants:
             raise RefusedError(message, hint=hint)
 
 
-def night_tenants(databases: Databases, year: int, night: date, exclude: Exclude) -> NightTenants:
+def night_tenants(databases: Databases, year: int, night: date, chosen: TenantFilter) -> NightTenants:
     """Return the tenants of a night; those archived by an earlier night of the year are no part of it."""
-    table, records = databases.model.tenant, archive_record.read_if_any(databases.master, year)
+    records = archive_record.read_if_any(databases.master, year)
     archived = {record.tenant_id for record in records if record.state is ArchiveState.ARCHIVED}
-    live = tenants.all_but(databases.master, table, Exclude())
-    due = {tenant.id for tenant in live if not exclude.leaves_out(tenant)} - archived
-    unknown = set(tenants.unknown(databases.master, table, exclude.tenants)) - archived
+    live = tenants.every(databases.master, databases.model.tenant)
+    due = {tenant.id for tenant in live if chosen.takes(tenant)} - archived
     return NightTenants(
         taken=tuple(sorted(due | {record.tenant_id for record in records if record.night == night})),
-        excluded=tuple(tenant.id for tenant in live if exclude.leaves_out(tenant)),
-        unknown=Exclude(
-            tenants=frozenset(unknown),
-            customers=frozenset(tenants.unknown_customers(databases.master, table, exclude.customers)),
-        ),
+        excluded=tuple(tenant.id for tenant in live if chosen.exclude.names(tenant)),
+        unmatched=unmatched(databases, year, night, chosen),
     )
 
 

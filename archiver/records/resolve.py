@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from itertools import chain
@@ -11,17 +10,17 @@ from archiver.catalog.model import MASTER
 from archiver.catalog.naming import singular
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Exclude, Tenant
+from archiver.postgres.tenants import Tenant, TenantFilter
 from archiver.records import archive_record, id_index, month_record, move_record, purge_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge, PurgeState
+from archiver.records.unmatched import unmatched
 from errors import Problems, UsageError
 from formatting import plural
 
 Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
-_EXCLUDED = re.compile(r"(?:(customer) +)?(\d+)", re.ASCII)
 RESTORABLE = (ArchiveState.ARCHIVED, ArchiveState.RESTORING)  # states that can be restored
 AT_REST = (
     ArchiveState.ARCHIVED,
@@ -56,11 +55,17 @@ def customers_to_archive(databases: Databases, customer_id: int, year: int) -> t
     return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
 
 
-def all_to_archive(databases: Databases, year: int, exclude: Exclude) -> tuple[Tenant, ...]:
-    """Return every live tenant that is neither excluded nor archived for the year."""
+def all_to_archive(
+    databases: Databases, year: int, chosen: TenantFilter, night: date | None = None
+) -> tuple[Tenant, ...]:
+    """Return every live tenant that a filter takes in and that is not archived for the year.
+
+    Raises Problems with every id that the filter names in vain; those that this night has archived are none.
+    """
+    if in_vain := unmatched(databases, year, night, chosen):
+        raise Problems("These match nothing; nothing was archived:", [each.sentence for each in in_vain])
     archived = _archived(databases, year)
-    _reject_unknown(databases, exclude, archived)
-    live = tenants.all_but(databases.master, databases.model.tenant, exclude)
+    live = tenants.taken(databases.master, databases.model.tenant, chosen)
     return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
 
 
@@ -172,34 +177,6 @@ def refuse_partial(noun: str, records: Iterable[Record]) -> None:
             )
 
 
-def union(exclude: Exclude, other: Exclude) -> Exclude:
-    """Return the exclusion of all that either excludes."""
-    return Exclude(tenants=exclude.tenants | other.tenants, customers=exclude.customers | other.customers)
-
-
-def exclusion(lines: Iterable[tuple[int, str]], path: str) -> Exclude:
-    """Return the exclusion in an operator's list: on each line a tenant's id, or `customer 99`.
-
-    Raises Problems with each line that is something else, or is there twice.
-    """
-    seen: dict[tuple[str, int], int] = {}  # noun and id: the line
-    mistakes = []
-    for number, line in lines:
-        match = _EXCLUDED.fullmatch(line)
-        if match is None:
-            mistakes.append(f"{path}:{number}: expected an id or `customer` and an id, got {line!r}")
-        elif (named := (match[1] or "", int(match[2]))) in seen:
-            mistakes.append(f"{path}:{number}: expected each id once, got {line} again (line {seen[named]})")
-        else:
-            seen[named] = number
-    if mistakes:
-        raise Problems(f"The list {path} has mistakes:", mistakes)
-    return Exclude(
-        tenants=frozenset(key for noun, key in seen if not noun),
-        customers=frozenset(key for noun, key in seen if noun),
-    )
-
-
 def _only_one(noun: str, tenant_id: int, year: int | None, records: Sequence[Record]) -> Record:
     """Return the only record; raise UsageError if there is none, or more than one year."""
     if not records:
@@ -227,19 +204,6 @@ def _archived(databases: Databases, year: int) -> set[int]:
         for record in archive_record.of_year(databases.master, year)
         if record.state is ArchiveState.ARCHIVED
     }
-
-
-def _reject_unknown(databases: Databases, exclude: Exclude, archived: set[int]) -> None:
-    """Reject exclusions that match nothing: each is probably a typo, and would archive the tenant it meant."""
-    table, noun = databases.model.tenant, databases.model.tenant.noun
-    not_live = tenants.unknown(databases.master, table, exclude.tenants)
-    unknown = [tenant_id for tenant_id in not_live if tenant_id not in archived]
-    customers = tenants.unknown_customers(databases.master, table, exclude.customers)
-    mistakes = [f"There is no customer {each}." for each in customers]
-    if unknown:
-        mistakes.insert(0, f"The exclusion names {plural(noun)} that do not exist: {_listed(unknown)}.")
-    if mistakes:
-        raise Problems("The exclusions match nothing; nothing was archived:", mistakes)
 
 
 def _only_restorable(records: Sequence[Record]) -> tuple[Record, ...]:

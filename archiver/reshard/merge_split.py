@@ -15,7 +15,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
 from archiver.postgres.fence import fenced
 from archiver.postgres.locks import AdvisoryLock, held_locks
-from archiver.postgres.tenants import Exclude, Tenant, all_but, of_ids
+from archiver.postgres.tenants import Tenant, every, of_ids
 from archiver.records import archive_record, move_record
 from archiver.records.move_record import Move, MoveState, Route
 from archiver.records.placement_history import Relocation, placement_history
@@ -74,11 +74,7 @@ def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
     A merge moves all tenants of the source; a split those of them that came from the target.
     """
     interrupted = {left.tenant_id for left in move_record.interrupted(databases.master) if left.route == route}
-    tenants = [
-        tenant
-        for tenant in all_but(databases.master, databases.model.tenant, Exclude())
-        if tenant.shard == route.source
-    ]
+    tenants = [tenant for tenant in every(databases.master, databases.model.tenant) if tenant.shard == route.source]
     if route.verb == SPLIT:
         origins = came_from(placement_history(databases.master).tenants)
         tenants = [tenant for tenant in tenants if origins.get(tenant.id) == route.target]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archiver.catalog.model import SHARD
 from archiver.completeness.live import sizes
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Exclude, all_but
+from archiver.postgres.tenants import every
 from archiver.records.placement_history import placement_history
 
 
@@ -25,7 +25,7 @@ class ShardSize:
 
 def shard_sizes(databases: Databases) -> list[ShardSize]:
     """Return the size of every shard of the inventory, from statistics: no table of a shard is read."""
-    live = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
+    live = Counter(tenant.shard for tenant in every(databases.master, databases.model.tenant))
     aliases = placement_history(databases.master).aliases
     return [
         _shard_size(databases, name, live[name], aliases[name].target if name in aliases else None)

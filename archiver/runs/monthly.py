@@ -21,7 +21,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres import tenants
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import DatabaseError
-from archiver.postgres.tenants import Exclude, Tenant
+from archiver.postgres.tenants import Tenant
 from archiver.records import month_record, move_record, slice_record
 from archiver.records.cutoff import Span
 from archiver.records.holds import on_hold
@@ -104,10 +104,8 @@ def _archive_shard(run: _Run, placement: Placement, shard: Shard) -> None:
 
 def _tenants_due(run: _Run, placement: Placement, shard: Shard) -> list[Tenant]:
     """Return the shard's tenants that are not skipped, then NO_TENANT, whose rows come last: fewer are left by then."""
-    ids_on_hold, all_tenants = (
-        on_hold(placement.master),
-        tenants.all_but(placement.master, run.archiver.model.tenant, Exclude()),
-    )
+    ids_on_hold = on_hold(placement.master)
+    all_tenants = tenants.every(placement.master, run.archiver.model.tenant)
     residents = [tenant for tenant in all_tenants if tenant.shard == shard.name]
     half_moved = {move.tenant_id for move in move_record.half_moved(placement.master)}
     due = [tenant for tenant in residents if tenant.id not in ids_on_hold and tenant.id not in half_moved]

@@ -14,7 +14,7 @@ from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.live import sizes
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError, Session
-from archiver.postgres.tenants import Exclude, Tenant, all_but
+from archiver.postgres.tenants import Tenant, every
 from archiver.records.archive_record import ArchiveRequest, ArchiveState
 from archiver.runs.eta import Eta
 
@@ -85,7 +85,7 @@ def _watch(
 
 def expected(databases: Databases, tenants: Sequence[Tenant]) -> int:
     """Return the estimated rows of these tenants: each database's rows by its statistics, times their share of it."""
-    all_tenants = Counter(tenant.shard for tenant in all_but(databases.master, databases.model.tenant, Exclude()))
+    all_tenants = Counter(tenant.shard for tenant in every(databases.master, databases.model.tenant))
     requested = Counter(tenant.shard for tenant in tenants)
     rows = {shard: _rows(databases, shard) for shard in requested if shard != MASTER}
     of_shards = sum(rows[shard] * requested[shard] / all_tenants[shard] for shard in rows)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
+from archiver.postgres.tenants import Include
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
@@ -41,6 +42,8 @@ class Job:
         }
         order = {**asdict(request), "depth": request.depth.value, **times}
         del order["accept_orphans"]  # workers delete nothing, and those of earlier versions do not know it
+        if request.only is None:
+            del order["only"]  # nor this
         return {
             "shard": self.unit.shard,
             "tenant_ids": self.unit.tenant_ids,
@@ -55,12 +58,20 @@ def job(plain: Mapping[str, Any]) -> Job:
     order = plain["order"]
     night = order["night"] and date.fromisoformat(order["night"])
     until = order["until"] and datetime.fromisoformat(order["until"])
+    only = order.get("only") and Include(**{name: _by_id(reasons) for name, reasons in order["only"].items()})
     unit = Unit(
         shard=plain["shard"],
         tenant_ids=tuple(plain["tenant_ids"]),
-        request=ArchiveRequest(**{**order, "depth": Depth(order["depth"]), "night": night, "until": until}),
+        request=ArchiveRequest(
+            **{**order, "depth": Depth(order["depth"]), "night": night, "until": until, "only": only}
+        ),
     )
     return Job(unit=unit, memory=plain["memory"], scope=plain.get("scope", ""))
+
+
+def _by_id(reasons: Mapping[str, str]) -> dict[int, str]:
+    """Return reasons by their ids, which JSON keeps as text."""
+    return {int(number): reason for number, reason in reasons.items()}
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:

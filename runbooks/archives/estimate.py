@@ -11,13 +11,13 @@ from archiver.estimate.estimate import Estimate, Expected
 from archiver.estimate.estimate import estimate as estimate_of
 from archiver.estimate.rates import ArchiveSample, Rates
 from archiver.estimate.sizes import TenantSize
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.runs.archive_many import deletes_in_bulk
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from formatting import clock_span, many, size
 from inventory.model import Environment, Role
-from runbooks.archives.lists import excluded_at
+from runbooks.archives.lists import filter_at
 from runbooks.cli.options import ACTS, JSON, Option
 from runbooks.cli.parse import count, parse_date
 from runbooks.cli.tables import TextTable, show
@@ -52,9 +52,9 @@ def estimate(environment: Environment, top: int, date: date | None, measure: boo
         in_sets = deletes_in_bulk(databases)
     if measure or not samples:
         samples = _measured(environment, tenants.tenants)
-    excluded = excluded_at(environment, date) if date else Exclude()
+    chosen = filter_at(environment, date) if date else TenantFilter()
     result = estimate_of(
-        [tenant for tenant in tenants.tenants if not excluded.leaves_out(tenant.tenant)],
+        [tenant for tenant in tenants.tenants if chosen.takes(tenant.tenant)],
         rates.rates(samples),
         top,
         tenants.analyzed_at,

@@ -13,7 +13,7 @@ from archiver.catalog.model import Model
 from archiver.checks.audit import audit as audit_night
 from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
 from archiver.records.archive_record import ArchiveState
@@ -80,7 +80,7 @@ def audit(environment: Environment, date: datetime.date, json: bool) -> None:
     """Compare a night's records with databases and store: is every school archived, and are any of their rows left?"""
     with databases_of(environment, f"archive.audit {date}") as databases:
         bucket, year = Bucket(environment.store), environment.school_year(date)
-        result = audit_night(databases, bucket, year, date, excluded_at(environment, date))
+        result = audit_night(databases, bucket, year, date, filter_at(environment, date))
     if json:
         say(to_json(asdict(result)))
         return
@@ -93,7 +93,7 @@ def audit(environment: Environment, date: datetime.date, json: bool) -> None:
 def status(environment: Environment, date: datetime.date, json: bool) -> None:
     """Show the progress of a night's archiving, from any machine: schools, rows, bytes, rate, and running workers."""
     with databases_of(environment, f"archive.status {date}") as databases:
-        result = progress(databases, environment.school_year(date), date, excluded_at(environment, date))
+        result = progress(databases, environment.school_year(date), date, filter_at(environment, date))
     show([to_json(result.to_json())] if json else records.progress_lines("school", result))
 
 
@@ -186,12 +186,16 @@ def log(environment: Environment, school: int | None, year: int | None, act: str
     show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
 
 
-def excluded_at(environment: Environment, night: datetime.date) -> Exclude:
-    """Return the schools and customers that the inventory excludes on a night."""
+def filter_at(environment: Environment, night: datetime.date) -> TenantFilter:
+    """Return which schools the inventory takes in on a night: all of them where it does not have the night."""
     written = environment.nights.get(night)
     if written is None:
-        return Exclude()
-    return Exclude(tenants=frozenset(written.exclude.schools), customers=frozenset(written.exclude.customers))
+        return TenantFilter()
+    exclude, only = written.exclude, written.only
+    return TenantFilter(
+        exclude=Exclude(tenants=frozenset(exclude.schools), customers=frozenset(exclude.customers)),
+        only=Include(tenants=only.schools, customers=only.customers) if only else None,
+    )
 
 
 def _groups(model: Model) -> dict[str, list[str]]:

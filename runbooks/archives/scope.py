@@ -11,7 +11,7 @@ from errors import Problems
 from formatting import first_few, many
 from inventory.model import Environment
 from inventory.scope import inventory_digests, scope_of
-from runbooks.archives.lists import excluded_at
+from runbooks.archives.lists import filter_at
 from runbooks.cli.options import JSON, NIGHT, READS, Option
 from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
@@ -36,9 +36,9 @@ def scope(environment: Environment, date: datetime.date, files: bool, json: bool
 
 
 def schools_of(environment: Environment, date: datetime.date) -> NightTenants:
-    """Return the schools that a night takes in and leaves out, by the inventory's exclusions."""
+    """Return the schools that a night takes in and leaves out, by the inventory's lists."""
     with databases_of(environment, f"archive.scope {date}") as databases:
-        return night_tenants(databases, environment.school_year(date), date, excluded_at(environment, date))
+        return night_tenants(databases, environment.school_year(date), date, filter_at(environment, date))
 
 
 def to_plain(environment: Environment, date: datetime.date, schools: NightTenants) -> dict[str, Any]:
@@ -52,10 +52,9 @@ def to_plain(environment: Environment, date: datetime.date, schools: NightTenant
 
 
 def problems_of(environment: Environment, date: datetime.date, schools: NightTenants) -> list[str]:
-    """Return every exclusion that matches nothing, as a typo would archive the school it meant; and an empty scope."""
-    ids = {"schools": schools.unknown.tenants, "customers": schools.unknown.customers}
-    where = f"{environment.name}.yaml: nights/{date}/exclude"
-    problems = [f"{where}/{key}: expected an id that exists, got {each}" for key in ids for each in sorted(ids[key])]
+    """Return every id on the night's lists that matches nothing, as a typo does; and an empty scope."""
+    where = f"{environment.name}.yaml: nights/{date}"
+    problems = [f"{where}/{each.in_inventory}" for each in schools.unmatched]
     if not schools.taken:
         excluded = many(len(schools.excluded), "school")
         problems.append(f"nights/{date}: expected schools to archive, got none ({excluded} excluded)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import date, time, timedelta
 from enum import Enum
@@ -44,6 +45,17 @@ def parse_id(text: str, label: str) -> int:
 def parse_ids(text: str, label: str) -> frozenset[int]:
     """Return the ids of a list such as 13,14."""
     return frozenset(parse_id(part.strip(), label) for part in text.split(","))
+
+
+def parse_reasons(text: str, label: str) -> dict[str, str]:
+    """Return reasons by what they are for, written as a JSON object of texts."""
+    try:
+        reasons = json.loads(text)
+    except ValueError:
+        reasons = None
+    if not isinstance(reasons, dict) or not all(isinstance(reason, str) for reason in reasons.values()):
+        raise _refused(label, "reasons as a JSON object", text, '\'{"customer 1234": "will not renew, OPS-510"}\'')
+    return reasons
 
 
 def parse_year(text: str, label: str = "--year") -> int:

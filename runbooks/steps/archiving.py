@@ -61,8 +61,9 @@ def scope_lines(night: NightContext) -> tuple[str, ...]:
     parts = (("school", exclude.schools), ("customer", exclude.customers))
     named = [f"{plural(noun)} {exclude.named(noun, ids)}" for noun, ids in parts if ids]
     scope = night.scope
+    only = f"Only {night.night.only.text}" if night.night.only else "Every school"
     return (
-        f"Every school of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
+        f"{only} of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
         f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}.",
         f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
     )

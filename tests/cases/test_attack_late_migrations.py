@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archiver.delete import many
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records import resolve
 from archiver.records.archive_record import ArchiveRequest
 from archiver.reshard import merge_split as carrying
@@ -98,7 +98,7 @@ def test_rows_that_a_migration_adds_between_two_schools_are_unchanged(
             migration() if len(told) == 1 else None
 
         with world.archiver() as archiver, archiver.databases.exclusive_lock():
-            all_schools = resolve.all_to_archive(archiver.databases, YEAR, Exclude())
+            all_schools = resolve.all_to_archive(archiver.databases, YEAR, TenantFilter())
             wanted = [one for one in all_schools if one.id in FEW]
             quietly(lambda: archive(archiver, wanted, ArchiveRequest(year=YEAR, depth=Depth.ALL), on_result))
         migration.assert_untouched()

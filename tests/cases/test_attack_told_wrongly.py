@@ -11,7 +11,7 @@ import pytest
 from archiver.checks.audit import Audit, audit
 from archiver.completeness import completeness
 from archiver.delete import many
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.runs.context import ArchiveOutcome
 from archiver.store.bucket import Bucket, _client
 from errors import CutoverError
@@ -71,7 +71,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
         patch.setattr(many, "empty_master", busy)
         world.archive_together(*SOME, on_result=outcomes.append)
         with world.archiver() as archiver:
-            found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+            found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
         [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
         yield Late(outcome=outcome, audit=found)
 
@@ -159,5 +159,5 @@ def test_no_student_is_deleted_with_rows_left_elsewhere_unreported(unseen: World
         unseen.archive(SCHOOL)
 
     with unseen.archiver() as archiver:
-        found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+        found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
     assert SCHOOL in school_ids(unseen) or found.left.get(SCHOOL)

@@ -14,12 +14,13 @@ import pytest
 from archiver.checks import audit
 from archiver.delete import one
 from archiver.postgres.session import Session
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, deleted_keys, resolve
 from archiver.records.archive_record import ArchiveRequest, ArchiveState
+from archiver.records.unmatched import unmatched
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket
-from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
+from errors import CutoverError, DamagedError, LockedError, Problems, RefusedError, UsageError
 from inventory.model import Depth
 from tests import oracle
 from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sql
@@ -342,32 +343,57 @@ def test_an_impossible_request_is_refused_before_anything_is_touched(world: Worl
         world.archive(13)
 
 
-def test_an_exclusion_that_matches_no_school_is_refused(world: World) -> None:
+def test_every_id_that_a_list_names_in_vain_is_refused_at_once(world: World) -> None:
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT customer_id, array_agg(id) FROM schools WHERE id NOT IN (13, 17) GROUP BY 1 ORDER BY 1")
+        [(customer, schools), (other, _), *_] = cursor.fetchall()
+    world.archive(13)
+    chosen = TenantFilter(
+        exclude=Exclude(tenants=frozenset({999999, 17, *schools}), customers=frozenset({999999, other})),
+        only=Include(
+            tenants=dict.fromkeys((13, 17, 999998), "why"), customers=dict.fromkeys((customer, other, 999998), "why")
+        ),
+    )
     with world.archiver() as archiver:
-        for left_out, words in (
-            (Exclude(tenants=frozenset({999999})), "schools that do not exist: 999999"),
-            (Exclude(customers=frozenset({999999})), "There is no customer 999999"),
-        ):
-            with pytest.raises(UsageError, match=words):
-                resolve.all_to_archive(archiver.databases, YEAR, left_out)
+        with pytest.raises(Problems) as refused:
+            resolve.all_to_archive(archiver.databases, YEAR, chosen)
+        of_this_night = unmatched(archiver.databases, YEAR, NIGHT, TenantFilter(only=Include(tenants={13: "why"})))
+
+    assert list(refused.value.problems) == [
+        "The exclusion names school 999999, which does not exist.",
+        "The exclusion names customer 999999, which does not exist.",
+        "The include list names school 13, which is archived already for 2013.",
+        "The include list names school 17, which is excluded.",
+        "The include list names school 999998, which does not exist.",
+        f"The include list names customer {customer}, which has no school to archive.",
+        f"The include list names customer {other}, which is excluded.",
+        "The include list names customer 999998, which does not exist.",
+    ]
+    assert of_this_night == []
 
 
 def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: World) -> None:
     with world.archiver() as archiver, archiver.databases.exclusive_lock():
-        chosen = resolve.all_to_archive(archiver.databases, YEAR, Exclude(tenants=frozenset({13})))
+        chosen = resolve.all_to_archive(
+            archiver.databases, YEAR, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
+        )
         archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
-        clean = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
-        whole = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+        clean = audit.audit(
+            archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
+        )
+        whole = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
         [gone, *_] = deleted_keys.of_table(archiver.databases.master, YEAR, "classrooms").items()
         with sql(world, "shard_1") as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (gone[1][0],),
             )
-        dirty = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude(tenants=frozenset({13})))
+        dirty = audit.audit(
+            archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
+        )
         with sql(world, "master") as cursor:
             cursor.execute("UPDATE archiver.records SET state = 'restoring' WHERE tenant_id = %s", (chosen[0].id,))
-        excluded = Exclude(tenants=frozenset({13, chosen[0].id}))
+        excluded = TenantFilter(exclude=Exclude(tenants=frozenset({13, chosen[0].id})))
         half_way = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, excluded)
 
     assert (clean.archived, clean.unarchived, clean.left, clean.excluded) == (len(chosen), (), {}, 1)
@@ -377,11 +403,19 @@ def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: 
 
 
 def test_the_log_records_every_act_and_cannot_be_changed(world: World) -> None:
-    world.archive(13)
+    world.archive(13, only=Include(tenants={13: "closed, OPS-511"}))
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT reason FROM archiver.records")
+        assert cursor.fetchall() == [("closed, OPS-511",)]
     world.restore(13)
     with sql(world, "master") as cursor:
-        cursor.execute("SELECT act, tenant_id, year, operator <> '' FROM archiver.log ORDER BY id")
-        assert cursor.fetchall() == [("archive", 13, YEAR, True), ("restore", 13, YEAR, True)]
+        cursor.execute(
+            "SELECT act, tenant_id, year, operator <> '', details ->> 'reason' FROM archiver.log ORDER BY id"
+        )
+        assert cursor.fetchall() == [
+            ("archive", 13, YEAR, True, "closed, OPS-511"),
+            ("restore", 13, YEAR, True, None),
+        ]
         with pytest.raises(psycopg2.errors.RaiseException, match="append-only"):
             cursor.execute("DELETE FROM archiver.log")
 

@@ -10,7 +10,7 @@ import pytest
 
 from archiver.checks.night_progress import progress
 from archiver.postgres.session import DatabaseError
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import Exclude, TenantFilter
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import board, wire, worker
 from archiver.runs.board import TRIES
@@ -84,7 +84,7 @@ def test_a_unit_of_a_run_that_has_ended_is_not_taken(ours: Archiver, world: Worl
     worker.perform(world.environment, told.append, RUN, 1)
 
     assert told == ["unit 1: skipped. Its run has ended."]
-    assert progress(ours.databases, YEAR, NIGHT, Exclude()).begun == 0
+    assert progress(ours.databases, YEAR, NIGHT, TenantFilter()).begun == 0
 
 
 @pytest.mark.parametrize("field", ["catalog", "version", ""])
@@ -135,10 +135,10 @@ def test_verified_schools_are_not_done_again_by_the_next_worker(ours: Archiver, 
 
 def test_the_status_shows_schools_rows_and_bytes_by_state_and_the_workers(ours: Archiver, world: World) -> None:
     with world.archiver("somebody") as looking:
-        no_worker = progress(looking.databases, YEAR, NIGHT, Exclude())
+        no_worker = progress(looking.databases, YEAR, NIGHT, TenantFilter())
         with ours.databases.exclusive_lock():
             outcomes = prepare(ours, UNIT, MEMORY)
-            found = progress(looking.databases, YEAR, NIGHT, Exclude(tenants=frozenset({5})))
+            found = progress(looking.databases, YEAR, NIGHT, TenantFilter(exclude=Exclude(tenants=frozenset({5}))))
 
     assert (no_worker.begun, no_worker.began, no_worker.per_minute, list(no_worker.at_work)) == (0, None, None, [])
     [verified] = found.standings

@@ -17,7 +17,7 @@ from archiver.delete import strategy
 from archiver.postgres import own_schema
 from archiver.postgres.schema import read_schema
 from archiver.postgres.session import Session, connect
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records import resolve, shard_keys
 from archiver.records.markers import Marked
 from archiver.records.move_record import Route
@@ -45,7 +45,7 @@ def column(world: World, database: str, query: str) -> list[Any]:
 
 def audited(world: World) -> Audit:
     with world.archiver() as archiver:
-        return audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+        return audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
 
 
 After = Callable[..., None]

@@ -11,7 +11,7 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.checks import audit
 from archiver.postgres.session import Session
-from archiver.postgres.tenants import Exclude
+from archiver.postgres.tenants import TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from errors import CutoverError, RefusedError, UsageError
@@ -243,13 +243,13 @@ def test_the_audit_counts_what_is_left_of_the_rest_but_no_classroom_that_came_ba
     world.restore(SCHOOL, only=first.part)
 
     with world.archiver() as archiver:
-        clean = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+        clean = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
         with sql(world, SHARD) as cursor:
             cursor.execute(
                 "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
                 (second.part.id,),
             )
-        dirty = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, Exclude())
+        dirty = audit.audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
 
     assert (clean.archived, clean.left) == (1, {})
     assert dirty.left == {SCHOOL: 1}

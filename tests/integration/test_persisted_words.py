@@ -51,7 +51,8 @@ purges: id, year, before, ids, state, location, size, md5, sha256, recipients, m
  verified_at, purged_at, restored_at, restored_by, proved_at, etag, version_id
 records: id, tenant_id, tenant_name, customer_id, customer_name, year, night, shard, depth, state, location,
  fingerprint, size, md5, sha256, members, kept, seconds_to_extract, seconds_to_restore, operator, host, started_at,
- verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id, turn
+ verified_at, archived_at, recipients, proved_at, partial, seconds_to_delete, snapshots, etag, version_id, turn,
+ reason
 regions: source, target, above, upto, plus
 shard_gone: record_id, started_at, table_name, column_name, ids, keys
 units: run, number, unit, takes, worker, taken_at, ended, ended_at
@@ -286,7 +287,7 @@ def test_rows_of_the_ledger_are_in_these_states(lived: World) -> None:
 RECORD = """
 id tenant_id tenant_name customer_id customer_name year night shard depth state location fingerprint size md5 sha256
 etag version_id recipients members snapshots kept partial seconds_to_extract seconds_to_restore seconds_to_delete
-operator host started_at turn verified_at archived_at proved_at
+operator host started_at turn verified_at archived_at proved_at reason
 """
 MONTH = """
 id month year before shard state location fingerprint recipients size md5 sha256 etag version_id seconds_to_restore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -57,9 +58,18 @@ TEXTS = {
     "sample": "20",
     "tarball": "2013_school_13.tar.gz",
     "top": "5",
+    "reason": "will not renew, OPS-510",
+    "only_listed": '{"customer 1234": "will not renew, OPS-510"}',
 }
 ONLY_WITH = {"sample": "all"}  # an option, and the one that it needs
-NOT_SENT = {"env", "here", "yes_production", "scope", "exclude"}  # `exclude` is a file on this machine: its ids go
+NOT_SENT = {
+    "env",
+    "here",
+    "yes_production",
+    "scope",
+    "exclude",
+    "only",
+}  # these are files on this machine: their ids go
 
 
 def tasks_below(collection: Collection) -> Iterator[Any]:
@@ -162,6 +172,19 @@ def test_a_file_of_exclusions_is_read_locally_and_sent_as_ids(
     line = shlex.split(sent[-1])
     assert {"--exclude-schools=13,14,21", "--exclude-customers=1234"} <= set(line)
     assert "exclude.txt" not in sent[-1]
+
+
+def test_a_file_of_the_only_schools_is_read_locally_and_sent_with_its_reasons(
+    inv: Callable[..., Said], sent: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "only.txt").write_text("# asked for by Ondo\n14: closed, ticket #411\ncustomer 1234: won't renew\n")
+
+    inv("archive.all", "--date=2014-08-08", f"--only={tmp_path}/only.txt")
+
+    line = shlex.split(sent[-1])
+    [listed] = [word for word in line if word.startswith("--only-listed=")]
+    assert json.loads(listed.partition("=")[2]) == {"customer 1234": "won't renew", "14": "closed, ticket #411"}
+    assert "only.txt" not in sent[-1]
 
 
 def test_in_production_a_purge_is_shown_first_and_confirmed_locally(

@@ -294,6 +294,36 @@ def test_each_mistake_in_the_exclusions_is_named_with_its_path_and_line(tmp_path
     assert text.count(f"(line {first + 7})") == 2
 
 
+INCLUDED = """\
+nights:
+  2014-08-15:
+    depth: all
+    exclude: {schools: [21], customers: [7]}
+    only:
+      schools: {13: "closed, OPS-511", 21: summer school,
+        22: " "}
+      customers: {7: will not renew}
+  2014-08-22: {depth: all, only: {}}
+  2014-08-29: {depth: all, only: {schools: [13], customers: {x: why}}}
+"""
+
+
+def test_each_mistake_in_an_include_list_is_named_with_its_path_and_line(tmp_path: Path) -> None:
+    text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", INCLUDED, GOOD, flags=re.MULTILINE))
+    first, typed = len(GOOD.split("nights:\n")[0].splitlines()) + 1, "nights/2014-08-29/only"
+    assert f"{typed}/schools: expected a mapping, got [13] (line {first + 9})" in text
+    assert f"{typed}/customers/x: expected a whole number, got 'x' (line {first + 9})" in text
+
+    written = INCLUDED.replace("[13]", "{}").replace("{x: why}", "{9: why}")
+    text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", written, GOOD, flags=re.MULTILINE))
+    path = "nights/2014-08-15/only"
+    assert f"{path}/schools/21: expected a school that is not excluded, got 21 (line {first + 5})" in text
+    assert f"{path}/schools/22: expected the reason, got an empty one (line {first + 6})" in text
+    assert f"{path}/customers/7: expected a customer that is not excluded, got 7 (line {first + 7})" in text
+    assert f"nights/2014-08-22/only: expected schools or customers, got none (line {first + 8})" in text
+    assert text.count("expected") == 4
+
+
 def test_what_is_missing_is_named_with_the_line_of_what_should_have_it(tmp_path: Path) -> None:
     text = problems(
         tmp_path, GOOD.replace("{bucket: apangea-archives, prefix: rehearsal}", "{bucket: apangea-archives}")

@@ -366,7 +366,7 @@ EVERYWHERE = json.loads(
     "app": {"?": 1}, "warehouse": {"?": 1}, "probes": {"?": 1}, "handover": {"?": 1, "probes": {"?": 1}},
     "heroku": {"?": 1}, "aws": {"?": 1}, "backups": {"?": 1}, "fence": {"?": 1}, "queue": {"?": 1},
     "ssh": {"?": 1, "gateway": {"?": 1}}, "dns": {"?": 1}, "webhook": {"?": 1}, "overlay": {"?": 1},
-    "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}}}
+    "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}}}
     }"""
 )
 IN_A_CATALOG = json.loads(
@@ -407,8 +407,9 @@ ssh/gateway/?: address, port, user
 dns/?: port, server
 webhook/?: url, variable
 overlay/?: file, home, variable
-nights/2014-08-15/?: backup_max_age, depth, ends, exclude
+nights/2014-08-15/?: backup_max_age, depth, ends, exclude, only
 nights/2014-08-15/exclude/?: customers, reasons, schools
+nights/2014-08-15/only/?: customers, schools
 """,
         ),
         (

@@ -10,7 +10,7 @@ import pytest
 from errors import ExitCode, Problems, UsageError
 from formatting import in_minutes
 from inventory.load import load, names
-from inventory.model import Environment, Exclusion, Queue
+from inventory.model import Environment, Exclusion, Inclusion, Queue
 from runbooks.cutover import SIXTEEN, plan_of
 from runbooks.engine.model.actions import DetachedJob, HttpGet, RemoteCommand
 from runbooks.engine.model.plan import Plan, numbered, validated
@@ -162,6 +162,18 @@ def test_exclusions_depth_and_the_age_of_backups_are_in_the_plan_and_at_the_prom
         assert "2013-14, depth all" in text
         assert "left out: schools 21, 22 and customers 3" in text
         assert "Backups may be up to 26 h old: what was written since then could be lost." in text
+
+
+def test_an_include_list_is_in_the_plan_and_at_the_prompt_with_its_reasons() -> None:
+    environment = rehearsal()
+    only = Inclusion(schools={13: "closed, OPS-511"}, customers={99: "will not renew, OPS-510", 98: "left"})
+    night = replace(environment.nights[NIGHT], only=only)
+
+    plan = night_plan(replace(environment, nights={NIGHT: night}))
+
+    listed = "Only customers 99 (will not renew, OPS-510), 98 (left) and schools 13 (closed, OPS-511) of 2013-14"
+    for text in (rendered(plan), "\n".join(plan.step("archiving.run").warning)):
+        assert listed in text
 
 
 def test_the_markdown_has_every_host_command_and_proof() -> None:

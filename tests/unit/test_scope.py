@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from archiver.postgres.tenants import Exclude
-from archiver.records import resolve
+from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
+from archiver.records.tenant_lists import exclusion, inclusion
 from errors import ExitCode, Problems, RefusedError, UsageError
 from inventory import load, scope
-from inventory.model import Depth, Exclusion, Night
+from inventory.model import Depth, Exclusion, Inclusion, Night
 from inventory.scope import Scope, parse_scope, scope_of
 from runbooks import archive
 from runbooks.archives import lists
@@ -25,6 +25,8 @@ OTHERS = {
     "schools": replace(SCOPE, schools="21"),
     "customers": replace(SCOPE, customers=""),
     "reasons": replace(SCOPE, reasons="5ea5"),
+    "only_schools": replace(SCOPE, only_schools="13"),
+    "only_customers": replace(SCOPE, only_customers="99"),
     "catalog": replace(SCOPE, catalog="decaf"),
     "version": replace(SCOPE, version="2014.9"),
 }
@@ -137,7 +139,7 @@ def test_a_task_apart_from_nights_is_refused_by_another_version(task: str, inv: 
 def test_an_operators_list_says_every_mistake_with_its_line() -> None:
     lines = ((1, "13"), (3, "customer 99"), (4, "school 14"), (5, "13"), (7, "customer  99"), (8, "99"), (9, "-1"))
     with pytest.raises(Problems) as found:
-        resolve.exclusion(lines, "list.txt")
+        exclusion(lines, "list.txt")
 
     assert list(found.value.problems) == [
         "list.txt:4: expected an id or `customer` and an id, got 'school 14'",
@@ -145,7 +147,55 @@ def test_an_operators_list_says_every_mistake_with_its_line() -> None:
         "list.txt:7: expected each id once, got customer  99 again (line 3)",
         "list.txt:9: expected an id or `customer` and an id, got '-1'",
     ]
-    assert resolve.exclusion(lines[:2], "list.txt") == Exclude(tenants=frozenset({13}), customers=frozenset({99}))
+    assert exclusion(lines[:2], "list.txt") == Exclude(tenants=frozenset({13}), customers=frozenset({99}))
+
+
+def test_an_include_list_says_every_mistake_with_its_line_and_keeps_each_reason() -> None:
+    lines = (
+        (1, "13: closed, ticket #411"),
+        (2, "customer 99:will not renew"),
+        (4, "14"),
+        (5, "13: twice"),
+        (6, "15:  "),
+    )
+    with pytest.raises(Problems) as found:
+        inclusion(lines, "list.txt")
+
+    expected = "expected an id or `customer` and an id, a colon and the reason"
+    assert list(found.value.problems) == [
+        f"list.txt:4: {expected}, got '14'",
+        "list.txt:5: expected each id once, got 13 again (line 1)",
+        f"list.txt:6: {expected}, got '15:  '",
+    ]
+    reasons = Include(tenants={13: "closed, ticket #411"}, customers={99: "will not renew"})
+    assert inclusion(lines[:2], "list.txt") == reasons
+    with pytest.raises(Problems, match="got an empty list"):
+        inclusion((), "list.txt")
+
+
+def test_a_school_has_its_own_reason_before_its_customers() -> None:
+    only = Include(tenants={13: "closed"}, customers={99: "will not renew"})
+
+    def school(number: int, customer: int | None) -> Tenant:
+        return Tenant(id=number, name="", shard="shard_1", customer_id=customer, customer_name=None)
+
+    assert [only.reason(school(*each)) for each in ((13, 99), (14, 99), (15, 98), (16, None))] == [
+        *("closed", "will not renew", None, None)
+    ]
+    chosen = TenantFilter(exclude=Exclude(tenants=frozenset({14})), only=only)
+    assert [chosen.takes(school(*each)) for each in ((13, 99), (14, 99), (15, 98))] == [True, False, False]
+
+
+def test_an_include_list_and_its_reasons_are_part_of_the_scope() -> None:
+    def night(**customers: str) -> Night:
+        return Night(depth=Depth.ALL, only=Inclusion(schools={22: "a", 3: "b"}, customers={9: customers["of_9"]}))
+
+    one = scope_of(rehearsal(), night(of_9="will not renew"))
+    assert (one.only_schools, one.only_customers) == ("3,22", "9")
+    assert one.differences(scope_of(rehearsal(), night(of_9="asked for it")), "sent")[0].startswith("reasons: ")
+    without = scope_of(rehearsal(), Night(depth=Depth.ALL))
+    assert "only_schools: no list sent, 3,22 here" in one.differences(without, "sent")
+    assert parse_scope(one.text) == one
 
 
 def test_the_reasons_of_exclusions_are_part_of_the_scope() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from archiver.postgres.session import DatabaseError
+from archiver.postgres.tenants import Include
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import wire
 from archiver.runs.context import ArchiveOutcome
@@ -21,7 +22,8 @@ from inventory.model import Depth
 @pytest.mark.parametrize("depth", Depth)
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
-    request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until)
+    only = Include(tenants={13: "closed"}, customers={99: "will not renew, OPS-510"}) if night else None
+    request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until, only=only)
     job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30, scope="a/b")
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job

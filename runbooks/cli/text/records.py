@@ -28,12 +28,17 @@ def record_table(records: Iterable[Record]) -> TextTable:
 
 
 def _record_row(record: Record) -> tuple[str, ...]:
-    name = "".join(character if character.isprintable() else "?" for character in record.tenant_name)
+    name = printable(record.tenant_name)
     state = "partial" if record.partial else record.state.value
     state += f" ({record.depth.value})" if record.depth is not Depth.ALL else ""
     figures = f"{record.rows:,}", size(record.size or 0)
     dates = _minute(record.archived_at), _minute(record.proved_at)
     return str(record.year), str(record.tenant_id), name, state, *figures, *dates
+
+
+def printable(text: str) -> str:
+    """Return a text without characters that would change what a terminal shows."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def record_text(
@@ -49,6 +54,8 @@ def record_text(
     yield f"encrypted to {' and '.join(record.recipients)}" if record.recipients else "not encrypted"
     extract, restore = _seconds(record.seconds_to_extract), _seconds(record.seconds_to_restore)
     yield f"extracted in {extract}, test-restored in {restore}"
+    if record.reason:
+        yield f"reason: {printable(record.reason)}"
     yield f"by {record.operator} on {record.host}, started {_second(record.started_at)}"
     archived, verified = _second(record.archived_at), _second(record.proved_at)
     yield f"archived {archived}, last verified {verified}, entries in the log: {entries}"

@@ -1,0 +1,103 @@
+"""The ids on an operator's lists that match no tenant to archive: each is probably a typo, and meant another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from archiver.postgres import tenants
+from archiver.postgres.databases import Databases
+from archiver.postgres.tenants import Tenant, TenantFilter
+from archiver.records import archive_record
+from archiver.records.archive_record import ArchiveState, Record
+from formatting import plural
+
+UNKNOWN, EXCLUDED = "does not exist", "is excluded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unmatched:
+    """A tenant or a customer that a list names in vain."""
+
+    on_include_list: bool  # False: it is on the list of exclusions
+    noun: str  # the catalog's noun for a tenant, or customer
+    id: int
+    why: str  # a verb and its object: does not exist
+
+    @property
+    def sentence(self) -> str:
+        """The mistake, as a sentence."""
+        name = "include list" if self.on_include_list else "exclusion"
+        return f"The {name} names {self.noun} {self.id}, which {self.why}."
+
+    @property
+    def in_inventory(self) -> str:
+        """The mistake, with its path below the night's entry in an inventory."""
+        key = plural(self.noun)
+        if not self.on_include_list:
+            return f"exclude/{key}: expected an id that exists, got {self.id}"
+        return f"only/{key}/{self.id}: expected a {self.noun} to archive, got one that {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Year:
+    """The live tenants, and the records of a year."""
+
+    number: int
+    noun: str
+    live: tuple[Tenant, ...]
+    archived: tuple[Record, ...]
+    chosen: TenantFilter
+
+    def has_more(self, customer_id: int, night: date | None) -> bool:
+        """True if a customer has tenants that the filter takes in, or that this night has archived."""
+        archived = {record.tenant_id for record in self.archived}
+        due = {tenant.customer_id for tenant in self.live if self.chosen.takes(tenant) and tenant.id not in archived}
+        done = {record.customer_id for record in self.archived if night and record.night == night}
+        return customer_id in due | done
+
+    def reason_against(self, tenant_id: int, night: date | None) -> str:
+        """Return why a tenant on the include list can't be archived; empty if it can, or this night has done so."""
+        for record in self.archived:
+            if record.tenant_id == tenant_id:
+                return "" if night and record.night == night else f"is archived already for {self.number}"
+        tenant = next((tenant for tenant in self.live if tenant.id == tenant_id), None)
+        return UNKNOWN if tenant is None else EXCLUDED if self.chosen.exclude.names(tenant) else ""
+
+
+def unmatched(databases: Databases, year: int, night: date | None, chosen: TenantFilter) -> list[Unmatched]:
+    """Return every id that a filter names in vain; the tenants that this night has archived are no such ids."""
+    records = archive_record.read_if_any(databases.master, year)
+    world = _Year(
+        number=year,
+        noun=databases.model.tenant.noun,
+        live=tenants.every(databases.master, databases.model.tenant),
+        archived=tuple(record for record in records if record.state is ArchiveState.ARCHIVED),
+        chosen=chosen,
+    )
+    return [*_excluded_in_vain(databases, world), *_included_in_vain(databases, world, night)]
+
+
+def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
+    existing = {tenant.id for tenant in year.live} | {record.tenant_id for record in year.archived}
+    exclude = year.chosen.exclude
+    customers = tenants.unknown_customers(databases.master, databases.model.tenant, exclude.customers)
+    for noun, ids in ((year.noun, sorted(exclude.tenants - existing)), ("customer", customers)):
+        for each in ids:
+            yield Unmatched(on_include_list=False, noun=noun, id=each, why=UNKNOWN)
+
+
+def _included_in_vain(databases: Databases, year: _Year, night: date | None) -> Iterator[Unmatched]:
+    only = year.chosen.only
+    if only is None:
+        return
+    for tenant_id in sorted(only.tenants):
+        if why := year.reason_against(tenant_id, night):
+            yield Unmatched(on_include_list=True, noun=year.noun, id=tenant_id, why=why)
+    unknown = set(tenants.unknown_customers(databases.master, databases.model.tenant, only.customers))
+    for customer_id in sorted(only.customers):
+        nothing = "" if year.has_more(customer_id, night) else f"has no {year.noun} to archive"
+        excluded = EXCLUDED if customer_id in year.chosen.exclude.customers else nothing
+        if why := UNKNOWN if customer_id in unknown else excluded:
+            yield Unmatched(on_include_list=True, noun="customer", id=customer_id, why=why)
