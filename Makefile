@@ -35,7 +35,8 @@ test-foreign: install
 matrix: install
 	$(BIN)/python -m pytest tests/matrix
 
-# Switches off one guard of the archiver after the other, and prints those that no test misses. Wants hours, too.
+# Switches off one guard of the archiver after the other, and prints those that no test misses. Wants hours at first, then
+# only what changed. WORDS are pytest's: a new test is tried on what is left.
 mutants: install
 	$(BIN)/python -m tests.mutants $(WORDS)
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.abc
 import importlib.machinery
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
-from tests.mutants.switch import weaker
+from tests.mutants.switch import Off, locks_less, weaker
 
 ROOT = Path(__file__).parents[2]
-# Deleting, loading, settling and locking; of the other folders only the refusals.
+# Deleting, loading, settling and locking; of the other folders only the refusals and the locks.
 GUARDED = ("archiver.",)
 COMPARED = (
     "archiver.delete.",
@@ -33,6 +36,25 @@ COMPARED = (
     "archiver.vacuum.feeds",
     "archiver.vacuum.strays",
 )
+REFUSALS = ("RefusedError", "DamagedError", "refusal")  # how the names end that a refusal is raised by
+WAYS = {"refuses": (Off.NEVER,), "compared": (Off.FALSE, Off.TRUE), "asked": (Off.WEAKER,)}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A guard's place in today's code; `code` is a digest of its function, and of the constant that it reads."""
+
+    file: str
+    line: int
+    function: str
+    text: str
+    code: str
+    ways: tuple[Off, ...]
+
+    @property
+    def name(self) -> str:
+        """The guard as it is written in survivors.py: lines move, this does not."""
+        return f"{self.file} {self.function}: {self.text}"
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -51,7 +73,8 @@ class Finder(importlib.abc.MetaPathFinder):
 class _Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         path = Path(self.get_filename(fullname))
-        return compile(instrumented(path.read_text(encoding="utf-8"), fullname), str(path), "exec", dont_inherit=True)
+        tree, _ = instrumented(path.read_text(encoding="utf-8"), fullname)
+        return compile(tree, str(path), "exec", dont_inherit=True)
 
 
 def install() -> None:
@@ -59,13 +82,23 @@ def install() -> None:
     sys.meta_path.insert(0, Finder())
 
 
-def instrumented(source: str, module: str) -> ast.Module:
-    """Return a module's tree with a switch at each guard."""
+def places() -> dict[str, Place]:
+    """Return the place of every guard of today's code, by the word that its switch is asked with."""
+    every: dict[str, Place] = {}
+    for path in sorted(ROOT.glob("archiver/**/*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        every |= instrumented(path.read_text(encoding="utf-8"), module)[1]
+    return every
+
+
+def instrumented(source: str, module: str) -> tuple[ast.Module, Mapping[str, Place]]:
+    """Return a module's tree with a switch at each guard, and the guards' places."""
     tree = ast.parse(source)
-    _Guards(module, compares=module.startswith(COMPARED), texts=_texts(tree)).visit(tree)
+    guards = _Guards(module, compares=module.startswith(COMPARED), constants=_constants(tree))
+    guards.visit(tree)
     first = next((i for i, node in enumerate(tree.body) if not _is_preamble(node)), len(tree.body))
     tree.body.insert(first, ast.parse("from tests.mutants import switch as _switch").body[0])
-    return ast.fix_missing_locations(tree)
+    return ast.fix_missing_locations(tree), guards.places
 
 
 def _is_preamble(node: ast.stmt) -> bool:
@@ -73,66 +106,90 @@ def _is_preamble(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) or (isinstance(node, ast.ImportFrom) and node.module == "__future__")
 
 
-def _texts(tree: ast.Module) -> Mapping[str, int]:
-    """Return the module's constants that hold statements with a lock or an inequality, with their lines."""
+def _constants(tree: ast.Module) -> Mapping[str, ast.expr]:
+    """Return the values of the module's constants that hold statements, by name."""
     return {
-        name.id: node.lineno
+        name.id: node.value
         for node in tree.body
-        if isinstance(node, ast.Assign) and _is_guarding_text(node.value)
+        if isinstance(node, ast.Assign)
         for target in node.targets
         for name in ast.walk(target)
         if isinstance(name, ast.Name)
     }
 
 
-def _is_guarding_text(node: ast.expr) -> bool:
-    return any(
-        isinstance(part, ast.Constant) and isinstance(part.value, str) and weaker(part.value) != part.value
-        for part in ast.walk(node)
-    )
-
-
 class _Guards(ast.NodeTransformer):
-    """Puts the switches in: at refusals everywhere, at comparisons and locks where rows may get lost."""
+    """Puts the switches in: at refusals and locks everywhere, at comparisons where rows may get lost."""
 
-    def __init__(self, module: str, *, compares: bool, texts: Mapping[str, int]) -> None:
+    def __init__(self, module: str, *, compares: bool, constants: Mapping[str, ast.expr]) -> None:
+        self.places: dict[str, Place] = {}
         self._file = module.replace(".", "/") + ".py"
+        self._weaker = weaker if compares else locks_less
         self._compares = compares
-        self._texts = texts
-        self._inside = 0  # how many functions deep: at a module's level nothing is switched
+        self._constants = constants
+        self._inside: list[str] = []  # the classes and functions around
+        self._code = ""  # of the outermost function; empty at a module's level, where nothing is switched
+        self._counts: Counter[str] = Counter()
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self._inside.append(node.name)
+        self.generic_visit(node)
+        self._inside.pop()
+        return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        self._inside += 1
+        outermost = not self._code
+        self._code = self._code or ast.unparse(node)
+        self._inside.append(node.name)
         node.body = [self.visit(each) for each in node.body]
-        self._inside -= 1
+        self._inside.pop()
+        self._code = "" if outermost else self._code
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        refusal = isinstance(node.exc, ast.Call) and ast.unparse(node.exc.func).endswith(REFUSALS)
+        call = self._call("refuses", node) if self._code and refusal else None
         self.generic_visit(node)
-        refusal = isinstance(node.exc, ast.Call) and ast.unparse(node.exc.func).endswith("RefusedError")
-        if not (self._inside and refusal):
-            return node
-        return ast.copy_location(ast.If(test=self._call("refuses", node), body=[node], orelse=[]), node)
+        return ast.copy_location(ast.If(test=call, body=[node], orelse=[]), node) if call else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        call = self._call("compared", node) if self._code and self._compares else None
         self.generic_visit(node)
-        return self._call("compared", node, node) if self._inside and self._compares else node
+        if not call:
+            return node
+        call.args.append(node)
+        return call
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """Leave docstrings alone."""
+        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if self._inside and self._compares and _is_guarding_text(node):
-            return self._call("asked", node, node)
-        return node
+        return self._asked(node, node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if self._inside and self._compares and isinstance(node.ctx, ast.Load) and node.id in self._texts:
-            return self._call("asked", node, node, line=self._texts[node.id])
-        return node
+        value = self._constants.get(node.id)
+        return self._asked(node, value) if value and isinstance(node.ctx, ast.Load) else node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         """Leave f-strings alone: they are words for people, and a call can't stand in for their parts."""
         return node
 
-    def _call(self, function: str, at: ast.AST, *arguments: ast.expr, line: int = 0) -> ast.Call:
-        site = f"{self._file}:{line or getattr(at, 'lineno', 0)}:{getattr(at, 'col_offset', 0)}"
+    def _asked(self, node: ast.expr, value: ast.expr) -> ast.AST:
+        parts = [each.value for each in ast.walk(value) if isinstance(each, ast.Constant)]
+        if not self._code or not any(isinstance(text, str) and self._weaker(text) != text for text in parts):
+            return node
+        call = self._call("asked", node, ast.unparse(value))
+        call.args += [node, ast.Constant(self._weaker is weaker)]
+        return call
+
+    def _call(self, function: str, at: ast.stmt | ast.expr, reads: str = "") -> ast.Call:
+        """Return the call of a switch, and note the guard's place before anything inside it is rewritten."""
+        text = " ".join(ast.unparse(at).split())
+        named = f"{self._file} {'.'.join(self._inside)}: {text}"
+        self._counts[named] += 1
+        site = f"{named} [{self._counts[named]}]"
+        code = hashlib.sha256(f"{self._code}{reads}".encode()).hexdigest()[:12]
+        self.places[site] = Place(self._file, at.lineno, ".".join(self._inside), text, code, WAYS[function])
         name = ast.Attribute(value=ast.Name("_switch", ast.Load()), attr=function, ctx=ast.Load())
-        return ast.copy_location(ast.Call(func=name, args=[ast.Constant(site), *arguments], keywords=[]), at)
+        return ast.copy_location(ast.Call(func=name, args=[ast.Constant(site)], keywords=[]), at)

@@ -1,64 +1,51 @@
-"""The findings of each guard, kept in a file so that an interrupted run goes on, and the reasons of survivors."""
+"""The guards that no test misses, and why that is right."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from textwrap import shorten
 
-from tests.mutants.switch import Off
+from tests.mutants import findings
+from tests.mutants.findings import Guard
+from tests.mutants.instrument import Place
 
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Guard:
-    """One guard, and one way to switch it off."""
-
-    site: str  # file:line:column
-    off: Off
-
-
-# A guard that no test misses, and why that is right: its line as it is written, and the reason.
+# The guard as the report prints it, and the reason: what comes first, or what would be the same without it.
 REASONS: Mapping[str, str] = {}
 
 
-def _place() -> Path:
-    """Return the file for the code as it is now: lines move."""
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ROOT.glob("archiver/**/*.py"))))
-    return ROOT / ".torture" / f"mutants-{code.hexdigest()[:12]}.jsonl"
+def left() -> Mapping[Guard, str]:
+    """Return the guards that no test missed and for which no reason is written, and what was tried."""
+    places = findings.guards()
+    tried = findings.tries(places)
+    covered = {guard for look in findings.looks().values() for guard in look.guards}
+    return {
+        guard: _tried(guard, tried[guard].missed_by if guard in tried else (), covered)
+        for guard in places
+        if not (guard in tried and tried[guard].killer) and reason(guard, places[guard]) is None
+    }
 
 
-def found() -> dict[Guard, str]:
-    """Return the test that missed each guard tried so far; an empty word for one that none missed."""
-    if not _place().exists():
-        return {}
-    lines = map(json.loads, _place().read_text(encoding="utf-8").splitlines())
-    return {Guard(line["site"], Off(line["off"])): line["killer"] for line in lines}
+def reason(guard: Guard, place: Place) -> str | None:
+    """Return why a guard may survive, if anything is written: of one way to switch it off, or of the guard."""
+    return REASONS.get(f"{place.name} {guard.off.value}", REASONS.get(place.name))
 
 
-def write(guard: Guard, killer: str) -> None:
-    """Keep what was found of a guard."""
-    _place().parent.mkdir(exist_ok=True)
-    with _place().open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"site": guard.site, "off": guard.off.value, "killer": killer}) + "\n")
+def report(survivors: Mapping[Guard, str]) -> str:
+    """Return the numbers, and each survivor with its line and what was tried."""
+    places = findings.guards()
+    tried = findings.tries(places)
+    caught = sum(bool(each.killer) for each in tried.values())
+    reasons = sum(reason(guard, place) is not None for guard, place in places.items())
+    numbers = f"{len(places)} guards, {caught} missed by a test, {reasons} with a reason, {len(survivors)} left"
+    return "\n".join([numbers, *(_line(guard, places[guard], why) for guard, why in survivors.items()), ""])
 
 
-def without_a_reason() -> list[Guard]:
-    """Return the guards that no test missed, and for which no reason is written."""
-    return [guard for guard, killer in found().items() if not killer and _line(guard) not in REASONS]
+def _line(guard: Guard, place: Place, why: str) -> str:
+    text = shorten(place.text, 100, placeholder="…")
+    return f"{place.file}:{place.line} {place.function}: {text} {guard.off.value}: {why}"
 
 
-def told() -> str:
-    """Return the numbers, and each survivor with its line."""
-    every = found()
-    left = [guard for guard, killer in every.items() if not killer]
-    lines = [f"{guard.site} {guard.off.value}: {REASONS.get(_line(guard), _line(guard))}" for guard in left]
-    return "\n".join([f"{len(every)} guards switched off, {len(left)} missed by no test", *lines, ""])
-
-
-def _line(guard: Guard) -> str:
-    file, line, _ = guard.site.rsplit(":", 2)
-    return (ROOT / file).read_text(encoding="utf-8").splitlines()[int(line) - 1].strip()
+def _tried(guard: Guard, missed_by: Collection[str], covered: set[str]) -> str:
+    if missed_by:
+        return f"{len(missed_by)} tests do not miss it"
+    return "not tried yet" if str(guard) in covered else "it makes a difference to no test"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -19,7 +18,7 @@ class Off(Enum):
 
 @dataclass
 class Switch:
-    """The guard that is switched off, and the guards that were passed since the last test began."""
+    """The guard that is switched off, and the guards that would have made a difference since the last test began."""
 
     site: str = ""
     off: Off | None = None
@@ -41,32 +40,29 @@ def refuses(site: str) -> bool:
 
 def compared(site: str, value: object) -> object:
     """Return a comparison's value, or what the guard says when it is switched off."""
-    SWITCH.passed |= {(site, Off.FALSE), (site, Off.TRUE)}
+    SWITCH.passed.add((site, Off.FALSE if value else Off.TRUE))
     if SWITCH.is_off(site, Off.FALSE):
         return False
     return True if SWITCH.is_off(site, Off.TRUE) else value
 
 
-def asked(site: str, text: str) -> str:
-    """Return a statement, without its lock or comparison when that is switched off."""
+def asked(site: str, text: str, compares: bool) -> str:
+    """Return a statement, without its lock (or its comparison, where these count) when that is switched off."""
     SWITCH.passed.add((site, Off.WEAKER))
-    return weaker(text) if SWITCH.is_off(site, Off.WEAKER) else text
+    if not SWITCH.is_off(site, Off.WEAKER):
+        return text
+    return weaker(text) if compares else locks_less(text)
 
 
 _LOCK = re.compile(r"\s*\bFOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)(?: OF \w+)?(?: SKIP LOCKED| NOWAIT)?")
-_WEAKER: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
-    (_LOCK, ""),
-    (
-        re.compile(r"\b(?:SHARE ROW EXCLUSIVE|ROW EXCLUSIVE|ACCESS EXCLUSIVE|SHARE|EXCLUSIVE) MODE\b"),
-        "ACCESS SHARE MODE",
-    ),
-    (re.compile(r"\bIS DISTINCT FROM\b"), "IS NOT DISTINCT FROM"),
-    (re.compile(r"<>"), "="),
-)
+_MODE = re.compile(r"\b(?:SHARE ROW EXCLUSIVE|ROW EXCLUSIVE|ACCESS EXCLUSIVE|SHARE|EXCLUSIVE) MODE\b")
+
+
+def locks_less(text: str) -> str:
+    """Return a statement without its row locks, and with the weakest table lock."""
+    return _MODE.sub("ACCESS SHARE MODE", _LOCK.sub("", text))
 
 
 def weaker(text: str) -> str:
-    """Return a statement without its row locks, with the weakest table lock, with its inequalities turned round."""
-    for pattern, instead in _WEAKER:
-        text = pattern.sub(instead, text)
-    return text
+    """Return a statement that locks less, with its inequalities turned round."""
+    return locks_less(text).replace("IS DISTINCT FROM", "IS NOT DISTINCT FROM").replace("<>", "=")
