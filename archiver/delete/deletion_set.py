@@ -75,7 +75,7 @@ class DeletionSet:
 
     def deciding_link(self, table: TableName) -> Link | None:
         """Return the link to the parent in the same database that alone decides about a row; None if there is none."""
-        if table not in self.model.below(self.depth) or not (self.all_rows_go(table) or self.goes_with_parent(table)):
+        if not (self.all_rows_go(table) or self.goes_with_parent(table)):
             return None
         links = [link for link in self.model.found_by(table) if link.parent in self.model.below(self.depth)]
         return links[0] if links and links[0].parent.database == table.database else None

@@ -68,7 +68,7 @@ class BulkDeletion:
 def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | None:
     """Return why tenants of this model can't be deleted in sets, only one by one; None if they can."""
     deletion_set = DeletionSet(RowSets(placement, model), depth, {})
-    if model.start(depth) != model.root and not deletion_set.all_rows_go(model.start(depth)):
+    if not deletion_set.all_rows_go(model.start(depth)):
         return f"rows of {model.start(depth)} may belong to another tenant too"
     for table in model.tables:
         if any(link.recursive for link in model.referenced_by(table)):

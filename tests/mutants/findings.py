@@ -1,4 +1,4 @@
-"""What runs have found, kept in two files: work that is interrupted goes on, and several processes share it."""
+"""The findings of all runs, in two files: work that is interrupted continues, and several processes share it."""
 
 from __future__ import annotations
 

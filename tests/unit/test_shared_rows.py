@@ -66,6 +66,13 @@ def test_a_retained_row_keeps_the_rows_that_it_references(outside: dict[str, set
     assert gone(STAFF, found, outside)["people"] == expected
 
 
+def test_a_row_that_a_row_of_the_tenant_needs_stays_with_it() -> None:
+    # 2 stays, as another company's people name it; its manager 3 has a job that goes.
+    found: Found = {"companies": [(9,)], "jobs": [(7, 9)], "people": [(1, 7, None), (2, 7, 3), (3, 7, None)]}
+
+    assert gone(STAFF, found, {"people": {2}})["people"] == [1]
+
+
 TREE = model(
     folders=Table(group="files", found_by=("company_id = companies.id", "above_id = folders.id")),
 )
@@ -73,9 +80,12 @@ TREE = model(
 
 def test_rows_below_rows_go_with_them_and_stay_with_them() -> None:
     # id, above_id, company_id
-    found: Found = {"companies": [(9,)], "folders": [(1, None, 9), (2, 1, None), (3, 2, None)]}
+    found: Found = {
+        "companies": [(9,)],
+        "folders": [(1, None, 9), (2, 1, None), (3, 2, None), (4, 3, None), (5, 4, None)],
+    }
 
-    assert gone(TREE, found)["folders"] == [1, 2, 3]
+    assert gone(TREE, found)["folders"] == [1, 2, 3, 4, 5]
     assert gone(TREE, found, {"folders": {1}})["folders"] == [1]
 
 

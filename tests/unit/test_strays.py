@@ -1,0 +1,88 @@
+"""Stray tables: which may be dropped, and in which order, by values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from archiver.postgres.session import Session
+from archiver.vacuum import strays
+from archiver.vacuum.strays import Stray, Use, Writes, drop_unused, droppable
+
+NOW = datetime(2014, 9, 6, 22, tzinfo=UTC)
+IDLE = timedelta(days=30)
+LONG_AGO, YESTERDAY = NOW - timedelta(days=60), NOW - timedelta(days=1)
+
+
+def stray(table: str, *named_by: str, writes: Writes | None = None) -> Stray:
+    return Stray(
+        table=table,
+        rows=1,
+        bytes=1,
+        uses=tuple(Use(what=f"the foreign key of {each}", by=each) for each in named_by),
+        writes=writes or unwritten(),
+        now=NOW,
+    )
+
+
+def unwritten(
+    *, counted: int = 0, since: datetime = LONG_AGO, unanalyzed: int = 0, analyzed: datetime | None = None
+) -> Writes:
+    return Writes(counted=counted, since=since, unanalyzed=unanalyzed, analyzed=analyzed)
+
+
+@pytest.mark.parametrize(
+    ("writes", "since"),
+    [
+        (unwritten(), LONG_AGO),
+        (unwritten(counted=3, analyzed=YESTERDAY), YESTERDAY),  # written, but not since the last ANALYZE
+        (unwritten(counted=3, unanalyzed=3, analyzed=YESTERDAY), None),
+        (unwritten(unanalyzed=3, analyzed=YESTERDAY), LONG_AGO),
+    ],
+)
+def test_what_the_statistics_say_of_the_last_write(writes: Writes, since: datetime | None) -> None:
+    assert writes.none_since == since
+
+
+@pytest.mark.parametrize(
+    ("table", "to_drop", "reasons"),
+    [
+        (stray("a"), (), []),
+        (stray("a", "b"), (), ["the foreign key of b"]),
+        (stray("a", "b"), ("b",), []),
+        (
+            stray("a", writes=unwritten(counted=1, unanalyzed=1)),
+            (),
+            ["1 row was written since 2014-07-08, at an unknown time"],
+        ),
+        (
+            stray("a", writes=unwritten(counted=1200, unanalyzed=1)),
+            (),
+            ["1,200 rows were written since 2014-07-08, at an unknown time"],
+        ),
+        (
+            stray("a", writes=unwritten(since=YESTERDAY)),
+            (),
+            ["it is known to be unwritten only since 2014-09-05 22:00 UTC"],
+        ),
+    ],
+)
+def test_a_table_is_refused_for_each_use_and_for_late_writes(
+    table: Stray, to_drop: tuple[str, ...], reasons: list[str]
+) -> None:
+    assert table.refused(to_drop, IDLE) == reasons
+
+
+def test_a_table_stays_if_one_that_stays_names_it() -> None:
+    used = stray("used", writes=unwritten(since=YESTERDAY))
+    assert droppable([stray("a", "used"), stray("b", "a"), used, stray("alone")], IDLE) == {"alone"}
+
+
+def test_only_unused_tables_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[str] = []
+    monkeypatch.setattr(strays, "drop", lambda session, stray, idle: dropped.append(stray.table))
+    outcomes = list(drop_unused(cast(Session, None), [stray("a", "view"), stray("b")], IDLE))
+    assert dropped == ["b"]
+    assert [(each.table, error) for each, error in outcomes] == [("b", None)]
