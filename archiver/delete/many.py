@@ -131,7 +131,9 @@ def _delete_in_shard(
     with account.bookkeeping():
         schema = placement.schemas[SHARD]
         links = shard_keys.unenforced(work.model, schema)
-        deleted_keys = {link: sets.of(link.parent) for link in links if deletion_set.all_rows_go(link.parent)}
+        deleted_keys = {
+            link: sets.keys(link.parent, link.parent_columns) for link in links if deletion_set.all_rows_go(link.parent)
+        }
         shard_keys.remember_all(shard, schema, remaining, deleted_keys)
     rows = _sums(counts, SHARD, remaining, deletion_set)
     _delete(deletion_set, SHARD, table_groups, rows, account, unwritten_counts)

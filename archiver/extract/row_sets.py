@@ -56,6 +56,15 @@ class RowSets:
         query = SQL("{table} c JOIN {row_set} m ON {same}")
         return query.format(table=identifier(table.table), row_set=self.of(table), same=self._same_row(table))
 
+    def keys(self, table: TableName, columns: Sequence[str]) -> Composable:
+        """SQL: these columns of each row, with its tenant; no row set is made for them alone."""
+        if self.single_parent(table) and table not in self._own:
+            alias, source = "c", self.source(table)
+        else:
+            alias, source = "m", SQL("{} m").format(self.of(table))
+        query = SQL("SELECT m.{tenant}, {columns} FROM {source}")
+        return query.format(tenant=Identifier(TENANT), columns=_columns(columns, alias), source=source)
+
     def leave_out(self, tenant_ids: Collection[int]) -> None:
         """Remove tenants from every row set, also from those not made yet: their rows stay live."""
         if not tenant_ids:

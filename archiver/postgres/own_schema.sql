@@ -240,3 +240,6 @@ ALTER TABLE archiver.shard_gone ADD COLUMN IF NOT EXISTS keys text[], ALTER COLU
 
 -- migration 6: why a tenant was archived, with the ticket
 ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS reason text;
+
+-- migration 7: no statistics of arrays of keys, which a vacuum would read in full
+ALTER TABLE archiver.shard_gone ALTER COLUMN ids SET STATISTICS 0, ALTER COLUMN keys SET STATISTICS 0;

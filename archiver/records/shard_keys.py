@@ -87,12 +87,12 @@ def remember_all(
     records: Sequence[Record],
     deleted: Mapping[Link, Composable],
 ) -> None:
-    """Write the same for many records, from the relation of each link's keys with their tenants."""
+    """Write the same for many records, from a query of each link's keys with their tenants."""
     for link in _by_parent(deleted):
         column, type_ = _kept_in(schema, link)
         query = SQL(
             "INSERT INTO archiver.shard_gone (record_id, started_at, table_name, column_name, {column})"
-            " SELECT w.record_id, w.started_at, {table}, {name}, array_agg({key}::{type}) FROM {rows} m"
+            " SELECT w.record_id, w.started_at, {table}, {name}, array_agg({key}::{type}) FROM ({rows}) m"
             " JOIN unnest({tenants}::bigint[], {ids}::bigint[], {begun}::timestamptz[])"
             " w (tenant_id, record_id, started_at) ON w.tenant_id = m.{tenant} WHERE {key} IS NOT NULL"
             " GROUP BY 1, 2 {again}"
@@ -116,7 +116,8 @@ def late_rows(session: Session, schema: Schema, records: Sequence[Marked], link:
     """Return by record the number of live rows from which a link leads to a row that was deleted with it.
 
     The schema is that of the link's parent. If that is in the same database, the kept keys are read only if the link
-    leads from some row to none; if not, the row that it names may well be live.
+    leads from some row to none; if not, the row that it names may well be live. They are read once, and looked up in an
+    array, which PostgreSQL hashes: it takes `named` for one row, and a join would read all keys for each.
     """
     column, _ = _kept_in(schema, link)
     remembered_keys = SQL(
@@ -134,9 +135,9 @@ def late_rows(session: Session, schema: Schema, records: Sequence[Marked], link:
     query = SQL(
         "WITH named AS MATERIALIZED (SELECT c.{column} AS id, count(*) AS rows FROM {child} c"
         " WHERE {leads} AND {missing} GROUP BY 1),"
-        " late AS (SELECT DISTINCT g.record_id, g.started_at, n.id, n.rows FROM named n, {remembered} AND n.id = {key}"
-        " AND EXISTS (SELECT 1 FROM named))"
-        " SELECT record_id, started_at, sum(rows)::bigint FROM late GROUP BY 1, 2"
+        " gone AS MATERIALIZED (SELECT DISTINCT g.record_id, g.started_at, {key} AS id FROM {remembered}"
+        " AND {key} = ANY (ARRAY(SELECT id FROM named)) AND EXISTS (SELECT 1 FROM named))"
+        " SELECT g.record_id, g.started_at, sum(n.rows)::bigint FROM gone g JOIN named n ON n.id = g.id GROUP BY 1, 2"
     ).format(
         column=Identifier(*link.columns),
         child=identifier(link.child.table),
