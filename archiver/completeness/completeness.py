@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
 from archiver.completeness.activity import activity_mistakes
+from archiver.completeness.key_types import unfit_keys
 from archiver.completeness.live import LiveCatalogue, LiveTableSize, read_live
 from archiver.completeness.problems import problems_of, refuse
 from archiver.completeness.recheck import digest
@@ -51,7 +52,7 @@ def compare(databases: Databases) -> Findings:
 
 def findings_of(model: Model, lives: Lives) -> Findings:
     """Compare the catalog with the live catalogues already read from the databases."""
-    problems = [*absent(model, lives), *activity_mistakes(model, lives)]
+    problems = [*absent(model, lives), *activity_mistakes(model, lives), *unfit_keys(model, lives)]
     scans: list[Scan] = []
     for kind, databases in lives.items():
         for live in databases.values():

@@ -10,6 +10,7 @@ from archiver.catalog.naming import CONTENT_TYPE, id_column
 from archiver.completeness.live_acts import LiveActs, read_acts
 from archiver.completeness.live_elsewhere import LiveElsewhere, read_elsewhere
 from archiver.completeness.live_publications import Unidentified, read_unidentified
+from archiver.completeness.live_types import LiveType, read_types
 from archiver.postgres.below import Below, read_below
 from archiver.postgres.schema import NAMESPACE, Table, identifier, read_schema
 from archiver.postgres.session import SQL, Identifier, Session
@@ -49,6 +50,7 @@ class LiveCatalogue:
     below: tuple[Below, ...] = ()
     unidentified: tuple[Unidentified, ...] = ()
     elsewhere: LiveElsewhere = field(default_factory=LiveElsewhere)
+    column_types: Mapping[tuple[str, str], LiveType] = field(default_factory=dict)  # by table and column
     content_types: Mapping[str, str] = field(default_factory=dict)  # of Django: the class that an id means
     sizes: Mapping[str, LiveTableSize]
 
@@ -80,6 +82,7 @@ def read_live(session: Session, *, unread: Collection[str] = ()) -> LiveCatalogu
         below=read_below(session),
         unidentified=read_unidentified(session),
         elsewhere=read_elsewhere(session),
+        column_types=read_types(session),
         content_types=_content_types(session, tables),
         sizes=sizes(session),
     )

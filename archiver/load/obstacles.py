@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from archiver.completeness.recheck import unknown
 from archiver.load.forbidden_rows import ForbiddenRows, forbidden_rows
-from archiver.load.load import IncomingArchive, Loaded, lost_tables
+from archiver.load.load import IncomingArchive, Loaded, lost_tables, sharable
 from archiver.load.missing_references import MissingReference, missing_references
 from archiver.load.sequences import too_low_for_rows
 from archiver.load.staged import Staged
@@ -36,8 +36,12 @@ class LiveComparison:
         return (*self.taken, *(each for each in self.missing if each.reference.enforced), *self.forbidden)
 
 
-def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
-    """Stage every table beside the live rows, compare, and roll back."""
+def compare_with_live(incoming: IncomingArchive, retained: Collection[str] | None = None) -> LiveComparison:
+    """Stage every table beside the live rows, compare, and roll back.
+
+    `retained` are the archived tables of which rows stayed live: no row of the others can be, shared ones aside, so a
+    live row with the primary key of one is in its way. None: rows of any table may be live.
+    """
     tables: dict[str, Loaded] = {}
     keys: list[UniqueConflict] = []
     references: list[MissingReference] = []
@@ -48,7 +52,8 @@ def compare_with_live(incoming: IncomingArchive) -> LiveComparison:
             staged = stage_rows(session, mapping.tables, incoming.model, incoming.archive)
             tables |= lost_tables(incoming, database)
             tables |= {str(table.table): _would_be(incoming, database, table) for table in staged.values()}
-            keys += unique_conflicts(session, staged)
+            unshared = [] if retained is None else _unshared(incoming, database, retained)
+            keys += unique_conflicts(session, staged, unshared)
             references += missing_references(session, staged, schema, incoming.model)
             forbidden += (*forbidden_rows(session, staged), *too_low_for_rows(session, staged.values()))
             forbidden += unknown(session, incoming.model, database)
@@ -66,10 +71,27 @@ def refused_by_rows(subject: str, hint: str, archives: Iterable[IncomingArchive]
     except DatabaseError as error:
         if not error.code.startswith(_REJECTED):
             raise
-        refusals = [refusal for archive in archives for refusal in compare_with_live(archive).refusals]
+        incoming = list(archives)
+        refusals = _refusals(incoming, None) or _refusals(incoming, ())
         if not refusals:
             raise
         raise RefusedError(f"{subject} refused: {'; '.join(map(str, refusals))}.", hint=hint) from error
+
+
+def _refusals(
+    archives: Iterable[IncomingArchive], retained: Collection[str] | None
+) -> list[UniqueConflict | MissingReference | ForbiddenRows | RefusedError | str]:
+    return [refusal for archive in archives for refusal in compare_with_live(archive, retained).refusals]
+
+
+def _unshared(incoming: IncomingArchive, database: str, retained: Collection[str]) -> list[str]:
+    """Return the tables of which no archived row can be live."""
+    shared = sharable(incoming.model, incoming.placement.schemas)
+    return [
+        table.target.table
+        for table in incoming.mappings[database].tables
+        if table.target not in shared and str(table.source) not in retained
+    ]
 
 
 def _would_be(incoming: IncomingArchive, database: str, table: Staged) -> Loaded:

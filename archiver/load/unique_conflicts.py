@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from archiver.catalog.model import TableName
@@ -41,15 +41,22 @@ class _Index:
     nulls_alike: bool
 
 
-def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[UniqueConflict]:
-    """Return every index that prevents the insert of missing rows, for one database's staged tables."""
+def unique_conflicts(
+    session: Session, staged: Mapping[str, Staged], complete: Collection[str] = ()
+) -> list[UniqueConflict]:
+    """Return every index that prevents the insert of missing rows, for one database's staged tables.
+
+    Of the tables in `complete` all rows are inserted, also where a live row has their primary key.
+    """
     conflicts = []
     for row in session.rows(_INDEXES, (NAMESPACE, list(staged)), doing="reading the unique indexes"):
         index = _Index(**dict(zip(_Index.__dataclass_fields__, row, strict=True)))
         rows = staged[index.table]
         if rows.column_names.issuperset(index.columns):
             doing = f"finding taken keys in {index.table}"
-            live, archived = (session.rows(query, doing=doing) for query in _taken(rows, index))
+            live, archived = (
+                session.rows(query, doing=doing) for query in _taken(rows, index, index.table in complete)
+            )
             if live or archived:
                 conflicts.append(
                     UniqueConflict(table=rows.table, index=index.name, rows=tuple(live), archived=tuple(archived))
@@ -57,9 +64,10 @@ def unique_conflicts(session: Session, staged: Mapping[str, Staged]) -> list[Uni
     return conflicts
 
 
-def _taken(staged: Staged, index: _Index) -> tuple[Composable, Composable]:
-    """SQL: pairs of a missing row and a live one that are alike in an index, and pairs of two missing rows."""
-    missing = _values(staged, index, SQL("({})").format(staged.missing), SQL("row_number() OVER ()"))
+def _taken(staged: Staged, index: _Index, complete: bool) -> tuple[Composable, Composable]:
+    """SQL: pairs of an inserted row and a live one that are alike in an index, and pairs of two inserted rows."""
+    rows = staged.everything if complete else staged.missing
+    missing = _values(staged, index, SQL("({})").format(rows), SQL("row_number() OVER ()"))
     live = _values(staged, index, staged.live, SQL("0"))
     alike = SQL(" AND ").join(_alike(operator, number, index) for number, operator in enumerate(index.operators))
     pairs = SQL("SELECT s.own, l.own FROM {} s JOIN {} l ON {} ORDER BY s.own, l.own")

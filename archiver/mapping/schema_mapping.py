@@ -101,7 +101,8 @@ def _map(source: TableName, archived: Schema, table: Migrated, today: LiveSchema
     origins = {column.name: table.columns[column.name].origin for column in columns}
     target = TableName(source.database, table.name)
     doubts = row_checks_of(target, table, columns, archived.types, today.schema.types)
-    lost = {name: table.dropped.get(name, "today's table has no such column") for name in _left(shape, origins)}
+    computed = {column.name for column in live.columns if column.generated}
+    lost = {name: table.dropped.get(name, _why_lost(name in computed)) for name in _left(shape, origins)}
     return TableMapping(
         source=source,
         target=target,
@@ -114,6 +115,10 @@ def _map(source: TableName, archived: Schema, table: Migrated, today: LiveSchema
         lost=lost,
         plain=not lost and not doubts and _as_it_was(table, shape, columns),
     )
+
+
+def _why_lost(computed: bool) -> str:
+    return "today's table computes it" if computed else "today's table has no such column"
 
 
 def _left(archived: Table, origins: Mapping[str, str | None]) -> Iterator[str]:

@@ -134,7 +134,7 @@ def _shape(columns: list[tuple[Any, ...]], constraints: list[tuple[Any, ...]]) -
     keys = ("name", "type", "not_null", "identity", "generated", "sequence")
     primary: list[str] = next((row[3] for row in constraints if row[1] == "p"), [])
     return Table(
-        columns=tuple(Column(**dict(zip(keys, row, strict=True))) for row in columns),
+        columns=tuple(Column(**dict(zip(keys, row, strict=True))) for row in columns if row[0] is not None),
         primary_key=tuple(primary),
         constraints={row[0]: row[2] for row in constraints if row[1] != "f"},
         foreign_keys=tuple(
@@ -212,13 +212,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+# A table may have no column: then its one row here is all NULL.
 _COLUMNS = """
 SELECT c.relname, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity <> '',
        CASE WHEN a.attgenerated <> '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END,
        pg_catalog.pg_get_serial_sequence(pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.attname)
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
  WHERE n.nspname = %s AND c.relname = ANY(%s) AND c.relkind IN ('r', 'p')
  ORDER BY c.relname, a.attnum

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -227,17 +228,21 @@ def array(shape: Table, column: str, values: Iterable[Any]) -> Composable:
     if all(type(value) is int for value in listed):
         # psycopg2 would quote each number, which takes longer than the look-up itself.
         return SQL("{}::{}[]").format(Literal(f"{{{','.join(map(str, listed))}}}"), SQL(key_type(shape, column)))
-    return SQL("{}::{}[]").format(Literal(listed), SQL(key_type(shape, column)))
+    kind = key_type(shape, column)
+    # A cast to a whole number would round 1.5, and so find the row of another number.
+    return SQL("{}::{}[]").format(Literal(listed), SQL("numeric" if kind == "bigint" else kind))
 
 
 def key_type(shape: Table, column: str) -> str:
-    """Return the type for values compared with a column, widened if they may come from a wider column."""
-    kind = _SYSTEM_TYPES.get(column) or shape.type_of(column)
+    """Return the type for values compared with a column, widened: they may come from a wider or longer column."""
+    kind = _SYSTEM_TYPES.get(column) or _LENGTH.sub("", shape.type_of(column))
     return _WIDEST.get(kind, kind)
 
 
 _SYSTEM_TYPES = {"tableoid": "oid", "ctid": "tid"}
-_WIDEST = {"smallint": "bigint", "integer": "bigint"}
+# A cast to the column's own length would cut or round a value, and so find the row of another one.
+_LENGTH = re.compile(r"\([0-9, -]+\)")
+_WIDEST = {"smallint": "bigint", "integer": "bigint", "character": "bpchar", "bit": 'pg_catalog."bit"'}
 
 
 def row_order(table: Table) -> Composable:

@@ -38,9 +38,16 @@ def read_sequences(session: Session, tables: Collection[str]) -> list[Sequence]:
     query = SQL(" UNION ALL ").join(each.format(Literal(name), SQL(name)) for name in names)
     last = {name: (value, called) for name, value, called in session.rows(query, doing="reading the sequences")}
     return [
-        Sequence(name=name, table=table, column=column, step=step, next=last[name][0] + (step if last[name][1] else 0))
-        for name, table, column, step in columns
+        Sequence(name=name, table=table, column=column, step=step, next=_next(*last[name], step, again))
+        for name, table, column, step, again in columns
     ]
+
+
+def _next(last: int, called: bool, step: int, again: list[int] | None) -> int:
+    """Return the number that a sequence gives out next; `again`: where one that cycles ends, and begins once more."""
+    following = last + (step if called else 0)
+    end, begin = again or (following, following)
+    return begin if (following > end if step > 0 else following < end) else following
 
 
 _NUMBERED = """
@@ -53,7 +60,9 @@ WITH numbered AS (
       FROM pg_depend d JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid
      WHERE d.refclassid = 'pg_class'::regclass
 )
-SELECT s.seqrelid::regclass::text, c.relname, a.attname, s.seqincrement
+SELECT s.seqrelid::regclass::text, c.relname, a.attname, s.seqincrement,
+       CASE WHEN NOT s.seqcycle THEN NULL
+            WHEN s.seqincrement > 0 THEN ARRAY[s.seqmax, s.seqmin] ELSE ARRAY[s.seqmin, s.seqmax] END
   FROM numbered n
   JOIN pg_sequence s ON s.seqrelid = n.sequence
   JOIN pg_class c ON c.oid = n.rel

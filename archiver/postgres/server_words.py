@@ -34,10 +34,10 @@ def words_of(diagnostics: Diagnostics, code: str, name: str) -> str:
 
     A function that raises an error chooses both its words and its code: the code alone tells nothing about the words.
     """
-    words = diagnostics.message_primary
+    words, of_code = diagnostics.message_primary, name.replace("_", " ").lower()
     if not words or not _by_server(diagnostics) or (code.startswith(_SYNTAX) and diagnostics.context):
-        return name.replace("_", " ").lower()
-    return _VALUE.split(words)[0].strip() if code.startswith(_DATA) else words
+        return of_code
+    return _VALUE.split(words)[0].strip() or of_code if code.startswith(_DATA) else words
 
 
 def _by_server(diagnostics: Diagnostics) -> bool:

@@ -133,7 +133,7 @@ class Session:
         """Return all rows of a query over keys, as values that find the same row again.
 
         Integers and booleans are returned as such, numerics as exact numbers, all else as text: Python's dates end
-        with the year 9999.
+        with the year 9999. Equal values are the same value, for which zero has no sign and padding is left out.
         """
         with self._cursor(doing) as cursor:
             for typecaster in _exact():
@@ -321,12 +321,22 @@ def _name(code: str) -> str:
 def _exact() -> tuple[Any, ...]:
     """Return the typecasters for keys: text as PostgreSQL writes it, numerics as numbers, so that 1.0 finds 1.00."""
     native = {*extensions.INTEGER.values, *extensions.LONGINTEGER.values, *extensions.BOOLEAN.values}
-    numeric = extensions.DECIMAL.values
-    text = tuple(oid for oid in extensions.string_types if oid not in {*native, *numeric})
+    numeric, floating = extensions.DECIMAL.values, extensions.FLOAT.values
+    text = tuple(oid for oid in extensions.string_types if oid not in {*native, *numeric, *floating, _PADDED})
     return (
+        extensions.new_type((_PADDED,), "EXACT PADDED", _without_padding),
+        extensions.new_type(floating, "EXACT FLOAT", lambda value, cursor: "0" if value == "-0" else value),
         extensions.new_type(text, "EXACT", lambda value, cursor: value),
         extensions.new_type(numeric, "EXACT NUMERIC", _exact_number),
     )
+
+
+_PADDED = 1042  # the OID of character(n), whose values of two lengths are equal
+
+
+def _without_padding(value: str | bytes | None, cursor: object) -> object:
+    """Return a value of a type that pads with spaces, without them."""
+    return value.rstrip(" ") if isinstance(value, str) else value
 
 
 def _exact_number(value: str | bytes | None, cursor: object) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from archiver.format.bundle import opened
@@ -13,6 +13,7 @@ from archiver.load.load import IncomingArchive
 from archiver.load.obstacles import LiveComparison, compare_with_live
 from archiver.load.relocate import relocated
 from archiver.mapping.schema_mapping import SchemaMapping
+from archiver.postgres import tenants
 from archiver.records.archive_record import Record
 from archiver.records.placement_history import final_shard, relocations_of
 from archiver.runs.context import Archiver, fetch
@@ -56,5 +57,14 @@ def plan(archiver: Archiver, record: Record, last: Changes | None = None) -> Res
             shard=placement.shard,
             mappings=mappings,
             problems=(*problems, *map(str, fit.sequences_too_low(placement, mappings, archive.manifest))),
-            comparison=LiveComparison(tables={}) if problems else compare_with_live(incoming),
+            comparison=LiveComparison(tables={})
+            if problems
+            else compare_with_live(incoming, _retained(incoming, record)),
         )
+
+
+def _retained(incoming: IncomingArchive, record: Record) -> Collection[str] | None:
+    """Return the tables of which rows stayed live; None if rows of any may be, since a part or another archive came."""
+    model, master = incoming.model, incoming.placement.master
+    live = not tenants.unknown(master, model.tenant, [record.tenant_id])
+    return None if record.partial or (live and str(model.root) not in record.kept) else record.kept

@@ -86,7 +86,6 @@ def test_an_enum_of_another_schema_is_carried_or_named(products: Products) -> No
         carried_or_named(world, "things")
 
 
-@case("archiver 13", "the type's own equality is not found: a mark whose code is in other letters is left behind")
 def test_a_row_that_references_a_citext_key_in_another_case_goes_with_it(products: Products) -> None:
     """A fix that lets citext of `public` through meets this there, too."""
     script = COURSES.format("extensions.citext") + MARKS.format("extensions.citext", "")
@@ -96,14 +95,12 @@ def test_a_row_that_references_a_citext_key_in_another_case_goes_with_it(product
         carried_or_named(world, "marks", going="marks WHERE id = 1")
 
 
-@case("archiver 13", "the operators of a type outside pg_catalog are not found, which shows at the deletion")
 def test_a_key_of_a_type_of_an_extension_is_carried_or_named(products: Products) -> None:
     script = COURSES.format("extensions.ltree") + "INSERT INTO courses VALUES ('a.b', 1), ('a.c', 2);"
     with products.product(script, catalog(courses=OF_SCHOOL), setup=IN_A_SCHEMA) as world:
         carried_or_named(world, "courses")
 
 
-@case("archiver 14", "a link whose columns are of two types is refused late, or its rows stay live without a word")
 @pytest.mark.parametrize(("code", "named_by", "first", "other"), TWO_TYPES.values(), ids=TWO_TYPES)
 def test_rows_that_reference_a_key_by_another_type_go_with_it_or_are_named(
     products: Products, code: str, named_by: str, first: str, other: str

@@ -161,6 +161,12 @@ def test_a_dropped_column_is_lost_and_reported() -> None:
     assert of_users(explained).lost == {"fax": "nobody faxes"}
 
 
+def test_a_stored_column_that_is_computed_today_is_lost_and_reported_so() -> None:
+    computed = mapped(users(column("fax")), users(replace(column("fax"), generated="upper(name)")))
+
+    assert of_users(computed).lost == {"fax": "today's table computes it"}
+
+
 def test_a_renamed_column_and_table_are_followed_through_a_chain() -> None:
     archived = schema(staff=table(column("surname"), column("fax")))
     first = Migration(

@@ -47,3 +47,8 @@ def test_words_about_a_statement_that_a_function_made_are_not_shown() -> None:
 @pytest.mark.parametrize("text", [f"ungültige Zahl: »{EMAIL}«", f"valeur « {EMAIL} » en dehors", f"zła „{EMAIL}”"])
 def test_a_value_is_cut_off_in_every_language_of_the_server(text: str) -> None:
     assert EMAIL not in words_of(Raised(text, "numutils.c"), "22P02", "INVALID_TEXT_REPRESENTATION")
+
+
+def test_an_error_whose_words_begin_with_a_value_has_its_codes_name() -> None:
+    raised = Raised(f'"{EMAIL}" is not a valid binary digit', "varbit.c")
+    assert words_of(raised, "22P02", "INVALID_TEXT_REPRESENTATION") == "invalid text representation"
