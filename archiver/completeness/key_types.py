@@ -20,8 +20,8 @@ def unfit_keys(model: Model, lives: Lives) -> Iterator[str]:
                 found = live.column_types.get((table.table, column))
                 if found and not found.identifies:
                     yield (
-                        f"{table}.{column} is of type {found.name}, of an extension: "
-                        "rows cannot be found again by it, so it cannot be part of the primary key"
+                        f"{table}.{column} is part of the primary key, and of type {found.name}: "
+                        "rows cannot be found by such values"
                     )
 
 

@@ -25,7 +25,7 @@ class LiveType:
 
     name: str  # as PostgreSQL writes it
     family: str | None  # the types whose values it can be compared with; None: equal values may differ as text
-    identifies: bool = True  # values are compared by an operator of PostgreSQL's own
+    identifies: bool = True  # rows are found by it: no array, and compared by an operator of PostgreSQL's own
 
 
 def read_types(session: Session) -> dict[tuple[str, str], LiveType]:
@@ -38,7 +38,8 @@ def _live_type(name: str, base: str, builtin: bool, kind: str, deterministic: bo
     if kind == _ENUM:
         return LiveType(name=name, family=name)
     family = _FAMILIES.get(base) if builtin and deterministic else None
-    return LiveType(name=name, family=family, identifies=builtin or kind != "b")
+    array = base.startswith("_")
+    return LiveType(name=name, family=family, identifies=not array and (builtin or kind != "b"))
 
 
 # The base of a domain stands for it, in which it may be another domain.

@@ -216,5 +216,5 @@ def _keys(rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[int
     return {
         table.table: [row[0] for row in rows.rows]
         for table, rows in rows_by_table.items()
-        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and isinstance(rows.rows[0][0], int)
+        if table.database == MASTER and rows.rows and len(rows.identity) == 1 and type(rows.rows[0][0]) is int
     }

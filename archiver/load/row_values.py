@@ -17,6 +17,7 @@ from archiver.verify.verify import load_scratch
 Key = tuple[str, ...]  # values as text: equal values are equal texts
 Selected = tuple[str | Where, ...]  # columns, and conditions
 _NUMBERS = ("smallint", "integer", "bigint", "numeric")
+_FLOATS = ("real", "double precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +82,7 @@ def _value(schema: Schema, table: str, column: str | Where) -> Composable:
     if not isinstance(column, str):
         return SQL("{} = {}").format(Identifier(column[0]), Literal(column[1]))
     kind = plain(schema.types, schema.tables[table].type_of(column))
-    text = SQL("trim_scale({}::numeric)::text") if kind.startswith(_NUMBERS) and "[" not in kind else SQL("{}::text")
-    return text.format(Identifier(column))
+    if kind.startswith(_NUMBERS) and "[" not in kind:
+        return SQL("trim_scale({}::numeric)::text").format(Identifier(column))
+    # A zero may have a sign.
+    return SQL("({} + 0)::text" if kind in _FLOATS else "{}::text").format(Identifier(column))

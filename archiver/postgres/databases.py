@@ -109,7 +109,11 @@ class Databases:
         if self.model.tenant.shard is None:
             return {MASTER: MASTER}
         if shard not in self.shards:
-            raise UsageError(f"Shard {shard!r} is not in the inventory (there: {', '.join(self.shards)}).")
+            named = f"Shard {shard!r}" if shard else f"The empty name of a {self.model.tenant.noun}'s shard"
+            raise UsageError(
+                f"{named} is not in the inventory (there: {', '.join(self.shards)}).",
+                hint=f"inv check.integrity shows every {self.model.tenant.noun} on such a shard.",
+            )
         return {MASTER: MASTER, SHARD: shard}
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ class Tenant:
 
     id: int
     name: str
-    shard: str  # inventory name of the database with its activity; master if there are no shards
+    shard: str  # inventory name of the database with its activity; master if there are no shards; empty: it names none
     customer_id: int | None
     customer_name: str | None
 
@@ -139,4 +139,4 @@ def _with_customers(customer: Customer) -> Composable:
 
 
 def _tenant(row: tuple[Any, ...]) -> Tenant:
-    return Tenant(id=row[0], name=row[1] or "", shard=row[2], customer_id=row[3], customer_name=row[4])
+    return Tenant(id=row[0], name=row[1] or "", shard=row[2] or "", customer_id=row[3], customer_name=row[4])

@@ -105,14 +105,15 @@ def archive_many(
         engine=engine,
         tenants={tenant.id: tenant for tenant in tenants},
     )
+    tenants = _placed(run, tenants)
     if not tenants:
-        return []
+        return run.outcomes
     if not request.pretend:
         archiver.bucket.prove_conditional()
     settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
     if reason := _one_by_one(archiver, tenants, request):
         on_strategy(f"one by one: {reason}")
-        return archive(archiver, tenants, request, on_result)
+        return [*run.outcomes, *archive(archiver, tenants, request, on_result)]
     half_way, fresh = _sorted_out(run, tenants)
     eta = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
     if request.until is not None:
@@ -122,6 +123,16 @@ def archive_many(
         if not request.pretend:
             _delete(run, half_way, fresh)
     return run.outcomes
+
+
+def _placed(run: _Run, tenants: Sequence[Tenant]) -> list[Tenant]:
+    """Return the tenants on a shard of the inventory; the others fail."""
+    placed: list[Tenant] = []
+    for tenant in tenants:
+        with run.skip_on_error(tenant.id):
+            run.archiver.databases.placement(tenant.shard)
+            placed.append(tenant)
+    return placed
 
 
 def deletes_in_bulk(databases: Databases, depth: Depth = Depth.ALL) -> bool:
