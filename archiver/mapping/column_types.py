@@ -19,8 +19,6 @@ _ROWS = (
     ("real", "double precision"),
     ("boolean", "integer"),
     ("date", "timestamp without time zone"),
-    ("date", "timestamp with time zone"),
-    ("timestamp without time zone", "timestamp with time zone"),  # sessions are pinned to UTC
     ("json", "jsonb"),
 )
 
@@ -56,6 +54,19 @@ def takes_all(old: str, new: str) -> bool:
         return old_sized[1] == new_sized[1] and _wider(old_sized, new_sized)
     kind = old_sized[1] if old_sized else old
     return kind == new or any(_before(row, kind, new) for row in _ROWS)
+
+
+def depends_on_zone(old: str, new: str) -> bool:
+    """True if a value of one type becomes one of the other by a time zone, which the archive cannot know."""
+    return any(_zoned(one) and _local(other) for one, other in ((old, new), (new, old)))
+
+
+def _zoned(kind: str) -> bool:
+    return "with time zone" in kind
+
+
+def _local(kind: str) -> bool:
+    return "without time zone" in kind or kind.removesuffix("[]") == "date"
 
 
 def _wider(old: re.Match[str], new: re.Match[str]) -> bool:

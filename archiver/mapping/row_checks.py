@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from archiver.catalog.model import TableName
 from archiver.format.layout import UNCOMPARABLE
 from archiver.mapping.column_cast import MigratedColumn
-from archiver.mapping.column_types import Types, labels, plain, takes_all, without_namespace
+from archiver.mapping.column_types import Types, depends_on_zone, labels, plain, takes_all, without_namespace
 from archiver.mapping.migrate import Migrated
 from archiver.postgres.schema import Column
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
@@ -39,6 +39,8 @@ def row_checks_of(
         checks += _nulls(target, carried, column)
         if carried.labels is not None and labels(today, column.type) is not None:
             checks += _labels(target, carried, column, today)
+        elif carried.type is not None and depends_on_zone(plain(archived, carried.type), column.type):
+            checks.append(_zone(target, carried, column))
         elif not _surely_fits(carried, column, archived, today):
             checks.append(_fits(target, carried, column, archived, f"fits_{number}"))
     return tuple(checks)
@@ -76,6 +78,18 @@ def _labels(target: TableName, carried: MigratedColumn, column: Column, today: T
                 says=f"{without_namespace(column.type)} has no label {label!r} today. Add {line}",
                 misfit=SQL("{} = {}").format(Identifier(column.name), Literal(label)),
             )
+
+
+def _zone(target: TableName, carried: MigratedColumn, column: Column) -> RowCheck:
+    """Return the question in which zone a migration read times: ALTER TABLE takes that of the session that runs it."""
+    name, old = column.name, without_namespace(str(carried.type))
+    local = "timestamp" if old == "date" else old
+    return RowCheck(
+        where=f"{target}.{name}",
+        says=f"{old} becomes {column.type} by a time zone: which did the live rows get? "
+        f"Add to tables/{target.table}: convert: {{{name}: \"{name}::{local} AT TIME ZONE 'UTC'\"}}",
+        misfit=SQL("{} IS NOT NULL").format(Identifier(name)),
+    )
 
 
 def _surely_fits(carried: MigratedColumn, column: Column, archived: Types, today: Types) -> bool:

@@ -90,7 +90,6 @@ LOSSLESS = [
     ("numeric(12,2)", "numeric(14,3)"),
     ("numeric(12,2)", "numeric"),
     ("date", "timestamp without time zone"),
-    ("timestamp without time zone", "timestamp with time zone"),
     ("uuid", "text"),
     ("json", "jsonb"),
 ]
@@ -105,6 +104,24 @@ DOUBTFUL = [
     ("timestamp without time zone", "date"),
     ("integer[]", "bigint"),
 ]
+
+
+ZONES = [
+    ("timestamp without time zone", "timestamp with time zone"),
+    ("timestamp(3) with time zone", "timestamp without time zone"),
+    ("date", "timestamp with time zone"),
+    ("time without time zone", "time with time zone"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), ZONES)
+def test_a_time_zone_is_asked_for_and_not_guessed(old: str, new: str) -> None:
+    [doubt] = of_users(mapped(users(column("seen", old)), users(column("seen", new)))).doubts
+
+    assert doubt.sentence(3) == (
+        f"master.users.seen, 3 rows: {old} becomes {new} by a time zone: which did the live rows get? "
+        f"Add to tables/users: convert: {{seen: \"seen::{old.replace('date', 'timestamp')} AT TIME ZONE 'UTC'\"}}"
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), LOSSLESS)
