@@ -113,6 +113,6 @@ SELECT c.relname, x.relname,
   JOIN pg_class c ON c.oid = i.indrelid
   JOIN pg_class x ON x.oid = i.indexrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE n.nspname = %s AND c.relname = ANY(%s) AND (i.indisunique OR i.indisexclusion) AND i.indisvalid
+ WHERE n.nspname = %s AND c.relname = ANY(%s) AND (i.indisunique OR i.indisexclusion) AND i.indisready
  ORDER BY c.relname, x.relname
 """

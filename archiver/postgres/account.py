@@ -184,5 +184,7 @@ SELECT format('the rule %%I of %%s', r.rulename, t.name)
  UNION
 SELECT format('the trigger %%I of %%s', g.tgname, t.name)
   FROM pg_trigger g JOIN touched t ON t.oid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A')
+ UNION
+SELECT format('the event trigger %%I', e.evtname) FROM pg_event_trigger e WHERE e.evtenabled IN ('O', 'A')
  ORDER BY 1
 """

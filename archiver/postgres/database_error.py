@@ -31,6 +31,18 @@ def where_of(connection: Mapping[str, str]) -> str:
     return f"{connection['dbname']}@{server}" if "dbname" in connection else server
 
 
+def hint_of(code: str, role: str) -> str:
+    """Return a hint for an error's SQLSTATE, with the session's role; empty for most."""
+    if code == "25006":
+        return (
+            "Is this server a standby, or are the role's transactions read only by default? Run: "
+            "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
+        )
+    if code == "42501":
+        return f'Connect as the owner of the tables. If row security is forced on them: ALTER ROLE "{role}" BYPASSRLS;'
+    return ""
+
+
 def connect_hint(reason: str) -> str:
     """Return a hint for libpq's reason why it can't connect."""
     if "definition of service" in reason:

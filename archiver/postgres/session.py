@@ -13,7 +13,7 @@ import psycopg2.extensions
 from psycopg2 import errorcodes, extensions
 from psycopg2.sql import SQL, Composable, Composed, Identifier, Literal
 
-from archiver.postgres.database_error import DatabaseError, connect_hint, where_of
+from archiver.postgres.database_error import DatabaseError, connect_hint, hint_of, where_of
 from archiver.postgres.ownership import Ownership
 from archiver.postgres.server_words import words_of
 from errors import UnknownError, UsageError
@@ -287,6 +287,7 @@ class Session:
             failed = _translated(error, operation, lost=bool(self._link.closed))
             if failed.code == errorcodes.LOCK_NOT_AVAILABLE:
                 failed.hint = f"{_LOCKED}{self._prepared()}."
+            failed.hint = failed.hint or hint_of(failed.code, self._link.info.user)
             raise failed from None
 
     def _prepared(self) -> str:

@@ -132,6 +132,21 @@ def test_what_was_not_declared_is_refused_with_its_table_and_cause(session: Sess
     assert contents(session) == before
 
 
+def test_an_event_trigger_that_writes_is_named(session: Session, empty: str, cluster: Cluster) -> None:
+    """It fires for the temporary tables of this tool, too."""
+    cluster.sql(
+        "CREATE TABLE ddl_log (tag text);"
+        "CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN"
+        " INSERT INTO public.ddl_log VALUES (tg_tag); END $$;"
+        "CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION note()",
+        dbname=parse_dsn(empty)["dbname"],
+    )
+    refused = pytest.raises(RefusedError, match=r"ddl_log \(1 inserted; expected: none\)")
+    with refused as caught, session.transaction(), accounted(session, "Restoring"):
+        session.execute("CREATE TEMP TABLE aside (id integer)")
+    assert "the event trigger noted" in caught.value.hint
+
+
 def test_fewer_changes_than_declared_are_refused(session: Session) -> None:
     refused = pytest.raises(RefusedError, match=r"things \(1 deleted; expected: 2 deleted\)")
     with refused, session.transaction(), accounted(session, "Deleting") as account:

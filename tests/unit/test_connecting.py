@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from archiver.postgres.database_error import hint_of
 from archiver.postgres.session import DatabaseError, connect
 
 
@@ -21,3 +22,9 @@ def test_a_server_that_does_not_answer_may_be_down() -> None:
         connect({"host": "/nowhere", "dbname": "shop"}, name="test")
 
     assert failed.value.hint == "Is the server up?"
+
+
+def test_a_refused_write_says_what_may_forbid_it() -> None:
+    assert "SELECT pg_is_in_recovery()" in hint_of("25006", "ann")
+    assert hint_of("42501", "ann").endswith('ALTER ROLE "ann" BYPASSRLS;')
+    assert hint_of("23505", "ann") == ""
