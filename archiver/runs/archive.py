@@ -35,6 +35,7 @@ from archiver.runs.context import (
 )
 from archiver.runs.settle import settle
 from archiver.store.standing import MissingObjectError
+from archiver.verify.makeable import prove_makeable
 from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
 
@@ -61,6 +62,7 @@ def archive(
     """
     archiver.model.rule(request.depth)
     completeness.prove_complete(archiver.databases)
+    prove_makeable(archiver.databases, archiver.scratch)
     tenants = sorted(tenants, key=attrgetter("shard", "id"))
     settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
     outcomes: list[ArchiveOutcome] = []

@@ -38,6 +38,7 @@ from archiver.runs.settle import settle
 from archiver.runs.units import split
 from archiver.store.bucket import StorageError
 from archiver.store.standing import MissingObjectError, missing_objects
+from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, UnknownError
 from formatting import plural
 from inventory.model import Depth
@@ -97,6 +98,7 @@ def archive_many(
     """
     archiver.model.rule(request.depth)
     completeness.prove_complete(archiver.databases)
+    prove_makeable(archiver.databases, archiver.scratch)
     run = _Run(
         archiver=archiver,
         request=request,

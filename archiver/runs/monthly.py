@@ -33,6 +33,7 @@ from archiver.runs.month_object import PackedSlice
 from archiver.runs.month_result import Shard
 from archiver.runs.settle import settle as settle_markers
 from archiver.store.bucket import file_digests
+from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, LockedError, RefusedError, UnknownError
 
 ROWS, SLICES = 200_000, 500  # about the size of one archive: it is verified and deleted before the next is begun
@@ -60,6 +61,7 @@ def archive_activity(
     """
     run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
     completeness.prove_complete(archiver.databases)
+    prove_makeable(archiver.databases, archiver.scratch)
     names, shards = archiver.databases.shards if archiver.model.tenant.shard else (MASTER,), []
     if throttle.max_lag is not None:
         for name in names:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from archiver.postgres.schema import NAMESPACE, TENANT, Schema, Table, column_ddl, quoted
-from archiver.postgres.session import SQL, Composable, Identifier, Session
+from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Session
 
-# A name's namespace, but not what looks like one inside a literal or a quoted name.
-_NAMESPACE = re.compile(rf"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\b{NAMESPACE}\.""")
+# A literal or a quoted name, in which nothing is a namespace.
+_QUOTED = r"""('(?:[^']|'')*'|"(?:[^"]|"")*")"""
 
 
 class ScratchDatabase:
@@ -41,6 +41,26 @@ class ScratchDatabase:
                 )
             yield tables
 
+    def refusals(self, schema: Schema) -> Mapping[str, str]:
+        """Return the tables of a shape that cannot be made, each with the reason; none if all can."""
+        if self._refusal(schema) is None:
+            return {}
+        alone = {
+            name: self._refusal(Schema(tables={name: shape}, types=_used(shape, schema.types)))
+            for name, shape in schema.tables.items()
+        }
+        return {name: reason for name, reason in alone.items() if reason is not None}
+
+    def _refusal(self, schema: Schema) -> str | None:
+        """Return why the tables of a shape cannot be made; None if they can, or are made already."""
+        try:
+            self._of(schema)
+        except DatabaseError as error:
+            if error.lost:
+                raise
+            return str(error)
+        return None
+
     def _of(self, schema: Schema) -> Mapping[str, Composable]:
         if any(self._types.get(name, text) != text for name, text in schema.types.items()):
             self.session.execute("DISCARD TEMP", doing="dropping the scratch tables")
@@ -57,19 +77,34 @@ class ScratchDatabase:
         with self.session.transaction(doing="making the scratch tables"):
             for name, text in schema.types.items():
                 if name not in self._types:
-                    self.session.execute(_in_pg_temp(text), doing="making a type in the scratch database")
+                    self.session.execute(_in_pg_temp(text, schema.types), doing="making a type in the scratch database")
             for table, shape in schema.tables.items():
-                self.session.execute(_bare(names[table], shape), doing="making a table in the scratch database")
+                bare = _bare(names[table], shape, schema.types)
+                self.session.execute(bare, doing="making a table in the scratch database")
         self._types |= schema.types
         return {table: Identifier("pg_temp", name) for table, name in names.items()}
 
 
-def _bare(name: str, shape: Table) -> str:
+def _used(shape: Table, types: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the types that a table uses, and those that these use."""
+    texts = [column.type for column in shape.columns]
+    used: set[str] = set()
+    while more := {name for name in types if name not in used and any(name in text for text in texts)}:
+        used |= more
+        texts += [types[name] for name in more]
+    return {name: text for name, text in types.items() if name in used}
+
+
+def _bare(name: str, shape: Table, types: Collection[str]) -> str:
     lines = [f"{quoted(TENANT)} bigint NOT NULL", *map(column_ddl, shape.columns)]
     lines += [f"CONSTRAINT {quoted(key)} {text}" for key, text in shape.constraints.items() if text.startswith("CHECK")]
-    return _in_pg_temp(f"CREATE TABLE pg_temp.{quoted(name)} (\n    " + ",\n    ".join(lines) + "\n)")
+    return f"CREATE TABLE pg_temp.{quoted(name)} (\n    " + _in_pg_temp(",\n    ".join(lines), types) + "\n)"
 
 
-def _in_pg_temp(text: str) -> str:
-    """Return DDL of the product's namespace, rewritten for the session's own."""
-    return _NAMESPACE.sub(lambda match: match[1] or "pg_temp.", text)
+def _in_pg_temp(text: str, types: Collection[str]) -> str:
+    """Return DDL in which the product's own types are the session's; an extension's type is the database's."""
+    own = [re.escape(name.removeprefix(f"{NAMESPACE}.")) for name in types if name.startswith(f"{NAMESPACE}.")]
+    if not own:
+        return text
+    name = re.compile(rf"{_QUOTED}|\b{NAMESPACE}\.({'|'.join(own)})(?!\w)")
+    return name.sub(lambda match: match[1] or f"pg_temp.{match[2]}", text)

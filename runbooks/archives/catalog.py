@@ -12,9 +12,11 @@ from archiver.completeness.draft_yaml import draft_text
 from archiver.completeness.problems import refuse
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import parse_dsn
-from archiver.runs.setup import databases_of, read_database, read_environment, spool_folder
+from archiver.runs.setup import databases_of, read_database, read_environment, scratch, spool_folder
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
+from archiver.verify.makeable import prove_makeable
+from archiver.verify.scratch import ScratchDatabase
 from errors import ExitCode, UsageError
 from inventory.model import Environment
 from runbooks.cli.call import Call
@@ -43,11 +45,13 @@ DSN = Option(
 @task("archive.check-catalog", *READS)
 def check_catalog(environment: Environment) -> None:
     """Compare the catalog of tables with every live database: anything it does not know prevents every deletion."""
-    with databases_of(environment, "archive.check-catalog") as databases:
+    purpose = "archive.check-catalog"
+    with databases_of(environment, purpose) as databases, scratch(environment, purpose) as verifying:
         comparison = completeness.compare(databases)
         for scan in comparison.scans:
             say(archives.scan_line(databases.model.tenant.noun, scan))
         refuse(comparison.problems)
+        prove_makeable(databases, ScratchDatabase(verifying))
         say(f"The catalog knows all that can reference a {databases.model.tenant.noun}'s rows.")
 
 

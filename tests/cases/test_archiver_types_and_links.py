@@ -8,7 +8,6 @@ import pytest
 
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
-from tests.cases import case
 from tests.cases.small_product import OF_SCHOOL, Products, carried_or_named, catalog
 
 THINGS = "CREATE TABLE things (id integer PRIMARY KEY, school_id integer REFERENCES schools, held {}); "
@@ -62,14 +61,12 @@ def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
     return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
-@case("archiver 13", "the scratch database can't make the table, and that shows when the school is packed and stored")
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_table_that_is_more_than_plain_columns_is_carried_or_named(products: Products, script: str) -> None:
     with products.product(script) as world:
         carried_or_named(world, "things")
 
 
-@case("archiver 13", "types of an extension are looked for in the wrong schema, though the scratch database has them")
 @pytest.mark.parametrize(("extension", "value"), [("citext", "Ab"), ("hstore", "a=>1")])
 def test_a_type_of_an_extension_is_carried_or_named(products: Products, extension: str, value: str) -> None:
     script = THINGS.format(f"public.{extension}") + FIRST.format(f"'{value}'")
@@ -77,7 +74,6 @@ def test_a_type_of_an_extension_is_carried_or_named(products: Products, extensio
         carried_or_named(world, "things")
 
 
-@case("archiver 13", "an enum of another schema fails in the scratch database when the school is packed and stored")
 def test_an_enum_of_another_schema_is_carried_or_named(products: Products) -> None:
     script = (
         "CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('a', 'b');" + THINGS.format("app.mood") + FIRST.format("'a'")
