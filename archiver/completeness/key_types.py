@@ -17,10 +17,10 @@ def unfit_keys(model: Model, lives: Lives) -> Iterator[str]:
     for table in model.tables:
         for live in lives[table.database].values():
             for column in live.tables[table.table].primary_key if table.table in live.tables else ():
-                found = live.column_types.get((table.table, column))
-                if found and not found.identifies:
+                live_type = live.column_types.get((table.table, column))
+                if live_type and not live_type.identifies:
                     yield (
-                        f"{table}.{column} is part of the primary key, and of type {found.name}: "
+                        f"{table}.{column} is part of the primary key, and of type {live_type.name}: "
                         "rows cannot be found by such values"
                     )
 
@@ -29,15 +29,15 @@ def _unfit_link(link: Link, column: str, parent_column: str, lives: Lives) -> It
     """Yield what keeps one pair of a link's columns from being compared."""
     for child in _types(lives, link.child, column):
         for parent in _types(lives, link.parent, parent_column):
-            told = f"{link.child}.{column} ({child.name}) = {link.parent}.{parent_column} ({parent.name})"
+            pair = f"{link.child}.{column} ({child.name}) = {link.parent}.{parent_column} ({parent.name})"
             if child.family is None or parent.family is None:
-                which = child if child.family is None else parent
-                yield f"{told}: rows cannot be linked by {which.name}, of which equal values may be written differently"
+                name = child.name if child.family is None else parent.name
+                yield f"{pair}: rows cannot be linked by {name}, of which equal values may be written differently"
             elif child.family != parent.family:
-                yield f"{told}: rows cannot be linked by values of two types. Give both columns the same type"
+                yield f"{pair}: rows cannot be linked by values of two types. Give both columns the same type"
 
 
 def _types(lives: Lives, table: TableName, column: str) -> list[LiveType]:
     """Return the types that a column has in the databases of its kind, each once."""
-    found = [live.column_types.get((table.table, column)) for live in lives[table.database].values()]
-    return list(dict.fromkeys(each for each in found if each))
+    types = [live.column_types.get((table.table, column)) for live in lives[table.database].values()]
+    return list(dict.fromkeys(each for each in types if each))

@@ -58,7 +58,7 @@ def takes_all(old: str, new: str) -> bool:
 
 def depends_on_zone(old: str, new: str) -> bool:
     """True if a value of one type becomes one of the other by a time zone, which the archive cannot know."""
-    return any(_zoned(one) and _local(other) for one, other in ((old, new), (new, old)))
+    return (_zoned(old) and _local(new)) or (_local(old) and _zoned(new))
 
 
 def _zoned(kind: str) -> bool:

@@ -31,7 +31,7 @@ def unmakeable(databases: Databases, scratch: ScratchDatabase) -> Iterator[str]:
     schemas = {databases.schema(name).fingerprint: (kind, name) for name, kind in databases.names_and_kinds()}
     for kind, name in schemas.values():
         schema = databases.schema(name)
-        yield from (f"{kind}.{told}" for told in _columns_of_names(schema))
+        yield from (f"{kind}.{problem}" for problem in _columns_of_names(schema))
         yield from (f"{kind}.{table}: {reason}" for table, reason in scratch.refusals(schema).items())
 
 

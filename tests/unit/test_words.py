@@ -126,6 +126,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/records/archive_record.py": "a column of archiver.records, and a key of a record's JSON",
         "archiver/runs/drop.py": "Record.kept, a column of archiver.records",
         "archiver/runs/restore.py": "Record.kept, a column of archiver.records",
+        "archiver/runs/restore_plan.py": "Record.kept, a column of archiver.records",
     },
     "needed_by": {
         "archiver/catalog/model.py": "a key of catalog.yaml",
