@@ -90,6 +90,7 @@ class Catalog:
     feeds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables that are truncated once a year
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text
     legacy: Legacy | None = None
+    written: tuple[str, ...] = ()  # columns with the time of a row's last change: the first that a table has
 
     def stays_live(self, database: str, table: str) -> bool:
         """True if there is a reason for a table to be in no archive."""

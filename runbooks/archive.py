@@ -25,7 +25,7 @@ from errors import UsageError
 from inventory.load import read_numbered_lines
 from inventory.model import Depth, Environment, Night, Role
 from inventory.scope import Scope, scope_of
-from runbooks.archives import catalog, contents, estimate, reencrypt, release
+from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
 from runbooks.archives import lists as archives_lists
 from runbooks.archives import scope as archives_scope
 from runbooks.archives import workers as archives_workers
@@ -311,6 +311,16 @@ def _list(ids: Iterable[int]) -> str:
 
 
 namespace = Collection("archive", school, customer, all_)
-for module in (archives_lists, contents, reencrypt, catalog, estimate, archives_workers, release, archives_scope):
+for module in (
+    archives_lists,
+    contents,
+    reencrypt,
+    catalog,
+    estimate,
+    archives_workers,
+    release,
+    archives_scope,
+    stragglers,
+):
     for further in module.tasks:
         namespace.add_task(further)

@@ -14,7 +14,7 @@ from errors import Problems, UsageError
 from inventory.model import Environment
 from platforms import heroku
 from runbooks.cli.environment import Addresses
-from runbooks.cli.options import ACTS, DRY_RUN, NIGHT, READS, Option
+from runbooks.cli.options import ACTS, DRY_RUN, JSON_LINES, NIGHT, READS, Option
 from runbooks.cli.parse import one_of
 from runbooks.cli.task import task
 from runbooks.engine.live.console import say
@@ -26,6 +26,7 @@ from runbooks.engine.run.abandon import BackOutSteps
 from runbooks.engine.run.context import RunContext
 from runbooks.night import abandon, files
 from runbooks.night import approve as night_approve
+from runbooks.night import nights as night_list
 from runbooks.night import run as night_run
 from runbooks.night import status as night_status
 from runbooks.night.rehearsal import rehearsed
@@ -117,6 +118,12 @@ def preflight(environment: Environment, date: Date, checklist: str) -> None:
 def plan(environment: Environment, date: Date, checklist: str) -> None:
     """Print the checklist as Markdown, with every host, command and proof."""
     say(redactor_for(environment).clean(rendered(plan_of(environment, date, checklist))))
+
+
+@task("cutover.list", JSON_LINES, *READS, addresses=Addresses.UNASKED)
+def list_nights(environment: Environment, json: bool) -> None:
+    """List every night: its state, steps and schools, what is still switched off, and what falls due."""
+    night_list.show_nights(environment, json=json)
 
 
 @task("cutover.status", NIGHT, FOLLOW, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
@@ -268,5 +275,5 @@ def perform_alone(key: str, environment: Environment, day: Date, checklist: str 
     night_run.run_alone(environment, plan, night_run.terminal_of(environment), key)
 
 
-namespace = Collection("cutover", run, preflight, plan, status, report, resume, back_out, abort, approve)
+namespace = Collection("cutover", run, preflight, plan, list_nights, status, report, resume, back_out, abort, approve)
 areas = tasks.collections(EVERY, perform_alone)

@@ -143,6 +143,7 @@ class Production:
             "ps:running": "postgres://me:hunter2@warehouse-old.farm.ttm.com/w",
         }
     )
+    stragglers: dict[str, object] = field(default_factory=lambda: {"since": None, "schools": {}, "rows": 0})
     scope: Scope | None = None  # of every checkout of this tool; None: as the run's own
     inventory: dict[str, str] = field(default_factory=dict)  # digests, of every checkout
     schools: dict[str, object] = field(  # as the debug host finds them
@@ -247,6 +248,7 @@ class Production:
             "archive.list": lambda: self._half_way(command),
             "shards.show": lambda: "No school is half moved.",
             "archive.check-catalog": lambda: "The catalog knows all that can point at a school's rows.",
+            "archive.stragglers": lambda: json.dumps(self.stragglers),
             "archive.estimate": lambda: json.dumps({"together": 3600.0}),
             "databases.truncate-feeds": self._feeds,
         }

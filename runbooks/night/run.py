@@ -34,6 +34,7 @@ from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights, keep
 from runbooks.night.listeners import followed
 from runbooks.night.live_ports import live_executor
+from runbooks.night.nights import last_archiving
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: boo
         if context.journal.events:
             raise UsageError(f"{plan.title} has begun already.", hint=plan.go_on)
         preflight.require(context, plan.preflight)
-        context.begin()
+        context.begin(archived_before=last_archiving(files.object_store_of(environment)))
         conduct(context, terminal.console, Runner.run)
         summary.show_closing(terminal.console, context.plan, context.journal.events)
 
@@ -95,7 +96,7 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
             _refuse_abandoned(context)
             context.adopt_plan()
         else:
-            context.begin()
+            context.begin(archived_before=last_archiving(files.object_store_of(environment)))
         conduct(context, terminal.console, lambda runner: runner.run_alone(step))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from formatting import in_minutes
+from formatting import in_minutes, many
 from inventory.model import Host
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition
-from runbooks.engine.model.probe_output import Unreadable, complaint, record
+from runbooks.engine.model.probe_output import Unreadable, complaint, moment, record
 from runbooks.engine.model.step import Check, Step, Truth, Verdict, fails, holds
 from runbooks.steps.context import NightContext
 
@@ -33,6 +33,23 @@ def none_half_moved(night: NightContext, host: Host) -> Precondition:
         check=_says(night, host, "shards.show", "no school is half moved between shards"),
         advice="Run the command shown: it completes the move.",
     )
+
+
+def stragglers(night: NightContext, host: Host) -> Precondition:
+    """Return the check that the old warehouse has the rows of schools that earlier nights left out; it only warns."""
+    command = tool_command(night.environment, "archive.stragglers", date=night.date.isoformat(), json=True)
+    look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        late = record(outputs[0], "since", "schools", "rows")
+        if not late["rows"]:
+            return holds("the old warehouse has every row of the schools that this night takes")
+        counted = f"{many(late['rows'], 'row')} of {many(len(late['schools']), 'school')}"
+        return fails(f"the old warehouse lacks {counted}, written since {moment(late['since']):%Y-%m-%d %H:%M} UTC")
+
+    check = Check(title="the old warehouse has the rows of schools left out before", looks=(look,), judge=judge)
+    advice = f"Make sure that this is wanted; inv archive.stragglers --date={night.date} shows each school."
+    return Precondition(check=check, advice=advice, stops=())
 
 
 def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:

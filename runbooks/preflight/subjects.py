@@ -36,5 +36,6 @@ def _on(night: NightContext, host: Host, steps: Sequence[Step]) -> Iterator[Prec
     if Role.DEBUG in host.roles:
         yield archiving.catalog(night, host)
         yield archiving.none_half_moved(night, host)
+        yield archiving.stragglers(night, host)
         yield from archiving.broker(night, host)
         yield from archiving.window(night, host, steps)

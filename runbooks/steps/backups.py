@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from formatting import in_minutes
 from inventory.model import Host, Role
@@ -132,7 +132,7 @@ def backed_up(night: NightContext, host: Host) -> Check:
         sentence = f"{backup.get('path')} of {finished:%Y-%m-%d %H:%M:%S} UTC"
         # A backup recent enough when the night began stays so: it must not become too old on the way to step 8.
         since = facts.history.began or facts.now
-        limit = since - oldest if oldest else facts.finished("maintenance.on", control)
+        limit = _no_older_than(facts, since - oldest) if oldest else facts.finished("maintenance.on", control)
         if limit is None:
             return fails(f"{sentence}; maintenance mode was not switched on in this run, so nothing is younger")
         if not not_before(finished, limit):
@@ -144,6 +144,11 @@ def backed_up(night: NightContext, host: Host) -> Check:
 
     age = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
     return Check(title=f"a verified backup {age}", looks=(look,), judge=judge)
+
+
+def _no_older_than(facts: Facts, limit: datetime) -> datetime:
+    """Return the later of a limit and of the last archiving: an older backup holds schools that are archived since."""
+    return max(limit, facts.history.archived_before or limit)
 
 
 def stored(night: NightContext, host: Host) -> Check:

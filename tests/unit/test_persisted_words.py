@@ -416,7 +416,7 @@ nights/2014-08-15/only/?: customers, schools
             Catalog,
             IN_A_CATALOG,
             """
-?: activity, databases, depths, excluded, feeds, legacy, strays, tenant
+?: activity, databases, depths, excluded, feeds, legacy, strays, tenant, written
 tenant/?: customer, key, noun, parts, shard, table, title
 tenant/customer/?: column, key, table, title
 databases/master/t/?: changes, found_by, group, ignored, needed_by, quiet, rules, triggers, writes

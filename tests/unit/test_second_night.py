@@ -12,6 +12,7 @@ from runbooks.cutover import back_out_steps, plan_of
 from runbooks.engine.model.debts import owed
 from runbooks.engine.run.abandon import abandon_night
 from runbooks.engine.run.preflight import examine
+from runbooks.engine.run.runner import Runner
 from tests.fakes import NIGHT_2013, FakeNight, plan_of_2013, rehearsal
 from tests.unit.test_abandon import stopped_before
 
@@ -20,13 +21,14 @@ KEYS = [step.key for step in plan_of(rehearsal(), SECOND).steps]
 NEW = {"warehouse-old": False, "warehouse-new": True}
 
 
-def second_night(checklist: str = "2014") -> FakeNight:
-    """A second night by a checklist, a week after the first one was done."""
+def second_night(checklist: str = "2014", *, max_age: timedelta | None = None) -> FakeNight:
+    """A second night by a checklist, a week after the first one was done; `max_age`: of a backup that may be used."""
     first = FakeNight() if checklist == "2014" else FakeNight(plan=plan_of_2013())
     first.run()
     first.clock.wait(timedelta(days=7))
     day = SECOND if checklist == "2014" else NIGHT_2013 + timedelta(days=7)
-    second = FakeNight(plan=plan_of(rehearsal(), day, checklist), clock=first.clock)
+    nights = {**rehearsal().nights, day: replace(rehearsal().night(day), backup_max_age=max_age)}
+    second = FakeNight(plan=plan_of(replace(rehearsal(), nights=nights), day, checklist), clock=first.clock)
     vars(second.production).update(vars(first.production), acts=[], archived=False)
     return second
 
@@ -87,3 +89,25 @@ def test_a_command_that_stops_the_etl_of_one_warehouse_alone_is_refused_before_t
         Problems, match=r"commands/warehouse\.stop-etl: expected \{warehouse\}, because on a later night"
     ):
         plan_of(replace(environment, commands=commands), SECOND)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_backup_from_before_the_first_nights_archiving_is_not_used_whatever_its_age_may_be(known: bool) -> None:
+    second = second_night(max_age=timedelta(days=9))
+    backup = second.production.backup["db-master"]
+    second.context.begin(archived_before=backup + timedelta(hours=1) if known else None)
+
+    Runner(second.context).run()
+
+    assert ("db-master: backup dump" in second.production.acts) == known
+
+
+def test_rows_that_the_old_warehouse_will_lack_are_warned_of_and_stop_nothing() -> None:
+    second = second_night()
+    second.production.stragglers = {"since": "2014-08-15T21:03:00+00:00", "schools": {"21": 132}, "rows": 132}
+
+    findings = examine(second.plan.preflight, second.executor, second.context.facts)
+
+    [late] = [str(finding) for finding in findings if finding.warns and finding.subject == "debug"]
+    assert "the old warehouse lacks 132 rows of 1 school, written since 2014-08-15 21:03 UTC. " in late
+    assert "inv archive.stragglers --date=2014-08-22 shows each school." in late

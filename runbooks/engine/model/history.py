@@ -59,6 +59,7 @@ class History:
     digest: str = ""
     plan: tuple[str, ...] = ()  # its lines
     began: datetime | None = None
+    archived_before: datetime | None = None  # when an earlier run last archived, of this night or another
     ended: datetime | None = None
     tasks: dict[tuple[str, str], TaskState] = field(default_factory=dict)  # (step, host)
     confirmed: dict[str, Word] = field(default_factory=dict)  # irreversible step: the date, last typed
@@ -107,6 +108,8 @@ def _apply(history: History, event: Event) -> None:
 def _begin(history: History, event: Event) -> None:
     history.run, history.began = event.data["run"], event.at
     history.checklist = event.data.get("checklist", "")
+    before = event.data.get("archived_before")
+    history.archived_before = datetime.fromisoformat(before) if before else None
     _resume(history, event)
 
 

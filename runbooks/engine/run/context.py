@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from errors import AbortedError, UnknownError
@@ -32,11 +32,13 @@ class RunContext:
     max_parallel: int = 5  # hosts at a time, at most
     _history_cache: HistoryCache = field(default_factory=HistoryCache, init=False, repr=False)
 
-    def begin(self) -> None:
-        """Write the night's first event."""
+    def begin(self, *, archived_before: datetime | None = None) -> None:
+        """Write the night's first event, with the time at which an earlier run last archived."""
         plan, keys = self.plan, [step.key for step in self.plan.steps]
         run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
         about: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
+        if archived_before:
+            about["archived_before"] = archived_before.isoformat()
         self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **about)
 
     def adopt_plan(self) -> None:
