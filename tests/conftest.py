@@ -38,6 +38,31 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
 
 
+# Each has a lab of its own, or hundreds of nights or archives. They come first: the worker that gets one of them last
+# is still at work when the other has nothing left to do.
+LONGEST = (
+    "tests/integration/test_night.py",
+    "tests/properties/test_products.py",
+    "tests/integration/test_round_trip.py",
+    "tests/integration/test_rehearsal_hosts.py",
+    "tests/integration/test_rehearsal.py",
+    "tests/integration/test_night_2013.py",
+    "tests/acceptance/test_archiver.py",
+    "tests/cases/test_runbook_hosts_gone.py",
+    "tests/unit/test_runner.py",
+    "tests/integration/test_adversity_on_a_way.py",
+    "tests/integration/test_way_back.py",
+    "tests/integration/test_drift.py",
+    "tests/integration/test_account_paths.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the others keep their order."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
 Counted = Callable[[str, int], None]  # tells how often something was tried, for the end of the run
 
 

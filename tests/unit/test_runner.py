@@ -138,7 +138,9 @@ def test_a_night_killed_at_a_steps_boundary_is_resumed_without_doing_anything_tw
 def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, counted: Counted) -> None:
     whole = FakeNight()
     whole.run()
-    for number in range(1, len(whole.journal.events) + 1):
+    # The servers between the first and the last are killed in `make torture`, at each of their events.
+    numbers = [event.number for event in whole.journal.events if event.host not in list(SERVERS)[1:-1]]
+    for number in numbers:
         fake_night = FakeNight(plan=whole.plan)
         fake_night.journal = fake_night.journal.next_life(fake_night.clock, dies_at=number, keeps_last=keeps_last)
         with pytest.raises(Killed):
@@ -156,7 +158,7 @@ def test_a_night_killed_at_any_event_ends_done_when_resumed(keeps_last: bool, co
         assert set(fake_night.outcomes().values()) == {"done"}, number
         assert max(Counter(fake_night.production.acts).values()) == 1, number
         assert owed(fake_night.journal.events) == (), number
-    counted("kills of a night in memory", len(whole.journal.events))
+    counted("kills of a night in memory", len(numbers))
 
 
 @pytest.mark.parametrize("keeps_last", [True, False], ids=["after", "before"])
