@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from datetime import date, time, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -88,7 +89,8 @@ def _record(kind: Any, data: object, position: Position) -> Any:
     if not isinstance(data, dict):
         position.wrong("a mapping", data)
         return None
-    hints, names = get_type_hints(kind), {field.name for field in fields(kind)}
+    hints = _hints(kind)
+    names = set(hints)
     for key in data:
         if key not in names:
             position.below(key).wrong(f"one of {', '.join(sorted(names))}", "an unknown key")
@@ -96,6 +98,13 @@ def _record(kind: Any, data: object, position: Position) -> Any:
         position.below(name).wrong(_words(hints[name]), None)
     values = {key: parse(hints[key], data[key], position.below(key)) for key in data if key in names}
     return kind(**values) if names - _defaulted(kind) <= set(data) else None
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """Return a dataclass's fields and their kinds; a catalog has a hundred records of a few classes."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _words(kind: Any) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.store.bucket import Bucket
 from inventory.model import Store
 from rehearsal import postgres_programs, postgres_server, processes, s3_server, seed_world
 from rehearsal.ports import reserved
@@ -135,7 +136,9 @@ def store_server(servers_home: Path) -> Iterator[Store]:
         s3_server.start(server, access_key="key", secret="a secret of the tests", buckets=[BUCKET])
     credentials = servers_home / "credentials"
     s3_server.write_credentials(credentials, "key", "a secret of the tests")
-    yield Store(bucket=BUCKET, prefix="tests", endpoint=server.endpoint, credentials=str(credentials))
+    store = Store(bucket=BUCKET, prefix="tests", endpoint=server.endpoint, credentials=str(credentials))
+    Bucket(store).prove_conditional()
+    yield store
     s3_server.stop(server)
 
 
@@ -167,6 +170,7 @@ def new_world(cluster: Cluster, store_server: Store) -> NewWorld:
         yield World(
             environment=environment(connections, scratch, store),
             dsns={name: cluster.dsn(dbname=names[name], user=ROLE) for name in databases},
+            tried=store_server.endpoint,
         )
         cluster.sql("".join(f"DROP DATABASE {name} WITH (FORCE);\n" for name in names.values()))
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from unittest.mock import patch
+from functools import cache, partial
 
 from errors import CutoverError
-from inventory.load import FOLDER, load_file
 from inventory.model import Environment
 from inventory.scope import Scope, inventory_digests, scope_of
 from runbooks.cutover import plan_of
@@ -40,6 +37,7 @@ from runbooks.engine.model.ports import Amazon, Choice, Dns, JobState
 from runbooks.engine.model.step import Debt, HostTask, Step
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
+from tests import worlds
 
 NIGHT, NIGHT_2013 = date(2014, 8, 15), date(2013, 8, 16)
 EVENING = datetime(2014, 8, 15, 21, 0, tzinfo=UTC)
@@ -59,13 +57,17 @@ QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
 
 def rehearsal() -> Environment:
     """The rehearsal's inventory, whether one is up or not."""
-    with patch.dict(os.environ, REHEARSAL_HOME="/nonexistent"):
-        return load_file(FOLDER / "rehearsal.yaml")
+    return worlds.inventory()
 
 
 def night_plan(environment: Environment | None = None) -> Plan:
-    """The sixteen steps of the rehearsal."""
-    return plan_of(environment or rehearsal(), NIGHT)
+    """The sixteen steps of the rehearsal, or of another environment."""
+    return plan_of(environment, NIGHT) if environment else _plan_of_the_rehearsal()
+
+
+@cache
+def _plan_of_the_rehearsal() -> Plan:
+    return plan_of(rehearsal(), NIGHT)
 
 
 def inventory_of(plan: Plan) -> dict[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cache
+from unittest.mock import patch
 
 import psycopg2
 import pytest
@@ -47,6 +50,7 @@ class World:
     dsns: Mapping[str, str]  # by database; for psql and the oracle
     identity: str = ""  # the operator's file, where archives are encrypted
     worker: Archiver | None = None  # who does all the work; none: a new one each time
+    tried: str | None = None  # the endpoint of the store that the tests' own trial has passed
 
     @contextmanager
     def archiver(self, purpose: str = "test") -> Iterator[Archiver]:
@@ -55,6 +59,8 @@ class World:
             yield self.worker
             return
         with setup.archiver(self.environment, purpose, identity=self.identity) as archiver:
+            if self.tried and self.environment.store.endpoint == self.tried:
+                archiver.bucket._conditional = True  # a trial is a fifth of the time that a small school takes
             yield archiver
 
     @contextmanager
@@ -182,8 +188,15 @@ def raise_failure(outcome: ArchiveOutcome | Restored | Reencrypted | Carried) ->
         raise outcome.error
 
 
+@cache
+def inventory() -> Environment:
+    """The rehearsal's inventory, whether one is up or not."""
+    with patch.dict(os.environ, REHEARSAL_HOME="/nonexistent"):
+        return load_file(FOLDER / "rehearsal.yaml")
+
+
 def environment(connections: Mapping[str, Mapping[str, str]], scratch: Mapping[str, str], store: Store) -> Environment:
     """The rehearsal's inventory with these databases in place of its own."""
-    written = load_file(FOLDER / "rehearsal.yaml")
+    written = inventory()
     databases = {name: replace(written.databases[name], connection=connections[name]) for name in connections}
     return replace(written, databases=databases, scratch=Scratch(connection=scratch), store=store, overlay=None)

@@ -49,7 +49,7 @@ class Products:
             store = replace(self.store, prefix=f"tests/{name}")
             written = environment({"master": live}, scratch, store)
             dsns = {"master": self.cluster.dsn(dbname=name, user=ROLE)}
-            yield World(self._with_catalog(written, catalog, name), dsns)
+            yield World(self._with_catalog(written, catalog, name), dsns, tried=store.endpoint)
 
     @contextmanager
     def _databases(self, *names: str, setup: str) -> Iterator[list[dict[str, str]]]:

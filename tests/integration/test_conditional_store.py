@@ -26,6 +26,12 @@ from tests.worlds import World
 REFUSED = "the store ignores If-None-Match"
 
 
+@pytest.fixture
+def world(world: World) -> World:
+    """A world that tries its store itself."""
+    return replace(world, tried=None)
+
+
 @contextmanager
 def overwriting(store: Store) -> Iterator[None]:
     """Take the condition off every request to a store, as if the store did not know it."""
