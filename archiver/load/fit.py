@@ -53,7 +53,7 @@ def migrations_between(
     migrations: Iterable[Migration], database: str, archived: Schema, live: Schema, last: Changes | None = None
 ) -> tuple[Changes, ...]:
     """Return the migrations between an archived and a live database, then the operator's own."""
-    migrations_found = () if archived == live else chain(migrations, database, archived.fingerprint, live.fingerprint)
+    migrations_found = chain(migrations, database, archived.fingerprint, live.fingerprint)
     return (*migrations_found, last) if last is not None and last.database == database else migrations_found
 
 
