@@ -163,6 +163,6 @@ def test_a_table_that_none_wrote_to_is_proven_by_counting(
     monkeypatch: pytest.MonkeyPatch, oldest: str | None, migrated: bool, written: int, expected: Any
 ) -> None:
     monkeypatch.setattr("archiver.postgres.row_versions.oldest_trusted", lambda session, snapshots: oldest)
-    monkeypatch.setattr(unchanged_set, "migrated_since", lambda session, oldest: migrated)
+    monkeypatch.setattr(unchanged_set, "migrated_since", lambda session, oldest: bool(int(oldest)) and migrated)
     server = session({"checking shard.rooms for rows written since": [(5, written)]})
     assert unchanged_set.unwritten(server, [ROOMS], []) == expected

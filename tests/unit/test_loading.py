@@ -120,6 +120,16 @@ def test_references_go_by_foreign_key_and_by_name(
     assert [each.reference.enforced for each in found] == [bool(foreign)] * len(names)
 
 
+@pytest.mark.parametrize(("kind", "column"), [("text", "room_id text"), ("bigint", "place_id")])
+def test_references_go_by_keys_of_any_type_and_by_the_words_of_the_catalogs_links(kind: str, column: str) -> None:
+    live = Schema(tables={"desks": shape(f"id, {column}")}, types={})
+    reference = f"master.desks.{column.split()[0]}"
+    server = session({"reading the primary keys": [("rooms", "id", kind)], f"following {reference}": [("13",)]})
+    catalog = model(rooms=ROOMS, desks=Table(group="a", found_by=("place_id = rooms.id",)))
+    found = missing_references(server, {"desks": staged("desks", f"id, {column}")}, live, catalog)
+    assert [str(each.reference) for each in found] == [reference]
+
+
 def test_a_tenant_refers_to_its_customer() -> None:
     live = Schema(tables={"schools": shape("id, owner")}, types={})
     server = session(

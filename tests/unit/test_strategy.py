@@ -132,6 +132,9 @@ def test_rows_go_with_their_parent_where_only_some_parents_go() -> None:
     assert not leaf.goes_with_parent(master("desks"))
     leaf._chosen[master("rooms")] = Identifier("some rooms")
     assert leaf.goes_with_parent(master("desks"))
+    staying = deletion_set(model("companies", ("desks",), rooms=NEEDED, desks=DESKS))
+    staying._chosen[master("rooms")] = Identifier("some rooms")
+    assert not staying.goes_with_parent(master("desks"))
     assert leaf.deciding_link(master("desks")) == leaf.model.found_by(master("desks"))[0]
 
 

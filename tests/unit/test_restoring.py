@@ -1,0 +1,211 @@
+"""A tenant on its way back: what an earlier run left, which months come with it, and what may be live already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from datetime import date
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from archiver.catalog.model import Part
+from archiver.load.load import Loaded
+from archiver.postgres.tenants import Exclude, Tenant
+from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.night_tenants import NightTenants
+from archiver.records.purge_record import PurgeState
+from archiver.records.resumable import interrupted_deletion
+from archiver.runs import board, drop, monthly_slices, purge, reencrypt, restore
+from errors import RefusedError, UsageError
+from inventory.model import Depth
+from tests.answering import session
+
+ROOM, OTHER = Part("classroom", 42), Part("classroom", 43)
+SCHOOL: Any = SimpleNamespace(noun="school")
+
+
+def record(**more: Any) -> Record:
+    values = {
+        "id": 7, "tenant_id": 13, "year": 2013, "shard": "shard_1", "state": ArchiveState.ARCHIVED, "turn": 1,
+        "kept": {}, "partial": (), "location": "s3://a/13", "tarball": "2013_school_13.tar.gz", **more,
+    }
+    return cast(Record, SimpleNamespace(**values))
+
+
+def placement(shard: str = "shard_1", *, has_shard: bool = True) -> Any:
+    return SimpleNamespace(master=session(), shard=shard, shard_session=session() if has_shard else None)
+
+
+def archiver(*, activity: bool = True) -> Any:
+    model = SimpleNamespace(tenant=SCHOOL, catalog=SimpleNamespace(activity=activity), root="master.schools")
+    return SimpleNamespace(model=model, databases=SimpleNamespace(master=session(), model=model))
+
+
+def shows(patch: pytest.MonkeyPatch, *acts: str) -> list[str]:
+    """Let the shard have these markers; return those that are deleted."""
+    deleted: list[str] = []
+    patch.setattr("archiver.records.markers.acts", lambda session, record: set(acts))
+    patch.setattr("archiver.records.markers.delete", lambda session, record, act: deleted.append(act))
+    patch.setattr("archiver.records.archive_record.restoring", lambda master, record: record)
+    return deleted
+
+
+@pytest.mark.parametrize(
+    ("only", "acts", "partial", "refused"),
+    [
+        (ROOM, (), (), ""),
+        (ROOM, ("restored classroom 42",), (), ""),  # this part's own run was cut off
+        (ROOM, ("restored classroom 43",), (), "classroom 42 refused: .* rows of classroom 43"),
+        (ROOM, ("restored",), (), "restored the shard's rows of all"),
+        (ROOM, ("restored classroom 43",), (OTHER,), ""),  # master has it, too
+        (None, ("restored classroom 43",), (), ""),
+        (ROOM, ("deleted",), (), ""),
+    ],
+)
+def test_a_part_is_refused_while_another_restore_is_half_done(
+    monkeypatch: pytest.MonkeyPatch, only: Part | None, acts: tuple[str, ...], partial: Any, refused: str
+) -> None:
+    deleted = shows(monkeypatch, *acts)
+    with pytest.raises(RefusedError, match=refused) if refused else nullcontext():
+        restore._begin(placement(), record(partial=partial), only)
+    assert deleted == []
+
+
+def test_a_part_that_was_restored_before_loses_its_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted = shows(monkeypatch, "restored classroom 42")
+    restore._begin(placement(), record(partial=(ROOM,)), ROOM)
+    restore._begin(placement(has_shard=False), record(partial=(ROOM,)), ROOM)
+    assert deleted == ["restored classroom 42"]
+
+
+@pytest.mark.parametrize(
+    ("state", "still"),
+    [(ArchiveState.ARCHIVED, True), (ArchiveState.RESTORING, True), (ArchiveState.VERIFIED, False), (None, False)],
+)
+def test_a_tenant_is_restored_only_while_it_is_archived(
+    monkeypatch: pytest.MonkeyPatch, state: ArchiveState | None, still: bool
+) -> None:
+    found = [record(state=state)] if state else []
+    monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda *_: found)
+    monkeypatch.setattr("archiver.records.move_record.interrupted", lambda *_: ())
+    gone = pytest.raises(RefusedError, match=r"School 13 is not archived for 2013 any more\.")
+    with nullcontext() if still else gone:
+        assert restore._still_archived(archiver(), record()) in found
+    finish = "not archived for 2013 any more" if state is None else f"is {state.value} for 2013, by a run that was"
+    once = state is ArchiveState.ARCHIVED
+    with nullcontext() if once else pytest.raises(RefusedError, match=finish):
+        assert reencrypt._still_archived(archiver(), record()) in found
+
+
+def test_the_months_come_with_the_archive_of_their_parents(monkeypatch: pytest.MonkeyPatch) -> None:
+    parents = {1: None, 2: record(), 3: record(id=8)}
+    slices = tuple(SimpleNamespace(id=number) for number in parents)
+    monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda *_: [])
+    monkeypatch.setattr("archiver.records.slice_record.of_tenant", lambda *_: slices)
+    monkeypatch.setattr(monthly_slices, "parent_archive", lambda each, every: parents[each.id])
+    assert restore._months(archiver(), placement(), record(), None) == slices[:2]
+    assert restore._months(archiver(), placement(), record(), ROOM) == ()
+    assert restore._months(archiver(activity=False), placement(), record(), None) == ()
+
+
+@pytest.mark.parametrize(
+    ("of", "acts", "live", "everywhere"),
+    [
+        (record(), ("deleted",), False, False),
+        (record(), ("deleted",), True, True),  # another archive of the tenant was restored
+        (record(kept={"master.schools": 1}), ("deleted",), True, False),  # its own row never went
+        (record(partial=(ROOM,)), ("deleted",), False, True),
+        (record(), ("deleted", "restored classroom 42"), False, True),
+        (record(), (), False, True),  # the shard was set back behind the deletion
+        (record(shard="shard_2"), (), False, False),  # the rows come back elsewhere
+    ],
+)
+def test_rows_of_any_table_may_be_live_already(
+    monkeypatch: pytest.MonkeyPatch, of: Record, acts: Collection[str], live: bool, everywhere: bool
+) -> None:
+    shows(monkeypatch, *acts)
+    monkeypatch.setattr("archiver.postgres.tenants.unknown", lambda master, table, ids: [] if live else ids)
+    found = restore._neighbours(placement(), archiver().model, of, None, cast(Any, None))
+    assert found.everywhere is everywhere
+
+
+def test_without_a_shard_no_deletion_of_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    shows(monkeypatch)
+    assert not restore._deletion_was_lost(placement(has_shard=False), record())
+
+
+def test_the_log_has_the_rows_by_table_and_what_was_lost() -> None:
+    assert restore._counted({"a": Loaded(inserted=2, lost={"name": 1})}) == {
+        "tables": {"a": {"inserted": 2, "there": 0, "replaced": 0, "differing": 0}},
+        "lost": {"a.name": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "sentence"),
+    [
+        (3, PurgeState.PURGED, ""),
+        (3, PurgeState.RESTORED, "Purge 3 is restored: there are no users to restore"),
+        (4, PurgeState.PURGED, "There is no purge 4"),
+    ],
+)
+def test_only_a_purge_that_took_place_is_restored(
+    monkeypatch: pytest.MonkeyPatch, number: int, state: PurgeState, sentence: str
+) -> None:
+    every: list[Any] = [SimpleNamespace(id=2, state=PurgeState.PURGED), SimpleNamespace(id=3, state=state)]
+    monkeypatch.setattr("archiver.records.purge_record.every", lambda master: every)
+    with pytest.raises(UsageError, match=sentence) if sentence else nullcontext():
+        assert purge._purged(archiver(), number) is every[1]
+
+
+def test_an_archive_that_changed_meanwhile_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for now, still in (([record()], True), ([], False), ([record(state=ArchiveState.RESTORING)], False)):
+        monkeypatch.setattr("archiver.records.archive_record.of_ids", lambda *_, now=now: now)
+        with nullcontext() if still else pytest.raises(RefusedError, match="changed in the meantime"):
+            drop._still_there(archiver(), record())
+
+
+def test_a_unit_is_taken_only_while_its_run_lives_and_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "held_locks", lambda locks: nullcontext())
+    monkeypatch.setattr(board, "holder", lambda master, key: None)
+    with pytest.raises(RefusedError, match=r"Its run has ended\."), board.taken(session(), "a run", 1):
+        pass
+    monkeypatch.setattr(board, "holder", lambda master, key: "a run")
+    with pytest.raises(RefusedError, match=r"It is done\."), board.taken(session(), "a run", 1):
+        pass
+
+
+TENANT = Tenant(id=13, name="", shard="shard_1", customer_id=None, customer_name=None)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "expected"),
+    [
+        (record(state=ArchiveState.VERIFIED), None),
+        (record(state=ArchiveState.DELETING), "resumed"),
+        (record(state=ArchiveState.ARCHIVED), "School 13 is archived already for 2013"),
+        (record(state=ArchiveState.RESTORING), "School 13 is half restored"),
+        (record(state=ArchiveState.DELETING, year=2012), "School 13 is deleting for 2012, by a run that was cut off"),
+        (record(state=ArchiveState.DELETING, shard="shard_2"), "School 13 is deleting for 2013 on shard_2, by a run"),
+        (record(state=ArchiveState.ARCHIVED, year=2012), None),
+    ],
+)
+def test_an_interrupted_deletion_is_finished_and_any_other_run_refused(earlier: Record, expected: str | None) -> None:
+    request = ArchiveRequest(year=2013, depth=Depth.ALL)
+    if expected not in (None, "resumed"):
+        with pytest.raises((RefusedError, UsageError), match=expected):
+            interrupted_deletion("school", TENANT, [earlier], request)
+    else:
+        assert interrupted_deletion("school", TENANT, [earlier], request) is (earlier if expected else None)
+
+
+def test_another_scope_than_the_one_typed_is_refused() -> None:
+    scope = NightTenants(taken=(13,), excluded=(), unknown=Exclude())
+    scope.refuse_others(date(2014, 7, 1), "")
+    scope.refuse_others(date(2014, 7, 1), scope.digest)
+    with pytest.raises(RefusedError, match="Archiving refused: the date of 2014-07-01 was typed for abc"):
+        scope.refuse_others(date(2014, 7, 1), "abc")
+    with pytest.raises(UsageError, match="matches nothing"):
+        NightTenants(taken=(), excluded=(), unknown=Exclude()).refuse_others(date(2014, 7, 1), "")
