@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from archiver.postgres.session import Session
+from inventory.catalog import Tenant
 
 Rows = Sequence[tuple[Any, ...]]
 
 
 @dataclass
 class Answering:
-    """Answers by `doing`; a query that it does not know has no rows."""
+    """Answers by `doing`, with rows or a function of the arguments; a query that it does not know has no rows."""
 
-    answers: Mapping[str, Rows]
+    answers: Mapping[str, Rows | Callable[[Any], Rows]]
     where: str = "shard_1"
     asked: list[tuple[str, Any]] = field(default_factory=list)  # what each was for, and its arguments
 
     def rows(self, query: object, args: Any = (), *, doing: str = "") -> Rows:
         """Return the rows of a query."""
         self.asked.append((doing, args))
-        return self.answers.get(doing, ())
+        answer = self.answers.get(doing, ())
+        return answer(args) if callable(answer) else answer
+
+    def keys(self, query: object, *, doing: str = "") -> Rows:
+        """Return the rows of a query for keys."""
+        return self.rows(query, doing=doing)
 
     def row(self, query: object, args: Any = (), *, doing: str = "") -> Any:
         """Return the first row of a query; None if there is none."""
@@ -33,9 +39,21 @@ class Answering:
         return len(self.rows(query, args, doing=doing))
 
 
-def session(answers: Mapping[str, Rows] | None = None, *, where: str = "shard_1") -> Session:
+def session(answers: Mapping[str, Rows | Callable[[Any], Rows]] | None = None, *, where: str = "shard_1") -> Session:
     """Return a session with these answers."""
     return cast(Session, Answering(answers or {}, where))
+
+
+SCHOOLS = Tenant(noun="school", table="schools", key="id", title="name", shard="shard")
+
+
+def master_of(schools: Mapping[int, str]) -> Session:
+    """Return a session on a master with these live schools, each on its shard."""
+
+    def rows(args: Any) -> Rows:
+        return [(number, "", shard, None, None) for number, shard in schools.items() if not args or number in args[0]]
+
+    return session({"reading schools": rows}, where="master")
 
 
 def asked(session: Session) -> list[str]:

@@ -18,6 +18,7 @@ from archiver.records.slice_record import Slice
 from archiver.runs import monthly, monthly_restore, monthly_slices, restore_order
 from archiver.runs.monthly_slices import parent_archive, slice_relocations
 from errors import CutoverError, RefusedError
+from tests.answering import SCHOOLS, master_of
 
 PLACEMENT: Any = SimpleNamespace(master=None, shard="shard_1", shard_session=None)
 
@@ -66,7 +67,7 @@ def test_a_slice_follows_its_tenant_up_to_the_archive_of_its_parents(monkeypatch
 
 
 def run(**more: Any) -> Any:
-    model = SimpleNamespace(tenant=SimpleNamespace(noun="school"))
+    model = SimpleNamespace(tenant=SCHOOLS)
     archiver = SimpleNamespace(model=model, databases=SimpleNamespace(master=None))
     return SimpleNamespace(archiver=archiver, rules=None, span=None, throttle=SimpleNamespace(over=False), **more)
 
@@ -87,11 +88,11 @@ def live(
 
 def test_tenants_of_the_shard_are_due_unless_on_hold_or_half_moved(monkeypatch: pytest.MonkeyPatch) -> None:
     live(monkeypatch, monthly, None, held=True, moved=True)
-    every = [tenant(1), tenant(2), tenant(3), tenant(4, "shard_2")]
-    monkeypatch.setattr("archiver.postgres.tenants.all_but", lambda *_: every)
+    master = master_of({1: "shard_1", 2: "shard_1", 3: "shard_1", 4: "shard_2"})
+    placement: Any = SimpleNamespace(master=master, shard="shard_1")
     monkeypatch.setattr(monthly, "no_tenant", lambda placement: tenant(NO_TENANT))
     shard: Any = SimpleNamespace(name="shard_1", on_hold=0)
-    assert [each.id for each in monthly._tenants_due(run(), PLACEMENT, shard)] == [2, NO_TENANT]
+    assert [each.id for each in monthly._tenants_due(run(), placement, shard)] == [2, NO_TENANT]
     assert shard.on_hold == 2
 
 

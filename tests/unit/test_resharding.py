@@ -23,7 +23,7 @@ from archiver.reshard.merge_split import tenants_to_move
 from archiver.reshard.shard_sizes import shard_sizes
 from archiver.runs.context import Archiver
 from errors import RefusedError
-from tests.answering import Answering, session
+from tests.answering import SCHOOLS, Answering, master_of, session
 
 MERGE, SPLIT = (Route(verb=verb, source="shard_1", target="shard_2") for verb in ("merge", "split"))
 
@@ -39,23 +39,19 @@ def left(number: int, route: Route = MERGE, state: MoveState = MoveState.LOADING
     )
 
 
-def archiver(**more: Any) -> Archiver:
-    model = SimpleNamespace(
-        tenant=SimpleNamespace(noun="school"), catalog=SimpleNamespace(activity=more.pop("activity", ()))
-    )
-    databases = SimpleNamespace(master=None, model=model, shards=("shard_1", "shard_2"), placement=lambda shard: shard)
-    return cast(Archiver, SimpleNamespace(databases=databases, model=model, fence=None, **more))
+def archiver() -> Archiver:
+    model = SimpleNamespace(tenant=SCHOOLS, catalog=SimpleNamespace(activity=()))
+    master = master_of({1: "shard_1", 2: "shard_1", 3: "shard_2"})
+    databases = SimpleNamespace(master=master, model=model, shards=("shard_1", "shard_2"))
+    return cast(Archiver, SimpleNamespace(databases=databases, model=model, fence=None))
 
 
 def moving(patch: pytest.MonkeyPatch, *interrupted: Any) -> None:
     """Let schools 1 and 2 be on shard_1, which 2 came to from shard_2, and 3 on shard_2."""
-    live = [tenant(1, "shard_1"), tenant(2, "shard_1"), tenant(3, "shard_2")]
     moved = Relocation(source="shard_2", target="shard_1", offsets=(), turn=1)
     elsewhere = Relocation(source="shard_3", target="shard_1", offsets=(), turn=1)
     history = PlacementHistory(tenants={1: [elsewhere], 2: [moved]})
     for name, answer in {
-        "all_but": lambda master, table, exclude: live,
-        "of_ids": lambda master, table, ids: [each for each in live if each.id in ids],
         "placement_history": lambda master: history,
         "move_record.interrupted": lambda master, ids=None: interrupted,
     }.items():
@@ -234,12 +230,11 @@ def test_the_rows_of_a_shard_are_counted_only_where_all_tables_were_analyzed(mon
     alias = Relocation(source="shard_1", target="shard_2", offsets=(), turn=1, alias=True)
     tables = [TableName("shard", "rooms"), TableName("shard", "desks")]
     databases: Any = SimpleNamespace(
-        master=None,
+        master=master_of({1: "shard_2"}),
         shards=("shard_1", "shard_2"),
         session=lambda name: name,
-        model=SimpleNamespace(tenant=None, of=lambda database: tables),
+        model=SimpleNamespace(tenant=SCHOOLS, of=lambda database: tables),
     )
-    monkeypatch.setattr(f"{module}.all_but", lambda *_: [tenant(1, "shard_2")])
     monkeypatch.setattr(f"{module}.placement_history", lambda _: PlacementHistory(aliases={"shard_1": alias}))
     monkeypatch.setattr(
         f"{module}.sizes",

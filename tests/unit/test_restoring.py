@@ -12,7 +12,7 @@ import pytest
 
 from archiver.catalog.model import Part
 from archiver.load.load import Loaded
-from archiver.postgres.tenants import Exclude, Tenant
+from archiver.postgres.tenants import Tenant
 from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
 from archiver.records.night_tenants import NightTenants
 from archiver.records.purge_record import PurgeState
@@ -28,8 +28,17 @@ SCHOOL: Any = SimpleNamespace(noun="school")
 
 def record(**more: Any) -> Record:
     values = {
-        "id": 7, "tenant_id": 13, "year": 2013, "shard": "shard_1", "state": ArchiveState.ARCHIVED, "turn": 1,
-        "kept": {}, "partial": (), "location": "s3://a/13", "tarball": "2013_school_13.tar.gz", **more,
+        "id": 7,
+        "tenant_id": 13,
+        "year": 2013,
+        "shard": "shard_1",
+        "state": ArchiveState.ARCHIVED,
+        "turn": 1,
+        "kept": {},
+        "partial": (),
+        "location": "s3://a/13",
+        "tarball": "2013_school_13.tar.gz",
+        **more,
     }
     return cast(Record, SimpleNamespace(**values))
 
@@ -202,10 +211,10 @@ def test_an_interrupted_deletion_is_finished_and_any_other_run_refused(earlier: 
 
 
 def test_another_scope_than_the_one_typed_is_refused() -> None:
-    scope = NightTenants(taken=(13,), excluded=(), unknown=Exclude())
+    scope = NightTenants(taken=(13,), excluded=(), unmatched=())
     scope.refuse_others(date(2014, 7, 1), "")
     scope.refuse_others(date(2014, 7, 1), scope.digest)
     with pytest.raises(RefusedError, match="Archiving refused: the date of 2014-07-01 was typed for abc"):
         scope.refuse_others(date(2014, 7, 1), "abc")
     with pytest.raises(UsageError, match="matches nothing"):
-        NightTenants(taken=(), excluded=(), unknown=Exclude()).refuse_others(date(2014, 7, 1), "")
+        NightTenants(taken=(), excluded=(), unmatched=()).refuse_others(date(2014, 7, 1), "")
