@@ -26,8 +26,8 @@ from runbooks.engine.model.preconditions import Finding, all_night
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.model.step import Step
 from runbooks.engine.reporting.estimates import estimated, last_time
-from runbooks.engine.reporting.notifications import NotifyingPerson
 from runbooks.engine.run import preflight
+from runbooks.engine.run.asking import AskedPerson
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 from runbooks.night import files, summary
@@ -177,7 +177,7 @@ def live_run(
                 executor=executor,
                 journal=journal,
                 clock=terminal.clock,
-                person=NotifyingPerson(terminal.person, plan, notifier),
+                person=AskedPerson(terminal.person, plan, journal, notifier, files.me()),
                 screen=terminal.console,
                 approvals=StoreApprovals(object_store, terminal.clock),
             )

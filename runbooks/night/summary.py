@@ -13,7 +13,7 @@ from runbooks.engine.model.history import History, read_history
 from runbooks.engine.model.journal import Event
 from runbooks.engine.model.outcome import SETTLED
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.reporting.event_text import event_text
+from runbooks.engine.reporting.event_text import event_text, waits
 from runbooks.engine.reporting.step_report import StepReport, done_so_far, reported
 
 COLUMNS = ("#", "step", "outcome", "time", "proof")
@@ -38,6 +38,8 @@ def show_status(console: Console, plan: Plan, events: tuple[Event, ...], *, at_w
     reports = reported(plan, history, at_work=bool(at_work))
     console.say(f"{plan.title}: {done_so_far(reports)} of {len(reports)} steps", style="bold")
     console.say(f"  active run: {at_work or 'none'}")
+    if at_work and (question := waits(plan, events)):
+        console.say(f"  {question}", style="bold yellow")
     if history.abandoned:
         console.say(f"  abandoned: {history.abandoned}")
     console.clock(forecast(plan, events, now))
@@ -55,6 +57,8 @@ def show_progress(console: Console, plan: Plan, events: tuple[Event, ...], now: 
     console.table(PROGRESS, [_progress(report, history) for report in reports], numbers=("#", "time"))
     console.clock(forecast(plan, events, now))
     console.owed(owed(events))
+    if question := waits(plan, events):
+        console.say(f"  {question}", style="bold yellow")
     show_news(console, plan, events[-LATEST:])
 
 

@@ -12,11 +12,12 @@ import pytest
 from inventory.model import Environment, Webhook
 from runbooks.engine.live import background
 from runbooks.engine.model.actions import ProbeOutput
-from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
-from runbooks.engine.reporting.notifications import Announcer, NotifyingPerson
+from runbooks.engine.reporting.notifications import Announcer
+from runbooks.engine.run.asking import AskedPerson
 from runbooks.engine.run.runner import StepFailed
 from runbooks.night import webhook
+from tests.colleagues import approving
 from tests.fakes import SERVERS, FakeNight, archive_command, rehearsal
 from tests.webhooks import Inbox, serving
 
@@ -35,7 +36,8 @@ def announced(fake_night: FakeNight, environment: Environment, warnings: list[st
     """Run the night as it is conducted, with the environment's webhook."""
     with webhook.notifier_of(environment, "2014-08-15", warnings.append) as notifier:
         fake_night.journal.listen(Announcer(fake_night.plan, fake_night.journal, notifier).on_event)
-        fake_night.person = NotifyingPerson(fake_night.person, fake_night.plan, notifier)  # type: ignore[assignment]  # as the context takes it
+        asked = AskedPerson(fake_night.person, fake_night.plan, fake_night.journal, notifier, "tester@here")
+        fake_night.person = asked  # type: ignore[assignment]  # as the context takes it
         fake_night.run()
 
 
@@ -58,6 +60,10 @@ def test_start_waiting_failure_point_of_no_return_and_end_are_posted(inbox: Inbo
     assert Counter(event for event, _ in told)["point of no return"] == 1
     assert told.index(("waiting", "archiving.run")) + 1 == told.index(("point of no return", "archiving.run"))
     assert told.count(("waiting", "backups.dump")) == 1  # not for each of five hosts
+    assert inbox.news[1]["text"] == (
+        "Cutover of 2014-08-15 in rehearsal: step 2, Kill System Watcher, watcher: "
+        "waits for tester@here to do it by hand (tester@here)"
+    )
     assert inbox.news[2] == {
         "text": "Cutover of 2014-08-15 in rehearsal: step 2, Kill System Watcher, watcher: failed, "
         "System Watcher is running, expected stopped (tester@here)",
@@ -109,11 +115,13 @@ def test_a_second_person_is_called_when_the_date_is_typed(inbox: Inbox) -> None:
     plan = replace(fake_night.plan, approve="inv cutover.approve --date=2014-08-15")
     with webhook.notifier_of(hooked(inbox.url), "2014-08-15", pytest.fail) as notifier:
         fake_night.journal.listen(Announcer(plan, fake_night.journal, notifier).on_event)
-        fake_night.journal.append(Kind.ANSWER, step="archiving.run", confirmed=True)
+        fake_night.plan = plan
+        approving(fake_night)
+        fake_night.run()
 
-    [news] = inbox.news
-    assert (news["event"], news["step"]) == ("waiting", "archiving.run")
-    assert news["text"].endswith("Waiting for a second person: inv cutover.approve --date=2014-08-15")
+    [news] = [news for news in inbox.news if news["event"] == "waiting"]
+    assert news["step"] == "archiving.run"
+    assert "waits for a second person (not tester@here) to approve it: inv cutover.approve --date=2" in news["text"]
 
 
 def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch) -> None:

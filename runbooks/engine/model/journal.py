@@ -30,6 +30,7 @@ class Kind(Enum):
     RESUMED = "resumed"  # an operator resumed it
     INTENT = "intent"  # a step is about to be done on a host
     READING = "reading"  # rows read from a host before the act
+    QUESTION = "question"  # a person is waited for: who, and for what
     ANSWER = "answer"  # an operator's answer
     RESULT = "result"  # a step's outcome on a host, with its proof
     ABANDONED = "abandoned"  # an operator abandoned the night; its debts are paid, and nothing else is done

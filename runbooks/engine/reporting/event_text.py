@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.plan import Plan
+from runbooks.engine.model.waiting import waiting
 
 
 def event_text(plan: Plan, event: Event) -> str:
@@ -13,6 +14,15 @@ def event_text(plan: Plan, event: Event) -> str:
     text = _TEXTS[event.kind](event)
     where = step_and_host(plan, event)
     return f"{where}: {text}" if where else text
+
+
+def waits(plan: Plan, events: Sequence[Event]) -> str:
+    """Return who is waited for, for what, since when, in a sentence; empty if no question waits."""
+    question = waiting(events)
+    if question is None:
+        return ""
+    where, since = step_and_host(plan, events[-1]), question.since.astimezone(plan.zone)
+    return f"since {since:%H:%M:%S %Z} it waits for {question.who} {question.what} ({where})"
 
 
 def step_and_host(plan: Plan, event: Event) -> str:
@@ -41,6 +51,7 @@ _TEXTS: Mapping[Kind, Callable[[Event], str]] = {
     Kind.RESUMED: _resume,
     Kind.INTENT: lambda event: f"begun, {event.data['what']}",
     Kind.READING: lambda event: "state read, before the first act",
+    Kind.QUESTION: lambda event: f"waits for {event.data['who']} {event.data['what']}",
     Kind.ANSWER: _answer,
     Kind.RESULT: lambda event: f"{event.data['outcome']}, {event.data['proof']}",
     Kind.STOPPED: lambda event: f"the night stops. {event.data['reason']}",

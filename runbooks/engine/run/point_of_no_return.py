@@ -10,6 +10,7 @@ from runbooks.engine.model.history import Word
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.step import HostTask, Step, Truth, Verdict, together
+from runbooks.engine.model.waiting import asked
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 
@@ -117,6 +118,8 @@ def _left_out(context: RunContext, step: Step) -> Iterator[str]:
 def _await_approval(context: RunContext, step: Step, scope: str) -> None:
     history = context.history()
     run, typed = history.run, history.confirmed[step.key]
+    second = f"a second person (not {typed.operator})"
+    asked(context.journal, step=step.key, who=second, what=f"to approve it: {context.plan.approve}")
     context.screen.warn(f"Waiting for a second person, not {typed.operator}: {context.plan.approve}")
     [approver] = fan_out(
         [lambda: context.approvals.approver(run, typed)], limit=1, on_interrupt=context.executor.interrupt

@@ -62,7 +62,8 @@ def _clock(account: Account) -> Markup:
 
 
 def _warnings(account: Account) -> Markup:
-    return together(*(element("p", warning, class_="card warning") for warning in account.forecast.warnings))
+    lines = (*filter(None, [account.waits]), *account.forecast.warnings)
+    return together(*(element("p", line, class_="card warning") for line in lines))
 
 
 def _debt(account: Account) -> Markup:

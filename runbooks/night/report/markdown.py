@@ -22,7 +22,7 @@ def _head(account: Account) -> Iterator[str]:
     yield ""
     times = ", ".join(f"{name} {time}" for name, time in clock(account.forecast))
     yield f"- {account.settled} of {len(account.steps)} steps; {times} ({zone_name(account)})"
-    yield from (f"- **{_text(warning)}**" for warning in account.forecast.warnings)
+    yield from (f"- **{_text(line)}**" for line in (*filter(None, [account.waits]), *account.forecast.warnings))
     yield f"- run {_text(account.run)}, plan {account.plan.digest}"
     yield from (f"- {_text(line)}" for line in (*account.plan.notes, *account.figures))
     yield ""

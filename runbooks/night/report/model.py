@@ -15,7 +15,7 @@ from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Mark, Step
 from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, worked
 from runbooks.engine.reporting.estimates import LastTime
-from runbooks.engine.reporting.event_text import event_text
+from runbooks.engine.reporting.event_text import event_text, waits
 from runbooks.engine.reporting.step_report import StepReport, reported, standing
 
 OPERATOR_KINDS = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
@@ -65,7 +65,8 @@ class Account:
     plan: Plan
     run: str
     forecast: Forecast
-    state: str  # running, not running, stopped, abandoned or done
+    state: str  # running, waiting, not running, stopped, abandoned or done
+    waits: str  # for whom and what, since when; empty if it does not wait
     steps: tuple[StepAccount, ...]
     deeds: tuple[OperatorAction, ...]
     debts: tuple[str, ...]  # a line for each kind that is still switched off
@@ -97,11 +98,13 @@ def account(
     history, seen, every = read_history(events), forecast(plan, events, now), work_intervals(events)
     assert seen is not None, "the night has begun"
     steps = [_step(report, history, every, last, now, at_work) for report in reported(plan, history, at_work=at_work)]
+    question = waits(plan, events) if at_work else ""
     return Account(
         plan=plan,
         run=history.run,
         forecast=seen,
         state="abandoned" if history.abandoned else _state(events[-1], at_work=at_work),
+        waits=question,
         steps=tuple(steps),
         deeds=tuple(_deed(plan, event) for event in events if event.kind in OPERATOR_KINDS),
         debts=detailed(owed(events)),
@@ -115,6 +118,8 @@ def _state(last: Event, *, at_work: bool) -> str:
         return "done"
     if last.kind is Kind.STOPPED:
         return "stopped"
+    if last.kind is Kind.QUESTION and at_work:
+        return "waiting"
     return "running" if at_work else "not running"
 
 

@@ -47,7 +47,7 @@ def _scale(account: Account) -> Scale:
     seen = account.forecast
     every = [work_interval for step in account.steps for host in step.hosts for work_interval in host.work_intervals]
     ends = [work_interval.ended for work_interval in every if work_interval.ended]
-    end = seen.now if account.state == "running" else max([seen.ended or seen.began, *ends])
+    end = seen.now if account.state in ("running", "waiting") else max([seen.ended or seen.began, *ends])
     return Scale(seen.began, max(end.astimezone(seen.began.tzinfo), seen.began + SHORTEST))
 
 
