@@ -157,13 +157,11 @@ def _included(environment: Environment) -> Iterable[str]:
 
 
 def _webhook(environment: Environment) -> Iterable[str]:
-    webhook = environment.webhook
-    if webhook is None:
-        return
-    if bool(webhook.url) == bool(webhook.variable):
-        yield "webhook: expected either url or variable, got " + ("both" if webhook.url else "neither")
-    elif webhook.url and not webhook.url.startswith(("https://", "http://")):
-        yield f"webhook/url: expected a URL that begins with https:// or http://, got {short(webhook.url)}"
+    for key, webhook in (("webhook", environment.webhook), ("heartbeat", environment.heartbeat)):
+        if webhook and bool(webhook.url) == bool(webhook.variable):
+            yield f"{key}: expected either url or variable, got " + ("both" if webhook.url else "neither")
+        elif webhook and webhook.url and not webhook.url.startswith(("https://", "http://")):
+            yield f"{key}/url: expected a URL that begins with https:// or http://, got {short(webhook.url)}"
 
 
 def _queue(environment: Environment) -> Iterable[str]:

@@ -165,8 +165,8 @@ class Dns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Webhook:
-    """The address to which news of a night is posted: a URL, or the environment variable that holds it."""
+class WebAddress:
+    """The address of a webhook or a heartbeat: a URL, or the environment variable that holds it."""
 
     url: str | None = None
     variable: str | None = None
@@ -302,7 +302,8 @@ class Environment:
     ssh: Ssh = field(default_factory=Ssh)
     dns: Dns = field(default_factory=Dns)
     second_person: bool = False  # True: another person must approve the point of no return
-    webhook: Webhook | None = None  # None: no news is posted
+    webhook: WebAddress | None = None  # None: no news is posted
+    heartbeat: WebAddress | None = None  # None: no service hears when a run dies
     truncate_published: bool = False  # True: tables may be truncated although a publication publishes that
     max_lag: int = 16 * 1024 * 1024  # bytes that a standby may lag behind
     catalog: str = "catalog.yaml"  # next to the inventory

@@ -21,7 +21,7 @@ ROOMS = ("archiver", "inventory", "platforms", "runbooks")  # their code decides
 BESIDE = ("errors.py", "formatting.py")
 CODE = (".py", ".sql")
 # Keys of the inventory that a machine may have of its own; the night's entry is in the scope.
-OWN_KEYS = ("nights", "overlay", "ssh", "state", "webhook")
+OWN_KEYS = ("heartbeat", "nights", "overlay", "ssh", "state", "webhook")
 _FIELD = re.compile(r"([a-z_]+)=([\w.,-]+)", re.ASCII)
 
 

@@ -29,6 +29,7 @@ from runbooks.night import approve as night_approve
 from runbooks.night import nights as night_list
 from runbooks.night import run as night_run
 from runbooks.night import status as night_status
+from runbooks.night import watch as night_watch
 from runbooks.night.rehearsal import rehearsed
 from runbooks.preflight.subjects import subjects
 from runbooks.steps import (
@@ -95,6 +96,7 @@ TO = Option(name="to", help="the folder to write it into", unset="the night's ow
 FOLLOW = Option(
     name="follow", help="show it again whenever something happens, until the run ends or Ctrl-C", default=False
 )
+ONCE = Option(name="once", help="look once, and exit with 13 if it stands still, 12 if it can't be seen", default=False)
 STOP = Option(name="stop", help="stop what still runs, once the date is typed", default=False)
 
 
@@ -131,6 +133,16 @@ def status(environment: Environment, date: Date, follow: bool, checklist: str | 
     """Show a night: steps, proofs, running work, what is still switched off; also from another machine."""
     show = night_status.follow_status if follow else night_status.show_status
     show(environment, plan_at(environment, date, checklist))
+
+
+@task("cutover.watch", NIGHT, ONCE, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def watch(environment: Environment, date: Date, once: bool, checklist: str | None) -> None:
+    """Watch a night from a second machine, by the shared journal, and call when it stands still."""
+    plan, terminal = plan_at(environment, date, checklist), night_run.terminal_of(environment)
+    if once:
+        night_watch.look_once(environment, plan, terminal.clock, terminal.console.say)
+    else:
+        night_watch.watch(environment, plan, terminal.clock, terminal.console)
 
 
 @task("cutover.report", NIGHT, TO, BEGUN, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
@@ -275,5 +287,7 @@ def perform_alone(key: str, environment: Environment, day: Date, checklist: str 
     night_run.run_alone(environment, plan, night_run.terminal_of(environment), key)
 
 
-namespace = Collection("cutover", run, preflight, plan, list_nights, status, report, resume, back_out, abort, approve)
+namespace = Collection(
+    "cutover", run, preflight, plan, list_nights, status, watch, report, resume, back_out, abort, approve
+)
 areas = tasks.collections(EVERY, perform_alone)

@@ -32,6 +32,7 @@ from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights, keep
+from runbooks.night.heartbeat import beating
 from runbooks.night.listeners import followed
 from runbooks.night.live_ports import live_executor
 from runbooks.night.nights import last_archiving
@@ -171,6 +172,7 @@ def live_run(
             live_executor(environment, terminal.clock) as executor,
             followed(environment, plan, journal, last_time(nights), terminal.console) as notifier,
             _head_stored(journal, terminal.console),
+            beating(environment, plan.date, journal, terminal.clock, terminal.console.warn),
         ):
             yield RunContext(
                 plan=plan,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-from inventory.model import Environment
+from inventory.model import Environment, WebAddress
 from runbooks.engine.live.background import in_background
 from runbooks.engine.model.ports import Notifier
 from runbooks.engine.reporting.notifications import NoNotifier
@@ -23,18 +23,25 @@ News = Mapping[str, str]
 class Webhook:
     """A webhook that takes JSON; it warns once if posting fails."""
 
-    def __init__(self, url: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, url: str, warn: Callable[[str], None], what: str = "webhook") -> None:
         self._url = url
         self._warn = warn
+        self._what = what  # as the warning calls it
         self._warned = False
 
     def post(self, every: Sequence[News]) -> None:
         """Post the news, one after the other."""
         for news in every:
-            try:
-                self._send(json.dumps(news, ensure_ascii=False).encode())
-            except (OSError, ValueError, HTTPException) as error:
-                self._fail(error)
+            self.arrives(news)
+
+    def arrives(self, news: News) -> bool:
+        """Post one piece of news; return whether it was taken."""
+        try:
+            self._send(json.dumps(news, ensure_ascii=False).encode())
+        except (OSError, ValueError, HTTPException) as error:
+            self._fail(error)
+            return False
+        return True
 
     def _send(self, body: bytes) -> None:
         request = urllib.request.Request(self._url, body, {"Content-Type": "application/json; charset=utf-8"})
@@ -48,7 +55,7 @@ class Webhook:
             kind = type(getattr(error, "reason", None) or error).__name__
             host = urlsplit(self._url).hostname
             self._warn(
-                f"Posting to the webhook at {host} failed ({kind}). The night goes on; there is no second warning."
+                f"Posting to the {self._what} at {host} failed ({kind}). The night goes on; there is no second warning."
             )
 
 
@@ -67,7 +74,7 @@ class WebhookNotifier:
 @contextmanager
 def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]) -> Iterator[Notifier]:
     """Yield the environment's webhook; without one, a notifier that does nothing."""
-    url = _url(environment, warn)
+    url = url_of(environment.webhook, warn, "This night's news is not posted")
     if not url:
         yield NoNotifier()
         return
@@ -75,11 +82,11 @@ def notifier_of(environment: Environment, date: str, warn: Callable[[str], None]
         yield WebhookNotifier(take, {"night": date, "environment": environment.name})
 
 
-def _url(environment: Environment, warn: Callable[[str], None]) -> str:
-    webhook = environment.webhook
+def url_of(webhook: WebAddress | None, warn: Callable[[str], None], consequence: str) -> str:
+    """Return the URL of a webhook or heartbeat; empty if there is none, with a warning if its variable is not set."""
     if webhook is None:
         return ""
     url = webhook.url or os.environ.get(webhook.variable or "", "")
     if not url:
-        warn(f"This night's news is not posted: {webhook.variable} is not set.")
+        warn(f"{consequence}: {webhook.variable} is not set.")
     return url

@@ -365,7 +365,8 @@ EVERYWHERE = json.loads(
     "hosts": {"h": {"?": 1}}, "databases": {"d": {"?": 1}}, "scratch": {"?": 1}, "store": {"?": 1},
     "app": {"?": 1}, "warehouse": {"?": 1}, "probes": {"?": 1}, "handover": {"?": 1, "probes": {"?": 1}},
     "heroku": {"?": 1}, "aws": {"?": 1}, "backups": {"?": 1}, "fence": {"?": 1}, "queue": {"?": 1},
-    "ssh": {"?": 1, "gateway": {"?": 1}}, "dns": {"?": 1}, "webhook": {"?": 1}, "overlay": {"?": 1},
+    "ssh": {"?": 1, "gateway": {"?": 1}}, "dns": {"?": 1}, "webhook": {"?": 1}, "heartbeat": {"?": 1},
+    "overlay": {"?": 1},
     "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}}}
     }"""
 )
@@ -385,9 +386,9 @@ IN_A_CATALOG = json.loads(
             Environment,
             EVERYWHERE,
             """
-?: app, aws, backups, catalog, commands, databases, dns, environment, fence, handover, heroku, host_name_file, hosts, \
-instructions, max_lag, migrations, nights, overlay, probes, production, queue, school_year_starts, scratch, \
-second_person, ssh, state, store, timezone, tool, truncate_published, warehouse, webhook
+?: app, aws, backups, catalog, commands, databases, dns, environment, fence, handover, heartbeat, heroku, \
+host_name_file, hosts, instructions, max_lag, migrations, nights, overlay, probes, production, queue, \
+school_year_starts, scratch, second_person, ssh, state, store, timezone, tool, truncate_published, warehouse, webhook
 hosts/h/?: address, name, port, roles, user
 databases/d/?: backup_directory, config_var, connection, data_directory, host, name, pooler, system_identifier
 scratch/?: connection, pooler
@@ -406,6 +407,7 @@ ssh/?: connect_timeout, gateway, key, known_hosts
 ssh/gateway/?: address, port, user
 dns/?: port, server
 webhook/?: url, variable
+heartbeat/?: url, variable
 overlay/?: file, home, variable
 nights/2014-08-15/?: backup_max_age, depth, ends, exclude, only
 nights/2014-08-15/exclude/?: customers, reasons, schools

@@ -43,7 +43,7 @@ def test_each_question_is_journaled_before_it_is_asked_and_over_when_it_is_answe
         assert waiting(events[: event.number + 1]) is None
 
 
-def test_a_decision_that_nobody_can_be_asked_for_is_no_question() -> None:
+def test_a_decision_without_a_terminal_is_no_question() -> None:
     fake_night = FakeNight()
     fake_night.person.present = False
     step = fake_night.plan.steps[1]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from inventory.model import Environment, Webhook
+from inventory.model import Environment, WebAddress
 from runbooks.engine.live import background
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.ports import Choice
@@ -29,7 +29,7 @@ def inbox() -> Iterator[Inbox]:
 
 
 def hooked(url: str) -> Environment:
-    return replace(rehearsal(), webhook=Webhook(url=url))
+    return replace(rehearsal(), webhook=WebAddress(url=url))
 
 
 def announced(fake_night: FakeNight, environment: Environment, warnings: list[str]) -> None:
@@ -146,7 +146,7 @@ def test_a_night_never_waits_for_background_work(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_url_that_is_a_secret_comes_from_the_environment(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = replace(rehearsal(), webhook=Webhook(variable="CUTOVER_WEBHOOK"))
+    environment = replace(rehearsal(), webhook=WebAddress(variable="CUTOVER_WEBHOOK"))
     warnings: list[str] = []
     announced(FakeNight(), environment, warnings)
     assert warnings == ["This night's news is not posted: CUTOVER_WEBHOOK is not set."]

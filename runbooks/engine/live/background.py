@@ -33,6 +33,23 @@ def in_background(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Ca
         thread.join(patience)
 
 
+@contextmanager
+def repeated(name: str, work: Callable[[], None], pause: float) -> Iterator[None]:
+    """Call `work` at once and after each pause, in seconds, while the block runs; its last call is not awaited."""
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            work()
+            over.wait(pause)
+
+    threading.Thread(target=serve, name=name, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def _serve(waiting: SimpleQueue[tuple[T, ...]], work: Callable[[Sequence[T]], None]) -> None:
     while items := waiting.get():
         batch, ended = [*items], False

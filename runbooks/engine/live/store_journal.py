@@ -53,6 +53,16 @@ class StoreJournal(FileJournal):
             super()._keep(event)
             self._events.append(event)
 
+    @property
+    def object_store(self) -> ObjectStore:
+        """The store that the journal is written to."""
+        return self._object_store
+
+    @property
+    def folder(self) -> str:
+        """Its folder there, such as nights/2014-08-15/001."""
+        return self._folder
+
     def _settle(self) -> None:
         """Store the event of an interrupted write before any other: it may or may not have arrived."""
         if self._unsure:

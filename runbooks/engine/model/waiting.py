@@ -1,4 +1,4 @@
-"""The question that a night waits with: asked of whom, for what, since when. Pure."""
+"""The question that a night waits with: which person it waits for, for what, since when. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BY_HAND = "to do it by hand"
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question that nobody has answered yet."""
+    """A question without an answer yet."""
 
     step: str  # its key
     host: str  # empty if it concerns the whole step

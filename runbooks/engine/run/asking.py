@@ -46,7 +46,7 @@ class AskedPerson:
         return self.person.choose(step, task, outcome, proof)
 
     def reason(self, step: Step, task: HostTask) -> str:
-        """Ask for the reason; the person has just answered, so nobody is called."""
+        """Ask for the reason; the person has just answered, so there is no call."""
         return self.person.reason(step, task)
 
     def agree(self, statements: Sequence[str], question: str) -> bool:

@@ -66,7 +66,7 @@ class Account:
     run: str
     forecast: Forecast
     state: str  # running, waiting, not running, stopped, abandoned or done
-    waits: str  # for whom and what, since when; empty if it does not wait
+    waits: str  # for which person, for what, since when; empty if it does not wait
     steps: tuple[StepAccount, ...]
     deeds: tuple[OperatorAction, ...]
     debts: tuple[str, ...]  # a line for each kind that is still switched off
