@@ -31,6 +31,7 @@ from runbooks.night import run as night_run
 from runbooks.night import status as night_status
 from runbooks.night import watch as night_watch
 from runbooks.night.rehearsal import rehearsed
+from runbooks.preflight import disks
 from runbooks.preflight.subjects import subjects
 from runbooks.steps import (
     app,
@@ -221,7 +222,8 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             scope=night_context.scope,
             steps=steps,
             preflight=subjects(night_context, steps),
-            invariants=(warehouse.at_most_one_etl(night_context),),
+            invariants=(warehouse.at_most_one_etl(night_context), maintenance.stays_on(night_context)),
+            watched=tuple(disks.watched(night_context)),
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )

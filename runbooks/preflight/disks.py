@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from formatting import size
 from inventory.model import Database, Host
@@ -19,6 +19,7 @@ SIZES = """
 SELECT (SELECT coalesce(max(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relkind IN ('r', 'm')),
        (SELECT sum(pg_database_size(oid)) FROM pg_database WHERE has_database_privilege(oid, 'CONNECT'))::bigint
 """
+SPARE = 1_000_000_000  # bytes
 Needs = Mapping[str, str]  # what needs space: in which directory
 
 
@@ -37,6 +38,24 @@ def room(night: NightContext, host: Host) -> Precondition:
     check = Check(title="free disk for a backup and for VACUUM FULL", looks=_looks(database, directories), judge=judge)
     advice = f"Make room there; the paths are databases/{database.name} in the inventory."
     return Precondition(check=check, advice=advice, stops=(Truth.FAILS,))
+
+
+def watched(night: NightContext) -> Iterator[Check]:
+    """Yield what is watched while a step lasts, for each database server of which the inventory names a directory."""
+    for host in night.database_hosts:
+        directories, _ = _directories(night.environment.database_on(host))
+        if directories:
+            yield _has_room(host, directories)
+
+
+def _has_room(host: Host, directories: Needs) -> Check:
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        free = dict(mounts(outputs[0], len(directories)))
+        short = [f"{size(max(left, 0))} free on {mount} of {host.name}" for mount, left in free.items() if left < SPARE]
+        return fails("; ".join(short)) if short else holds(f"{host.name} has room")
+
+    looks = (RemoteCommand(host=host.name, command=df(directories.values())),)
+    return Check(title=f"at least {size(SPARE)} free on the disks of {host.name}", looks=looks, judge=judge)
 
 
 def _directories(database: Database) -> tuple[Needs, str]:

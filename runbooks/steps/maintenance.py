@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from http import HTTPStatus
 
 from inventory.model import Role
 from runbooks.engine.model.actions import HttpGet, ProbeOutput
 from runbooks.engine.model.history import Facts
+from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.archiving import none_half_way
 from runbooks.steps.context import NightContext, builds
@@ -43,6 +45,20 @@ def off(night: NightContext, key: str) -> Step:
         settle=timedelta(minutes=5),
         estimate=timedelta(minutes=2),
     )
+
+
+def stays_on(night: NightContext) -> Check:
+    """Return the check that must hold at all times: once it is on, no visitor gets in before it is switched off."""
+    url, host = night.environment.app.url, night.environment.only(Role.CONTROL).name
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        (answer,) = outputs
+        is_on = facts.finished(on.key, host) and facts.history.task_state(off.key, host).outcome is Outcome.PENDING
+        if is_on and answer.code < HTTPStatus.BAD_REQUEST:
+            return fails(f"{answer.code} {answer.text} at {url}, expected {ON}")
+        return holds(f"{answer.code} {answer.text} at {url}")
+
+    return Check(title="the app stays closed to its users", looks=(HttpGet(url=url),), judge=judge)
 
 
 def answers(night: NightContext, status: int) -> Check:

@@ -18,7 +18,8 @@ from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import DebtLeft, owed
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
-from runbooks.engine.run.runner import InvariantBroken, Runner, StepFailed
+from runbooks.engine.run.runner import Runner, StepFailed
+from runbooks.engine.run.watching import InvariantBroken
 from tests.conftest import Counted
 from tests.fakes import (
     SERVERS,

@@ -132,7 +132,7 @@ def test_debts_are_written_in_these_words(plan: Plan, owed: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Kind, "began, resumed, intent, reading, question, answer, result, abandoned, stopped, ended"),
+        (Kind, "began, resumed, intent, reading, question, broken, answer, result, abandoned, stopped, ended"),
         (Outcome, "pending, running, done, failed, skipped, unknown"),
         (Choice, "done, retry, by hand, skip, abort"),
         (Mark, "AUTOMATE, MANUAL"),

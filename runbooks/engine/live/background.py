@@ -34,14 +34,18 @@ def in_background(name: str, work: Callable[[Sequence[T]], None]) -> Iterator[Ca
 
 
 @contextmanager
-def repeated(name: str, work: Callable[[], None], pause: float) -> Iterator[None]:
-    """Call `work` at once and after each pause, in seconds, while the block runs; its last call is not awaited."""
+def repeated(name: str, work: Callable[[], None], pause: float, *, first: float = 0.0) -> Iterator[None]:
+    """Call `work` after the first pause and each later one, in seconds, while the block runs.
+
+    A call that is under way when the block ends is not awaited.
+    """
     over = threading.Event()
 
     def serve() -> None:
-        while not over.is_set():
+        due = over.wait(first)
+        while not due:
             work()
-            over.wait(pause)
+            due = over.wait(pause)
 
     threading.Thread(target=serve, name=name, daemon=True).start()
     try:

@@ -31,6 +31,7 @@ class Kind(Enum):
     INTENT = "intent"  # a step is about to be done on a host
     READING = "reading"  # rows read from a host before the act
     QUESTION = "question"  # a person is waited for: who, and for what
+    BROKEN = "broken"  # what must hold at all times did not, while a step lasted
     ANSWER = "answer"  # an operator's answer
     RESULT = "result"  # a step's outcome on a host, with its proof
     ABANDONED = "abandoned"  # an operator abandoned the night; its debts are paid, and nothing else is done

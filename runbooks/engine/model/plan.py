@@ -35,7 +35,8 @@ class Plan:
     notes: tuple[str, ...] = ()  # particulars of this night
     scope: Scope | None = None  # what it deletes, and by what; None: the plan deletes nothing
     steps: tuple[Step, ...]
-    invariants: tuple[Check, ...] = ()  # checked before and after every step
+    invariants: tuple[Check, ...] = ()  # checked before and after every step and while it lasts; stop the night
+    watched: tuple[Check, ...] = ()  # checked while a step lasts; told, but they stop nothing
     preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
     zone: tzinfo = UTC  # of the night's times as displayed
     window_end: Callable[[datetime], datetime | None] = no_window  # from a night's begin to the time it must end
@@ -72,7 +73,12 @@ class Plan:
         """Everything that would be done, asked or checked, a line each."""
         steps = [line for step in self.steps for line in _described(step)]
         scope = self.scope.lines if self.scope else ()
-        return [*scope, *steps, *(str(check) for check in self.invariants), *filter(None, [self.approve])]
+        return [
+            *scope,
+            *steps,
+            *(str(check) for check in (*self.invariants, *self.watched)),
+            *filter(None, [self.approve]),
+        ]
 
     @property
     def digest(self) -> str:

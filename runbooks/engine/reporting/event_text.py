@@ -52,6 +52,7 @@ _TEXTS: Mapping[Kind, Callable[[Event], str]] = {
     Kind.INTENT: lambda event: f"begun, {event.data['what']}",
     Kind.READING: lambda event: "state read, before the first act",
     Kind.QUESTION: lambda event: f"waits for {event.data['who']} {event.data['what']}",
+    Kind.BROKEN: lambda event: f"{event.data['check']}: does not hold. {event.data['proof']}",
     Kind.ANSWER: _answer,
     Kind.RESULT: lambda event: f"{event.data['outcome']}, {event.data['proof']}",
     Kind.STOPPED: lambda event: f"the night stops. {event.data['reason']}",

@@ -13,7 +13,7 @@ from runbooks.engine.reporting.event_text import event_text
 
 WAITING, POINT = "waiting", "point of no return"
 GOOD = (Outcome.DONE.value, Outcome.SKIPPED.value)
-NOTIFIED = (Kind.BEGAN, Kind.RESUMED, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
+NOTIFIED = (Kind.BEGAN, Kind.RESUMED, Kind.BROKEN, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
 
 
 class NoNotifier:

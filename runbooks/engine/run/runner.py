@@ -19,6 +19,7 @@ from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 from runbooks.engine.run.host_step import Attempt
 from runbooks.engine.run.point_of_no_return import pass_point
+from runbooks.engine.run.watching import InvariantBroken, watching
 
 T = TypeVar("T")
 BLINK = timedelta(seconds=20)  # the time for which an invariant may be unreadable
@@ -27,10 +28,6 @@ STALE = 15.0  # seconds after which a check is repeated before a person is asked
 
 class StepFailed(CutoverError):
     """A step's proof does not hold, and no person decided what to do about it."""
-
-
-class InvariantBroken(CutoverError):
-    """An invariant does not hold."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,14 @@ class Runner:
             return
         self.context.screen.begin(step, len(self.context.plan.steps), self.context.elapsed())
         self._check_invariants(step, "before")
-        attempts = self._not_done_yet(step, [self._attempt(step, task) for task in tasks])
+        with watching(self.context, step):
+            self._do(step, self._not_done_yet(step, [self._attempt(step, task) for task in tasks]))
+        self._check_invariants(step, "after")
+        self.context.screen.owed(self.context.debts())
+        self.context.screen.clock(self.context.forecast())
+
+    def _do(self, step: Step, attempts: Sequence[Attempt]) -> None:
+        """Act on the hosts that are left: by command side by side, then by hand one after the other."""
         checked_at = self.context.clock.ticks()
         if attempts and step.point_of_no_return:
             pass_point(self.context, step)
@@ -81,9 +85,6 @@ class Runner:
             if attempt.task.action is None and not self._done_meanwhile(attempt, checked_at):
                 self._by_person(attempt)
             self._handle_failure(attempt)
-        self._check_invariants(step, "after")
-        self.context.screen.owed(self.context.debts())
-        self.context.screen.clock(self.context.forecast())
 
     def _attempt(self, step: Step, task: HostTask) -> Attempt:
         return Attempt(context=self.context, step=step, task=task)
