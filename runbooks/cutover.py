@@ -19,7 +19,7 @@ from runbooks.cli.parse import one_of
 from runbooks.cli.task import task
 from runbooks.engine.live.console import say
 from runbooks.engine.model.history import read_history
-from runbooks.engine.model.plan import Plan, numbered, paying, validated
+from runbooks.engine.model.plan import Plan, Watched, numbered, paying, validated
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.reporting.plan_markdown import rendered
 from runbooks.engine.run.abandon import BackOutSteps
@@ -222,8 +222,11 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
             scope=night_context.scope,
             steps=steps,
             preflight=subjects(night_context, steps),
-            invariants=(warehouse.at_most_one_etl(night_context), maintenance.stays_on(night_context)),
-            watched=tuple(disks.watched(night_context)),
+            invariants=(warehouse.at_most_one_etl(night_context),),
+            watched=(
+                Watched(check=maintenance.stays_on(night_context), stops=True),
+                *(Watched(check=check, stops=False) for check in disks.has_room(night_context)),
+            ),
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )

@@ -31,16 +31,17 @@ FAULTS: tuple[Callable[[], BaseException], ...] = (
 
 @dataclass
 class Dice:
-    """What goes wrong next, by a seed; nothing once it is calm."""
+    """Decides by a seed which fault comes next; none once it is calm."""
 
     seed: int
-    share: float = 0.03  # of the calls
     calm: bool = False
     dead: bool = False  # True after a kill: nothing that the process would still do takes effect
     random: random.Random = field(init=False)
+    share: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
+        self.share = self.random.choice((0.005, 0.03, 0.1))  # of the calls
 
     def spoil(self, call: Callable[[], T], lie: Callable[[str], T]) -> T:
         """Do the call, or let it fail before or after it took effect, or lie about it."""
@@ -132,7 +133,8 @@ class RandomPerson(FakePerson):
         if self.dice.calm:
             return Choice.RETRY
         left = (Choice.SKIP,) if task.pays is None else ()
-        return self.dice.random.choice((Choice.RETRY, Choice.RETRY, Choice.BY_HAND, Choice.ABORT, None, *left))
+        answers: tuple[Choice | None, ...] = (Choice.RETRY, Choice.RETRY, Choice.BY_HAND, Choice.ABORT, None, *left)
+        return self.dice.random.choice(answers)
 
     def _may_leave(self) -> None:
         if not self.dice.calm and self.dice.random.random() < 0.05:

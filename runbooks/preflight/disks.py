@@ -40,15 +40,15 @@ def room(night: NightContext, host: Host) -> Precondition:
     return Precondition(check=check, advice=advice, stops=(Truth.FAILS,))
 
 
-def watched(night: NightContext) -> Iterator[Check]:
+def has_room(night: NightContext) -> Iterator[Check]:
     """Yield what is watched while a step lasts, for each database server of which the inventory names a directory."""
     for host in night.database_hosts:
         directories, _ = _directories(night.environment.database_on(host))
         if directories:
-            yield _has_room(host, directories)
+            yield _spare(host, directories)
 
 
-def _has_room(host: Host, directories: Needs) -> Check:
+def _spare(host: Host, directories: Needs) -> Check:
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
         free = dict(mounts(outputs[0], len(directories)))
         short = [f"{size(max(left, 0))} free on {mount} of {host.name}" for mount, left in free.items() if left < SPARE]

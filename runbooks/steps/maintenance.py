@@ -48,7 +48,7 @@ def off(night: NightContext, key: str) -> Step:
 
 
 def stays_on(night: NightContext) -> Check:
-    """Return the check that must hold at all times: once it is on, no visitor gets in before it is switched off."""
+    """Return the check that no visitor gets in after the step that switches it on, until the one that ends it."""
     url, host = night.environment.app.url, night.environment.only(Role.CONTROL).name
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:

@@ -15,6 +15,7 @@ from inventory.model import Depth
 from rehearsal.postgres_server import Cluster
 from tests.properties.cases import DATABASES, try_oddities, try_products
 from tests.properties.oddities import KINDS
+from tests.random_nights import faults
 from tests.torture.hammered import hammered
 from tests.torture.kills import Blow, Kill, Matrix, behind_a_wire
 from tests.torture.ledger import NIGHT, Ledger
@@ -31,6 +32,7 @@ from tests.worlds import NewWorld, World
 MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
 KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
+RANDOM_NIGHTS = 1000
 PRODUCTS, AT_ONCE = 500, 25
 DATABASES_OF_A_SCHOOL = ("master", "shard_3")
 OF_ONE = Act(verb="archive", school=13, depth=Depth.ALL)
@@ -133,6 +135,15 @@ def test_no_oddity_of_a_product_loses_a_row(new_world: NewWorld, tmp_path: Path,
                 began = time.monotonic()
                 ends = try_oddities(shared_world, tmp_path / "catalog.yaml", kind, AT_ONCE, chance)
                 ledger.add(name, lost=0, seconds=time.monotonic() - began, how=", ".join(sorted(ends)))
+
+
+def test_no_fault_or_answer_spoils_a_night_in_memory() -> None:
+    ledger = Ledger("random-nights", judged=NIGHT)
+    for seed in range(RANDOM_NIGHTS):
+        if str(seed) not in ledger.tried():
+            began, wrong = time.monotonic(), faults(seed)
+            ledger.add(str(seed), lost=len(wrong), seconds=time.monotonic() - began, how="; ".join(wrong))
+            assert wrong == []
 
 
 def test_no_kill_spoils_a_night() -> None:

@@ -52,9 +52,12 @@ class LiveExecutor:
     def look(self, check: Check, facts: Facts, *, expected: bool) -> Verdict:
         """Return the verdict of a check; an error of a look is a verdict too: unseen."""
         try:
-            return check.judge(tuple(self.read(look) for look in check.looks), facts)
+            outputs = tuple(self.read(look) for look in check.looks)
+            return check.judge(outputs, facts)
         except (CutoverError, Unreadable) as error:
             return unseen(f"could not tell: {error}")
+        except (LookupError, TypeError, ValueError) as error:  # a judge takes an answer apart: this one is of no shape
+            return unseen(f"could not tell: the answer to {check.title!r} can't be read ({type(error).__name__})")
 
     def read(self, look: Look) -> ProbeOutput:
         """Return the output of a look."""
@@ -120,9 +123,9 @@ class DryRunExecutor:
         return holds(str(displayed)) if expected else fails("not looked at in a dry run")
 
     def read(self, look: Look) -> ProbeOutput:
-        """Return an empty output."""
+        """Return one empty row: a dry run reads nothing."""
         _dry(look)
-        return ProbeOutput()
+        return ProbeOutput(rows=((),))
 
     def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
         """Return DONE without doing anything."""

@@ -22,6 +22,14 @@ def no_window(began: datetime) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A check that is made again and again while a step lasts."""
+
+    check: Check
+    stops: bool  # the night, after the step; if not, it is only told
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The steps of one night in order, and the checks that must hold throughout."""
 
@@ -36,7 +44,7 @@ class Plan:
     scope: Scope | None = None  # what it deletes, and by what; None: the plan deletes nothing
     steps: tuple[Step, ...]
     invariants: tuple[Check, ...] = ()  # checked before and after every step and while it lasts; stop the night
-    watched: tuple[Check, ...] = ()  # checked while a step lasts; told, but they stop nothing
+    watched: tuple[Watched, ...] = ()  # checked only while a step lasts
     preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
     zone: tzinfo = UTC  # of the night's times as displayed
     window_end: Callable[[datetime], datetime | None] = no_window  # from a night's begin to the time it must end
@@ -76,7 +84,8 @@ class Plan:
         return [
             *scope,
             *steps,
-            *(str(check) for check in (*self.invariants, *self.watched)),
+            *(str(check) for check in self.invariants),
+            *(str(each.check) for each in self.watched),
             *filter(None, [self.approve]),
         ]
 

@@ -26,9 +26,12 @@ class Redactor:
         self._secrets = sorted(forms, key=len, reverse=True)
 
     def clean(self, value: Any) -> Any:
-        """Return the value with secrets masked, also in nested lists and mappings."""
+        """Return the value with secrets masked, also in nested lists and mappings; every text can then be written.
+
+        A terminal or a host may send bytes that are no text: Python reads them as surrogates, which no file takes.
+        """
         if isinstance(value, str):
-            return self._text(value)
+            return self._text(value.encode("utf-8", "backslashreplace").decode("utf-8"))
         if isinstance(value, Mapping):
             return {key: MASK if _holds_secret(key, item) else self.clean(item) for key, item in value.items()}
         return [self.clean(item) for item in value] if isinstance(value, list | tuple) else value

@@ -20,7 +20,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield ""
     yield from (f"- {note}" for note in plan.notes)
     yield from (f"- Checked before and after every step, and every 30 s of it: {check}" for check in plan.invariants)
-    yield from (f"- Watched every 30 s: {check}" for check in plan.watched)
+    yield from (f"- Watched every 30 s: {each.check}" for each in plan.watched)
     total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
     yield f"- {len(plan.steps)} steps, about {in_minutes(total)} as planned; plan {plan.digest}"
     yield ""

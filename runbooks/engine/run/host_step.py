@@ -134,6 +134,8 @@ class Attempt:
             return True
         try:
             rows = self.context.executor.read(self.task.before).rows
+            if not rows:
+                raise CutoverError(f"{self.task.before} returned nothing.")
         except CutoverError as error:
             self._write(board, Outcome.FAILED, f"not begun: {error}", None)
             return False

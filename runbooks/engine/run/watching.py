@@ -42,15 +42,17 @@ class _Watch:
         """Look at everything once."""
         plan = self._context.plan
         with suppress(CutoverError):  # a journal that can't be written stops the run at its own next event
-            self._look_at((*plan.invariants, *plan.watched))
+            self._look_at((*plan.invariants, *(each.check for each in plan.watched)))
 
     def refuse(self) -> None:
         """Raise InvariantBroken if an invariant did not hold at some look."""
-        broken = [check for check in self._context.plan.invariants if check.title in self._broken]
+        plan = self._context.plan
+        stopping = (*plan.invariants, *(each.check for each in plan.watched if each.stops))
+        broken = [check for check in stopping if check.title in self._broken]
         if broken:
             lines = [f"  - {check.title}: {self._broken[check.title].proof}" for check in broken]
             head = f"While step {self._step.number}, {self._step.title}, lasted, this did not hold:"
-            hint = f"Find out who changed it, then {self._context.plan.go_on}"
+            hint = f"Find out who changed it, then {plan.go_on}"
             raise InvariantBroken("\n".join([head, *lines]), hint=hint)
 
     def _look_at(self, checks: Sequence[Check]) -> None:
