@@ -51,7 +51,9 @@ def master_of(schools: Mapping[int, str]) -> Session:
     """Return a session on a master with these live schools, each on its shard."""
 
     def rows(args: Any) -> Rows:
-        return [(number, "", shard, None, None) for number, shard in schools.items() if not args or number in args[0]]
+        [asked] = args or [schools]
+        ids = [asked] if isinstance(asked, int) else asked
+        return [(number, "", shard, None, None) for number, shard in schools.items() if number in ids]
 
     return session({"reading schools": rows}, where="master")
 

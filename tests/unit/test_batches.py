@@ -103,6 +103,12 @@ def test_a_tree_stays_if_a_row_came_below_it(below: list[tuple[Any, ...]], stay:
     assert batches._trees_with_new_rows(server, RULES, without_parents) == set()
 
 
+def test_a_row_without_a_parent_came_below_none() -> None:
+    batch = Batch(rows={VISITS: rows((None, 9), columns=("id", "company_id"))}, trees={VISITS: [0]}, lines={VISITS: []})
+    server = at({"finding the rows of shard.steps": [(30, None, False)]})
+    assert batches._trees_with_new_rows(server, RULES, batch) == set()
+
+
 def test_only_trees_that_do_not_stay_are_deleted_and_the_others_are_remembered() -> None:
     left = batches._without(BATCH, {1})
     assert {table.table: [row[0] for row in each.rows] for table, each in left.items()} == {

@@ -192,6 +192,10 @@ def test_a_route_is_covered_if_every_id_has_its_place(monkeypatch: pytest.Monkey
     assert not covered(shards.databases, MERGE)
 
 
+def test_only_keys_are_ids_that_a_table_gave_out() -> None:
+    assert len(list(id_ranges._ends("rooms", table(column("id"), column("number")), "max"))) == 1
+
+
 @pytest.mark.parametrize(("type_", "refused"), [("integer", False), ("smallint", True), ("bigint", False)])
 def test_a_column_too_small_for_the_ids_is_refused(monkeypatch: pytest.MonkeyPatch, type_: str, refused: bool) -> None:
     ranges(monkeypatch)
