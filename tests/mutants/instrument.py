@@ -51,11 +51,6 @@ class Place:
     code: str
     ways: tuple[Off, ...]
 
-    @property
-    def name(self) -> str:
-        """The guard as it is written in survivors.py: lines move, this does not."""
-        return f"{self.file} {self.function}: {self.text}"
-
 
 class Finder(importlib.abc.MetaPathFinder):
     """Finds the guarded modules, and has them loaded with switches."""
