@@ -36,7 +36,8 @@ COMPARED = (
     "archiver.vacuum.feeds",
     "archiver.vacuum.strays",
 )
-REFUSALS = ("RefusedError", "DamagedError", "refusal")  # how the names end that a refusal is raised by
+# How the names end that a refusal is raised by: classes, functions that make one, and variables.
+REFUSALS = ("RefusedError", "DamagedError", "refusal", "_lost", "_damaged", "wrong_shard_error")
 WAYS = {"refuses": (Off.NEVER,), "compared": (Off.FALSE, Off.TRUE), "asked": (Off.WEAKER,)}
 
 
@@ -142,7 +143,8 @@ class _Guards(ast.NodeTransformer):
         return node
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        refusal = isinstance(node.exc, ast.Call) and ast.unparse(node.exc.func).endswith(REFUSALS)
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        refusal = raised is not None and ast.unparse(raised).endswith(REFUSALS)
         call = self._call("refuses", node) if self._code and refusal else None
         self.generic_visit(node)
         return ast.copy_location(ast.If(test=call, body=[node], orelse=[]), node) if call else node

@@ -34,7 +34,10 @@ MODEL = resolve(
                 "prizes": Table(group="prize", found_by=("visit_id = shard.visits.id",)),
                 "notes": Table(group="prize", found_by=("company_id = companies.id",)),
             },
-            "shard": {"visits": Table(group="visit", found_by=("company_id = master.companies.id",))},
+            "shard": {
+                "visits": Table(group="visit", found_by=("company_id = master.companies.id",)),
+                "steps": Table(group="visit", found_by=("visit_id = visits.id",)),
+            },
         },
         depths={"all": DepthRule(start="companies", stay=("notes",))},
     )
@@ -128,7 +131,8 @@ def test_tables_with_rows_to_delete_are_locked_against_writes(
 
 def test_the_rows_of_other_shards_and_of_interrupted_runs_keep_a_row_of_master(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = "finding references to master.prizes"
-    own, other = Statements({reading: [(1,)]}), Statements({reading: [(2,)]})
+    own = Statements({reading: [(1,)]})
+    other = Statements({reading: [(2,)], "finding references to master.notes": [(6, 7)]})
     placement = Placement(
         sessions={MASTER: session(), SHARD: cast(Any, own)},
         schemas=SCHEMAS,
