@@ -11,21 +11,22 @@ from typing import Any, cast
 
 import pytest
 
-from archiver.catalog.model import MASTER, TableName
-from archiver.delete import unchanged, unchanged_set
+from archiver.catalog.model import MASTER, SHARD, TableName
+from archiver.delete import returnable, unchanged, unchanged_set
 from archiver.delete.delete import delete
 from archiver.delete.delete_set import delete_set
+from archiver.delete.returnable import orphans_of_set
 from archiver.delete.truncate_reload import truncate_reload
 from archiver.delete.unchanged import Stored, prove_shape, same_content
 from archiver.format.manifest import Member
 from archiver.postgres.account import Account
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
-from archiver.postgres.selection import SelectedRows
+from archiver.postgres.selection import SelectedRows, Selection
 from archiver.postgres.session import SQL, Session
 from archiver.records.archive_record import Record
 from errors import RefusedError
-from tests.answering import Answering, session
+from tests.answering import SCHOOLS, Answering, session
 from tests.schemas import database
 
 SCHEMA = Schema(tables=database(rooms="id", desks="id").tables, types={})
@@ -166,3 +167,54 @@ def test_a_table_that_none_wrote_to_is_proven_by_counting(
     monkeypatch.setattr(unchanged_set, "migrated_since", lambda session, oldest: bool(int(oldest)) and migrated)
     server = session({"checking shard.rooms for rows written since": [(5, written)]})
     assert unchanged_set.unwritten(server, [ROOMS], []) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "written", "same", "refused"),
+    [(2, 0, False, False), (1, 0, False, True), (2, 1, False, True), (2, 1, True, False)],
+)
+def test_rows_are_compared_if_their_number_or_a_version_differs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, rows: int, written: int, same: bool, refused: bool
+) -> None:
+    monkeypatch.setattr(unchanged, "spooled", lambda *_: MEMBER)
+    monkeypatch.setattr(unchanged, "same_content", lambda *_: same)
+    found = SelectedRows(identity=("id",), columns=("id",), rows=[(row,) for row in range(rows)], changed=written)
+    record: Any = SimpleNamespace(tenant_id=13, members={"shard/rooms.copy": MEMBER})
+    model: Any = SimpleNamespace(tenant=SCHOOLS)
+    with (
+        pytest.raises(RefusedError, match=r"rows changed since they were archived: shard\.rooms")
+        if refused
+        else nullcontext()
+    ):
+        unchanged.prove_unchanged(
+            cast(Any, None),
+            model,
+            record,
+            Selection(by_table={ROOMS: found}, values={}),
+            (ROOMS,),
+            tmp_path,
+            cast(Any, None),
+        )
+
+
+def test_rows_that_could_not_come_back_are_not_deleted_unless_accepted() -> None:
+    answers: dict[str, Any] = {
+        "reading the foreign keys": [("rooms", "k", ["owner_id"], "public", "owners", ["id"])],
+        "following k": [(3,)],
+    }
+    placement: Any = SimpleNamespace(
+        sessions={SHARD: session(answers)}, schemas={SHARD: Schema(tables=database(rooms="id").tables, types={})}
+    )
+    rows = {ROOMS: SelectedRows(identity=("id",), columns=("id",), rows=[(1,)])}
+    assert returnable.orphans(placement, SHARD, rows, accepted=True) == {"rooms.k": 3}
+    with pytest.raises(RefusedError, match=r"would not take them back: rooms\.k \(3\)"):
+        returnable.orphans(placement, SHARD, rows, accepted=False)
+
+
+def test_only_tables_that_lose_rows_are_asked_for_rows_that_could_not_come_back() -> None:
+    server = Answering({})
+    sets: Any = SimpleNamespace(placement=SimpleNamespace(sessions={SHARD: server}))
+    desks = TableName(SHARD, "desks")
+    model: Any = SimpleNamespace(of=lambda database: [ROOMS, desks])
+    assert orphans_of_set(sets, model, SHARD, frozenset({desks})) == {}
+    assert [args[1] for _, args in server.asked] == [["desks"]]
