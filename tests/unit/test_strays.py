@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from archiver.postgres.session import Session
-from archiver.vacuum import strays
-from archiver.vacuum.strays import Stray, Use, Writes, drop_unused, droppable
+from archiver.vacuum import feeds, strays
+from archiver.vacuum.feeds import Feed
+from archiver.vacuum.strays import Stray, Use, Writes, drop, drop_unused, droppable
+from errors import RefusedError
+from tests.answering import asked, session
 
 NOW = datetime(2014, 9, 6, 22, tzinfo=UTC)
 IDLE = timedelta(days=30)
@@ -86,3 +91,44 @@ def test_only_unused_tables_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None
     outcomes = list(drop_unused(cast(Session, None), [stray("a", "view"), stray("b")], IDLE))
     assert dropped == ["b"]
     assert [(each.table, error) for each, error in outcomes] == [("b", None)]
+
+
+def test_a_table_comes_after_those_that_name_it_except_within_a_cycle() -> None:
+    found = [stray("a", "b"), stray("b", "c"), stray("c"), stray("d", "e"), stray("e", "d")]
+    assert [each.table for each in strays._namers_first(found)] == ["c", "b", "a", "d", "e"]
+
+
+@pytest.mark.parametrize(
+    ("below", "published", "accepted", "sentence"),
+    [
+        ([], [], False, ""),
+        (["the child feeds_2013"], [], False, "Emptying the feeds on shard_1 refused: the child feeds_2013"),
+        ([], [("feeds", "crm")], False, "subscribers would lose all their rows too: feeds is in the publication crm"),
+        ([], [("feeds", "crm")], True, ""),
+    ],
+)
+def test_feeds_with_children_or_subscribers_are_not_emptied(
+    monkeypatch: pytest.MonkeyPatch, below: list[str], published: list[tuple[str, str]], accepted: bool, sentence: str
+) -> None:
+    books: Any = SimpleNamespace(declare_emptied=list)
+    monkeypatch.setattr(feeds, "accounted", lambda session, doing: nullcontext(books))
+    monkeypatch.setattr(feeds, "below_any", lambda session, names: below)
+    server: Any = session({"reading the publications": published})
+    server.transaction = lambda *, doing: nullcontext()
+    with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
+        feeds.truncate(server, [Feed(database="master", table="feeds", rows=1, bytes=1)], truncate_published=accepted)
+    assert ("emptying the feeds" in asked(server)) is (not sentence)
+
+
+def test_a_table_that_is_in_use_by_now_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    books: Any = SimpleNamespace(declare_emptied=list)
+    monkeypatch.setattr(strays, "accounted", lambda session, doing: nullcontext(books))
+    for now, refused in ((stray("a"), False), (stray("a", "b"), True)):
+        monkeypatch.setattr(strays, "_read", lambda session, name, now=now: now)
+        server: Any = session()
+        server.transaction = lambda *, doing: nullcontext()
+        with (
+            pytest.raises(RefusedError, match="a is in use by now: the foreign key of b") if refused else nullcontext()
+        ):
+            drop(server, stray("a"), IDLE)
+        assert ("dropping a" in asked(server)) is (not refused)

@@ -1,0 +1,142 @@
+"""The SQL of a deletion of many tenants: by which relation a row is judged, and what is asked to make it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from archiver.catalog.model import MASTER, SHARD, TableName, resolve
+from archiver.delete import deletion_set as module
+from archiver.delete.deletion_set import DeletionSet
+from archiver.extract.row_sets import RowSets
+from archiver.postgres.databases import Placement
+from archiver.postgres.schema import Schema
+from archiver.postgres.session import Identifier
+from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from inventory.model import Depth
+from tests.answering import Answering
+from tests.schemas import database
+
+MODEL = resolve(
+    Catalog(
+        tenant=Tenant(noun="school", table="schools", key="id", title="name", shard="shard"),
+        databases={
+            "master": {
+                "schools": Table(group="a"),
+                "rooms": Table(group="a", found_by=("school_id = schools.id",), needed_by=("id = leases.room_id",)),
+                "desks": Table(group="a", found_by=("room_id = rooms.id",)),
+                "prizes": Table(group="a", found_by=("visit_id = shard.visits.id",)),
+                "notes": Table(group="a", found_by=("school_id = schools.id",)),
+                "marks": Table(group="a", found_by=("note_id = notes.id", "school_id = schools.id")),
+            },
+            "shard": {
+                "visits": Table(group="b", found_by=("school_id = master.schools.id",), needed_by=("id = x.visit_id",))
+            },
+        },
+        depths={"all": DepthRule(start="schools", stay=("notes",))},
+    )
+)
+COLUMNS = "id, school_id, room_id, visit_id, note_id"
+
+
+@dataclass
+class Server(Answering):
+    """Keeps the text of each statement, in order."""
+
+    texts: list[tuple[str, str]] = field(default_factory=list)
+
+    def rows(self, query: object, args: Any = (), *, doing: str = "") -> Any:
+        """Keep the text, and answer."""
+        self.texts.append((doing, repr(query)))
+        return super().rows(query, args, doing=doing)
+
+
+def name(table: str, database: str = MASTER) -> TableName:
+    return TableName(database, table)
+
+
+class Sets:
+    """A deletion set in two databases."""
+
+    def __init__(self, **shard_answers: Any) -> None:
+        self.master, self.other = Server({}, where="master"), Server(shard_answers.get("other", {}))
+        schemas = {
+            kind: Schema(
+                tables=database(types=None, **{table.table: COLUMNS for table in MODEL.of(kind)}).tables, types={}
+            )
+            for kind in (MASTER, SHARD)
+        }
+        placement = Placement(
+            sessions={MASTER: cast(Any, self.master), SHARD: cast(Any, Server({}))},
+            schemas=schemas,
+            shard="shard_1",
+            other_shards=(cast(Any, self.other),),
+        )
+        crossing = next(link for link in MODEL.links if link.child == name("prizes"))
+        self.rows = DeletionSet(RowSets(placement, MODEL), Depth.ALL, {crossing: [(1, 77)]}, [7])
+
+    def doing(self) -> list[str]:
+        """Return the purpose of each statement to master, and forget them."""
+        doing = [what for what, _ in self.master.texts]
+        self.master.texts.clear()
+        return doing
+
+
+def test_a_row_is_judged_by_the_set_that_decides_about_it() -> None:
+    sets = Sets()
+    assert repr(sets.rows.row(name("notes"), "c")) == "SQL('false')"  # they stay
+    assert "'rows 0'" in repr(sets.rows.row(name("schools"), "c"))
+    assert sets.doing() == ["finding the rows of master.schools"]
+    sets.rows._chosen[name("rooms")] = Identifier("pg_temp", "some rooms")
+    assert "some rooms" in repr(sets.rows.row(name("rooms"), "c"))
+    assert "some rooms" in repr(sets.rows.row(name("desks"), "c"))  # they go with their parent
+    assert "Identifier('c', 'room_id')" in repr(sets.rows.row(name("desks"), "c"))
+
+
+def test_identities_are_made_only_where_some_rows_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "referenced_by_interrupted", lambda *_: set())
+    sets = Sets()
+    for table in ("schools", "notes"):
+        sets.rows.materialize(name(table))
+    assert sets.doing() == []
+    sets.rows.materialize(name("rooms"))
+    assert sets.doing() == [
+        "finding the rows of master.schools",
+        "finding references to master.rooms",  # of the schools that stay
+        "finding references to master.rooms",  # of leases
+        "deciding which rows of master.rooms go",
+    ]
+    sets.rows.materialize(name("desks"))
+    assert sets.doing() == []  # they go with their parent
+    assert [table.table for table in sets.rows._chosen] == ["rooms"]
+
+
+def test_rows_below_another_database_go_with_the_keys_deleted_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    own: list[Any] = []
+
+    def interrupted(placement: object, link: object, records: Any) -> set[int]:
+        own.append(records)
+        return {5}
+
+    monkeypatch.setattr(module, "referenced_by_interrupted", interrupted)
+    sets = Sets(other={"finding references to master.prizes": [(9,)]})
+    sets.rows.materialize(name("prizes"))
+    assert own == [[7]]
+    written = [text for doing, text in sets.master.texts if doing == "writing the keys of shard.visits"]
+    assert len(written) == 2
+    assert "77" in written[0]  # the keys deleted in the shard
+    assert "{9,5}" in written[1]  # the keys of other shards, and of interrupted runs
+    assert [doing for doing, _ in sets.other.texts] == ["finding references to master.prizes"]
+
+
+def test_the_parents_of_a_row_are_those_that_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = Sets()
+    of_notes, of_schools = MODEL.found_by(name("marks"))
+    assert "rows 0" in repr(sets.rows._deleted_parents(of_schools))
+    sets.doing()
+    assert "going 0" in repr(sets.rows._deleted_parents(of_notes))  # none: notes stay
+    assert sets.doing() == ["making a table for keys of master.notes", "writing the keys of master.notes"]
+    sets.rows._chosen[name("schools")] = Identifier("pg_temp", "some schools")
+    assert "some schools" in repr(sets.rows._deleted_parents(of_schools))
