@@ -21,7 +21,7 @@ from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import ObjectStore
 from runbooks.night import files
 
-COLUMNS = ("night", "state", "steps", "schools", "left")
+COLUMNS = ("night", "state", "steps", "schools", "still off")
 ARCHIVING = "archiving.run"
 STOPS_ETL = ("warehouse.stop-etl", "retirement.stop-etl")  # of one checklist and the other
 TURNS = ("warehouse.cut-over", "app.point")  # the steps that turn to the new warehouse

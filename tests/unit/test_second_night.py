@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from errors import Problems, UnknownError
+from inventory.model import Night
 from runbooks.cutover import back_out_steps, plan_of
 from runbooks.engine.model.debts import owed
 from runbooks.engine.run.abandon import abandon_night
@@ -27,7 +28,7 @@ def second_night(checklist: str = "2014", *, max_age: timedelta | None = None) -
     first.run()
     first.clock.wait(timedelta(days=7))
     day = SECOND if checklist == "2014" else NIGHT_2013 + timedelta(days=7)
-    nights = {**rehearsal().nights, day: replace(rehearsal().night(day), backup_max_age=max_age)}
+    nights = {**rehearsal().nights, day: Night(depth=rehearsal().night(day).depth, backup_max_age=max_age)}
     second = FakeNight(plan=plan_of(replace(rehearsal(), nights=nights), day, checklist), clock=first.clock)
     vars(second.production).update(vars(first.production), acts=[], archived=False)
     return second
