@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from archiver.postgres.session import parse_dsn
 from archiver.store.bucket import Bucket, file_digests
 from rehearsal.postgres_server import Cluster
 from tests.cases.attack_world import rows, run
@@ -38,6 +39,11 @@ class Scene:
         filled = self.way.filled(self.world, statements)
         for database in (here, *(others if here != MASTER else ())) if filled else ():
             run(self.world, database, filled)
+
+    def as_superuser(self, statements: str) -> None:
+        """Run statements in each database of the way, as a superuser does."""
+        for database in self.way.databases:
+            self.cluster.sql(statements, dbname=parse_dsn(self.world.dsns[database])["dbname"])
 
     def for_the_role(self, setting: str) -> None:
         """Change what sessions of the archiver's role begin with, as a superuser does."""
@@ -105,6 +111,13 @@ FUNCTION = "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN
 TRIGGER = "CREATE TRIGGER late %s ON {table} FOR EACH ROW EXECUTE FUNCTION late();"
 NO_TRIGGER = "DROP TRIGGER IF EXISTS late ON {table}; DROP FUNCTION IF EXISTS late();"
 NO_RULE = "DROP RULE IF EXISTS late ON {table}"
+# What notes every DDL, as products do for their audits: this tool's own temporary tables, too.
+NOTES = """
+CREATE SCHEMA audit; CREATE TABLE audit.ddl (tag text);
+CREATE FUNCTION audit.note() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
+    AS $f$ BEGIN INSERT INTO audit.ddl VALUES (tg_tag); END $f$;
+CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION audit.note();
+"""
 ALL = frozenset({"one", "many by DELETE", "many by truncate and reload", "month", "move", "purge"})
 GUARDED = "BEGIN UPDATE public.others SET body = 'gone' WHERE their = OLD.id; EXCEPTION WHEN division_by_zero THEN END;"
 
@@ -245,6 +258,18 @@ _BACK = (
         comes=_set("SET array_nulls = off"),
         ends=_set("RESET array_nulls"),
         harmless=ALL,
+    ),
+    _back(
+        "times that got a zone",
+        "ALTER TABLE {table} ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'America/New_York'",
+        "ALTER TABLE {table} ALTER created_at TYPE timestamp USING created_at AT TIME ZONE 'America/New_York'",
+        harmless=frozenset({"move"}),  # the rows are live in the other shard, and are converted there
+    ),
+    Adversity(
+        name="an event trigger that notes what is made",
+        moment=Moment.AWAY,
+        comes=lambda scene: scene.as_superuser(NOTES),
+        ends=lambda scene: scene.as_superuser("DROP EVENT TRIGGER noted"),
     ),
 )
 ADVERSITIES = {each.name: each for each in (*_OUT, *_BACK)}
