@@ -27,6 +27,7 @@ from inventory.model import Depth, Environment, Night, Role
 from inventory.scope import Scope, scope_of
 from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
 from runbooks.archives import lists as archives_lists
+from runbooks.archives import log as archives_log
 from runbooks.archives import scope as archives_scope
 from runbooks.archives import workers as archives_workers
 from runbooks.archives.lists import filter_at
@@ -313,6 +314,7 @@ def _list(ids: Iterable[int]) -> str:
 namespace = Collection("archive", school, customer, all_)
 for module in (
     archives_lists,
+    archives_log,
     contents,
     reencrypt,
     catalog,

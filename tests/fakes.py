@@ -251,6 +251,7 @@ class Production:
             "shards.show": lambda: "No school is half moved.",
             "archive.check-catalog": lambda: "The catalog knows all that can point at a school's rows.",
             "archive.stragglers": lambda: json.dumps(self.stragglers),
+            "archive.log": lambda: "213 entries of the log: none changed, removed or put in.",
             "archive.estimate": lambda: json.dumps({"together": 3600.0}),
             "databases.truncate-feeds": self._feeds,
         }

@@ -180,6 +180,7 @@ def empty_master(
                 account,
             )
         _prove_stored(work, remaining)
+        audit_log.log_all(master, "archive", remaining, _details(remaining, deletion, orphan_rows))
         master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
     return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
 
@@ -224,17 +225,26 @@ def _delete_in_master(
         for record in records
     }
     retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
-    details = [
-        {"deleted": deleted[record.tenant_id], "kept": retained[record.tenant_id], "sha256": record.sha256}
-        | record.log_details
-        | ({"orphans": orphan_rows[record.tenant_id]} if record.tenant_id in orphan_rows else {})
-        for record in records
-    ]
     seconds = (time.monotonic() - began) / max(1, len(records))
     with account.bookkeeping():
         record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
-        audit_log.log_all(master, "archive", records, details)
     return BulkDeletion(deleted=deleted, retained=retained, failed={})
+
+
+def _details(
+    records: Sequence[Record], deletion: BulkDeletion, orphan_rows: Mapping[int, OrphanRows]
+) -> list[dict[str, object]]:
+    """Return the details of the log's entries, in the order of the records."""
+    return [
+        {
+            "deleted": deletion.deleted[record.tenant_id],
+            "kept": deletion.retained[record.tenant_id],
+            "sha256": record.sha256,
+            **record.log_details,
+            **({"orphans": orphan_rows[record.tenant_id]} if record.tenant_id in orphan_rows else {}),
+        }
+        for record in records
+    ]
 
 
 def _orphans(work: BulkWork, sets: RowSets, database: str) -> dict[int, dict[str, int]]:

@@ -203,9 +203,9 @@ def _commit_master(
         master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
     )
     record = archive_record.archived(master, record, retained, seconds)
+    prove_stored(stored.bucket, record)
     details = {"deleted": deleted, "kept": retained, "sha256": record.sha256, **record.log_details}
     audit_log.log(master, "archive", record, details | ({"orphans": orphan_rows} if orphan_rows else {}))
-    prove_stored(stored.bucket, record)
     master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
     late_rows = appeared(placement, model, record, decided)
     return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)

@@ -243,3 +243,24 @@ ALTER TABLE archiver.records ADD COLUMN IF NOT EXISTS reason text;
 
 -- migration 7: no statistics of arrays of keys, which a vacuum would read in full
 ALTER TABLE archiver.shard_gone ALTER COLUMN ids SET STATISTICS 0, ALTER COLUMN keys SET STATISTICS 0;
+
+-- migration 8: each entry of the log carries the digest of the one before it, and its own; ids get no gaps from here on
+ALTER TABLE archiver.log DISABLE TRIGGER append_only;
+ALTER TABLE archiver.log ALTER COLUMN id DROP IDENTITY IF EXISTS;
+ALTER TABLE archiver.log ADD COLUMN IF NOT EXISTS before text, ADD COLUMN IF NOT EXISTS sha256 text;
+-- The entries of versions before get theirs now, and are held from here on. The text is that of records/log_chain.py.
+CREATE TEMP TABLE in_log (number bigint PRIMARY KEY, id bigint NOT NULL, text text NOT NULL) ON COMMIT DROP;
+INSERT INTO pg_temp.in_log
+SELECT row_number() OVER (ORDER BY id), id,
+       jsonb_build_array(id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), operator, host, act,
+                         tenant_id::text, year, record_id, details)::text
+  FROM archiver.log;
+WITH RECURSIVE chain AS (
+    SELECT 0::bigint AS number, NULL::bigint AS id, NULL::text AS before, encode(sha256(''), 'hex') AS sha256
+    UNION ALL
+    SELECT i.number, i.id, c.sha256, encode(sha256(convert_to(c.sha256 || i.text, 'UTF8')), 'hex')
+      FROM chain c JOIN pg_temp.in_log i ON i.number = c.number + 1
+)
+UPDATE archiver.log l SET before = c.before, sha256 = c.sha256 FROM chain c WHERE c.id = l.id;
+ALTER TABLE archiver.log ALTER COLUMN before SET NOT NULL, ALTER COLUMN sha256 SET NOT NULL;
+ALTER TABLE archiver.log ENABLE ALWAYS TRIGGER append_only;

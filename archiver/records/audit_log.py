@@ -1,4 +1,4 @@
-"""The append-only log: which operator did what to which tenant, and when."""
+"""The append-only log: which operator did what to which tenant, and when; each entry is chained to the one before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import DatabaseError, Session
-from archiver.records.archive_record import Record
+from archiver.records.log_chain import NO_ENTRY, TEXT, chained
 from archiver.records.markers import Marked
 from errors import RefusedError
 
@@ -40,7 +40,7 @@ class Entry:
     at: datetime
     operator: str
     host: str
-    act: str  # archive, restore, verify, drop, move, cat, query, find
+    act: str  # archive, restore, verify, drop, move, cat, query, find, accept
     tenant_id: int
     year: int
     record_id: int
@@ -52,13 +52,8 @@ class Entry:
 
 
 def log(session: Session, act: str, record: Logged, details: Mapping[str, object]) -> None:
-    """Append an entry for one tenant. Call it in the transaction of the act."""
-    session.execute(
-        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-        (operator(), host(), act, record.tenant_id, record.year, record.id, json.dumps(details)),
-        doing="writing the log",
-    )
+    """Append an entry for one tenant, as `log_all` does."""
+    log_all(session, act, [record], [details])
 
 
 def closing(record: Marked, location: str, shard: str) -> dict[str, object]:
@@ -69,18 +64,46 @@ def closing(record: Marked, location: str, shard: str) -> dict[str, object]:
     return {"location": location, "shard": shard, "started_at": record.started_at.isoformat()}
 
 
-def log_all(session: Session, act: str, records: Sequence[Record], details: Sequence[Mapping[str, object]]) -> None:
-    """Append an entry for each record, in one statement; `details` are in the order of the records."""
-    session.execute(
-        "INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)"
-        " SELECT %s, %s, %s, w.* FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[]) w",
-        (
-            *(operator(), host(), act),
-            *([getattr(record, name) for record in records] for name in ("tenant_id", "year", "id")),
-            [json.dumps(detail) for detail in details],
-        ),
-        doing="writing the log",
+def log_all(session: Session, act: str, records: Sequence[Logged], details: Sequence[Mapping[str, object]]) -> None:
+    """Append an entry for each record; `details` are in the order of the records.
+
+    Call it in the transaction of the act, as late as possible: until it ends, no other session can write to the log.
+    """
+    if not records:
+        return
+    subjects = (
+        *([getattr(record, name) for record in records] for name in ("tenant_id", "year", "id")),
+        [json.dumps(detail) for detail in details],
     )
+    written = (operator(), host(), act)
+    rows = session.rows(_NEXT, (*written, *subjects), doing="reading the end of the log")
+    digests = chained(rows[0][3] or NO_ENTRY, [text for _, _, text, _ in rows])
+    args = ([row[0] for row in rows], *subjects, digests[:-1], digests[1:])
+    session.execute(_WRITE, (rows[0][1], *written, *args), doing="writing the log")
+
+
+def lock(session: Session) -> None:
+    """Keep other sessions from writing to the log until the transaction ends."""
+    session.execute(_LOCK, doing="locking the log")
+
+
+# Each statement of a message has a snapshot of its own, so that the second sees the entry for which the first waited.
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('cutover log', 0))"
+_NEXT = f"""
+{_LOCK};
+WITH last AS (SELECT id, sha256 FROM archiver.log ORDER BY id DESC LIMIT 1), entry AS (
+    SELECT coalesce((SELECT id FROM last), 0) + w.number AS id, now() AS at, %s::text AS operator, %s::text AS host,
+           %s::text AS act, w.tenant_id, w.year, w.record_id, w.details
+      FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[])
+      WITH ORDINALITY w (tenant_id, year, record_id, details, number)
+)
+SELECT id, at, {TEXT}, (SELECT sha256 FROM last) FROM entry ORDER BY id
+"""  # noqa: S608 - all of it is the archiver's own words
+_WRITE = """
+INSERT INTO archiver.log (at, operator, host, act, id, tenant_id, year, record_id, details, before, sha256)
+SELECT %s, %s, %s, %s, w.*
+  FROM unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::bigint[], %s::jsonb[], %s::text[], %s::text[]) w
+"""
 
 
 def log_reading(session: Session, act: str, records: Sequence[Logged], details: Mapping[str, object]) -> None:
@@ -103,7 +126,7 @@ def log_reading(session: Session, act: str, records: Sequence[Logged], details: 
 
 _HINTS = {
     "25006": "A standby or read-only sessions? Name in the inventory the server that takes writes as master.",
-    "42501": "In master, run: GRANT INSERT ON archiver.log TO <the role of this connection>",
+    "42501": "In master, run: GRANT SELECT, INSERT ON archiver.log TO <the role of this connection>",
 }
 
 

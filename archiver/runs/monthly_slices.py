@@ -183,8 +183,9 @@ def end(placement: Placement, back: Sequence[Slice], tenant_id: int) -> None:
     master = placement.master
     for each in back:
         slice_record.delete(master, each)
+    if tenant_id:
+        hold(master, [tenant_id])
+    for each in back:
         details = {"month": each.month.month, "rows": each.deleted_rows, "sha256": each.sha256}
         closing = audit_log.closing(each.month, each.month.location, placement.shard)
         audit_log.log(master, "restore activity", each, {**details, **closing})
-    if tenant_id:
-        hold(master, [tenant_id])

@@ -89,8 +89,6 @@ def _move(archiver: Archiver, month: Month, moved: Month, slices: Sequence[Slice
         written = month_record.reencrypted(master, moved)
         for each in slices:
             slice_record.reencrypted(master, each)
-            details = {"month": month.month, "from": month.location, "to": moved.location}
-            audit_log.log(
-                master, "rewrap activity", each, {**details, "recipients": moved.recipients, "sha256": each.sha256}
-            )
+        details = {"month": month.month, "from": month.location, "to": moved.location, "recipients": moved.recipients}
+        audit_log.log_all(master, "rewrap activity", slices, [{**details, "sha256": each.sha256} for each in slices])
     return written

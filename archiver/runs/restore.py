@@ -248,9 +248,10 @@ def _load_both(
             loaded |= load_database(incoming, MASTER, live, proofs[MASTER])
             if not placement.shard_session:
                 loaded = activity.combined(loaded, activity.load(incoming_slices, proofs[MASTER]))
-        _end(placement, record, incoming.archive, loaded, only)
         _record_relocations(placement.master, record, relocations)
+        _end(placement, record, incoming.archive, only)
         activity.end(placement, [each.slice for each in incoming_slices], record.tenant_id)
+        _log(placement, record, loaded, only)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
             placement.shard_session.commit(doing=f"restoring {what} in the shard")
@@ -267,22 +268,24 @@ def _counted(loaded: Mapping[str, Loaded]) -> dict[str, object]:
     return {"tables": tables, "lost": lost}
 
 
-def _end(
-    placement: Placement, record: Record, archive: Archive, loaded: Mapping[str, Loaded], only: Part | None
-) -> None:
-    """Record what was restored; delete the record, unless only a part was restored."""
+def _end(placement: Placement, record: Record, archive: Archive, only: Part | None) -> None:
+    """Delete the record; record what was restored if that was only a part."""
     master = placement.master
-    details = {**_counted(loaded), "sha256": record.sha256}
     if only is None:
         archive_record.delete(master, record)
         retained_rows.forget(master)
-        audit_log.log(
-            master, "restore", record, {**details, **audit_log.closing(record, record.location, placement.shard)}
-        )
     else:
         archive_record.part_restored(master, record, only)
         deleted_keys.forget(master, record, id_index.ids_in(archive))
-        audit_log.log(master, "restore part", record, {"part": str(only), **details})
+
+
+def _log(placement: Placement, record: Record, loaded: Mapping[str, Loaded], only: Part | None) -> None:
+    details = {**_counted(loaded), "sha256": record.sha256}
+    if only is None:
+        closing = audit_log.closing(record, record.location, placement.shard)
+        audit_log.log(placement.master, "restore", record, {**details, **closing})
+    else:
+        audit_log.log(placement.master, "restore part", record, {"part": str(only), **details})
 
 
 def _record_relocations(master: Session, record: Record, relocations: Relocations) -> None:

@@ -17,6 +17,7 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import prepare, refuse_newer
 from archiver.postgres.session import Session, connect
 from archiver.postgres.triggers import refuse_replica
+from archiver.records.log_heads import head_stored
 from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
@@ -77,7 +78,8 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
 def archiver(environment: Environment, purpose: str, *, identity: str = "") -> Iterator[Archiver]:
     """Open everything that archiving and restoring need; create the archiver's own tables if they are missing.
 
-    `identity` is a file that decrypts archives of earlier runs. Raises UsageError for invalid keys.
+    `identity` is a file that decrypts archives of earlier runs. Raises UsageError for invalid keys. At the end the
+    store gets the head of the log.
     """
     keys = encryption.keys(environment.store.recipients, identity)
     with databases_of(environment, purpose) as databases:
@@ -89,15 +91,16 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
             prepare(session)
         with scratch(environment, purpose) as verifying:
             bucket = Bucket(environment.store)
-            yield Archiver(
-                databases=databases,
-                bucket=bucket,
-                schemas=StoredSchemas(bucket),
-                scratch=ScratchDatabase(verifying),
-                keys=keys,
-                work=spool_folder(),
-                fence=environment.fence,
-            )
+            with head_stored(bucket, databases.master):
+                yield Archiver(
+                    databases=databases,
+                    bucket=bucket,
+                    schemas=StoredSchemas(bucket),
+                    scratch=ScratchDatabase(verifying),
+                    keys=keys,
+                    work=spool_folder(),
+                    fence=environment.fence,
+                )
 
 
 @contextmanager

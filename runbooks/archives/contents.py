@@ -10,6 +10,7 @@ from archiver.format import encryption
 from archiver.format.bundle import Archive
 from archiver.records import audit_log, resolve, slice_record
 from archiver.records.archive_record import Record
+from archiver.records.log_heads import head_stored
 from archiver.records.placement_history import shard_of
 from archiver.records.resolve import Archived
 from archiver.runs import inspect
@@ -150,8 +151,10 @@ def _opened(
     with databases_of(environment, f"archive.{act} {tenant_id}") as databases:
         record = resolve.one_to_restore(databases, tenant_id, year)
         details = {name: value for name, value in asked.items() if value}
-        audit_log.log_reading(databases.master, act, [record], {**details, "sha256": record.sha256})
-    with inspect.fetched(Bucket(environment.store), record, keys, spool_folder()) as archive:
+        bucket = Bucket(environment.store)
+        with head_stored(bucket, databases.master):
+            audit_log.log_reading(databases.master, act, [record], {**details, "sha256": record.sha256})
+    with inspect.fetched(bucket, record, keys, spool_folder()) as archive:
         yield archive
 
 

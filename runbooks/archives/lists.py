@@ -1,4 +1,4 @@
-"""Lists of records, log entries and indexed ids: tasks under `inv archive.…` that open no archive."""
+"""Lists of records and indexed ids: tasks under `inv archive.…` that open no archive."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
 from archiver.records.archive_record import ArchiveState
+from archiver.records.log_heads import head_stored
 from archiver.runs.setup import databases_of
 from archiver.store.bucket import Bucket
 from errors import ExitCode, UsageError
@@ -59,10 +60,8 @@ NAME = Option(name="name", help="only schools with this in their name, in any ca
 UNREFERENCED = Option(
     name="unreferenced", help="instead, the objects of the store that no record references", default=False
 )
-ONLY_SCHOOL = SCHOOL.but(help="only this school's id", positional=False, required=False)
 TABLE = Option(name="table", help="student, user, or any table whose ids are indexed", positional=True, required=True)
 ID = Option(name="id", help="the row's id", parse=parse_id, positional=True, required=True)
-ACT = Option(name="act", help="only this act, such as archive, restore, verify or drop")
 
 
 def scope_at(environment: Environment, date: datetime.date) -> Scope:
@@ -171,19 +170,10 @@ def find(environment: Environment, table: str, id_: int, json: bool) -> None:
         of_table = resolve.table_with_ids(databases, table)
         holders, unindexed = id_index.holders(databases.master, of_table, id_), id_index.missing(databases.master)
         purges = purge_records.holding(databases.master, databases.model.catalog, of_table, id_)
-        audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": id_})
+        with head_stored(Bucket(environment.store), databases.master):
+            audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": id_})
     lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
     show((to_json(record.to_json()) for record in holders) if json else lines)
-
-
-@task("archive.log", ONLY_SCHOOL, YEAR, ACT, *READS, JSON_LINES)
-def log(environment: Environment, school: int | None, year: int | None, act: str, json: bool) -> None:
-    """Show the log of all schools or of one: operator, time, act, counts and digests; oldest first."""
-    with databases_of(environment, "archive.log") as databases:
-        entries = audit_log.entries(databases.master, school, year, act)
-    if not entries and not json:
-        say("The log holds no such entry.")
-    show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)
 
 
 def filter_at(environment: Environment, night: datetime.date) -> TenantFilter:
@@ -211,4 +201,4 @@ def _print(rows: Iterable[Row], table: Callable[[Iterable[Row]], TextTable], *, 
     show((to_json(row.to_json()) for row in rows) if json else [table(rows)])
 
 
-tasks = (audit, status, list_, show_archive, find, log)
+tasks = (audit, status, list_, show_archive, find)

@@ -52,6 +52,14 @@ def stragglers(night: NightContext, host: Host) -> Precondition:
     return Precondition(check=check, advice=advice, stops=())
 
 
+def log(night: NightContext, host: Host) -> Precondition:
+    """Return the check that the log and the journals of earlier nights are as they were written."""
+    return Precondition(
+        check=_says(night, host, "archive.log", "the log is as it was written", verify=True),
+        advice="The command shown says what was changed first, and how to go on.",
+    )
+
+
 def broker(night: NightContext, host: Host) -> tuple[Precondition, ...]:
     """Return the check that the broker answers, if step 8 counts on its workers."""
     queue = night.environment.queue

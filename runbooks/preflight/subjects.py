@@ -37,5 +37,6 @@ def _on(night: NightContext, host: Host, steps: Sequence[Step]) -> Iterator[Prec
         yield archiving.catalog(night, host)
         yield archiving.none_half_moved(night, host)
         yield archiving.stragglers(night, host)
+        yield archiving.log(night, host)
         yield from archiving.broker(night, host)
         yield from archiving.window(night, host, steps)

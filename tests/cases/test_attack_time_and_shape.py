@@ -18,7 +18,6 @@ from errors import CutoverError
 from runbooks.cli import call
 from runbooks.engine.live.store_journal import read_store_journal
 from runbooks.engine.model.journal import Journal, Kind
-from tests.cases import case
 from tests.fakes import EVENING, FakeObjectStore, rehearsal
 from tests.inside import Said, inv_inside
 from tests.worlds import World, sql
@@ -156,7 +155,6 @@ def trigger_off(dsn: str) -> Iterator[psycopg2.extensions.cursor]:
     link.close()
 
 
-@case("attack 24", "the archiver's own role takes an entry out of the log, or changes it, and the log is shown as ever")
 @pytest.mark.parametrize(
     "statement",
     [

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from archiver.checks.log_proof import chain_of
 from archiver.postgres import own_schema
 from archiver.postgres.own_schema import Migration, own_migrations
 from archiver.postgres.session import DatabaseError, Session, connect
@@ -91,6 +92,8 @@ def test_tables_of_every_version_before_the_numbers_become_the_same_and_keep_the
             assert session.rows(SHAPE) == fresh.rows(SHAPE)
             assert version(session) == [(NUMBER, VERSION)]
             assert session.rows(STAYS) == before != []
+            chain = chain_of(session)
+            assert (chain.problem, chain.entries) == ("", 3)
 
 
 ROWS = """
@@ -98,7 +101,9 @@ INSERT INTO archiver.records (tenant_id, tenant_name, year, shard, depth, state,
 VALUES (13, 'Lincoln', 2013, 'shard_3', 'all', 'archived', 's3://there', 'ann', 'debug');
 INSERT INTO archiver.markers (record_id, act, content) VALUES (1, 'deleted', '{"found": {}}');
 INSERT INTO archiver.log (operator, host, act, tenant_id, year, record_id, details)
-VALUES ('ann', 'debug', 'archive', 13, 2013, 1, '{}');
+VALUES ('ann', 'debug', 'archive', 13, 2013, 1, '{}'),
+       ('ann', 'debug', 'verify', 13, 2013, 0, '{"rows": 1.50, "größe": {"b": null, "a": [1e3]}}'),
+       ('ben', 'debug', 'verify', 13, 2013, 0, '{}');
 """
 STAYS = """
 SELECT r.id, r.tenant_name, r.state, m.act, m.content, l.id, l.act

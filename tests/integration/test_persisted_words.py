@@ -40,7 +40,7 @@ gone: record_id, table_name, ids
 held: tenant_id, operator, host, since
 ids: record_id, table_name, ids
 kept: record_id, table_name, key, digest, archived_at
-log: id, at, operator, host, act, tenant_id, year, record_id, details
+log: id, at, operator, host, act, tenant_id, year, record_id, details, before, sha256
 markers: record_id, act, content, at, started_at
 month_slices: month_id, tenant_id, start, size, sha256, rows, went, stayed
 months: id, month, year, before, shard, state, location, fingerprint, recipients, size, md5, sha256,
@@ -311,6 +311,7 @@ PLACES = r"""
 activity/20\d\d-\d\d/shard_\d/\d{8}T\d{6}-[0-9a-f]{8}/20\d\d-\d\d_shard_\d\.tar
 purges/20\d\d/\d+/\d{8}T\d{6}-[0-9a-f]{8}/20\d\d_purge_\d+\.tar\.gz(\.age)?
 schemas/[0-9a-f]{64}\.json
+log/\d{12}-[0-9a-f]{64}
 """
 
 

@@ -34,6 +34,8 @@ from archiver.format.rows import RowFile
 from archiver.postgres.schema import Schema
 from archiver.records.archive_record import ArchiveState
 from archiver.records.audit_log import Entry
+from archiver.records.log_chain import ACCEPT, TEXT
+from archiver.records.log_heads import Head
 from archiver.records.move_record import MoveState as MoveState
 from archiver.records.purge_record import PurgeState as PurgeState
 from archiver.reshard.merge_split import MERGE, SPLIT
@@ -123,6 +125,15 @@ def test_keys_of_the_store_are_these() -> None:
     ]
     bucket = Bucket(Store(bucket="archives", prefix="production"))
     assert bucket.location("2013/13/x/y") == "s3://archives/production/2013/13/x/y"
+
+
+def test_an_entry_of_the_log_is_digested_as_this_text_and_its_head_lies_under_this_key() -> None:
+    assert TEXT == (
+        "jsonb_build_array(id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), operator, host, "
+        "act, tenant_id::text, year, record_id, details)::text"
+    )
+    assert Head(213, "1f3a").key == "log/000000000213-1f3a"
+    assert ACCEPT == "accept"
 
 
 SCHEMAS = """\

@@ -295,7 +295,7 @@ def test_a_night_without_problems_begins(fake_night: FakeNight) -> None:
 
     disks = [line for line in fake_night.screen.lines if line.startswith("! db-")]
     assert len(disks) == 5  # the inventory of a rehearsal that is down does not say where they are
-    assert fake_night.screen.lines[-1] == "Preflight: 69 of 74 preconditions hold, 5 warnings."
+    assert fake_night.screen.lines[-1] == "Preflight: 70 of 75 preconditions hold, 5 warnings."
     assert next(iter(fake_night.object_store.texts)).startswith("preflight/")
 
 

@@ -123,7 +123,8 @@ def log_line(noun: str, entry: Entry) -> str:
     """Return an entry of the log: operator, act, tenant, counts and digests."""
     who = f"{entry.operator}@{entry.host}"
     details = ", ".join(f"{name} {_said(value)}" for name, value in entry.details.items() if value not in (None, {}))
-    return f"{_second(entry.at)}  {who}  {entry.act}  {noun} {entry.tenant_id} of {entry.year}: {details}"
+    subject = f"{noun} {entry.tenant_id} of {entry.year}" if entry.year else "the log"
+    return f"{_second(entry.at)}  {who}  {entry.act}  {subject}: {details}"
 
 
 def reverified_line(noun: str, reverified: Reverified) -> str:
@@ -166,6 +167,8 @@ def _said(value: object) -> str:
     """Return a detail of the log; counts by table are summed at any depth."""
     if isinstance(value, dict):
         return f"{_sum(value):,} rows"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
