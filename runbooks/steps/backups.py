@@ -13,6 +13,7 @@ from runbooks.engine.model.history import Facts
 from runbooks.engine.model.probe_output import moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import NightContext, builds, command
+from runbooks.steps.earlier_steps import done_earlier
 
 ENABLED, DISABLED = "enabled", "disabled"
 LONGEST = timedelta(hours=12)
@@ -42,7 +43,7 @@ def dump(night: NightContext, key: str) -> Step:
         key=key,
         title="DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(night, key, backed_up, "databases.backup"),
+        tasks=_on_servers(night, key, backed_up, "databases.backup", lambda host: _closed(night)),
         required=True,
         gate="backups verified",
         warning=loss(night),
@@ -57,7 +58,7 @@ def transfer(night: NightContext, key: str) -> Step:
         key=key,
         title="Transfer DB backup",
         mark=Mark.MANUAL,
-        tasks=_on_servers(night, key, stored, "databases.send-backup"),
+        tasks=_on_servers(night, key, stored, "databases.send-backup", lambda host: (backed_up(night, host),)),
         required=True,
         gate="backups transferred",
         estimate=timedelta(minutes=30),
@@ -169,12 +170,26 @@ def stored(night: NightContext, host: Host) -> Check:
     )
 
 
+def _closed(night: NightContext) -> tuple[Check, ...]:
+    """Return the check that maintenance mode was switched on in this night, unless a backup may be older than that."""
+    if night.night.backup_max_age is not None:
+        return ()
+    control = night.environment.only(Role.CONTROL).name
+    return (done_earlier("maintenance mode was switched on in this night", ("maintenance.on", control)),)
+
+
 def _on_servers(
-    night: NightContext, key: str, check: Callable[[NightContext, Host], Check], task: str
+    night: NightContext,
+    key: str,
+    check: Callable[[NightContext, Host], Check],
+    task: str,
+    needs: Callable[[Host], tuple[Check, ...]],
 ) -> tuple[HostTask, ...]:
     """Return a task for every server; this tool performs it if the inventory configures backups."""
     return tuple(
-        night.task(key, host, checks=(check(night, host),), lasts=LONGEST, action=by_tool(night, host, task))
+        night.task(
+            key, host, checks=(check(night, host),), lasts=LONGEST, action=by_tool(night, host, task), needs=needs(host)
+        )
         for host in night.database_hosts
     )
 

@@ -12,6 +12,7 @@ from runbooks.engine.model.history import Facts
 from runbooks.engine.model.probe_output import moment, not_before, record
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import NightContext, builds
+from runbooks.steps.earlier_steps import done_earlier
 
 LONGEST = timedelta(hours=6)
 _Snapshot = tuple[str, str, str, str]  # when it was begun, its id, its state, and EC2's text
@@ -22,7 +23,14 @@ TITLE = "a completed snapshot is younger than the vacuum"
 def create(night: NightContext, key: str) -> Step:
     """Binary snapshot of every database server."""
     tasks = [
-        night.task(key, host, checks=(taken(night, host),), lasts=LONGEST, action=by_api(night, host))
+        night.task(
+            key,
+            host,
+            checks=(taken(night, host),),
+            lasts=LONGEST,
+            action=by_api(night, host),
+            needs=(done_earlier("archiving has ended in this night", *_outdating(night, host)),),
+        )
         for host in night.database_hosts
     ]
     return Step(
@@ -110,8 +118,13 @@ def _lacking(volume: str, newest: _Snapshot, limit: datetime) -> str:
 
 def _oldest(night: NightContext, host: Host, facts: Facts) -> datetime | None:
     """Return the time before which a snapshot still holds rows that have since been archived or vacuumed away."""
-    debug = night.environment.only(Role.DEBUG).name
-    return facts.finished("vacuum.full", host.name) or facts.finished("archiving.run", debug)
+    times = (facts.finished(step, where) for step, where in _outdating(night, host))
+    return next((time for time in times if time), None)
+
+
+def _outdating(night: NightContext, host: Host) -> tuple[tuple[str, str], ...]:
+    """Return the steps, each with its host, after which an earlier snapshot holds too much; the last one counts."""
+    return (("vacuum.full", host.name), ("archiving.run", night.environment.only(Role.DEBUG).name))
 
 
 def _instance(night: NightContext, host: Host) -> str | None:

@@ -10,6 +10,7 @@ from runbooks.engine.model.actions import ProbeOutput, SqlQuery
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds, unseen
 from runbooks.steps.context import NightContext, builds
+from runbooks.steps.earlier_steps import done_earlier
 
 SIZE = "SELECT pg_database_size(current_database())"
 # Before PostgreSQL 19, VACUUM FULL leaves no trace in the statistics but that of its ANALYZE.
@@ -41,12 +42,18 @@ def full(night: NightContext, key: str) -> Step:
             host,
             checks=(vacuumed(night, host),),
             lasts=lasts,
-            needs=(none_prepared(night, host), none_old(night, host)),
+            needs=(archived(night), none_prepared(night, host), none_old(night, host)),
             before=_size(night, host),
         )
         for host in night.database_hosts
     ]
     return Step(key=key, title="Vacuum full", mark=Mark.AUTOMATE, tasks=tuple(tasks), estimate=timedelta(minutes=30))
+
+
+def archived(night: NightContext) -> Check:
+    """Return the check that archiving has ended in this night: the vacuum is proven by being later."""
+    debug = night.environment.only(Role.DEBUG).name
+    return done_earlier("archiving has ended in this night", ("archiving.run", debug))
 
 
 def vacuumed(night: NightContext, host: Host) -> Check:

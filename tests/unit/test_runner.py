@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from errors import AbortedError, ExitCode, RefusedError, UnknownError, UsageError
+from errors import AbortedError, CutoverError, ExitCode, RefusedError, UnknownError, UsageError
 from inventory.platforms import Aws
 from rehearsal.waiting import await_condition
+from runbooks.cutover import SIXTEEN
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.operators import NoOperator
 from runbooks.engine.model.actions import ProbeOutput
@@ -308,6 +309,16 @@ def test_archiving_alone_is_refused_while_the_steps_before_it_are_not_done(fake_
     with pytest.raises(UsageError, match=r"not done: maintenance\.on, watcher\.stop"):
         Runner(fake_night.context).run_alone(fake_night.plan.step("archiving.run"))
     assert not fake_night.production.archived
+
+
+@pytest.mark.parametrize("key", [build.key for build in SIXTEEN])
+def test_a_step_alone_is_done_or_refused_before_it_acts(fake_night: FakeNight, key: str) -> None:
+    """A step that an earlier one must prove, such as a backup by maintenance mode, does not run for hours first."""
+    fake_night.context.begin()
+    try:
+        Runner(fake_night.context).run_alone(fake_night.plan.step(key))
+    except CutoverError as error:
+        assert not [event for event in fake_night.journal.events if event.kind is Kind.INTENT], error
 
 
 def test_a_step_alone_is_done_and_the_night_goes_on_after_it(fake_night: FakeNight) -> None:

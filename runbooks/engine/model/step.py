@@ -77,11 +77,11 @@ class Check:
     """A read-only check of the live system: its looks, and the judge of their output."""
 
     title: str  # what must hold
-    looks: tuple[Look, ...]
+    looks: tuple[Look, ...]  # none: the journal alone decides
     judge: Judge  # pure
 
     def __str__(self) -> str:
-        return f"{self.title} ({'; '.join(str(look) for look in self.looks)})"
+        return f"{self.title} ({'; '.join(str(look) for look in self.looks) or 'by the journal'})"
 
 
 @dataclass(frozen=True, kw_only=True)
