@@ -13,6 +13,7 @@ from archiver.format import encryption
 from errors import Problems, UsageError
 from inventory.model import Environment
 from platforms import heroku
+from runbooks import jobs
 from runbooks.cli.environment import Addresses
 from runbooks.cli.options import ACTS, DRY_RUN, JSON_LINES, NIGHT, READS, Option
 from runbooks.cli.parse import one_of
@@ -295,4 +296,6 @@ def perform_alone(key: str, environment: Environment, day: Date, checklist: str 
 namespace = Collection(
     "cutover", run, preflight, plan, list_nights, status, watch, report, resume, back_out, abort, approve
 )
+for further in jobs.tasks:
+    namespace.add_task(further)
 areas = tasks.collections(EVERY, perform_alone)

@@ -69,7 +69,7 @@ def _problems(proof: LogProof, journals: JournalProof) -> list[str]:
     return [f"  - {problem}" for problem in (*log_problem, *journals.problems.values())]
 
 
-@task("archive.accept-log", REASON, *ACTS, example='"master was set back to 02:00, OPS-4711"')
+@task("archive.accept-log", REASON, *ACTS, example='"why"')
 def accept(environment: Environment, reason: str) -> None:
     """Accept the log and the journals as they are, after a set-back of master or a change that can't be undone."""
     with databases_of(environment, "archive.accept-log") as databases:

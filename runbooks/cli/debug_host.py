@@ -35,10 +35,10 @@ class LeftThere(CutoverError):
     exit_code = ExitCode.INTERRUPTED
 
 
-def followed(name: str) -> str:
-    """Return how an operator who left a job can follow and end it on its host."""
-    job = f"~/.cutover/jobs/{name}"
-    return f"There `tail -f {job}/log` follows it, and `pkill -s $(cut -d' ' -f1 {job}/pid)` ends it."
+def followed(environment: Environment, host: str, name: str) -> str:
+    """Return how an operator who left a job can follow and end it."""
+    words = f"{host} --job={name} --env={environment.name}"
+    return f"inv cutover.attach {words} follows it, inv cutover.stop {words} ends it."
 
 
 def belongs_elsewhere(environment: Environment, *, here: bool) -> bool:
@@ -104,7 +104,9 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     except JobLost as error:
         raise UnknownError(str(error), hint="Run the same command again: it settles what was begun.") from None
     except KeyboardInterrupt:
-        raise LeftThere(f"Interrupted here, which does not stop {task} on {host.name}.", hint=followed(name)) from None
+        raise LeftThere(
+            f"Interrupted here, which does not stop {task} on {host.name}.", hint=followed(environment, host.name, name)
+        ) from None
     finally:
         fleet.close()
     output.refuse_other_version(host.name, task, code)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 import dns.exception
 import dns.resolver
 
-from archiver.postgres.operator import operator
+from archiver.postgres.operator import host, operator
 from archiver.postgres.session import connect
 from archiver.store.bucket import Bucket
 from errors import CutoverError
@@ -37,7 +37,7 @@ def live_executor(environment: Environment, clock: SystemClock) -> Iterator[Live
     try:
         yield LiveExecutor(
             ssh=fleet,
-            jobs=RemoteJobs(fleet, clock, {"CUTOVER_OPERATOR": operator()}),
+            jobs=_jobs(fleet, clock),
             sql=Databases(environment.databases),
             http=Web(),
             dns=NameServer(environment.dns),
@@ -47,6 +47,20 @@ def live_executor(environment: Environment, clock: SystemClock) -> Iterator[Live
         )
     finally:
         fleet.close()
+
+
+@contextmanager
+def remote_jobs(environment: Environment, clock: SystemClock) -> Iterator[RemoteJobs]:
+    """Yield the jobs on the environment's hosts; close the connections at the end."""
+    fleet = Fleet(environment.hosts, environment.ssh)
+    try:
+        yield _jobs(fleet, clock)
+    finally:
+        fleet.close()
+
+
+def _jobs(fleet: Fleet, clock: SystemClock) -> RemoteJobs:
+    return RemoteJobs(fleet, clock, {"CUTOVER_OPERATOR": operator()}, operator=f"{operator()}@{host()}")
 
 
 class EnvironmentStore:

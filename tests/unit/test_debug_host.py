@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 
@@ -43,7 +44,11 @@ def test_ctrl_c_reports_that_the_work_on_the_debug_host_continues(monkeypatch: p
         debug_host.forward(load("staging"), "shards.show")
 
     assert left.value.exit_code is ExitCode.INTERRUPTED
-    assert "tail -f ~/.cutover/jobs/shards.show." in left.value.hint
+    assert re.fullmatch(
+        r"inv cutover\.attach (debug --job=shards\.show\.[0-9a-f]{12} --env=staging) follows it, "
+        r"inv cutover\.stop \1 ends it\.",
+        left.value.hint,
+    )
 
 
 @pytest.fixture

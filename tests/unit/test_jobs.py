@@ -21,6 +21,8 @@ from runbooks.engine.live.job_scripts import CHUNK, news_script, start_script
 from runbooks.engine.live.jobs import News, RemoteJobs, job_name, read_news
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.ports import JobState
+from runbooks.engine.model.probe_output import last_lines
+from tests.fakes import FakeNight
 
 NAME = "run.vacuum.full.db-master.1"
 
@@ -128,7 +130,8 @@ def test_a_job_that_was_killed_is_lost_and_never_counts_as_done(
 def test_a_job_that_takes_too_long_is_left_running(jobs: RemoteJobs, tmp_path: Path) -> None:
     with pytest.raises(UnknownError, match="has not ended") as unknown:
         jobs.run(job("sleep 30", seconds=0.5), NAME, print)
-    assert "log" in unknown.value.hint
+    assert f"Its log there: ~/.cutover/jobs/{NAME}/log" in str(unknown.value)
+    assert "inv cutover.attach db-master" in unknown.value.hint
     pid = int((tmp_path / ".cutover/jobs" / NAME / "pid").read_text().split()[0])
     os.kill(pid, 0)
 
@@ -145,6 +148,30 @@ def test_a_long_log_arrives_complete_and_its_end_is_kept(jobs: RemoteJobs) -> No
     assert told == [str(number) for number in range(1, 60001)]
     assert len("\n".join(told)) > 4 * CHUNK
     assert output.text.endswith("59999\n60000\n")
+
+
+def test_of_a_long_log_the_failures_are_kept_with_the_end(jobs: RemoteJobs) -> None:
+    """The table that failed, and the reason, stand far above the summary."""
+    failures = "\n".join(f"master public.t{number}: FAILED, lock timeout" for number in range(5))
+    output = jobs.run(job(f"echo '{failures}'; seq 1 2000; echo 5 FAILED; exit 10"), NAME, print)
+
+    assert last_lines(output.text) == (
+        "master public.t0: FAILED, lock timeout / master public.t1: FAILED, lock timeout / "
+        "master public.t2: FAILED, lock timeout / 1999 / 2000 / 5 FAILED"
+    )
+
+
+def test_a_failed_job_is_reported_with_its_last_lines_and_the_place_of_its_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake_night = FakeNight()
+    output = ProbeOutput(code=10, text="begun\nmaster attempts: FAILED, timeout\none\ntwo\nhint: look there\n")
+    monkeypatch.setattr(fake_night.jobs, "run", lambda *_: output)
+
+    assert fake_night.executor.act(job("inv x"), NAME, print).sentence == (
+        "on db-master, detached: inv x exited 10: master attempts: FAILED, timeout / one / two / hint: look there; "
+        f"its log there: ~/.cutover/jobs/{NAME}/log"
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,13 @@ from runbooks.engine.model.actions import (
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Acted, Amazon, Clock, Dns, Http, Jobs, JobState, ObjectStore, OnLine, Sql, Ssh
-from runbooks.engine.model.probe_output import Unreadable, complaint
+from runbooks.engine.model.probe_output import Unreadable, complaint, last_lines
 from runbooks.engine.model.step import Check, Verdict, fails, holds, unseen
+
+
+def log_path(name: str) -> str:
+    """Return where a job's log is on its host."""
+    return f"~/.cutover/jobs/{name}/log"
 
 
 class JobLost(UnknownError):
@@ -84,7 +89,7 @@ class LiveExecutor:
         except CutoverError as error:  # otherwise not begun now; an earlier act of that name may have been
             return Acted(outcome=Outcome.FAILED, sentence=str(error), over=isinstance(error, ActFailed))
         if output.code != 0:
-            return Acted(outcome=Outcome.FAILED, sentence=complaint(str(action), output))
+            return Acted(outcome=Outcome.FAILED, sentence=_complaint(action, name, output))
         return Acted(outcome=Outcome.DONE)
 
     def _perform(self, action: Action, name: str, on_line: OnLine) -> ProbeOutput:
@@ -143,6 +148,13 @@ class DryRunExecutor:
 
     def interrupt(self) -> None:
         """Do nothing: a dry run waits for nothing."""
+
+
+def _complaint(action: Action, name: str, output: ProbeOutput) -> str:
+    """Return why an action failed; of a detached job its last lines, and the place of its log."""
+    if not isinstance(action, DetachedJob):
+        return complaint(str(action), output)
+    return f"{action} exited {output.code}: {last_lines(output.text or output.error)}; its log there: {log_path(name)}"
 
 
 def _tried(object_store: ObjectStore, name: str) -> ProbeOutput:

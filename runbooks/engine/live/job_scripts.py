@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 
 CHUNK = 64 * 1024  # bytes of log fetched at a time
+COMMAND, LINE, END = "command: ", "line: ", "cutover-jobs end"  # of a list of jobs
 
 
 def start_script(name: str, command: str, exports: Mapping[str, str]) -> str:
@@ -29,9 +30,17 @@ def look_script(name: str) -> str:
     return _in_sh(_LOOK, name=name)
 
 
-def stop_script(name: str) -> str:
-    """Return a command that stops a job with all its processes, then prints its state as `look_script` does."""
-    return _in_sh(_STOP, name=name)
+def list_script() -> str:
+    """Return a command that prints the jobs that run on a host, as `running_jobs.py` reads them."""
+    return _in_sh(_LIST)
+
+
+def stop_script(name: str, operator: str = "") -> str:
+    """Return a command that stops a job with all its processes, then prints its state as `look_script` does.
+
+    The job's log says before that the operator stops it: a run that follows it reads that.
+    """
+    return _in_sh(_STOP, name=name, operator=shlex.quote(operator or "an operator"))
 
 
 def _in_sh(script: str, **values: str) -> str:
@@ -114,6 +123,27 @@ echo "$state $code $pid"
 exit 0
 """
 
+# The second `tail` shows a line of progress that is written over itself.
+_LIST = f"""\
+cd "$HOME/.cutover/jobs" 2>/dev/null || {{ echo "{END}"; exit 0; }}
+now=$(date +%s)
+for name in *; do
+  [ -e "$name/pid" ] && ! [ -e "$name/exit" ] || continue
+  (
+    cd "$name" || exit
+    {_STATE}
+    [ "$state" = running ] || exit 0
+    size=0 last=0
+    [ -e log ] && size=$(($(wc -c < log))) && last=$(($(head -c "$size" log | tail -n 20 | wc -c)))
+    echo "cutover-job $name $pid $((now - $(stat -c %Y pid))) $((size - last))"
+    printf '{COMMAND}%s\\n' "$(head -n 1 command | cut -c1-300)"
+    [ -e log ] && printf '{LINE}%s\\n' "$(tail -n 1 log | tr '\\r' '\\n' | tail -n 1 | cut -c1-300)"
+  )
+done
+echo "{END}"
+exit 0
+"""
+
 # A job that has not begun never will: the claim is taken. INT comes first because it makes vacuumdb and its like cancel
 # their server's work. The job leads a session of its own; its id is not reused while a process of the session lives.
 _STOP = f"""\
@@ -124,6 +154,7 @@ living() {{
 }}
 {_STATE}
 if [ "$state" = running ]; then
+  printf '\n%s stops this job, %s UTC\n' @operator@ "$(date -u '+%Y-%m-%d %H:%M:%S')" >> log
   for signal in INT TERM KILL; do
     tries=20
     [ "$signal" = INT ] && tries=5

@@ -13,10 +13,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from errors import CutoverError, UnknownError
-from runbooks.engine.live.executors import JobLost
-from runbooks.engine.live.job_scripts import CHUNK, look_script, news_script, start_script, stop_script
+from runbooks.engine.live.executors import JobLost, log_path
+from runbooks.engine.live.job_scripts import (
+    CHUNK,
+    list_script,
+    look_script,
+    news_script,
+    start_script,
+    stop_script,
+)
+from runbooks.engine.live.running_jobs import RunningJob, read_jobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput, RemoteCommand
 from runbooks.engine.model.ports import Clock, JobState, OnLine, Ssh
+from runbooks.engine.model.probe_output import FAILURE, last_lines
 
 FIRST_PAUSE = timedelta(milliseconds=200)
 LONGEST_PAUSE = timedelta(seconds=3)
@@ -24,6 +33,7 @@ RUNNING = "running"
 SILENCE = timedelta(minutes=10)
 SILENT = "silent"  # no news of the job arrived
 TAIL = 2000  # characters of log kept for the result
+MOST_FAILURES = 3  # lines kept of those that report a failure before that
 
 
 def job_name(run: str, step: str, host: str, attempt: int) -> str:
@@ -59,6 +69,7 @@ class RemoteJobs:
     clock: Clock
     exports: Mapping[str, str] = field(default_factory=dict)  # environment variables of every job
     silence: timedelta = SILENCE  # time without news after which a job's outcome is unknown
+    operator: str = ""  # named in the log of a job that is stopped
 
     def run(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
         """Start the job, or attach to the one with that name, follow it to its end and return its output."""
@@ -67,13 +78,22 @@ class RemoteJobs:
             raise CutoverError(f"Starting a job on {job.host} failed: {started.error.strip() or 'no reason given'}.")
         return self._follow(job, name, on_line)
 
+    def running(self, host: str) -> tuple[RunningJob, ...]:
+        """Return the jobs that run on a host now. Raises CutoverError if it can't report them."""
+        return read_jobs(host, self.ssh.run(RemoteCommand(host=host, command=list_script())).text)
+
+    def attach(self, running: RunningJob, timeout: timedelta, on_line: OnLine) -> ProbeOutput:
+        """Follow a running job from the last lines of its log to its end; raise as `run` does."""
+        job = DetachedJob(host=running.host, command=running.command, timeout=timeout)
+        return self._follow(job, running.name, on_line, running.offset)
+
     def look(self, host: str, name: str) -> JobState:
         """Return the state of a job. Raises CutoverError if its host can't report it."""
         return self._asked(host, look_script(name))
 
     def stop(self, host: str, name: str) -> JobState:
         """Stop a job with all its processes, for good, and return its state. Raises CutoverError as `look` does."""
-        return self._asked(host, stop_script(name))
+        return self._asked(host, stop_script(name, self.operator))
 
     def _asked(self, host: str, script: str) -> JobState:
         output = self.ssh.run(RemoteCommand(host=host, command=script))
@@ -83,8 +103,8 @@ class RemoteJobs:
             why = output.error.strip() or output.text.strip() or "no reason given"
             raise CutoverError(f"Asking {host} for a job failed: {why}.") from None
 
-    def _follow(self, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
-        log, pause, heard = _Log(on_line), FIRST_PAUSE, self.clock.ticks()
+    def _follow(self, job: DetachedJob, name: str, on_line: OnLine, offset: int = 0) -> ProbeOutput:
+        log, pause, heard = _Log(on_line, offset), FIRST_PAUSE, self.clock.ticks()
         end = heard + job.timeout.total_seconds()
         while self.clock.ticks() < min(end, heard + self.silence.total_seconds()):
             news = self._news(job.host, name, log.offset, on_line)
@@ -108,8 +128,10 @@ class RemoteJobs:
 
     def _unknown(self, job: DetachedJob, name: str, *, late: bool) -> UnknownError:
         why = f"it has not ended within {job.timeout}" if late else f"no news for {self.silence}"
-        hint = f"It may still be running there; its log is ~/.cutover/jobs/{name}/log."
-        return UnknownError(f"The outcome of the job {name} on {job.host} is unknown: {why}.", hint=hint)
+        return UnknownError(
+            f"The outcome of the job {name} on {job.host} is unknown: {why}. Its log there: {log_path(name)}",
+            hint=f"It may still be running: inv cutover.attach {job.host} follows it.",
+        )
 
 
 def read_news(text: str) -> News:
@@ -129,11 +151,17 @@ def read_state(text: str) -> JobState:
 class _Log:
     """The fetched part of a log: reported line by line, its end retained."""
 
-    def __init__(self, on_line: OnLine) -> None:
+    def __init__(self, on_line: OnLine, offset: int = 0) -> None:
         self._on_line = on_line
         self._rest = ""  # of an incomplete line
-        self.offset = 0  # bytes
+        self._failures: list[str] = []  # the first lines that report one
+        self.offset = offset  # bytes
         self.tail = ""
+
+    @property
+    def end(self) -> str:
+        """The end of the log, after the failures that it reported earlier."""
+        return "".join([*(f"{line}\n" for line in self._failures if line not in self.tail), self.tail])
 
     def add(self, news: News) -> None:
         """Add the next piece."""
@@ -143,11 +171,14 @@ class _Log:
         if news.last and self._rest:
             lines.append(self._rest)
         for line in lines:
+            if FAILURE in line and len(self._failures) < MOST_FAILURES:
+                self._failures.append(line)
             if line.strip():
                 self._on_line(line)
 
 
 def _ending(job: DetachedJob, name: str, news: News, log: _Log) -> ProbeOutput:
     if news.state != "exited":
-        raise JobLost(f"The job {name} on {job.host} no longer exists and left no exit status.")
-    return ProbeOutput(code=news.code, text=log.tail)
+        last = f"; it last said: {last_lines(log.tail)}" if log.tail.strip() else ""
+        raise JobLost(f"The job {name} on {job.host} no longer exists and left no exit status{last}.")
+    return ProbeOutput(code=news.code, text=log.end)

@@ -9,6 +9,9 @@ from typing import Any
 
 from runbooks.engine.model.actions import ProbeOutput
 
+FAILURE = "FAILED"  # the word by which a task of this tool reports a table, a school or a shard that failed
+LAST = 3  # lines
+
 
 class Unreadable(Exception):
     """Probe output that can't be judged."""
@@ -71,6 +74,13 @@ def complaint(effect: str, output: ProbeOutput) -> str:
     """Return one line that says why a command failed."""
     last = (output.error.strip() or output.text.strip()).splitlines()[-1:] or ["it printed nothing"]
     return f"{effect} exited {output.code}: {last[0].strip()}"
+
+
+def last_lines(text: str) -> str:
+    """Return the lines of a long command's output that say why it failed: those that report a failure, and the last."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    failures = [line for line in lines[:-LAST] if FAILURE in line][:LAST]
+    return " / ".join([*failures, *lines[-LAST:]]) or "it printed nothing"
 
 
 def _quoted(output: ProbeOutput) -> str:
