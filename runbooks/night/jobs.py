@@ -17,7 +17,6 @@ from runbooks.night import files
 from runbooks.night.live_ports import remote_jobs
 from runbooks.night.run import Terminal
 
-COLUMNS = ("host", "job", "since", "for", "last line of its log")
 LONGEST = timedelta(days=3)  # for which a job is followed
 AT_ONCE = 5  # hosts
 
@@ -29,13 +28,15 @@ def show_jobs(environment: Environment, terminal: Terminal) -> None:
     with redactor_for(environment).errors(), remote_jobs(environment, terminal.clock) as jobs:
         asks = [partial(_asked, jobs, host) for host in environment.hosts]
         answers = fan_out(asks, limit=AT_ONCE, on_interrupt=jobs.ssh.close)
-    rows = [_row(job) for answer in answers if not isinstance(answer, CutoverError) for job in answer]
-    if rows:
-        console.table(COLUMNS, rows, numbers=("for",))
-        console.say("inv cutover.attach HOST follows one, inv cutover.stop HOST ends one.")
+    running = [job for answer in answers if not isinstance(answer, CutoverError) for job in answer]
+    for job in running:
+        console.say(_described(job), style="bold")
+        console.say(f"  {job.line or 'it has written nothing yet'}")
+    if running:
+        console.say("inv cutover.attach HOST follows one, inv cutover.stop HOST ends one.", style="dim")
     if silent := [str(answer) for answer in answers if isinstance(answer, CutoverError)]:
         raise UnknownError("\n".join(["These hosts did not say what runs there:", *(f"  - {line}" for line in silent)]))
-    if not rows:
+    if not running:
         console.say("No job is running on any host.")
 
 
@@ -117,6 +118,6 @@ def _asked(jobs: RemoteJobs, host: str) -> tuple[RunningJob, ...] | CutoverError
         return error
 
 
-def _row(job: RunningJob) -> tuple[str, ...]:
+def _described(job: RunningJob) -> str:
     since = datetime.now(UTC) - job.runs
-    return job.host, str(job), f"{since:%m-%d %H:%M:%S} UTC", clock_span(job.runs), job.line
+    return f"{job.host}: {job}, since {since:%Y-%m-%d %H:%M:%S} UTC ({clock_span(job.runs)}, process {job.pid})"
