@@ -74,13 +74,14 @@ def stop_job(environment: Environment, terminal: Terminal, host: str, name: str)
         console.warn(f"{job} on {host} (process {job.pid}, for {clock_span(job.runs)}): {job.command}")
         if job.line:
             console.say(f"  It last said: {job.line}")
-        if who := files.at_work(environment):
+        who = files.at_work(environment)
+        if who:
             console.say(f"  At work in {environment.name}: {who}. A run that follows this job will see it as lost.")
         if console.typed(f"  Type the host's name ({host}) to stop it: ") != host:
             raise AbortedError("That is not its name: nothing was stopped.")
         _stop(jobs, job)
     console.say(f"{job} on {host} is stopped: none of its processes is left.", style="green")
-    if job.date:
+    if job.date and not who:
         console.say(f"inv cutover.resume --date={job.date} settles its step by its proof, and goes on.")
 
 
@@ -120,4 +121,4 @@ def _asked(jobs: RemoteJobs, host: str) -> tuple[RunningJob, ...] | CutoverError
 
 def _described(job: RunningJob) -> str:
     since = datetime.now(UTC) - job.runs
-    return f"{job.host}: {job}, since {since:%Y-%m-%d %H:%M:%S} UTC ({clock_span(job.runs)}, process {job.pid})"
+    return f"{job.host}: {job}, since {since:%Y-%m-%d %H:%M:%S} UTC ({clock_span(job.runs)})"
