@@ -28,9 +28,6 @@ DATE = "2014-08-15"
 DEAD = Holder(who="kim", where="desk", pid=1, born="before the last boot 17", what="running", since="22:00")
 
 
-@case(
-    "runbook 20", "a terminal that is closed ends the night without a word in the journal, so the webhook is not told"
-)
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_night_whose_terminal_is_closed_at_a_prompt_stops_in_the_journal(
     tmp_path: Path, number: signal.Signals

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first stops the run, which then reports its state; a second exits at once, even if something hangs."""
+"""Ctrl-C, SIGTERM or a closed terminal stops the run, which then reports its state; a second Ctrl-C exits at once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from errors import ExitCode
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -20,7 +21,8 @@ SHOW_CURSOR = "\x1b[?25h"
 def second_interrupt_exits() -> Iterator[None]:
     """Make a second Ctrl-C exit at once, within the block and, if it was interrupted, until the process ends.
 
-    Nothing is lost: the journal is on disk before each act, and no job ends with its terminal.
+    Nothing is lost: the journal is on disk before each act, and no job ends with its terminal. SIGTERM and SIGHUP
+    interrupt as Ctrl-C does, and raise KeyboardInterrupt with the signal's name; unless they are ignored, as by nohup.
     """
     restore = _terminal()
 
@@ -29,15 +31,19 @@ def second_interrupt_exits() -> Iterator[None]:
         os._exit(ExitCode.INTERRUPTED)
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGINT, leave)
-        raise KeyboardInterrupt
+        for each in before:  # a closed terminal sends SIGHUP more than once, and the first is still being journaled
+            signal.signal(each, leave if each is signal.SIGINT else signal.SIG_IGN)
+        raise KeyboardInterrupt(*([] if number == signal.SIGINT else [signal.Signals(number).name]))
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    before = {each: signal.getsignal(each) for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN}
+    for each in before:
+        signal.signal(each, interrupt)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGINT) is interrupt:
-            signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            if signal.getsignal(each) is interrupt:
+                signal.signal(each, handler)
 
 
 def _terminal() -> Callable[[], None]:

@@ -196,8 +196,9 @@ class Runner:
         except CutoverError as error:
             self.context.journal.append(Kind.STOPPED, reason=str(error), code=int(error.exit_code))
             raise
-        except KeyboardInterrupt:
-            self.context.journal.append(Kind.STOPPED, reason="interrupted", code=int(ExitCode.INTERRUPTED))
+        except KeyboardInterrupt as error:
+            reason = f"interrupted by {error}" if error.args else "interrupted"
+            self.context.journal.append(Kind.STOPPED, reason=reason, code=int(ExitCode.INTERRUPTED))
             raise
 
 
