@@ -22,6 +22,7 @@ from runbooks.engine.live.console import say
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.plan import Plan, Watched, numbered, paying, validated
 from runbooks.engine.model.redactor import redactor_for
+from runbooks.engine.reporting.estimates import counted
 from runbooks.engine.reporting.plan_markdown import rendered
 from runbooks.engine.run.abandon import BackOutSteps
 from runbooks.engine.run.context import RunContext
@@ -31,6 +32,7 @@ from runbooks.night import nights as night_list
 from runbooks.night import run as night_run
 from runbooks.night import status as night_status
 from runbooks.night import watch as night_watch
+from runbooks.night.begin import count_now
 from runbooks.night.rehearsal import rehearsed
 from runbooks.preflight import disks
 from runbooks.preflight.subjects import subjects
@@ -49,6 +51,7 @@ from runbooks.steps import (
     watcher,
 )
 from runbooks.steps.context import Build, NightContext, inventory_mistakes
+from runbooks.steps.scope import counted_on_debug
 
 SIXTEEN: tuple[Build, ...] = (
     maintenance.on,
@@ -99,6 +102,7 @@ FOLLOW = Option(
     name="follow", help="show it again whenever something happens, until the run ends or Ctrl-C", default=False
 )
 ONCE = Option(name="once", help="look once, and exit with 13 if it stands still, 12 if it can't be seen", default=False)
+COUNT = Option(name="count", help="count on the debug host what the night archives", default=False)
 STOP = Option(name="stop", help="stop what still runs, once the date is typed", default=False)
 
 
@@ -118,10 +122,12 @@ def preflight(environment: Environment, date: Date, checklist: str) -> None:
     night_run.look_before(environment, plan_of(environment, date, checklist), night_run.terminal_of(environment))
 
 
-@task("cutover.plan", NIGHT, CHECKLIST, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
-def plan(environment: Environment, date: Date, checklist: str) -> None:
-    """Print the checklist as Markdown, with every host, command and proof."""
-    say(redactor_for(environment).clean(rendered(plan_of(environment, date, checklist))))
+@task("cutover.plan", NIGHT, CHECKLIST, COUNT, *READS, example=EXAMPLE, addresses=Addresses.UNASKED)
+def plan(environment: Environment, date: Date, checklist: str, count: bool) -> None:
+    """Print the checklist as Markdown, with every host, command and proof; with `--count`, the night's figures."""
+    made = plan_of(environment, date, checklist)
+    figures = count_now(environment, counted_on_debug(environment, date)) if count else None
+    say(redactor_for(environment).clean(rendered(counted(made, figures), figures)))
 
 
 @task("cutover.list", JSON_LINES, *READS, addresses=Addresses.UNASKED)

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 
 from errors import CutoverError
+from inventory.figures import Figures, LeftOut, Share
 from inventory.model import Environment
 from inventory.scope import Scope, inventory_digests, scope_of
 from runbooks.cutover import plan_of
@@ -53,6 +54,26 @@ QUIET: dict[str, tuple[tuple[object, ...], ...]] = {
     "prepared transactions": (),
     "open transactions": ((True, None, None, None, None),),
 }
+
+FIGURES = Figures(  # as the debug host counts them
+    counted_at=EVENING,
+    noun="school",
+    tenants=35,
+    archived=0,
+    rows=12_345,
+    bytes=8_900_000,
+    seconds=720.0,
+    shards=(
+        Share(name="shard_1", tenants=20, rows=8_000, bytes=5_900_000),
+        Share(name="shard_2", tenants=15, rows=4_345, bytes=3_000_000),
+    ),
+    customers=(
+        Share(name="Northfield ISD (7)", tenants=23, rows=9_000, bytes=6_000_000),
+        Share(name="Newtown (3)", tenants=12, rows=3_345, bytes=2_900_000),
+    ),
+    biggest=(Share(name="Lincoln Middle (13)", tenants=1, rows=1_204, bytes=800_000),),
+    left_out=(LeftOut(name="Summer School (21)", tenants=1, reason=""),),
+)
 
 
 def rehearsal() -> Environment:
@@ -151,6 +172,7 @@ class Production:
     schools: dict[str, object] = field(  # as the debug host finds them
         default_factory=lambda: {"taken": 35, "excluded": [21], "schools": "5c4001ed", "problems": ()}
     )
+    figures: Figures = FIGURES
     typed_for: str = ""  # the schools that step 8 was sent for
     acts: list[str] = field(default_factory=list)  # every act that took effect: `host: command`
     broken: dict[str, Callable[[], ProbeOutput]] = field(default_factory=dict)  # `host: command` that goes wrong
@@ -263,7 +285,8 @@ class Production:
 
     def _scope(self) -> str:
         assert self.scope, "no run has begun"
-        return json.dumps({"scope": self.scope.text, "inventory": self.inventory, **self.schools})
+        counted = {"figures": self.figures.to_json()}
+        return json.dumps({"scope": self.scope.text, "inventory": self.inventory, **self.schools, **counted})
 
     def _half_way(self, command: str) -> str:
         states = [(school, state) for school, state in self.half_way.items() if f"--state={state}" in command]

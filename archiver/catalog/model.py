@@ -9,6 +9,7 @@ from functools import cached_property
 
 from archiver.catalog.graph import cycles
 from errors import Problems, UsageError
+from formatting import plural
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from inventory.model import Depth
 
@@ -91,6 +92,12 @@ class Model:
     def tenant(self) -> Tenant:
         """The catalog entry of the table that has one row for each tenant."""
         return self.catalog.tenant
+
+    @property
+    def heads(self) -> tuple[TableName, ...]:
+        """The tables that have one row for each thing that a group is named after: classrooms, students."""
+        groups = {table: self.catalog.databases[table.database][table.table].group for table in self.tables}
+        return tuple(table for table in self.tables if table != self.root and table.table == plural(groups[table]))
 
     def table_of_part(self, part: Part) -> TableName:
         """Return the table that has a part's own row; raise UsageError if the catalog has no such part."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from archiver.catalog.model import MASTER, Model, TableName
@@ -23,6 +23,7 @@ class TenantSize:
     tenant: Tenant
     rows: float
     bytes: float  # in the live tables
+    heads: Mapping[str, float] = field(default_factory=dict)  # by table that a group is named after: its rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,12 @@ def shared_out(
             for tenant_id, size in _bytes(rows_by_tenant, by_table[at]):
                 bytes_[tenant_id] += size
     return [
-        TenantSize(tenant=tenant, rows=sum(part.get(tenant.id, 0) for part in rows.values()), bytes=bytes_[tenant.id])
+        TenantSize(
+            tenant=tenant,
+            rows=sum(part.get(tenant.id, 0) for part in rows.values()),
+            bytes=bytes_[tenant.id],
+            heads={head.table: rows[head].get(tenant.id, 0) for head in model.heads},
+        )
         for tenant in all_tenants
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from archiver.estimate import rates, sizes
@@ -34,6 +34,8 @@ NIGHT = Option(
 MEASURE = Option(
     name="measure", help="measure now, by pretending to archive two schools, though there are records", default=False
 )
+GIGABYTES = Option(name="gigabytes", help="also say how long this many GB of live rows would take", parse=count(200))
+GIGABYTE = 1000**3  # bytes
 
 
 def _from_records(environment: Environment, measure: bool) -> bool:
@@ -44,8 +46,10 @@ def _from_records(environment: Environment, measure: bool) -> bool:
         return bool(rates.recorded(databases.master))
 
 
-@task(PURPOSE, TOP, NIGHT, MEASURE, JSON, *ACTS, runs_on=Role.DEBUG, anywhere=_from_records)
-def estimate(environment: Environment, top: int, date: date | None, measure: bool, json: bool) -> None:
+@task(PURPOSE, TOP, NIGHT, MEASURE, GIGABYTES, JSON, *ACTS, runs_on=Role.DEBUG, anywhere=_from_records)
+def estimate(
+    environment: Environment, top: int, date: date | None, measure: bool, gigabytes: int | None, json: bool
+) -> None:
     """Estimate the biggest schools, and the time to archive and restore them, from statistics and earlier times."""
     with databases_of(environment, PURPOSE) as databases:
         tenants, samples = sizes.read(databases), rates.recorded(databases.master)
@@ -58,10 +62,16 @@ def estimate(environment: Environment, top: int, date: date | None, measure: boo
         rates.rates(samples),
         top,
         tenants.analyzed_at,
-        workers=(environment.queue and environment.queue.workers) or os.cpu_count() or 1,
+        workers=workers_of(environment),
         in_sets=in_sets,
+        of_bytes=gigabytes * GIGABYTE if gigabytes else None,
     )
     show([to_json(result.to_json())] if json else lines("school", result))
+
+
+def workers_of(environment: Environment) -> int:
+    """Return how many prepare archives in a run over many schools, if it is started on this machine."""
+    return (environment.queue and environment.queue.workers) or os.cpu_count() or 1
 
 
 def _measured(environment: Environment, tenants: Sequence[TenantSize]) -> list[ArchiveSample]:
@@ -77,15 +87,26 @@ def lines(noun: str, estimate: Estimate) -> Iterator[str | TextTable]:
     rows = [_row(f"{tenant.tenant.id} {tenant.tenant.name}", expected) for tenant, expected in estimate.biggest]
     rows.append(_row(f"all {every.tenants}, one after the other", every))
     yield TextTable(columns, rows, numbers=columns[1:])
+    yield f"All of them have about {_heads(every.heads)}."
     extract, verify, delete = map(_time, (every.extract, every.verify, every.delete))
     yield f"Of the time to archive all of them: extract {extract}, verify {verify}, delete {delete}."
     yield f"inv archive.all, with {many(estimate.workers, 'worker')}: about {_time(estimate.together)}."
+    if asked := estimate.of_bytes:
+        yield (
+            f"{size(asked.bytes)} of live rows would be about {asked.rows:,} rows, {_heads(asked.heads)}, and "
+            f"{size(asked.size)} of tarballs: about {_time(asked.together)} in one run."
+        )
     yield f"Rests on {_statistics(estimate.analyzed_at)}, and for the times on {_samples(noun, estimate.rates)}."
 
 
 def _row(name: str, expected: Expected) -> tuple[str, ...]:
     figures = f"{expected.rows:,}", size(expected.bytes), size(expected.size)
     return name, *figures, _time(expected.archive), _time(expected.restore)
+
+
+def _heads(heads: Mapping[str, int]) -> str:
+    """Return how many there are of each: 1,377 classrooms, 30,000 students."""
+    return ", ".join(f"{count:,} {name}" for name, count in heads.items()) or "no parts that are counted"
 
 
 def _time(seconds: float | None) -> str:

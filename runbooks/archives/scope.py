@@ -5,40 +5,68 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from archiver.estimate import night_figures
+from archiver.postgres.databases import Databases
 from archiver.records.night_tenants import NightTenants, night_tenants
 from archiver.runs.setup import databases_of
-from errors import Problems
+from errors import Problems, UsageError
 from formatting import first_few, many
+from inventory.figures import Figures
 from inventory.model import Environment
 from inventory.scope import inventory_digests, scope_of
+from runbooks.archives.estimate import workers_of
 from runbooks.archives.lists import filter_at
 from runbooks.cli.options import JSON, NIGHT, READS, Option
 from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
 from runbooks.engine.live.console import say
+from runbooks.engine.reporting.figures_text import figure_lines
 
 FILES = Option(name="files", help="only what files say; ask no database for schools", default=False, offline=True)
+COUNT = Option(name="count", help="count customers, rows and bytes, too, and say how long it takes", default=False)
 
 
-@task("archive.scope", NIGHT, FILES, *READS, JSON, example="--date=2014-08-15")
-def scope(environment: Environment, date: datetime.date, files: bool, json: bool) -> None:
+def _refuse_count_of_files(files: bool, count: bool) -> None:
+    if files and count:
+        raise UsageError("--files asks no database, and --count counts what databases hold: leave one of them out.")
+
+
+@task("archive.scope", NIGHT, FILES, COUNT, *READS, JSON, example="--date=2014-08-15", before=_refuse_count_of_files)
+def scope(environment: Environment, date: datetime.date, files: bool, count: bool, json: bool) -> None:
     """Show what a night deletes, as this host has it: depth, exclusions, catalog, version, and how many schools."""
     own = scope_of(environment, environment.night(date))
-    schools = None if files else schools_of(environment, date)
+    schools, figures = (None, None) if files else schools_of(environment, date, count=count)
     if json:
         inventory = inventory_digests(environment)
         more = to_plain(environment, date, schools) if schools else {}
-        say(to_json({"scope": own.text, "digest": own.digest, "inventory": inventory, **more}))
+        counted = {"figures": figures.to_json()} if figures else {}
+        say(to_json({"scope": own.text, "digest": own.digest, "inventory": inventory, **more, **counted}))
         return
     say("\n".join([*own.lines, *(_line(schools) for schools in [schools] if schools)]))
+    if figures:
+        say("\n".join(figure_lines(figures, environment.zone)))
     if schools and (problems := problems_of(environment, date, schools)):
         raise Problems(f"The scope of the night {date} has mistakes:", problems)
 
 
-def schools_of(environment: Environment, date: datetime.date) -> NightTenants:
-    """Return the schools that a night takes in and leaves out, by the inventory's lists."""
+def schools_of(environment: Environment, date: datetime.date, *, count: bool) -> tuple[NightTenants, Figures | None]:
+    """Return the schools that a night takes in and leaves out, by the inventory's lists; with `count`, figures."""
     with databases_of(environment, f"archive.scope {date}") as databases:
-        return night_tenants(databases, environment.school_year(date), date, filter_at(environment, date))
+        year = environment.school_year(date)
+        schools = night_tenants(databases, year, date, filter_at(environment, date))
+        return schools, _counted(environment, databases, date, schools) if count else None
+
+
+def _counted(environment: Environment, databases: Databases, date: datetime.date, schools: NightTenants) -> Figures:
+    return night_figures.count(
+        databases,
+        environment.night(date),
+        schools,
+        at=date,
+        year=environment.school_year(date),
+        now=datetime.datetime.now(datetime.UTC),
+        workers=workers_of(environment),
+    )
 
 
 def to_plain(environment: Environment, date: datetime.date, schools: NightTenants) -> dict[str, Any]:

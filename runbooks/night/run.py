@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from errors import CutoverError, UsageError
+from inventory.figures import Figures
 from inventory.load import refuse_if_down
 from inventory.model import Environment
 from runbooks.engine.live.approval import StoreApprovals
@@ -25,12 +26,14 @@ from runbooks.engine.model.ports import Person
 from runbooks.engine.model.preconditions import Finding, all_night
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.model.step import Step
-from runbooks.engine.reporting.estimates import estimated, last_time
+from runbooks.engine.reporting.estimates import counted, estimated, last_time
+from runbooks.engine.reporting.figures_text import figure_lines
 from runbooks.engine.run import preflight
 from runbooks.engine.run.asking import AskedPerson
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.runner import Runner
 from runbooks.night import files, summary
+from runbooks.night.begin import ask_to_begin, figures_of
 from runbooks.night.earlier_nights import earlier_nights, keep
 from runbooks.night.heartbeat import beating
 from runbooks.night.listeners import followed
@@ -58,16 +61,19 @@ def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: boo
     """Run the whole night on a fresh journal; `afresh` sets an earlier one aside, and so does an abandoned night.
 
     Raises UsageError if the night has begun already or no person is present, RefusedError if preflight finds a
-    problem.
+    problem, AbortedError if the person does not agree to begin.
     """
     _refuse_unattended(plan.asks, terminal.person)
     afresh = afresh or _was_abandoned(environment, plan)
     with live_run(environment, plan, terminal, "running", afresh=afresh) as context:
         if context.journal.events:
             raise UsageError(f"{plan.title} has begun already.", hint=plan.go_on)
-        preflight.require(context, plan.preflight)
-        context.begin(archived_before=last_archiving(files.object_store_of(environment)))
-        conduct(context, terminal.console, Runner.run)
+        figures = figures_of(preflight.require(context, plan.preflight))
+        context = replace(context, plan=counted(context.plan, figures))
+        terminal.console.opening(context.plan.title, context.plan.notes)
+        _begin(environment, context, ask_to_begin(context, figures), figures)
+        terminal.console.say(f"  {_named(context)}")
+        work_through(context, Runner.run)
         summary.show_closing(terminal.console, context.plan, context.journal.events)
 
 
@@ -97,8 +103,14 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
             _refuse_abandoned(context)
             context.adopt_plan()
         else:
-            context.begin(archived_before=last_archiving(files.object_store_of(environment)))
+            _begin(environment, context, ask_to_begin(context, None) if terminal.person.present else (), None)
         conduct(context, terminal.console, lambda runner: runner.run_alone(step))
+
+
+def _begin(environment: Environment, context: RunContext, statements: Sequence[str], figures: Figures | None) -> None:
+    """Write the night's first event, with the time at which an earlier run last archived."""
+    before = last_archiving(files.object_store_of(environment))
+    context.begin(statements, figures, archived_before=before)
 
 
 def run_dry(environment: Environment, plan: Plan) -> None:
@@ -124,7 +136,7 @@ def run_dry(environment: Environment, plan: Plan) -> None:
     console.say("\nAnd before they act, these steps would look at:", style="bold")
     for line in _needs(plan):
         console.say(f"  {line}")
-    context.begin()
+    context.begin(ask_to_begin(context, None))
     Runner(context).run()
     console.say("\nThis was a dry run: nothing was looked at and nothing was done.", style="bold")
 
@@ -141,6 +153,8 @@ def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> Non
         terminal.console.opening(plan.title, plan.notes)
         terminal.console.table(("", "subject", "found"), [_row(finding) for finding in findings])
         preflight.refuse(plan, findings)
+    if figures := figures_of(findings):
+        terminal.console.say("\n".join(f"  {line}" for line in figure_lines(figures, plan.zone)))
     terminal.console.say(preflight.summed_up(findings))
 
 
@@ -167,10 +181,10 @@ def live_run(
             terminal.console.warn(f"Taken over from {ousted}.")
         journal = files.open_journal(environment, plan.date, object_store, terminal.clock, afresh=afresh)
         nights = earlier_nights(environment, journal.events[0].at if journal.events else terminal.clock.now())
-        plan = estimated(plan, nights)
+        plan, last = counted(estimated(plan, nights), read_history(journal.events).figures), last_time(nights)
         with (
             live_executor(environment, terminal.clock) as executor,
-            followed(environment, plan, journal, last_time(nights), terminal.console) as notifier,
+            followed(environment, plan, journal, last, terminal.console) as notifier,
             _head_stored(journal, terminal.console),
             beating(environment, plan.date, journal, terminal.clock, terminal.console.warn),
         ):
@@ -182,6 +196,7 @@ def live_run(
                 person=AskedPerson(terminal.person, plan, journal, notifier, files.me()),
                 screen=terminal.console,
                 approvals=StoreApprovals(object_store, terminal.clock),
+                last=last,
             )
         keep(environment, plan.date)
 
@@ -233,10 +248,13 @@ def _refuse_unattended(asking: Sequence[Step], person: Person) -> None:
 
 
 def conduct(context: RunContext, console: Console, work: Callable[[Runner], None]) -> None:
+    """Show the night's particulars, then run the work as `work_through` does."""
+    console.opening(context.plan.title, (*context.plan.notes, _named(context)))
+    work_through(context, work)
+
+
+def work_through(context: RunContext, work: Callable[[Runner], None]) -> None:
     """Run the work, and show what is still off, however it ends."""
-    console.opening(
-        context.plan.title, (*context.plan.notes, f"plan {context.plan.digest}, run {context.history().run}")
-    )
     try:
         work(Runner(context))
     except KeyboardInterrupt:
@@ -246,3 +264,7 @@ def conduct(context: RunContext, console: Console, work: Callable[[Runner], None
         raise
     finally:
         context.screen.still_off(context.debts())
+
+
+def _named(context: RunContext) -> str:
+    return f"plan {context.plan.digest}, run {context.history().run}"

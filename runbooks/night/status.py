@@ -11,11 +11,12 @@ from errors import CutoverError, UsageError
 from inventory.model import Environment
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console, say
+from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import OVER, Event, NewerJournalError
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Clock
 from runbooks.engine.model.redactor import redactor_for
-from runbooks.engine.reporting.estimates import estimated, last_time
+from runbooks.engine.reporting.estimates import counted, estimated, last_time
 from runbooks.night import files, summary
 from runbooks.night.earlier_nights import earlier_nights
 from runbooks.night.report.files import Reporter
@@ -91,7 +92,7 @@ def reporter_of(environment: Environment, plan: Plan, events: tuple[Event, ...],
 
 
 def _estimated(environment: Environment, plan: Plan, events: tuple[Event, ...]) -> Plan:
-    return estimated(plan, earlier_nights(environment, events[0].at))
+    return counted(estimated(plan, earlier_nights(environment, events[0].at)), read_history(events).figures)
 
 
 def _begun(environment: Environment, plan: Plan) -> tuple[Event, ...]:

@@ -14,6 +14,7 @@ from runbooks.engine.model.journal import Event
 from runbooks.engine.model.outcome import SETTLED
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.reporting.event_text import event_text, waits
+from runbooks.engine.reporting.figures_text import figure_lines
 from runbooks.engine.reporting.step_report import StepReport, done_so_far, reported
 
 COLUMNS = ("#", "step", "outcome", "time", "proof")
@@ -87,7 +88,9 @@ def _row(report: StepReport) -> tuple[str, ...]:
 
 
 def figures(plan: Plan, history: History) -> Iterator[str]:
-    """Yield totals of schools, rows and bytes, as far as the steps have recorded them."""
+    """Yield the figures as counted before the night, then totals as far as the steps have recorded them."""
+    if history.figures:
+        yield from figure_lines(history.figures, plan.zone)
     for task in plan.step("archiving.run").tasks:
         figures = history.task_state("archiving.run", task.host).figures
         if figures:

@@ -15,7 +15,7 @@ from runbooks.engine.model.probe_output import record, records
 from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
 from runbooks.steps.backups import loss
 from runbooks.steps.context import NightContext, builds
-from runbooks.steps.scope import same_scope
+from runbooks.steps.scope import counted_on_debug
 
 LONGEST = timedelta(hours=60)
 AUDIT_TIME = timedelta(minutes=15)
@@ -36,12 +36,19 @@ def run(night: NightContext, key: str) -> Step:
         **_by_workers(night),
     )
     action = DetachedJob(host=host.name, command=archive, timeout=LONGEST, tenants_option="--schools")
-    scope = same_scope(night, host, files=False)
     return Step(
         key=key,
         title="Run archiving script",
         mark=Mark.AUTOMATE,
-        tasks=(night.task(key, host, checks=(all_archived(night),), needs=(scope,), action=action),),
+        tasks=(
+            night.task(
+                key,
+                host,
+                checks=(all_archived(night),),
+                needs=(counted_on_debug(night.environment, night.date),),
+                action=action,
+            ),
+        ),
         required=True,
         point_of_no_return=True,
         warning=(*scope_lines(night), night.environment.store.encryption, *loss(night)),

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from formatting import first_few, many
-from inventory.model import Host
+from inventory.figures import Figures
+from inventory.model import Environment, Host, Role
 from inventory.scope import inventory_digests, parse_scope
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
 from runbooks.engine.model.history import Facts
-from runbooks.engine.model.probe_output import complaint, record
+from runbooks.engine.model.probe_output import Unreadable, complaint, record
 from runbooks.engine.model.step import Check, Verdict, fails, holds
 from runbooks.steps.context import NightContext
 
-PATIENCE = timedelta(minutes=5)
-SCHOOLS = ("taken", "excluded", "schools", "problems")  # said by a host that asks the databases
+PATIENCE = timedelta(minutes=15)  # to count by sequential scans
+SCHOOLS = ("taken", "excluded", "schools", "problems", "figures")  # said by a host that asks the databases
+
+
+def counted_on_debug(environment: Environment, day: date) -> Check:
+    """Return the check that the debug host has our scope; its verdict has the night's figures."""
+    night = NightContext(environment=environment, date=day)
+    return same_scope(night, environment.only(Role.DEBUG), files=False)
 
 
 def same_scope(night: NightContext, host: Host, *, files: bool) -> Check:
-    """Return the check that the host's scope and inventory are ours; with `files`, it asks no database for schools."""
+    """Return the check that the host's scope and inventory are ours; without `files`, it also counts the schools."""
     day = night.date.isoformat()
-    command = tool_command(night.environment, "archive.scope", date=day, files=files, json=True)
+    command = tool_command(night.environment, "archive.scope", date=day, files=files, count=not files, json=True)
     look = RemoteCommand(host=host.name, command=command, timeout=PATIENCE)
 
     def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
@@ -53,4 +60,9 @@ def _with_schools(night: NightContext, seen: Mapping[str, Any]) -> Verdict:
     excluded = [str(number) for number in seen["excluded"]]
     sentence = f"{many(seen['taken'], 'school')} taken in, {many(len(excluded), 'school')} excluded"
     named = f" ({first_few(excluded)})" if excluded else ""
-    return holds(f"scope {night.scope.digest}: {sentence}{named}; schools {seen['schools']}", schools=seen["schools"])
+    try:
+        figures = Figures.from_json(seen["figures"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"expected the night's figures, got {seen['figures']!r}") from error
+    proof = f"scope {night.scope.digest}: {sentence}{named}; schools {seen['schools']}"
+    return holds(proof, schools=seen["schools"], figures=figures)

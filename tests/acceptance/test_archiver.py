@@ -199,13 +199,15 @@ def kept(running: Lab) -> str:
 
 
 def test_an_estimate_states_the_duration_and_its_basis(typed: Typed) -> None:
-    said = typed("archive.estimate", "--top=2", "--date=2014-08-15")
+    said = typed("archive.estimate", "--top=2", "--date=2014-08-15", "--gigabytes=200")
 
     assert said.code == 0, said
-    *_, heads, first, second, all_schools, parts, together, rests = said.out.splitlines()
+    *_, heads, first, second, all_schools, counted, parts, together, asked, rests = said.out.splitlines()
     assert heads.split() == ["school", "rows", "live", "tarball", "archive", "restore"]
     assert first.split()[0].isdigit() and second.split()[0].isdigit()
     assert all_schools.startswith("  all 35, one after the other ")
+    assert re.fullmatch(r"All of them have about \d+ classrooms, [\d,]+ enrollments, [\d,]+ students\.", counted)
+    assert asked.startswith("200 GB of live rows would be about ")
     assert parts.startswith("Of the time to archive all of them: extract ")
     assert together.startswith("inv archive.all, with ")
     assert rests.startswith("Rests on statistics of ")

@@ -61,6 +61,10 @@ def test_the_biggest_school_is_first_and_the_total_is_nearly_exact(analyzed: Wor
     assert first.rows == pytest.approx(truly, rel=0.15)
     assert [size.tenant.id for size in sorted(found.tenants, key=lambda size: size.tenant.id)] == school_ids(analyzed)
     assert found.analyzed_at is not None
+    live = oracle.snapshot(analyzed.dsns)
+    for head, share in (("classrooms", 0.001), ("students", 0.05)):  # counted, and told from the statistics
+        truly = live.count("master", head)
+        assert sum(size.heads[head] for size in found.tenants) == pytest.approx(truly, rel=share)
     rows, bytes_ = carried(analyzed)
     assert sum(size.rows for size in found.tenants) == pytest.approx(rows, rel=0.05)
     assert sum(size.bytes for size in found.tenants) == pytest.approx(bytes_, rel=0.05)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from errors import ExitCode, RefusedError
+from inventory.figures import Figures
 from inventory.load import ROOT
 from rehearsal import lab, layout
 from rehearsal.layout import Layout
@@ -113,7 +117,34 @@ def test_two_equal_checkouts_have_one_scope(running: Lab, before: Snapshot) -> N
 
     assert (said.returncode, said.stderr) == (0, ""), said.stderr
     schools = len(before.tables["master"]["schools"])
-    assert f"{schools - 1} schools taken in, 1 school excluded (21)" in " ".join(said.stdout.split())
+    shown = " ".join(said.stdout.split())
+    assert f"{schools - 1} schools taken in, 1 school excluded (21)" in shown
+    assert f"{schools - 1} schools of " in shown
+
+
+def test_the_plan_counts_just_the_rows_that_leave_by_shard_and_customer(running: Lab, before: Snapshot) -> None:
+    said = inv(running, "cutover.plan", f"--date={NIGHT}", "--count")
+    figures = Figures.from_json(running.record("debug", f"inv archive.scope --date={NIGHT} --count --json")["figures"])  # type: ignore[arg-type]
+
+    with closing(psycopg2.connect(running.endpoints.databases["master"])) as link, link.cursor() as cursor:
+        cursor.execute("SELECT id, shard, customer_id FROM schools WHERE id <> 21")
+        schools = cursor.fetchall()
+    ids, shards, customers = zip(*schools, strict=True)
+    after = oracle.expected_after_archiving(running.endpoints.databases, ids, "all", before)
+    leaving = sum(
+        before.count(database, table) - after.count(database, table)
+        for database, tables in before.tables.items()
+        for table in tables
+    )
+    assert figures.rows == pytest.approx(leaving, rel=0.05)
+    assert {share.name: share.tenants for share in figures.shards} == Counter(shards)
+    assert {int(re.findall(r"\d+", share.name)[-1]): share.tenants for share in figures.customers} == Counter(
+        filter(None, customers)
+    )
+    assert sum(share.rows for share in figures.shards) == pytest.approx(figures.rows, abs=5)
+    assert [each.name for each in figures.left_out] == ["School 21 (21)"]
+    assert said.returncode == 0, said.stderr
+    assert f"- {len(ids)} schools of {len(figures.customers)} customers: about {figures.rows:,} rows" in said.stdout
 
 
 @pytest.mark.parametrize("difference", DIFFERENT)

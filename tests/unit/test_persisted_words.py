@@ -330,7 +330,8 @@ def test_an_estimate_is_written_in_these_words() -> None:
     written = json.loads(
         """{
         "everybody": {"tenants": 1, "rows": 2, "bytes": 3, "size": 4,
-            "archive": 5.0, "extract": 6.0, "verify": 7.0, "delete": null, "restore": 8.0},
+            "archive": 5.0, "extract": 6.0, "verify": 7.0, "delete": null, "restore": 8.0,
+            "heads": {"classrooms": 10}},
         "together": 9.0, "workers": 4, "biggest": [],
         "rates": {"archive": {"tenant": 1.0, "row": 0.5}, "extract": {"tenant": 1.0, "row": 0.5},
             "verify": {"tenant": 1.0, "row": 0.5}, "delete": null, "bytes_per_row": 2.5, "samples": 2},

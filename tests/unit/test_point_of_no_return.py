@@ -19,12 +19,14 @@ from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.ports import Choice
+from runbooks.engine.reporting.figures_text import figure_lines
 from runbooks.engine.run.preflight import examine
 from runbooks.engine.run.runner import Runner, StepFailed
 from runbooks.night.approve import await_outcome
 from tests.colleagues import approving, times_typed
 from tests.fakes import (
     EVENING,
+    FIGURES,
     NIGHT,
     SERVERS,
     FakeClock,
@@ -61,6 +63,9 @@ def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_k
         f"Scope {sealed.digest}: catalog {sealed.catalog}, version {sealed.version}.",
         "Archives are not encrypted.",
         f"scope {sealed.digest}: 35 schools taken in, 1 school excluded (21); schools 5c4001ed",
+        *figure_lines(FIGURES, fake_night.plan.zone),
+        "These figures were not counted when the night began.",
+        "The night is done about 22:19, and has no window.",
         "maintenance mode on: 1 of 1",
         "backups verified: 5 of 5",
         "backups transferred: 5 of 5",

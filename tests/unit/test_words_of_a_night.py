@@ -50,7 +50,7 @@ from runbooks.night import earlier_nights
 from runbooks.night import files as night_files
 from runbooks.steps.context import BUILT_HERE
 from tests.colleagues import approving
-from tests.fakes import NIGHT, FakeNight, FakeObjectStore, night_plan, plan_of_2013, rehearsal
+from tests.fakes import FIGURES, NIGHT, FakeNight, FakeObjectStore, night_plan, plan_of_2013, rehearsal
 from tests.unit.test_abandon import stopped_before
 from tests.unit.test_jobs import ThisMachine
 
@@ -173,7 +173,7 @@ def fields_by_kind(events: Iterable[Event]) -> dict[str, set[str]]:
 
 
 FIELDS = {
-    "began": "run checklist digest plan title steps",
+    "began": "run checklist digest plan title steps statements figures",
     "resumed": "digest plan",
     "intent": "what owes",
     "reading": "rows",
@@ -189,6 +189,7 @@ def test_events_of_each_kind_hold_these_fields() -> None:
     """A stopped night is resumed by another plan, and approved by a second person."""
     environment = replace(rehearsal(), second_person=True)
     fake_night = FakeNight(plan=night_plan(environment))
+    fake_night.context.begin(["Begun."], FIGURES)
     stopped_before(fake_night, "backups.dump")
     commands = {**environment.commands, "maintenance.off": "ttmscalr maintenance:off -f rehearsal --now"}
     fake_night.plan = night_plan(replace(environment, commands=commands))
@@ -196,6 +197,20 @@ def test_events_of_each_kind_hold_these_fields() -> None:
     fake_night.run()
 
     assert fields_by_kind(fake_night.journal.events) == {kind: set(words.split()) for kind, words in FIELDS.items()}
+
+
+FIGURES_OF_A_NIGHT = """\
+counted_at noun tenants archived rows bytes seconds shards customers biggest left_out
+"""
+
+
+def test_the_figures_of_a_night_hold_these_fields() -> None:
+    plain = FIGURES.to_json()
+
+    assert list(plain) == FIGURES_OF_A_NIGHT.split()
+    shares = [share for part in ("shards", "customers", "biggest") for share in plain[part]]
+    assert {" ".join(share) for share in shares} == {"name tenants rows bytes"}
+    assert {" ".join(each) for each in plain["left_out"]} == {"name tenants reason"}
 
 
 def test_an_abandoned_night_is_recorded_in_these_words() -> None:

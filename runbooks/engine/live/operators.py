@@ -130,7 +130,10 @@ class DryRunOperator:
         return "dry run"
 
     def agree(self, statements: Sequence[str], question: str) -> bool:
-        """Return True: a dry run has no earlier plan to differ from."""
+        """Display what a person would have to agree to."""
+        self.console.say(f"\nA person would be asked: {question}", style="bold")
+        for statement in statements:
+            self.console.say(f"    {statement}")
         return True
 
     def approver(self, run: str, typed: Word) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from inventory.figures import Figures
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
 
@@ -58,6 +59,7 @@ class History:
     checklist: str = ""  # its name; empty in a journal from before there were several
     digest: str = ""
     plan: tuple[str, ...] = ()  # its lines
+    figures: Figures | None = None  # as counted before it began; None: not counted
     began: datetime | None = None
     archived_before: datetime | None = None  # when an earlier run last archived, of this night or another
     ended: datetime | None = None
@@ -108,8 +110,9 @@ def _apply(history: History, event: Event) -> None:
 def _begin(history: History, event: Event) -> None:
     history.run, history.began = event.data["run"], event.at
     history.checklist = event.data.get("checklist", "")
-    before = event.data.get("archived_before")
+    before, figures = event.data.get("archived_before"), event.data.get("figures")
     history.archived_before = datetime.fromisoformat(before) if before else None
+    history.figures = Figures.from_json(figures) if figures else None
     _resume(history, event)
 
 

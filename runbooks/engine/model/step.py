@@ -13,6 +13,8 @@ from runbooks.engine.model.actions import SOON, Action, Look, ProbeOutput
 if TYPE_CHECKING:
     from runbooks.engine.model.history import Facts
 
+PLANNED = "as planned"  # the basis of an estimate that no night has measured
+
 
 class Mark(Enum):
     """A step's mark on the checklist."""
@@ -137,7 +139,7 @@ class Step:
     limit: int = 5  # hosts at a time, at most
     settle: timedelta = SOON  # the time that the proof may take to appear
     estimate: timedelta | None = None
-    basis: str = "as planned"  # source of the estimate
+    basis: str = PLANNED  # source of the estimate
 
     @property
     def automatic(self) -> bool:

@@ -8,12 +8,14 @@ from datetime import timedelta
 from statistics import median
 
 from formatting import plural
+from inventory.figures import Figures
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
-from runbooks.engine.model.step import Step
+from runbooks.engine.model.step import PLANNED, Step
 from runbooks.engine.model.work_intervals import work_intervals, worked
+from runbooks.engine.reporting.figures_text import Amounts, amounts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,10 @@ class LastTime:
 
     name: str = ""  # its date
     times: Mapping[str, timedelta] = field(default_factory=dict)  # step to its duration
+    amounts: Amounts | None = None  # None: unknown, or those of a lab
+
+
+NO_LAST_TIME = LastTime()
 
 
 def times(events: Sequence[Event]) -> dict[str, timedelta]:
@@ -55,10 +61,26 @@ def estimated(plan: Plan, nights: Sequence[EarlierNight]) -> Plan:
     return replace(plan, steps=tuple(_estimated(step, measured) for step in plan.steps))
 
 
+def counted(plan: Plan, figures: Figures | None) -> Plan:
+    """Return the plan with the time of archiving as it was counted, unless an earlier night measured it."""
+    if figures is None or figures.seconds is None:
+        return plan
+    took = timedelta(seconds=figures.seconds)
+    steps = (
+        replace(step, estimate=took, basis="as counted") if step.point_of_no_return and step.basis == PLANNED else step
+        for step in plan.steps
+    )
+    return replace(plan, steps=tuple(steps))
+
+
 def last_time(nights: Sequence[EarlierNight]) -> LastTime:
     """Return the last night that ended as done; an empty LastTime if there is none."""
     ended = [night for night in nights if _ended_as_done(night.events)]
-    return LastTime(name=ended[-1].name, times=times(ended[-1].events)) if ended else LastTime()
+    if not ended:
+        return NO_LAST_TIME
+    last = ended[-1]
+    amounts = None if last.rehearsal else amounts_of(read_history(last.events))
+    return LastTime(name=last.name, times=times(last.events), amounts=amounts)
 
 
 def _ended_as_done(events: Sequence[Event]) -> bool:

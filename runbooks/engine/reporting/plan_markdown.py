@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from formatting import in_minutes
+from formatting import in_minutes, plural, size
+from inventory.figures import Figures
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import HostTask, Mark, Step
+from runbooks.engine.reporting.figures_text import figure_lines
 
 
-def rendered(plan: Plan) -> str:
-    """Return the complete plan as Markdown."""
-    return "\n".join([*_head(plan), *_preflight(plan), *(line for step in plan.steps for line in _step(step))])
+def rendered(plan: Plan, figures: Figures | None = None) -> str:
+    """Return the complete plan as Markdown, with the night's figures if they were counted."""
+    counted = _figures(plan, figures) if figures else ()
+    steps = (line for step in plan.steps for line in _step(step))
+    return "\n".join([*_head(plan), *counted, *_preflight(plan), *steps])
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -24,6 +28,25 @@ def _head(plan: Plan) -> Iterator[str]:
     total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
     yield f"- {len(plan.steps)} steps, about {in_minutes(total)} as planned; plan {plan.digest}"
     yield ""
+
+
+def _figures(plan: Plan, figures: Figures) -> Iterator[str]:
+    yield "## Figures"
+    yield ""
+    yield from (f"- {line}" for line in figure_lines(figures, plan.zone))
+    yield ""
+    if figures.customers:
+        yield f"| customer | {plural(figures.noun)} | rows | live |"
+        yield "|---|--:|--:|--:|"
+        yield from (
+            f"| {_cell(each.name)} | {each.tenants:,} | {each.rows:,} | {size(each.bytes)} |"
+            for each in figures.customers
+        )
+        yield ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _preflight(plan: Plan) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from errors import AbortedError, UnknownError
+from inventory.figures import Figures
 from runbooks.engine.model.debts import owed
 from runbooks.engine.model.forecast import Forecast, committed, forecast
 from runbooks.engine.model.history import Facts, History, HistoryCache, TaskState
@@ -16,6 +17,7 @@ from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Approvals, Clock, Executor, Person, Screen
 from runbooks.engine.model.step import Check, Debt, HostTask, Step, Truth, together
+from runbooks.engine.reporting.estimates import NO_LAST_TIME, LastTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,16 +31,25 @@ class RunContext:
     person: Person
     screen: Screen
     approvals: Approvals
+    last: LastTime = NO_LAST_TIME  # the night that this one is compared with
     max_parallel: int = 5  # hosts at a time, at most
     _history_cache: HistoryCache = field(default_factory=HistoryCache, init=False, repr=False)
 
-    def begin(self, *, archived_before: datetime | None = None) -> None:
-        """Write the night's first event, with the time at which an earlier run last archived."""
+    def begin(
+        self,
+        statements: Sequence[str] = (),
+        figures: Figures | None = None,
+        *,
+        archived_before: datetime | None = None,
+    ) -> None:
+        """Write the night's first event: what a person agreed to, figures, and when an earlier run last archived."""
         plan, keys = self.plan, [step.key for step in self.plan.steps]
         run = f"{plan.environment}-{plan.date}-{secrets.token_hex(4)}"
         about: dict[str, Any] = {"digest": plan.digest, "plan": plan.lines, "title": plan.title, "steps": keys}
         if archived_before:
             about["archived_before"] = archived_before.isoformat()
+        about |= {"statements": statements} if statements else {}
+        about |= {"figures": figures.to_json()} if figures else {}
         self.journal.append(Kind.BEGAN, run=run, checklist=plan.checklist, **about)
 
     def adopt_plan(self) -> None:

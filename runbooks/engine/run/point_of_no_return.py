@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from errors import AbortedError, RefusedError, UnknownError, UsageError
+from inventory.figures import Figures
 from runbooks.engine.model.debts import summed
 from runbooks.engine.model.history import Word
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.step import HostTask, Step, Truth, Verdict, together
 from runbooks.engine.model.waiting import asked
+from runbooks.engine.reporting.figures_text import end_line, figure_lines
 from runbooks.engine.run.context import RunContext
 from runbooks.engine.run.fanout import fan_out
 
@@ -27,7 +29,7 @@ def pass_point(context: RunContext, step: Step) -> None:
     needed = _needed(context, step)
     scope = ".".join(filter(None, [context.plan.scope_digest, str(needed.figures.get("schools", ""))]))
     if not _holds(context, context.history().confirmed.get(step.key), scope):
-        _confirm(context, step, [*filter(None, [needed.proof]), *proven], scope)
+        _confirm(context, step, [*filter(None, [needed.proof]), *_counted(context, needed), *proven], scope)
     if context.plan.approve and not _is_approved(context, step, scope):
         _await_approval(context, step, scope)
 
@@ -41,6 +43,17 @@ def _needed(context: RunContext, step: Step) -> Verdict:
         kind = RefusedError if verdict.truth is Truth.FAILS else UnknownError
         raise kind(f"{step.title} can't begin: {verdict.proof}.", hint=f"Fix it, then {context.plan.go_on}")
     return verdict
+
+
+def _counted(context: RunContext, needed: Verdict) -> Iterator[str]:
+    """Yield the figures of this moment, with those of the night's beginning where they were others, and the end."""
+    figures, began = needed.figures.get("figures"), context.history().figures
+    if isinstance(figures, Figures):
+        yield from figure_lines(figures, context.plan.zone, began)
+        if began is None:
+            yield "These figures were not counted when the night began."
+    if seen := context.forecast():
+        yield f"{end_line(seen)}."
 
 
 def _holds(context: RunContext, word: Word | None, scope: str) -> bool:

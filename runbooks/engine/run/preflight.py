@@ -23,8 +23,8 @@ def examine(subjects: Sequence[Subject], executor: Executor, facts: Callable[[],
     return tuple(finding for findings in results for finding in findings)
 
 
-def require(context: RunContext, subjects: Sequence[Subject]) -> None:
-    """Check the subjects and print warnings. Raises RefusedError with every problem."""
+def require(context: RunContext, subjects: Sequence[Subject]) -> tuple[Finding, ...]:
+    """Check the subjects, print warnings and return the findings. Raises RefusedError with every problem."""
     count = sum(len(subject.preconditions) for subject in subjects)
     context.screen.say(f"Preflight: checking {count} preconditions of {len(subjects)} subjects.")
     findings = examine(subjects, context.executor, context.facts)
@@ -33,6 +33,7 @@ def require(context: RunContext, subjects: Sequence[Subject]) -> None:
             context.screen.warn(str(finding))
     refuse(context.plan, findings)
     context.screen.say(summed_up(findings))
+    return findings
 
 
 def refuse(plan: Plan, findings: Sequence[Finding]) -> None:

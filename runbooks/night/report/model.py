@@ -14,12 +14,11 @@ from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Mark, Step
 from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, worked
-from runbooks.engine.reporting.estimates import LastTime
+from runbooks.engine.reporting.estimates import NO_LAST_TIME, LastTime, counted
 from runbooks.engine.reporting.event_text import event_text, waits
 from runbooks.engine.reporting.step_report import StepReport, reported, standing
 
 OPERATOR_KINDS = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
-NO_LAST_TIME = LastTime()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,9 @@ def account(
     figures: Iterable[str] = (),
 ) -> Account:
     """Return the account of a night that has begun, as of now."""
-    history, seen, every = read_history(events), forecast(plan, events, now), work_intervals(events)
+    history, every = read_history(events), work_intervals(events)
+    plan = counted(plan, history.figures)
+    seen = forecast(plan, events, now)
     assert seen is not None, "the night has begun"
     steps = [_step(report, history, every, last, now, at_work) for report in reported(plan, history, at_work=at_work)]
     question = waits(plan, events) if at_work else ""
