@@ -40,7 +40,8 @@ matrix: install
 mutants: install
 	$(BIN)/python -m tests.mutants $(WORDS)
 
-# Hours of trying to lose a row; interrupted, it goes on where it was. WORDS are pytest's, such as -k 13 or -n 0.
+# Days of trying to lose a row; interrupted, it goes on where it was. WORDS=--tries=20 makes so many tries of each kind,
+# evenly spread; other words are pytest's, such as -k 13. The numbers that it prints say how many of how many were made.
 torture: install
 	$(BIN)/python -m tests.torture $(WORDS)
 

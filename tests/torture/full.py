@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import zip_longest
 from pathlib import Path
@@ -34,6 +34,7 @@ KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
 RANDOM_NIGHTS = 1000
 PRODUCTS, AT_ONCE = 500, 25
+ODDITIES, ODD_AT_ONCE = 10, 5  # of each kind: tries, and products in each
 DATABASES_OF_A_SCHOOL = ("master", "shard_3")
 OF_ONE = Act(verb="archive", school=13, depth=Depth.ALL)
 OF_MANY = Act(verb="archive", school=13, depth=Depth.ALL, others=(61,))
@@ -48,8 +49,7 @@ def test_no_kill_loses_a_row(world: World, school: int, depth: Depth) -> None:
 @pytest.mark.parametrize("depth", Depth)
 def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> None:
     ledger, many = Ledger(f"kills-many-{depth.value}"), Many(world=world, schools=MANY, depth=depth)
-    left = [number for number in _order(many.moments, 13) if str(number) not in ledger.tried()]
-    for each in many.killed(left):
+    for each in many.killed([int(name) for name in ledger.left([str(number) for number in _order(many.moments, 13)])]):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
         assert each.lost == 0, each
 
@@ -57,36 +57,32 @@ def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> N
 def test_no_kill_of_past_months_loses_a_row(new_world: NewWorld) -> None:
     ledger = Ledger("kills-months")
     with new_world(FEW_DATABASES) as world:
-        months, done = Months(world=world, day=FEW), ledger.tried()
-        left = {
-            verb: [number for number in in_any_order(moments, 2014) if f"{verb} activity {number}" not in done]
-            for verb, moments in months.moments.items()
-        }
-        for archive_at, restore_at in zip_longest(left["archive"], left["restore"]):
+        months = Months(world=world, day=FEW)
+        for archive_at, restore_at in _in_pairs(ledger, months.moments, 2014):
             for each in months.round(archive_at, restore_at):
-                ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
+                name = f"{each.act.verb.removesuffix(' activity')} {each.number}"
+                ledger.add(name, lost=each.lost, seconds=each.seconds, how=each.moment)
 
 
 def test_no_kill_of_a_restore_with_months_loses_a_row(new_world: NewWorld) -> None:
     ledger = Ledger("kills-school-with-months")
     with new_world(FEW_DATABASES) as world:
         school = School(world=world, school=13, day=date(2014, 9, 5))
-        for number in in_any_order(school.moments, 13):
-            if str(number) not in ledger.tried():
-                each = school.killed(number)
-                ledger.add(str(number), lost=each.lost, seconds=each.seconds, how=each.moment)
-                assert each.lost == 0, each
+        for name in ledger.left([str(number) for number in in_any_order(school.moments, 13)]):
+            each = school.killed(int(name))
+            ledger.add(name, lost=each.lost, seconds=each.seconds, how=each.moment)
+            assert each.lost == 0, each
 
 
 def test_no_kill_of_a_whole_year_loses_a_row() -> None:
     ledger = Ledger("kills-year")
-    left = [chance for chance in range(KILLS_OF_A_YEAR) if str(chance) not in ledger.tried()]
+    left = ledger.left([str(chance) for chance in range(KILLS_OF_A_YEAR)])
     with year() as whole:
-        for chance in left:
+        for name in left:
             began = time.monotonic()
-            instant, lost = killed_year(whole, chance)
+            instant, lost = killed_year(whole, int(name))
             seconds, how = time.monotonic() - began, f"at {instant:.1f} of {whole.seconds:.1f} s"
-            ledger.add(str(chance), lost=lost, seconds=seconds, how=how)
+            ledger.add(name, lost=lost, seconds=seconds, how=how)
             assert lost == 0, how
 
 
@@ -107,34 +103,31 @@ def test_no_lost_link_loses_a_row(world: World) -> None:
 
 def test_no_writer_loses_a_row(world: World) -> None:
     ledger = Ledger("writers-13")
-    for seed in range(WRITER_RUNS):
-        if str(seed) not in ledger.tried():
-            each = hammered(world, 13, "shard_3", seed)
-            ledger.add(str(seed), lost=each.lost, seconds=each.seconds, how=each.how)
-            assert each.lost == 0, each
+    for name in ledger.left([str(seed) for seed in range(WRITER_RUNS)]):
+        each = hammered(world, 13, "shard_3", int(name))
+        ledger.add(name, lost=each.lost, seconds=each.seconds, how=each.how)
+        assert each.lost == 0, each
 
 
 def test_no_random_product_loses_a_row(new_world: NewWorld, tmp_path: Path) -> None:
     ledger = Ledger("products")
+    left = ledger.left([f"{chance}-{number}" for chance in range(PRODUCTS // AT_ONCE) for number in range(AT_ONCE)])
     with new_world(DATABASES) as shared_world:
-        for chance in range(PRODUCTS // AT_ONCE):
-            names = [f"{chance}-{number}" for number in range(AT_ONCE)]
-            if not ledger.tried().issuperset(names):
-                seconds = try_products(shared_world, tmp_path / "catalog.yaml", AT_ONCE, chance)
-                for name, each in zip(names, seconds, strict=True):
-                    ledger.add(name, lost=0, seconds=each)
+        for chance in sorted({int(name.partition("-")[0]) for name in left}):
+            seconds = try_products(shared_world, tmp_path / "catalog.yaml", AT_ONCE, chance)
+            for number, each in enumerate(seconds):
+                ledger.add(f"{chance}-{number}", lost=0, seconds=each)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_oddity_of_a_product_loses_a_row(new_world: NewWorld, tmp_path: Path, kind: str) -> None:
-    ledger = Ledger("oddities")
-    for chance in range(0, PRODUCTS // len(KINDS), AT_ONCE):
-        name = f"{kind} {chance}"
-        if name not in ledger.tried():
-            with new_world(DATABASES) as shared_world:
-                began = time.monotonic()
-                ends = try_oddities(shared_world, tmp_path / "catalog.yaml", kind, AT_ONCE, chance)
-                ledger.add(name, lost=0, seconds=time.monotonic() - began, how=", ".join(sorted(ends)))
+    ledger = Ledger(f"oddities-{kind}".replace(" ", "-"))
+    for name in ledger.left([str(chance) for chance in range(ODDITIES)]):
+        with new_world(DATABASES) as shared_world:
+            began = time.monotonic()
+            ends = try_oddities(shared_world, tmp_path / "catalog.yaml", kind, ODD_AT_ONCE, int(name))
+            how = ", ".join(f"{many} {end}" for end, many in sorted(ends.items()))
+            ledger.add(name, lost=0, seconds=time.monotonic() - began, how=how)
 
 
 def test_no_fault_or_answer_spoils_a_night_in_memory() -> None:
@@ -148,7 +141,7 @@ def test_no_fault_or_answer_spoils_a_night_in_memory() -> None:
 
 def test_no_kill_spoils_a_night() -> None:
     ledger = Ledger("nights", NIGHT)
-    left = [moment for moment in moments_in_any_order(2014) if moment not in ledger.tried()]
+    left = ledger.left(moments_in_any_order(2014))
     while left:
         for each in killed(left[:KILLS]):
             ledger.add(each.moment, lost=len(each.faults), seconds=each.seconds, how="; ".join(each.faults))
@@ -157,12 +150,8 @@ def test_no_kill_spoils_a_night() -> None:
 
 
 def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: Ledger) -> None:
-    matrix, done = Matrix(world=world, blow=blow, school=school, depth=depth), ledger.tried()
-    left = {
-        verb: [number for number in _order(moments, school) if f"{verb} {number}" not in done]
-        for verb, moments in matrix.moments.items()
-    }
-    for archive_at, restore_at in zip_longest(left["archive"], left["restore"]):
+    matrix = Matrix(world=world, blow=blow, school=school, depth=depth)
+    for archive_at, restore_at in _in_pairs(ledger, matrix.moments, school):
         for each in matrix.round(archive_at, restore_at):
             ledger.add(f"{each.act.verb} {each.number}", lost=each.lost, seconds=each.seconds, how=each.moment)
             assert each.lost == 0, each
@@ -170,19 +159,24 @@ def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: L
 
 def _every_move(world: World, blow: Blow, ledger: Ledger) -> None:
     moved = Moved(world, blow)
-    left = [
-        [number for number in _order(moments, 13) if f"{act} {number}" not in ledger.tried()]
-        for act, moments in zip((MERGE, SPLIT), moved.both(), strict=True)
-    ]
-    for numbers in zip_longest(*left):
+    acts = {act.verb: act for act in (MERGE, SPLIT)}
+    for numbers in _in_pairs(ledger, dict(zip(acts, moved.both(), strict=True)), 13):
         moved.forget()
-        for act, number in zip((MERGE, SPLIT), numbers, strict=True):
+        for act, number in zip(acts.values(), numbers, strict=True):
             began = time.monotonic()
             if number is None:
                 moved.moments(act)
             else:
                 moved.strike(act, number)
-                ledger.add(f"{act} {number}", lost=0, seconds=time.monotonic() - began)
+                ledger.add(f"{act.verb} {number}", lost=0, seconds=time.monotonic() - began)
+
+
+def _in_pairs(ledger: Ledger, moments: Mapping[str, Sequence[str]], seed: int) -> Iterator[tuple[int | None, ...]]:
+    """Yield the moments at which both ways are to be struck, one of each at a time; None: that way has none left."""
+    named = [[f"{verb} {number}" for number in _order(each, seed)] for verb, each in moments.items()]
+    left = ledger.left([name for pair in zip_longest(*named) for name in pair if name])
+    numbers = [[int(name.split(" ")[1]) for name in left if name.startswith(f"{verb} ")] for verb in moments]
+    yield from zip_longest(*numbers)
 
 
 def _order(moments: Sequence[str], seed: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".torture"
 ARCHIVER = ("errors.py", "archiver/**/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
 NIGHT = ("errors.py", "runbooks/**/*.py", "archiver/**/*.py", "inventory/*", "rehearsal/**/*.py", "rehearsal/schema/*")
+SHARE = "TORTURE_TRIES"  # the variable that says how many tries of each kind are wanted; without it: all
 LOSSES = {ARCHIVER: "rows lost", NIGHT: "faults"}  # what is counted, by the files under torture
 
 
@@ -25,11 +27,18 @@ class Ledger:
     @property
     def path(self) -> Path:
         """The file for the code as it is now."""
-        return FOLDER / _fingerprint(self.judged) / f"{self.kind}.jsonl"
+        return self._path("jsonl")
 
-    def tried(self) -> set[str]:
-        """The names of what was tried and judged."""
-        return {str(line["name"]) for line in read(self.path)}
+    def left(self, names: Sequence[str]) -> list[str]:
+        """Write down how many tries there are in all, and return the names of those that are wanted and not yet made.
+
+        `names` are in an order of which every beginning is a fair sample: a share of the tries is such a beginning.
+        """
+        self._path("of").parent.mkdir(parents=True, exist_ok=True)
+        self._path("of").write_text(f"{len(names)}\n", encoding="utf-8")
+        tried = {str(line["name"]) for line in read(self.path)}
+        wanted = names[: int(share)] if (share := os.environ.get(SHARE)) else names
+        return [name for name in wanted if name not in tried]
 
     def add(self, name: str, *, lost: int, seconds: float, how: str = "") -> None:
         """Write one try down, when it has been judged."""
@@ -37,6 +46,9 @@ class Ledger:
         with self.path.open("a", encoding="utf-8") as file:
             line = {"name": name, "lost": lost, "seconds": round(seconds, 2), "how": how}
             file.write(json.dumps(line) + "\n")
+
+    def _path(self, suffix: str) -> Path:
+        return FOLDER / _fingerprint(self.judged) / f"{self.kind}.{suffix}"
 
 
 def read(path: Path) -> list[dict[str, object]]:
@@ -47,7 +59,7 @@ def read(path: Path) -> list[dict[str, object]]:
 
 
 def summary() -> str:
-    """The numbers of tries and of what was lost, a line for each kind."""
+    """The numbers of tries, of all that there are, and of what was lost, a line for each kind."""
     return "\n".join(
         _summed(path, loss)
         for judged, loss in LOSSES.items()
@@ -59,7 +71,8 @@ def _summed(path: Path, loss: str) -> str:
     found = read(path)
     lost = sum(int(str(line["lost"])) for line in found)
     seconds = sum(float(str(line["seconds"])) for line in found)
-    return f"{path.stem:<28} {len(found):>6} tries {lost:>6} {loss:<9} {seconds:>8.0f} s"
+    of = path.with_suffix(".of").read_text(encoding="utf-8").strip()
+    return f"{path.stem:<40} {len(found):>5} of {of:>5} tries {lost:>4} {loss:<9} {seconds:>7.0f} s"
 
 
 def _fingerprint(judged: Sequence[str]) -> str:
