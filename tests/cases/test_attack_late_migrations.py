@@ -22,7 +22,7 @@ from archiver.runs.context import ArchiveOutcome
 from inventory.model import Depth, Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_world import DATABASES, FEW, HERE, before, count, given, quietly, rows, run, together
-from tests.integration.test_purge import purged
+from tests.legacy_users import purged
 from tests.months import Meanwhile, archive_months
 from tests.worlds import YEAR, NewWorld, World, raise_failure
 

@@ -35,7 +35,6 @@ from runbooks.night.live_ports import EnvironmentStore
 from tests import oracle, oracle_moved
 from tests.conftest import ROLE
 from tests.fakes import FakeJobs, FakeObjectStore, night_plan, rehearsal
-from tests.integration.test_purge import purged
 from tests.left_behind import (
     DATABASES,
     HOME,
@@ -51,6 +50,7 @@ from tests.left_behind import (
     state_of,
     told,
 )
+from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
 from tests.operated_night import OperatedNight, operated_night
 from tests.oracle import Snapshot

@@ -19,7 +19,7 @@ from runbooks.cli import call
 from tests import oracle
 from tests.cases.attack_world import DATABASES, dies, given, rows, until_it_dies
 from tests.inside import inv_inside
-from tests.integration.test_purge import purged
+from tests.legacy_users import purged
 from tests.months import archive_months
 from tests.worlds import NewWorld, World, same, school_ids
 

@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,16 @@ from archiver.postgres.session import Session
 from archiver.records import purge_record
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs import purge, setup
-from archiver.runs.context import Archiver
-from archiver.runs.purge import Purged
 from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket, Digests, StoredDigests, file_digests
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from runbooks.cli import call
-from runbooks.users import ids_of
 from tests import oracle
 from tests.inside import Said, inv_inside
 from tests.integration.test_encryption import Team, encrypting
+from tests.legacy_users import BEFORE, OLD, purged
 from tests.worlds import World, sql
 
-BEFORE = datetime(2012, 1, 1, tzinfo=UTC)
-OLD = "SELECT id FROM users WHERE role IN ('super user', 'legacy admin') AND last_sign_in_at < '2012-01-01'"
 THEIRS = {
     "users": f"id IN ({OLD})",
     "preferences": f"user_id IN ({OLD})",
@@ -46,13 +41,6 @@ def old(world: World) -> list[int]:
     with sql(world, "master") as cursor:
         cursor.execute(f"{OLD} ORDER BY id")
         return [row[0] for row in cursor.fetchall()]
-
-
-def purged(archiver: Archiver) -> Purged:
-    """Purge every user who may be deleted, as the task does."""
-    with archiver.databases.exclusive_lock():
-        group = purge.group_of(archiver.databases, ids_of(legacy_users(archiver.databases, BEFORE)))
-        return purge.purge(archiver, group, BEFORE, 2013)
 
 
 def records(world: World) -> list[Purge]:

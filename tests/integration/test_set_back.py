@@ -6,16 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory.model import Depth
 from rehearsal.postgres_server import Cluster
-from rehearsal.seed_plan import SCHOOL
-from tests.cases.attack_world import DATABASES, HERE
-from tests.torture.runs import Act, run
-from tests.torture.set_back import Earlier, Try, lost, own_server
+from tests.torture.set_back import Earlier, Try, own_server, tried, unharmed
+from tests.torture.set_back_ways import HERE, WAYS
 from tests.worlds import NewWorld
 
-ARCHIVE = Act(verb="archive", school=SCHOOL, depth=Depth.ALL)
-MANY = Act(verb="archive", school=SCHOOL, depth=Depth.ALL, others=(61,))
+BY_NAME = {way.name: way for way in WAYS}
 
 
 @pytest.fixture(scope="module")
@@ -26,20 +22,21 @@ def server(cluster: Cluster) -> Iterator[Cluster]:
 
 
 @pytest.mark.parametrize(
-    ("act", "database", "kind"), [(ARCHIVE, "master", Earlier.STANDBY), (MANY, HERE, Earlier.BACKUP)], ids=str
+    ("name", "database", "kind"), [("one", "master", Earlier.STANDBY), ("many", HERE, Earlier.BACKUP)]
 )
 def test_nothing_is_lost_when_an_earlier_server_takes_a_database_s_place(
-    new_world: NewWorld, server: Cluster, act: Act, database: str, kind: Earlier
+    new_world: NewWorld, alike: str, server: Cluster, name: str, database: str, kind: Earlier
 ) -> None:
     """It was copied before the act, which has ended, or died between the COMMIT of the shard and that of master."""
-    with new_world(DATABASES) as world:
-        ending = run(world, act)
-    assert ending.moments, ending
-    moments = list(ending.moments)
-    commits = [number for number, moment in enumerate(moments) if "COMMIT (deleting" in moment]
-    between = next(number for number in commits if moments[number].startswith("after shard"))
+    way = BY_NAME[name]
+    with way.world(new_world, alike) as world:
+        moments = list(unharmed(world, way).moments)
+    between = next(
+        number for number, moment in enumerate(moments) if moment.startswith(f"after {HERE}: COMMIT (deleting")
+    )
 
     for die_at in (between, None):
-        with new_world(DATABASES) as world:
-            one = Try(act=act, database=database, kind=kind, lag_at=None, die_at=die_at)
-            assert lost(world, server, one) == 0, one
+        one = Try(way=way, database=database, kind=kind, lag_at=None, die_at=die_at)
+        with way.world(new_world, alike) as world:
+            verdict = tried(world, server, one)
+        assert (verdict.lost, verdict.wrong) == (0, ""), f"{one}: {verdict}"

@@ -19,7 +19,7 @@ from archiver.runs import purge
 from inventory.model import Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_world import FEW, HERE, classrooms, rows, run
-from tests.integration.test_purge import OLD, purged
+from tests.legacy_users import OLD, purged
 from tests.months import archive_months, restore_months
 from tests.worlds import SHARDS, World
 

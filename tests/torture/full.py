@@ -23,8 +23,8 @@ from tests.torture.many import Many
 from tests.torture.months import FEW, FEW_DATABASES, Months, School, in_any_order
 from tests.torture.moves import MERGE, SPLIT, Moved, alone
 from tests.torture.nights import KILLS, killed, moments_in_any_order
-from tests.torture.runs import Act, run
-from tests.torture.set_back import Earlier, Try, lost, own_server
+from tests.torture.set_back import own_server, tried, tries, unharmed
+from tests.torture.set_back_ways import WAYS, Way
 from tests.torture.year import killed as killed_year
 from tests.torture.year import year
 from tests.worlds import NewWorld, World
@@ -35,9 +35,6 @@ WRITER_RUNS = 200
 RANDOM_NIGHTS = 1000
 PRODUCTS, AT_ONCE = 500, 25
 ODDITIES, ODD_AT_ONCE = 10, 5  # of each kind: tries, and products in each
-DATABASES_OF_A_SCHOOL = ("master", "shard_3")
-OF_ONE = Act(verb="archive", school=13, depth=Depth.ALL)
-OF_MANY = Act(verb="archive", school=13, depth=Depth.ALL, others=(61,))
 
 
 @pytest.mark.parametrize("school", [13, 5])
@@ -185,23 +182,21 @@ def _order(moments: Sequence[str], seed: int) -> list[int]:
     return sorted(numbers, key=lambda number: "scratch:" in moments[number])
 
 
-@pytest.mark.parametrize("kind", Earlier)
-@pytest.mark.parametrize("database", DATABASES_OF_A_SCHOOL)
+@pytest.mark.parametrize("way", WAYS, ids=str)
 def test_no_earlier_server_in_a_database_s_place_loses_a_row(
-    new_world: NewWorld, cluster: Cluster, database: str, kind: Earlier
+    new_world: NewWorld, alike: str, cluster: Cluster, way: Way
 ) -> None:
-    """Each path, killed at each moment, with a copy of before the act or of an earlier kill."""
-    ledger = Ledger(f"set-back-{database}-{kind.name.lower()}")
+    """Each way, killed at each moment, with a copy of before the act and of just before the kill: see `tries`."""
+    with way.world(new_world, alike) as world:
+        ending = unharmed(world, way)
     with own_server(cluster) as server:
-        for act in (OF_ONE, OF_MANY):
-            with new_world(DATABASES_OF_A_SCHOOL) as world:
-                moments = run(world, act).moments
-            for die_at in in_any_order(moments, 2014):
-                lag_at = random.Random(die_at).choice([None, *range(die_at)])
-                if f"{act} {die_at}" in ledger.tried():
-                    continue
-                one, began = Try(act=act, database=database, kind=kind, lag_at=lag_at, die_at=die_at), time.monotonic()
-                with new_world(DATABASES_OF_A_SCHOOL) as world:
-                    rows = lost(world, server, one)
-                ledger.add(f"{act} {die_at}", lost=rows, seconds=time.monotonic() - began, how=str(one))
-                assert rows == 0, one
+        for database in way.set_back:
+            ledger = Ledger(f"set-back-{way}-{database}")
+            every = {one.name: one for one in tries(way, database, ending)}
+            for name in ledger.left([*every]):
+                began = time.monotonic()
+                with way.world(new_world, alike) as world:
+                    verdict = tried(world, server, every[name])
+                assert not verdict.wrong, f"{every[name]}: {verdict}"
+                ledger.add(name, lost=verdict.lost, seconds=time.monotonic() - began, how=" | ".join(verdict.said))
+                assert verdict.lost == 0, f"{every[name]}: {verdict}"

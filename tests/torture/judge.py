@@ -108,8 +108,18 @@ def books(world: World, school: int) -> Books:
 
 def stored(store: Store, location: str) -> Stored:
     """Fetch and read an archive, knowing of its format only what its README says."""
+    return _read(fetched(store, location))
+
+
+def stored_month(store: Store, location: str) -> list[Stored]:
+    """Fetch and read the slices of a month's object, the same way."""
+    with tarfile.open(fileobj=io.BytesIO(fetched(store, location))) as tar:
+        return [_read(content(tar, entry)) for entry in tar if entry.name.endswith(".tar.gz")]
+
+
+def _read(tarball: bytes) -> Stored:
     rows, carried = {}, {}
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(fetched(store, location)))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(tarball))) as tar:
         files = {entry.name: content(tar, entry) for entry in tar}
     manifest = json.loads(files["manifest.json"])
     for kind, schema in manifest["schemas"].items():

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from multiprocessing.connection import Connection
@@ -14,10 +14,14 @@ from multiprocessing.connection import Connection
 import psycopg2
 
 from archiver.delete.throttle import Throttle
+from archiver.records import purge_record
 from archiver.records.cutoff import month_due
+from archiver.records.purge_record import PurgeState
+from archiver.runs import purge
 from errors import CutoverError
 from inventory.model import Depth
 from rehearsal.waiting import await_condition
+from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
 from tests.torture.tripwire import Tripwire
 from tests.worlds import World
@@ -29,7 +33,7 @@ PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the
 @dataclass(frozen=True, kw_only=True)
 class Act:
     """An operator's command: `archive.school 13 --depth=all`, `restore.school 13`, `archive.reencrypt 13`, or for all;
-    or `shards.merge --from=shard_2 --into=shard_1`."""
+    `shards.merge --from=shard_2 --into=shard_1`, or `users.purge`, and a restore of each purge."""
 
     verb: str
     school: int
@@ -43,6 +47,8 @@ class Act:
             return f"archive.all --depth={self.depth.value}"
         if self.shards:
             return f"shards.{self.verb} {' '.join(self.shards)}"
+        if not self.school:
+            return self.verb
         return f"{self.verb}.school {self.school} --depth={self.depth.value}"
 
 
@@ -54,18 +60,27 @@ class Ending:
     refused: str = ""  # one sentence of ours
     broke: str = ""  # a traceback: never right
     moments: Sequence[str] = ()  # before and after each write, where it was not killed
+    lasting: Sequence[tuple[int, str]] = ()  # of its commits: the moment before, and the database
 
 
-def run(world: World, act: Act, *, die_at: int | None = None) -> Ending:
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """A moment of a run at which something else happens."""
+
+    at: int
+    meanwhile: Callable[[], object]
+
+
+def run(world: World, act: Act, *, die_at: int | str | None = None, pause: Pause | None = None) -> Ending:
     """Run it to its end or its death, wait until the server knows that it is gone, and return the end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    hears, says = context.Pipe(duplex=False)
-    process = context.Process(target=_perform, args=(world, act, die_at, says))
+    hears, says = context.Pipe()
+    process = context.Process(target=_perform, args=(world, act, die_at, pause and pause.at, says))
     process.start()
     says.close()
     with hears:
-        ending = _heard(hears)
+        ending = _heard(hears, pause)
     process.join(SECONDS)
     if process.exitcode == -signal.SIGKILL:
         ending = Ending(killed=True)
@@ -74,34 +89,30 @@ def run(world: World, act: Act, *, die_at: int | None = None) -> Ending:
     return ending
 
 
-def _heard(hears: Connection) -> Ending:
+def _heard(hears: Connection, pause: Pause | None) -> Ending:
+    """Return the end of a run, and let happen what belongs to the moment at which it waits."""
     try:
         ending = hears.recv() if hears.poll(SECONDS) else Ending(broke=f"no answer in {SECONDS} seconds")
+        if pause and ending is None:
+            pause.meanwhile()
+            hears.send(None)
+            return _heard(hears, None)
     except EOFError:
         return Ending(broke="the process ended without a word")
     assert isinstance(ending, Ending)
     return ending
 
 
-def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> None:
-    wire = Tripwire(die_at)
+def _perform(world: World, act: Act, die_at: int | str | None, pause_at: int | None, says: Connection) -> None:
+    def wait() -> None:
+        says.send(None)
+        says.recv()
+
+    wire = Tripwire(die_at, pause_at, wait)
     wire.set_up()
     try:
-        if act.shards:
-            world.move_all(act.verb, *act.shards)
-        elif act.others:
-            world.archive_together(act.school, *act.others, depth=act.depth)
-        elif act.verb == "archive":
-            world.archive(act.school, depth=act.depth)
-        elif act.verb == "restore":
-            world.restore(act.school)
-        elif act.verb == "archive activity":
-            archive_months(world, act.day, throttle=Throttle(batch=10))  # so that a slice has several
-        elif act.verb == "restore activity":
-            restore_months(world, str(month_due(act.day)))
-        else:
-            world.reencrypt(act.school)
-        ending = Ending(moments=wire.passed)
+        _do(world, act)
+        ending = Ending(moments=wire.passed, lasting=wire.lasting)
     except CutoverError as error:
         ending = Ending(refused=str(error))
     except BaseException:
@@ -111,11 +122,49 @@ def _perform(world: World, act: Act, die_at: int | None, says: Connection) -> No
     os._exit(0)
 
 
+def _do(world: World, act: Act) -> None:
+    if act.shards:
+        world.move_all(act.verb, *act.shards)
+    elif act.others:
+        world.archive_together(act.school, *act.others, depth=act.depth)
+    else:
+        _ACTS[act.verb](world, act)
+
+
+def _restore_purges(world: World) -> None:
+    with world.archiver() as archiver:
+        for each in purge_record.every(archiver.databases.master):
+            if each.state is PurgeState.PURGED:
+                purge.restore(archiver, each.id)
+
+
+def _purge(world: World) -> None:
+    with world.archiver() as archiver:
+        purged(archiver)
+
+
+_ACTS: Mapping[str, Callable[[World, Act], object]] = {
+    "archive": lambda world, act: world.archive(act.school, depth=act.depth),
+    "restore": lambda world, act: world.restore(act.school),
+    "reencrypt": lambda world, act: world.reencrypt(act.school),
+    # In batches so small that a slice has several.
+    "archive activity": lambda world, act: archive_months(world, act.day, throttle=Throttle(batch=10)),
+    "restore activity": lambda world, act: restore_months(world, str(month_due(act.day))),
+    "purge": lambda world, act: _purge(world),
+    "restore purges": lambda world, act: _restore_purges(world),
+}
+
+
 def await_alone(world: World) -> None:
-    """Wait until no session is left: the server has rolled back and unlocked what the dead one held."""
+    """Wait until no session is left: the servers have rolled back and unlocked what the dead one held."""
     scratch = world.environment.scratch.connection["dbname"]
     names = [*(psycopg2.extensions.parse_dsn(dsn)["dbname"] for dsn in world.dsns.values()), scratch]
-    link = psycopg2.connect(world.dsns["master"])
+    for dsn in {psycopg2.extensions.parse_dsn(dsn)["port"]: dsn for dsn in world.dsns.values()}.values():
+        _await_alone(dsn, names)
+
+
+def _await_alone(dsn: str, names: list[str]) -> None:
+    link = psycopg2.connect(dsn)
     link.autocommit = True
     try:
         with link.cursor() as cursor:

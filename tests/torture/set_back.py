@@ -1,4 +1,4 @@
-"""A database on a server of its own, killed runs, an earlier server in its place: nothing is lost, or it is refused.
+"""A database on a server of its own, runs that die, an earlier server in its place: nothing is lost, or it is refused.
 
 The earlier server is a standby that stopped following and is promoted, or a base backup that is started.
 """
@@ -6,14 +6,13 @@ The earlier server is a standby that stopped following and is promoted, or a bas
 from __future__ import annotations
 
 import itertools
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from archiver.store.bucket import Bucket
-from inventory.model import Fence
 from rehearsal import postgres_server
 from rehearsal.ports import reserved
 from rehearsal.postgres_server import Cluster
@@ -21,11 +20,15 @@ from rehearsal.waiting import await_condition
 from tests import oracle
 from tests.cases.attack_servers import moved, younger
 from tests.conftest import PASSWORD
+from tests.oracle import Snapshot
 from tests.torture import judge
-from tests.torture.runs import Act, Ending, run
+from tests.torture.archives_named import archived_rows, moved_rows
+from tests.torture.runs import Ending, Pause, run
+from tests.torture.set_back_ways import Way
 from tests.worlds import World
 
 COUNTER = itertools.count(1)
+BEFORE, JUST_BEFORE = "before", "just before"  # when the copy was taken: before the act, before its last commit
 
 
 class Earlier(Enum):
@@ -91,61 +94,116 @@ def _stop_following(standby: Cluster) -> None:
 class Try:
     """One act, killed at a moment, while a server is set back to an earlier one."""
 
-    act: Act
+    way: Way
     database: str  # the one that is set back
     kind: Earlier
-    lag_at: int | None  # the kill at which the copy was taken; None: before the act
-    die_at: int | None  # the second kill; None: the act ends
+    lag_at: int | None  # the moment of the act at which the copy was taken; None: before the act
+    die_at: int | None  # the moment at which the act dies; None: it ends
+
+    @property
+    def name(self) -> str:
+        """A name for the ledger, and for pytest's -k."""
+        return f"{self.kind.name.lower()} of {self.lag_at}, dies at {self.die_at}"
 
     def __str__(self) -> str:
         died = "ended" if self.die_at is None else f"killed at {self.die_at}"
-        return f"{self.act}, {died}; {self.database} replaced by {self.kind.value} of {self.lag_at}"
+        return f"{self.way.name}, {died}; {self.database} replaced by {self.kind.value} of {self.lag_at}"
 
 
-def lost(world: World, server: Cluster, one: Try) -> int:
-    """Do it in a fresh world. Return the number of rows neither live nor in an archive that is named.
+def tries(way: Way, database: str, ending: Ending) -> list[Try]:
+    """Return all tries of a way and a database, in an order of which every beginning is a fair sample.
+
+    The act dies at each moment by which this database has committed something, and ends once. To each of these belong
+    two copies: the one taken before the act, which lacks all that was committed, and the one taken just before the
+    database's last commit, which lacks only that. Both kinds of server take its place. Between two commits of any
+    database all moments leave the same rows behind: of each such stretch one moment comes first, then all others.
+    """
+    moments = [*range(len(ending.moments)), None]
+    stretches: dict[int, list[int | None]] = {}
+    for die_at in random.Random(way.name).sample(moments, len(moments)):
+        passed = [number for number, _ in ending.lasting if die_at is None or number < die_at]
+        stretches.setdefault(len(passed) if die_at is not None else -1, []).append(die_at)
+    rounds = itertools.zip_longest(*stretches.values(), fillvalue=-1)
+    in_order = [die_at for each in rounds for die_at in each if die_at != -1]
+    return [each for die_at in in_order for each in _of_kill(way, database, ending, die_at)]
+
+
+def _of_kill(way: Way, database: str, ending: Ending, die_at: int | None) -> Iterator[Try]:
+    committed = [
+        number for number, where in ending.lasting if where == database and (die_at is None or number < die_at)
+    ]
+    if committed:
+        for lag_at, kind in itertools.product((None, committed[-1]), Earlier):
+            yield Try(way=way, database=database, kind=kind, lag_at=lag_at, die_at=die_at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The end of a try."""
+
+    lost: int  # rows neither live nor in an archive that is named
+    said: Sequence[str]  # by each run on the earlier server: its refusal, or nothing
+    wrong: str = ""  # a traceback, or rows that are live twice or missing though nothing was refused
+
+
+def unharmed(world: World, way: Way) -> Ending:
+    """Return the end of the act that nothing disturbs."""
+    way.ready(world)
+    ending = run(world, way.act)
+    assert ending.moments, ending
+    return ending
+
+
+def tried(world: World, server: Cluster, one: Try) -> Verdict:
+    """Make a try in a fresh world.
 
     Archives are named by master's records, or by the sentences of what is refused.
     """
-    world = _fenced(moved(world, one.database, server))
-    before = oracle.snapshot(world.dsns)
     with ExitStack() as stack:
-        if one.lag_at is not None:
-            run(world, one.act, die_at=one.lag_at)
-        copy = stack.enter_context(copied(server, one.kind))
-        run(world, one.act, die_at=one.die_at)
-        copy.open()
-        now = _on(world, one.database, copy.cluster)
-        endings = [run(now, one.act), run(now, replace(one.act, verb="restore", shards=None, others=()))]
-        for ending in endings:
-            assert not ending.broke, f"{one}: {ending.broke}"
-        missing = judge.gone(before, oracle.snapshot(now.dsns))
-        return _unnamed(now, one, endings, missing)
+        world = moved(world, one.database, server)
+        before = oracle.snapshot(world.dsns)
+        one.way.ready(world)
+        copies: list[Copy] = []
+
+        def copy() -> None:
+            copies.append(stack.enter_context(copied(server, one.kind)))
+
+        if one.lag_at is None:
+            copy()
+        pause = None if one.lag_at is None else Pause(at=one.lag_at, meanwhile=copy)
+        run(world, one.way.act, die_at=one.die_at, pause=pause)
+        [earlier] = copies
+        earlier.open()
+        now = _on(world, one.database, earlier.cluster)
+        endings = [run(now, act) for act in (one.way.act, *one.way.back)]
+        return _judged(now, before, endings)
 
 
-def _unnamed(world: World, one: Try, endings: list[Ending], missing: dict[tuple[str, str], Counter[bytes]]) -> int:
-    """Return the number of missing rows that are in no named archive."""
+def _judged(world: World, before: Snapshot, endings: Sequence[Ending]) -> Verdict:
+    said = [ending.refused for ending in endings]
+    if broke := [ending.broke for ending in endings if ending.broke]:
+        return Verdict(lost=0, said=said, wrong=broke[0])
+    live = oracle.snapshot(world.dsns)
+    missing = judge.gone(before, live)
+    wrong = "" if said[-1] or before.tables == live.tables else f"refused: nothing. {oracle.difference(before, live)}"
+    return Verdict(lost=_unnamed(world, missing, live, " ".join(said)), said=said, wrong=wrong)
+
+
+def _unnamed(world: World, missing: dict[tuple[str, str], Counter[bytes]], live: Snapshot, said: str) -> int:
+    """Return the number of missing rows that are in no named archive, and were not moved either."""
     if not missing:
         return 0
-    schools = (one.act.school, *one.act.others)
-    named = [location for school in schools for _, location in judge.books(world, school).records]
-    said = " ".join(ending.refused for ending in endings)
-    bucket = Bucket(world.environment.store)
-    named += [each.location for each in bucket.objects() if each.location in said]
-    archives = [judge.stored(world.environment.store, location) for location in dict.fromkeys(named)]
-    together = judge.Stored(
-        rows={table: _rows(archives, table) for table in missing},
-        carried={table: carried for archive in archives for table, carried in archive.carried.items()},
-    )
-    return sum(together.lacks(table, lines) for table, lines in missing.items())
-
-
-def _rows(archives: Sequence[judge.Stored], table: tuple[str, str]) -> Counter[bytes]:
-    """Return a table's rows in all these archives."""
-    rows: Counter[bytes] = Counter()
-    for archive in archives:
-        rows.update(archive.rows.get(table, Counter()))
-    return rows
+    elsewhere = moved_rows(world, missing, live)
+    archives = archived_rows(world, said)
+    lost = 0
+    for table, lines in missing.items():
+        lines = lines - elsewhere.get(table, Counter())
+        rows: Counter[bytes] = Counter()
+        for archive in archives:
+            rows.update(archive.rows.get(table, ()))
+        carried = [archive.carried[table] for archive in archives if table in archive.carried][:1]
+        lost += judge.Stored(rows={table: rows}, carried=dict.fromkeys([table], *carried)).lacks(table, lines)
+    return lost
 
 
 def _on(world: World, database: str, server: Cluster) -> World:
@@ -159,9 +217,3 @@ def _on(world: World, database: str, server: Cluster) -> World:
         environment=replace(world.environment, databases=databases),
         dsns={**world.dsns, database: dsn},
     )
-
-
-def _fenced(world: World) -> World:
-    """The world with a fence, which moves need."""
-    fence = Fence(close="true {id}", open="true {id}")
-    return replace(world, environment=replace(world.environment, fence=fence))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.sql import Composable
 
 from archiver.format import bundle, encryption
@@ -24,8 +25,11 @@ Name = Callable[..., str]  # what a call writes, from its arguments; empty where
 class Tripwire:
     """The moments before and after each write of this process, in order."""
 
-    stop: int | None  # the moment at which to die; none: only count
+    stop: int | str | None  # the moment at which to die, or its name; none: only count
+    pause: int | None = None  # the moment at which to wait
+    wait: Callable[[], None] = lambda: None
     passed: list[str] = field(default_factory=list)
+    lasting: list[tuple[int, str]] = field(default_factory=list)  # of commits: the moment before, and the database
 
     def set_up(self) -> None:
         """Wrap what writes: SQL, the store, and files in the work folder."""
@@ -46,8 +50,11 @@ class Tripwire:
             write = name(*args, **words)
             if not write:
                 return original(*args, **words)
+            number = len(self.passed)
             self._pass(f"before {write}")
             result = original(*args, **words)
+            if isinstance(args[0], Session) and _lasts(args[0], write):
+                self.lasting.append((number, _database(args[0])))
             self._pass(f"after {write}")
             return result
 
@@ -55,8 +62,16 @@ class Tripwire:
 
     def _pass(self, moment: str) -> None:
         self.passed.append(moment)
-        if len(self.passed) - 1 == self.stop:
+        if self.stop in (len(self.passed) - 1, moment):
             os.kill(os.getpid(), signal.SIGKILL)
+        if len(self.passed) - 1 == self.pause:
+            self.wait()
+
+
+def _lasts(session: Session, write: str) -> bool:
+    """True if a statement was a COMMIT, or a write outside a transaction; locks are gone with their session."""
+    idle = session._link.info.transaction_status == TRANSACTION_STATUS_IDLE
+    return idle and "advisory" not in write and "ROLLBACK" not in write
 
 
 def _statement(session: Session, query: str | Composable, *_: object, doing: str = "") -> str:
