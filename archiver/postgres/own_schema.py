@@ -68,7 +68,7 @@ def ready(session: Session) -> bool:
     Raise RefusedError as `refuse_newer` does.
     """
     number = _number(session, own_migrations())
-    if number == 0 and not _exists(session, "records"):
+    if number == 0 and not exists(session, "records"):
         return False
     if number < len(own_migrations()):
         prepare(session)
@@ -111,7 +111,7 @@ def _with_event_triggers(session: Session, error: DatabaseError) -> DatabaseErro
 
 def _number(session: Session, migrations: Sequence[Migration]) -> int:
     """Return the number of the last migration that ran; 0 if there are no tables, or only tables without a number."""
-    if not _exists(session, "version"):
+    if not exists(session, "version"):
         return 0
     rows = session.rows("SELECT to_jsonb(v) FROM archiver.version v", doing=_LOOKING)
     version: dict[str, Any] = rows[0][0] if len(rows) == 1 else {}
@@ -130,7 +130,8 @@ def _number(session: Session, migrations: Sequence[Migration]) -> int:
     return number
 
 
-def _exists(session: Session, table: str) -> bool:
+def exists(session: Session, table: str) -> bool:
+    """True if this database has such a table of the archiver's."""
     # Not to_regclass: in a transaction that waited for the lock, it still answers as before the other COMMIT.
     return session.row(_EXISTS, (table,), doing=_LOOKING) is not None
 

@@ -264,3 +264,11 @@ WITH RECURSIVE chain AS (
 UPDATE archiver.log l SET before = c.before, sha256 = c.sha256 FROM chain c WHERE c.id = l.id;
 ALTER TABLE archiver.log ALTER COLUMN before SET NOT NULL, ALTER COLUMN sha256 SET NOT NULL;
 ALTER TABLE archiver.log ENABLE ALWAYS TRIGGER append_only;
+
+-- migration 9: what kept bad rows out of the product's tables besides their checks, by turns
+CREATE TABLE IF NOT EXISTS archiver.guards (
+    name text NOT NULL,  -- of the database in the inventory
+    turn bigint NOT NULL DEFAULT nextval('archiver.turns'),
+    tables jsonb NOT NULL,
+    PRIMARY KEY (name, turn)
+);

@@ -20,7 +20,7 @@ from archiver.postgres.fence import fenced, open_fence
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.tenants import tenant as find
-from archiver.records import archive_record, move_record, resolve
+from archiver.records import archive_record, guards, move_record, resolve
 from archiver.records.archive_record import ArchiveRequest, Record
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.context import (
@@ -64,7 +64,10 @@ def archive(
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
     tenants = sorted(tenants, key=attrgetter("shard", "id"))
-    settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
+    shards = {tenant.shard for tenant in tenants}
+    settle(archiver, shards, pretend=request.pretend)
+    if not request.pretend:
+        guards.note(archiver.databases, shards)
     outcomes: list[ArchiveOutcome] = []
     for tenant in tenants:
         outcomes.append(_attempt(archiver, tenant, request))

@@ -25,7 +25,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
-from archiver.records import archive_record, markers
+from archiver.records import archive_record, guards, markers
 from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
 from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
@@ -112,7 +112,10 @@ def archive_many(
         return run.outcomes
     if not request.pretend:
         archiver.bucket.prove_conditional()
-    settle(archiver, {tenant.shard for tenant in tenants}, pretend=request.pretend)
+    shards = {tenant.shard for tenant in tenants}
+    settle(archiver, shards, pretend=request.pretend)
+    if not request.pretend:
+        guards.note(archiver.databases, shards)
     if reason := _one_by_one(archiver, tenants, request):
         on_strategy(f"one by one: {reason}")
         return [*run.outcomes, *archive(archiver, tenants, request, on_result)]

@@ -22,7 +22,7 @@ from archiver.postgres import tenants
 from archiver.postgres.databases import Placement
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
-from archiver.records import month_record, move_record, slice_record
+from archiver.records import guards, month_record, move_record, slice_record
 from archiver.records.cutoff import Span
 from archiver.records.holds import on_hold
 from archiver.records.month_record import Month
@@ -82,6 +82,7 @@ def _shard(run: _Run, name: str) -> Shard:
             settle_markers(run.archiver, [name], pretend=run.pretend)
             if not run.pretend:
                 settle(run.archiver.databases, run.rules, placement)
+                guards.note(run.archiver.databases, [name])
             _archive_shard(run, placement, shard)
     except UnknownError:
         raise

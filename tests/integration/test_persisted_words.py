@@ -37,6 +37,7 @@ from tests.worlds import SHARDS, YEAR, NewWorld, World, raise_failure, sql
 COLUMNS = """
 aliases: shard, lies_in, since, turn
 gone: record_id, table_name, ids
+guards: name, turn, tables
 held: tenant_id, operator, host, since
 ids: record_id, table_name, ids
 kept: record_id, table_name, key, digest, archived_at
