@@ -11,6 +11,7 @@ from archiver.catalog.activity_rules import Rules
 from archiver.catalog.model import Link, TableName
 from archiver.completeness.recheck import recheck
 from archiver.delete.delete import delete
+from archiver.delete.return_trial import tried_back
 from archiver.delete.throttle import Throttle
 from archiver.delete.unchanged import prove_shape
 from archiver.extract.due import Due
@@ -129,7 +130,9 @@ def _delete_batch(
             # From here on the locks keep migrations out.
             prove_shape(replace(placement, sessions={rules.database: session}))
             deletable = _without(batch, stay)
-            delete(placement, rules.model, rules.database, _of_all_tables(placement, rules, deletable), account)
+            rows = _of_all_tables(placement, rules, deletable)
+            with tried_back(placement, rules.model, rules.database, rows, account):
+                delete(placement, rules.model, rules.database, rows, account)
         reached = _progress_after(placement, batch, stay, progress)
         _mark(session, tenant_slice, reached)
         shard_keys.remember(

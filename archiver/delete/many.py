@@ -14,6 +14,7 @@ from archiver.completeness.recheck import recheck
 from archiver.delete import bookkeeping, marker, record_states, unchanged_set
 from archiver.delete.delete_set import delete_set
 from archiver.delete.deletion_set import DeletionSet
+from archiver.delete.return_trial import judges_of
 from archiver.delete.returnable import OrphanRows, orphans_of_set, refusals
 from archiver.delete.strategy import JoinedTables, groups
 from archiver.delete.truncate_reload import truncate_reload
@@ -70,6 +71,9 @@ def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | N
     deletion_set = DeletionSet(RowSets(placement, model), depth, {})
     if not deletion_set.all_rows_go(model.start(depth)):
         return f"rows of {model.start(depth)} may belong to another tenant too"
+    for database, session in placement.sessions.items():
+        for table, judges in judges_of(session, model, model.of(database)).items():
+            return f"{judges[0]} judges rows of {table} as they come back"
     for table in model.tables:
         if any(link.recursive for link in model.referenced_by(table)):
             return f"rows of {table} lead to rows of the same table"

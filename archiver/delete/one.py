@@ -14,6 +14,7 @@ from archiver.delete import marker
 from archiver.delete.decide import DeletionDecision, decide
 from archiver.delete.delete import delete
 from archiver.delete.late_rows import appeared, appeared_in_shard
+from archiver.delete.return_trial import tried_back
 from archiver.delete.returnable import OrphanRows, orphans
 from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
 from archiver.format import layout
@@ -108,7 +109,8 @@ def _prove_and_delete(
             orphan_rows = dict[str, int]()
             for database in reversed(placement.sessions):
                 orphan_rows |= orphans(placement, database, decided.to_delete, accepted=accept_orphans)
-                delete(placement, model, database, decided.to_delete, accounts[database])
+                with tried_back(placement, model, database, decided.to_delete, accounts[database], orphan_rows):
+                    delete(placement, model, database, decided.to_delete, accounts[database])
         if placement.shard_session:
             schema = placement.schemas[SHARD]
             keys = {
@@ -143,7 +145,8 @@ def resume(
             prove_shape(placement)
             decided = decide(placement, model, record, selection, keys_deleted)
             orphan_rows = orphans(placement, MASTER, decided.to_delete, accepted=accept_orphans)
-            delete(placement, model, MASTER, decided.to_delete, account)
+            with tried_back(placement, model, MASTER, decided.to_delete, account, orphan_rows):
+                delete(placement, model, MASTER, decided.to_delete, account)
         done = _commit_master(placement, model, record, decided, None, stored, orphan_rows)
     return replace(done, appeared={**appeared_in_shard(placement, model, record), **done.appeared})
 

@@ -12,6 +12,7 @@ from archiver.checks.purge_references import Watch, watch_of
 from archiver.checks.purge_tables import legacy_placement, model_of
 from archiver.completeness.recheck import recheck_acts
 from archiver.delete.delete import delete
+from archiver.delete.return_trial import tried_back
 from archiver.delete.unchanged import prove_shape
 from archiver.extract.one import Extract, highest, manifest_of
 from archiver.format import layout
@@ -185,7 +186,8 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
                         f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN
                     )
             prove_shape(group.placement)
-            delete(group.placement, group.model, MASTER, rows, account)
+            with tried_back(group.placement, group.model, MASTER, rows, account):
+                delete(group.placement, group.model, MASTER, rows, account)
         shard_keys.remember_rows(master, group.placement.schemas[MASTER], verified, rows)
         done = purge_record.purged(master, verified)
         prove_stored(archiver.bucket, verified)
