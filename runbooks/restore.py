@@ -13,7 +13,8 @@ from archiver.records import resolve
 from archiver.records.archive_record import Record
 from archiver.records.placement_history import shard_of
 from archiver.runs.context import Archiver
-from archiver.runs.restore import restore
+from archiver.runs.restore import record_to_restore, restore
+from archiver.runs.settle import asking_markers
 from archiver.runs.setup import archiver as open_archiver
 from inventory.load import load_changes
 from inventory.migrations import Changes
@@ -61,7 +62,7 @@ def school(
     only = Part("classroom", only_classroom) if only_classroom else None
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
-        record = resolve.one_to_restore(archiver.databases, school, year)
+        record = record_to_restore(archiver, school, year)
         with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
             _restore(archiver, [record], pretend=pretend, last=last, only=only)
 
@@ -78,7 +79,9 @@ def customer(environment: Environment, customer: int, year: int | None, pretend:
         open_archiver(environment, f"restore.customer {customer}", identity=identity) as archiver,
         archiver.databases.exclusive_lock(),
     ):
-        _restore(archiver, resolve.customers_to_restore(archiver.databases, customer, year), pretend=pretend)
+        with asking_markers(archiver):
+            records = resolve.customers_to_restore(archiver.databases, customer, year)
+        _restore(archiver, records, pretend=pretend)
 
 
 @task(
@@ -94,7 +97,8 @@ def all_(environment: Environment, date: datetime.date, pretend: bool, identity:
         open_archiver(environment, f"restore.all {date}", identity=identity) as archiver,
         archiver.databases.exclusive_lock(),
     ):
-        records = resolve.night_to_restore(archiver.databases, environment.school_year(date), date)
+        with asking_markers(archiver):
+            records = resolve.night_to_restore(archiver.databases, environment.school_year(date), date)
         _restore(archiver, records, pretend=pretend)
 
 

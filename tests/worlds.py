@@ -29,7 +29,7 @@ from archiver.runs.archive_many import archive_many, deletes_in_bulk
 from archiver.runs.context import ArchiveOutcome, Archiver
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.reencrypt import Reencrypted, reencrypt
-from archiver.runs.restore import Restored, restore
+from archiver.runs.restore import Restored, record_to_restore, restore
 from archiver.runs.restore_plan import RestorePlan
 from inventory.load import FOLDER, load_file
 from inventory.migrations import Changes
@@ -123,7 +123,7 @@ class World:
         outcomes = []
         with self.archiver() as archiver:
             for tenant_id in tenant_ids:
-                record = resolve.one_to_restore(archiver.databases, tenant_id, year)
+                record = record_to_restore(archiver, tenant_id, year)
                 with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
                     outcomes += restore(
                         archiver, [record], pretend=pretend, on_result=raise_failure, mapping=mapping, only=only

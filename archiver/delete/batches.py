@@ -248,7 +248,8 @@ def _mark(session: Session, tenant_slice: Slice, progress: SliceProgress) -> Non
     """Replace the slice's marker."""
     markers.delete(session, tenant_slice.month, tenant_slice.deletion_act)
     content = {"went": progress.deleted, "stayed": progress.stayed}
-    markers.write(session, tenant_slice.month, tenant_slice.deletion_act, content)
+    month = tenant_slice.month
+    markers.write(session, month, tenant_slice.deletion_act, markers.located(month, content))
 
 
 def _count_late_rows(

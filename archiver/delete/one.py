@@ -177,7 +177,7 @@ def _both_open(placement: Placement) -> Iterator[None]:
 
 def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision, stored: Stored) -> None:
     """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
-    markers.write(shard, record, DELETED, marker.content(model, decided))
+    markers.write(shard, record, DELETED, markers.located(record, marker.content(model, decided)))
     prove_stored(stored.bucket, record)
     shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
 

@@ -71,11 +71,11 @@ def tried_back(
 def judges_of(session: Session, model: Model, tables: Iterable[TableName]) -> dict[TableName, list[str]]:
     """Return by table the triggers that fire, and may reject or change rows, as these come back."""
     by_name = {table.table: table for table in tables}
-    quiet = {(name, trigger) for name, table in by_name.items() for trigger in model.triggers_to_disable(table)}
+    disabled = {(name, trigger) for name, table in by_name.items() for trigger in model.triggers_to_disable(table)}
     judges: dict[TableName, list[str]] = defaultdict(list)
     rows = session.rows(_JUDGES, (NAMESPACE, list(by_name)), doing="reading the triggers") if by_name else []
     for name, trigger in rows:
-        if (name, trigger) not in quiet:
+        if (name, trigger) not in disabled:
             judges[by_name[name]].append(f"the trigger {trigger}")
     return dict(judges)
 
@@ -140,12 +140,12 @@ def _refusal(
     """Return the error, with the triggers that may be the cause."""
     own = [judge for table in tables for judge in judges.get(table, ())]
     named = own or [f"{judge} of {table}" for table, of_table in judges.items() for judge in of_table]
-    place = tables[0] if own or not judges else next(iter(judges))
+    table = tables[0] if own or not judges else next(iter(judges))
     return RefusedError(
         f"Deleting on {session.where} refused: rows of {', '.join(map(str, tables))} would not come back as they are: "
         f"{why}. Possible cause: {', '.join(named)}.",
         hint="Correct these rows; or, if it must not judge old rows, "
-        f"move it in databases/{place.database}/{place.table} from triggers to quiet, with the reason.",
+        f"move it in databases/{table.database}/{table.table} from triggers to quiet, with the reason.",
     )
 
 

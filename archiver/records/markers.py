@@ -25,6 +25,15 @@ class Marked(Protocol):
     def started_at(self) -> datetime:
         """The time at which the record's work began."""
 
+    @property
+    def location(self) -> str:
+        """The location of the archive."""
+
+
+def located(record: Marked, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a marker of rows that go, with the archive that holds them: master may lose its record."""
+    return {**content, "location": record.location}
+
 
 def write(session: Session, record: Marked, act: str, content: Mapping[str, Any]) -> None:
     """Write a marker to a shard. Call it in the transaction of the act.
@@ -39,7 +48,7 @@ def write(session: Session, record: Marked, act: str, content: Mapping[str, Any]
 
 
 def write_all(session: Session, records: Sequence[Record], act: str, contents: Sequence[Mapping[str, Any]]) -> None:
-    """Write a marker of the same act for each record, in one statement; `contents` are in the order of the records."""
+    """Write a marker of rows that go for each record, in one statement; `contents` are in the order of the records."""
     session.execute(
         "INSERT INTO archiver.markers (record_id, started_at, act, content)"
         " SELECT record_id, started_at, %s, content"
@@ -48,7 +57,7 @@ def write_all(session: Session, records: Sequence[Record], act: str, contents: S
             act,
             [record.id for record in records],
             [record.started_at for record in records],
-            [json.dumps(content, default=str) for content in contents],
+            [json.dumps(located(record, each), default=str) for record, each in zip(records, contents, strict=True)],
         ),
         doing="writing the markers",
     )

@@ -48,20 +48,21 @@ class OpenMarker:
 
     marker: Marker
     contradiction: Contradiction
-    location: str = ""  # the archive, if the log or a move names it
+    location: str = ""  # the archive, if the log, a move or the marker names it; markers of older versions do not
 
 
 def open_markers(master: Session, shards: Mapping[str, Session]) -> list[OpenMarker]:
     """Return the open markers of these shards, by shard and record.
 
-    A run that proceeds meanwhile may let a marker look open; it does not look so a second time.
+    A run that proceeds meanwhile may let a marker look open; it does not look so a second time. A master that was set
+    back behind the first archive of all has no tables, and knows of no marker.
     """
-    if not ready(master):
-        return []
     unclosed = [marker for name, session in shards.items() if ready(session) for marker in _unclosed(session, name)]
-    undone, planned, unknown = _contradicted(master, unclosed)
-    entries = _entries(master, unknown)
-    judged = (_judged(marker, entries) for marker in unknown if _deleted(shards[marker.shard], marker))
+    has_tables = ready(master)
+    undone, planned, unknown = _contradicted(master, unclosed) if has_tables else ([], [], unclosed)
+    entries = _entries(master, unknown) if has_tables else []
+    deleted = ((marker, _deletion(shards[marker.shard], marker)) for marker in unknown)
+    judged = (_judged(marker, content, entries) for marker, content in deleted if content is not None)
     still_open = [
         *(OpenMarker(marker=marker, contradiction=Contradiction.UNDONE) for marker in undone),
         *planned,
@@ -100,7 +101,9 @@ def _entries(master: Session, markers: Sequence[Marker]) -> list[tuple[int, int,
     return rows
 
 
-def _judged(marker: Marker, entries: Iterable[tuple[int, int, str, dict[str, Any]]]) -> OpenMarker | None:
+def _judged(
+    marker: Marker, content: Mapping[str, Any], entries: Iterable[tuple[int, int, str, dict[str, Any]]]
+) -> OpenMarker | None:
     """Return a marker without a record as open, unless the log says that its archive was restored or dropped."""
     closing_acts = _CLOSING.get(marker.act.split(" ")[0], ())
     for record_id, tenant_id, act, details in entries:
@@ -109,7 +112,8 @@ def _judged(marker: Marker, entries: Iterable[tuple[int, int, str, dict[str, Any
             if act in ("restore", "restore activity") and details.get("shard") == marker.shard:
                 return OpenMarker(marker=marker, contradiction=Contradiction.RESTORED, location=details["location"])
             return None
-    return OpenMarker(marker=marker, contradiction=Contradiction.UNKNOWN)
+    location: str = content.get("location", "")
+    return OpenMarker(marker=marker, contradiction=Contradiction.UNKNOWN, location=location)
 
 
 def _same_start(marker: Marker, details: Mapping[str, Any]) -> bool:
@@ -119,17 +123,17 @@ def _same_start(marker: Marker, details: Mapping[str, Any]) -> bool:
     return datetime.fromisoformat(details["started_at"]) == marker.started_at
 
 
-def _deleted(session: Session, marker: Marker) -> bool:
-    """True if a marker is still there, and says that rows were deleted: of a month's slice, all may have stayed."""
+def _deletion(session: Session, marker: Marker) -> dict[str, Any] | None:
+    """Return the content of a marker; None if it is not there any more, or all rows of a month's slice stayed."""
     row = session.row(
         "SELECT content FROM archiver.markers WHERE (record_id, started_at, act) = (%s, %s, %s)",
         (marker.record_id, marker.started_at, marker.act),
         doing="reading a marker",
     )
-    if row is None or marker.tenant_id is None:
-        return row is not None
-    content: dict[str, Any] = row[0]
-    return int(sum(content["went"].values())) > sum(map(len, content["stayed"].values()))
+    content: dict[str, Any] | None = row[0] if row else None
+    if content is None or marker.tenant_id is None:
+        return content
+    return content if sum(content["went"].values()) > sum(map(len, content["stayed"].values())) else None
 
 
 _EARLIER = [ArchiveState.EXTRACTING.value, ArchiveState.STORED.value, ArchiveState.VERIFIED.value]

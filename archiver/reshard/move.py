@@ -158,7 +158,7 @@ def _commit(
         delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
         switch(archiver, loading, in_master)
     remember(archiver, loading, tenant_route.source, rows)
-    marked = {"tenant": loading.tenant_id}
+    marked = markers.located(loading, {"tenant": loading.tenant_id})
     markers.write(target.sessions[SHARD], loading, MOVED_IN, marked)
     markers.write(source.sessions[SHARD], loading, MOVED_OUT, marked)
     prove_stored(archiver.bucket, loading)

@@ -80,7 +80,8 @@ def end(archiver: Archiver, switched: Move, deleted: Selection | None = None) ->
                 prove_stored(archiver.bucket, switched)
         if counts(rows):
             remember(archiver, switched, source, rows)
-            markers.write(source.session, switched, MOVED_OUT, {"tenant": switched.tenant_id})
+            marked = markers.located(switched, {"tenant": switched.tenant_id})
+            markers.write(source.session, switched, MOVED_OUT, marked)
     move_record.moved(archiver.databases.master, switched)
     return Ended(move=switched, late=late_rows(source, deleted or rows))
 

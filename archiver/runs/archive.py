@@ -33,7 +33,7 @@ from archiver.runs.context import (
     out_of_time,
     pack,
 )
-from archiver.runs.settle import settle
+from archiver.runs.settle import asking_markers, settle
 from archiver.store.standing import MissingObjectError
 from archiver.verify.makeable import prove_makeable
 from archiver.verify.verify import Verified, verify
@@ -46,7 +46,8 @@ def tenant_to_archive(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
     If the tenant is already archived, the fence is opened: a run killed at its very end left it closed.
     """
     try:
-        return resolve.one_to_archive(archiver.databases, tenant_id, year)
+        with asking_markers(archiver):
+            return resolve.one_to_archive(archiver.databases, tenant_id, year)
     except resolve.ArchivedError:
         open_fence(archiver.fence, archiver.model.tenant.noun, tenant_id)
         raise

@@ -25,7 +25,7 @@ from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
-from archiver.runs.settle import settle
+from archiver.runs.settle import asking_markers, settle
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, RefusedError, UsageError
 
@@ -55,7 +55,9 @@ def restore_month(
     slices = slice_record.of_month(archiver.databases.master, month, tenant_id)
     if not slices:
         subject = f" of {noun} {tenant_id}" if tenant_id is not None else ""
-        raise UsageError(f"No activity of {month}{subject} is archived.", hint="inv activity.list shows all archives.")
+        with asking_markers(archiver):
+            hint = "inv activity.list shows all archives."
+            raise UsageError(f"No activity of {month}{subject} is archived.", hint=hint)
     encryption.refuse_if_closed((each.name(noun) for each in slices), archiver.keys)
     outcomes = []
     for tenant, shard in dict.fromkeys((each.tenant_id, _shard_of(archiver, each)) for each in slices):

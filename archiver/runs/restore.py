@@ -32,6 +32,7 @@ from archiver.records import (
     id_index,
     markers,
     move_record,
+    resolve,
     retained_rows,
     shard_keys,
     slice_record,
@@ -43,7 +44,7 @@ from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.monthly_slices import IncomingSlice
-from archiver.runs.settle import settle
+from archiver.runs.settle import asking_markers, settle
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
 from inventory.migrations import Changes
@@ -63,6 +64,15 @@ class Restored:
 
 
 OnRestored = Callable[[Restored], None]
+
+
+def record_to_restore(archiver: Archiver, tenant_id: int, year: int | None) -> Record:
+    """Return the tenant's record; raise UsageError if there is none, or several years and none is given.
+
+    Raises RefusedError, which names the archives, if the record may be missing because master was set back.
+    """
+    with asking_markers(archiver):
+        return resolve.one_to_restore(archiver.databases, tenant_id, year)
 
 
 def restore(

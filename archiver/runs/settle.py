@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from archiver.catalog.model import SHARD
 from archiver.checks.unreferenced import unnamed_objects
@@ -16,7 +16,7 @@ from archiver.records.markers import DELETED, MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move
 from archiver.records.open_markers import Contradiction, OpenMarker, open_markers
 from archiver.runs.context import Archiver
-from errors import LockedError, RefusedError
+from errors import LockedError, RefusedError, UsageError
 
 _LISTED = 5  # objects of the store that a refusal names
 
@@ -39,6 +39,19 @@ def settle(archiver: Archiver, shards: Collection[str], *, pretend: bool = False
         raise _refusal(archiver, refused)
     if not pretend:
         _advance(databases, [each for each in contradicted if each.contradiction is Contradiction.UNDONE])
+
+
+@contextmanager
+def asking_markers(archiver: Archiver) -> Iterator[None]:
+    """If the block finds that there is no such record or tenant, ask the markers: a set-back master has lost both.
+
+    Raises RefusedError then, which names the archives, in place of the UsageError.
+    """
+    try:
+        yield
+    except UsageError:
+        settle(archiver, archiver.databases.shards, pretend=True)
+        raise
 
 
 def _refuse_lost_moves(databases: Databases, shards: Collection[str]) -> None:
@@ -100,23 +113,35 @@ def _refuse_without_members(open_marker: OpenMarker, record: Record) -> None:
 
 
 def _refusal(archiver: Archiver, contradicted: Collection[OpenMarker]) -> RefusedError:
-    """Return the error for deletions that master knows nothing of; it names the archives that may hold the rows."""
+    """Return the error for deletions that master knows nothing of; it names the archives that hold the rows."""
     first = min(contradicted, key=lambda each: each.marker.at)
     shard, moment = first.marker.shard, f"{first.marker.at:%Y-%m-%d %H:%M:%S} UTC"
     more = f", and {len(contradicted) - 1} more" if len(contradicted) > 1 else ""
+    archives = f"{_holding(archiver, contradicted)}. Nothing was changed."
+    all_archives = "All such archives: inv archive.list --unreferenced"
     if first.contradiction is Contradiction.RESTORED:
         return RefusedError(
-            f"{shard} was set back: it shows a deletion of {moment}{more} that was restored since. "
-            f"{first.location} holds the rows. Nothing was changed.",
-            hint=f"Restore {shard} from a later backup, or load that archive as its README explains.",
+            f"{shard} was set back: it shows a deletion of {moment}{more} that was restored since. {archives}",
+            hint=f"Restore {shard} from a later backup, or load them as their README explains. {all_archives}",
         )
     act = "move" if first.marker.act in (MOVED_IN, MOVED_OUT) else "deletion"
-    located = f"{first.location} holds the rows" if first.location else f"No record names: {_unnamed(archiver)}"
     return RefusedError(
-        f"{shard} shows a {act} of {moment}{more} that master has no record of: master was set back. "
-        f"{located}. Nothing was changed.",
-        hint="Restore master from a later backup. All such archives: inv archive.list --unreferenced",
+        f"{shard} shows a {act} of {moment}{more} that master has no record of: master was set back. {archives}",
+        hint=f"Restore master from a later backup. {all_archives}",
     )
+
+
+def _holding(archiver: Archiver, contradicted: Collection[OpenMarker]) -> str:
+    """Return the archives of these deletions, as text; markers of older versions do not name theirs."""
+    in_order = sorted(contradicted, key=lambda each: each.marker.at)
+    locations = [*dict.fromkeys(each.location for each in in_order if each.location)]
+    holding = []
+    if locations:
+        more = f" and {len(locations) - _LISTED} more" if len(locations) > _LISTED else ""
+        holding.append(f"{', '.join(locations[:_LISTED])}{more} {'hold' if len(locations) > 1 else 'holds'} the rows")
+    if not all(each.location for each in contradicted):
+        holding.append(f"No record names: {_unnamed(archiver)}")
+    return ". ".join(holding)
 
 
 def _unnamed(archiver: Archiver) -> str:

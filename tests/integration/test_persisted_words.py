@@ -254,13 +254,13 @@ def test_markers_of_these_acts_lie_in_the_shards_with_these_words(lived: World) 
             )
 
     assert found == {
-        "deleted": {"found", "gone", "deleted", "staying"},
-        "moved in": {"tenant"},
-        "moved out": {"tenant"},
+        "deleted": {"found", "gone", "deleted", "staying", "location"},
+        "moved in": {"tenant", "location"},
+        "moved out": {"tenant", "location"},
         "restored": {"inserted", "there", "replaced", "differing", "lost"},
         "restored classroom 7": {"inserted", "there", "replaced", "differing", "lost"},
         "slice 7 restored": {"inserted", "there", "replaced", "differing", "lost"},
-        "slice 7 went": {"went", "stayed"},
+        "slice 7 went": {"went", "stayed", "location"},
     }
 
 

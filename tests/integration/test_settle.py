@@ -96,12 +96,26 @@ def test_everything_on_a_shard_is_refused_while_master_has_no_record_of_a_deleti
         lambda: world.archive(SCHOOL),
         lambda: world.archive(SCHOOL, pretend=True),
         lambda: world.restore(OTHER),
+        lambda: world.restore(SCHOOL),  # which has no record, nor is it live
+        lambda: restore_months(world, MONTH),  # of which nothing was archived
         lambda: world.archive_together(*others),
     ):
-        with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* No record names: {location}"):
+        with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* {location} holds the rows"):
             act()
     with pytest.raises(RefusedError, match="master was set back"):
         archive_months(world, DAY)
+    run(world, HERE, "UPDATE archiver.markers SET content = content - 'location'")  # as older versions wrote it
+    with pytest.raises(RefusedError, match=f"No record names: {location}"):
+        world.archive(SCHOOL)
+
+
+def test_a_master_from_before_the_first_archive_of_all_knows_nothing_and_the_archive_is_named(world: World) -> None:
+    world.archive(SCHOOL)
+    [(location,)] = rows(world, "master", "SELECT location FROM archiver.records")
+    run(world, "master", "DROP SCHEMA archiver CASCADE")
+
+    with pytest.raises(RefusedError, match=f"{HERE} shows a deletion of .* {location} holds the rows"):
+        world.restore(SCHOOL)
 
 
 def test_the_only_archive_of_rows_is_not_dropped_though_master_calls_it_verified(
@@ -143,14 +157,16 @@ def test_no_school_is_refused_because_of_markers_of_restored_and_dropped_ones(wo
 def test_a_shard_that_was_set_back_behind_a_restore_is_refused_and_the_archive_named(
     world: World, other: Cluster
 ) -> None:
-    world.archive(SCHOOL)
-    [(location,)] = rows(world, "master", "SELECT location FROM archiver.records")
+    """All archives are named, and not only the first one that was restored."""
+    world.archive(SCHOOL, OTHER)
+    first, second = rows(world, "master", "SELECT location FROM archiver.records ORDER BY id")
     earlier = moved(world, HERE, other)
-    world.restore(SCHOOL)
+    world.restore(SCHOOL, OTHER)
 
     now = replace(world, environment=earlier.environment, dsns=earlier.dsns)
 
-    with pytest.raises(RefusedError, match=f"{HERE} was set back: .* {location} holds the rows"):
+    named = f"{first[0]}, {second[0]} hold the rows"
+    with pytest.raises(RefusedError, match=f"{HERE} was set back: .*, and 1 more that was restored since. {named}"):
         now.archive(SCHOOL)
 
 

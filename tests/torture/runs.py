@@ -26,7 +26,7 @@ from tests.months import archive_months, restore_months
 from tests.torture.tripwire import Tripwire
 from tests.worlds import World
 
-SECONDS = 120  # no run of one small school lasts that long
+SECONDS = 600  # no run of one small school lasts that long, on the busiest machine either
 PRELOAD = ["tests.torture.runs"]  # imported once, in the process that forks the runs
 
 
@@ -168,7 +168,7 @@ def _await_alone(dsn: str, names: list[str]) -> None:
     link.autocommit = True
     try:
         with link.cursor() as cursor:
-            await_condition(lambda: _alone(cursor, names), doing="Waiting for the killed sessions", seconds=30)
+            await_condition(lambda: _alone(cursor, names), doing="Waiting for the killed sessions", seconds=120)
     finally:
         link.close()
 

@@ -186,7 +186,7 @@ def _judged(world: World, before: Snapshot, endings: Sequence[Ending]) -> Verdic
     live = oracle.snapshot(world.dsns)
     missing = judge.gone(before, live)
     wrong = "" if said[-1] or before.tables == live.tables else f"refused: nothing. {oracle.difference(before, live)}"
-    return Verdict(lost=_unnamed(world, missing, live, " ".join(said)), said=said, wrong=wrong)
+    return Verdict(lost=_unnamed(world, missing, live, said[-1]), said=said, wrong=wrong)
 
 
 def _unnamed(world: World, missing: dict[tuple[str, str], Counter[bytes]], live: Snapshot, said: str) -> int:
