@@ -24,7 +24,8 @@ from rehearsal.seed_plan import SCHOOL
 from tests import oracle
 from tests.cases.attack_world import DATABASES, FEW, HERE, rows, run, together
 from tests.integration.test_adversities import cut_off
-from tests.legacy_users import purged, records
+from tests.integration.test_purge import records
+from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World, same
 

@@ -37,7 +37,8 @@ from tests.cases.attack_world import (
     until_it_dies,
 )
 from tests.inside import inv_inside
-from tests.legacy_users import old, purged
+from tests.integration.test_purge import old
+from tests.legacy_users import purged
 from tests.months import Meanwhile, archive_months
 from tests.torture.moves import alone
 from tests.worlds import NIGHT, NewWorld, World, school_ids
