@@ -7,7 +7,7 @@ tables that have them.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +32,18 @@ class _Copy:
     relation: Composable  # the temporary table
     rows: int
 
+    def text(self, model: Model, alias: str) -> Composable:
+        """SQL: a row as text, without the columns that triggers may set."""
+        allowed = model.changed_by_triggers(self.table)
+        return row_text([column.name for column in self.shape.copied if column.name not in allowed], alias)
+
+    def counted(self, session: Session, model: Model) -> Counter[str]:
+        """Return how many rows there are: by content if they have no key."""
+        if self.shape.primary_key:
+            return Counter({"": self.rows})
+        query = SQL("SELECT md5({}), count(*) FROM {} b GROUP BY 1").format(self.text(model, "b"), self.relation)
+        return Counter(dict(session.rows(query, doing=f"counting the rows of {self.table}")))
+
 
 @contextmanager
 def tried_back(
@@ -55,6 +67,7 @@ def tried_back(
     copies = {table: _copy(placement, table, of_table, number) for number, (table, of_table) in enumerate(rows.items())}
     yield
     session.execute("SAVEPOINT trial", doing="trying the way back")
+    alike = {table: _alike(session, model, copy) for table, copy in copies.items()}
     with triggers_disabled(session, model, database), product_names(session):
         for group in load_order(placement.schemas[database]):
             _insert(
@@ -62,8 +75,9 @@ def tried_back(
             )
         with _rejected(session, list(judges), judges):
             session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
-    for copy in copies.values():
-        _refuse_changed(session, model, copy, judges)
+    for table, copy in copies.items():
+        if _alike(session, model, copy) != alike[table] + copy.counted(session, model):
+            raise _refusal(session, [table], "some would be changed, left out or doubled", judges)
         account.declare(copy.table.table, Changes(inserted=copy.rows))  # the server counts what is undone, too
     session.execute("ROLLBACK TO SAVEPOINT trial", doing="undoing the trial of the way back")
 
@@ -120,18 +134,18 @@ def _rejected(
         raise _refusal(session, tables, f"the server rejects them ({error.code})", judges) from error
 
 
-def _refuse_changed(session: Session, model: Model, copy: _Copy, judges: Mapping[TableName, Sequence[str]]) -> None:
-    """Raise RefusedError if rows are not as they were, in columns that no trigger may set; found by primary key."""
-    if not copy.shape.primary_key:
-        return
-    same = SQL(" AND ").join(SQL("c.{0} = b.{0}").format(Identifier(name)) for name in copy.shape.primary_key)
-    allowed = model.changed_by_triggers(copy.table)
-    columns = [column.name for column in copy.shape.copied if column.name not in allowed]
-    query = SQL("SELECT count(*) FROM {} b WHERE NOT EXISTS (SELECT FROM {} c WHERE {} AND {} = {})").format(
-        copy.relation, identifier(copy.table.table), same, row_text(columns, "c"), row_text(columns, "b")
-    )
-    if changed := session.row(query, doing=f"comparing {copy.table}")[0]:
-        raise _refusal(session, [copy.table], f"{changed} would come back changed", judges)
+def _alike(session: Session, model: Model, copy: _Copy) -> Counter[str]:
+    """Return how many live rows equal a copied one, in the columns that no trigger may set; without key, by content."""
+    live = identifier(copy.table.table)
+    equal = SQL("{} = {}").format(copy.text(model, "c"), copy.text(model, "b"))
+    if copy.shape.primary_key:  # few of many rows: found by key
+        keys = SQL(" AND ").join(SQL("c.{0} = b.{0}").format(Identifier(name)) for name in copy.shape.primary_key)
+        query = SQL("SELECT '', count(*) FROM {} b JOIN {} c ON {} AND {}").format(copy.relation, live, keys, equal)
+    else:
+        query = SQL("SELECT md5({}), count(*) FROM {} c WHERE EXISTS (SELECT FROM {} b WHERE {}) GROUP BY 1").format(
+            copy.text(model, "c"), live, copy.relation, equal
+        )
+    return Counter(dict(session.rows(query, doing=f"comparing {copy.table}")))
 
 
 def _refusal(
@@ -144,8 +158,8 @@ def _refusal(
     return RefusedError(
         f"Deleting on {session.where} refused: rows of {', '.join(map(str, tables))} would not come back as they are: "
         f"{why}. Possible cause: {', '.join(named)}.",
-        hint="Correct these rows; or, if it must not judge old rows, "
-        f"move it in databases/{table.database}/{table.table} from triggers to quiet, with the reason.",
+        hint=f"Correct these rows; or, in databases/{table.database}/{table.table} of the catalog, list the columns "
+        "that the trigger may set under changes, or move it from triggers to quiet, with the reason.",
     )
 
 

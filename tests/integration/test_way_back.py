@@ -17,7 +17,7 @@ from errors import DamagedError, RefusedError
 from rehearsal.postgres_server import Cluster
 from tests import oracle
 from tests.cases.products import Product, goes_and_comes_back, run, schools, standing
-from tests.worlds import NewWorld, same
+from tests.worlds import NewWorld, World, same
 
 THINGS = "{group: thing, found_by: [school_id = schools.id]}"
 SPANISH = "ñ" * 31  # 62 bytes: one more letter of one byte fits
@@ -124,14 +124,28 @@ def students(act: str, *, table: str = "", trigger: str = "") -> Product:
     )
 
 
+def archived_while_disabled(world: World, table: str) -> None:
+    """Archive a school while the trigger rests."""
+    run(world, "master", f"ALTER TABLE {table} DISABLE TRIGGER act")
+    world.archive(1)
+    run(world, "master", f"ALTER TABLE {table} ENABLE TRIGGER act")
+
+
 @pytest.mark.parametrize(("table", "when", "act"), TRIGGERS.values(), ids=TRIGGERS)
 def test_a_trigger_that_the_catalog_lets_fire_changes_no_row_that_comes(
     new_world: NewWorld, tmp_path: Path, table: str, when: str, act: str
 ) -> None:
+    """Nothing is deleted that it would change; was it disabled then, nothing comes back."""
     with standing(new_world, tmp_path, students(act, table=table, trigger="does no harm")) as world:
         create = f"CREATE TRIGGER act {when} ON {table} FOR EACH ROW EXECUTE FUNCTION act()"
         run(world, "master", create)
-        world.archive(1)
+        live = oracle.snapshot(world.dsns)
+        with pytest.raises(
+            RefusedError, match=r"rows of master\.(students|marks) would not come back.* the trigger act"
+        ):
+            world.archive(1)
+        same(live, oracle.snapshot(world.dsns))
+        archived_while_disabled(world, table)
         out = oracle.snapshot(world.dsns)
         with pytest.raises(RefusedError, match=r"Loading master\.(students|marks)"):
             world.restore(1)
@@ -142,7 +156,7 @@ def test_a_refusal_names_the_columns_and_the_line_that_allows_them(new_world: Ne
     act = "NEW.grade := 0; NEW.updated_at := now(); RETURN NEW;"
     with standing(new_world, tmp_path, students(act, table="students", trigger="stamps")) as world:
         run(world, "master", "CREATE TRIGGER act BEFORE INSERT ON students FOR EACH ROW EXECUTE FUNCTION act()")
-        world.archive(1)
+        archived_while_disabled(world, "students")
         with pytest.raises(RefusedError, match="2 rows are not as they were sent, in grade, updated_at") as refused:
             world.restore(1)
         assert "changes: {act: [grade, updated_at]}" in refused.value.hint
