@@ -218,3 +218,60 @@ def test_another_scope_than_the_one_typed_is_refused() -> None:
         scope.refuse_others(date(2014, 7, 1), "abc")
     with pytest.raises(UsageError, match="matches nothing"):
         NightTenants(taken=(), excluded=(), unmatched=()).refuse_others(date(2014, 7, 1), "")
+
+
+@pytest.mark.parametrize(
+    ("referenced", "now", "sentence"),
+    [
+        ({}, 1, ""),
+        ({7: ["rooms"]}, 1, "users are referenced by now: 7 by rooms"),
+        ({}, 2, "rows of users changed since"),
+    ],
+)
+def test_users_that_changed_or_are_needed_by_now_are_not_purged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, referenced: Any, now: int, sentence: str
+) -> None:
+    acts: list[str] = []
+    answers: dict[str, Any] = {
+        "accounted": lambda *_: nullcontext(),
+        "recheck_acts": lambda *_: None,
+        "_locked": lambda *_: None,
+        "watch_of": lambda *_: SimpleNamespace(references=lambda: referenced),
+        "_copied": lambda *_: now,
+        "prove_shape": lambda *_: None,
+        "delete": lambda *_: acts.append("deleted"),
+        "prove_stored": lambda *_: None,
+        "shard_keys.remember_rows": lambda *_: None,
+        "purge_record.purged": lambda master, verified: verified,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(f"{purge.__name__}.{name}", answer)
+    master = SimpleNamespace(rolled_back=nullcontext, commit=lambda *, doing: acts.append("committed"))
+    model = SimpleNamespace(tables=("users",), written_besides=lambda database: {})
+    group: Any = SimpleNamespace(
+        placement=SimpleNamespace(master=master, schemas={"master": None}), model=model, ids=[7]
+    )
+    monkeypatch.setattr("archiver.format.layout.member", lambda table: table)
+    verified: Any = SimpleNamespace(members={"users": 1}, id=3)
+    at_work: Any = SimpleNamespace(databases=None, bucket=None)
+    with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
+        purge._delete(at_work, group, verified, tmp_path)
+    assert acts == ([] if sentence else ["deleted", "committed"])
+
+
+@pytest.mark.parametrize("only", [None, ROOM])
+def test_a_record_ends_when_everything_is_live(monkeypatch: pytest.MonkeyPatch, only: Part | None) -> None:
+    acts: list[str] = []
+    for name in (
+        "archive_record.delete",
+        "archive_record.part_restored",
+        "retained_rows.forget",
+        "deleted_keys.forget",
+    ):
+        monkeypatch.setattr(f"archiver.records.{name}", lambda *_, name=name: acts.append(name))
+    monkeypatch.setattr("archiver.records.audit_log.log", lambda master, act, *_: acts.append(act))
+    monkeypatch.setattr("archiver.records.audit_log.closing", lambda *_: {})
+    monkeypatch.setattr("archiver.records.id_index.ids_in", lambda archive: {})
+    restore._end(placement(), record(sha256=""), cast(Any, None), {}, only)
+    whole = ["archive_record.delete", "retained_rows.forget", "restore"]
+    assert acts == (["archive_record.part_restored", "deleted_keys.forget", "restore part"] if only else whole)

@@ -9,10 +9,14 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import SHARD, TableName
+from archiver.delete.throttle import Throttle
 from archiver.load import load, subset
 from archiver.load.row_values import RowValues
 from archiver.postgres.schema import Schema
-from archiver.runs import monthly_slices, restore, restore_order
+from archiver.runs import month_object, monthly, monthly_restore, monthly_slices, restore, restore_order
+from archiver.store.bucket import Digests
+from errors import DamagedError, RefusedError, UsageError
+from tests.answering import SCHOOLS
 from tests.schemas import database
 
 ROOMS = TableName(SHARD, "rooms")
@@ -75,3 +79,77 @@ def test_an_archive_that_an_earlier_run_loaded_is_skipped(monkeypatch: pytest.Mo
 def test_a_key_with_null_has_no_parent() -> None:
     values = RowValues(columns=("a",), rows=[("1",), (None,)])
     assert restore_order._keys(values, ["a"]) == {("1",)}
+
+
+@pytest.mark.parametrize(("size", "sha256", "damaged"), [(5, "hash", False), (4, "hash", True), (5, "another", True)])
+def test_a_month_that_is_not_the_one_stored_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, size: int, sha256: str, damaged: bool
+) -> None:
+    def get(key: str, path: Any, *_: object, limit: int) -> Digests:
+        path.write_bytes(b"")
+        return Digests(size=size, sha256=sha256, md5="")
+
+    monkeypatch.setattr(month_object, "_file", lambda *_: tmp_path / "slice")
+    bucket = SimpleNamespace(key=lambda location: location, get=get)
+    archiver: Any = SimpleNamespace(bucket=bucket)
+    month: Any = SimpleNamespace(location="s3://a/2014-05", size=5, sha256="hash")
+    one: Any = SimpleNamespace(month=month, start=0, size=5, sha256="hash")
+    with pytest.raises(DamagedError, match="2014-05 is not what was stored") if damaged else nullcontext():
+        month_object.fetch_all(archiver, month, [], tmp_path)
+    with pytest.raises(DamagedError, match=r"from 0\) is not what was stored") if damaged else nullcontext():
+        month_object.fetch(archiver, one, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shard", "sentence"), [("shard_1", ""), ("shard_2", "its rows belong to shard_1, and the school")]
+)
+def test_a_slice_comes_back_only_to_the_shard_of_its_rows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, shard: str, sentence: str
+) -> None:
+    renumbered: list[Any] = []
+    answers: dict[str, Any] = {
+        "slice_relocations": lambda *_: (),
+        "month_object.fetch": lambda *_: tmp_path / "slice",
+        "month_object.belongs_to": lambda *_: None,
+        "bundle.opened": lambda *_: nullcontext(None),
+        "_deleted_part": lambda *_: nullcontext(None),
+        "renumbered": lambda mapping, *_: renumbered.append(mapping),
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(f"{monthly_slices.__name__}.{name}", answer)
+    archiver: Any = SimpleNamespace(databases=None, keys=None, model=SimpleNamespace(tenant=SCHOOLS))
+    placement: Any = SimpleNamespace(shard=shard, schemas={SHARD: None})
+    month: Any = SimpleNamespace(tenant_id=13, month=SimpleNamespace(shard="shard_1", month="2014-05"))
+    for mappings in ({SHARD: "of the shard"}, {"master": "of master"}):
+        monkeypatch.setattr(monthly_slices, "fitting", lambda *_, mappings=mappings: mappings)
+        with (
+            pytest.raises(RefusedError, match=sentence) if sentence else nullcontext(),
+            monthly_slices.opened(archiver, placement, [month], tmp_path) as [incoming],
+        ):
+            assert list(incoming.incoming.mappings) == list(mappings)
+    assert renumbered == ([] if sentence else ["of the shard"])
+
+
+@pytest.mark.parametrize(("tenant", "subject"), [(13, "No activity of 2014-05 of school 13 is"), (None, "2014-05 is")])
+def test_a_month_that_is_not_archived_is_named(
+    monkeypatch: pytest.MonkeyPatch, tenant: int | None, subject: str
+) -> None:
+    monkeypatch.setattr("archiver.records.slice_record.of_month", lambda *_: ())
+    monkeypatch.setattr(monthly_restore, "rules", lambda model: None)
+    archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=SimpleNamespace(master=None))
+    with pytest.raises(UsageError, match=subject):
+        monthly_restore.restore_month(archiver, "2014-05", tenant, lambda outcome: None)
+
+
+@pytest.mark.parametrize("max_lag", [None, 5])
+def test_the_standbys_are_asked_before_a_month_begins(monkeypatch: pytest.MonkeyPatch, max_lag: int | None) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(monthly, "rules", lambda model: None)
+    monkeypatch.setattr(monthly, "prove_makeable", lambda *_: None)
+    monkeypatch.setattr("archiver.completeness.completeness.prove_complete", lambda *_: None)
+    monkeypatch.setattr(monthly, "lag", asked.append)
+    monkeypatch.setattr(monthly, "_shard", lambda run, name: name)
+    databases: Any = SimpleNamespace(shards=("shard_1",), session=lambda name: name)
+    archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=databases, scratch=None)
+    monthly.archive_activity(archiver, cast(Any, None), Throttle(max_lag=max_lag), lambda shard: None)
+    assert asked == (["shard_1"] if max_lag else [])
