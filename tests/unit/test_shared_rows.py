@@ -16,8 +16,8 @@ from inventory.model import Depth
 Found = Mapping[str, list[tuple[Any, ...]]]  # rows by table: the id, then the linking columns by name
 
 
-def model(**tables: Table) -> Model:
-    depth = DepthRule(start="companies")
+def model(start: str = "companies", /, **tables: Table) -> Model:
+    depth = DepthRule(start=start)
     return resolve(
         Catalog(
             tenant=Tenant(noun="company", table="companies", key="id", title="name"),
@@ -71,6 +71,24 @@ def test_a_row_that_a_row_of_the_tenant_needs_stays_with_it() -> None:
     found: Found = {"companies": [(9,)], "jobs": [(7, 9)], "people": [(1, 7, None), (2, 7, 3), (3, 7, None)]}
 
     assert gone(STAFF, found, {"people": {2}})["people"] == [1]
+
+
+def test_a_depth_deletes_from_its_start_what_the_tenant_alone_has() -> None:
+    people = model(
+        "jobs",
+        jobs=Table(group="staff", found_by=("company_id = companies.id",), needed_by=("id = offers.job_id",)),
+        people=Table(group="staff", found_by=("job_id = jobs.id",)),
+        rooms=Table(group="staff", found_by=("company_id = companies.id",)),
+    )
+    found: Found = {
+        "companies": [(9,)],
+        "jobs": [(7, 9), (8, 9)],
+        "people": [(1, 7), (2, 8)],
+        "rooms": [(5, 9)],
+    }
+    # Job 8 is another company's too, by an offer; rooms are not below jobs.
+    expected = {"companies": [], "jobs": [7], "people": [1], "rooms": []}
+    assert gone(people, found, {"offers": {8}}) == expected
 
 
 TREE = model(
