@@ -239,6 +239,7 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
         "watch_of": lambda *_: SimpleNamespace(references=lambda: referenced),
         "_copied": lambda *_: now,
         "prove_shape": lambda *_: None,
+        "tried_back": lambda *_: nullcontext(),
         "delete": lambda *_: acts.append("deleted"),
         "prove_stored": lambda *_: None,
         "shard_keys.remember_rows": lambda *_: None,
@@ -269,9 +270,16 @@ def test_a_record_ends_when_everything_is_live(monkeypatch: pytest.MonkeyPatch, 
         "deleted_keys.forget",
     ):
         monkeypatch.setattr(f"archiver.records.{name}", lambda *_, name=name: acts.append(name))
+    monkeypatch.setattr("archiver.records.id_index.ids_in", lambda archive: {})
+    restore._end(placement(), record(), cast(Any, None), only)
+    whole = ["archive_record.delete", "retained_rows.forget"]
+    assert acts == (["archive_record.part_restored", "deleted_keys.forget"] if only else whole)
+
+
+@pytest.mark.parametrize(("only", "act"), [(None, "restore"), (ROOM, "restore part")])
+def test_the_log_tells_a_part_from_everything(monkeypatch: pytest.MonkeyPatch, only: Part | None, act: str) -> None:
+    acts: list[str] = []
     monkeypatch.setattr("archiver.records.audit_log.log", lambda master, act, *_: acts.append(act))
     monkeypatch.setattr("archiver.records.audit_log.closing", lambda *_: {})
-    monkeypatch.setattr("archiver.records.id_index.ids_in", lambda archive: {})
-    restore._end(placement(), record(sha256=""), cast(Any, None), {}, only)
-    whole = ["archive_record.delete", "retained_rows.forget", "restore"]
-    assert acts == (["archive_record.part_restored", "deleted_keys.forget", "restore part"] if only else whole)
+    restore._log(placement(), record(sha256=""), {}, only)
+    assert acts == [act]
