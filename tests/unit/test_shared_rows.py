@@ -16,8 +16,8 @@ from inventory.model import Depth
 Found = Mapping[str, list[tuple[Any, ...]]]  # rows by table: the id, then the linking columns by name
 
 
-def model(start: str = "companies", /, **tables: Table) -> Model:
-    depth = DepthRule(start=start)
+def model(start: str = "companies", stay: tuple[str, ...] = (), /, **tables: Table) -> Model:
+    depth = DepthRule(start=start, stay=stay)
     return resolve(
         Catalog(
             tenant=Tenant(noun="company", table="companies", key="id", title="name"),
@@ -89,6 +89,9 @@ def test_a_depth_deletes_from_its_start_what_the_tenant_alone_has() -> None:
     # Job 8 is another company's too, by an offer; rooms are not below jobs.
     expected = {"companies": [], "jobs": [7], "people": [1], "rooms": []}
     assert gone(people, found, {"offers": {8}}) == expected
+
+    staying = model("companies", ("rooms",), rooms=Table(group="staff", found_by=("company_id = companies.id",)))
+    assert gone(staying, {"companies": [(9,)], "rooms": [(5, 9)]}) == {"companies": [9], "rooms": []}
 
 
 TREE = model(
