@@ -125,7 +125,16 @@ def tries(way: Way, database: str, ending: Ending) -> list[Try]:
         stretches.setdefault(len(passed) if die_at is not None else -1, []).append(die_at)
     rounds = itertools.zip_longest(*stretches.values(), fillvalue=-1)
     in_order = [die_at for each in rounds for die_at in each if die_at != -1]
-    return [each for die_at in in_order for each in _of_kill(way, database, ending, die_at)]
+    of_kills = [[*_of_kill(way, database, ending, die_at)] for die_at in in_order]
+    return [*_in_turn(of_kills[: len(stretches)]), *_in_turn(of_kills[len(stretches) :])]
+
+
+def _in_turn(of_kills: Sequence[Sequence[Try]]) -> Iterator[Try]:
+    """Yield one try of each kill, of another copy and kind than of the kill before, then the next one of each."""
+    for turn in range(max(map(len, of_kills), default=0)):
+        for number, every in enumerate(of_kills):
+            if every:
+                yield every[(number + turn) % len(every)]
 
 
 def _of_kill(way: Way, database: str, ending: Ending, die_at: int | None) -> Iterator[Try]:
