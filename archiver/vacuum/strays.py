@@ -112,12 +112,18 @@ def drop(session: Session, stray: Stray, idle: timedelta) -> None:
         session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
         session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name), doing=f"locking {stray.table}")
         current = _read(session, stray.table)
-        if reasons := current.refused((), idle):
+        if reasons := [*current.refused((), idle), *_came_or_went(stray, current)]:
             raise RefusedError(f"{stray.table} is in use by now: {'; '.join(reasons)}.")
         session.execute(SQL("DROP TABLE {} RESTRICT").format(name), doing=f"dropping {stray.table}")
         for sequence in current.sequences:
             query = SQL("DROP SEQUENCE {} RESTRICT").format(identifier(sequence))
             session.execute(query, doing=f"dropping the sequence {sequence}")
+
+
+def _came_or_went(before: Stray, now: Stray) -> Iterator[str]:
+    """Yield that rows came or went meanwhile: a session reports what it wrote seconds later, or when it ends."""
+    if now.rows != before.rows:
+        yield f"it has {now.rows:,} rows, and had {before.rows:,} when it was looked at"
 
 
 def _namers_first(strays: Sequence[Stray]) -> list[Stray]:
