@@ -36,14 +36,15 @@ from bench.queue import workers
 from bench.testbed import NIGHT
 from bench.year.size import SHARDS
 from errors import CutoverError
+from inventory.catalog import DEFAULT_DEPTH
 from inventory.load import load
-from inventory.model import Depth, Environment
+from inventory.model import Environment
 
 Figures = Mapping[str, float]
 WAL = "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint"
 ROWS = 1 << 26  # bytes of rows in memory, as in a run with the default --memory
 YEAR, DAY = 2013, date.fromisoformat(NIGHT)
-REQUEST = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=DAY)
+REQUEST = ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH, night=DAY)
 
 
 @dataclass

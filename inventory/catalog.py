@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from errors import UsageError
+
+DEFAULT_DEPTH = "all"  # every catalog has it; the others are the catalog's own
+
 
 @dataclass(frozen=True, kw_only=True)
 class Customer:
@@ -59,10 +63,17 @@ class Activity:
 
 @dataclass(frozen=True, kw_only=True)
 class DepthRule:
-    """The place in the tree of tables where a depth of deletion starts."""
+    """The part of a tenant's rows that a depth deletes; the archive is always whole."""
 
     start: str  # this table's rows are deleted, with all rows found below them
-    stay: tuple[str, ...] = ()  # tables whose rows stay live all the same
+    stay: tuple[str, ...] = ()  # tables whose rows stay live all the same, with the rows found only below them
+    meaning: str = ""  # a sentence for plans; empty: made of the other two
+
+    @property
+    def sentence(self) -> str:
+        """The meaning, or else what goes and what stays: rows of classrooms and below are deleted; users stay."""
+        staying = f"; {', '.join(self.stay)} stay" if self.stay else ""
+        return self.meaning or f"rows of {self.start} and below are deleted{staying}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +94,7 @@ class Catalog:
 
     tenant: Tenant
     databases: Mapping[str, Mapping[str, Table]]
-    depths: Mapping[str, DepthRule]
+    depths: Mapping[str, DepthRule]  # by name; DEFAULT_DEPTH among them
     # By table of the shard, or of master if there are no shards; empty: nothing is archived month by month.
     activity: Mapping[str, Activity] = field(default_factory=dict)
     excluded: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # database, table: why it stays live
@@ -91,6 +102,12 @@ class Catalog:
     strays: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tables to be dropped; `*` is any text
     legacy: Legacy | None = None
     written: tuple[str, ...] = ()  # columns with the time of a row's last change: the first that a table has
+
+    def rule(self, depth: str) -> DepthRule:
+        """Return the rule of a depth; raise UsageError if the catalog has no such depth."""
+        if depth not in self.depths:
+            raise UsageError(f"The catalog of tables has no depth {depth} (there: {', '.join(self.depths)}).")
+        return self.depths[depth]
 
     def stays_live(self, database: str, table: str) -> bool:
         """True if there is a reason for a table to be in no archive."""

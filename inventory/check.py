@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import date
 from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -154,6 +154,13 @@ def _included(environment: Environment) -> Iterable[str]:
                     yield f"{path}/{noun}s/{each}: expected the reason, got an empty one"
                 if each in excluded:
                     yield f"{path}/{noun}s/{each}: expected a {noun} that is not excluded, got {each}"
+
+
+def depth_mistakes(environment: Environment, depths: Collection[str] | None) -> Iterable[str]:
+    """Yield every depth of a night that is none of the catalog's; nothing where those are not known."""
+    for day, night in environment.nights.items():
+        if depths is not None and night.depth not in depths:
+            yield f"nights/{day}/depth: expected one of {', '.join(depths)}, got {short(night.depth)}"
 
 
 def _webhook(environment: Environment) -> Iterable[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import yaml
 
 from errors import Problems, UsageError
 from inventory.catalog import Catalog
-from inventory.check import environment_mistakes
+from inventory.check import depth_mistakes, environment_mistakes
 from inventory.migrations import Changes, Migration, chain_mistakes, database_mistakes
 from inventory.model import Environment, Overlay
 from inventory.parse import Position, parse
@@ -76,13 +78,29 @@ def load_file(path: Path) -> Environment:
 
 
 def load_catalog(name: str) -> Catalog:
-    """Return the catalog of that file name, next to the inventory."""
+    """Return the catalog of that file name, next to the inventory; Problems with every mistake at once."""
+    return _catalog(FOLDER / name, _text_of(FOLDER / name))
+
+
+@lru_cache(maxsize=4)
+def _catalog(path: Path, text: str) -> Catalog:
+    """Return the catalog that a text says, parsed once: a command asks for it several times."""
     mistakes: list[str] = []
-    catalog = parse(Catalog, _read(FOLDER / name), Position("", mistakes))
+    catalog = parse(Catalog, _parsed(path, text), Position("", mistakes))
     if mistakes:
-        raise Problems(f"The catalog {name} has mistakes:", mistakes)
+        raise Problems(f"The catalog {path.name} has mistakes:", _with_lines(text, mistakes))
     assert isinstance(catalog, Catalog)
     return catalog
+
+
+def with_catalog_lines(name: str, mistakes: Iterable[str]) -> list[str]:
+    """Return mistakes of a catalog, each with its line where it begins with a path of the file."""
+    return _with_lines(_text_of(FOLDER / name), mistakes)
+
+
+def with_inventory_lines(environment: Environment, mistakes: Iterable[str]) -> list[str]:
+    """Return mistakes of an inventory, each with its line where it begins with a path of the file."""
+    return _with_lines(_text_of(FOLDER / f"{environment.name}.yaml"), mistakes)
 
 
 def load_migrations(folder: str) -> tuple[Migration, ...]:
@@ -151,19 +169,36 @@ def _refuse_migrations(mistakes: list[str]) -> None:
 def _environment(data: dict[Any, Any], path: Path) -> Environment:
     mistakes: list[str] = []
     environment = parse(Environment, data, Position("", mistakes))
-    mistakes = mistakes or environment_mistakes(environment)
+    mistakes = mistakes or [*environment_mistakes(environment), *depth_mistakes(environment, _depths(environment))]
     if mistakes:
         hint = "inventory/example.yaml explains every key."
-        raise Problems(f"The inventory {path.name} has mistakes:", _with_lines(path, mistakes), hint=hint)
+        raise Problems(f"The inventory {path.name} has mistakes:", _with_lines(_text_of(path), mistakes), hint=hint)
     assert isinstance(environment, Environment)
     return environment
 
 
-def _with_lines(path: Path, mistakes: Iterable[str]) -> list[str]:
-    """Return the mistakes, each with the line on which its path ends, or the last part of it that the file has."""
-    root = yaml.compose(path.read_text(encoding="utf-8"), Loader=SafeLoader)
+def _depths(environment: Environment) -> Collection[str] | None:
+    """Return the depths of an environment's catalog; None if it can't be read, which whatever needs it then says."""
+    try:
+        return load_catalog(environment.catalog).depths
+    except UsageError:
+        return None
+
+
+def _with_lines(text: str, mistakes: Iterable[str]) -> list[str]:
+    """Return the mistakes, each with the line on which its path ends, or the last part of it that the file has.
+
+    A mistake that begins with no path of the file stays as it is.
+    """
+    root = yaml.compose(text, Loader=SafeLoader)
     assert root is not None  # it is a mapping by now
-    return [f"{mistake} (line {_line(root, mistake.split(': ')[0].split('/'))})" for mistake in mistakes]
+    paths = [(mistake, mistake.split(": ")[0].split("/")) for mistake in mistakes]
+    return [f"{mistake} (line {_line(root, keys)})" if _begins(root, keys) else mistake for mistake, keys in paths]
+
+
+def _begins(root: yaml.Node, keys: Sequence[str]) -> bool:
+    """True if a path begins in a file: with a key that the file has, or that it should have at its top."""
+    return _below(root, keys[0]) is not None or re.fullmatch(r"\w+", keys[0]) is not None
 
 
 def _line(node: yaml.Node, keys: Sequence[str]) -> int:
@@ -181,11 +216,20 @@ def _below(node: yaml.Node, key: str) -> tuple[yaml.Node, yaml.Node] | None:
     return None
 
 
-def _read(path: Path) -> dict[Any, Any]:
+def _text_of(path: Path) -> str:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Reading {path.name} failed: {_reason(error)}.") from error
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    return _parsed(path, _text_of(path))
+
+
+def _parsed(path: Path, text: str) -> dict[Any, Any]:
+    try:
+        data = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise UsageError(f"{path.name} is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(data, dict):

@@ -23,22 +23,6 @@ class Role(Enum):
     WAREHOUSE = "warehouse"  # a data warehouse and its ETL
 
 
-class Depth(Enum):
-    """The part of a school that is deleted; the archive is always complete."""
-
-    ALL = "all"
-    STUDENTS = "students"
-
-    @property
-    def meaning(self) -> str:
-        """A sentence for plans and help."""
-        match self:
-            case Depth.ALL:
-                return "everything of a school is deleted"
-            case Depth.STUDENTS:
-                return "classrooms and students are deleted; school and staff stay"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Host:
     """A machine reached over SSH."""
@@ -260,7 +244,7 @@ class Inclusion:
 class Night:
     """The settings of one night."""
 
-    depth: Depth
+    depth: str  # one of the catalog's
     exclude: Exclusion = field(default_factory=Exclusion)
     only: Inclusion | None = None  # None: every school that is not excluded
     backup_max_age: timedelta | None = None  # None: younger than maintenance mode

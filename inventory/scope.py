@@ -94,7 +94,7 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
     exclude, only = night.exclude, night.only
     reasons = {**exclude.reasons, **({"only": asdict(only)} if only else {})}
     return Scope(
-        depth=night.depth.value,
+        depth=night.depth,
         schools=_ids(exclude.schools),
         customers=_ids(exclude.customers),
         reasons=short_digest(_plain(reasons)) if reasons else "",

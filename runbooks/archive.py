@@ -22,8 +22,8 @@ from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.progress import RunProgress
 from archiver.runs.setup import archiver as open_archiver
 from errors import UsageError
-from inventory.load import read_numbered_lines
-from inventory.model import Depth, Environment, Night, Role
+from inventory.load import load_catalog, read_numbered_lines
+from inventory.model import Environment, Night, Role
 from inventory.scope import Scope, scope_of
 from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
 from runbooks.archives import lists as archives_lists
@@ -82,6 +82,11 @@ ONLY_LISTED = Option(
 REASON = Option(name="reason", help="why, with the ticket; the record and the log keep it")
 
 
+def refuse_unknown_depth(environment: Environment, depth: str) -> None:
+    """Raise UsageError if a depth is none of the catalog's."""
+    load_catalog(environment.catalog).rule(depth)
+
+
 @task(
     "archive.school",
     SCHOOL,
@@ -94,12 +99,13 @@ REASON = Option(name="reason", help="why, with the ticket; the record and the lo
     *ACTS,
     example="13",
     runs_on=Role.DEBUG,
+    before=refuse_unknown_depth,
 )
 def school(
     environment: Environment,
     school: int,
     date: datetime.date | None,
-    depth: Depth,
+    depth: str,
     reason: str,
     pretend: bool,
     accept_orphans: bool,
@@ -124,12 +130,13 @@ def school(
     *(CUSTOMER, DAY, DEPTH, REASON, PRETEND, ACCEPT_ORPHANS, OPENS, *WORKERS, *ACTS),
     example="1234",
     runs_on=Role.DEBUG,
+    before=refuse_unknown_depth,
 )
 def customer(
     environment: Environment,
     customer: int,
     date: datetime.date | None,
-    depth: Depth,
+    depth: str,
     reason: str,
     pretend: bool,
     accept_orphans: bool,
@@ -155,7 +162,7 @@ def customer(
 def _files_as_lists(
     environment: Environment,
     date: datetime.date,
-    depth: Depth | None,
+    depth: str,
     pretend: bool,
     exclude: str,
     exclude_schools: frozenset[int] | None,
@@ -186,7 +193,7 @@ def _as_listed(only: Include) -> dict[str, str | bool]:
     return {"only": "", "only_listed": json.dumps(listed, ensure_ascii=False)}
 
 
-def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -> Scope:
+def _scope(environment: Environment, date: datetime.date, depth: str) -> Scope:
     """Return this host's scope of a night; the depth is the option's if the inventory has no such night."""
     if date not in environment.nights and depth:
         return scope_of(environment, Night(depth=depth))
@@ -219,7 +226,7 @@ def _scope(environment: Environment, date: datetime.date, depth: Depth | None) -
 def all_(
     environment: Environment,
     date: datetime.date,
-    depth: Depth | None,
+    depth: str,
     pretend: bool,
     exclude_schools: frozenset[int] | None,
     exclude_customers: frozenset[int] | None,
@@ -271,7 +278,7 @@ def next_moment(environment: Environment, clock: datetime.time) -> datetime.date
 def request_of_night(
     environment: Environment,
     night: datetime.date,
-    depth: Depth | None,
+    depth: str,
     *,
     pretend: bool,
     until: datetime.time | None = None,
@@ -280,11 +287,12 @@ def request_of_night(
 
     Raises UsageError if there is neither, or if they differ.
     """
-    if night in environment.nights or depth is None:
+    if night in environment.nights or not depth:
         written = environment.night(night).depth
-        if depth not in (None, written):
-            raise UsageError(f"--depth={depth.value}: the inventory says {written.value} for the night {night}.")
+        if depth not in ("", written):
+            raise UsageError(f"--depth={depth}: the inventory says {written} for the night {night}.")
         depth = written
+    refuse_unknown_depth(environment, depth)
     over = next_moment(environment, until) if until else None
     return ArchiveRequest(year=environment.school_year(night), depth=depth, night=night, pretend=pretend, until=over)
 

@@ -12,7 +12,14 @@ import psycopg2
 from psycopg2.extensions import cursor as Cursor  # noqa: N812 (a class, named like a function)
 from psycopg2.sql import SQL, Composed, Identifier
 
-from tests.oracle_rows import LEAVING_MASTER, LEAVING_SHARD, REMAINING_STUDENTS, STAYING_AT_STUDENTS, WHO
+from tests.oracle_rows import (
+    LEAVING_MASTER,
+    LEAVING_SHARD,
+    REMAINING_STUDENTS,
+    STAYING_AT_PROMOTE,
+    STAYING_AT_STUDENTS,
+    WHO,
+)
 
 MASTER = "master"
 SETTINGS = (
@@ -43,7 +50,7 @@ def snapshot(dsns: Mapping[str, str]) -> Snapshot:
 def expected_after_archive(
     dsns: Mapping[str, str], school_id: int, depth: str, before: Snapshot | None = None
 ) -> Snapshot:
-    """Return the rows left once this school is archived from the present state; depth is `all` or `students`."""
+    """Return the rows left once this school is archived from the present state, to that depth."""
     return expected_after_archiving(dsns, [school_id], depth, before)
 
 
@@ -136,9 +143,11 @@ def _leaving(
         enrolled |= _ids(cursor, WHO["enrolled"], mine[name])
     args = _people(cursors[MASTER], school_ids, [number for each in classrooms.values() for number in each])
     leaving = (set(args["listed"]) | enrolled) - set(args["listed elsewhere"]) - stay
-    args["students"] = sorted(_ids(cursors[MASTER], WHO["live students"], {"students": sorted(leaving)}))
+    promoted = depth == "promote"
+    found = _ids(cursors[MASTER], WHO["live students"], {"students": sorted(leaving)})
+    args["students"] = [] if promoted else sorted(found)
     args["gone"] = list(school_ids) if depth == "all" else []
-    staying = {"all": frozenset[str](), "students": STAYING_AT_STUDENTS}[depth]
+    staying = {"all": frozenset[str](), "students": STAYING_AT_STUDENTS, "promote": STAYING_AT_PROMOTE}[depth]
     master = {table: where for table, where in LEAVING_MASTER.items() if table not in staying}
     return {
         MASTER: _lines_where(cursors[MASTER], master, args),

@@ -71,6 +71,8 @@ STAYING_AT_STUDENTS = frozenset(
     }
 )
 
+STAYING_AT_PROMOTE = STAYING_AT_STUDENTS | {"students", "student_sessions", "student_settings", "parents_students"}
+
 LEAVING_SHARD: Mapping[str, str] = {
     "enrollments": "t.classroom_id = ANY(%(classrooms)s)",
     "lesson_enrollments": """

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from archiver.catalog.depths import depth_mistakes
 from archiver.catalog.graph import cycles
 from errors import Problems, UsageError
 from formatting import plural
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import Catalog, Table, Tenant
 
 MASTER, SHARD = "master", "shard"
 _NAMES = r"(\w+|\(\w+(?:, ?\w+)*\))"  # one column, or several in parentheses
@@ -85,7 +85,6 @@ class Model:
     tables: tuple[TableName, ...]
     links: tuple[Link, ...]  # by which rows are found
     external_links: tuple[Link, ...]  # rows of `parent` need those of `child`, which then stay live
-    depths: Mapping[Depth, DepthRule]  # `all`, and where the catalog has it, `students`
     root: TableName
 
     @property
@@ -154,20 +153,13 @@ class Model:
         """Return the distinct conditions of the links that lead to a table, in a fixed order."""
         return tuple(dict.fromkeys(link.where for link in self.referenced_by(table) if link.where))
 
-    def rule(self, depth: Depth) -> DepthRule:
-        """Return the rule of a depth; raise UsageError if the catalog has no such depth."""
-        if depth not in self.depths:
-            depths = ", ".join(depth.value for depth in self.depths)
-            raise UsageError(f"The catalog of tables has no depth {depth.value} (there: {depths}).")
-        return self.depths[depth]
-
-    def start(self, depth: Depth) -> TableName:
+    def start(self, depth: str) -> TableName:
         """Return the table from which a depth deletes: master's, if a shard has a table of that name too."""
-        return min(table for table in self.tables if table.table == self.rule(depth).start)
+        return min(table for table in self.tables if table.table == self.catalog.rule(depth).start)
 
-    def below(self, depth: Depth) -> frozenset[TableName]:
+    def below(self, depth: str) -> frozenset[TableName]:
         """Return the tables from which a depth deletes rows."""
-        rule = self.rule(depth)
+        rule = self.catalog.rule(depth)
         reached = {self.start(depth)}
         for table in self.tables:
             if table.table not in rule.stay and any(link.parent in reached for link in self.found_by(table)):
@@ -210,10 +202,7 @@ def resolve(catalog: Catalog) -> Model:
     mistakes += (_cycle(tables, waits) for tables in cycles(parents))
     if mistakes:
         raise Problems("The catalog of tables has mistakes:", mistakes)
-    depths = {Depth(name): rule for name, rule in catalog.depths.items()}
-    return Model(
-        catalog=catalog, tables=order, links=tuple(links), external_links=tuple(needs), depths=depths, root=root
-    )
+    return Model(catalog=catalog, tables=order, links=tuple(links), external_links=tuple(needs), root=root)
 
 
 def _links(child: TableName, written: Iterable[str], key: str, mistakes: list[str]) -> Iterable[Link]:
@@ -255,7 +244,7 @@ def _mistakes(catalog: Catalog, root: TableName, tables: set[TableName], links: 
             yield f"{path}: expected a table of the catalog, got {link.parent}"
     for orphan in tables - {link.child for link in links if not link.recursive} - {root}:
         yield f"databases/{orphan.database}/{orphan.table}/found_by: expected a way to find its rows, got none"
-    yield from _depth_mistakes(catalog, {table.table for table in tables})
+    yield from depth_mistakes(catalog, {table.table for table in tables})
     yield from catalog.upkeep_mistakes()
 
 
@@ -267,16 +256,6 @@ def _unknown_writers(tables: Mapping[TableName, Table]) -> Iterable[str]:
         for trigger in table.changes.keys() - table.triggers.keys():
             path = f"databases/{name.database}/{name.table}"
             yield f"{path}/changes: expected a name of {path}/triggers, got {trigger!r}"
-
-
-def _depth_mistakes(catalog: Catalog, tables: set[str]) -> Iterable[str]:
-    if Depth.ALL.value not in catalog.depths:
-        yield "depths/all: expected a table to start from, got nothing"
-    for name, rule in catalog.depths.items():
-        if name not in {depth.value for depth in Depth}:
-            yield f"depths/{name}: expected {' or '.join(depth.value for depth in Depth)}, got {name!r}"
-        if rule.start not in tables:
-            yield f"depths/{name}: expected a table to start from, got {rule.start!r}"
 
 
 def _parents_first(parents: Mapping[TableName, set[TableName]]) -> tuple[TableName, ...]:

@@ -9,8 +9,7 @@ from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName, resolv
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.schema import read_schema
 from errors import UsageError
-from inventory.catalog import Catalog, DepthRule, Legacy, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Legacy, Tenant
 
 NOUN = "purge"
 
@@ -34,7 +33,7 @@ def model_of(model: Model) -> Model:
         Catalog(
             tenant=Tenant(noun=NOUN, table=legacy.table, key=legacy.key, title=legacy.title),
             databases={MASTER: tables},
-            depths={Depth.ALL.value: DepthRule(start=legacy.table)},
+            depths={DEFAULT_DEPTH: DepthRule(start=legacy.table)},
             excluded={SHARD: catalog.excluded.get(SHARD, {})},
             strays={SHARD: catalog.strays.get(SHARD, ())},
         )

@@ -13,8 +13,7 @@ from archiver.completeness.edges import Edge, edges
 from archiver.completeness.live import LiveCatalogue
 from archiver.completeness.pointers import Pointer, unexplained
 from errors import UsageError
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 
 WHOLE_NUMBERS = ("smallint", "integer", "bigint")
 Reasons = dict[str, dict[str, str]]  # master or shard, then table: why it stays live
@@ -45,7 +44,7 @@ def draft(lives: Mapping[str, LiveCatalogue], root: str) -> Draft:
     catalog = Catalog(
         tenant=tenant,
         databases=_databases(lives, found_by),
-        depths={Depth.ALL.value: DepthRule(start=root)},
+        depths={DEFAULT_DEPTH: DepthRule(start=root)},
     )
     return Draft(catalog=_explained(catalog, lives, links), edges=found_by, excluded_links=links)
 

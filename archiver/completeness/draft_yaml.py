@@ -33,7 +33,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield "# If an excluded table belongs to the tenant, move it to databases, with the found_by shown beside it. Then"
     yield "# run inv archive.check-catalog until it reports nothing: it lists what is left to decide, such as a trigger"
     yield "# that fires or a foreign key that deletes, and the consequences of your changes."
-    yield "# Not drafted: needed_by (rows elsewhere that keep a row alive), tenant/customer, and the depth students."
+    yield "# Not drafted: needed_by (rows elsewhere that keep a row alive), tenant/customer, and depths besides all."
 
 
 def _tenant(draft: Draft) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archiver.catalog.model import MASTER, Model, TableName
+from archiver.completeness.depths import not_trees
 from archiver.completeness.live import LiveCatalogue
 from archiver.completeness.live_acts import unknown_acts
 from archiver.completeness.live_publications import undeletable
@@ -28,6 +29,7 @@ def problems_of(model: Model, kind: str, live: LiveCatalogue) -> Iterator[str]:
     """Yield everything in one database that the catalog does not know, or that no catalog could allow."""
     yield from (line(model, live, pointer) for pointer in unexplained(model, kind, live))
     yield from leaving(model, kind, live)
+    yield from not_trees(model, kind, live)
     yield from unknown_acts(model, kind, live.acts)
     yield from below_problems(model, kind, live.below)
     yield from undeletable(model, kind, live.unidentified)

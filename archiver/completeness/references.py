@@ -48,11 +48,11 @@ def _not_followed(model: Model, kind: str, key: LiveForeignKey) -> Iterator[str]
 
 def _leaving_a_depth(model: Model, child: TableName, target: TableName, key: LiveForeignKey) -> Iterator[str]:
     """Yield the depths that keep the child's rows live while the foreign key deletes or changes them."""
-    for depth in model.depths:
+    for depth in model.catalog.depths:
         below = model.below(depth)
         if target in below and child not in below:
             yield (
-                f"depths/{depth.value}: rows of {child} stay live, but the foreign key {key.name} "
+                f"depths/{depth}: rows of {child} stay live, but the foreign key {key.name} "
                 f"{ACTS[key.on_delete]} rows there when rows of {key.target} are deleted. Make the key NO ACTION"
             )
 

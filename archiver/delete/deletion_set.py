@@ -15,7 +15,6 @@ from archiver.extract.row_sets import LinkValues, RowSets, column_alias, fill, k
 from archiver.postgres.schema import TENANT, identifier
 from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
-from inventory.model import Depth
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class DeletionSet:
     """The rows of one database to delete; valid within the transaction that computed it."""
 
     row_sets: RowSets
-    depth: Depth
+    depth: str
     deleted_keys: dict[Link, LinkValues]  # link to another database: keys of rows already deleted there
     records: Sequence[int] = ()  # ids of the records of the tenants to delete
     _chosen: dict[TableName, Composable] = field(default_factory=dict)  # identities, where not all rows go

@@ -35,7 +35,6 @@ from archiver.records.markers import DELETED
 from archiver.store.standing import missing_objects
 from errors import CutoverError
 from formatting import plural
-from inventory.model import Depth
 
 OnStrategy = Callable[[str], None]  # called with a line: the tables, how they are deleted from, and why
 
@@ -45,7 +44,7 @@ class BulkWork:
     """The context of a bulk deletion."""
 
     databases: Databases
-    depth: Depth
+    depth: str
     folder: Path
     stored: Stored
     on_strategy: OnStrategy
@@ -66,7 +65,7 @@ class BulkDeletion:
     failed: Mapping[int, CutoverError]  # these tenants are live, unchanged
 
 
-def reason_not_bulk(model: Model, placement: Placement, depth: Depth) -> str | None:
+def reason_not_bulk(model: Model, placement: Placement, depth: str) -> str | None:
     """Return why tenants of this model can't be deleted in sets, only one by one; None if they can."""
     deletion_set = DeletionSet(RowSets(placement, model), depth, {})
     if not deletion_set.all_rows_go(model.start(depth)):

@@ -61,7 +61,7 @@ def start(
             " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[]) w"
             " RETURNING id",
             (
-                *(request.year, request.night, request.depth.value, ArchiveState.EXTRACTING.value, list(recipients)),
+                *(request.year, request.night, request.depth, ArchiveState.EXTRACTING.value, list(recipients)),
                 *(operator(), host(), ids),
                 *(
                     [getattr(tenant, name) for tenant in tenants]

@@ -9,14 +9,13 @@ from typing import Any
 
 from archiver.catalog.model import Link, Model, TableName
 from archiver.postgres.selection import Key, SelectedRows, Selection, Values
-from inventory.model import Depth
 
 Live = Callable[[Link, set[Key]], set[Key]]  # returns those of a link's keys that live rows outside the tenant refer to
 Row = tuple[Any, ...]
 
 
 def deletable(
-    model: Model, depth: Depth, selection: Selection, live: Live, deleted_keys: Values | None = None
+    model: Model, depth: str, selection: Selection, live: Live, deleted_keys: Values | None = None
 ) -> Mapping[TableName, SelectedRows]:
     """Return the rows to delete: a deleted row leads to them, and no row that stays refers to them.
 

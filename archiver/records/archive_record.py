@@ -18,7 +18,6 @@ from archiver.postgres.session import SQL, Identifier, Session
 from archiver.postgres.tenants import Include, Tenant
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
-from inventory.model import Depth
 
 
 class ArchiveState(Enum):
@@ -37,7 +36,7 @@ class ArchiveRequest:
     """The parameters of an archive run over a set of tenants."""
 
     year: int
-    depth: Depth
+    depth: str  # one of the catalog's
     night: date | None = None
     pretend: bool = False  # verify the local tarball only: nothing is stored, deleted or recorded
     accept_orphans: bool = False  # rows may go that their foreign keys would not take back
@@ -61,7 +60,7 @@ class Record:
     year: int
     night: date | None  # of the run over many tenants that archived it; None: archived alone
     shard: str
-    depth: Depth
+    depth: str
     state: ArchiveState
     location: str  # s3://bucket/key
     fingerprint: str  # of the schema of the archived rows
@@ -105,7 +104,7 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return plain data, with enums by value and times in ISO format."""
         partial = [part.to_json() for part in self.partial]
-        plain = {**asdict(self), "depth": self.depth.value, "state": self.state.value, "partial": partial}
+        plain = {**asdict(self), "state": self.state.value, "partial": partial}
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in plain.items()}
 
 
@@ -125,7 +124,7 @@ def start(
             " RETURNING id",
             (
                 *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, request.year, request.night),
-                *(tenant.shard, request.depth.value, ArchiveState.EXTRACTING.value, location, list(recipients)),
+                *(tenant.shard, request.depth, ArchiveState.EXTRACTING.value, location, list(recipients)),
                 *(operator(), host(), request.reason(tenant)),
             ),
         )
@@ -299,7 +298,7 @@ def _read(session: Session, condition: str, args: Sequence[object]) -> tuple[Rec
 
 def _record(row: dict[str, Any]) -> Record:
     members = {name: Member(**member) for name, member in row["members"].items()}
-    enums = {"state": ArchiveState(row["state"]), "depth": Depth(row["depth"])}
+    state = ArchiveState(row["state"])
     partial = tuple(Part(noun, number) for part in row["partial"] for noun, number in part.items())
     recipients = tuple(row["recipients"])
-    return Record(**{**row, **enums, "members": members, "partial": partial, "recipients": recipients})
+    return Record(**{**row, "state": state, "members": members, "partial": partial, "recipients": recipients})

@@ -61,7 +61,7 @@ def archive(
     Raises UsageError, with nothing changed, if the catalog does not cover everything that can reference a tenant's
     rows, or has no such depth. The caller holds the locks. `on_result` is called with each outcome.
     """
-    archiver.model.rule(request.depth)
+    archiver.model.catalog.rule(request.depth)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
     tenants = sorted(tenants, key=attrgetter("shard", "id"))

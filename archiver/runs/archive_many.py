@@ -41,7 +41,7 @@ from archiver.store.standing import MissingObjectError, missing_objects
 from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, UnknownError
 from formatting import plural
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 
 FEW = 100_000  # rows that a pass reads in the time one tenant takes on its own (docs/decisions.md)
 
@@ -96,7 +96,7 @@ def archive_many(
     Guarantees and errors are those of `archive`. The caller holds the locks of all databases. Tenants are archived one
     by one if the model's rows can't be deleted in bulk; so is a tenant whose deletion an earlier run began that way.
     """
-    archiver.model.rule(request.depth)
+    archiver.model.catalog.rule(request.depth)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
     run = _Run(
@@ -140,7 +140,7 @@ def _placed(run: _Run, tenants: Sequence[Tenant]) -> list[Tenant]:
     return placed
 
 
-def deletes_in_bulk(databases: Databases, depth: Depth = Depth.ALL) -> bool:
+def deletes_in_bulk(databases: Databases, depth: str = DEFAULT_DEPTH) -> bool:
     """True if the catalog allows a bulk run to delete many tenants at once."""
     placement = databases.placement(databases.shards[0]) if databases.shards else databases.placement(MASTER)
     return many.reason_not_bulk(databases.model, placement, depth) is None
@@ -265,7 +265,7 @@ def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
     shard_markers = _markers(run, records)
     sharded = run.archiver.model.tenant.shard is not None
     ready = [record for record in records if record.tenant_id in shard_markers or not sharded]
-    for depth, group in groupby(sorted(ready, key=lambda record: record.depth.value), attrgetter("depth")):
+    for depth, group in groupby(sorted(ready, key=lambda record: record.depth), attrgetter("depth")):
         _end(run, replace(work, depth=depth), list(group), shard_markers)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from archiver.catalog.model import MASTER, SHARD, resolve
+from archiver.catalog.model import MASTER, SHARD, Model, resolve
 from archiver.completeness.live import LiveCatalogue, read_live
 from archiver.format import encryption
 from archiver.postgres.account import refuse_uncounted
@@ -22,7 +22,8 @@ from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
 from archiver.verify.scratch import ScratchDatabase
-from inventory.load import load_catalog, load_migrations, refuse_if_down
+from errors import Problems
+from inventory.load import load_catalog, load_migrations, refuse_if_down, with_catalog_lines
 from inventory.model import Database, Environment, Scratch
 from inventory.private_folder import private_folder
 
@@ -38,6 +39,15 @@ def read_database(connection: Mapping[str, str]) -> LiveCatalogue:
     """Read the live catalogue of one database."""
     with closing(connect(connection, name=f"archive.catalog-draft by {operator()}@{host()}")) as session:
         return read_live(session)
+
+
+def model_of(environment: Environment) -> Model:
+    """Return the model of an environment's catalog; Problems with all its mistakes, each with its line."""
+    try:
+        return resolve(load_catalog(environment.catalog))
+    except Problems as mistakes:
+        lines = with_catalog_lines(environment.catalog, mistakes.problems)
+        raise Problems("The catalog of tables has mistakes:", lines, hint=mistakes.hint) from mistakes
 
 
 @contextmanager
@@ -63,7 +73,7 @@ def databases_of(environment: Environment, purpose: str) -> Iterator[Databases]:
 
     databases = Databases(
         open=open_database,
-        model=resolve(load_catalog(environment.catalog)),
+        model=model_of(environment),
         shards=tuple(database.name for database in environment.shards),
         migrations=load_migrations(environment.migrations),
         truncate_published=environment.truncate_published,

@@ -12,7 +12,6 @@ from archiver.records.archive_record import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
-from inventory.model import Depth
 
 KINDS: Mapping[str, type[CutoverError]] = {  # the names are shared with workers of other versions
     "CutoverError": CutoverError,
@@ -40,7 +39,7 @@ class Job:
         times = {
             name: moment and moment.isoformat() for name, moment in (("night", request.night), ("until", request.until))
         }
-        order = {**asdict(request), "depth": request.depth.value, **times}
+        order = {**asdict(request), **times}
         del order["accept_orphans"]  # workers delete nothing, and those of earlier versions do not know it
         if request.only is None:
             del order["only"]  # nor this
@@ -62,9 +61,7 @@ def job(plain: Mapping[str, Any]) -> Job:
     unit = Unit(
         shard=plain["shard"],
         tenant_ids=tuple(plain["tenant_ids"]),
-        request=ArchiveRequest(
-            **{**order, "depth": Depth(order["depth"]), "night": night, "until": until, "only": only}
-        ),
+        request=ArchiveRequest(**{**order, "night": night, "until": until, "only": only}),
     )
     return Job(unit=unit, memory=plain["memory"], scope=plain.get("scope", ""))
 

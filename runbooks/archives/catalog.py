@@ -18,6 +18,7 @@ from archiver.store.schemas import StoredSchemas
 from archiver.verify.makeable import prove_makeable
 from archiver.verify.scratch import ScratchDatabase
 from errors import ExitCode, UsageError
+from inventory.load import with_catalog_lines
 from inventory.model import Environment
 from runbooks.cli.call import Call
 from runbooks.cli.options import ENV, READS, Option
@@ -48,9 +49,11 @@ def check_catalog(environment: Environment) -> None:
     purpose = "archive.check-catalog"
     with databases_of(environment, purpose) as databases, scratch(environment, purpose) as verifying:
         comparison = completeness.compare(databases)
+        for name, rule in databases.model.catalog.depths.items():
+            say(f"depth {name}: {rule.sentence}")
         for scan in comparison.scans:
             say(archives.scan_line(databases.model.tenant.noun, scan))
-        refuse(comparison.problems)
+        refuse(with_catalog_lines(environment.catalog, comparison.problems))
         prove_makeable(databases, ScratchDatabase(verifying))
         say(f"The catalog knows all that can reference a {databases.model.tenant.noun}'s rows.")
 

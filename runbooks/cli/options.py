@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from inventory.scope import parse_scope
-from runbooks.cli.parse import count, member_of, one_of, parse_date, parse_id, parse_identity, parse_size, parse_year
+from runbooks.cli.parse import count, one_of, parse_date, parse_id, parse_identity, parse_size, parse_year
 
 PROCESSES, CELERY = "processes", "celery"
 
@@ -76,9 +76,8 @@ YEAR = Option(name="year", help="only this school year, such as 2013", parse=par
 YEAR_OF_SEVERAL = YEAR.but(help="the school year of the archive, where there are several")
 DEPTH = Option(
     name="depth",
-    help="; ".join(f"{depth.value}: {depth.meaning}" for depth in Depth),
-    parse=member_of(Depth),
-    default=Depth.ALL.value,
+    help="how much is deleted, by a name of the catalog's depths; inv archive.check-catalog lists them",
+    default=DEFAULT_DEPTH,
 )
 PRETEND = Option(name="pretend", help="archive up to the verification; store, delete and record nothing", default=False)
 ACCEPT_ORPHANS = Option(

@@ -70,8 +70,8 @@ def scope_lines(night: NightContext) -> tuple[str, ...]:
     scope = night.scope
     only = f"Only {night.night.only.text}" if night.night.only else "Every school"
     return (
-        f"{only} of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth.value} "
-        f"({night.night.depth.meaning}); left out: {' and '.join(named) or 'none'}.",
+        f"{only} of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth} "
+        f"({night.depth_meaning}); left out: {' and '.join(named) or 'none'}.",
         f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
     )
 

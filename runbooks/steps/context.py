@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from functools import cached_property
 
 from errors import UsageError
+from inventory.load import load_catalog
 from inventory.model import Database, Environment, Handover, Host, Night, Role
 from inventory.scope import Scope, scope_of
 from runbooks.engine.model.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
@@ -37,6 +38,11 @@ class NightContext:
     def scope(self) -> Scope:
         """The scope of this night as this host has it: what is deleted, by which catalog and version."""
         return scope_of(self.environment, self.night)
+
+    @property
+    def depth_meaning(self) -> str:
+        """The part of a school that this night deletes, in the catalog's words."""
+        return load_catalog(self.environment.catalog).rule(self.night.depth).sentence
 
     @property
     def year(self) -> int:

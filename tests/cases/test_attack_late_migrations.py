@@ -19,7 +19,8 @@ from archiver.reshard import merge_split as carrying
 from archiver.runs import purge
 from archiver.runs.archive import archive
 from archiver.runs.context import ArchiveOutcome
-from inventory.model import Depth, Fence
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Fence
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_world import DATABASES, FEW, HERE, before, count, given, quietly, rows, run, together
 from tests.legacy_users import purged
@@ -100,7 +101,7 @@ def test_rows_that_a_migration_adds_between_two_schools_are_unchanged(
         with world.archiver() as archiver, archiver.databases.exclusive_lock():
             all_schools = resolve.all_to_archive(archiver.databases, YEAR, TenantFilter())
             wanted = [one for one in all_schools if one.id in FEW]
-            quietly(lambda: archive(archiver, wanted, ArchiveRequest(year=YEAR, depth=Depth.ALL), on_result))
+            quietly(lambda: archive(archiver, wanted, ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH), on_result))
         migration.assert_untouched()
 
 

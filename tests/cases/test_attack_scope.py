@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from errors import RefusedError, UsageError
-from inventory.model import Depth, Environment, Exclusion, Night
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Environment, Exclusion, Night
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from runbooks.engine.run.runner import StepFailed
 from tests.colleagues import approving, times_typed
@@ -19,18 +20,18 @@ from tests.fakes import NIGHT, FakeNight, night_plan, rehearsal
 STEP = "archiving.run"
 
 
-def with_scope(depth: Depth, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
+def with_scope(depth: str, *, schools: tuple[int, ...] = (), customers: tuple[int, ...] = ()) -> Environment:
     """The rehearsal, whose night has this scope, and is approved by a second person."""
     environment = rehearsal()
     night = Night(depth=depth, exclude=Exclusion(schools=schools, customers=customers))
     return replace(environment, second_person=True, nights={**environment.nights, NIGHT: night})
 
 
-CAREFUL = with_scope(Depth.STUDENTS, schools=(21, 22, 23), customers=(1234,))
+CAREFUL = with_scope("students", schools=(21, 22, 23), customers=(1234,))
 OTHERS = {
-    "another depth": with_scope(Depth.ALL, schools=(21, 22, 23), customers=(1234,)),
-    "a school more": with_scope(Depth.STUDENTS, schools=(21, 22), customers=(1234,)),
-    "a customer more": with_scope(Depth.STUDENTS, schools=(21, 22, 23)),
+    "another depth": with_scope(DEFAULT_DEPTH, schools=(21, 22, 23), customers=(1234,)),
+    "a school more": with_scope("students", schools=(21, 22), customers=(1234,)),
+    "a customer more": with_scope("students", schools=(21, 22, 23)),
 }
 
 

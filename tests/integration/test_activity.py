@@ -12,7 +12,6 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.records.cutoff import month_due
 from errors import RefusedError
-from inventory.model import Depth
 from rehearsal.seed_plan import SCHOOL
 from runbooks.activity import span_at
 from tests import oracle
@@ -115,11 +114,11 @@ def test_a_school_archived_after_its_months_comes_back_with_them(new_world: NewW
         same(before, oracle.snapshot(world.dsns))
 
 
-def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) -> None:
+def test_months_of_classrooms_that_are_archived_wait_for_them(new_world: NewWorld) -> None:
     with new_world(("master", SHARD)) as world, world.by_one_worker() as busy:
         before, [room, *_] = oracle.snapshot(world.dsns), classrooms(world)
         archive_months(busy, ALL_OVER)
-        busy.archive(SCHOOL, depth=Depth.STUDENTS)
+        busy.archive(SCHOOL, depth="promote")
 
         for only in (None, Part("classroom", room)):  # nor where one classroom is back, and the others are not
             if only:
@@ -136,7 +135,7 @@ def test_months_of_students_who_are_archived_wait_for_them(new_world: NewWorld) 
 def test_each_of_two_archives_of_a_school_brings_back_the_months_from_before_it(new_world: NewWorld) -> None:
     with new_world(("master", SHARD)) as world, world.by_one_worker() as busy:
         archive_months(busy, date(2013, 12, 5))
-        busy.archive(SCHOOL, depth=Depth.STUDENTS, year=2012)
+        busy.archive(SCHOOL, depth="students", year=2012)
         with sql(world, "master") as master, sql(world, SHARD) as shard:
             master.execute(ROOM, (SCHOOL,))
             shard.execute(ENROLLMENT, master.fetchone())

@@ -12,13 +12,13 @@ from archiver.postgres.session import DatabaseError
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
 from errors import CutoverError, Problems, RefusedError, UsageError
+from inventory.catalog import DEFAULT_DEPTH
 from inventory.load import FOLDER
-from inventory.model import Depth
 from tests import oracle
 from tests.worlds import YEAR, World, overlook_everything, same, school_ids, sql
 
 
-def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: Depth = Depth.ALL) -> None:
+def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: str = DEFAULT_DEPTH) -> None:
     """Archive a school, killed after the shard was emptied."""
 
     def killed(*_: object) -> None:
@@ -99,16 +99,16 @@ def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselve
     assert changed != written
     (tmp_path / "catalog.yaml").write_text(changed)
     world = replace(world, environment=replace(world.environment, catalog=str(tmp_path / "catalog.yaml")))
-    cut_off(world, monkeypatch, 13, Depth.STUDENTS)
+    cut_off(world, monkeypatch, 13, "students")
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = 13")
 
     with pytest.raises(RefusedError, match="its rows were put back from the archive"):
-        world.archive(13, depth=Depth.STUDENTS)
+        world.archive(13, depth="students")
 
     assert state(world, 13) is ArchiveState.VERIFIED
     before = oracle.snapshot(world.dsns)
-    world.archive(13, depth=Depth.STUDENTS)
+    world.archive(13, depth="students")
     world.restore(13)
     same(before, oracle.snapshot(world.dsns))
 

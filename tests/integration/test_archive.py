@@ -21,7 +21,7 @@ from archiver.records.unmatched import unmatched
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, LockedError, Problems, RefusedError, UsageError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from tests import oracle
 from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sql
 
@@ -36,7 +36,7 @@ def test_the_record_holds_the_request(world: World) -> None:
 
     assert outcome.deletion is not None
     assert record.state is ArchiveState.ARCHIVED
-    assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, Depth.ALL)
+    assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, DEFAULT_DEPTH)
     assert record.tenant_name
     assert record.customer_id
     assert record.customer_name
@@ -377,7 +377,7 @@ def test_the_audit_finds_schools_that_are_not_archived_and_leftover_rows(world: 
         chosen = resolve.all_to_archive(
             archiver.databases, YEAR, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
         )
-        archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT), raise_failure)
+        archive(archiver, chosen, ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH, night=NIGHT), raise_failure)
         clean = audit.audit(
             archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter(exclude=Exclude(tenants=frozenset({13})))
         )

@@ -10,22 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from archiver.checks.audit import audit
 from archiver.delete import many as delete_many
 from archiver.extract import many as extract_many
 from archiver.extract.one import Extract, extract_one
 from archiver.postgres import tenants
 from archiver.postgres.session import DatabaseError
-from archiver.postgres.tenants import Include, Tenant
+from archiver.postgres.tenants import Include, Tenant, TenantFilter
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs.context import Archiver
 from archiver.runs.engines import Processes
 from archiver.runs.eta import Eta
 from archiver.runs.progress import RunProgress, expected, reporting_progress
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from rehearsal.waiting import await_condition
 from tests import oracle
 from tests.conftest import ROLE
-from tests.worlds import NIGHT, SHARDS, YEAR, World, overlook_everything, same, school_ids, sql
+from tests.worlds import DEPTHS, NIGHT, SHARDS, YEAR, World, overlook_everything, same, school_ids, sql
 
 SOME = (5, 13, 17, 25, 29)
 
@@ -70,13 +71,11 @@ def alike(found: Extract, alone: Extract) -> None:
     assert all(found.manifest.highest[name] >= value for name, value in alone.manifest.highest.items())
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_archiving_together_leaves_the_rows_that_one_by_one_leaves_and_all_come_back(
-    world: World, depth: Depth
-) -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_archiving_together_leaves_the_rows_that_one_by_one_leaves_and_all_come_back(world: World, depth: str) -> None:
     before, ids = oracle.snapshot(world.dsns), school_ids(world)
     chosen = [school for school in ids if school % 7]
-    expected = oracle.expected_after_archiving(world.dsns, chosen, depth.value, before)
+    expected = oracle.expected_after_archiving(world.dsns, chosen, depth, before)
     strategies: list[str] = []
 
     only = Include(tenants=dict.fromkeys(chosen, "will not renew, OPS-510"))
@@ -84,6 +83,9 @@ def test_archiving_together_leaves_the_rows_that_one_by_one_leaves_and_all_come_
 
     assert reasons(world) == {"will not renew, OPS-510"}
     same(expected, oracle.snapshot(world.dsns))
+    with world.archiver() as archiver:
+        audited = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter(only=only))
+    assert (audited.archived, audited.left, audited.missing, audited.elsewhere) == (len(chosen), {}, (), {})
     assert any("truncated" in strategy for strategy in strategies)
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
@@ -131,7 +133,7 @@ def test_another_process_shows_the_progress_of_a_run(world: World) -> None:
         schools = [one for one in schools_of(archiver, "shard_3") if one.id != 13]
         world.archive_together(*(one.id for one in schools))
         all_schools = [*schools, *(one for one in schools_of(archiver, "shard_3"))]
-        request = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT)
+        request = ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH, night=NIGHT)
         pace = Eta(rows=expected(archiver.databases, all_schools), workers=1)
         with reporting_progress(archiver.databases, all_schools, request, pace, told.append, every=0.01):
             await_condition(lambda: bool(told), doing="Waiting for news", seconds=30)

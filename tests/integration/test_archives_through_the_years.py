@@ -24,7 +24,6 @@ from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket, Digests, file_digests
 from errors import CutoverError, DamagedError, LockedError, RefusedError, UsageError
 from inventory.load import ROOT
-from inventory.model import Depth
 from tests.worlds import NIGHT, YEAR, World, school_ids, sql
 
 OLD_TABLES = (ROOT / "tests/fixtures/archiver_schema_1.sql").read_text(encoding="utf-8")
@@ -198,7 +197,7 @@ def test_a_flipped_bit_anywhere_and_a_swapped_object_are_refused_by_name(world: 
 
 
 def test_every_id_of_master_in_an_archive_is_found_whatever_the_depth(world: World) -> None:
-    world.archive(13, depth=Depth.STUDENTS)
+    world.archive(13, depth="students")
     held = members(stored(world, record_of(world)))
 
     with world.archiver() as archiver:
@@ -294,7 +293,7 @@ def test_an_archive_that_another_run_is_working_on_is_not_dropped(archived: Worl
 
 def test_records_are_selected_by_their_columns(world: World) -> None:
     world.archive(13)
-    world.archive(17, depth=Depth.STUDENTS, year=2012)
+    world.archive(17, depth="students", year=2012)
     with world.archiver() as archiver:
         master = archiver.databases.master
         [plain] = archive_record.read_if_any(master, YEAR)

@@ -20,12 +20,12 @@ from archiver.runs.prepare import prepare
 from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import LockedError, RefusedError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from inventory.scope import scope_of
 from tests.worlds import NIGHT, YEAR, World, sql
 
 RUN = "a run of the tests"
-ORDER = ArchiveRequest(year=YEAR, depth=Depth.ALL, night=NIGHT)
+ORDER = ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH, night=NIGHT)
 UNIT = Unit(shard="shard_3", tenant_ids=(25, 29), request=ORDER)
 
 

@@ -27,7 +27,7 @@ from archiver.runs.context import fetch
 from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from runbooks.cli.text import archives, records
 from tests import oracle
 from tests.months import archive_months, restore_months
@@ -383,7 +383,7 @@ def test_a_reencryption_killed_at_any_instant_and_run_again_ends_right(world: Wo
     holder.file.write_text(f"{team.identity}\n{other.identity}\n")
     encrypting(world, team).archive(SCHOOL)
     plain = pyrage.decrypt(stored(world, recorded(world)), [team.identity])
-    act = Act(verb="rewrap", school=SCHOOL, depth=Depth.ALL)
+    act = Act(verb="rewrap", school=SCHOOL, depth=DEFAULT_DEPTH)
     moments = run(holding(encrypting(world, other), holder), act).moments
 
     for target, number in zip(cycle([team, other]), Random(SCHOOL).sample(range(len(moments)), KILLS), strict=False):

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from tests.torture.kills import Blow, Kill, Matrix, Tried, behind_a_wire
 from tests.torture.many import Many
 from tests.worlds import World
@@ -16,10 +16,8 @@ KILLS_OF_MANY = 3
 SCHOOLS = (13, 17, 29)  # of two shards
 
 
-@pytest.mark.parametrize(("school", "depth"), [(13, Depth.ALL), (5, Depth.STUDENTS)])
-def test_no_row_is_lost_when_runs_out_and_back_are_killed_and_run_again(
-    world: World, school: int, depth: Depth
-) -> None:
+@pytest.mark.parametrize(("school", "depth"), [(13, DEFAULT_DEPTH), (5, "students")])
+def test_no_row_is_lost_when_runs_out_and_back_are_killed_and_run_again(world: World, school: int, depth: str) -> None:
     tried = sample(world, Kill(world), school, depth)
 
     assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
@@ -27,13 +25,13 @@ def test_no_row_is_lost_when_runs_out_and_back_are_killed_and_run_again(
 
 def test_no_row_is_lost_when_links_are_cut_out_and_back_and_run_again(world: World) -> None:
     with behind_a_wire(world) as cut:
-        tried = sample(world, cut, 13, Depth.ALL)
+        tried = sample(world, cut, 13, DEFAULT_DEPTH)
 
     assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
 
 
 def test_a_run_over_many_schools_killed_and_run_again_loses_no_row(world: World) -> None:
-    many = Many(world=world, schools=SCHOOLS, depth=Depth.ALL)
+    many = Many(world=world, schools=SCHOOLS, depth=DEFAULT_DEPTH)
     chosen = random.Random(2014).sample(range(len(many.moments)), KILLS_OF_MANY)
 
     tried = list(many.killed(chosen))
@@ -41,7 +39,7 @@ def test_a_run_over_many_schools_killed_and_run_again_loses_no_row(world: World)
     assert sum(each.lost for each in tried) == 0, "\n".join(map(str, tried))
 
 
-def sample(world: World, blow: Blow, school: int, depth: Depth) -> list[Tried]:
+def sample(world: World, blow: Blow, school: int, depth: str) -> list[Tried]:
     matrix, chosen = Matrix(world=world, blow=blow, school=school, depth=depth), random.Random(school)
     archive_at, restore_at = (
         chosen.sample(range(len(matrix.moments[verb])), ROUNDS) for verb in ("archive", "restore")

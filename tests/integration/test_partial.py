@@ -16,10 +16,9 @@ from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from errors import CutoverError, RefusedError, UsageError
 from inventory.load import FOLDER
-from inventory.model import Depth
 from tests import oracle, oracle_classroom
 from tests.oracle import Lines
-from tests.worlds import NIGHT, YEAR, World, same, sql
+from tests.worlds import DEPTHS, NIGHT, YEAR, World, same, sql
 
 SCHOOL, SHARD = 13, "shard_3"
 
@@ -69,8 +68,8 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize("depth", list(Depth))
-def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: World, depth: Depth) -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_two_classrooms_come_back_one_after_the_other_and_then_the_rest(world: World, depth: str) -> None:
     before = oracle.snapshot(world.dsns)
     first, second, *_ = classrooms(world)
     assert first.rows[SHARD]["attempts"]

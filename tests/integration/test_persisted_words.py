@@ -28,7 +28,6 @@ from archiver.runs.purge_candidates import legacy_users
 from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from archiver.store.bucket import Bucket
-from inventory.model import Depth
 from runbooks.users import ids_of
 from tests.integration.test_encryption import Team, encrypting
 from tests.months import archive_months, restore_months
@@ -91,7 +90,7 @@ def locked(world: World, database: str, *names: str) -> bool:
 
 
 def test_locks_have_these_names(world: World) -> None:
-    unit = Unit(shard="shard_3", tenant_ids=(25,), request=ArchiveRequest(year=YEAR, depth=Depth("all")))
+    unit = Unit(shard="shard_3", tenant_ids=(25,), request=ArchiveRequest(year=YEAR, depth="all"))
     with world.archiver() as ours, world.archiver() as worker:
         databases, master = ours.databases, ours.databases.master
         assert locked(world, "master")

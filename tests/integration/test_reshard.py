@@ -17,7 +17,7 @@ from archiver.records.id_offsets import Region
 from archiver.reshard import move, settle
 from archiver.reshard.shard_sizes import shard_sizes
 from errors import CutoverError, RefusedError
-from inventory.model import Depth, Fence
+from inventory.model import Fence
 from tests import oracle, oracle_moved
 from tests.oracle import Snapshot
 from tests.worlds import SHARDS, NewWorld, World, sql
@@ -145,7 +145,7 @@ def test_an_archive_from_before_a_merge_and_its_split_comes_back_as_it_was(few: 
 
 def test_students_archived_before_a_merge_follow_the_school_that_stayed_live(few: World) -> None:
     before = oracle.snapshot(few.dsns)
-    few.archive(9, depth=Depth.STUDENTS)
+    few.archive(9, depth="students")
     few.move_all("merge", "shard_2", "shard_1")
 
     assert few.plan(9).shard == "shard_1"
@@ -260,7 +260,7 @@ def test_a_row_added_after_verification_stays_and_is_named(
 
 
 def test_a_half_moved_school_is_neither_archived_nor_restored(few: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    few.archive(9, depth=Depth.STUDENTS, year=2012)
+    few.archive(9, depth="students", year=2012)
     monkeypatch.setattr(move, "end", _broken)
     with pytest.raises(CutoverError, match="cut off here"):
         few.move_all("merge", "shard_2", "shard_1")

@@ -10,7 +10,7 @@ import pytest
 
 from archiver.reshard import move
 from errors import RefusedError
-from inventory.model import Depth, Fence
+from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_servers import moved, younger
@@ -146,7 +146,7 @@ def test_an_archive_follows_a_later_merge_though_the_clock_was_set_back_between_
 
 
 def test_a_school_follows_its_move_though_its_archive_seems_to_be_younger(world: World) -> None:
-    world.archive(SCHOOL, year=2012, depth=Depth.STUDENTS)
+    world.archive(SCHOOL, year=2012, depth="students")
     world.move_all("merge", HERE, THERE)
     run(world, "master", "UPDATE archiver.moves SET switched_at = switched_at - interval '1 day'")
     run(world, "master", "UPDATE archiver.aliases SET since = since - interval '1 day'")

@@ -9,7 +9,7 @@ import pytest
 from archiver.records.archive_record import ArchiveRequest
 from archiver.runs import archive as archive_module
 from errors import RefusedError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from tests import oracle
 from tests.cases.products import Product, run, schools, standing
 from tests.worlds import YEAR, NewWorld, World, raise_failure, same
@@ -47,7 +47,7 @@ def archive(world: World, *tenants: int, accept_orphans: bool = False) -> None:
     """Archive schools one by one."""
     with world.archiver() as archiver:
         wanted = [archive_module.tenant_to_archive(archiver, tenant, YEAR) for tenant in tenants]
-        request = ArchiveRequest(year=YEAR, depth=Depth.ALL, accept_orphans=accept_orphans)
+        request = ArchiveRequest(year=YEAR, depth=DEFAULT_DEPTH, accept_orphans=accept_orphans)
         archive_module.archive(archiver, wanted, request, raise_failure)
 
 

@@ -51,7 +51,7 @@ DIFFERENT = {
     "depth: students there, all here": replaced(NIGHTS, EXCLUDED, EXCLUDED.replace("all", "students")),
     "schools: none there, 21 here": replaced(NIGHTS, EXCLUDED, EXCLUDED.replace("[21]", "[]")),
     "customers: 1 there, none here": replaced(NIGHTS, EXCLUDED, EXCLUDED.replace("customers: []", "customers: [1]")),
-    "catalog: ": replaced("inventory/catalog.yaml", "preferences, user_opted_in_rollup_reports]", "preferences]"),
+    "catalog: ": replaced("inventory/catalog.yaml", "stay: [users, students]", "stay: [users]"),
     "version: ": replaced("archiver/delete/delete.py", "by identity,", "by identity alone,"),
 }
 

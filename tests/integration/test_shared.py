@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from archiver.delete import decide, shared_rows
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from tests import oracle
 from tests.worlds import World, same, sql
 
@@ -114,11 +114,11 @@ def test_rows_that_changed_while_one_school_was_archived_stay_and_are_reported(s
 @pytest.mark.parametrize("order", [(2013, 2014), (2014, 2013)])
 def test_a_school_archived_in_two_years_comes_back_in_either_order(world: World, order: tuple[int, int]) -> None:
     before = oracle.snapshot(world.dsns)
-    world.archive(13, depth=Depth.STUDENTS, year=2013)
+    world.archive(13, depth="students", year=2013)
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET name = name || ' of 2014' WHERE id = 13 RETURNING name")
         [[name]] = cursor.fetchall()
-    world.archive(13, depth=Depth.ALL, year=2014)
+    world.archive(13, depth=DEFAULT_DEPTH, year=2014)
 
     for year in order:
         world.restore(13, year=year)
@@ -134,10 +134,10 @@ def test_a_row_equal_to_an_older_archives_copy_is_the_applications_own(world: Wo
     with sql(world, "master") as cursor:
         cursor.execute("SELECT name FROM schools WHERE id = 13")
         [[older]] = cursor.fetchall()
-    world.archive(13, depth=Depth.STUDENTS, year=2012)
+    world.archive(13, depth="students", year=2012)
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET name = 'for a while' WHERE id = 13")
-    world.archive(13, depth=Depth.STUDENTS, year=2013)
+    world.archive(13, depth="students", year=2013)
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE schools SET name = %s WHERE id = 13", (older,))
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from errors import CutoverError
-from inventory.model import Depth
 from tests import oracle
 from tests.properties.databases import build, standing
 from tests.properties.expected import belonging, leaving
@@ -160,7 +159,7 @@ def out_and_back_beside(shared_world: World, product: Product, oddity: Oddity, c
     _lay(built.world, product, oddity)
     with standing(built.world) as world:
         trial, first = Trial(world, product, built.lines), product.run.out[0]
-        if refused := _refused(world, lambda: world.archive(first, depth=Depth(product.run.depth))):
+        if refused := _refused(world, lambda: world.archive(first, depth=product.run.depth)):
             return refused
         _assert_gone(trial, first)
         world.restore(first)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from tests.properties.expected import belonging, leaving, reached
-from tests.properties.product import Column, ForeignKey, Product, Row, Run, Table
+from tests.properties.product import Column, ForeignKey, Link, Product, Row, Run, Table
 from tests.properties.rows import Filling
 from tests.properties.shapes import Ref, Shape, Sketch, shapes
 from tests.properties.values import NAMES, PLAIN
@@ -37,9 +37,11 @@ def products(draw: DrawFn) -> Product:
         foreign_keys=(),
         rows=rows,
         start=draw(st.sampled_from([path for path in carried if _first_of_its_name(path, carried)])),
-        stay=tuple(draw(st.lists(st.sampled_from([tables[path].name for path in carried]), max_size=2))),
+        stay=(),
         run=EMPTY,
     )
+    stay = draw(st.lists(st.sampled_from([tables[path].name for path in carried]), max_size=2))
+    product = replace(product, stay=_that_may_stay(product, stay))
     product = replace(product, run=draw(_runs(list(product.tenants))))
     return replace(product, foreign_keys=tuple(_that_hold(product, shape.refs)))
 
@@ -115,6 +117,28 @@ def _runs(draw: DrawFn, tenants: Sequence[int]) -> Run:
     out = draw(st.permutations(tenants))[: draw(st.integers(2, len(tenants)))]
     depth = draw(st.sampled_from(["all", "all", "students"]))
     return Run(depth=depth, out=tuple(out), back=tuple(draw(st.permutations(out))))
+
+
+def _that_may_stay(product: Product, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of the tables that a depth may keep: check-catalog refuses one whose rows refer to rows that go."""
+    stay = tuple(name for name in names if name != product.tables[product.start].name)
+    while True:
+        below = reached(replace(product, stay=stay), "students")[1]
+        refer = {
+            product.tables[link.child].name
+            for link in product.links
+            if link.finds and link.parent in below and link.child not in below and not _is_key(product, link)
+        }
+        if not refer & set(stay):
+            return stay
+        stay = tuple(name for name in stay if name not in refer)
+
+
+def _is_key(product: Product, link: Link) -> bool:
+    """True if a link's columns are a key of its child, so that the parent's rows refer to the child's."""
+    table = product.tables[link.child]
+    unique = f"UNIQUE ({', '.join(map(quoted, link.columns))})"
+    return link.columns == table.primary_key or unique in table.constraints
 
 
 def _first_of_its_name(path: str, carried: Sequence[str]) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from archiver.runs.context import ArchiveOutcome
-from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot
 from tests.properties.databases import Line, build, standing
@@ -28,7 +27,7 @@ def out_and_back(shared_world: World, product: Product, catalog_file: Path) -> N
             trial.archive(tenant)
         for tenant in product.run.back:
             trial.restore(tenant)
-        if world.goes_in_sets(depth=Depth(product.run.depth)):
+        if world.goes_in_sets(depth=product.run.depth):
             trial.archive_together(product.run.out)
             for tenant in product.run.back:
                 trial.restore(tenant)
@@ -48,7 +47,7 @@ class Trial:
         """Archive a tenant, and assert that its rows are gone and its tarball holds just what belongs to it."""
         mine = belonging(self.product, self.live, tenant)
         goes = leaving(self.product, self.live, tenant)
-        [outcome] = self.world.archive(tenant, depth=Depth(self.product.run.depth))
+        [outcome] = self.world.archive(tenant, depth=self.product.run.depth)
         self.live -= goes
         self.archived[tenant] = mine
         self._counts(outcome, mine, goes)
@@ -59,9 +58,7 @@ class Trial:
         """Archive tenants in a set, and not one by one: no foreign key may forbid the order of deletion."""
         mine = {tenant: belonging(self.product, self.live, tenant) for tenant in tenants}
         goes, strategies = leaving_together(self.product, self.live, tenants), list[str]()
-        outcomes = self.world.archive_together(
-            *tenants, depth=Depth(self.product.run.depth), on_strategy=strategies.append
-        )
+        outcomes = self.world.archive_together(*tenants, depth=self.product.run.depth, on_strategy=strategies.append)
         assert not any(strategy.startswith("one by one") for strategy in strategies), strategies
         self.live -= goes
         self.archived |= mine

@@ -40,12 +40,12 @@ ODDITIES, ODD_AT_ONCE = 10, 5  # of each kind: tries, and products in each
 @pytest.mark.parametrize("school", [13, 5])
 @pytest.mark.parametrize("depth", Depth)
 def test_no_kill_loses_a_row(world: World, school: int, depth: Depth) -> None:
-    _every_moment(world, Kill(world), school, depth, Ledger(f"kills-{school}-{depth.value}"))
+    _every_moment(world, Kill(world), school, depth, Ledger(f"kills-{school}-{depth}"))
 
 
 @pytest.mark.parametrize("depth", Depth)
 def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> None:
-    ledger, many = Ledger(f"kills-many-{depth.value}"), Many(world=world, schools=MANY, depth=depth)
+    ledger, many = Ledger(f"kills-many-{depth}"), Many(world=world, schools=MANY, depth=depth)
     for each in many.killed([int(name) for name in ledger.left([str(number) for number in _order(many.moments, 13)])]):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
         assert each.lost == 0, each

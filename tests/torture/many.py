@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from inventory.model import Depth
 from tests import oracle
 from tests.oracle import Snapshot
 from tests.torture import judge
@@ -21,14 +20,14 @@ class Many:
 
     world: World
     schools: Sequence[int]
-    depth: Depth
+    depth: str
     whole: Snapshot = field(init=False)
     out: Snapshot = field(init=False)
     moments: Sequence[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.whole = oracle.snapshot(self.world.dsns)
-        self.out = oracle.expected_after_archiving(self.world.dsns, self.schools, self.depth.value, self.whole)
+        self.out = oracle.expected_after_archiving(self.world.dsns, self.schools, self.depth, self.whole)
         self._ended()  # makes the archiver's tables
         self._back()
         self.moments = self._ended()

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 
 from archiver.records.holds import release
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from runbooks.activity import span_at
 from tests import oracle
 from tests.months import archive_months
@@ -79,7 +79,7 @@ class Months:
         return ending.moments
 
     def _act(self, verb: str) -> Act:
-        return Act(verb=f"{verb} activity", school=0, depth=Depth.ALL, day=self.day)
+        return Act(verb=f"{verb} activity", school=0, depth=DEFAULT_DEPTH, day=self.day)
 
 
 @dataclass(kw_only=True)
@@ -129,7 +129,7 @@ class School:
 
     @property
     def _act(self) -> Act:
-        return Act(verb="restore", school=self.school, depth=Depth.ALL)
+        return Act(verb="restore", school=self.school, depth=DEFAULT_DEPTH)
 
     def _out(self) -> None:
         with self.world.by_one_worker() as busy:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from inventory.model import Depth, Fence
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Fence
 from tests import oracle, oracle_moved
 from tests.oracle import Snapshot
 from tests.torture.kills import Blow
@@ -14,8 +15,8 @@ from tests.torture.runs import Act, run
 from tests.worlds import NewWorld, World, sql
 
 HERE, THERE, SCHOOL = "shard_3", "shard_1", 13
-MERGE = Act(verb="merge", school=SCHOOL, depth=Depth.ALL, shards=(HERE, THERE))
-SPLIT = Act(verb="split", school=SCHOOL, depth=Depth.ALL, shards=(THERE, HERE))
+MERGE = Act(verb="merge", school=SCHOOL, depth=DEFAULT_DEPTH, shards=(HERE, THERE))
+SPLIT = Act(verb="split", school=SCHOOL, depth=DEFAULT_DEPTH, shards=(THERE, HERE))
 
 
 @dataclass

@@ -44,12 +44,12 @@ class Act:
 
     def __str__(self) -> str:
         if self.others:
-            return f"archive.all --depth={self.depth.value}"
+            return f"archive.all --depth={self.depth}"
         if self.shards:
             return f"shards.{self.verb} {' '.join(self.shards)}"
         if not self.school:
             return self.verb
-        return f"{self.verb}.school {self.school} --depth={self.depth.value}"
+        return f"{self.verb}.school {self.school} --depth={self.depth}"
 
 
 @dataclass(frozen=True, kw_only=True)

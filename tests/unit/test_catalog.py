@@ -10,9 +10,8 @@ import pytest
 
 from archiver.catalog.model import Link, TableName, resolve
 from errors import Problems, UsageError
-from inventory.catalog import Catalog, Customer, DepthRule, Table, Tenant
+from inventory.catalog import DEFAULT_DEPTH, Catalog, Customer, DepthRule, Table, Tenant
 from inventory.load import load_catalog
-from inventory.model import Depth
 
 TENANT = Tenant(
     noun="school",
@@ -73,11 +72,19 @@ def test_a_link_may_have_several_columns_and_lead_to_its_own_table() -> None:
 
 def test_a_depth_reaches_what_is_found_below_its_start() -> None:
     model = resolve(load_catalog("catalog.yaml"))
-    students = {str(table) for table in model.below(Depth.STUDENTS)}
+    students, promote = ({str(table) for table in model.below(depth)} for depth in ("students", "promote"))
 
-    assert model.below(Depth.ALL) == set(model.tables)
+    assert model.below(DEFAULT_DEPTH) == set(model.tables)
     assert {"master.students", "shard.attempts", "master.classroom_teachings", "master.donations"} <= students
     assert students.isdisjoint({"master.schools", "master.users", "master.preferences", "master.taggings"})
+    people = {"students", "student_sessions", "student_settings", "parents_students"}
+    assert students - promote == {f"master.{table}" for table in people}
+
+
+def test_a_depth_without_a_meaning_says_what_goes_and_what_stays() -> None:
+    assert DepthRule(start="rooms").sentence == "rows of rooms and below are deleted"
+    assert DepthRule(start="rooms", stay=("a", "b")).sentence == "rows of rooms and below are deleted; a, b stay"
+    assert DepthRule(start="rooms", meaning="rooms go").sentence == "rooms go"
 
 
 @pytest.mark.parametrize(
@@ -120,9 +127,9 @@ def test_a_part_is_a_table_of_master() -> None:
 def test_a_catalog_may_have_one_depth_only_and_refuses_the_other() -> None:
     model = resolve(replace(catalog(), depths={"all": DepthRule(start="schools")}))
 
-    assert model.below(Depth.ALL) == {model.root}
+    assert model.below(DEFAULT_DEPTH) == {model.root}
     with pytest.raises(UsageError, match=r"The catalog of tables has no depth students \(there: all\)"):
-        model.below(Depth.STUDENTS)
+        model.below("students")
 
 
 def test_a_duplicate_table_is_reported_with_its_line(tmp_path: Path) -> None:
@@ -133,9 +140,19 @@ def test_a_duplicate_table_is_reported_with_its_line(tmp_path: Path) -> None:
         load_catalog(str(path))
 
 
+HALF = (
+    "depths/half a school: expected a name of letters, digits, - and _",
+    "depths/half a school/stay/1: expected another table than the one to start from, got 'schools'",
+    "depths/half a school/stay/2: expected a table of the catalog, got 'pets'",
+)
+
+
 def test_all_errors_are_reported_at_once() -> None:
-    depths = {"students": DepthRule(start="nowhere"), "half": DepthRule(start="schools")}
+    depths = {
+        "students": DepthRule(start="nowhere"),
+        "half a school": DepthRule(start="schools", stay=("schools", "pets")),
+    }
     text = mistakes(replace(catalog(a=found_by("nonsense"), b=found_by("x = gone.id")), depths=depths))
 
-    parts = ("nonsense", "master.gone", "depths/all", "depths/students", "depths/half: expected all or students")
+    parts = ("nonsense", "master.gone", "depths/all", "depths/students", *HALF)
     assert all(part in text for part in parts)

@@ -41,6 +41,31 @@ def test_a_complete_catalog_has_no_problems() -> None:
     assert problems(catalog()) == ()
 
 
+def test_a_depth_is_a_tree_in_which_no_row_that_stays_refers_to_one_that_goes() -> None:
+    """People found by rooms may stay where rooms go, which refer to them; keys refer to rooms, and may not."""
+    people = Table(group="people", found_by=("id = rooms.person_id",))
+    written = catalog(people=people)
+    live = database(
+        companies="id, name", rooms="id, company_id -> companies, person_id", keys="room_id -> rooms", people="id"
+    )
+    depths = {
+        **written.depths,
+        "people stay": DepthRule(start="rooms", stay=("people",)),
+        "keys stay": DepthRule(start="rooms", stay=("people", "keys")),
+        "people go": DepthRule(start="people"),
+    }
+
+    found = findings_of(
+        resolve(replace(written, depths={name.replace(" ", "-"): rule for name, rule in depths.items()})),
+        {"master": {"master": live}},
+    )
+
+    assert found.problems == (
+        "depths/keys-stay/stay: expected a tree, but rows of master.keys stay and refer by room_id to rows of "
+        "master.rooms, which go (start: rooms). Let keys go, or let rooms stay",
+    )
+
+
 ROOMS = Table(group="room", found_by=("company_id = companies.id",))
 
 
@@ -212,6 +237,8 @@ def test_a_depth_that_keeps_rows_which_a_foreign_key_deletes_is_reported() -> No
     assert found == (
         "depths/students: rows of master.keys stay live, but the foreign key keys_room_id_fkey deletes rows there "
         "when rows of rooms are deleted. Make the key NO ACTION",
+        "depths/students/stay: expected a tree, but rows of master.keys stay and refer by room_id to rows of "
+        "master.rooms, which go (start: rooms). Let keys go, or let rooms stay",
     )
 
 

@@ -19,7 +19,7 @@ import tasks
 from archiver.records import resolve
 from errors import ExitCode
 from inventory.load import load
-from inventory.model import Depth, Night, Role
+from inventory.model import Night, Role
 from inventory.scope import scope_of
 from runbooks.archives import contents
 from runbooks.cli import debug_host
@@ -98,7 +98,7 @@ def typed(option: Option) -> str:
 
 def scope_sent(task: Any) -> str:
     """The scope that this host sends with a task; that of a night has the depth, here the option's."""
-    night = Night(depth=Depth(TEXTS["depth"])) if task.full_name == "archive.all" else None
+    night = Night(depth=TEXTS["depth"]) if task.full_name == "archive.all" else None
     return scope_of(load("staging"), night).text
 
 

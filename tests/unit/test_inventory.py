@@ -12,7 +12,8 @@ import pytest
 
 from errors import Problems, UsageError
 from inventory import load
-from inventory.model import Depth, Environment, Exclusion, Role
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Environment, Exclusion, Role
 
 SECRET = "AGE-SECRET-KEY-1QQQQQQQQ"
 GOOD = (load.FOLDER / "rehearsal.yaml").read_text()
@@ -55,7 +56,7 @@ def test_example_explains_every_key() -> None:
         if not re.search(rf"(?<![a-z_]){key}(?![a-z_])", blocks.get(name, ""))
     ]
     assert missing == []
-    assert [depth.value for depth in Depth if not re.search(rf"\b{depth.value}\b", text)] == []
+    assert [depth for depth in load.load_catalog("catalog.yaml").depths if not re.search(rf"\b{depth}\b", text)] == []
 
 
 def blocks_of(text: str) -> dict[str, str]:
@@ -241,7 +242,7 @@ def test_an_august_date_belongs_to_the_year_before(day: date, year: int) -> None
 def test_a_night_that_the_inventory_does_not_have_is_refused_with_the_line_to_add() -> None:
     environment = load.load("production")
 
-    assert environment.night(date(2014, 8, 15)).depth is Depth.ALL
+    assert environment.night(date(2014, 8, 15)).depth == DEFAULT_DEPTH
     with pytest.raises(UsageError, match="no night 2014-08-16") as caught:
         environment.night(date(2014, 8, 16))
     assert "2014-08-16: {depth: all" in caught.value.hint

@@ -54,9 +54,10 @@ from errors import (
     UnknownError,
     UsageError,
 )
-from inventory.catalog import Catalog
+from inventory.catalog import DEFAULT_DEPTH, Catalog
+from inventory.load import load_catalog
 from inventory.migrations import Changes, Migration
-from inventory.model import Depth, Environment, Role, Store, Way
+from inventory.model import Environment, Role, Store, Way
 from inventory.parse import Position, parse
 from platforms.backup import File
 
@@ -69,7 +70,6 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
         (ArchiveState, ["extracting", "stored", "verified", "deleting", "archived", "restoring"]),
         (PurgeState, ["extracting", "stored", "verified", "purged", "restored"]),
         (MoveState, ["planned", "loading", "switched", "moved"]),
-        (Depth, ["all", "students"]),
         (Role, ["control", "debug", "database", "watcher", "warehouse"]),
         (Way, ["base", "dump"]),
         (
@@ -83,6 +83,10 @@ NOON = datetime(2014, 8, 15, 12, tzinfo=UTC)
 )
 def test_states_and_other_enumerated_words_are_these(kind: type[Enum], words: list[str]) -> None:
     assert [member.value for member in kind] == words
+
+
+def test_depths_are_recorded_by_these_names() -> None:
+    assert [DEFAULT_DEPTH, *load_catalog("catalog.yaml").depths] == ["all", "all", "students", "promote"]
 
 
 def test_verbs_of_moves_are_these() -> None:
@@ -434,7 +438,7 @@ nights/2014-08-15/only/?: customers, schools
 tenant/?: customer, key, noun, parts, shard, table, title
 tenant/customer/?: column, key, table, title
 databases/master/t/?: changes, found_by, group, ignored, needed_by, quiet, rules, triggers, writes
-depths/all/?: start, stay
+depths/all/?: meaning, start, stay
 activity/t/?: ended, takes, where
 legacy/?: key, role, roles, seen, table, title
 """,

@@ -13,7 +13,6 @@ import pytest
 
 from errors import AbortedError, CutoverError, RefusedError, UnknownError, UsageError
 from inventory import scope
-from inventory.model import Depth
 from runbooks.engine.live.approval import PAUSE, Request, put_approval, requested
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.history import read_history
@@ -326,7 +325,7 @@ def test_an_approval_of_the_date_as_it_was_typed_before_is_not_taken() -> None:
     fake_night = FakeNight(plan=night_plan(RATHER_TWO))
     approving(fake_night)
     stopped_at_step_8(fake_night)
-    deeper = replace(RATHER_TWO.nights[NIGHT], depth=Depth.STUDENTS)
+    deeper = replace(RATHER_TWO.nights[NIGHT], depth="students")
     fake_night.plan = night_plan(replace(RATHER_TWO, nights={NIGHT: deeper}))
     fake_night.clock.wait = partial(closed_while_waiting, fake_night.clock)  # type: ignore[method-assign]
 

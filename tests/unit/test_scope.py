@@ -12,7 +12,8 @@ from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
 from archiver.records.tenant_lists import exclusion, inclusion
 from errors import ExitCode, Problems, RefusedError, UsageError
 from inventory import load, scope
-from inventory.model import Depth, Exclusion, Inclusion, Night
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Exclusion, Inclusion, Night
 from inventory.scope import Scope, parse_scope, scope_of
 from runbooks import archive
 from runbooks.archives import lists
@@ -63,7 +64,7 @@ def test_what_is_no_scope_is_refused(text: str) -> None:
 
 def test_a_scope_is_of_the_night_whatever_the_order_of_its_exclusions() -> None:
     def night(*schools: int) -> Night:
-        return Night(depth=Depth.STUDENTS, exclude=Exclusion(schools=schools, customers=(7,)))
+        return Night(depth="students", exclude=Exclusion(schools=schools, customers=(7,)))
 
     one = scope_of(rehearsal(), night(22, 3))
     assert (one.depth, one.schools, one.customers) == ("students", "3,22", "7")
@@ -188,12 +189,12 @@ def test_a_school_has_its_own_reason_before_its_customers() -> None:
 
 def test_an_include_list_and_its_reasons_are_part_of_the_scope() -> None:
     def night(**customers: str) -> Night:
-        return Night(depth=Depth.ALL, only=Inclusion(schools={22: "a", 3: "b"}, customers={9: customers["of_9"]}))
+        return Night(depth=DEFAULT_DEPTH, only=Inclusion(schools={22: "a", 3: "b"}, customers={9: customers["of_9"]}))
 
     one = scope_of(rehearsal(), night(of_9="will not renew"))
     assert (one.only_schools, one.only_customers) == ("3,22", "9")
     assert one.differences(scope_of(rehearsal(), night(of_9="asked for it")), "sent")[0].startswith("reasons: ")
-    without = scope_of(rehearsal(), Night(depth=Depth.ALL))
+    without = scope_of(rehearsal(), Night(depth=DEFAULT_DEPTH))
     assert "only_schools: no list sent, 3,22 here" in one.differences(without, "sent")
     assert parse_scope(one.text) == one
 

@@ -10,8 +10,7 @@ import pytest
 from archiver.catalog.model import Link, Model, TableName, resolve
 from archiver.delete.shared_rows import deletable
 from archiver.postgres.selection import SelectedRows, Selection
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 
 Found = Mapping[str, list[tuple[Any, ...]]]  # rows by table: the id, then the linking columns by name
 
@@ -34,7 +33,7 @@ def gone(model: Model, found: Found, outside: Mapping[str, set[int]] | None = No
         return keys & (outside or {}).get(link.parent.table, set())
 
     rows = {table: _rows(model, table, found.get(table.table, [])) for table in model.tables}
-    went = deletable(model, Depth.ALL, Selection(by_table=rows, values={}), live)
+    went = deletable(model, DEFAULT_DEPTH, Selection(by_table=rows, values={}), live)
     return {table.table: [row[0] for row in each.rows] for table, each in went.items()}
 
 

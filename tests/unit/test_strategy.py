@@ -13,8 +13,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import ForeignKey, Schema
 from archiver.postgres.schema import Table as Shape
 from archiver.postgres.session import Identifier
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 from tests.answering import session
 from tests.schemas import database
 
@@ -83,11 +82,11 @@ def deletion_set(model: Model) -> DeletionSet:
         for kind in ("master", "shard")
     }
     placement = Placement(sessions={}, schemas=shapes, shard="shard_1", other_shards=())
-    return DeletionSet(RowSets(placement, model), Depth.ALL, {})
+    return DeletionSet(RowSets(placement, model), DEFAULT_DEPTH, {})
 
 
 def reason(model: Model) -> str | None:
-    return reason_not_bulk(model, deletion_set(model).row_sets.placement, Depth.ALL)
+    return reason_not_bulk(model, deletion_set(model).row_sets.placement, DEFAULT_DEPTH)
 
 
 ROOMS = found_by("company_id = companies.id")

@@ -15,12 +15,13 @@ from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
 from archiver.runs.wire import Job
 from errors import CutoverError, DamagedError, LockedError, Problems, UsageError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
+from tests.worlds import DEPTHS
 
 
 @pytest.mark.parametrize("night", [None, date(2014, 8, 15)])
-@pytest.mark.parametrize("depth", Depth)
-def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_unit_comes_back_as_it_was(night: date | None, depth: str) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
     only = Include(tenants={13: "closed"}, customers={99: "will not renew, OPS-510"}) if night else None
     request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until, only=only)
@@ -39,7 +40,7 @@ def test_a_unit_comes_back_as_it_was(night: date | None, depth: Depth) -> None:
     ],
 )
 def test_an_end_comes_back_with_its_messages(error: CutoverError, kind: type[CutoverError]) -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=Depth.ALL))
+    unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=DEFAULT_DEPTH))
     done = ArchiveOutcome(tenant_id=5, seconds=1.5, rows=7, size=100)
     failed = ArchiveOutcome(tenant_id=13, seconds=0.5, error=error)
 
@@ -51,7 +52,7 @@ def test_an_end_comes_back_with_its_messages(error: CutoverError, kind: type[Cut
 
 
 def test_a_unit_that_failed_states_why() -> None:
-    unit = Unit(shard="shard_1", tenant_ids=(5,), request=ArchiveRequest(year=2013, depth=Depth.ALL))
+    unit = Unit(shard="shard_1", tenant_ids=(5,), request=ArchiveRequest(year=2013, depth=DEFAULT_DEPTH))
 
     back = wire.ended(unit, wire.ended_to_json(UnitResult(unit=unit, error=UsageError("No such shard.", hint="Look."))))
 

@@ -14,7 +14,7 @@ from archiver.records.retained_rows import RetainedRow
 from archiver.runs.reverify import Reverified
 from archiver.store.bucket import StoredObject
 from formatting import many, plural, size
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import failure, whose
 
@@ -30,7 +30,7 @@ def record_table(records: Iterable[Record]) -> TextTable:
 def _record_row(record: Record) -> tuple[str, ...]:
     name = printable(record.tenant_name)
     state = "partial" if record.partial else record.state.value
-    state += f" ({record.depth.value})" if record.depth is not Depth.ALL else ""
+    state += f" ({record.depth})" if record.depth != DEFAULT_DEPTH else ""
     figures = f"{record.rows:,}", size(record.size or 0)
     dates = _minute(record.archived_at), _minute(record.proved_at)
     return str(record.year), str(record.tenant_id), name, state, *figures, *dates
@@ -46,7 +46,7 @@ def record_text(
 ) -> Iterator[str | TextTable]:
     """Yield a record with all its fields, and its tables by group; `entries` is the number of its log entries."""
     yield f"{noun} {record.tenant_id} {record.tenant_name!r}, customer {record.customer_id} {record.customer_name!r}"
-    yield f"year {record.year}, from {record.shard}, depth {record.depth.value}, state {record.state.value}"
+    yield f"year {record.year}, from {record.shard}, depth {record.depth}, state {record.state.value}"
     if record.partial:
         yield f"partial: {', '.join(map(str, record.partial))} live again, the rest only in this archive"
     yield f"{record.location}"
