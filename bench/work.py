@@ -23,7 +23,7 @@ from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude, TenantFilter
 from archiver.records import archive_record, resolve
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import setup
 from archiver.runs.archive import tenant_to_archive
 from archiver.runs.archive_many import archive_many

@@ -34,6 +34,7 @@ def environment_mistakes(environment: Environment) -> list[str]:
         _fence,
         _nights,
         _included,
+        _on_two_lists,
         _webhook,
         _queue,
     )
@@ -147,20 +148,32 @@ def _included(environment: Environment) -> Iterable[str]:
             continue
         if not only.schools and not only.customers:
             yield f"{path}: expected schools or customers, got none"
-        for noun, reasons in (("school", only.schools), ("customer", only.customers)):
-            excluded = dict(_excluded(night.exclude))[noun]
+        for key, reasons in (("schools", only.schools), ("customers", only.customers)):
             for each, reason in reasons.items():
                 if not reason.strip():
-                    yield f"{path}/{noun}s/{each}: expected the reason, got an empty one"
-                if each in excluded:
-                    yield f"{path}/{noun}s/{each}: expected a {noun} that is not excluded, got {each}"
+                    yield f"{path}/{key}/{each}: expected the reason, got an empty one"
+
+
+def _on_two_lists(environment: Environment) -> Iterable[str]:
+    for day, night in environment.nights.items():
+        for noun, excluded in _excluded(night.exclude):
+            for name, listed in (("only", night.only), ("depths", night.depths)):
+                for each in getattr(listed, f"{noun}s", {}):
+                    if each in excluded:
+                        yield f"nights/{day}/{name}/{noun}s/{each}: expected a {noun} that is not excluded, got {each}"
 
 
 def depth_mistakes(environment: Environment, depths: Collection[str] | None) -> Iterable[str]:
     """Yield every depth of a night that is none of the catalog's; nothing where those are not known."""
     for day, night in environment.nights.items():
-        if depths is not None and night.depth not in depths:
-            yield f"nights/{day}/depth: expected one of {', '.join(depths)}, got {short(night.depth)}"
+        if depths is None:
+            continue
+        named = {"depth": night.depth}
+        named |= {f"depths/schools/{each}": depth for each, depth in night.depths.schools.items()}
+        named |= {f"depths/customers/{each}": depth for each, depth in night.depths.customers.items()}
+        for path, depth in named.items():
+            if depth not in depths:
+                yield f"nights/{day}/{path}: expected one of {', '.join(depths)}, got {short(depth)}"
 
 
 def _webhook(environment: Environment) -> Iterable[str]:

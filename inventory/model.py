@@ -241,10 +241,19 @@ class Inclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnDepths:
+    """Schools and customers with a depth of their own; a school's is stronger than its customer's."""
+
+    schools: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Night:
     """The settings of one night."""
 
     depth: str  # one of the catalog's
+    depths: OwnDepths = field(default_factory=OwnDepths)
     exclude: Exclusion = field(default_factory=Exclusion)
     only: Inclusion | None = None  # None: every school that is not excluded
     backup_max_age: timedelta | None = None  # None: younger than maintenance mode

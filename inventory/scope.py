@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cache, lru_cache
 
@@ -22,7 +22,7 @@ BESIDE = ("errors.py", "formatting.py")
 CODE = (".py", ".sql")
 # Keys of the inventory that a machine may have of its own; the night's entry is in the scope.
 OWN_KEYS = ("heartbeat", "nights", "overlay", "ssh", "state", "webhook")
-_FIELD = re.compile(r"([a-z_]+)=([\w.,-]+)", re.ASCII)
+_FIELD = re.compile(r"([a-z_]+)=([\w.,:-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class Scope:
     reasons: str = ""  # a digest of the reasons for leaving them out, and for taking in those below
     only_schools: str = ""  # the ids on the include list; neither: every school is taken in
     only_customers: str = ""
+    school_depths: str = ""  # the ids with a depth of their own: 13:students
+    customer_depths: str = ""
     catalog: str  # a digest
     version: str  # a digest of the code
 
@@ -100,6 +102,8 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
         reasons=short_digest(_plain(reasons)) if reasons else "",
         only_schools=_ids(only.schools) if only else "",
         only_customers=_ids(only.customers) if only else "",
+        school_depths=_depths(night.depths.schools),
+        customer_depths=_depths(night.depths.customers),
         catalog=tool.catalog,
         version=tool.version,
     )
@@ -158,6 +162,10 @@ def _catalog_digest(name: str) -> str:
 def _digest_of_catalog(name: str, written: bytes) -> str:
     """Return the digest of what a catalog says, whatever its comments and layout; parsed once for each text."""
     return short_digest(json.dumps(asdict(load_catalog(name)), ensure_ascii=False))
+
+
+def _depths(depths: Mapping[int, str]) -> str:
+    return ",".join(f"{number}:{depth}" for number, depth in sorted(depths.items()))
 
 
 def _ids(ids: Iterable[int]) -> str:

@@ -16,18 +16,19 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.completeness import completeness, recheck
 from archiver.load import proof
-from archiver.postgres.tenants import Include, TenantFilter
+from archiver.postgres.tenants import Include, OwnDepths, TenantFilter
 from archiver.records import resolve
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.move_record import Route
 from archiver.records.placement_history import shard_of
 from archiver.reshard.merge_split import MoveOutcome as Carried
 from archiver.reshard.merge_split import move_all
 from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, tenant_to_archive
-from archiver.runs.archive_many import archive_many, deletes_in_bulk
+from archiver.runs.archive_many import archive_many
 from archiver.runs.context import ArchiveOutcome, Archiver
 from archiver.runs.engines import IN_TURN, Engine
+from archiver.runs.one_by_one import deletes_in_bulk
 from archiver.runs.reencrypt import Reencrypted, reencrypt
 from archiver.runs.restore import Restored, record_to_restore, restore
 from archiver.runs.restore_plan import RestorePlan
@@ -105,9 +106,18 @@ class World:
         engine: Engine = IN_TURN,
         until: datetime | None = None,
         only: Include | None = None,
+        own_depths: OwnDepths | None = None,
     ) -> list[ArchiveOutcome]:
         """Archive these schools in sets, as `inv archive.all` does; raise what failed, unless `on_result` is given."""
-        request = ArchiveRequest(year=YEAR, depth=depth, night=NIGHT, pretend=pretend, until=until, only=only)
+        request = ArchiveRequest(
+            year=YEAR,
+            depth=depth,
+            night=NIGHT,
+            pretend=pretend,
+            until=until,
+            only=only,
+            own_depths=own_depths or OwnDepths(),
+        )
         with self.archiver() as archiver, archiver.databases.exclusive_lock():
             live_tenants = resolve.all_to_archive(archiver.databases, YEAR, TenantFilter())
             wanted = [tenant for tenant in live_tenants if tenant.id in tenant_ids]

@@ -166,6 +166,13 @@ class Model:
                 reached.add(table)
         return frozenset(reached)
 
+    def in_order(self, depths: Iterable[str]) -> list[str]:
+        """Return depths in the order in which they are deleted: first those that delete from the most tables.
+
+        So a row of two tenants stays if one of them keeps it: that tenant's rows still refer to it when the other's go.
+        """
+        return sorted(depths, key=lambda depth: (-len(self.below(depth)), depth))
+
     @cached_property
     def _found_by(self) -> dict[TableName, tuple[Link, ...]]:
         return {table: tuple(link for link in self.links if link.child == table) for table in self.tables}

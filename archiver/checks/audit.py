@@ -31,13 +31,17 @@ class Audit:
     size: int  # bytes of the tarballs
     missing: tuple[int, ...]  # archived tenants whose object is not in the store as it was put
     elsewhere: dict[str, int]  # by column that the catalog does not know: live rows that refer to deleted ones
+    otherwise: dict[int, str]  # by tenant: the depth of its record, where the night says another
     dangling: dict[str, int]  # by month, move or purge: live rows that refer to what it deleted
 
 
-def audit(databases: Databases, bucket: Bucket, year: int, night: date, chosen: TenantFilter) -> Audit:
+def audit(
+    databases: Databases, bucket: Bucket, year: int, night: date, chosen: TenantFilter, depth: str | None = None
+) -> Audit:
     """Compare the records of a night with the live rows and the store's objects.
 
-    Tenants archived by an earlier night of the year count as done. Raises StorageError if the store can't be asked.
+    `depth` is the night's; None: any depth is right. Tenants archived by an earlier night of the year count as done.
+    Raises StorageError if the store can't be asked.
     """
     of_year = archive_record.of_year(databases.master, year)
     earlier = [record for record in of_year if record.state is ArchiveState.ARCHIVED]
@@ -60,6 +64,11 @@ def audit(databases: Databases, bucket: Bucket, year: int, night: date, chosen: 
         size=sum(record.size or 0 for record in done),
         missing=_missing(bucket, earlier),
         elsewhere=unknown_references(databases, earlier),
+        otherwise={
+            record.tenant_id: record.depth
+            for record in done
+            if depth and record.depth != (chosen.own_depths.of(record.tenant_id, record.customer_id) or depth)
+        },
         dangling=dangling_rows(databases),
     )
 

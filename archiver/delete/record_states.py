@@ -12,7 +12,8 @@ from archiver.postgres.operator import host, operator
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
-from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.store.bucket import StoredDigests
 
 
@@ -36,7 +37,8 @@ def ready(master: Session, tenant_ids: Sequence[int], request: ArchiveRequest) -
 
 def _ready(record: Record, request: ArchiveRequest) -> bool:
     """True if the record is verified for this request, with its snapshots."""
-    same = (record.year, record.night, record.depth) == (request.year, request.night, request.depth)
+    depth = request.depth_of(record.tenant_id, record.customer_id)
+    same = (record.year, record.night, record.depth) == (request.year, request.night, depth)
     return same and record.state is ArchiveState.VERIFIED and bool(record.snapshots)
 
 
@@ -56,12 +58,13 @@ def start(
         )
         rows = master.rows(
             "INSERT INTO archiver.records (tenant_id, tenant_name, customer_id, customer_name, shard, location,"
-            " reason, year, night, depth, state, recipients, operator, host)"
-            " SELECT w.*, %s, %s::date, %s, %s, %s, %s, %s"
-            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[]) w"
+            " reason, depth, year, night, state, recipients, operator, host)"
+            " SELECT w.*, %s, %s::date, %s, %s, %s, %s"
+            " FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],"
+            " %s::text[], %s::text[]) w"
             " RETURNING id",
             (
-                *(request.year, request.night, request.depth, ArchiveState.EXTRACTING.value, list(recipients)),
+                *(request.year, request.night, ArchiveState.EXTRACTING.value, list(recipients)),
                 *(operator(), host(), ids),
                 *(
                     [getattr(tenant, name) for tenant in tenants]
@@ -69,6 +72,7 @@ def start(
                 ),
                 list(locations),
                 list(map(request.reason, tenants)),
+                [request.depth_of(tenant.id, tenant.customer_id) for tenant in tenants],
             ),
             doing="writing the records",
         )

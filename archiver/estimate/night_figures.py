@@ -14,9 +14,9 @@ from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.night_tenants import NightTenants
-from archiver.runs.archive_many import deletes_in_bulk
+from archiver.runs.one_by_one import deletes_in_bulk
 from inventory.figures import Figures, LeftOut, Share
-from inventory.model import Depth, Exclusion, Night
+from inventory.model import Exclusion, Night
 
 BIGGEST = 5
 
@@ -38,7 +38,7 @@ def count(
     return figures_of(left, databases.model.tenant.noun, excluded, seconds, len(done), now)
 
 
-def _seconds(databases: Databases, depth: Depth, left: Sequence[TenantSize], workers: int) -> float | None:
+def _seconds(databases: Databases, depth: str, left: Sequence[TenantSize], workers: int) -> float | None:
     """Return how long their archiving takes; None if it goes one by one, and nothing was archived here before."""
     rows = round(sum(size.rows for size in left))
     if deletes_in_bulk(databases, depth):

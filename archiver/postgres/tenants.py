@@ -52,11 +52,25 @@ class Include:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnDepths:
+    """Tenants with a depth of their own, by their own ids or their customers'; a tenant's is stronger."""
+
+    tenants: Mapping[int, str] = field(default_factory=dict)
+    customers: Mapping[int, str] = field(default_factory=dict)
+
+    def of(self, tenant_id: int, customer_id: int | None) -> str | None:
+        """Return the depth of a tenant of a customer; None if it has none of its own."""
+        of_customer = None if customer_id is None else self.customers.get(customer_id)
+        return self.tenants.get(tenant_id, of_customer)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TenantFilter:
     """The tenants that a run takes in: those of an include list, or all; less the excluded ones."""
 
     exclude: Exclude = field(default_factory=Exclude)
     only: Include | None = None  # None: all
+    own_depths: OwnDepths = field(default_factory=OwnDepths)
 
     def takes(self, tenant: Tenant) -> bool:
         """True if a run takes a tenant in."""

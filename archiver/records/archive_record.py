@@ -15,7 +15,8 @@ from archiver.format.manifest import Manifest, Member
 from archiver.postgres.operator import host, operator
 from archiver.postgres.own_schema import read, ready
 from archiver.postgres.session import SQL, Identifier, Session
-from archiver.postgres.tenants import Include, Tenant
+from archiver.postgres.tenants import Tenant
+from archiver.records.archive_request import ArchiveRequest
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
 
@@ -29,23 +30,6 @@ class ArchiveState(Enum):
     DELETING = "deleting"  # the live rows are being deleted
     ARCHIVED = "archived"  # the live rows are deleted
     RESTORING = "restoring"  # rows are being loaded; at the end the record is deleted
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArchiveRequest:
-    """The parameters of an archive run over a set of tenants."""
-
-    year: int
-    depth: str  # one of the catalog's
-    night: date | None = None
-    pretend: bool = False  # verify the local tarball only: nothing is stored, deleted or recorded
-    accept_orphans: bool = False  # rows may go that their foreign keys would not take back
-    until: datetime | None = None  # the end of the run: nothing new begins that may not end in time; None: no limit
-    only: Include | None = None  # the list that named these tenants, with the reasons that their records keep
-
-    def reason(self, tenant: Tenant) -> str | None:
-        """Return why a tenant is archived, with the ticket; None: unknown."""
-        return self.only.reason(tenant) if self.only else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +108,8 @@ def start(
             " RETURNING id",
             (
                 *(tenant.id, tenant.name, tenant.customer_id, tenant.customer_name, request.year, request.night),
-                *(tenant.shard, request.depth, ArchiveState.EXTRACTING.value, location, list(recipients)),
+                *(tenant.shard, request.depth_of(tenant.id, tenant.customer_id)),
+                *(ArchiveState.EXTRACTING.value, location, list(recipients)),
                 *(operator(), host(), request.reason(tenant)),
             ),
         )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from archiver.postgres.tenants import Tenant
 from archiver.records import resolve
-from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_request import ArchiveRequest
 from errors import RefusedError, UsageError
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
-from archiver.postgres.tenants import Tenant, TenantFilter
+from archiver.postgres.tenants import Include, Tenant, TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from formatting import plural
 
-UNKNOWN, EXCLUDED = "does not exist", "is excluded"
+UNKNOWN, EXCLUDED, NOT_LISTED = "does not exist", "is excluded", "is not on the include list"
+EXCLUDE, ONLY, DEPTHS = "exclude", "only", "depths"  # the lists of a night, as the inventory calls them
+NAMES = {EXCLUDE: "exclusion", ONLY: "include list", DEPTHS: "list of depths"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unmatched:
     """A tenant or a customer that a list names in vain."""
 
-    on_include_list: bool  # False: it is on the list of exclusions
+    listed: str  # the list
     noun: str  # the catalog's noun for a tenant, or customer
     id: int
     why: str  # a verb and its object: does not exist
@@ -28,16 +30,15 @@ class Unmatched:
     @property
     def sentence(self) -> str:
         """The mistake, as a sentence."""
-        name = "include list" if self.on_include_list else "exclusion"
-        return f"The {name} names {self.noun} {self.id}, which {self.why}."
+        return f"The {NAMES[self.listed]} names {self.noun} {self.id}, which {self.why}."
 
     @property
     def in_inventory(self) -> str:
         """The mistake, with its path below the night's entry in an inventory."""
         key = plural(self.noun)
-        if not self.on_include_list:
-            return f"exclude/{key}: expected an id that exists, got {self.id}"
-        return f"only/{key}/{self.id}: expected a {self.noun} to archive, got one that {self.why}"
+        if self.listed == EXCLUDE:
+            return f"{EXCLUDE}/{key}: expected an id that exists, got {self.id}"
+        return f"{self.listed}/{key}/{self.id}: expected a {self.noun} to archive, got one that {self.why}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +59,14 @@ class _Year:
         return customer_id in due | done
 
     def reason_against(self, tenant_id: int, night: date | None) -> str:
-        """Return why a tenant on the include list can't be archived; empty if it can, or this night has done so."""
+        """Return why a tenant can't be archived; empty if it can, or this night has done so."""
         for record in self.archived:
             if record.tenant_id == tenant_id:
                 return "" if night and record.night == night else f"is archived already for {self.number}"
         tenant = next((tenant for tenant in self.live if tenant.id == tenant_id), None)
-        return UNKNOWN if tenant is None else EXCLUDED if self.chosen.exclude.names(tenant) else ""
+        if tenant is None or self.chosen.takes(tenant):
+            return UNKNOWN if tenant is None else ""
+        return EXCLUDED if self.chosen.exclude.names(tenant) else NOT_LISTED
 
 
 def unmatched(databases: Databases, year: int, night: date | None, chosen: TenantFilter) -> list[Unmatched]:
@@ -76,7 +79,12 @@ def unmatched(databases: Databases, year: int, night: date | None, chosen: Tenan
         archived=tuple(record for record in records if record.state is ArchiveState.ARCHIVED),
         chosen=chosen,
     )
-    return [*_excluded_in_vain(databases, world), *_included_in_vain(databases, world, night)]
+    only, own = chosen.only or Include(), chosen.own_depths
+    return [
+        *_excluded_in_vain(databases, world),
+        *_named_in_vain(databases, world, night, ONLY, only.tenants, only.customers),
+        *_named_in_vain(databases, world, night, DEPTHS, own.tenants, own.customers),
+    ]
 
 
 def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
@@ -85,19 +93,23 @@ def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
     customers = tenants.unknown_customers(databases.master, databases.model.tenant, exclude.customers)
     for noun, ids in ((year.noun, sorted(exclude.tenants - existing)), ("customer", customers)):
         for each in ids:
-            yield Unmatched(on_include_list=False, noun=noun, id=each, why=UNKNOWN)
+            yield Unmatched(listed=EXCLUDE, noun=noun, id=each, why=UNKNOWN)
 
 
-def _included_in_vain(databases: Databases, year: _Year, night: date | None) -> Iterator[Unmatched]:
-    only = year.chosen.only
-    if only is None:
-        return
-    for tenant_id in sorted(only.tenants):
+def _named_in_vain(
+    databases: Databases,
+    year: _Year,
+    night: date | None,
+    listed: str,
+    tenant_ids: Iterable[int],
+    customer_ids: Collection[int],
+) -> Iterator[Unmatched]:
+    for tenant_id in sorted(tenant_ids):
         if why := year.reason_against(tenant_id, night):
-            yield Unmatched(on_include_list=True, noun=year.noun, id=tenant_id, why=why)
-    unknown = set(tenants.unknown_customers(databases.master, databases.model.tenant, only.customers))
-    for customer_id in sorted(only.customers):
+            yield Unmatched(listed=listed, noun=year.noun, id=tenant_id, why=why)
+    unknown = set(tenants.unknown_customers(databases.master, databases.model.tenant, customer_ids))
+    for customer_id in sorted(customer_ids):
         nothing = "" if year.has_more(customer_id, night) else f"has no {year.noun} to archive"
         excluded = EXCLUDED if customer_id in year.chosen.exclude.customers else nothing
         if why := UNKNOWN if customer_id in unknown else excluded:
-            yield Unmatched(on_include_list=True, noun="customer", id=customer_id, why=why)
+            yield Unmatched(listed=listed, noun="customer", id=customer_id, why=why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -21,7 +21,8 @@ from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.postgres.tenants import tenant as find
 from archiver.records import archive_record, guards, move_record, resolve
-from archiver.records.archive_record import ArchiveRequest, Record
+from archiver.records.archive_record import Record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.context import (
     ArchiveOutcome,
@@ -61,10 +62,11 @@ def archive(
     Raises UsageError, with nothing changed, if the catalog does not cover everything that can reference a tenant's
     rows, or has no such depth. The caller holds the locks. `on_result` is called with each outcome.
     """
-    archiver.model.catalog.rule(request.depth)
+    for depth in request.depths:
+        archiver.model.catalog.rule(depth)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
-    tenants = sorted(tenants, key=attrgetter("shard", "id"))
+    tenants = _in_order(archiver, sorted(tenants, key=attrgetter("shard", "id")), request)
     shards = {tenant.shard for tenant in tenants}
     settle(archiver, shards, pretend=request.pretend)
     if not request.pretend:
@@ -74,6 +76,12 @@ def archive(
         outcomes.append(_attempt(archiver, tenant, request))
         on_result(outcomes[-1])
     return outcomes
+
+
+def _in_order(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> list[Tenant]:
+    """Return tenants by their depth, in `Model.in_order`."""
+    order = archiver.model.in_order(request.depths)
+    return sorted(tenants, key=lambda tenant: order.index(request.depth_of(tenant.id, tenant.customer_id)))
 
 
 def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> ArchiveOutcome:

@@ -5,45 +5,38 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from archiver.catalog.model import MASTER
 from archiver.checks.left_rows import LeftRows, left_rows
 from archiver.completeness import completeness
-from archiver.completeness.live import sizes
 from archiver.delete import many, record_states
 from archiver.delete.many import BulkDeletion, BulkWork, OnStrategy
 from archiver.delete.one import Deletion
 from archiver.delete.unchanged import Stored
 from archiver.format.spool_folder import work_folder
-from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record, guards, markers
-from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.archive import archive
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.eta import Eta
+from archiver.runs.one_by_one import reasons_against_sets
 from archiver.runs.progress import OnProgress, expected, reporting_progress
 from archiver.runs.settle import settle
+from archiver.runs.shard_deletions import ShardDeletion, by_depth, by_shard, delete_from_shards
 from archiver.runs.units import split
 from archiver.store.bucket import StorageError
 from archiver.store.standing import MissingObjectError, missing_objects
 from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, UnknownError
-from formatting import plural
-from inventory.catalog import DEFAULT_DEPTH
-
-FEW = 100_000  # rows that a pass reads in the time one tenant takes on its own (docs/decisions.md)
 
 
 @dataclass
@@ -96,7 +89,8 @@ def archive_many(
     Guarantees and errors are those of `archive`. The caller holds the locks of all databases. Tenants are archived one
     by one if the model's rows can't be deleted in bulk; so is a tenant whose deletion an earlier run began that way.
     """
-    archiver.model.catalog.rule(request.depth)
+    for depth in request.depths:
+        archiver.model.catalog.rule(depth)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
     run = _Run(
@@ -116,18 +110,25 @@ def archive_many(
     settle(archiver, shards, pretend=request.pretend)
     if not request.pretend:
         guards.note(archiver.databases, shards)
-    if reason := _one_by_one(archiver, tenants, request):
+    alone = reasons_against_sets(archiver, tenants, request)
+    for reason in dict.fromkeys(alone.values()):
         on_strategy(f"one by one: {reason}")
-        return [*run.outcomes, *archive(archiver, tenants, request, on_result)]
+    if in_sets := [tenant for tenant in tenants if tenant.id not in alone]:
+        _archive_in_sets(run, in_sets, progress)
+    _one_at_a_time(run, alone)
+    return run.outcomes
+
+
+def _archive_in_sets(run: _Run, tenants: Sequence[Tenant], progress: OnProgress) -> None:
     half_way, fresh = _sorted_out(run, tenants)
-    eta = Eta(rows=expected(archiver.databases, tenants), workers=engine.workers)
+    databases, request = run.archiver.databases, run.request
+    eta = Eta(rows=expected(databases, tenants), workers=run.engine.workers)
     if request.until is not None:
         run.request = replace(request, until=request.until - eta.deletion_time)
-    with reporting_progress(archiver.databases, tenants, request, eta, progress):
+    with reporting_progress(databases, tenants, request, eta, progress):
         _prepare(run, fresh)
         if not request.pretend:
             _delete(run, half_way, fresh)
-    return run.outcomes
 
 
 def _placed(run: _Run, tenants: Sequence[Tenant]) -> list[Tenant]:
@@ -138,25 +139,6 @@ def _placed(run: _Run, tenants: Sequence[Tenant]) -> list[Tenant]:
             run.archiver.databases.placement(tenant.shard)
             placed.append(tenant)
     return placed
-
-
-def deletes_in_bulk(databases: Databases, depth: str = DEFAULT_DEPTH) -> bool:
-    """True if the catalog allows a bulk run to delete many tenants at once."""
-    placement = databases.placement(databases.shards[0]) if databases.shards else databases.placement(MASTER)
-    return many.reason_not_bulk(databases.model, placement, depth) is None
-
-
-def _one_by_one(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> str | None:
-    """Return the reason for archiving tenants one by one; None if they are archived in bulk."""
-    noun, shards = archiver.model.tenant.noun, sorted({tenant.shard for tenant in tenants})
-    if archiver.fence and not request.night and not request.pretend:
-        return f"the fence closes for one {noun} at a time"
-    rows = sum(
-        size.rows or 0 for shard in {MASTER, *shards} for size in sizes(archiver.databases.session(shard)).values()
-    )
-    if len(tenants) * FEW < rows:
-        return f"for {len(tenants)} {plural(noun)} a pass over about {rows:,} rows does not pay"
-    return many.reason_not_bulk(archiver.model, archiver.databases.placement(shards[0]), request.depth)
 
 
 def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], list[Tenant]]:
@@ -184,7 +166,7 @@ def _markers(run: _Run, records: Iterable[Record]) -> dict[int, dict[str, Any]]:
     """Return the shards' deletion markers by tenant id."""
     contents: dict[int, dict[str, Any]] = {}
     if run.archiver.model.tenant.shard is not None:
-        for shard, group in _by_shard(records):
+        for shard, group in by_shard(records):
             contents |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
     return contents
 
@@ -232,24 +214,15 @@ def _delete(run: _Run, half_way: Sequence[Record], fresh: Sequence[Tenant]) -> N
 
 
 def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
-    """Delete from several shards at once, each on the connection that holds its lock: losing the lock stops it."""
-    databases = run.archiver.databases
-    record_states.move(databases.master, records, ArchiveState.DELETING)
-    with ThreadPoolExecutor(run.engine.workers) as pool:
-        deletions = [
-            (group, pool.submit(many.empty_shard, work, databases.placement(shard), group))
-            for shard, group in _by_shard(records)
-        ]
-    # Only now: deleting a tenant on its own queries every shard, on connections that were busy with a deletion.
-    for group, deletion in deletions:
-        _settle_shard(run, group, deletion)
+    record_states.move(run.archiver.databases.master, records, ArchiveState.DELETING)
+    for deletion in delete_from_shards(work, records, run.engine.workers):
+        _settle_shard(run, deletion)
 
 
-def _settle_shard(run: _Run, records: Sequence[Record], deletion: Future[dict[int, CutoverError]]) -> None:
-    try:
-        failed = deletion.result()
-    except CutoverError as error:
-        _bulk_failed(run, records, error)
+def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
+    records, failed = deletion.records, deletion.failed
+    if deletion.error:
+        _bulk_failed(run, records, deletion.error)
         return
     # Their archives differ from the live rows, or are no longer in the store: the next run makes new ones.
     skipped = [record for record in records if record.tenant_id in failed]
@@ -265,8 +238,8 @@ def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
     shard_markers = _markers(run, records)
     sharded = run.archiver.model.tenant.shard is not None
     ready = [record for record in records if record.tenant_id in shard_markers or not sharded]
-    for depth, group in groupby(sorted(ready, key=lambda record: record.depth), attrgetter("depth")):
-        _end(run, replace(work, depth=depth), list(group), shard_markers)
+    for depth, group in by_depth(run.archiver.model, ready):
+        _end(run, replace(work, depth=depth), group, shard_markers)
 
 
 def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]) -> None:
@@ -333,11 +306,5 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
 
 def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:
     """Archive tenants one by one, which also finishes deletions interrupted between shard and master."""
-    run.outcomes += archive(
-        run.archiver, [run.tenants[tenant_id] for tenant_id in tenant_ids], run.request, run.on_result
-    )
-
-
-def _by_shard(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
-    for shard, group in groupby(sorted(records, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
-        yield shard, list(group)
+    if tenants := [run.tenants[tenant_id] for tenant_id in tenant_ids]:
+        run.outcomes += archive(run.archiver, tenants, run.request, run.on_result)

@@ -17,7 +17,7 @@ from archiver.format import bundle, layout
 from archiver.format.bundle import Archive
 from archiver.format.encryption import Keys
 from archiver.postgres.databases import Databases
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.store.bucket import Bucket, file_digests
 from archiver.store.schemas import StoredSchemas
 from archiver.store.standing import StoredArchive

@@ -21,7 +21,8 @@ from archiver.format import bundle
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant, of_ids
-from archiver.records.archive_record import ArchiveRequest, Record
+from archiver.records.archive_record import Record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome, Archiver, deadline_passed, fetch, new_location, out_of_time, pack
 from archiver.runs.units import Unit
 from archiver.store.bucket import Bucket

@@ -15,7 +15,8 @@ from archiver.completeness.live import sizes
 from archiver.postgres.databases import Databases
 from archiver.postgres.session import DatabaseError, Session
 from archiver.postgres.tenants import Tenant, every
-from archiver.records.archive_record import ArchiveRequest, ArchiveState
+from archiver.records.archive_record import ArchiveState
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.eta import Eta
 
 EVERY = 10.0  # seconds between two lines

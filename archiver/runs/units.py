@@ -9,7 +9,7 @@ from math import ceil
 from operator import attrgetter
 
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
-from archiver.postgres.tenants import Include
-from archiver.records.archive_record import ArchiveRequest
+from archiver.postgres.tenants import Include, OwnDepths
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
@@ -42,7 +42,9 @@ class Job:
         order = {**asdict(request), **times}
         del order["accept_orphans"]  # workers delete nothing, and those of earlier versions do not know it
         if request.only is None:
-            del order["only"]  # nor this
+            del order["only"]  # nor this, nor the next
+        if request.own_depths == OwnDepths():
+            del order["own_depths"]
         return {
             "shard": self.unit.shard,
             "tenant_ids": self.unit.tenant_ids,
@@ -57,18 +59,19 @@ def job(plain: Mapping[str, Any]) -> Job:
     order = plain["order"]
     night = order["night"] and date.fromisoformat(order["night"])
     until = order["until"] and datetime.fromisoformat(order["until"])
-    only = order.get("only") and Include(**{name: _by_id(reasons) for name, reasons in order["only"].items()})
+    only = order.get("only") and Include(**_by_id(order["only"]))
+    own_depths = OwnDepths(**_by_id(order.get("own_depths", {})))
     unit = Unit(
         shard=plain["shard"],
         tenant_ids=tuple(plain["tenant_ids"]),
-        request=ArchiveRequest(**{**order, "night": night, "until": until, "only": only}),
+        request=ArchiveRequest(**{**order, "night": night, "until": until, "only": only, "own_depths": own_depths}),
     )
     return Job(unit=unit, memory=plain["memory"], scope=plain.get("scope", ""))
 
 
-def _by_id(reasons: Mapping[str, str]) -> dict[int, str]:
-    """Return reasons by their ids, which JSON keeps as text."""
-    return {int(number): reason for number, reason in reasons.items()}
+def _by_id(lists: Mapping[str, Mapping[str, str]]) -> dict[str, dict[int, str]]:
+    """Return lists of tenants and customers by their ids, which JSON keeps as text."""
+    return {name: {int(number): said for number, said in listed.items()} for name, listed in lists.items()}
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from archiver.estimate.estimate import estimate as estimate_of
 from archiver.estimate.rates import ArchiveSample, Rates
 from archiver.estimate.sizes import TenantSize
 from archiver.postgres.tenants import TenantFilter
-from archiver.runs.archive_many import deletes_in_bulk
+from archiver.runs.one_by_one import deletes_in_bulk
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from formatting import clock_span, many, size

@@ -13,7 +13,7 @@ from archiver.catalog.model import Model
 from archiver.checks.audit import audit as audit_night
 from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects
-from archiver.postgres.tenants import Exclude, Include, TenantFilter
+from archiver.postgres.tenants import Exclude, Include, OwnDepths, TenantFilter
 from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
 from archiver.records.archive_record import ArchiveState
@@ -79,12 +79,14 @@ def audit(environment: Environment, date: datetime.date, json: bool) -> None:
     """Compare a night's records with databases and store: is every school archived, and are any of their rows left?"""
     with databases_of(environment, f"archive.audit {date}") as databases:
         bucket, year = Bucket(environment.store), environment.school_year(date)
-        result = audit_night(databases, bucket, year, date, filter_at(environment, date))
+        written = environment.nights.get(date)
+        depth = written.depth if written else None
+        result = audit_night(databases, bucket, year, date, filter_at(environment, date), depth)
     if json:
         say(to_json(asdict(result)))
         return
     say(archives.audit_text("school", result))
-    if result.unarchived or result.missing or result.left or result.elsewhere or result.dangling:
+    if result.unarchived or result.missing or result.left or result.elsewhere or result.otherwise or result.dangling:
         raise Exit(code=ExitCode.FAILED)
 
 
@@ -181,10 +183,11 @@ def filter_at(environment: Environment, night: datetime.date) -> TenantFilter:
     written = environment.nights.get(night)
     if written is None:
         return TenantFilter()
-    exclude, only = written.exclude, written.only
+    exclude, only, depths = written.exclude, written.only, written.depths
     return TenantFilter(
         exclude=Exclude(tenants=frozenset(exclude.schools), customers=frozenset(exclude.customers)),
         only=Include(tenants=only.schools, customers=only.customers) if only else None,
+        own_depths=OwnDepths(tenants=depths.schools, customers=depths.customers),
     )
 
 

@@ -71,9 +71,22 @@ def scope_lines(night: NightContext) -> tuple[str, ...]:
     only = f"Only {night.night.only.text}" if night.night.only else "Every school"
     return (
         f"{only} of {night.year}-{(night.year + 1) % 100:02}, depth {night.night.depth} "
-        f"({night.depth_meaning}); left out: {' and '.join(named) or 'none'}.",
+        f"({night.meaning_of(night.night.depth)}); left out: {' and '.join(named) or 'none'}.",
+        *_own_depths(night),
         f"Scope {scope.digest}: catalog {scope.catalog}, version {scope.version}.",
     )
+
+
+def _own_depths(night: NightContext) -> Iterable[str]:
+    """Yield each depth that some schools or customers have for themselves, with their ids."""
+    own = night.night.depths
+    for depth in dict.fromkeys((*own.customers.values(), *own.schools.values())):
+        named = [
+            f"{noun} {', '.join(str(each) for each, wanted in depths.items() if wanted == depth)}"
+            for noun, depths in (("customers", own.customers), ("schools", own.schools))
+            if depth in depths.values()
+        ]
+        yield f"Depth {depth} ({night.meaning_of(depth)}) for {' and '.join(named)}."
 
 
 def all_archived(night: NightContext) -> Check:
@@ -92,6 +105,8 @@ def all_archived(night: NightContext) -> Check:
             return fails(f"{counted}; not in the store as they were stored: archives of {_some(missing)}")
         if audit["left"]:
             return fails(f"{counted}; rows are left of {_some(audit['left'])}")
+        if otherwise := audit.get("otherwise"):
+            return fails(f"{counted}; archived to another depth than the night's: {_some(otherwise)}")
         if elsewhere := audit.get("elsewhere"):
             return fails(f"{counted}; the catalog does not know columns that refer to their rows: {_some(elsewhere)}")
         figures = {key: audit[key] for key in ("selected", "excluded", "rows", "size") if key in audit}

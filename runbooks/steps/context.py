@@ -39,10 +39,9 @@ class NightContext:
         """The scope of this night as this host has it: what is deleted, by which catalog and version."""
         return scope_of(self.environment, self.night)
 
-    @property
-    def depth_meaning(self) -> str:
-        """The part of a school that this night deletes, in the catalog's words."""
-        return load_catalog(self.environment.catalog).rule(self.night.depth).sentence
+    def meaning_of(self, depth: str) -> str:
+        """Return the part of a school that a depth deletes, in the catalog's words; UsageError for an unknown depth."""
+        return load_catalog(self.environment.catalog).rule(depth).sentence
 
     @property
     def year(self) -> int:

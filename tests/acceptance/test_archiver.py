@@ -219,7 +219,7 @@ REFUSED = (
     (("archive.school", "999"), "There is no school 999."),
     (("archive.school", "abc"), "school: expected an id (a positive whole number), got 'abc'."),
     (("archive.school", "-1"), "got '-1'"),
-    (("archive.school", "13", "--depth=half"), "--depth: expected all or students, got 'half'."),
+    (("archive.school", "13", "--depth=half"), "The catalog of tables has no depth half (there: all,"),
     (("archive.school", "13", "--date=2014-02-30"), "got '2014-02-30'"),
     (("archive.customer", "777777"), "There is no customer 777777."),
     (("archive.all",), "--date: expected a day written YYYY-MM-DD, got nothing."),

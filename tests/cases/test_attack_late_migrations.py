@@ -14,7 +14,7 @@ import pytest
 from archiver.delete import many
 from archiver.postgres.tenants import TenantFilter
 from archiver.records import resolve
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.reshard import merge_split as carrying
 from archiver.runs import purge
 from archiver.runs.archive import archive

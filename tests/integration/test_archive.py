@@ -16,7 +16,8 @@ from archiver.delete import one
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, deleted_keys, resolve
-from archiver.records.archive_record import ArchiveRequest, ArchiveState
+from archiver.records.archive_record import ArchiveState
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.unmatched import unmatched
 from archiver.runs.archive import archive
 from archiver.store.bucket import Bucket

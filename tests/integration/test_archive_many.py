@@ -16,8 +16,9 @@ from archiver.extract import many as extract_many
 from archiver.extract.one import Extract, extract_one
 from archiver.postgres import tenants
 from archiver.postgres.session import DatabaseError
-from archiver.postgres.tenants import Include, Tenant, TenantFilter
-from archiver.records.archive_record import ArchiveRequest
+from archiver.postgres.tenants import Include, OwnDepths, Tenant, TenantFilter
+from archiver.records import archive_record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import Archiver
 from archiver.runs.engines import Processes
 from archiver.runs.eta import Eta
@@ -90,6 +91,39 @@ def test_archiving_together_leaves_the_rows_that_one_by_one_leaves_and_all_come_
     with world.by_one_worker() as worker:
         worker.restore(*chosen)
     same(before, oracle.snapshot(world.dsns))
+
+
+def test_schools_and_customers_have_depths_of_their_own_as_if_archived_one_depth_after_the_other(world: World) -> None:
+    before = oracle.snapshot(world.dsns)
+    with sql(world, "master") as cursor:
+        cursor.execute("SELECT customer_id FROM schools WHERE id = 17")
+        [(customer,)] = cursor.fetchall()
+        cursor.execute("SELECT id FROM schools WHERE customer_id = %s AND id = ANY(%s)", (customer, list(SOME)))
+        promoted = {row[0] for row in cursor.fetchall()} - {13}
+    depths = {school: "promote" if school in promoted else "all" for school in SOME} | {13: "students"}
+    own = OwnDepths(tenants={13: "students"}, customers={customer: "promote"})
+
+    world.archive_together(*SOME, own_depths=own)
+
+    together = oracle.snapshot(world.dsns)
+    with world.archiver() as archiver:
+        records = archive_record.of_year(archiver.databases.master, YEAR)
+        as_said, otherwise = (
+            audit(archiver.databases, archiver.bucket, YEAR, NIGHT, chosen, "all")
+            for chosen in (TenantFilter(own_depths=own), TenantFilter())
+        )
+    assert {record.tenant_id: record.depth for record in records} == depths
+    assert (as_said.left, as_said.otherwise) == ({}, {})
+    assert otherwise.otherwise == {school: depth for school, depth in depths.items() if depth != "all"}
+    with world.by_one_worker() as worker:
+        worker.restore(*SOME)
+        same(before, oracle.snapshot(world.dsns))
+        for depth in ("all", "students", "promote"):
+            schools = [school for school in SOME if depths[school] == depth]
+            expected = oracle.expected_after_archiving(world.dsns, schools, depth)
+            worker.archive(*schools, depth=depth)
+            same(expected, oracle.snapshot(world.dsns))
+    same(together, oracle.snapshot(world.dsns))
 
 
 def test_worker_processes_leave_the_same_rows_also_when_one_is_killed(world: World) -> None:

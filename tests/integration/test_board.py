@@ -11,7 +11,7 @@ import pytest
 from archiver.checks.night_progress import progress
 from archiver.postgres.session import DatabaseError
 from archiver.postgres.tenants import Exclude, TenantFilter
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import board, wire, worker
 from archiver.runs.board import TRIES
 from archiver.runs.context import Archiver

@@ -20,7 +20,7 @@ from archiver.catalog.model import Part
 from archiver.postgres import own_schema
 from archiver.postgres.session import DatabaseError, connect
 from archiver.records import archive_record, resolve, slice_record
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.move_record import Route
 from archiver.reshard.merge_split import MoveOutcome, move_all
 from archiver.runs import board, drop, purge, reencrypt, reverify

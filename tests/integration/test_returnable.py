@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.records.archive_record import ArchiveRequest
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import archive as archive_module
 from errors import RefusedError
 from inventory.catalog import DEFAULT_DEPTH

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archiver.runs import archive_many
+from archiver.runs import one_by_one
 from tests.cases.products import Product, run, standing
 from tests.worlds import NewWorld
 
@@ -32,7 +32,7 @@ PRODUCT = Product(
 def test_a_school_on_no_shard_of_the_inventory_fails_alone(
     new_world: NewWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, together: bool
 ) -> None:
-    monkeypatch.setattr(archive_many, "FEW", 1000 if together else 0)  # rows for which a pass over all pays
+    monkeypatch.setattr(one_by_one, "FEW", 1000 if together else 0)  # rows for which a pass over all pays
     with standing(new_world, tmp_path, PRODUCT) as world:
         errors: dict[int, str] = {}
         world.archive_together(1, 2, 3, on_result=lambda one: errors.update({one.tenant_id: str(one.error or "")}))

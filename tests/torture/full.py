@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from rehearsal.postgres_server import Cluster
 from tests.properties.cases import DATABASES, try_oddities, try_products
 from tests.properties.oddities import KINDS
@@ -27,7 +27,7 @@ from tests.torture.set_back import own_server, tried, tries, unharmed
 from tests.torture.set_back_ways import WAYS, Way
 from tests.torture.year import killed as killed_year
 from tests.torture.year import year
-from tests.worlds import NewWorld, World
+from tests.worlds import DEPTHS, NewWorld, World
 
 MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
 KILLS_OF_A_YEAR = 50
@@ -38,13 +38,13 @@ ODDITIES, ODD_AT_ONCE = 10, 5  # of each kind: tries, and products in each
 
 
 @pytest.mark.parametrize("school", [13, 5])
-@pytest.mark.parametrize("depth", Depth)
-def test_no_kill_loses_a_row(world: World, school: int, depth: Depth) -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_no_kill_loses_a_row(world: World, school: int, depth: str) -> None:
     _every_moment(world, Kill(world), school, depth, Ledger(f"kills-{school}-{depth}"))
 
 
-@pytest.mark.parametrize("depth", Depth)
-def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: Depth) -> None:
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: str) -> None:
     ledger, many = Ledger(f"kills-many-{depth}"), Many(world=world, schools=MANY, depth=depth)
     for each in many.killed([int(name) for name in ledger.left([str(number) for number in _order(many.moments, 13)])]):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
@@ -95,7 +95,7 @@ def test_no_lost_link_of_a_move_loses_a_row(new_world: NewWorld, alike: str) -> 
 
 def test_no_lost_link_loses_a_row(world: World) -> None:
     with behind_a_wire(world) as cut:
-        _every_moment(world, cut, 13, Depth.ALL, Ledger("cuts-13-all"))
+        _every_moment(world, cut, 13, DEFAULT_DEPTH, Ledger("cuts-13-all"))
 
 
 def test_no_writer_loses_a_row(world: World) -> None:
@@ -145,7 +145,7 @@ def test_no_kill_spoils_a_night() -> None:
             left.remove(each.moment)
 
 
-def _every_moment(world: World, blow: Blow, school: int, depth: Depth, ledger: Ledger) -> None:
+def _every_moment(world: World, blow: Blow, school: int, depth: str, ledger: Ledger) -> None:
     matrix = Matrix(world=world, blow=blow, school=school, depth=depth)
     for archive_at, restore_at in _in_pairs(ledger, matrix.moments, school):
         for each in matrix.round(archive_at, restore_at):

@@ -19,7 +19,6 @@ from archiver.records.cutoff import month_due
 from archiver.records.purge_record import PurgeState
 from archiver.runs import purge
 from errors import CutoverError
-from inventory.model import Depth
 from rehearsal.waiting import await_condition
 from tests.legacy_users import purged
 from tests.months import archive_months, restore_months
@@ -37,7 +36,7 @@ class Act:
 
     verb: str
     school: int
-    depth: Depth
+    depth: str
     others: tuple[int, ...] = ()  # of archive.all: the schools that go with it
     shards: tuple[str, str] | None = None  # of a merge or split: from, into
     day: date = date.min  # of activity: when it is due

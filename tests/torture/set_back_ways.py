@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from archiver.postgres import own_schema
-from inventory.model import Depth, Fence
+from inventory.catalog import DEFAULT_DEPTH
+from inventory.model import Fence
 from tests.legacy_users import OLD
 from tests.torture.runs import Act, run
 from tests.worlds import SHARDS, NewWorld, World, sql
@@ -16,15 +17,15 @@ from tests.worlds import SHARDS, NewWorld, World, sql
 SCHOOL, OTHER, HERE, THERE = 13, 61, "shard_3", "shard_1"
 DAY = date(2012, 11, 5)  # when little is due
 FENCE = Fence(close="true {id}", open="true {id}")
-ARCHIVE = Act(verb="archive", school=SCHOOL, depth=Depth.ALL)
+ARCHIVE = Act(verb="archive", school=SCHOOL, depth=DEFAULT_DEPTH)
 MANY = replace(ARCHIVE, others=(OTHER,))
 RESTORE = replace(ARCHIVE, verb="restore")
-MONTH = Act(verb="archive activity", school=0, depth=Depth.ALL, day=DAY)
+MONTH = Act(verb="archive activity", school=0, depth=DEFAULT_DEPTH, day=DAY)
 MONTH_BACK = replace(MONTH, verb="restore activity")
-PURGE = Act(verb="purge", school=0, depth=Depth.ALL)
+PURGE = Act(verb="purge", school=0, depth=DEFAULT_DEPTH)
 PURGE_BACK = replace(PURGE, verb="restore purges")
-MERGE = Act(verb="merge", school=SCHOOL, depth=Depth.ALL, shards=(HERE, THERE))
-SPLIT = Act(verb="split", school=SCHOOL, depth=Depth.ALL, shards=(THERE, HERE))
+MERGE = Act(verb="merge", school=SCHOOL, depth=DEFAULT_DEPTH, shards=(HERE, THERE))
+SPLIT = Act(verb="split", school=SCHOOL, depth=DEFAULT_DEPTH, shards=(THERE, HERE))
 
 
 @dataclass(frozen=True, kw_only=True)

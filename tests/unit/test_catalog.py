@@ -81,6 +81,12 @@ def test_a_depth_reaches_what_is_found_below_its_start() -> None:
     assert students - promote == {f"master.{table}" for table in people}
 
 
+def test_the_depths_that_delete_the_most_come_first() -> None:
+    model = resolve(load_catalog("catalog.yaml"))
+
+    assert model.in_order(["promote", "students", "all"]) == ["all", "students", "promote"]
+
+
 def test_a_depth_without_a_meaning_says_what_goes_and_what_stays() -> None:
     assert DepthRule(start="rooms").sentence == "rows of rooms and below are deleted"
     assert DepthRule(start="rooms", stay=("a", "b")).sentence == "rows of rooms and below are deleted; a, b stay"

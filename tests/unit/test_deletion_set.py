@@ -14,8 +14,7 @@ from archiver.extract.row_sets import RowSets
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.session import Identifier
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 from tests.answering import Answering
 from tests.schemas import database
 
@@ -75,7 +74,7 @@ class Sets:
             other_shards=(cast(Any, self.other),),
         )
         crossing = next(link for link in MODEL.links if link.child == name("prizes"))
-        self.rows = DeletionSet(RowSets(placement, MODEL), Depth.ALL, {crossing: [(1, 77)]}, [7])
+        self.rows = DeletionSet(RowSets(placement, MODEL), DEFAULT_DEPTH, {crossing: [(1, 77)]}, [7])
 
     def doing(self) -> list[str]:
         """Return the purpose of each statement to master, and forget them."""

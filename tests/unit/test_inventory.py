@@ -82,7 +82,7 @@ def keys_of(kind: Any) -> set[str]:
 
 
 def test_unknown_environment_names_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"No environment 'moon': inventory/ has production, rehearsal, staging\."):
+    with pytest.raises(UsageError, match=r"'moon': inventory/ has local, production, rehearsal, staging"):
         load.load("moon")
 
 
@@ -239,6 +239,15 @@ def test_an_august_date_belongs_to_the_year_before(day: date, year: int) -> None
     assert load.load("production").school_year(day) == year
 
 
+def test_a_developers_machine_names_its_databases_in_the_inventory() -> None:
+    local = load.load("local")
+
+    assert [database.connection["dbname"] for database in local.databases.values()] == [
+        *("apangea_development", "apangea_development_shard_1", "apangea_development_shard_2")
+    ]
+    assert (local.production, local.heroku, local.nights) == (False, None, {})
+
+
 def test_a_night_that_the_inventory_does_not_have_is_refused_with_the_line_to_add() -> None:
     environment = load.load("production")
 
@@ -323,6 +332,28 @@ def test_each_mistake_in_an_include_list_is_named_with_its_path_and_line(tmp_pat
     assert f"{path}/customers/7: expected a customer that is not excluded, got 7 (line {first + 7})" in text
     assert f"nights/2014-08-22/only: expected schools or customers, got none (line {first + 8})" in text
     assert text.count("expected") == 4
+
+
+OWN_DEPTHS = """\
+nights:
+  2014-08-15:
+    depth: some
+    exclude: {customers: [7]}
+    depths:
+      schools: {13: promote, 14: half}
+      customers: {7: promote}
+"""
+
+
+def test_each_mistake_in_the_depths_of_a_night_is_named_with_its_path_and_line(tmp_path: Path) -> None:
+    text = problems(tmp_path, re.sub(r"^nights:\n(  .*\n)*", OWN_DEPTHS, GOOD, flags=re.MULTILINE))
+
+    first, path = len(GOOD.split("nights:\n")[0].splitlines()) + 1, "nights/2014-08-15"
+    depths = "all, students, promote"
+    assert f"{path}/depth: expected one of {depths}, got 'some' (line {first + 2})" in text
+    assert f"{path}/depths/schools/14: expected one of {depths}, got 'half' (line {first + 5})" in text
+    assert f"{path}/depths/customers/7: expected a customer that is not excluded, got 7 (line {first + 6})" in text
+    assert text.count("expected") == 3
 
 
 def test_what_is_missing_is_named_with_the_line_of_what_should_have_it(tmp_path: Path) -> None:

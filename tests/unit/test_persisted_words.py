@@ -296,6 +296,7 @@ def json_of(kind: Any, written: str) -> Any:
             Audit,
             """{"selected": 35, "archived": 34, "excluded": 1, "unarchived": [7], "left": {"13": 5}, "rows": 9,
             "size": 100, "missing": [9], "elsewhere": {"master: crm.notes.student_id": 3},
+            "otherwise": {"13": "all"},
             "dangling": {"purge 7": 1}}""",
         ),
         (Feed, """{"database": "master", "table": "feed_items", "rows": 132, "bytes": 8192}"""),
@@ -383,7 +384,7 @@ EVERYWHERE = json.loads(
     "heroku": {"?": 1}, "aws": {"?": 1}, "backups": {"?": 1}, "fence": {"?": 1}, "queue": {"?": 1},
     "ssh": {"?": 1, "gateway": {"?": 1}}, "dns": {"?": 1}, "webhook": {"?": 1}, "heartbeat": {"?": 1},
     "overlay": {"?": 1},
-    "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}}}
+    "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}, "depths": {"?": 1}}}
     }"""
 )
 IN_A_CATALOG = json.loads(
@@ -425,7 +426,8 @@ dns/?: port, server
 webhook/?: url, variable
 heartbeat/?: url, variable
 overlay/?: file, home, variable
-nights/2014-08-15/?: backup_max_age, depth, ends, exclude, only
+nights/2014-08-15/?: backup_max_age, depth, depths, ends, exclude, only
+nights/2014-08-15/depths/?: customers, schools
 nights/2014-08-15/exclude/?: customers, reasons, schools
 nights/2014-08-15/only/?: customers, schools
 """,

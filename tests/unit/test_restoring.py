@@ -13,13 +13,14 @@ import pytest
 from archiver.catalog.model import Part
 from archiver.load.load import Loaded
 from archiver.postgres.tenants import Tenant
-from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.night_tenants import NightTenants
 from archiver.records.purge_record import PurgeState
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs import board, drop, monthly_slices, purge, reencrypt, restore
 from errors import RefusedError, UsageError
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH
 from tests.answering import session
 
 ROOM, OTHER = Part("classroom", 42), Part("classroom", 43)
@@ -202,7 +203,7 @@ TENANT = Tenant(id=13, name="", shard="shard_1", customer_id=None, customer_name
     ],
 )
 def test_an_interrupted_deletion_is_finished_and_any_other_run_refused(earlier: Record, expected: str | None) -> None:
-    request = ArchiveRequest(year=2013, depth=Depth.ALL)
+    request = ArchiveRequest(year=2013, depth=DEFAULT_DEPTH)
     if expected not in (None, "resumed"):
         with pytest.raises((RefusedError, UsageError), match=expected):
             interrupted_deletion("school", TENANT, [earlier], request)

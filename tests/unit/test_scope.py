@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from archiver.postgres import tenants
 from archiver.postgres.tenants import Exclude, Include, Tenant, TenantFilter
+from archiver.records.archive_request import ArchiveRequest
 from archiver.records.tenant_lists import exclusion, inclusion
 from errors import ExitCode, Problems, RefusedError, UsageError
 from inventory import load, scope
 from inventory.catalog import DEFAULT_DEPTH
-from inventory.model import Exclusion, Inclusion, Night
+from inventory.model import Exclusion, Inclusion, Night, OwnDepths
 from inventory.scope import Scope, parse_scope, scope_of
 from runbooks import archive
 from runbooks.archives import lists
@@ -28,6 +30,8 @@ OTHERS = {
     "reasons": replace(SCOPE, reasons="5ea5"),
     "only_schools": replace(SCOPE, only_schools="13"),
     "only_customers": replace(SCOPE, only_customers="99"),
+    "school_depths": replace(SCOPE, school_depths="13:students"),
+    "customer_depths": replace(SCOPE, customer_depths="99:promote"),
     "catalog": replace(SCOPE, catalog="decaf"),
     "version": replace(SCOPE, version="2014.9"),
 }
@@ -197,6 +201,26 @@ def test_an_include_list_and_its_reasons_are_part_of_the_scope() -> None:
     without = scope_of(rehearsal(), Night(depth=DEFAULT_DEPTH))
     assert "only_schools: no list sent, 3,22 here" in one.differences(without, "sent")
     assert parse_scope(one.text) == one
+
+
+def test_depths_of_schools_and_customers_are_part_of_the_scope() -> None:
+    own = OwnDepths(schools={22: "students", 3: "all"}, customers={9: "promote"})
+    one = scope_of(rehearsal(), Night(depth="all", depths=own))
+
+    assert (one.school_depths, one.customer_depths) == ("3:all,22:students", "9:promote")
+    assert parse_scope(one.text) == one
+    without = scope_of(rehearsal(), Night(depth="all"))
+    assert "customer_depths: none sent, 9:promote here" in one.differences(without, "sent")
+
+
+def test_a_school_has_its_own_depth_before_its_customers() -> None:
+    own = tenants.OwnDepths(tenants={13: "students"}, customers={99: "promote"})
+    request = ArchiveRequest(year=2013, depth="all", own_depths=own)
+
+    assert [request.depth_of(*each) for each in ((13, 99), (14, 99), (15, 98), (16, None))] == [
+        *("students", "promote", "all", "all")
+    ]
+    assert request.depths == {"all", "students", "promote"}
 
 
 def test_the_reasons_of_exclusions_are_part_of_the_scope() -> None:

@@ -18,10 +18,10 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows, Selection
 from archiver.postgres.session import SQL
-from archiver.records.archive_record import ArchiveRequest, ArchiveState, Record
+from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_request import ArchiveRequest
 from errors import CutoverError
-from inventory.catalog import Catalog, DepthRule, Table, Tenant
-from inventory.model import Depth
+from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 from tests.answering import Answering, session
 from tests.schemas import database
 
@@ -116,7 +116,7 @@ def test_tables_with_rows_to_delete_are_locked_against_writes(
     placement = Placement(sessions={MASTER: cast(Any, master)}, schemas=SCHEMAS, shard=MASTER, other_shards=())
     work = BulkWork(
         databases=cast(Any, SimpleNamespace(model=MODEL, truncate_published=False)),
-        depth=Depth.ALL,
+        depth=DEFAULT_DEPTH,
         folder=cast(Any, None),
         stored=cast(Any, None),
         on_strategy=lines.append,
@@ -181,7 +181,7 @@ def test_rows_that_came_late_are_counted(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"state": ArchiveState.STORED}, False),
         ({"year": 2013}, False),
         ({"night": None}, False),
-        ({"depth": Depth.STUDENTS}, False),
+        ({"depth": "students"}, False),
         ({"snapshots": {}}, False),  # of a run on one
     ],
 )
@@ -189,10 +189,16 @@ def test_what_this_nights_run_has_verified_is_not_archived_again(
     monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], ready: bool
 ) -> None:
     night = date(2014, 7, 1)
-    values = {"year": 2014, "night": night, "depth": Depth.ALL, "state": ArchiveState.VERIFIED, "snapshots": {"a": "1"}}
+    values = {
+        "year": 2014,
+        "night": night,
+        "depth": DEFAULT_DEPTH,
+        "state": ArchiveState.VERIFIED,
+        "snapshots": {"a": "1"},
+    }
     earlier = record(1, **(values | found))
     monkeypatch.setattr("archiver.records.archive_record.of_tenants", lambda *_: [earlier])
-    request = ArchiveRequest(year=2014, depth=Depth.ALL, night=night)
+    request = ArchiveRequest(year=2014, depth=DEFAULT_DEPTH, night=night)
     assert record_states.ready(session(), [1], request) == ([earlier] if ready else [])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from errors import UsageError
 from inventory.load import FOLDER, load_file
-from runbooks.archive import next_moment
+from runbooks.archives.of_night import next_moment
 from runbooks.cli.parse import parse_clock
 
 REHEARSAL = load_file(FOLDER / "rehearsal.yaml")

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from archiver.postgres.session import DatabaseError
-from archiver.postgres.tenants import Include
-from archiver.records.archive_record import ArchiveRequest
+from archiver.postgres.tenants import Include, OwnDepths
+from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import wire
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
@@ -24,7 +24,10 @@ from tests.worlds import DEPTHS
 def test_a_unit_comes_back_as_it_was(night: date | None, depth: str) -> None:
     until = datetime(2014, 8, 16, 6, tzinfo=UTC) if night else None
     only = Include(tenants={13: "closed"}, customers={99: "will not renew, OPS-510"}) if night else None
-    request = ArchiveRequest(year=2013, depth=depth, night=night, pretend=night is None, until=until, only=only)
+    own = OwnDepths(tenants={13: "students"}, customers={99: "promote"}) if night else OwnDepths()
+    request = ArchiveRequest(
+        year=2013, depth=depth, night=night, pretend=night is None, until=until, only=only, own_depths=own
+    )
     job = Job(unit=Unit(shard="shard_1", tenant_ids=(5, 13), request=request), memory=1 << 30, scope="a/b")
 
     assert wire.job(json.loads(json.dumps(job.to_json()))) == job

@@ -131,7 +131,10 @@ def audit_text(noun: str, audit: Audit) -> str:
     if audit.elsewhere:
         rows = ", ".join(f"{column} ({number})" for column, number in audit.elsewhere.items())
         text += f"\nlive rows refer to deleted ones by columns that the catalog does not know: {rows}"
-    complete = not (audit.unarchived or audit.left or audit.missing or audit.elsewhere)
+    if audit.otherwise:
+        others = ", ".join(f"{noun} {tenant_id}: {depth}" for tenant_id, depth in audit.otherwise.items())
+        text += f"\narchived to another depth than the night's: {others}"
+    complete = not (audit.unarchived or audit.left or audit.missing or audit.elsewhere or audit.otherwise)
     text += "; none of their rows is left" if complete else ""
     return text + "".join(
         f"\nlive rows that refer to what was deleted by {what}: {rows}" for what, rows in audit.dangling.items()

@@ -1,0 +1,61 @@
+"""Delete many tenants from their shards: several shards at once, and in each one depth after the other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import attrgetter
+
+from archiver.catalog.model import Model
+from archiver.delete import many
+from archiver.delete.many import BulkWork
+from archiver.records.archive_record import Record
+from errors import CutoverError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardDeletion:
+    """The result of deleting tenants of one shard to one depth."""
+
+    records: Sequence[Record]
+    failed: Mapping[int, CutoverError] = field(default_factory=dict)  # by tenant: these are live
+    error: CutoverError | None = None  # of the set as such
+
+
+def delete_from_shards(work: BulkWork, records: Sequence[Record], workers: int) -> list[ShardDeletion]:
+    """Delete from several shards at once, each on the connection that holds its lock: losing the lock stops it.
+
+    Returns when all have ended: only then may the same connections do anything else.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        results = [pool.submit(_delete_from, work, shard, group) for shard, group in by_shard(records)]
+    return [deletion for result in results for deletion in result.result()]
+
+
+def by_shard(records: Iterable[Record]) -> Iterator[tuple[str, list[Record]]]:
+    """Yield the records of each shard, by tenant."""
+    for shard, group in groupby(sorted(records, key=attrgetter("shard", "tenant_id")), attrgetter("shard")):
+        yield shard, list(group)
+
+
+def by_depth(model: Model, records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
+    """Return the records of each depth, in `Model.in_order`."""
+    groups = defaultdict[str, list[Record]](list)
+    for record in records:
+        groups[record.depth].append(record)
+    return [(depth, groups[depth]) for depth in model.in_order(groups)]
+
+
+def _delete_from(work: BulkWork, shard: str, records: Sequence[Record]) -> list[ShardDeletion]:
+    return [_delete(replace(work, depth=depth), shard, group) for depth, group in by_depth(work.model, records)]
+
+
+def _delete(work: BulkWork, shard: str, records: Sequence[Record]) -> ShardDeletion:
+    try:
+        failed = many.empty_shard(work, work.databases.placement(shard), records)
+    except CutoverError as error:
+        return ShardDeletion(records=records, error=error)
+    return ShardDeletion(records=records, failed=failed)
