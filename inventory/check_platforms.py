@@ -8,10 +8,16 @@ from urllib.parse import urlsplit
 
 from inventory.model import Environment, Role
 from inventory.parse import short
+from inventory.platforms import Aws
 
 ADDRESS = ("host", "hostaddr", "port", "dbname", "user", "service")  # the parts of a config var's address
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-BY_API = {"aws/instances": "snapshots.create", "aws/zone": "warehouse.cut-over"}  # what makes a step AUTOMATE
+BY_API = {  # what makes a step AUTOMATE
+    "aws/instances": "snapshots.create",
+    "aws/zone": "warehouse.cut-over",
+    "aws/old_farm": "warehouse.shrink",
+}
+INSTANCE = re.compile(r"i-[0-9a-f]+")
 
 
 def database_mistakes(environment: Environment) -> Iterable[str]:
@@ -69,14 +75,8 @@ def aws_mistakes(environment: Environment) -> Iterable[str]:
     aws = environment.aws
     if aws is None:
         return
-    servers = {host.name for host in environment.with_role(Role.DATABASE)}
-    for name, instance in aws.instances.items():
-        if name not in servers:
-            yield f"aws/instances/{name}: expected a host with the role database, got {name!r}"
-        if not re.fullmatch(r"i-[0-9a-f]+", instance):
-            yield f"aws/instances/{name}: expected an instance's id (i-…), got {short(instance)}"
-    for name in sorted(servers - set(aws.instances)) if aws.instances else ():
-        yield f"aws/instances/{name}: expected this server's instance, got nothing"
+    yield from _instance_mistakes(environment, aws)
+    yield from _old_farm_mistakes(environment, aws)
     if aws.zone is not None and not re.fullmatch(r"[A-Z0-9]+", aws.zone):
         yield f"aws/zone: expected a hosted zone's id (Z…), got {short(aws.zone)}"
     if aws.ttl < 1:
@@ -84,3 +84,21 @@ def aws_mistakes(environment: Environment) -> Iterable[str]:
     for path, key in BY_API.items():
         if getattr(aws, path.removeprefix("aws/")) and key in environment.commands:
             yield f"commands/{key}: expected nothing, because {path} makes this tool do it by the API"
+
+
+def _instance_mistakes(environment: Environment, aws: Aws) -> Iterable[str]:
+    servers = {host.name for host in environment.with_role(Role.DATABASE)}
+    for name, instance in aws.instances.items():
+        if name not in servers:
+            yield f"aws/instances/{name}: expected a host with the role database, got {name!r}"
+        if not INSTANCE.fullmatch(instance):
+            yield f"aws/instances/{name}: expected an instance's id (i-…), got {short(instance)}"
+    for name in sorted(servers - set(aws.instances)) if aws.instances else ():
+        yield f"aws/instances/{name}: expected this server's instance, got nothing"
+
+
+def _old_farm_mistakes(environment: Environment, aws: Aws) -> Iterable[str]:
+    if aws.old_farm and not INSTANCE.fullmatch(aws.old_farm.instance):
+        yield f"aws/old_farm/instance: expected an instance's id (i-…), got {short(aws.old_farm.instance)}"
+    if aws.old_farm and environment.warehouse.shrink:
+        yield "warehouse/shrink: expected nothing, because aws/old_farm says the old farm's size"

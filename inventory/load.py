@@ -185,6 +185,12 @@ def _depths(environment: Environment) -> Collection[str] | None:
         return None
 
 
+def with_lines(environment: Environment, mistakes: Iterable[str]) -> list[str]:
+    """Return mistakes in an environment's file, each with its line; as they are if the environment has no file."""
+    path = FOLDER / f"{environment.name}.yaml"
+    return _with_lines(path.read_text(encoding="utf-8"), mistakes) if path.exists() else list(mistakes)
+
+
 def _with_lines(text: str, mistakes: Iterable[str]) -> list[str]:
     """Return the mistakes, each with the line on which its path ends, or the last part of it that the file has.
 

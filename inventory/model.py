@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from errors import UsageError
 from formatting import many
+from inventory.own_step import OwnStep
 from inventory.platforms import Aws, Heroku
 
 
@@ -164,6 +165,14 @@ class App:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shrink:
+    """The size that the old farm gets in step 12.4, and the probe on the old warehouse that prints it."""
+
+    size: str
+    probe: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Warehouse:
     """The two warehouses of the night, and the names that move."""
 
@@ -173,6 +182,7 @@ class Warehouse:
     old_name: str  # the DNS name of the old one after step 12; `{year}` becomes the school year
     old_target: str  # the DNS name of the old farm itself, which never moves
     new_target: str  # the DNS name of the new farm itself
+    shrink: Shrink | None = None  # None: step 12.4 is done by aws/old_farm, or stays with a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +259,14 @@ class OwnDepths:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Deferral:
+    """A step's work left to a later day than the night, by the word of a person."""
+
+    until: date  # when it falls due
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Night:
     """The settings of one night."""
 
@@ -256,6 +274,7 @@ class Night:
     depths: OwnDepths = field(default_factory=OwnDepths)
     exclude: Exclusion = field(default_factory=Exclusion)
     only: Inclusion | None = None  # None: every school that is not excluded
+    defer: Mapping[str, Deferral] = field(default_factory=dict)  # by step key
     backup_max_age: timedelta | None = None  # None: younger than maintenance mode
     ends: time | None = None  # when the product must be open again, in the environment's time zone; None: no limit
 
@@ -304,6 +323,7 @@ class Environment:
     host_name_file: str = "/etc/inventory-host"  # has the host's inventory name, on each host
     tool: str = "inv"  # the command that starts this tool on the debug host
     state: str = ".cutover"  # the folder of journals and locks, from the project's root
+    own_steps: Mapping[str, OwnStep] = field(default_factory=dict)  # by name, in the order of equal places
     nights: Mapping[date, Night] = field(default_factory=dict)
     overlay: Overlay | None = None
 

@@ -17,6 +17,14 @@ class Heroku:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OldFarm:
+    """The EC2 instance of the old warehouse, and the type that it gets once the names have moved."""
+
+    instance: str
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aws:
     """The work that Amazon's API does in place of a person."""
 
@@ -25,4 +33,5 @@ class Aws:
     credentials: str | None = None  # as for the store
     instances: Mapping[str, str] = field(default_factory=dict)  # by database host: step 10 takes their snapshots
     zone: str | None = None  # the hosted zone in which step 12 moves the warehouses' names
+    old_farm: OldFarm | None = None  # which step 12.4 makes smaller; None: see warehouse/shrink
     ttl: int = 60  # seconds that a name server may keep a moved name

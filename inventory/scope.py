@@ -37,6 +37,7 @@ class Scope:
     only_customers: str = ""
     school_depths: str = ""  # the ids with a depth of their own: 13:students
     customer_depths: str = ""
+    steps: str = ""  # a digest of the team's own steps, of all nights; empty if it has none
     catalog: str  # a digest
     version: str  # a digest of the code
 
@@ -93,7 +94,7 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
     tool = Scope(catalog=_catalog_digest(environment.catalog), version=version())
     if night is None:
         return tool
-    exclude, only = night.exclude, night.only
+    exclude, only, own_steps = night.exclude, night.only, environment.own_steps.values()
     reasons = {**exclude.reasons, **({"only": asdict(only)} if only else {})}
     return Scope(
         depth=night.depth,
@@ -104,6 +105,7 @@ def scope_of(environment: Environment, night: Night | None = None) -> Scope:
         only_customers=_ids(only.customers) if only else "",
         school_depths=_depths(night.depths.schools),
         customer_depths=_depths(night.depths.customers),
+        steps=short_digest(_plain([asdict(step) for step in own_steps])) if own_steps else "",
         catalog=tool.catalog,
         version=tool.version,
     )

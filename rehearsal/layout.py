@@ -102,6 +102,15 @@ class Layout:
         """Return the file with the size of a warehouse's farm: `large` or `small`."""
         return self.world / f"size.{host}"
 
+    def feature(self, name: str) -> Path:
+        """Return the file of a feature of the product's code: `deployed` or `reverted`."""
+        return self.world / f"feature.{name}"
+
+    @property
+    def warehouse_link(self) -> Path:
+        """The file that says whether the warehouse reads from the main database: `linked` or `unlinked`."""
+        return self.world / "warehouse-link"
+
     @property
     def configured(self) -> Path:
         """The file with the warehouse URL that the app reads when it starts."""

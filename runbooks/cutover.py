@@ -11,6 +11,7 @@ from invoke.collection import Collection
 
 from archiver.format import encryption
 from errors import Problems, UsageError
+from inventory.load import with_lines
 from inventory.model import Environment
 from platforms import heroku
 from runbooks import jobs
@@ -42,6 +43,7 @@ from runbooks.steps import (
     backups,
     feeds,
     maintenance,
+    old_farm,
     replicas,
     retirement,
     snapshots,
@@ -50,7 +52,10 @@ from runbooks.steps import (
     warehouse,
     watcher,
 )
-from runbooks.steps.context import Build, NightContext, inventory_mistakes
+from runbooks.steps.context import Build, NightContext
+from runbooks.steps.deferrals import with_deferrals
+from runbooks.steps.mistakes import all_mistakes
+from runbooks.steps.own_steps import not_in, own_payers, with_own_steps
 from runbooks.steps.scope import counted_on_debug
 
 SIXTEEN: tuple[Build, ...] = (
@@ -66,6 +71,7 @@ SIXTEEN: tuple[Build, ...] = (
     snapshots.create,
     replicas.activate,
     warehouse.cut_over,
+    old_farm.shrink,  # 12.4
     backups.enable,
     watcher.start,
     maintenance.off,
@@ -98,6 +104,7 @@ TAKE_OVER = Option(
     default=False,
 )
 TO = Option(name="to", help="the folder to write it into", unset="the night's own, beside its journal")
+KEY = Option(name="key", help="its key, as inv cutover.plan shows it", positional=True, required=True)
 FOLLOW = Option(
     name="follow", help="show it again whenever something happens, until the run ends or Ctrl-C", default=False
 )
@@ -159,6 +166,15 @@ def report(environment: Environment, date: Date, to: str, checklist: str | None)
     night_status.write_report(environment, plan_at(environment, date, checklist), to)
 
 
+@task("cutover.step", KEY, NIGHT, BEGUN, *ACTS, example=f"own.unlink-warehouse {EXAMPLE}")
+def step(environment: Environment, key: str, date: Date, checklist: str | None) -> None:
+    """Run one step of a night alone, such as one of the team's own.
+
+    Skips if already done; journaled with its night.
+    """
+    perform_alone(key, environment, date, checklist)
+
+
 @task("cutover.resume", NIGHT, BEGUN, TAKE_OVER, *ACTS, example=EXAMPLE, addresses=Addresses.WELCOME)
 def resume(environment: Environment, date: Date, checklist: str | None, take_over: bool) -> None:
     """Continue a night that stopped, also from another machine; what is done is not done again."""
@@ -205,10 +221,11 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
     builds = builds_of(checklist)
     night_context = NightContext(environment=environment, date=day)
     encryption.parsed(environment.store.recipients)  # a mistyped key must not surface as late as step 8
-    steps = numbered(build(night_context) for build in builds)
-    described = (*steps, warehouse.start_etl(night_context.old_warehouse)(night_context))
-    if mistakes := list(inventory_mistakes(night_context, described, {build.key for build in EVERY})):
-        raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", mistakes)
+    built = [build(night_context) for build in builds if build.applies(night_context)]
+    if mistakes := all_mistakes(night_context, built, CHECKLISTS):
+        located = with_lines(environment, mistakes)
+        raise Problems(f"The inventory {environment.name}.yaml does not fit this checklist:", located)
+    steps = numbered(with_deferrals(with_own_steps(built, night_context), night_context))
     return validated(
         Plan(
             title=f"Cutover of {day} in {environment.name}"
@@ -223,7 +240,8 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
                 *archiving.scope_lines(night_context),
                 *backups.loss(night_context),
                 *heroku.sources(environment),
-                *warehouse.left_to_a_person(steps),
+                *(old_farm.left_to_a_person(night_context) if warehouse.cut_over in builds else ()),
+                *not_in(steps, night_context),
                 *how_to_type(environment),
             ),
             scope=night_context.scope,
@@ -234,6 +252,7 @@ def plan_of(environment: Environment, day: Date, checklist: str = DEFAULT) -> Pl
                 Watched(check=maintenance.stays_on(night_context), stops=True),
                 *(Watched(check=check, stops=False) for check in disks.has_room(night_context)),
             ),
+            of_a_lab=environment.overlay is not None,
             zone=environment.zone,
             window_end=partial(environment.window_end, day),
         )
@@ -254,8 +273,12 @@ def back_out_steps(environment: Environment, day: Date) -> BackOutSteps:
     def plan(run_context: RunContext) -> Plan:
         debts = run_context.debts()
         etl = (_etl_again(night_context, run_context),) if warehouse.DEBT in debts else ()
-        builds = (replicas.activate, backups.enable, watcher.start, *etl, maintenance.off)
-        steps = numbered(paying((build(night_context) for build in builds), debts))
+        first = [build(night_context) for build in (replicas.activate, backups.enable, watcher.start)]
+        last = [
+            build(night_context) for build in (old_farm.shrink, *etl, maintenance.off) if build.applies(night_context)
+        ]
+        payers = paying((*first, *own_payers(night_context), *last), debts)
+        steps = numbered(replace(step, between=False, letter="") for step in payers)
         return replace(run_context.plan, title=f"{run_context.plan.title}: what is still off", steps=steps)
 
     return plan
@@ -292,15 +315,16 @@ def how_to_type(environment: Environment) -> tuple[str, ...]:
 
 def perform_alone(key: str, environment: Environment, day: Date, checklist: str | None) -> None:
     """Perform one step of the night; UsageError if the night's checklist does not have it."""
-    having = next(name for name, builds in CHECKLISTS.items() if key in {build.key for build in builds})
-    plan = plan_at(environment, day, checklist, having)
+    having = [name for name, builds in CHECKLISTS.items() if key in {build.key for build in builds}]
+    plan = plan_at(environment, day, checklist, next(iter(having), DEFAULT))
     if key not in {step.key for step in plan.steps}:
-        raise UsageError(f"The checklist of {plan.checklist} has no step {key}.")
+        hint = f"It has {', '.join(step.key for step in plan.steps)}."
+        raise UsageError(f"The checklist of {plan.checklist} has no step {key}.", hint=hint)
     night_run.run_alone(environment, plan, night_run.terminal_of(environment), key)
 
 
 namespace = Collection(
-    "cutover", run, preflight, plan, list_nights, status, watch, report, resume, back_out, abort, approve
+    "cutover", run, preflight, plan, list_nights, status, watch, report, step, resume, back_out, abort, approve
 )
 for further in jobs.tasks:
     namespace.add_task(further)

@@ -68,6 +68,11 @@ class FakeAmazon:
         chosen = [{"Name": "volume-id", "Values": volumes}]
         return list(ec2.describe_snapshots(OwnerIds=["self"], Filters=chosen)["Snapshots"])
 
+    def size(self, instance: str) -> tuple[str, str]:
+        """An instance's type and state."""
+        (machine,) = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+        return str(machine["InstanceType"]), str(machine["State"]["Name"])
+
     def zone(self, name: str) -> str:
         """A new hosted zone; its id."""
         made = self.route53.create_hosted_zone(Name=name, CallerReference=name)

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 
@@ -23,9 +23,11 @@ from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
+    InstanceSize,
     MoveNames,
     ProbeOutput,
     RemoteCommand,
+    ResizeInstance,
     SnapshotList,
     SqlQuery,
     TakeSnapshots,
@@ -77,7 +79,14 @@ FIGURES = Figures(  # as the debug host counts them
 
 
 def rehearsal() -> Environment:
-    """The rehearsal's inventory, whether one is up or not."""
+    """The rehearsal's inventory without its team's own steps and deferrals, whether one is up or not."""
+    environment = rehearsal_with_own_steps()
+    nights = {day: replace(night, defer={}) for day, night in environment.nights.items()}
+    return replace(environment, own_steps={}, nights=nights)
+
+
+def rehearsal_with_own_steps() -> Environment:
+    """The rehearsal's inventory as it is, whether one is up or not."""
     return worlds.inventory()
 
 
@@ -167,6 +176,10 @@ class Production:
         }
     )
     stragglers: dict[str, object] = field(default_factory=lambda: {"since": None, "schools": {}, "rows": 0})
+    linked: bool = True  # the warehouse to the main database, by a team's own step
+    features: dict[str, str] = field(
+        default_factory=lambda: {"auto-enroll-pathways": "deployed", "time-spent-doing-math": "reverted"}
+    )
     scope: Scope | None = None  # of every checkout of this tool; None: as the run's own
     inventory: dict[str, str] = field(default_factory=dict)  # digests, of every checkout
     schools: dict[str, object] = field(  # as the debug host finds them
@@ -207,8 +220,11 @@ class Production:
             "backup status": lambda: self._backup(host),
             "backup stored": lambda: json.dumps({"location": "s3://b", "sha256": host} if host in self.stored else {}),
             "snapshot status": lambda: self._snapshot(host),
+            "warehouse-link status": lambda: "linked" if self.linked else "unlinked",
             "warehouse status": lambda: json.dumps({"state": "finished", "finished_at": _stamp(self.rebuilt)}),
         }
+        if command.startswith("release status "):
+            return self.features[command.split()[2]]
         return probes[command]() if command in probes else None
 
     def _act(self, host: str, command: str) -> None:
@@ -223,6 +239,8 @@ class Production:
             self.schedule[host] = word == "on"
         elif program == "standby":
             self.standby[host] = word == "activate"
+        elif program in ("warehouse-link", "release"):
+            self._act_of_own_step(word, rest)
         elif program == "etl":
             self.etl[host] = word == "on"
         elif program == "heroku":
@@ -231,6 +249,12 @@ class Production:
             self.names[word] = self.names[f"{rest[0]}.farm.ttm.com"]
         else:
             self._stamp_act(host, f"{program} {word}")
+
+    def _act_of_own_step(self, word: str, rest: list[str]) -> None:
+        if rest:
+            self.features[rest[0]] = {"deploy": "deployed", "revert": "reverted"}[word]
+        else:
+            self.linked = word == "on"
 
     def _farm(self, word: str) -> str:
         url = {"url": self.farm[word], "started_at": _stamp(self.clock.now())}
@@ -391,6 +415,7 @@ class MemoryAmazon:
 
     production: Production
     taken: dict[str, tuple[str, str]] = field(default_factory=dict)  # by name: instance and moment
+    farm: str = "m1.xlarge"  # the old one's type
 
     def perform(self, call: AmazonCall, name: str, on_line: Callable[[str], None]) -> ProbeOutput:
         on_line("going on")
@@ -400,10 +425,15 @@ class MemoryAmazon:
         elif isinstance(call, MoveNames):
             names = self.production.names
             names.update({moved: names[target] for moved, target in call.targets.items()})
+        elif isinstance(call, ResizeInstance):
+            self.farm = call.type
+            self.production.acts.append(str(call))
         self.production.clock.wait(timedelta(seconds=1))
         return ProbeOutput()
 
     def look(self, look: AmazonLook) -> ProbeOutput:
+        if isinstance(look, InstanceSize):
+            return ProbeOutput(rows=((self.farm, "running"),))
         assert isinstance(look, SnapshotList)
         of_it = [(name, begun) for name, (instance, begun) in self.taken.items() if instance == look.instance]
         rows = tuple(("vol-1", name, "completed", begun, "") for name, begun in of_it)

@@ -12,13 +12,14 @@ from rehearsal.hosts.auto_backup import schedule
 from rehearsal.hosts.checkout import check_out
 from rehearsal.hosts.command import HOST_NAME_FILE
 from rehearsal.hosts.heroku_app import start_app, warehouse_url
-from rehearsal.hosts.switches import DISABLED, ENABLED, LARGE, OFF, put
+from rehearsal.hosts.release import AUTO_ENROLL, REPORTING
+from rehearsal.hosts.switches import DEPLOYED, DISABLED, ENABLED, LARGE, LINKED, OFF, REVERTED, put
 from rehearsal.layout import VARIABLE
 from rehearsal.ports import LOOPBACK
 
 DATABASE, DEBUG = "database", "debug"
 COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its module
-    "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert", "heroku": "heroku_app"},
+    "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert", "heroku": "heroku_app", "release": "release"},
     "watcher": {"system-watcher": "watcher"},
     "warehouse": {
         "etl": "etl",
@@ -27,7 +28,13 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its mo
         "ttmscalr": "ttmscalr",
         "heroku": "heroku_farm",
     },
-    DATABASE: {"auto-backup": "auto_backup", "backup": "backup", "standby": "standby", "snapshot": "snapshot"},
+    DATABASE: {
+        "auto-backup": "auto_backup",
+        "backup": "backup",
+        "standby": "standby",
+        "snapshot": "snapshot",
+        "warehouse-link": "warehouse_link",
+    },
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FARM_ADDRESSES = "127.0.1.{}"  # a farm's DNS name leads to the address its host listens on
@@ -106,6 +113,9 @@ def _switch_to_normal(lab: Blueprint) -> None:
         put(layout.farm_name(farm), farm)
         put(layout.dynos(farm), "1")
         put(layout.size(farm), LARGE)
+    put(layout.feature(AUTO_ENROLL), DEPLOYED)
+    put(layout.feature(REPORTING), REVERTED)
+    put(layout.warehouse_link, LINKED)
     put(layout.configured, warehouse_url(lab.farms.targets[lab.farms.old]))
     start_app(layout)
     for database in lab.databases:

@@ -10,6 +10,8 @@ from rehearsal.files import write_whole
 ENABLED, DISABLED = "enabled", "disabled"
 ON, OFF = "on", "off"
 LARGE, SMALL = "large", "small"
+DEPLOYED, REVERTED = "deployed", "reverted"
+LINKED, UNLINKED = "linked", "unlinked"
 
 
 def put(path: Path, word: str) -> str:

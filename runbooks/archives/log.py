@@ -13,6 +13,7 @@ from archiver.store.bucket import Bucket
 from errors import CutoverError, UsageError
 from formatting import many
 from inventory.model import Environment
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.cli.options import ACTS, JSON_LINES, READS, SCHOOL, YEAR, Option
 from runbooks.cli.tables import show
 from runbooks.cli.task import task
@@ -20,7 +21,6 @@ from runbooks.cli.text import records
 from runbooks.cli.text.archives import to_json
 from runbooks.engine.live.console import say
 from runbooks.night.journal_proof import JournalProof, prove_journals
-from runbooks.night.live_ports import EnvironmentStore
 
 ONLY_SCHOOL = SCHOOL.but(help="only this school's id", positional=False, required=False)
 ACT = Option(name="act", help="only this act, such as archive, restore, verify or drop")

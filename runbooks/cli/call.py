@@ -13,7 +13,7 @@ from inventory.model import Environment
 from inventory.scope import Scope, scope_of
 from runbooks.cli.debug_host import belongs_elsewhere, forward
 from runbooks.cli.environment import Addresses, load_environment
-from runbooks.cli.options import ENV, HERE, SCOPE, YES_PRODUCTION, Option
+from runbooks.cli.options import ENV, HERE, JSON, SCOPE, YES_PRODUCTION, Option
 
 Texts = Mapping[str, str | bool]
 NOT_FORWARDED = (ENV, HERE, YES_PRODUCTION, SCOPE)  # said anew for the other side
@@ -55,8 +55,19 @@ class Call:
             str(self.texts.get(ENV.name, "")),
             yes_production=YES_PRODUCTION in given,
             read_only=self.only_reads or YES_PRODUCTION not in self.options or any(option.reads for option in given),
-            addresses=Addresses.UNASKED if any(option.offline for option in given) else self.addresses,
+            addresses=Addresses.UNASKED if self.offline else self.addresses,
         )
+
+    @property
+    def by_a_person(self) -> bool:
+        """True if it works on an environment, and neither another machine nor a program that reads JSON started it."""
+        asked = {option.name for option in self.options if self.texts[option.name]}
+        return ENV in self.options and not asked & {HERE.name, SCOPE.name, JSON.name}
+
+    @property
+    def offline(self) -> bool:
+        """True if it asks no database and no store."""
+        return any(option.offline and self.texts[option.name] is True for option in self.options)
 
     @property
     def elsewhere(self) -> bool:

@@ -18,6 +18,7 @@ from errors import ExitCode, UsageError
 from inventory.model import Role
 from inventory.scope import Scope
 from runbooks.cli.call import Call, Texts, apart_from_nights
+from runbooks.cli.due_work import refuse_overdue, show_due_work
 from runbooks.cli.environment import Addresses
 from runbooks.cli.leave import leave
 from runbooks.cli.options import HERE, SCOPE, Option
@@ -106,11 +107,14 @@ def task(
             call.refuse_bad_values()
             call = call.changed(call.pass_to(before) or {}) if before else call
             call.refuse_other_scope()
+            _show_due_work(call)
             if anywhere and call.only_reading().pass_to(anywhere):
                 call = call.only_reading()
             elif runs_on and call.elsewhere:
-                raise Exit(code=call.forward())
-            call.pass_to(body)
+                _forward(call)
+            else:
+                call.pass_to(body)
+            _refuse_overdue(call)
 
         run.__doc__ = _help_text(name, body.__doc__ or "", every, example)
         run.__name__ = body.__name__
@@ -125,6 +129,23 @@ def task(
         return made
 
     return decorate
+
+
+def _forward(call: Call) -> None:
+    """Run the task on the debug host; raise Exit with its exit code unless it is done."""
+    if code := call.forward():
+        raise Exit(code=code)
+
+
+def _show_due_work(call: Call) -> None:
+    if call.by_a_person:
+        show_due_work(call.environment, ask_store=not call.offline)
+
+
+def _refuse_overdue(call: Call) -> None:
+    """Raise OverdueError if a task that is done leaves deferred work of a night overdue."""
+    if call.by_a_person:
+        refuse_overdue(call.environment, ask_store=not call.offline)
 
 
 def _signature(options: Sequence[Option]) -> inspect.Signature:

@@ -10,15 +10,18 @@ from functools import partial
 from errors import CutoverError, UnknownError
 from formatting import in_minutes
 from inventory.platforms import Aws
-from platforms import ec2, route53
+from platforms import ec2, ec2_size, route53
 from platforms.progress import Progress, State
 from runbooks.engine.live.clock import await_proof
 from runbooks.engine.live.executors import ActFailed
 from runbooks.engine.model.actions import (
     AmazonCall,
     AmazonLook,
+    InstanceSize,
     MoveNames,
     ProbeOutput,
+    ResizeInstance,
+    ResizeTrial,
     SnapshotList,
     SnapshotTrial,
     TakeSnapshots,
@@ -51,6 +54,11 @@ class AmazonApi:
             case SnapshotTrial():
                 ec2.would_take(self.aws, look.instance)
                 return ProbeOutput(rows=tuple((volume,) for volume in ec2.volumes_of(self.aws, look.instance)))
+            case InstanceSize():
+                return ProbeOutput(rows=(ec2_size.described(self.aws, look.instance),))
+            case ResizeTrial():
+                ec2_size.would_resize(self.aws, look.instance, look.type)
+                return ProbeOutput(rows=(ec2_size.described(self.aws, look.instance),))
             case ZoneRecords():
                 rows = route53.records(self.aws, look.zone, look.names)
                 return ProbeOutput(text=route53.zone_name(self.aws, look.zone), rows=rows)
@@ -61,6 +69,9 @@ class AmazonApi:
                 return partial(ec2.progress, self.aws, ec2.take(self.aws, call.instance, name, call.tags))
             case MoveNames():
                 return partial(route53.progress, self.aws, route53.move(self.aws, call.zone, call.targets, call.ttl))
+            case ResizeInstance():
+                ec2_size.advance(self.aws, call.instance, call.type)  # raises if Amazon refuses
+                return partial(ec2_size.advance, self.aws, call.instance, call.type)
 
     def _followed(self, call: AmazonCall, ask: Ask, on_line: OnLine) -> ProbeOutput:
         seen = await_proof(_Poll(ask, self.clock), self.clock, call.timeout, on_line, enough=_over)

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from archiver.postgres.operator import host, operator
 from errors import CutoverError, LockedError
-from inventory.load import ROOT, refuse_if_down
+from inventory.load import refuse_if_down
 from inventory.model import Environment
+from runbooks.cli.due_work import home_of
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.console import say
 from runbooks.engine.live.lock import Holder, born, claimant, holder
 from runbooks.engine.live.store_journal import (
@@ -26,7 +28,6 @@ from runbooks.engine.live.store_journal import (
 from runbooks.engine.model.journal import Event, NewerJournalError, read_events
 from runbooks.engine.model.ports import Clock, ObjectStore
 from runbooks.engine.model.redactor import redactor_for
-from runbooks.night.live_ports import EnvironmentStore
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Files:
     @property
     def home(self) -> Path:
         """The environment's folder."""
-        return ROOT / Path(self.environment.state).expanduser() / self.environment.name
+        return home_of(self.environment)
 
     @property
     def journal(self) -> Path:

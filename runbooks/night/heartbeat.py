@@ -10,7 +10,7 @@ from errors import CutoverError
 from inventory.model import Environment
 from runbooks.engine.live.background import repeated
 from runbooks.engine.live.store_journal import NIGHTS, StoreJournal
-from runbooks.engine.model.debts import owed
+from runbooks.engine.model.debts import owed_now
 from runbooks.engine.model.journal import Journal
 from runbooks.engine.model.ports import Clock, ObjectStore
 from runbooks.engine.model.waiting import waiting
@@ -54,7 +54,7 @@ class StoreBeats:
 
 
 class UrlBeats:
-    """Posts the beats of a run while something is owed."""
+    """Posts the beats of a run while something is owed now."""
 
     def __init__(self, webhook: Webhook, journal: Journal, about: dict[str, str]) -> None:
         self._webhook = webhook
@@ -65,17 +65,17 @@ class UrlBeats:
     def beat(self) -> None:
         """Post one beat if anything is owed."""
         events = self._journal.events
-        if owed(events):
+        if owed_now(events):
             self._expected = True
             self._post("waiting" if waiting(events) else "at work")
 
     def stand_down(self) -> None:
         """Post that nothing is owed any more. If something is, nothing is posted: the service then calls a person."""
-        if self._expected and not owed(self._journal.events):
+        if self._expected and not owed_now(self._journal.events):
             self._post("ended")
 
     def _post(self, state: str) -> None:
-        debts = len(owed(self._journal.events))
+        debts = len(owed_now(self._journal.events))
         self._webhook.post([{"event": "heartbeat", **self._about, "state": state, "owed": str(debts)}])
 
 

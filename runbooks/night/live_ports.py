@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import dns.exception
@@ -14,10 +14,10 @@ import dns.resolver
 
 from archiver.postgres.operator import host, operator
 from archiver.postgres.session import connect
-from archiver.store.bucket import Bucket
 from errors import CutoverError
-from inventory.model import Database, Dns, Environment, Store
+from inventory.model import Database, Dns, Environment
 from inventory.platforms import Aws
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.executors import LiveExecutor
 from runbooks.engine.live.jobs import RemoteJobs
@@ -25,7 +25,6 @@ from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DnsLookup, HttpGet, ProbeOutput, SqlQuery
 from runbooks.night.amazon import AmazonApi
 
-FOLDER = "cutover"  # in the store: nights, and the active run
 PATIENCE = 10  # seconds for an answer
 LIMITS = {"statement_timeout": "60s"}
 
@@ -61,25 +60,6 @@ def remote_jobs(environment: Environment, clock: SystemClock) -> Iterator[Remote
 
 def _jobs(fleet: Fleet, clock: SystemClock) -> RemoteJobs:
     return RemoteJobs(fleet, clock, {"CUTOVER_OPERATOR": operator()}, operator=f"{operator()}@{host()}")
-
-
-class EnvironmentStore:
-    """The environment's store: a folder beside the archives."""
-
-    def __init__(self, store: Store) -> None:
-        self._bucket = Bucket(replace(store, prefix=f"{store.prefix}/{FOLDER}"))
-
-    def put_new(self, name: str, text: str) -> bool:
-        """Store a text permanently; return False if the name exists already. Raises StorageError."""
-        return self._bucket.put_text(name, text)
-
-    def get(self, name: str) -> str | None:
-        """Return the text of that name, or None if there is none; StorageError if the store fails."""
-        return self._bucket.text(name)
-
-    def names(self, start: str) -> list[str]:
-        """Return every name with that prefix, sorted; StorageError if the store fails."""
-        return sorted(self._bucket.keys(start))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from typing import Any
 
 from formatting import many
 from inventory.model import Environment
+from runbooks.cli.due_work import DueWork
 from runbooks.cli.tables import TextTable, show
 from runbooks.engine.live.store_journal import NIGHTS, read_store_journal
 from runbooks.engine.model.debts import owed, summed
+from runbooks.engine.model.deferral import DeferredWork, deferred_work
 from runbooks.engine.model.history import History, read_history
 from runbooks.engine.model.journal import OVER, Event, Kind
 from runbooks.engine.model.outcome import Outcome
@@ -49,6 +51,7 @@ class NightSummary:
     archived: int | None = None  # schools with a record, by step 8's proof
     left_out: int | None = None
     still_off: str = ""  # debts in one line; empty if everything is back on
+    deferred: tuple[DeferredWork, ...] = ()  # left to a later day
 
     @property
     def done(self) -> int:
@@ -129,6 +132,7 @@ def summary_of(day: Date, events: Sequence[Event], *, at_work: bool = False) -> 
         archived=figures.get("selected"),
         left_out=figures.get("excluded"),
         still_off=summed(debts) if debts else "",
+        deferred=deferred_work(events),
     )
 
 
@@ -151,7 +155,12 @@ def overview(environment: Environment, nights: Sequence[NightSummary], today: Da
         yield f"{environment.name} has no nights, neither in its inventory nor in its store."
         return
     yield TextTable(COLUMNS, [_row(night) for night in nights])
-    yield from [*_unfinished(environment, nights), *_to_come(environment, nights, today)] or ["Nothing falls due."]
+    due = (
+        *_unfinished(environment, nights),
+        *_deferred(environment, nights, today),
+        *_to_come(environment, nights, today),
+    )
+    yield from due or ["Nothing falls due."]
 
 
 def _row(night: NightSummary) -> tuple[str, ...]:
@@ -166,6 +175,13 @@ def _unfinished(environment: Environment, nights: Iterable[NightSummary]) -> Ite
         if night.state is NightState.STOPPED or (night.state is NightState.ABANDONED and night.still_off):
             task = "resume" if night.state is NightState.STOPPED else "back-out"
             yield f"Due now: inv cutover.{task} --date={night.date} --env={environment.name}"
+
+
+def _deferred(environment: Environment, nights: Iterable[NightSummary], today: Date) -> Iterator[str]:
+    """Yield the deferred work of every night, with its day and the command that does it."""
+    for night in nights:
+        for work in night.deferred:
+            yield DueWork(environment=environment.name, night=night.date.isoformat(), work=work).text(today)
 
 
 def _to_come(environment: Environment, nights: Sequence[NightSummary], today: Date) -> Iterator[str]:

@@ -20,7 +20,7 @@ from runbooks.engine.live.operators import DryRunOperator, NoOperator, Operator
 from runbooks.engine.live.store_journal import StoreJournal
 from runbooks.engine.model.forecast import by_estimate
 from runbooks.engine.model.history import Facts, History, read_history
-from runbooks.engine.model.journal import Journal
+from runbooks.engine.model.journal import Journal, Kind
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.ports import Person
 from runbooks.engine.model.preconditions import Finding, all_night
@@ -39,6 +39,7 @@ from runbooks.night.heartbeat import beating
 from runbooks.night.listeners import followed
 from runbooks.night.live_ports import live_executor
 from runbooks.night.nights import last_archiving
+from runbooks.night.past_deferrals import refuse_past_deferrals
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def run(environment: Environment, plan: Plan, terminal: Terminal, *, afresh: boo
     with live_run(environment, plan, terminal, "running", afresh=afresh) as context:
         if context.journal.events:
             raise UsageError(f"{plan.title} has begun already.", hint=plan.go_on)
+        refuse_past_deferrals(environment, plan, context.history(), terminal.clock.now())
         figures = figures_of(preflight.require(context, plan.preflight))
         context = replace(context, plan=counted(context.plan, figures))
         terminal.console.opening(context.plan.title, context.plan.notes)
@@ -88,6 +90,7 @@ def resume(environment: Environment, plan: Plan, terminal: Terminal, *, take_ove
     with live_run(environment, plan, terminal, "resuming", take_over=take_over) as context:
         refuse_unbegun(context)
         _refuse_abandoned(context)
+        refuse_past_deferrals(environment, plan, context.history(), terminal.clock.now())
         preflight.require(context, all_night(plan.preflight))
         context.adopt_plan()
         conduct(context, terminal.console, Runner.run)
@@ -99,12 +102,15 @@ def run_alone(environment: Environment, plan: Plan, terminal: Terminal, key: str
     step = plan.step(key)
     _refuse_unattended([asking for asking in plan.asks if asking == step], terminal.person)
     with live_run(environment, plan, terminal, key) as context:
+        ended = context.history().ended
         if context.journal.events:
             _refuse_abandoned(context)
             context.adopt_plan()
         else:
             _begin(environment, context, ask_to_begin(context, None) if terminal.person.present else (), None)
         conduct(context, terminal.console, lambda runner: runner.run_alone(step))
+        if ended:  # deferred work, done on its day
+            context.journal.append(Kind.ENDED)
 
 
 def _begin(environment: Environment, context: RunContext, statements: Sequence[str], figures: Figures | None) -> None:
@@ -149,6 +155,7 @@ def look_before(environment: Environment, plan: Plan, terminal: Terminal) -> Non
         return Facts(now=terminal.clock.now(), history=History())
 
     with redactor_for(environment).errors(), live_executor(environment, terminal.clock) as executor:
+        refuse_past_deferrals(environment, plan, History(), terminal.clock.now())
         findings = preflight.examine(plan.preflight, executor, facts)
         terminal.console.opening(plan.title, plan.notes)
         terminal.console.table(("", "subject", "found"), [_row(finding) for finding in findings])

@@ -74,7 +74,7 @@ def _progress(report: StepReport, history: History) -> tuple[str, ...]:
     done = sum(1 for task in step.tasks if history.task_state(step.key, task.host).outcome in SETTLED)
     spent = clock_span(report.spent) if report.spent is not None else ""
     estimate = f"{in_minutes(step.estimate)}, {step.basis}" if step.estimate else ""
-    return str(step.number), step.title, report.outcome.value, f"{done}/{len(step.tasks)}", spent, estimate
+    return step.label, step.title, report.outcome.value, f"{done}/{len(step.tasks)}", spent, estimate
 
 
 def _show_steps(console: Console, reports: Iterable[StepReport]) -> None:
@@ -84,7 +84,7 @@ def _show_steps(console: Console, reports: Iterable[StepReport]) -> None:
 def _row(report: StepReport) -> tuple[str, ...]:
     step = report.step
     spent = clock_span(report.spent) if report.spent is not None else ""
-    return str(step.number), step.title, report.outcome.value, spent, "\n".join(report.proofs)
+    return step.label, step.title, report.outcome.value, spent, "\n".join(report.proofs)
 
 
 def figures(plan: Plan, history: History) -> Iterator[str]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from runbooks.engine.model.actions import MoveNames, ProbeOutput, SnapshotTrial, TakeSnapshots, ZoneRecords
+from runbooks.engine.model.actions import (
+    MoveNames,
+    ProbeOutput,
+    ResizeInstance,
+    ResizeTrial,
+    SnapshotTrial,
+    TakeSnapshots,
+    ZoneRecords,
+)
 from runbooks.engine.model.history import Facts
 from runbooks.engine.model.preconditions import Precondition, Subject
 from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
@@ -13,7 +21,10 @@ from runbooks.engine.model.step import Check, Step, Verdict, fails, holds
 def subjects(steps: Sequence[Step]) -> Iterator[Subject]:
     """Yield EC2 and Route 53, if a step uses them."""
     actions = [task.action for step in steps for task in step.tasks]
-    trials = tuple(may_take(action) for action in actions if isinstance(action, TakeSnapshots))
+    trials = (
+        *(may_take(action) for action in actions if isinstance(action, TakeSnapshots)),
+        *(may_resize(action) for action in actions if isinstance(action, ResizeInstance)),
+    )
     if trials:
         yield Subject(name="EC2", preconditions=trials)
     for action in actions:
@@ -32,6 +43,19 @@ def may_take(action: TakeSnapshots) -> Precondition:
     title = f"snapshots of {instance} ({host}) would be taken"
     check = Check(title=title, looks=(SnapshotTrial(instance=instance),), judge=judge)
     return Precondition(check=check, advice="The snapshots need ec2:CreateSnapshots and ec2:CreateTags; look at aws.")
+
+
+def may_resize(action: ResizeInstance) -> Precondition:
+    """Return the check that EC2 would stop, change and start the old farm of step 12.4."""
+
+    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
+        ((kind, state),) = outputs[0].rows
+        return holds(f"{action.instance} of {action.host} is {state} as {kind}, and changing it is allowed")
+
+    title = f"{action.instance} ({action.host}) would become {action.type}"
+    check = Check(title=title, looks=(ResizeTrial(instance=action.instance, type=action.type),), judge=judge)
+    needed = "ec2:StopInstances, ec2:StartInstances and ec2:ModifyInstanceAttribute"
+    return Precondition(check=check, advice=f"Step 12.4 needs {needed}; look at aws/old_farm.")
 
 
 def may_move(action: MoveNames) -> Precondition:

@@ -66,17 +66,23 @@ def app(night: NightContext) -> Subject:
 
 def handover(steps: Sequence[Step]) -> Iterator[Subject]:
     """Yield the check that the proofs of the 2013 checklist's own steps can be read, whatever they show yet."""
-    checks = {
-        check.title: check
-        for step in steps
-        if step.key.split(".")[0] in HANDOVER
-        for task in step.tasks
-        for check in task.checks
-    }
+    advice = "Look at handover/probes in the inventory, and at what they print."
+    yield from _readable("handover", [step for step in steps if step.key.split(".")[0] in HANDOVER], advice)
+
+
+def own_steps(steps: Sequence[Step]) -> Iterator[Subject]:
+    """Yield for each of a team's own steps the check that its proofs can be read, whatever they show yet."""
+    advice = "Look at its probe in the inventory's own_steps, and at what it prints."
+    for step in steps:
+        if step.own:
+            yield from _readable(step.key, [step], advice)
+
+
+def _readable(name: str, steps: Sequence[Step], advice: str) -> Iterator[Subject]:
+    checks = {str(check): check for step in steps for task in step.tasks for check in task.checks}
     if checks:
-        advice = "Look at handover/probes in the inventory, and at what they print."
         preconditions = tuple(Precondition(check=seen(check), advice=advice) for check in checks.values())
-        yield Subject(name="handover", preconditions=preconditions)
+        yield Subject(name=name, preconditions=preconditions)
 
 
 def seen(check: Check) -> Check:

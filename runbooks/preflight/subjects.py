@@ -22,6 +22,7 @@ def subjects(night: NightContext, steps: Sequence[Step]) -> tuple[Subject, ...]:
         *(services.names(night) for step in steps if step.key == "warehouse.cut-over"),
         services.app(night),
         *services.handover(steps),
+        *services.own_steps(steps),
         *amazon.subjects(steps),
     )
 

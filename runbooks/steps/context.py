@@ -12,6 +12,7 @@ from functools import cached_property
 from errors import UsageError
 from inventory.load import load_catalog
 from inventory.model import Database, Environment, Handover, Host, Night, Role
+from inventory.own_step import OwnStep
 from inventory.scope import Scope, scope_of
 from runbooks.engine.model.actions import SOON, Action, Command, DetachedJob, Look, RemoteCommand
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
@@ -80,6 +81,11 @@ class NightContext:
         return handover
 
     @property
+    def own_steps(self) -> tuple[OwnStep, ...]:
+        """The team's own steps for this night, in the inventory's order."""
+        return tuple(own for own in self.environment.own_steps.values() if not own.nights or self.date in own.nights)
+
+    @property
     def database_hosts(self) -> tuple[Host, ...]:
         """The servers of the product's databases."""
         return self.environment.with_role(Role.DATABASE)
@@ -101,10 +107,10 @@ class NightContext:
 
         `lasts` is how long the command may take; one that may take longer than a minute runs detached.
         """
-        template = self.environment.commands.get(key)
+        template, instructions = self._written(key)
         if template is not None and action is None:
             action = command(host, self._command(key, template, host), lasts)
-        instructions = self._instructions(self.environment.instructions.get(key, ""), host)
+        instructions = self._instructions(instructions, host)
         return HostTask(
             host=host.name,
             checks=checks,
@@ -116,12 +122,22 @@ class NightContext:
             pays=pays,
         )
 
+    def _written(self, key: str) -> tuple[str | None, str]:
+        """Return the inventory's command and instructions for a step."""
+        if own := next((own for own in self.own_steps if own.key == key), None):
+            return own.command, own.instructions
+        return self.environment.commands.get(key), self.environment.instructions.get(key, "")
+
     def _command(self, key: str, template: str, host: Host) -> str:
         """Return the command that is run; one for each warehouse is run for all, whichever of them fails."""
-        text = self._filled(template, host, shlex.quote)
+        text = self.filled(template, host)
         if key not in PER_WAREHOUSE:
             return text
         return "; ".join(text.replace(WAREHOUSE, shlex.quote(warehouse.name)) for warehouse in self.warehouses)
+
+    def filled(self, template: str, host: Host) -> str:
+        """Return a command of the inventory for a host: what stands in braces is replaced, quoted."""
+        return self._filled(template, host, shlex.quote)
 
     def _instructions(self, text: str, host: Host) -> str:
         """Return what a person reads; in lines that are typed on a host, values are quoted as in any command."""
@@ -144,6 +160,7 @@ class Build:
 
     key: str
     make: Callable[[NightContext, str], Step]
+    applies: Callable[[NightContext], bool]  # False: the inventory leaves it out
 
     def __call__(self, night: NightContext) -> Step:
         """Return the step, under its key."""
@@ -155,9 +172,16 @@ class Build:
         return (self.make.__doc__ or "").strip()
 
 
-def builds(key: str) -> Callable[[Callable[[NightContext, str], Step]], Build]:
+def always(night: NightContext) -> bool:
+    """Return True: every night has the step."""
+    return True
+
+
+def builds(
+    key: str, *, applies: Callable[[NightContext], bool] = always
+) -> Callable[[Callable[[NightContext, str], Step]], Build]:
     """Decorate the function that makes a step with the step's key, which is written nowhere else."""
-    return lambda make: Build(key, make)
+    return lambda make: Build(key, make, applies)
 
 
 def command(host: Host, text: str, lasts: timedelta) -> Command:
@@ -182,8 +206,9 @@ def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Colle
                 yield f"{part}/{key}: expected nothing, because this tool builds that command itself"
             elif key in own:
                 per_warehouse = part == "commands" and key in PER_WAREHOUSE
-                yield from _unknown_placeholders(
-                    night, f"{part}/{key}", text.replace(WAREHOUSE, "") if per_warehouse else text, own[key]
+                hosts = [environment.hosts[task.host] for task in own[key].tasks]
+                yield from unknown_placeholders(
+                    night, f"{part}/{key}", text.replace(WAREHOUSE, "") if per_warehouse else text, hosts
                 )
                 if per_warehouse and WAREHOUSE not in text:
                     why = "on a later night of the year the ETL runs on the new warehouse"
@@ -195,13 +220,14 @@ def inventory_mistakes(night: NightContext, steps: Iterable[Step], others: Colle
             yield f"instructions/{step.key}: expected what a person does, got nothing"
 
 
-def _unknown_placeholders(night: NightContext, path: str, text: str, step: Step) -> Iterator[str]:
+def unknown_placeholders(night: NightContext, path: str, text: str, hosts: Iterable[Host]) -> Iterator[str]:
+    """Yield each word in braces that has no value for one of the hosts, with its path."""
     for name in sorted(set(PLACEHOLDER.findall(text))):
-        for task in step.tasks:
-            values = night.placeholders(night.environment.hosts[task.host])
+        for host in hosts:
+            values = night.placeholders(host)
             if name not in values:
                 why = "; its database's connection says no dbname" if name == "dbname" else ""
-                yield f"{path}: expected one of {_braced(values)} for {task.host}, got {{{name}}}{why}"
+                yield f"{path}: expected one of {_braced(values)} for {host.name}, got {{{name}}}{why}"
 
 
 def _of_database(database: Database) -> dict[str, str]:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runbooks.engine.model.actions import ProbeOutput, RemoteCommand
-from runbooks.engine.model.history import Facts
-from runbooks.engine.model.probe_output import Unreadable
-from runbooks.engine.model.step import Check, Mark, Step, Verdict, fails, holds
+from runbooks.engine.model.step import Mark, Step
 from runbooks.steps.app import uses_new
 from runbooks.steps.context import NightContext, builds
 from runbooks.steps.warehouse import DEBT, DISABLED, etl_is
-
-LONGEST_WORD = 200  # characters of a probe's answer
+from runbooks.steps.word_probe import prints
 
 
 @builds("retirement.rename")
 def rename(night: NightContext, key: str) -> Step:
     """Rename the old warehouse after its years."""
     new_name = night.handover.old_name.replace("{years}", night.years)
-    check = says(night, night.handover.probes.name, "the old warehouse is called", new_name)
+    check = prints(night.old_warehouse, night.handover.probes.name, "the old warehouse is called", new_name)
     return Step(
         key=key,
         title=f"Rename the old warehouse to {night.years}",
@@ -32,7 +28,7 @@ def rename(night: NightContext, key: str) -> Step:
 @builds("retirement.stop-etl")
 def stop_etl(night: NightContext, key: str) -> Step:
     """Turn the ETL's dynos to 0, on whichever warehouse has it."""
-    none = says(night, night.handover.probes.dynos, "the number of ETL dynos is", "0")
+    none = prints(night.old_warehouse, night.handover.probes.dynos, "the number of ETL dynos is", "0")
     checks = {
         night.old_warehouse: (none, etl_is(night, night.old_warehouse, DISABLED)),
         night.new_warehouse: (etl_is(night, night.new_warehouse, DISABLED),),
@@ -51,7 +47,7 @@ def stop_etl(night: NightContext, key: str) -> Step:
 @builds("retirement.spin-down")
 def spin_down(night: NightContext, key: str) -> Step:
     """Spin down the old warehouse to a smaller size, once the app no longer uses it."""
-    check = says(night, night.handover.probes.size, "the old warehouse's size is", night.handover.size)
+    check = prints(night.old_warehouse, night.handover.probes.size, "the old warehouse's size is", night.handover.size)
     task = night.task(key, night.old_warehouse, checks=(check,), needs=(uses_new(night),), lasts=timedelta(hours=2))
     return Step(
         key=key,
@@ -61,16 +57,3 @@ def spin_down(night: NightContext, key: str) -> Step:
         settle=timedelta(minutes=10),
         estimate=timedelta(minutes=15),
     )
-
-
-def says(night: NightContext, probe: str, sentence: str, expected: str) -> Check:
-    """Return the check that a probe on the old warehouse prints exactly this word."""
-    look = RemoteCommand(host=night.old_warehouse.name, command=probe)
-
-    def judge(outputs: tuple[ProbeOutput, ...], facts: Facts) -> Verdict:
-        said = outputs[0].text.strip()
-        if outputs[0].code != 0 or not said or "\n" in said:
-            raise Unreadable(f"expected a word, got {said[:LONGEST_WORD]!r} (exit {outputs[0].code})")
-        return holds(f"{sentence} {said}") if said == expected else fails(f"{sentence} {said}, expected {expected}")
-
-    return Check(title=f"{sentence} {expected}", looks=(look,), judge=judge)

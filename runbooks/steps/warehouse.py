@@ -12,6 +12,7 @@ from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.probe_output import Unreadable, moment, not_before, record, word
 from runbooks.engine.model.step import Check, Debt, Mark, Step, Verdict, fails, holds
 from runbooks.steps.context import Build, NightContext, builds
+from runbooks.steps.old_farm import owed_after_cut_over
 
 DEBT = Debt(what="ETL", where="the warehouse")
 IN_SYNC_WITHIN = timedelta(minutes=10)  # usually a minute
@@ -47,6 +48,7 @@ def cut_over(night: NightContext, key: str) -> Step:
                 checks=(names_moved(night),),
                 lasts=timedelta(minutes=30),
                 action=by_api(night),
+                owes=owed_after_cut_over(night),
             ),
         ),
         required=True,
@@ -63,13 +65,6 @@ def by_api(night: NightContext) -> Action | None:
     return MoveNames(
         host=night.new_warehouse.name, zone=aws.zone, targets=targets(night), ttl=aws.ttl, timeout=IN_SYNC_WITHIN
     )
-
-
-def left_to_a_person(steps: Iterable[Step]) -> tuple[str, ...]:
-    """Return what Route 53 leaves to a person in the cut-over; nothing if a person or a command does all of it."""
-    moves = [task.action for step in steps for task in step.tasks if isinstance(task.action, MoveNames)]
-    left = "Shrinking the old farm (12.4) stays with you: step 12 moves only"
-    return tuple(f"{left} {' and '.join(move.targets)}." for move in moves)
 
 
 def targets(night: NightContext) -> dict[str, str]:

@@ -67,13 +67,13 @@ def dom(browser: str, folder: Path, html: str) -> str:
 
 def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done: Account) -> None:
     found = dom(browser, tmp_path, page(done))
-    titles = re.findall(r'<article class="card step" data-key="([\w.-]+)"><header><h3>(\d+)\. ([^<]+)</h3>', found)
-    assert [(key, int(number), unescape(title)) for key, number, title in titles] == [
-        (step.key, step.number, step.title) for step in done.plan.steps
+    titles = re.findall(r'<article class="card step" data-key="([\w.-]+)"><header><h3>([\d.]+)\. ([^<]+)</h3>', found)
+    assert [(key, number, unescape(title)) for key, number, title in titles] == [
+        (step.key, step.label, step.title) for step in done.plan.steps
     ]
     for host in (*SERVERS, "control", "watcher", "debug", "warehouse-new"):
         assert f'<span class="name">{host}</span>' in found
-    assert found.count('class="proof"') == 8 + 8 * len(SERVERS)
+    assert found.count('class="proof"') == 9 + 8 * len(SERVERS)
     assert "pg_stat_replication is empty" in found
     assert found.count('class="deed"') == len(done.deeds)
     assert "step 8, Run archiving script: typed the date" in found

@@ -20,11 +20,11 @@ from invoke.program import Program
 from inventory.load import ROOT
 from inventory.model import Store
 from rehearsal.ports import LOOPBACK
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.cli.task import task
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.step import HostTask, Step
 from runbooks.night import earlier_nights, files
-from runbooks.night.live_ports import EnvironmentStore
 from tests.fakes import FakeObjectStore, FakePerson
 from tests.operated_night import operated_night
 

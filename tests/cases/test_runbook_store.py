@@ -15,10 +15,10 @@ import pytest
 from errors import CutoverError
 from inventory.model import Environment, Store
 from rehearsal.ports import LOOPBACK
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.store_journal import ForeignJournalError, StoreJournal, read_store_journal
 from runbooks.engine.model.journal import Event, FileJournal, Kind, read_events
 from runbooks.night import files
-from runbooks.night.live_ports import EnvironmentStore
 from tests import web
 from tests.cases import case
 from tests.cases.runbook_conducted import HANGS, conducted

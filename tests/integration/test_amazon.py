@@ -1,4 +1,4 @@
-"""Steps 10 and 12 by Amazon's API: moto's state afterwards, and the journal when something goes wrong."""
+"""Steps 10, 12 and 12.4 by Amazon's API: moto's state afterwards, and the journal when something goes wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from errors import RefusedError, UnknownError
 from inventory.model import Environment
-from inventory.platforms import Aws
+from inventory.platforms import Aws, OldFarm
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.model.actions import DnsLookup, ProbeOutput, TakeSnapshots
 from runbooks.engine.model.ports import Choice
@@ -27,6 +27,7 @@ FARMS = {"warehouse-old.farm.ttm.com": "10.0.0.1", "warehouse-new.farm.ttm.com":
 BEFORE = {"warehouse.ttm.com": "warehouse-old.farm.ttm.com"}
 AFTER = {"warehouse.ttm.com": "warehouse-new.farm.ttm.com", "warehouse-2013.ttm.com": "warehouse-old.farm.ttm.com"}
 PACE = 100  # so that ten minutes are a few looks
+RESIZED = ("StopInstances", "ModifyInstanceAttribute", "StartInstances")
 CUT_OVER = "warehouse.cut-over warehouse-new"
 
 
@@ -103,8 +104,9 @@ def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
     """Snapshots of servers that are not at EC2 are taken by hand."""
     zone = amazon.zone("ttm.com")
     instances = {host: amazon.instance(volumes=2 if host == "db-master" else 1) for host in at_ec2}
-    settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone)
-    environment = replace(rehearsal(), aws=settings)
+    farm = OldFarm(instance=amazon.instance(), type="t3.small")
+    settings = Aws(endpoint=amazon.endpoint, instances=instances, zone=zone, old_farm=farm)
+    environment = replace(rehearsal(), aws=settings, warehouse=replace(rehearsal().warehouse, shrink=None))
     fake_night = FakeNight(plan=night_plan(environment), clock=FakeClock(PACE))
     fake_night.amazon = AmazonApi(settings, fake_night.clock)
     fake_night.dns = dns = ZoneDns(amazon, zone)
@@ -115,15 +117,19 @@ def the_night(amazon: FakeAmazon, *at_ec2: str) -> Night:
     return Night(amazon, environment, fake_night, dns)
 
 
-def test_snapshots_of_every_volume_are_taken_and_both_names_moved(amazon: FakeAmazon) -> None:
+def test_snapshots_of_every_volume_are_taken_both_names_moved_and_the_old_farm_made_small(amazon: FakeAmazon) -> None:
     night = the_night(amazon, *SERVERS)
+    assert night.environment.aws
+    assert night.environment.aws.old_farm
 
     night.run()
+
+    assert night.amazon.size(night.environment.aws.old_farm.instance) == ("t3.small", "running")
+    assert [call for call in night.amazon.asked if call in RESIZED] == list(RESIZED)
 
     assert set(night.fake_night.outcomes().values()) == {"done"}
     assert not [asked for asked in night.fake_night.person.asked if "snapshots" in asked or "cut-over" in asked]
     assert {host: len(night.snapshots(host)) for host in SERVERS} == dict.fromkeys(SERVERS, 1) | {"db-master": 2}
-    assert night.environment.aws
     (snapshot,) = night.amazon.snapshots(night.environment.aws.instances["db-shard-4"])
     tags = {tag["Key"]: tag["Value"] for tag in snapshot["Tags"]}
     run = night.fake_night.context.history().run

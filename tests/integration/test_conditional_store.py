@@ -15,9 +15,9 @@ from archiver.store.bucket import Bucket, _client, file_digests
 from archiver.store.trial import TRIALS, prove_conditional
 from errors import CutoverError, RefusedError
 from inventory.model import Store
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.live.store_journal import StoreJournal
 from runbooks.engine.model.journal import Kind
-from runbooks.night.live_ports import EnvironmentStore
 from tests import oracle
 from tests.fakes import FakeClock, FakeObjectStore
 from tests.months import archive_months

@@ -25,13 +25,13 @@ from errors import AbortedError, LockedError, RefusedError, UsageError
 from inventory.model import Store
 from rehearsal.postgres_server import Cluster
 from runbooks.activity import span_at
+from runbooks.cli.object_store import EnvironmentStore
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import OnLine
 from runbooks.night import abandon, files, status
 from runbooks.night import run as night_run
-from runbooks.night.live_ports import EnvironmentStore
 from tests import oracle, oracle_moved
 from tests.conftest import ROLE
 from tests.fakes import FakeJobs, FakeObjectStore, night_plan, rehearsal
@@ -323,7 +323,7 @@ def test_any_machine_reads_from_the_store_where_the_night_stands(
     status.show_status(environment, night_plan(environment))
 
     said = capsys.readouterr().out
-    assert "Cutover of 2014-08-15 in rehearsal: 7 of 16 steps" in said
+    assert "Cutover of 2014-08-15 in rehearsal: 7 of 17 steps" in said
     assert "active run: ann on laptop, running Cutover of 2014-08-15" in said
     assert re.search(r"^ *8 .* running *$", said, re.MULTILINE)
     assert "maintenance mode: the app" in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inventory.model import Store
-from runbooks.night.live_ports import EnvironmentStore
+from runbooks.cli.object_store import EnvironmentStore
 
 
 def test_one_of_two_writers_of_the_same_name_is_refused(store_server: Store) -> None:

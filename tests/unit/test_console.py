@@ -157,7 +157,7 @@ def test_the_console_shows_a_whole_night(paper: io.StringIO) -> None:
     fake_night.screen = Console(clock=fake_night.clock, file=paper)  # type: ignore[assignment]  # the real screen
     fake_night.run()
     told = paper.getvalue()
-    assert all(f"{step.number:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
+    assert all(f"{step.label:>2}/16 {step.title}" in told for step in fake_night.plan.steps)
     assert told.endswith("      everything is back on\n      1:14 elapsed\n")
 
 

@@ -15,14 +15,14 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from invoke.context import Context
 
-from inventory.platforms import Aws
+from inventory.platforms import Aws, OldFarm
 from runbooks import cutover
+from runbooks.cli import due_work
 from runbooks.cli import environment as cli_environment
 from runbooks.engine.live.executors import DryRunExecutor, NoDryForm
 from runbooks.engine.model.history import Facts, read_history
 from runbooks.engine.model.step import Check, holds
-from runbooks.night import files
-from tests.fakes import EVENING, SERVERS, night_plan, rehearsal
+from tests.fakes import EVENING, SERVERS, night_plan, rehearsal, rehearsal_with_own_steps
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for holder, name in ways_out:
         monkeypatch.setattr(holder, name, forbidden)
     monkeypatch.setenv("REHEARSAL_HOME", str(tmp_path / "nowhere"))
-    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(due_work, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -61,7 +61,7 @@ def test_the_clock_goes_on_by_the_estimates_and_the_end_stays_where_it_is(
     assert re.search(r"2/16 .* 2:00\n", shown)
     ends = re.findall(r"elapsed · done about (\d\d):(\d\d)", shown)
     minutes = [60 * int(hours) + int(minutes) for hours, minutes in ends]
-    assert len(ends) == 15
+    assert len(ends) == 20  # of all steps but the last
     assert (minutes[-1] - minutes[0]) % (24 * 60) <= 1
 
 
@@ -70,12 +70,12 @@ def test_sixteen_steps_are_shown_with_every_host_command_and_proof(
 ) -> None:
     cutover.run(Context(), date="2014-08-15", dry_run=True)
 
-    shown = capsys.readouterr().out
-    for subject in night_plan().preflight:
+    shown, plan = capsys.readouterr().out, night_plan(rehearsal_with_own_steps())
+    for subject in plan.preflight:
         for precondition in subject.preconditions:
             assert f"  {subject.name}: {precondition.check}" in shown
-    for step in night_plan().steps:
-        assert f"{step.number:>2}/16 {step.title}" in shown
+    for step in plan.steps:
+        assert f"{step.label:>2}/16 {step.title}" in shown
         for task in step.tasks:
             for line in task.by_hand:
                 assert line in shown
@@ -93,7 +93,9 @@ def test_calls_to_amazon_are_shown_and_not_made(
     isolated: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instances = {host: f"i-0{number}" for number, host in enumerate(SERVERS)}
-    environment = replace(rehearsal(), aws=Aws(instances=instances, zone="Z1"))
+    farm = OldFarm(instance="i-0f", type="t3.small")
+    by_ec2 = replace(rehearsal().warehouse, shrink=None)
+    environment = replace(rehearsal(), warehouse=by_ec2, aws=Aws(instances=instances, zone="Z1", old_farm=farm))
     monkeypatch.setattr(cli_environment, "load", lambda name: environment)
 
     cutover.run(Context(), date="2014-08-15", dry_run=True)
@@ -104,7 +106,8 @@ def test_calls_to_amazon_are_shown_and_not_made(
         assert f"of every volume (EC2: snapshots of the volumes of {instance})" in shown
     assert "CNAME warehouse.ttm.com to warehouse-new.farm.ttm.com, CNAME warehouse-2013.ttm.com to" in shown
     assert "can be moved in zone Z1 (Route 53: warehouse.ttm.com, warehouse-2013.ttm.com in zone Z1)" in shown
-    assert "Shrinking the old farm (12.4) stays with you" in shown
+    assert "12.4/16 Shrink the old farm" in shown
+    assert "EC2: stop i-0f, make it t3.small, and start it" in shown
 
 
 def test_a_dry_run_does_not_touch_a_live_nights_files(isolated: Path) -> None:

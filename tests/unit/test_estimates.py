@@ -171,11 +171,11 @@ def test_the_operator_sees_times_of_the_zone_and_is_warned_when_the_window_is_to
     events, now = fake_night.journal.events, fake_night.clock.now()
 
     assert shown(forecast(fake_night.plan, events, now)) == [
-        "8:00 elapsed · done about 00:07 · window ends 06:00 · turn back by 03:46"
+        "8:00 elapsed · done about 00:17 · window ends 06:00 · turn back by 03:46"
     ]
     assert shown(forecast(windowed(time(20, 0)), events, now)) == [
-        "8:00 elapsed · done about 00:07 · window ends 20:00 · turn back by 17:46",
-        "! By the estimates the night is done at 00:07, after its window closes at 20:00.",
+        "8:00 elapsed · done about 00:17 · window ends 20:00 · turn back by 17:46",
+        "! By the estimates the night is done at 00:17, after its window closes at 20:00.",
     ]
     assert shown(forecast(windowed(time(20, 0)), events, now + timedelta(hours=1)))[-1] == (
         "! Turning back no longer fits into the window, by the estimates."

@@ -125,10 +125,10 @@ def test_unknown_environment_names_those_that_exist() -> None:
         ("old: warehouse-old\n", "old: db-master\n", "warehouse/old: expected a host with the role warehouse"),
         ("depth: all, exclude", "depth: some, exclude", "nights/2014-08-15/depth: expected one of all, students"),
         ("customers: []", "customers: [x]", "nights/2014-08-15/exclude/customers/1: expected a whole number, got 'x'"),
-        ("2014-08-22: {depth: all}", "2014-08-42: {depth: all}", "nights/2014-08-42: expected a date YYYY-MM-DD"),
+        ("2014-08-22: {depth: all,", "2014-08-42: {depth: all,", "nights/2014-08-42: expected a date YYYY-MM-DD"),
         (
-            "2014-08-22: {depth: all}",
-            "2014-08-22: {depth: all, ends: 10:00}",
+            "2014-08-22: {depth: all,",
+            "2014-08-22: {depth: all, ends: 10:00,",
             'ends: expected a time of day such as "06:00"',
         ),
         *(

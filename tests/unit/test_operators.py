@@ -29,11 +29,12 @@ class Line:
 
     def debts(self, kind: str) -> list[str]:
         """One for each host; the app and the warehouse are one thing each."""
-        where = {"maintenance mode": ("the app",), "ETL": ("the warehouse",)}
+        where = {"maintenance mode": ("the app",), "ETL": ("the warehouse",), SHRINKING: OLD}
         return [f"{kind} ({place})" for place in where.get(kind, self.hosts)] if kind else []
 
 
-CONTROL, DEBUG, WATCHER, NEW = ("control",), ("debug",), ("watcher",), ("warehouse-new",)
+CONTROL, DEBUG, WATCHER, NEW, OLD = ("control",), ("debug",), ("watcher",), ("warehouse-new",), ("warehouse-old",)
+SHRINKING = "shrinking the old farm"
 ARCHIVE = archive_command()
 STOP_ETL = "ttmscalr shutdown:sidekiq -f warehouse-old; ttmscalr shutdown:sidekiq -f warehouse-new"
 LEDGER = (
@@ -48,7 +49,8 @@ LEDGER = (
     Line("vacuum.full", VACUUM["db-master"], FIVE),
     Line("snapshots.create", "snapshot create", FIVE),
     Line("replicas.activate", "standby activate", FIVE, pays="standby"),
-    Line("warehouse.cut-over", "dns-upsert warehouse.ttm.com warehouse-new", NEW, required=True),
+    Line("warehouse.cut-over", "dns-upsert warehouse.ttm.com warehouse-new", NEW, required=True, owes=SHRINKING),
+    Line("warehouse.shrink", "ttmscalr resize:small -f warehouse-old", OLD, pays=SHRINKING),
     Line("backups.enable", "auto-backup on", FIVE, pays="auto-backup"),
     Line("watcher.start", "system-watcher start", WATCHER, pays="System Watcher"),
     Line("maintenance.off", "ttmscalr maintenance:off -f rehearsal", CONTROL, pays="maintenance mode"),

@@ -380,11 +380,14 @@ EVERYWHERE = json.loads(
     """{
     "?": 1,
     "hosts": {"h": {"?": 1}}, "databases": {"d": {"?": 1}}, "scratch": {"?": 1}, "store": {"?": 1},
-    "app": {"?": 1}, "warehouse": {"?": 1}, "probes": {"?": 1}, "handover": {"?": 1, "probes": {"?": 1}},
-    "heroku": {"?": 1}, "aws": {"?": 1}, "backups": {"?": 1}, "fence": {"?": 1}, "queue": {"?": 1},
+    "app": {"?": 1}, "warehouse": {"?": 1, "shrink": {"?": 1}}, "probes": {"?": 1},
+    "handover": {"?": 1, "probes": {"?": 1}}, "heroku": {"?": 1}, "aws": {"?": 1, "old_farm": {"?": 1}},
+    "backups": {"?": 1}, "fence": {"?": 1}, "queue": {"?": 1},
     "ssh": {"?": 1, "gateway": {"?": 1}}, "dns": {"?": 1}, "webhook": {"?": 1}, "heartbeat": {"?": 1},
-    "overlay": {"?": 1},
-    "nights": {"2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}, "depths": {"?": 1}}}
+    "overlay": {"?": 1}, "own_steps": {"s": {"?": 1}},
+    "nights": {
+        "2014-08-15": {"?": 1, "exclude": {"?": 1}, "only": {"?": 1}, "depths": {"?": 1}, "defer": {"s": {"?": 1}}}
+    }
     }"""
 )
 IN_A_CATALOG = json.loads(
@@ -404,19 +407,21 @@ IN_A_CATALOG = json.loads(
             EVERYWHERE,
             """
 ?: app, aws, backups, catalog, commands, databases, dns, environment, fence, handover, heartbeat, heroku, \
-host_name_file, hosts, instructions, max_lag, migrations, nights, overlay, probes, production, queue, \
+host_name_file, hosts, instructions, max_lag, migrations, nights, overlay, own_steps, probes, production, queue, \
 school_year_starts, scratch, second_person, ssh, state, store, timezone, tool, truncate_published, warehouse, webhook
 hosts/h/?: address, name, port, roles, user
 databases/d/?: backup_directory, config_var, connection, data_directory, host, name, pooler, system_identifier
 scratch/?: connection, pooler
 store/?: bucket, credentials, endpoint, prefix, recipients, region, unencrypted
 app/?: url
-warehouse/?: name, new, new_target, old, old_name, old_target
+warehouse/?: name, new, new_target, old, old_name, old_target, shrink
+warehouse/shrink/?: probe, size
 probes/?: auto_backup, backup, backup_copy, etl, rebuild, snapshot, watcher
 handover/?: old_name, probes, size
 handover/probes/?: configured, dynos, name, running, size
 heroku/?: app, endpoint, others, variable
-aws/?: credentials, endpoint, instances, region, ttl, zone
+aws/?: credentials, endpoint, instances, old_farm, region, ttl, zone
+aws/old_farm/?: instance, type
 backups/?: jobs, programs, store, way
 fence/?: close, open
 queue/?: broker, file, variable, workers
@@ -426,8 +431,11 @@ dns/?: port, server
 webhook/?: url, variable
 heartbeat/?: url, variable
 overlay/?: file, home, variable
-nights/2014-08-15/?: backup_max_age, depth, depths, ends, exclude, only
+own_steps/s/?: after, before, command, estimate, expect, hosts, instructions, lasts, name, nights, owes, pays, probe, \
+required, role, title
+nights/2014-08-15/?: backup_max_age, defer, depth, depths, ends, exclude, only
 nights/2014-08-15/depths/?: customers, schools
+nights/2014-08-15/defer/s/?: by, until
 nights/2014-08-15/exclude/?: customers, reasons, schools
 nights/2014-08-15/only/?: customers, schools
 """,

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from errors import AbortedError
+from runbooks.cli import due_work
 from runbooks.engine.live.console import Console
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
 from runbooks.engine.model.redactor import redactor_for
 from runbooks.engine.reporting.estimates import LastTime
-from runbooks.night import files, summary
+from runbooks.night import summary
 from runbooks.night.listeners import followed
 from runbooks.night.report.files import LiveReport, Reporter
 from runbooks.night.report.html import page
@@ -35,9 +36,9 @@ def done() -> Account:
 def test_every_step_and_host_is_shown_with_its_proof_and_its_times(done: Account) -> None:
     html, markdown = page(done), markdown_report(done)
     for step in done.plan.steps:
-        assert f"{step.number}. {step.title}" in unescape(html)
-        assert f"### {step.number}. {step.title}" in markdown
-    assert html.count('class="host-row"') == 8 + 8 * len(SERVERS)
+        assert f"{step.label}. {step.title}" in unescape(html)
+        assert f"### {step.label}. {step.title}" in markdown
+    assert html.count('class="host-row"') == 9 + 8 * len(SERVERS)
     assert "503 Service Unavailable at http://app.rehearsal/" in html
     assert (
         "| db-shard-3 | done | 17:45:50 to 17:52:30 | /var/backups/1 of 2014-08-15 21:49:10 UTC, verified |" in markdown
@@ -76,7 +77,7 @@ def test_a_night_at_work_shows_its_clock_and_debt_and_refreshes_itself() -> None
     html, markdown = page(now), markdown_report(now)
     assert now.state == "running"
     assert '<meta http-equiv="refresh" content="10">' in html
-    assert "8 of 16 steps" in html
+    assert "8 of 17 steps" in html
     assert "<dt>elapsed</dt><dd>1 h 56 min</dd>" in html
     assert "<li>standby: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4</li>" in html
     assert "- auto-backup: db-master, db-shard-1, db-shard-2, db-shard-3, db-shard-4" in markdown
@@ -149,7 +150,7 @@ def test_the_report_written_as_each_step_begins_counts_finished_steps(tmp_path: 
     fake_night.run()
 
     assert warnings == []
-    assert seen == [f"- {through} of 16 steps" for through in range(16)]
+    assert seen == [f"- {through} of 17 steps" for through in range(17)]
     assert sorted(path.name for path in (tmp_path / "night").iterdir()) == ["report.html", "report.md"]
 
 
@@ -170,7 +171,7 @@ def test_a_report_that_cannot_be_written_is_reported_once_and_stops_nothing(tmp_
 def test_the_report_follows_a_night_and_is_whole_when_its_run_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(due_work, "ROOT", tmp_path)
     environment, fake_night, paper = replace(rehearsal(), state="state"), FakeNight(), io.StringIO()
     console = Console(clock=fake_night.clock, file=paper)
     with followed(environment, fake_night.plan, fake_night.journal, LastTime(), console):

@@ -47,7 +47,7 @@ def test_the_night_is_done_in_order_and_nothing_is_owed(fake_night: FakeNight) -
     assert time.process_time() - began < 1.0
     assert fake_night.screen.begun == [step.key for step in fake_night.plan.steps]
     assert set(fake_night.outcomes().values()) == {"done"}
-    assert len(fake_night.outcomes()) == 8 * 1 + 8 * 5
+    assert len(fake_night.outcomes()) == 9 * 1 + 8 * 5
     assert owed(fake_night.journal.events) == ()
     assert fake_night.journal.events[-1].kind is Kind.ENDED
     assert not fake_night.production.maintenance

@@ -13,6 +13,7 @@ import pytest
 
 from errors import CutoverError
 from inventory.model import Environment
+from runbooks.cli import due_work
 from runbooks.engine.live.console import Console
 from runbooks.engine.live.store_journal import StoreJournal, next_folder
 from runbooks.engine.model.debts import TIMES
@@ -88,7 +89,7 @@ def test_one_screen_shows_where_the_night_is(tmp_path: Path) -> None:
     summary.show_progress(console, FakeNight().plan, events[:30], events[29].at)
 
     told = paper.getvalue()
-    assert "Cutover of 2014-08-15 in rehearsal: 4 of 16 steps" in told
+    assert "Cutover of 2014-08-15 in rehearsal: 4 of 17 steps" in told
     assert "backups.dump" not in told
     assert re.search(r" 5 +DB backup +\w+ +\d/5 .*1 h, as planned", told)
     assert "done about" in told
@@ -99,7 +100,7 @@ def test_one_screen_shows_where_the_night_is(tmp_path: Path) -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Environment]:
     """Lay the journal of a night of an environment, which began at EVENING, onto this machine."""
     monkeypatch.setattr(earlier_nights, "ROOT", tmp_path)
-    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(due_work, "ROOT", tmp_path)
     monkeypatch.setattr(earlier_nights, "object_store_of", lambda environment: FakeObjectStore())
 
     def lay(name: str, file: str) -> Environment:

@@ -104,7 +104,7 @@ def test_a_webhook_that_hangs_or_is_down_or_refuses_delays_nothing_and_is_report
         announced(fake_night, hooked(url), warnings)
 
         assert set(fake_night.outcomes().values()) == {"done"}
-        assert len(fake_night.outcomes()) == 8 + 8 * len(SERVERS)
+        assert len(fake_night.outcomes()) == 9 + 8 * len(SERVERS)
         [warning] = warnings
         assert "Posting to the webhook at 127.0.0.1 failed" in warning
         assert "s3cr3t" not in warning

@@ -10,14 +10,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 import pytest
 
 from inventory.load import ROOT
-from inventory.model import Database
+from inventory.model import Database, Deferral
 from inventory.platforms import Aws
 from platforms.backup import newest
 from runbooks.cutover import EVERY, SIXTEEN, TWELVE, back_out_steps
@@ -30,8 +30,11 @@ from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
+    InstanceSize,
     MoveNames,
     RemoteCommand,
+    ResizeInstance,
+    ResizeTrial,
     SnapshotList,
     SnapshotTrial,
     SqlQuery,
@@ -57,8 +60,8 @@ from tests.unit.test_jobs import ThisMachine
 NOW = datetime(2014, 8, 15, 22, 0, tzinfo=UTC)
 OF_2014 = """\
 maintenance.on watcher.stop warehouse.stop-etl backups.disable backups.dump backups.transfer replicas.terminate
-archiving.run vacuum.full snapshots.create replicas.activate warehouse.cut-over backups.enable watcher.start
-maintenance.off warehouse.rebuild
+archiving.run vacuum.full snapshots.create replicas.activate warehouse.cut-over warehouse.shrink backups.enable
+watcher.start maintenance.off warehouse.rebuild
 """
 OF_2013 = """\
 maintenance.on backups.dump retirement.rename retirement.stop-etl archiving.run feeds.truncate vacuum.full
@@ -99,6 +102,8 @@ def test_debts_of_an_abandoned_night_are_paid_by_steps_of_these_keys() -> None:
             backups.disable owes: auto-backup (db-master)
             replicas.terminate owes: standby (db-master)
             replicas.activate pays: standby (db-master)
+            warehouse.cut-over owes: shrinking the old farm (warehouse-old)
+            warehouse.shrink pays: shrinking the old farm (warehouse-old)
             backups.enable pays: auto-backup (db-master)
             watcher.start pays: System Watcher (watcher)
             maintenance.off pays: maintenance mode (the app)
@@ -132,8 +137,11 @@ def test_debts_are_written_in_these_words(plan: Plan, owed: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (Kind, "began, resumed, intent, reading, question, broken, answer, result, abandoned, stopped, ended"),
-        (Outcome, "pending, running, done, failed, skipped, unknown"),
+        (
+            Kind,
+            "began, resumed, intent, reading, question, broken, answer, result, deferred, abandoned, stopped, ended",
+        ),
+        (Outcome, "pending, running, done, failed, skipped, deferred, unknown"),
         (Choice, "done, retry, by hand, skip, abort"),
         (Mark, "AUTOMATE, MANUAL"),
     ],
@@ -219,6 +227,21 @@ def test_an_abandoned_night_is_recorded_in_these_words() -> None:
     abandon_night(fake_night.context, back_out_steps(rehearsal(), NIGHT))
 
     assert fields_by_kind(fake_night.journal.events)["abandoned"] == set()
+
+
+def test_deferred_work_is_recorded_in_these_words() -> None:
+    environment = rehearsal()
+    defer = {"warehouse.rebuild": Deferral(until=date(2014, 8, 29), by="Jim")}
+    night = replace(environment.nights[NIGHT], defer=defer)
+    fake_night = FakeNight(plan=night_plan(replace(environment, overlay=None, nights={NIGHT: night})))
+    fake_night.run()
+
+    [deferred] = [event for event in fake_night.journal.events if event.kind is Kind.DEFERRED]
+    assert (deferred.step, deferred.host) == ("warehouse.rebuild", "warehouse-new")
+    assert json.dumps(deferred.data) == (
+        '{"title": "Data warehouse rebuild", "until": "2014-08-29", "by": "Jim",'
+        ' "pays": {"what": "ETL", "where": "the warehouse"}}'
+    )
 
 
 def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
@@ -347,6 +370,8 @@ ACTIONS = {
     StoreTrial(folder="f"): "store: write into f and read back",
     SnapshotList(instance="i-0"): "EC2: snapshots of the volumes of i-0",
     SnapshotTrial(instance="i-0"): "EC2: would it take snapshots of i-0?",
+    InstanceSize(instance="i-0"): "EC2: type and state of i-0",
+    ResizeTrial(instance="i-0", type="t3.small"): "EC2: would it make i-0 t3.small?",
     ZoneRecords(zone="Z1", names=("x",)): "Route 53: x in zone Z1",
 }
 
@@ -356,6 +381,8 @@ def test_actions_are_described_in_the_plan_of_a_journal_as_ever() -> None:
     assert {str(action): text for action, text in ACTIONS.items()} == {text: text for text in ACTIONS.values()}
     taking = TakeSnapshots(host="a", instance="i-0", tags={}, timeout=timedelta())
     moving = MoveNames(host="a", zone="Z1", targets={"x": "y"}, ttl=60, timeout=timedelta())
+    resizing = ResizeInstance(host="a", instance="i-0", type="t3.small", timeout=timedelta())
+    assert str(resizing) == "EC2: stop i-0, make it t3.small, and start it"
     assert str(taking) == "EC2: take snapshots of every volume of i-0"
     assert str(moving) == "Route 53: in zone Z1 upsert CNAME x to y (TTL 60 s)"
 

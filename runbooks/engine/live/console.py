@@ -37,6 +37,7 @@ LIVE = {
     Outcome.DONE: OutcomeStyle("✓ done   ", "green"),
     Outcome.FAILED: OutcomeStyle("✗ FAILED ", "bold red"),
     Outcome.SKIPPED: OutcomeStyle("- skipped", "magenta"),
+    Outcome.DEFERRED: OutcomeStyle("» later  ", "magenta"),
     Outcome.UNKNOWN: OutcomeStyle("? UNKNOWN", "bold yellow"),
 }
 DRY = {**LIVE, Outcome.RUNNING: OutcomeStyle("  would  ", "cyan"), Outcome.DONE: OutcomeStyle("  proof  ", "green")}
@@ -96,7 +97,7 @@ class Console:
     def begin(self, step: Step, total: int, elapsed: timedelta) -> None:
         """Print that a step begins; `elapsed` is the time since the night began."""
         style = "cyan" if step.shown_mark is Mark.AUTOMATE else "magenta"
-        head = Text.assemble((f"{step.number:>2}/{total} ", "bold"), (step.title, "bold"))
+        head = Text.assemble((f"{step.label:>2}/{total} ", "bold"), (step.title, "bold"))
         tail = Text.assemble((step.shown_mark.value, style), (f"  {clock_span(elapsed)}", "dim"))
         room = (self._rich.width if self._rich.is_terminal else 80) - head.cell_len - tail.cell_len - 2
         self._rich.print()
@@ -232,6 +233,12 @@ def raw_output() -> Iterator[BinaryIO]:
 def say(text: str) -> None:
     """Print a line of a task without a console of its own; it is never wrapped."""
     Rich(highlight=False, markup=False, emoji=False).print(Text(clean(text)), soft_wrap=True)
+
+
+def alert(text: str, *, style: str) -> None:
+    """Print lines on stderr, where no program reads a task's output; a terminal wraps them between words."""
+    rich = Rich(stderr=True, highlight=False, markup=False, emoji=False)
+    rich.print(Text(clean(text), style=style), soft_wrap=not rich.is_terminal)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:

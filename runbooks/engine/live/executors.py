@@ -10,10 +10,13 @@ from runbooks.engine.model.actions import (
     DetachedJob,
     DnsLookup,
     HttpGet,
+    InstanceSize,
     Look,
     MoveNames,
     ProbeOutput,
     RemoteCommand,
+    ResizeInstance,
+    ResizeTrial,
     SnapshotList,
     SnapshotTrial,
     SqlQuery,
@@ -77,7 +80,7 @@ class LiveExecutor:
                 return self.dns.look_up(look)
             case StoreTrial():
                 return _tried(self.object_store, f"{look.folder}/{self.clock.now():%Y%m%dT%H%M%S%f}")
-            case SnapshotList() | SnapshotTrial() | ZoneRecords():
+            case SnapshotList() | SnapshotTrial() | InstanceSize() | ResizeTrial() | ZoneRecords():
                 return self.amazon.look(look)
 
     def act(self, action: Action, name: str, on_line: OnLine) -> Acted:
@@ -98,7 +101,7 @@ class LiveExecutor:
                 return self.ssh.run(action)
             case DetachedJob():
                 return self.jobs.run(action, name, on_line)
-            case TakeSnapshots() | MoveNames():
+            case TakeSnapshots() | MoveNames() | ResizeInstance():
                 return self.amazon.perform(action, name, on_line)
 
     def look_at_job(self, host: str, name: str) -> JobState:

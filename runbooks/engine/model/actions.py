@@ -88,6 +88,25 @@ class MoveNames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResizeInstance:
+    """An EC2 instance stopped, given another type, and started."""
+
+    host: str
+    instance: str
+    type: str
+    timeout: timedelta  # after this it is no longer followed; it may be stopped
+    attaches: ClassVar[bool] = True  # what is done is seen, and not done again
+
+    @property
+    def instruction(self) -> str:
+        """The act as an instruction to a person."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return f"EC2: stop {self.instance}, make it {self.type}, and start it"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SqlQuery:
     """A read-only statement on a database of the inventory."""
 
@@ -151,6 +170,27 @@ class SnapshotTrial:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstanceSize:
+    """The type and the state of an EC2 instance."""
+
+    instance: str
+
+    def __str__(self) -> str:
+        return f"EC2: type and state of {self.instance}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeTrial:
+    """A dry run at EC2 of stopping, changing and starting an instance; it does none of it."""
+
+    instance: str
+    type: str
+
+    def __str__(self) -> str:
+        return f"EC2: would it make {self.instance} {self.type}?"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ZoneRecords:
     """The records of some names in a hosted zone of Route 53."""
 
@@ -162,8 +202,8 @@ class ZoneRecords:
 
 
 Command = RemoteCommand | DetachedJob
-AmazonCall = TakeSnapshots | MoveNames
-AmazonLook = SnapshotList | SnapshotTrial | ZoneRecords
+AmazonCall = TakeSnapshots | MoveNames | ResizeInstance
+AmazonLook = SnapshotList | SnapshotTrial | InstanceSize | ResizeTrial | ZoneRecords
 Action = Command | AmazonCall  # changes the system
 Look = RemoteCommand | SqlQuery | HttpGet | DnsLookup | StoreTrial | AmazonLook  # only reads it
 

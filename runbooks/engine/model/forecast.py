@@ -49,7 +49,7 @@ def by_estimate(plan: Plan, events: tuple[Event, ...]) -> timedelta:
     settled = (
         step for step in plan.steps if all(history.task_state(step.key, t.host).outcome in SETTLED for t in step.tasks)
     )
-    return sum((step.estimate for step in settled if step.estimate), timedelta())
+    return sum((step.time_tonight for step in settled), timedelta())
 
 
 def forecast(plan: Plan, events: tuple[Event, ...], now: datetime) -> Forecast | None:
@@ -86,7 +86,7 @@ def committed(plan: Plan, history: History) -> bool:
 def _left(step: Step, history: History, intervals: tuple[WorkInterval, ...], now: datetime) -> timedelta:
     if all(history.task_state(step.key, task.host).outcome in SETTLED for task in step.tasks):
         return timedelta()
-    return max((step.estimate or timedelta()) - worked(intervals, step.key, now), timedelta())
+    return max(step.time_tonight - worked(intervals, step.key, now), timedelta())
 
 
 def _warnings(seen: Forecast) -> Iterator[str]:

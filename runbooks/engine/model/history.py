@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from inventory.figures import Figures
-from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.journal import Event, Kind, deferral_text
 from runbooks.engine.model.outcome import Outcome
 
 
@@ -173,6 +173,17 @@ def _conclude(history: History, event: Event) -> None:
     )
 
 
+def _defer(history: History, event: Event) -> None:
+    _change(
+        history,
+        event,
+        outcome=Outcome.DEFERRED,
+        proof=deferral_text(event.data),
+        ended=event.at,
+        operator=event.operator,
+    )
+
+
 def _change(history: History, event: Event, **changes: Any) -> None:
     key = (event.step, event.host)
     history.tasks[key] = replace(history.task_state(*key), **changes)
@@ -185,6 +196,7 @@ _APPLY: Mapping[Kind, Callable[[History, Event], None]] = {
     Kind.READING: _read,
     Kind.ANSWER: _answer,
     Kind.RESULT: _conclude,
+    Kind.DEFERRED: _defer,
     Kind.ABANDONED: _abandon,
     Kind.ENDED: _end,
 }

@@ -34,6 +34,7 @@ class Kind(Enum):
     BROKEN = "broken"  # what must hold at all times did not, while a step lasted
     ANSWER = "answer"  # an operator's answer
     RESULT = "result"  # a step's outcome on a host, with its proof
+    DEFERRED = "deferred"  # a step's work on a host was left to a later day
     ABANDONED = "abandoned"  # an operator abandoned the night; its debts are paid, and nothing else is done
     STOPPED = "stopped"  # the run ended before its end
     ENDED = "ended"  # the run is done
@@ -89,6 +90,11 @@ def _kind(raw: Mapping[str, Any]) -> Kind:
             f"{raw['kind']!r}, which this version does not know. A newer version of this tool wrote it.",
             hint="Use that version of the tool for this night.",
         ) from None
+
+
+def deferral_text(data: Mapping[str, Any]) -> str:
+    """Return a deferral as the journal has it, in a few words."""
+    return f"deferred to {data['until']} by {data['by']}"
 
 
 NO_EVENT = hashlib.sha256(b"").hexdigest()  # what the first event carries

@@ -13,7 +13,8 @@ class Outcome(Enum):
     DONE = "done"  # verified
     FAILED = "failed"  # the proof does not hold
     SKIPPED = "skipped"  # by an operator, with a reason
+    DEFERRED = "deferred"  # left to a later day, by name
     UNKNOWN = "unknown"  # may have taken effect or not
 
 
-SETTLED = (Outcome.DONE, Outcome.SKIPPED)
+SETTLED = (Outcome.DONE, Outcome.SKIPPED, Outcome.DEFERRED)

@@ -8,8 +8,10 @@ import json
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import date as Date  # noqa: N812 - a plan has a date
 
 from errors import Problems
+from inventory.model import Deferral
 from inventory.scope import Scope
 from runbooks.engine.model.preconditions import Subject
 from runbooks.engine.model.step import Check, Debt, HostTask, Mark, Step
@@ -46,6 +48,7 @@ class Plan:
     invariants: tuple[Check, ...] = ()  # checked before and after every step and while it lasts; stop the night
     watched: tuple[Watched, ...] = ()  # checked only while a step lasts
     preflight: tuple[Subject, ...] = ()  # checked before the first step; not part of the digest
+    of_a_lab: bool = False  # True: any day may stand for its date
     zone: tzinfo = UTC  # of the night's times as displayed
     window_end: Callable[[datetime], datetime | None] = no_window  # from a night's begin to the time it must end
 
@@ -55,7 +58,12 @@ class Plan:
 
     def before(self, step: Step) -> tuple[Step, ...]:
         """Return the steps that precede a step."""
-        return self.steps[: step.number - 1]
+        return self.steps[: [each.key for each in self.steps].index(step.key)]
+
+    @property
+    def last_number(self) -> int:
+        """The number of the last step, which a team's own steps do not change."""
+        return max((step.number for step in self.steps), default=0)
 
     @property
     def go_on(self) -> str:
@@ -70,6 +78,12 @@ class Plan:
     def word_ends(self, given: datetime) -> datetime:
         """Return when a person's word ends: with the night in which it was given."""
         return self.window_end(given) or given + NIGHT
+
+    def due(self, deferral: Deferral, began: datetime) -> Date:
+        """Return the day on which deferred work falls due; in a lab, as many days after its begin as after its date."""
+        if not self.of_a_lab:
+            return deferral.until
+        return began.astimezone(self.zone).date() + (deferral.until - Date.fromisoformat(self.date))
 
     @property
     def asks(self) -> tuple[Step, ...]:
@@ -101,8 +115,21 @@ class Plan:
 
 
 def numbered(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return the steps with their numbers, from 1."""
-    return tuple(replace(step, number=number) for number, step in enumerate(steps, start=1))
+    """Return the steps with their numbers, from 1; those between others have the number before, and a letter."""
+    done: list[Step] = []
+    number, letters = 0, 0
+    for step in steps:
+        if not step.between:
+            number, letters = number + 1, 0
+        elif not step.letter:
+            letters += 1
+        done.append(replace(step, number=number, letter=step.letter or _letter(letters)))
+    return tuple(done)
+
+
+def _letter(count: int) -> str:
+    """Return the letter of the first, second … step: a, b, … z, za; empty for none."""
+    return "z" * ((count - 1) // 26) + chr(ord("a") + (count - 1) % 26) if count else ""
 
 
 def paying(steps: Iterable[Step], debts: Container[Debt]) -> Iterator[Step]:
@@ -152,8 +179,8 @@ def _repeated(plan: Plan) -> Iterator[str]:
 
 def _debt_problems(plan: Plan) -> Iterator[str]:
     """Yield each debt that no later step pays."""
-    for step in plan.steps:
-        paid_later = {task.pays for later in plan.steps[step.number :] for task in later.tasks}
+    for number, step in enumerate(plan.steps, start=1):  # keys may repeat here
+        paid_later = {task.pays for later in plan.steps[number:] for task in later.tasks}
         for task in step.tasks:
             if task.owes and task.owes not in paid_later:
                 yield f"{step.key} on {task.host}: no later step switches {task.owes} on again"
@@ -162,6 +189,8 @@ def _debt_problems(plan: Plan) -> Iterator[str]:
 def _described(step: Step) -> Iterator[str]:
     yield f"{step.key} {step.title}"
     yield from step.warning
+    if step.deferral:
+        yield f"deferred to {step.deferral.until} by {step.deferral.by}"
     for task in step.tasks:
         yield f"{task.host}: {task.action or task.instructions}"
         yield from (f"needs {check}" for check in task.needs)

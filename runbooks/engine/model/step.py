@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from inventory.model import Deferral
+from inventory.own_step import PREFIX
 from runbooks.engine.model.actions import SOON, Action, Look, ProbeOutput
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class Debt:
 
     what: str
     where: str
+    due: date | None = field(default=None, compare=False)  # None: it is not deferred
+    by: str = field(default="", compare=False)  # who deferred it
 
     def __str__(self) -> str:
         return f"{self.what} ({self.where})"
@@ -132,14 +136,32 @@ class Step:
     mark: Mark
     tasks: tuple[HostTask, ...]
     number: int = 0  # given by the plan
+    between: bool = False  # True: it leaves the numbers of the others as they are
+    letter: str = ""  # of a step between others: .4, as the checklist has it; else given by the plan
     required: bool = False  # never skipped
     point_of_no_return: bool = False
     gate: str = ""  # the name of its proofs at the point of no return, where they are checked again
     warning: tuple[str, ...] = ()  # lines that its prompt must show first
     limit: int = 5  # hosts at a time, at most
     settle: timedelta = SOON  # the time that the proof may take to appear
+    deferral: Deferral | None = None  # None: it is done in the night
     estimate: timedelta | None = None
     basis: str = PLANNED  # source of the estimate
+
+    @property
+    def label(self) -> str:
+        """Its number on the checklist: 8; 8a for the first own step that follows it."""
+        return f"{self.number}{self.letter}"
+
+    @property
+    def time_tonight(self) -> timedelta:
+        """The estimate of its time in the night; none if it is deferred or unknown."""
+        return timedelta() if self.deferral else self.estimate or timedelta()
+
+    @property
+    def own(self) -> bool:
+        """True if a team's inventory added it."""
+        return self.key.startswith(PREFIX)
 
     @property
     def automatic(self) -> bool:

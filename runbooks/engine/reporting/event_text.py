@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from runbooks.engine.model.journal import Event, Kind
+from runbooks.engine.model.journal import Event, Kind, deferral_text
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.waiting import waiting
 
@@ -29,7 +29,7 @@ def step_and_host(plan: Plan, event: Event) -> str:
     """Return step and host of an event; empty if it concerns the night itself."""
     if not event.step:
         return ""
-    titles = {step.key: f"step {step.number}, {step.title}" for step in plan.steps}
+    titles = {step.key: f"step {step.label}, {step.title}" for step in plan.steps}
     step = titles.get(event.step, event.step)  # a changed plan may no longer have it
     return f"{step}, {event.host}" if event.host else step
 
@@ -55,6 +55,7 @@ _TEXTS: Mapping[Kind, Callable[[Event], str]] = {
     Kind.BROKEN: lambda event: f"{event.data['check']}: does not hold. {event.data['proof']}",
     Kind.ANSWER: _answer,
     Kind.RESULT: lambda event: f"{event.data['outcome']}, {event.data['proof']}",
+    Kind.DEFERRED: lambda event: deferral_text(event.data),
     Kind.STOPPED: lambda event: f"the night stops. {event.data['reason']}",
     Kind.ABANDONED: lambda event: "the night is abandoned",
     Kind.ENDED: lambda event: "the night ends",

@@ -25,7 +25,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield from (f"- {note}" for note in plan.notes)
     yield from (f"- Checked before and after every step, and every 30 s of it: {check}" for check in plan.invariants)
     yield from (f"- Watched every 30 s: {each.check}" for each in plan.watched)
-    total = sum((step.estimate or timedelta() for step in plan.steps), timedelta())
+    total = sum((step.time_tonight for step in plan.steps), timedelta())
     yield f"- {len(plan.steps)} steps, about {in_minutes(total)} as planned; plan {plan.digest}"
     yield ""
 
@@ -59,7 +59,7 @@ def _preflight(plan: Plan) -> Iterator[str]:
 
 
 def _step(step: Step) -> Iterator[str]:
-    yield f"## {step.number}. {step.title} · {_mark(step)}"
+    yield f"## {step.label}. {step.title} · {_mark(step)}"
     yield ""
     yield from (f"- **{remark}**" for remark in _remarks(step))
     for task in step.tasks:
@@ -73,6 +73,10 @@ def _mark(step: Step) -> str:
 
 
 def _remarks(step: Step) -> Iterator[str]:
+    if step.own:
+        yield f"A team's own step, {step.key}"
+    if step.deferral:
+        yield f"Not in the night: deferred to {step.deferral.until} by {step.deferral.by}"
     if step.point_of_no_return:
         yield "Point of no return: the date is typed before it begins"
     yield from step.warning

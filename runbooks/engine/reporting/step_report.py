@@ -12,7 +12,15 @@ from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Step
 
 # The worst outcome of a step's hosts stands for the step.
-_WORST_FIRST = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.RUNNING, Outcome.PENDING, Outcome.SKIPPED, Outcome.DONE)
+_WORST_FIRST = (
+    Outcome.FAILED,
+    Outcome.UNKNOWN,
+    Outcome.RUNNING,
+    Outcome.PENDING,
+    Outcome.DEFERRED,
+    Outcome.SKIPPED,
+    Outcome.DONE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

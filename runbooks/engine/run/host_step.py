@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from errors import AbortedError, CutoverError, RefusedError, UnknownError
+from inventory.model import Deferral
 from runbooks.engine.live.clock import await_proof
 from runbooks.engine.live.jobs import job_name
 from runbooks.engine.model.actions import Action, DetachedJob
@@ -87,6 +88,21 @@ class Attempt:
         """Journal the task as skipped, for a reason."""
         self._write(board, Outcome.SKIPPED, f"skipped: {reason}", None)
 
+    def defer(self, board: Board, deferral: Deferral) -> None:
+        """Journal the task as left to a later day."""
+        history, plan = self.context.history(), self.context.plan
+        until = plan.due(deferral, history.began or self.context.clock.now())
+        self.context.journal.append(
+            Kind.DEFERRED,
+            step=self.step.key,
+            host=self.task.host,
+            title=self.step.title,
+            until=until.isoformat(),
+            by=deferral.by,
+            pays=as_data(self.task.pays),
+        )
+        board.show(self.task.host, Outcome.DEFERRED, self.task_state.proof)
+
     def settle(self, board: Board) -> None:
         """Journal the outcome of an ended act whose end was not seen; UNKNOWN if it can't be checked."""
         verdict = self._look(expected=False)
@@ -110,7 +126,7 @@ class Attempt:
 
     def _journal_answer(self, answer: Choice) -> None:
         self.context.journal.append(Kind.ANSWER, step=self.step.key, host=self.task.host, answer=answer.value)
-        where = f"step {self.step.number}, {self.step.title}, at {self.task.host}"
+        where = f"step {self.step.label}, {self.step.title}, at {self.task.host}"
         if answer is Choice.ABORT:
             raise AbortedError(f"Aborted by the operator in {where}.", hint=self.context.next_step_hint())
         if answer is Choice.SKIP and self.step.required:

@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 from errors import CutoverError, ExitCode, UnknownError
+from inventory.model import Deferral
 from runbooks.engine.live.clock import await_proof
-from runbooks.engine.model.debts import DebtLeft, summed
+from runbooks.engine.model.debts import DebtLeft, owed_now, summed
 from runbooks.engine.model.journal import Kind
 from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.ports import Board, Choice
@@ -37,12 +38,15 @@ class Runner:
     context: RunContext
 
     def run(self) -> None:
-        """Perform all unsettled steps in order. Raises if the night must stop, DebtLeft if something is still owed."""
+        """Perform all unsettled steps in order. Raises if the night must stop, DebtLeft if anything is owed now."""
         with self.stop_journaled():
             for step in self.context.plan.steps:  # unknown outcomes are settled before anything else begins
                 self.perform(step, self._left(step, Outcome.RUNNING, Outcome.UNKNOWN))
             for step in self.context.plan.steps:
-                self.perform(step, self._left(step, *_OPEN))
+                if step.deferral:
+                    self._defer(step, step.deferral)
+                else:
+                    self.perform(step, self._left(step, *_OPEN))
             self.refuse_debts()
             self.context.journal.append(Kind.ENDED)
 
@@ -63,11 +67,19 @@ class Runner:
             if any(attempt.task_state.doubtful for attempt in attempts):
                 raise self._stopped(step)
 
+    def _defer(self, step: Step, deferral: Deferral) -> None:
+        """Leave a step to a later day, wherever it is neither settled nor proven to be done already."""
+        if tasks := self._left(step, *_OPEN):
+            self.context.screen.begin(step, self.context.plan.last_number, self.context.elapsed())
+            attempts = self._not_done_yet(step, [self._attempt(step, task) for task in tasks])
+            self._in_parallel(step, attempts, lambda attempt, board: attempt.defer(board, deferral))
+            self.context.screen.owed(self.context.debts())
+
     def perform(self, step: Step, tasks: Sequence[HostTask]) -> None:
         """Perform a step on some of its hosts, whatever the journal says of it: its checks decide."""
         if not tasks:
             return
-        self.context.screen.begin(step, len(self.context.plan.steps), self.context.elapsed())
+        self.context.screen.begin(step, self.context.plan.last_number, self.context.elapsed())
         self._check_invariants(step, "before")
         with watching(self.context, step):
             self._do(step, self._not_done_yet(step, [self._attempt(step, task) for task in tasks]))
@@ -144,13 +156,13 @@ class Runner:
         ]
         failed = any(task_state.outcome is Outcome.FAILED for task_state in wrong.values())
         kind, word = (StepFailed, "failed") if failed else (UnknownError, "has an unknown outcome")
-        head = f"Step {step.number} of {len(self.context.plan.steps)}, {step.title}, {word}; the night stops here:"
+        head = f"Step {step.label} of {self.context.plan.last_number}, {step.title}, {word}; the night stops here:"
         return kind("\n".join([head, *lines]), hint=f"Fix it, then {self.context.plan.go_on}")
 
     def _check_invariants(self, step: Step, when: str) -> None:
         for check in self.context.plan.invariants:
             verdict = self._invariant(check)
-            where = f"{when} step {step.number}, {step.title}"
+            where = f"{when} step {step.label}, {step.title}"
             if verdict.truth is Truth.FAILS:
                 message = f"{check.title}: does not hold {where}; the night stops here. {verdict.proof}"
                 raise InvariantBroken(message, hint=f"Fix it, then {self.context.plan.go_on}")
@@ -181,8 +193,8 @@ class Runner:
         return fan_out([wait], limit=1, on_interrupt=self.context.executor.interrupt)[0]
 
     def refuse_debts(self) -> None:
-        """Raise DebtLeft if something is still owed."""
-        debts = self.context.debts()
+        """Raise DebtLeft if something is still owed that is not deferred."""
+        debts = owed_now(self.context.journal.events)
         if debts:
             message = f"Every step is done, but still off, or not verified to be back on: {summed(debts)}."
             hint = f"{self.context.plan.back_out} switches it back on."

@@ -51,7 +51,7 @@ class _Watch:
         broken = [check for check in stopping if check.title in self._broken]
         if broken:
             lines = [f"  - {check.title}: {self._broken[check.title].proof}" for check in broken]
-            head = f"While step {self._step.number}, {self._step.title}, lasted, this did not hold:"
+            head = f"While step {self._step.label}, {self._step.title}, lasted, this did not hold:"
             hint = f"Find out who changed it, then {plan.go_on}"
             raise InvariantBroken("\n".join([head, *lines]), hint=hint)
 

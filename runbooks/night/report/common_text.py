@@ -37,7 +37,7 @@ def compared(step: StepAccount, account: Account) -> Iterator[tuple[str, str]]:
 
 def titled(step: StepAccount) -> str:
     """Return a step's number and title."""
-    return f"{step.step.number}. {step.step.title}"
+    return f"{step.step.label}. {step.step.title}"
 
 
 def zone_name(account: Account) -> str:

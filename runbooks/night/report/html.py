@@ -19,6 +19,7 @@ SIGNS = {
     Outcome.DONE: "✓ done",
     Outcome.FAILED: "✗ failed",
     Outcome.SKIPPED: "- skipped",
+    Outcome.DEFERRED: "» deferred",
     Outcome.UNKNOWN: "? unknown",
 }
 

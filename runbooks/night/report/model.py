@@ -10,7 +10,7 @@ from runbooks.engine.model.debts import detailed, owed
 from runbooks.engine.model.forecast import Forecast, forecast
 from runbooks.engine.model.history import History, TaskState, read_history
 from runbooks.engine.model.journal import Event, Kind
-from runbooks.engine.model.outcome import Outcome
+from runbooks.engine.model.outcome import SETTLED, Outcome
 from runbooks.engine.model.plan import Plan
 from runbooks.engine.model.step import Mark, Step
 from runbooks.engine.model.work_intervals import WorkInterval, work_intervals, worked
@@ -18,7 +18,7 @@ from runbooks.engine.reporting.estimates import NO_LAST_TIME, LastTime, counted
 from runbooks.engine.reporting.event_text import event_text, waits
 from runbooks.engine.reporting.step_report import StepReport, reported, standing
 
-OPERATOR_KINDS = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
+OPERATOR_KINDS = (Kind.BEGAN, Kind.RESUMED, Kind.ANSWER, Kind.DEFERRED, Kind.ABANDONED, Kind.STOPPED, Kind.ENDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,8 @@ class Account:
 
     @property
     def settled(self) -> int:
-        """The number of steps that are done or skipped."""
-        return sum(1 for step in self.steps if step.outcome in (Outcome.DONE, Outcome.SKIPPED))
+        """The number of steps that are done, skipped or deferred."""
+        return sum(1 for step in self.steps if step.outcome in SETTLED)
 
     @property
     def costs(self) -> tuple[StepAccount, ...]:
