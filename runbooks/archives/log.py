@@ -58,7 +58,7 @@ def _prove(environment: Environment, master: Session) -> None:
     proof = prove_log(master, Bucket(environment.store))
     journals = prove_journals(EnvironmentStore(environment.store), proof.accepted)
     if problems := _problems(proof, journals):
-        raise CutoverError("\n".join(["The log is not as it was written:", *problems]), hint=ADVICE)
+        raise CutoverError(f"Not everything is as it was written. {' '.join(problems)}", hint=ADVICE)
     nights = f"{many(journals.runs, 'journal')} with {many(journals.events, 'event')}"
     log_found = f"{many(proof.entries, 'entry')} of the log, {many(proof.heads, 'head')} of it in the store"
     say(f"{log_found}, {nights}: none changed, removed or put in.")
@@ -66,7 +66,7 @@ def _prove(environment: Environment, master: Session) -> None:
 
 def _problems(proof: LogProof, journals: JournalProof) -> list[str]:
     log_problem = [f"archiver.log: {proof.problem}."] if proof.problem else []
-    return [f"  - {problem}" for problem in (*log_problem, *journals.problems.values())]
+    return [*log_problem, *journals.problems.values()]
 
 
 @task("archive.accept-log", REASON, *ACTS, example='"why"')
@@ -79,7 +79,7 @@ def accept(environment: Environment, reason: str) -> None:
         with head_stored(bucket, master):
             proof = accept_log(master, bucket, reason, journals.problems)
     say("Accepted, and written to the log:")
-    show(_problems(proof, journals) or [f"  - {many(len(proof.contradicting), 'head')} in the store"])
+    show(f"  - {problem}" for problem in _problems(proof, journals))
 
 
 tasks = (log, accept)

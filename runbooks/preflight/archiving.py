@@ -56,7 +56,7 @@ def log(night: NightContext, host: Host) -> Precondition:
     """Return the check that the log and the journals of earlier nights are as they were written."""
     return Precondition(
         check=_says(night, host, "archive.log", "the log is as it was written", verify=True),
-        advice="The command shown says what was changed first, and how to go on.",
+        advice="inv archive.log --verify shows it again.",
     )
 
 
