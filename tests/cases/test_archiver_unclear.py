@@ -55,13 +55,11 @@ def products(cluster: Cluster, store_server: Store, tmp_path: Path) -> Products:
     return Products(cluster=cluster, store=store_server, folder=tmp_path)
 
 
-@case("archiver 22", "the scratch table has one column more than the live one, and so one too many")
 def test_a_table_of_the_most_columns_is_carried_or_named(products: Products) -> None:
     with products.product(WIDE) as world:
         carried_or_named(world, "wide")
 
 
-@case("archiver 22", "a foreign key over periods is drafted as equality, and refused at the deletion")
 def test_rows_that_reference_a_key_over_a_period_are_carried_or_named(products: Products) -> None:
     with products.product(TEMPORAL, setup="CREATE EXTENSION btree_gist") as world:
         carried_or_named(world, "bookings", going="bookings WHERE n = 1")
