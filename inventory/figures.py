@@ -28,6 +28,23 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Written:
+    """The rows written since a moment, of all tenants: they are lost if a backup of then must be restored."""
+
+    since: datetime
+    seen: bool  # True: the time of the night's oldest backup; False: of the oldest that could still be used
+    tenants: int
+    rows: int
+    timeless: tuple[str, ...]  # tables without a time column, whose rows are not counted
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Written:
+        """Return it of plain data. Raises KeyError, TypeError or ValueError if the data are something else."""
+        values = _known(cls, data)
+        return cls(**{**values, "since": datetime.fromisoformat(data["since"]), "timeless": tuple(data["timeless"])})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """The figures of a night; rows and bytes are estimates, and do not include what the night has archived already."""
 
@@ -42,10 +59,14 @@ class Figures:
     customers: tuple[Share, ...]  # the biggest first; empty if the catalog knows no customers
     biggest: tuple[Share, ...]  # tenants
     left_out: tuple[LeftOut, ...]
+    written: Written | None = (
+        None  # since the oldest backup that may be used; None: it is younger than maintenance mode
+    )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data, as the journal and other hosts read it."""
-        return {**asdict(self), "counted_at": self.counted_at.isoformat(timespec="seconds")}
+        written = {**asdict(self.written), "since": self.written.since.isoformat()} if self.written else None
+        return {**asdict(self), "counted_at": self.counted_at.isoformat(timespec="seconds"), "written": written}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Figures:
@@ -58,9 +79,12 @@ class Figures:
             for name in ("shards", "customers", "biggest")
         }
         left_out = tuple(LeftOut(**_known(LeftOut, each)) for each in data["left_out"])
-        counted_at = datetime.fromisoformat(data["counted_at"])
-        return cls(**{**_known(cls, data), **shares, "left_out": left_out, "counted_at": counted_at})
+        times = {
+            "counted_at": datetime.fromisoformat(data["counted_at"]),
+            "written": Written.from_json(data["written"]) if data.get("written") else None,
+        }
+        return cls(**{**_known(cls, {"written": None, **data}), **shares, "left_out": left_out, **times})
 
 
-def _known(kind: type[Figures | Share | LeftOut], data: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[Figures | Share | LeftOut | Written], data: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: data[field.name] for field in fields(kind)}

@@ -34,7 +34,7 @@ def newer_rows(databases: Databases, tenant: Tenant, since: datetime) -> NewerRo
     counts: dict[str, int] = {}
     for table in databases.model.tables:
         schema = placement.schemas[table.database]
-        written = _written_since(databases.model.catalog.written, schema.tables[table.table], since)
+        written = is_newer(databases.model.catalog.written, schema.tables[table.table], since)
         if written is not None:
             owned = condition(databases.model, schema, table, tenant.id, values)
             counts[str(table)] = _count(placement, table, owned, written)
@@ -54,14 +54,19 @@ def time_column(written: tuple[str, ...], shape: Table) -> str | None:
     return next((name for name in written if name in stamps), None)
 
 
-def _written_since(written: tuple[str, ...], shape: Table, since: datetime) -> Composable | None:
-    """SQL: the row was written since then; a column without a time zone is in UTC. None if the table can't tell."""
+def is_newer(written: tuple[str, ...], shape: Table, since: datetime, *alias: str) -> Composable | None:
+    """SQL: the row was written since then; a column without a time zone is in UTC. None if the table can't tell.
+
+    A row of infinity tells no time.
+    """
     name = time_column(written, shape)
     if name is None:
         return None
     zoned = shape.type_of(name).endswith("with time zone")
     moment = since if zoned else since.astimezone(UTC).replace(tzinfo=None)
-    return SQL("{} >= {}").format(Identifier(name), Literal(moment))
+    return SQL("({column} >= {moment} AND isfinite({column}))").format(
+        column=Identifier(*alias, name), moment=Literal(moment)
+    )
 
 
 def _count(placement: Placement, table: TableName, owned: Composable, written: Composable) -> int:

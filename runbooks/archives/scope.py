@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 from archiver.estimate import night_figures
+from archiver.estimate.written_rows import written_since
 from archiver.postgres.databases import Databases
 from archiver.records.night_tenants import NightTenants, night_tenants
 from archiver.runs.setup import databases_of
@@ -21,9 +23,13 @@ from runbooks.cli.options import JSON, NIGHT, READS, Option
 from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
 from runbooks.engine.live.console import say
+from runbooks.engine.model.history import History, read_history
+from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.reporting.figures_text import figure_lines
+from runbooks.night.files import events_of
 
 FILES = Option(name="files", help="only what files say; ask no database for schools", default=False, offline=True)
+DUMP = "backups.dump"  # the step that proves a night's backups
 COUNT = Option(name="count", help="count customers, rows and bytes, too, and say how long it takes", default=False)
 
 
@@ -59,15 +65,28 @@ def schools_of(environment: Environment, date: datetime.date, *, count: bool) ->
 
 
 def _counted(environment: Environment, databases: Databases, date: datetime.date, schools: NightTenants) -> Figures:
-    return night_figures.count(
+    now, oldest = datetime.datetime.now(datetime.UTC), environment.night(date).backup_max_age
+    figures = night_figures.count(
         databases,
         environment.night(date),
         schools,
         at=date,
         year=environment.school_year(date),
-        now=datetime.datetime.now(datetime.UTC),
+        now=now,
         workers=workers_of(environment),
     )
+    if oldest is None:
+        return figures
+    backup = oldest_backup(read_history(events_of(environment, date.isoformat())))
+    return replace(figures, written=written_since(databases, backup or now - oldest, seen=backup is not None))
+
+
+def oldest_backup(history: History) -> datetime.datetime | None:
+    """Return when the oldest backup of a night was taken; None while one is missing, or an older version saw it."""
+    backups = [state for (step, _), state in history.tasks.items() if step == DUMP]
+    times = [state.figures.get("finished_at") for state in backups if state.outcome is Outcome.DONE]
+    stamps = [datetime.datetime.fromisoformat(time) for time in times if time]
+    return min(stamps) if stamps and len(stamps) == len(backups) else None
 
 
 def to_plain(environment: Environment, date: datetime.date, schools: NightTenants) -> dict[str, Any]:

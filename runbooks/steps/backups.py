@@ -141,7 +141,7 @@ def backed_up(night: NightContext, host: Host) -> Check:
         if backup.get("verified") is not True:
             return fails(f"{sentence} is not verified")
         lost = f"; what was written in the {in_minutes(facts.now - finished)} since could be lost" if oldest else ""
-        return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"))
+        return holds(f"{sentence}, verified{lost}", sha256=backup.get("sha256"), finished_at=finished.isoformat())
 
     age = f"is at most {in_minutes(oldest)} old" if oldest else "is younger than maintenance mode"
     return Check(title=f"a verified backup {age}", looks=(look,), judge=judge)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from archiver.estimate import rates, sizes
 from archiver.estimate.estimate import Estimate, estimate
 from archiver.estimate.sizes import Sizes
+from archiver.estimate.written_rows import written_since
 from errors import RefusedError
 from inventory.load import load_catalog
 from runbooks.archives.estimate import lines
@@ -108,3 +111,28 @@ def test_a_table_without_statistics_is_named_and_nothing_is_guessed(analyzed: Wo
 
     with pytest.raises(RefusedError, match=r"no statistics of shard_2\.hint_views\."):
         sizes_of(analyzed)
+
+
+def test_what_was_written_since_a_backup_is_counted_with_the_schools_whose_it_is(world: World) -> None:
+    """By ways within a shard, across to master, and by each of several links of a table."""
+    since = datetime(2100, 1, 1, tzinfo=UTC)
+
+    def written() -> tuple[int, int]:
+        with world.archiver() as archiver:
+            found = written_since(archiver.databases, since, seen=True)
+        assert "master.classroom_students" in found.timeless
+        return found.tenants, found.rows
+
+    assert written() == (0, 0)
+    with sql(world, "shard_1") as cursor:
+        cursor.execute(
+            "UPDATE attempts SET created_at = '2100-06-01' WHERE lesson_enrollment_id ="
+            " (SELECT min(lesson_enrollment_id) FROM attempts)"
+        )
+        attempts = cursor.rowcount
+    assert attempts
+    assert written() == (1, attempts)
+    with sql(world, "master") as cursor:
+        cursor.execute("UPDATE schools SET updated_at = '2100-06-01' WHERE shard <> 'shard_1'")
+        schools = cursor.rowcount
+    assert written() == (1 + schools, attempts + schools)

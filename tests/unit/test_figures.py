@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, time, timedelta
 from pathlib import Path
@@ -12,12 +13,14 @@ from archiver.estimate.night_figures import figures_of, left_out
 from archiver.estimate.sizes import TenantSize
 from archiver.postgres.tenants import Tenant
 from errors import AbortedError, RefusedError
-from inventory.figures import Figures, LeftOut, Share
+from inventory.figures import Figures, LeftOut, Share, Written
 from inventory.model import Exclusion
+from runbooks.archives.scope import oldest_backup
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.history import read_history
 from runbooks.engine.model.journal import Event, Kind
-from runbooks.engine.reporting.estimates import EarlierNight, last_time
+from runbooks.engine.model.ports import Choice
+from runbooks.engine.reporting.estimates import EarlierNight, counted, last_time
 from runbooks.engine.reporting.figures_text import Amounts, compared, figure_lines
 from runbooks.engine.reporting.plan_markdown import rendered
 from runbooks.night import summary
@@ -48,6 +51,13 @@ def ended(figures: Figures) -> tuple[Event, ...]:
 
 def failed(why: str) -> ProbeOutput:
     return ProbeOutput(code=10, error=why)
+
+
+def done_at(operated: OperatedNight, hours: int = 0) -> str:
+    """The time of day at which a night is done that begins so long after the evening, by its steps' estimates."""
+    steps = counted(operated.fake_night.plan, FIGURES).steps
+    left = sum((step.estimate or timedelta() for step in steps), timedelta(hours=hours))
+    return f"{(EVENING + left).astimezone(operated.environment.zone):%H:%M}"
 
 
 def school(number: int, shard: str = "shard_1", customer: int | None = 7) -> Tenant:
@@ -81,9 +91,35 @@ def test_what_is_left_out_is_named_with_its_reason() -> None:
 
 
 def test_figures_cross_from_host_to_host_as_json_and_a_newer_version_may_add_to_them() -> None:
-    plain = FIGURES.to_json()
+    written = Written(since=EVENING, seen=True, tenants=1, rows=2, timeless=("master.taggings",))
+    for figures in (FIGURES, replace(FIGURES, written=written)):
+        plain = json.loads(json.dumps(figures.to_json()))
+        assert Figures.from_json({**plain, "of tomorrow": 1}) == figures
 
-    assert Figures.from_json({**plain, "of tomorrow": 1}) == FIGURES
+
+def test_a_backup_that_may_be_old_says_what_was_written_since() -> None:
+    written = Written(since=EVENING, seen=False, tenants=87, rows=12_345, timeless=())
+
+    assert figure_lines(replace(FIGURES, written=written), UTC)[-1] == (
+        "A backup may be as old as Fri 2014-08-15 21:00: "
+        "12,345 rows of 87 schools were written since, and could be lost."
+    )
+    timeless = replace(written, seen=True, rows=1, tenants=1, timeless=("master.taggings",))
+    assert figure_lines(replace(FIGURES, written=timeless), UTC)[-1] == (
+        "The oldest backup is of Fri 2014-08-15 21:00: 1 row of 1 school was written since "
+        "(not counting 1 table without a time column), and could be lost."
+    )
+
+
+def test_the_oldest_backup_of_a_night_is_known_once_all_are_proved() -> None:
+    fake_night = FakeNight()
+    fake_night.person.script["perform backups.dump db-shard-3"] = [Choice.ABORT]
+    with pytest.raises(AbortedError):
+        fake_night.run()
+    assert oldest_backup(fake_night.context.history()) is None
+
+    fake_night.run()
+    assert oldest_backup(fake_night.context.history()) == min(fake_night.production.backup.values())
 
 
 def test_the_figures_are_said_in_these_lines() -> None:
@@ -135,7 +171,7 @@ def test_a_night_asks_once_before_its_first_act_and_journals_what_was_shown(oper
         "The night of Fri 2014-08-15, which is today; it is 17:00.",
         *figure_lines(FIGURES, operated.environment.zone),
         "There are no figures of an earlier night to compare these with.",
-        "The night is done about 23:27, and has no window.",
+        f"The night is done about {done_at(operated)}, and has no window.",
         "Begin the night of 2014-08-15?",
     ]
     assert not [question for question in others if "Begin" in question]
@@ -172,7 +208,8 @@ def test_the_date_of_another_day_the_end_of_the_window_and_an_odd_figure_are_ask
     asked = operated.fake_night.person.asked[0]
     assert "! The night of Fri 2014-08-15, which is not today: it is Sat 2014-08-16, 13:00." in asked
     assert "The night of 2013-08-16 had 35 schools, 12,345 rows, 8.9 MB.\n! 43% fewer schools than" in asked
-    assert "! By the estimates the night is done at 19:27, after its window closes at 19:00." in asked
+    done = done_at(operated, hours=20)
+    assert f"! By the estimates the night is done at {done}, after its window closes at 19:00." in asked
     assert asked.endswith("\nBegin the night of 2014-08-15 all the same?")
 
 

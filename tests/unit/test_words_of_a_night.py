@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory.figures import Written
 from inventory.load import ROOT
 from inventory.model import Database, Deferral
 from inventory.platforms import Aws
@@ -208,17 +209,19 @@ def test_events_of_each_kind_hold_these_fields() -> None:
 
 
 FIGURES_OF_A_NIGHT = """\
-counted_at noun tenants archived rows bytes seconds shards customers biggest left_out
+counted_at noun tenants archived rows bytes seconds shards customers biggest left_out written
 """
 
 
 def test_the_figures_of_a_night_hold_these_fields() -> None:
-    plain = FIGURES.to_json()
+    written = Written(since=NOW, seen=True, tenants=1, rows=2, timeless=("master.taggings",))
+    plain = replace(FIGURES, written=written).to_json()
 
     assert list(plain) == FIGURES_OF_A_NIGHT.split()
     shares = [share for part in ("shards", "customers", "biggest") for share in plain[part]]
     assert {" ".join(share) for share in shares} == {"name tenants rows bytes"}
     assert {" ".join(each) for each in plain["left_out"]} == {"name tenants reason"}
+    assert list(plain["written"]) == ["since", "seen", "tenants", "rows", "timeless"]
 
 
 def test_an_abandoned_night_is_recorded_in_these_words() -> None:
@@ -252,7 +255,7 @@ def test_debts_and_figures_of_a_journal_hold_these_fields() -> None:
     debts = {word for line in lines for name in ("owes", "pays") for word in line["data"].get(name) or ()}
 
     assert figures == {
-        "backups.dump": {"sha256"},
+        "backups.dump": {"sha256", "finished_at"},
         "archiving.run": {"selected", "excluded", "rows", "size"},
         "vacuum.full": {"before", "after"},
         "snapshots.create": {"snapshot"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 
 from formatting import many, plural, size, span, time_of_day
-from inventory.figures import Figures, LeftOut, Share
+from inventory.figures import Figures, LeftOut, Share, Written
 from runbooks.engine.model.forecast import Forecast
 from runbooks.engine.model.history import History
 
@@ -34,6 +34,7 @@ def figure_lines(figures: Figures, zone: tzinfo, began: Figures | None = None) -
         f"Biggest: {'; '.join(f'{each.name} with {_amount(each)}' for each in figures.biggest) or 'none'}.",
         _time(figures),
         f"Left out: {'; '.join(_left_out(figures.noun, each) for each in figures.left_out) or 'none'}.",
+        *([_written(figures.noun, figures.written, zone)] if figures.written else []),
     )
 
 
@@ -120,6 +121,16 @@ def _time(figures: Figures) -> str:
     if figures.seconds is None:
         return "How long archiving takes is not known here: inv archive.estimate measures it."
     return f"Archiving takes about {span(timedelta(seconds=figures.seconds))}."
+
+
+def _written(noun: str, written: Written, zone: tzinfo) -> str:
+    since = f"{written.since.astimezone(zone):%a %Y-%m-%d %H:%M}"
+    backup = f"The oldest backup is of {since}" if written.seen else f"A backup may be as old as {since}"
+    what = f"{many(written.rows, 'row')} of {many(written.tenants, noun)}"
+    verb = "was" if written.rows == 1 else "were"
+    timeless = many(len(written.timeless), "table")
+    uncounted = f" (not counting {timeless} without a time column)" if written.timeless else ""
+    return f"{backup}: {what} {verb} written since{uncounted}, and could be lost."
 
 
 def _left_out(noun: str, each: LeftOut) -> str:
