@@ -58,6 +58,7 @@ TEXTS = {
     "sample": "20",
     "tarball": "2013_school_13.tar.gz",
     "top": "5",
+    "gigabytes": "50",
     "reason": "will not renew, OPS-510",
     "only_listed": '{"customer 1234": "will not renew, OPS-510"}',
 }

@@ -64,7 +64,8 @@ class Statements(Answering):
 
 
 def record(tenant: int, **more: Any) -> Record:
-    values: dict[str, Any] = {"tenant_id": tenant, "id": tenant, "location": f"s3://a/{tenant}", **more}
+    location = f"s3://a/{tenant}"
+    values: dict[str, Any] = {"tenant_id": tenant, "id": tenant, "customer_id": None, "location": location, **more}
     return cast(Record, SimpleNamespace(**values))
 
 
