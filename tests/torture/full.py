@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import zip_longest
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from inventory.catalog import DEFAULT_DEPTH
 from rehearsal.postgres_server import Cluster
+from tests import signaled_nights
 from tests.properties.cases import DATABASES, try_oddities, try_products
 from tests.properties.oddities import KINDS
 from tests.random_nights import faults
@@ -32,7 +33,7 @@ from tests.worlds import DEPTHS, NewWorld, World
 MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
 KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
-RANDOM_NIGHTS = 1000
+RANDOM_NIGHTS, SIGNALED_NIGHTS = 1000, 50
 PRODUCTS, AT_ONCE = 500, 25
 ODDITIES, ODD_AT_ONCE = 10, 5  # of each kind: tries, and products in each
 
@@ -128,9 +129,18 @@ def test_no_oddity_of_a_product_loses_a_row(new_world: NewWorld, tmp_path: Path,
 
 
 def test_no_fault_or_answer_spoils_a_night_in_memory() -> None:
-    ledger = Ledger("random-nights", judged=NIGHT)
-    for name in ledger.left([str(seed) for seed in range(RANDOM_NIGHTS)]):
-        began, wrong = time.monotonic(), faults(int(name))
+    _seeds("random-nights", RANDOM_NIGHTS, faults)
+
+
+def test_no_signal_spoils_a_night(tmp_path: Path) -> None:
+    _seeds("signaled-nights", SIGNALED_NIGHTS, lambda seed: signaled_nights.faults(tmp_path / str(seed), seed))
+
+
+def _seeds(kind: str, count: int, play: Callable[[int], Sequence[str]]) -> None:
+    """Play a night by each seed that is left, and keep what was wrong with it."""
+    ledger = Ledger(kind, judged=NIGHT)
+    for name in ledger.left([str(seed) for seed in range(count)]):
+        began, wrong = time.monotonic(), play(int(name))
         ledger.add(name, lost=len(wrong), seconds=time.monotonic() - began, how="; ".join(wrong))
         assert wrong == []
 
