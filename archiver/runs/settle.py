@@ -13,7 +13,7 @@ from archiver.postgres.selection import select
 from archiver.records import archive_record, markers, month_record, move_record
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED, MOVED_IN, MOVED_OUT
-from archiver.records.move_record import Move
+from archiver.records.move_record import Move, MoveState
 from archiver.records.open_markers import Contradiction, OpenMarker, open_markers
 from archiver.runs.context import Archiver
 from errors import LockedError, RefusedError, UsageError
@@ -55,30 +55,47 @@ def asking_markers(archiver: Archiver) -> Iterator[None]:
 
 
 def _refuse_lost_moves(databases: Databases, shards: Collection[str]) -> None:
-    """Raise RefusedError if a shard has neither the marker nor a row of a tenant that was moved there.
+    """Raise RefusedError if the target or the source of a move was set back behind it.
 
-    The target of a move commits first, so it was set back behind the move, after the source was emptied.
+    The target then has neither the marker nor a row of the tenant; the source has no marker, and the rows once more.
     """
-    moves = [each for each in move_record.last_marked(databases.master) if each.target in shards]
-    for shard in sorted({move.target for move in moves} & {*databases.shards}):
-        with_rows = [move for move in moves if move.target == shard and any(move.rows.values())]
-        unmarked = set(markers.without(databases.session(shard), with_rows, MOVED_IN)) if with_rows else set[int]()
-        for move in (move for move in with_rows if move.id in unmarked):
-            if _holds_no_row(databases, move):
-                raise RefusedError(
-                    f"{shard} holds no row of {databases.model.tenant.noun} {move.tenant_id}, which was moved there: "
-                    f"it was set back. {move.location} holds the rows. Nothing was changed.",
-                    hint=f"Restore {shard} from a later backup, or load that archive as its README explains.",
-                )
+    moves = [each for each in move_record.last_marked(databases.master) if any(each.rows.values())]
+    concerned = [each for each in moves if not {each.source, each.target}.isdisjoint(shards)]
+    for move in _unmarked(databases, [each for each in concerned if each.target in shards], MOVED_IN):
+        if _names(databases, move) and not _holds_a_row(databases, move, move.target):
+            raise RefusedError(
+                f"{move.target} holds no row of {databases.model.tenant.noun} {move.tenant_id}, which was moved there: "
+                f"it was set back. {move.location} holds the rows. Nothing was changed.",
+                hint=f"Restore {move.target} from a later backup, or load that archive as its README explains.",
+            )
+    for move in _unmarked(databases, [each for each in concerned if each.state is MoveState.MOVED], MOVED_OUT):
+        if _names(databases, move) and _holds_a_row(databases, move, move.source):
+            raise RefusedError(
+                f"{move.source} holds rows of {databases.model.tenant.noun} {move.tenant_id} again, which was moved to "
+                f"{move.target}: it was set back. {move.target} has them, and so has {move.location}. "
+                "Nothing was changed.",
+                hint=f"Restore {move.source} from a later backup, or delete these rows there.",
+            )
 
 
-def _holds_no_row(databases: Databases, move: Move) -> bool:
-    """True if master names the target of a move, and the target holds no row of the tenant."""
+def _unmarked(databases: Databases, moves: Collection[Move], act: str) -> Iterator[Move]:
+    """Yield the moves of which the target, or the source, has no marker; only shards of the inventory are asked."""
+    for shard in databases.shards:
+        on_shard = [move for move in moves if (move.target if act == MOVED_IN else move.source) == shard]
+        missing = set(markers.without(databases.session(shard), on_shard, act)) if on_shard else set[int]()
+        yield from (move for move in on_shard if move.id in missing)
+
+
+def _names(databases: Databases, move: Move) -> bool:
+    """True if master names the target of a move as the tenant's shard."""
     tenant = tenants.tenant(databases.master, databases.model.tenant, move.tenant_id)
-    if tenant is None or tenant.shard != move.target:
-        return False
-    selection = select(databases.placement(move.target), databases.model, move.tenant_id)
-    return not any(rows.rows for table, rows in selection.by_table.items() if table.database == SHARD)
+    return tenant is not None and tenant.shard == move.target
+
+
+def _holds_a_row(databases: Databases, move: Move, shard: str) -> bool:
+    """True if a shard holds a row of a move's tenant."""
+    selection = select(databases.placement(shard), databases.model, move.tenant_id)
+    return any(rows.rows for table, rows in selection.by_table.items() if table.database == SHARD)
 
 
 def _open(databases: Databases) -> list[OpenMarker]:

@@ -118,6 +118,17 @@ def test_a_target_that_was_set_back_behind_a_move_is_refused_and_the_archive_nam
         now.archive(SCHOOL)
 
 
+def test_a_source_that_was_set_back_behind_a_move_is_refused_while_its_rows_are_there_twice(
+    world: World, other: Cluster
+) -> None:
+    now = moved(world, HERE, other)
+    world.move_all("merge", HERE, THERE)
+    assert enrollments(now, HERE) == enrollments(now, THERE) > 0
+
+    with pytest.raises(RefusedError, match=f"{HERE} holds rows of school {SCHOOL} again, which was moved to {THERE}"):
+        now.archive(SCHOOL)
+
+
 def test_a_source_that_still_holds_the_rows_stays_while_the_target_was_set_back(
     world: World, other: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import TableName
+from archiver.records.move_record import MoveState
 from archiver.records.open_markers import Contradiction, Marker, OpenMarker
 from archiver.runs import settle as module
 from archiver.runs.context import Archiver
@@ -100,8 +101,23 @@ class Master:
         yield
 
 
-def moved(target: str = "shard_2", *, rows: int = 5, number: int = 3) -> Any:
-    return SimpleNamespace(id=number, tenant_id=13, target=target, rows={"shard.rooms": rows}, location="s3://a/13")
+def moved(
+    target: str = "shard_2",
+    *,
+    source: str = "shard_9",
+    state: MoveState = MoveState.MOVED,
+    rows: int = 5,
+    number: int = 3,
+) -> Any:
+    return SimpleNamespace(
+        id=number,
+        tenant_id=13,
+        source=source,
+        target=target,
+        state=state,
+        rows={"shard.rooms": rows},
+        location="s3://a/13",
+    )
 
 
 ROOMS, SCHOOLS = TableName("shard", "rooms"), TableName("master", "schools")
@@ -134,6 +150,39 @@ def test_a_shard_set_back_behind_a_move_is_refused(
     sentence = "shard_2 holds no row of school 13, which was moved there: it was set back"
     with pytest.raises(RefusedError, match=sentence) if refused else nullcontext():
         settle(archiver, ["shard_2", "shard_3"])
+
+
+@pytest.mark.parametrize(
+    ("master", "refused"),
+    [
+        (Master(moves=[moved(source="shard_1")], unmarked=[("shard_1", 3)], found={ROOMS: [1]}), True),
+        (Master(moves=[moved(source="shard_1")], unmarked=[("shard_1", 3)], found={SCHOOLS: [1]}), False),
+        (Master(moves=[moved(source="shard_1")], found={ROOMS: [1]}), False),  # the source has the marker
+        (
+            Master(
+                moves=[moved(source="shard_1", state=MoveState.SWITCHED)],
+                unmarked=[("shard_1", 3)],
+                found={ROOMS: [1]},
+            ),
+            False,
+        ),  # the move has not emptied it yet
+        (
+            Master(
+                moves=[moved(source="shard_1")], unmarked=[("shard_1", 3)], found={ROOMS: [1]}, tenant_shard="shard_1"
+            ),
+            False,
+        ),  # it came back since
+    ],
+)
+@pytest.mark.parametrize("shard", ["shard_1", "shard_2"])
+def test_a_source_set_back_behind_a_move_is_refused(
+    monkeypatch: pytest.MonkeyPatch, master: Master, refused: bool, shard: str
+) -> None:
+    archiver = master.patch(monkeypatch)
+    settle(archiver, ["shard_3"])  # a run on other shards is not concerned
+    sentence = "shard_1 holds rows of school 13 again, which was moved to shard_2: it was set back"
+    with pytest.raises(RefusedError, match=sentence) if refused else nullcontext():
+        settle(archiver, [shard])
 
 
 def test_the_marker_of_a_move_is_looked_for_in_its_target(monkeypatch: pytest.MonkeyPatch) -> None:
