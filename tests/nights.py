@@ -36,7 +36,7 @@ COMMANDS = {"backups.dump": "backup dump", "backups.transfer": "backup transfer"
 # Of a whole night: 4 of ttmscalr, 2 of the watcher, 8 on each server, 1 archiving, 5 for the warehouse, 4 of own steps.
 ACTS = 56
 LOOKS = ("audit", "check-catalog", "estimate", "list", "log", "scope", "stragglers")  # of the archiver
-PROBES = (" status", " stored", " shards.show", *(f" archive.{task}" for task in LOOKS))
+PROBES = (" status", " stored", "ttmscalr size", " shards.show", *(f" archive.{task}" for task in LOOKS))
 
 # Tells who did what, and waits while it is held up.
 COUNTING = """#!/bin/sh
