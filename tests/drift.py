@@ -137,5 +137,4 @@ RENAMED_IN_CATALOG = {
     "school_file_imports:": "school_files:",
     "class_id = classrooms.id": "classroom_id = classrooms.id",
     "    user_opted_in_rollup_reports: {group: school, found_by: [user_id = users.id]}\n": "",
-    ", user_opted_in_rollup_reports]": "]",
 }

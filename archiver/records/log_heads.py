@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from archiver.postgres.database_error import DatabaseError
 from archiver.postgres.session import Session
 from archiver.store.bucket import Bucket
 from errors import CutoverError
@@ -55,7 +56,8 @@ def head_stored(bucket: Bucket, master: Session) -> Iterator[None]:
         with suppress(CutoverError):  # the block's own error is the one to show; the next run stores the head
             _store_later(bucket, master, before)
         raise
-    _store_later(bucket, master, before)
+    with suppress(DatabaseError):  # master is gone, after all was done: the next run stores the head
+        _store_later(bucket, master, before)
 
 
 def _store_later(bucket: Bucket, master: Session, before: Head | None) -> None:

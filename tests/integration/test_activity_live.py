@@ -213,6 +213,7 @@ def test_a_role_that_may_not_see_standbys_is_reported_before_anything_is_done(ne
         session.__class__ = Blind
         with pytest.raises(UsageError, match="may not read how far the standbys"):
             lag(session)
+        session.__class__ = Session
 
 
 def migrate(world: World) -> None:

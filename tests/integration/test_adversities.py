@@ -91,28 +91,6 @@ def test_a_foreign_key_that_would_take_another_schools_row_along_stops_the_delet
     same(before, oracle.snapshot(world.dsns))
 
 
-def test_shard_rows_that_the_depth_leaves_live_are_not_put_back_beside_themselves(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    written = (FOLDER / "catalog.yaml").read_text()
-    changed = written.replace("user_opted_in_rollup_reports]}", "user_opted_in_rollup_reports, hint_views]}")
-    assert changed != written
-    (tmp_path / "catalog.yaml").write_text(changed)
-    world = replace(world, environment=replace(world.environment, catalog=str(tmp_path / "catalog.yaml")))
-    cut_off(world, monkeypatch, 13, "students")
-    with sql(world, "master") as cursor:
-        cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = 13")
-
-    with pytest.raises(RefusedError, match="its rows were put back from the archive"):
-        world.archive(13, depth="students")
-
-    assert state(world, 13) is ArchiveState.VERIFIED
-    before = oracle.snapshot(world.dsns)
-    world.archive(13, depth="students")
-    world.restore(13)
-    same(before, oracle.snapshot(world.dsns))
-
-
 def test_a_deferred_foreign_key_stops_a_restore_before_the_shard_commits(world: World) -> None:
     with sql(world, "master") as cursor:
         cursor.execute(

@@ -64,7 +64,7 @@ def test_the_prompt_for_the_date_states_its_consequences_first_and_the_journal_k
         f"scope {sealed.digest}: 35 schools taken in, 1 school excluded (21); schools 5c4001ed",
         *figure_lines(FIGURES, fake_night.plan.zone),
         "These figures were not counted when the night began.",
-        "The night is done about 22:19, and has no window.",
+        "The night is done about 22:29, and has no window.",
         "maintenance mode on: 1 of 1",
         "backups verified: 5 of 5",
         "backups transferred: 5 of 5",

@@ -35,7 +35,12 @@ def second_interrupt_exits() -> Iterator[None]:
             signal.signal(each, leave if each is signal.SIGINT else signal.SIG_IGN)
         raise KeyboardInterrupt(*([] if number == signal.SIGINT else [signal.Signals(number).name]))
 
-    before = {each: signal.getsignal(each) for each in ENDING if signal.getsignal(each) is not signal.SIG_IGN}
+    handlers = {each: signal.getsignal(each) for each in ENDING}
+    before = {
+        each: handler
+        for each, handler in handlers.items()
+        if each is signal.SIGINT or handler is not signal.SIG_IGN  # a shell ignores it for what runs in the background
+    }
     for each in before:
         signal.signal(each, interrupt)
     try:
