@@ -383,7 +383,7 @@ def test_a_reencryption_killed_at_any_instant_and_run_again_ends_right(world: Wo
     holder.file.write_text(f"{team.identity}\n{other.identity}\n")
     encrypting(world, team).archive(SCHOOL)
     plain = pyrage.decrypt(stored(world, recorded(world)), [team.identity])
-    act = Act(verb="rewrap", school=SCHOOL, depth=DEFAULT_DEPTH)
+    act = Act(verb="reencrypt", school=SCHOOL, depth=DEFAULT_DEPTH)
     moments = run(holding(encrypting(world, other), holder), act).moments
 
     for target, number in zip(cycle([team, other]), Random(SCHOOL).sample(range(len(moments)), KILLS), strict=False):
