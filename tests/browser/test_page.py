@@ -80,7 +80,7 @@ def test_all_parts_of_a_night_are_on_the_page(browser: str, tmp_path: Path, done
     assert "Everything is back on" in found
     bars = [bar for step in done.steps for host in step.hosts for bar in host.work_intervals]
     assert len(re.findall(r'class="bar \w+" style="left:\d+\.\d\d%;width:\d+\.\d\d%" title=', found)) == len(bars) > 45
-    assert found.count('class="cost"') == len(done.costs) == 10
+    assert found.count('class="cost"') == len(done.costs) == 11
     assert NASTY in unescape(found)
     assert "<script" not in found
 

@@ -31,7 +31,7 @@ def figure_lines(figures: Figures, zone: tzinfo, began: Figures | None = None) -
         f"{_totals(figures, before)}; counted {figures.counted_at.astimezone(zone):%a %H:%M}.",
         *_customers(figures, before),
         f"Shards: {'; '.join(_shards(figures, before))}.",
-        f"Biggest: {'; '.join(f'{each.name} with {_amount(each)}' for each in figures.biggest) or 'none'}.",
+        f"Biggest: {'; '.join(f'{_named(each)} with {_amount(each)}' for each in figures.biggest) or 'none'}.",
         _time(figures),
         f"Left out: {'; '.join(_left_out(figures.noun, each) for each in figures.left_out) or 'none'}.",
         *([_written(figures.noun, figures.written, zone)] if figures.written else []),
@@ -65,6 +65,11 @@ def amounts_of(history: History) -> Amounts | None:
     return Amounts(tenants=archived[0]["selected"], rows=archived[0]["rows"], bytes=None) if archived else None
 
 
+def _named(each: Share) -> str:
+    """Return the name on one line: a customer may be called anything."""
+    return " ".join(each.name.split())
+
+
 def _off(noun: str, now: Amounts, then: Amounts, name: str) -> Iterator[str]:
     pairs = ((plural(noun), now.tenants, then.tenants), ("rows", now.rows, then.rows), ("bytes", now.bytes, then.bytes))
     for what, count, earlier in pairs:
@@ -87,7 +92,7 @@ def _totals(figures: Figures, before: Figures) -> str:
 def _customers(figures: Figures, before: Figures) -> Iterator[str]:
     if not figures.customers:
         return
-    yield f"Customers: {_some([f'{each.name} with {_share(figures.noun, each)}' for each in figures.customers])}."
+    yield f"Customers: {_some([f'{_named(each)} with {_share(figures.noun, each)}' for each in figures.customers])}."
     now, then = ([share.name for share in each.customers] for each in (figures, before))
     if added := [name for name in now if name not in then]:
         yield f"Customers that were added since the start: {_some(added)}."
