@@ -68,6 +68,10 @@ class NightSummary:
             "archived": self.archived,
             "left_out": self.left_out,
             "still_off": self.still_off,
+            "deferred": [
+                {"step": work.step, "host": work.host, "until": work.until.isoformat(), "by": work.by}
+                for work in self.deferred
+            ],
         }
 
 

@@ -12,6 +12,7 @@ import pytest
 from runbooks.cutover import back_out_steps
 from runbooks.engine.model.actions import ProbeOutput
 from runbooks.engine.model.debts import TIMES
+from runbooks.engine.model.deferral import DeferredWork
 from runbooks.engine.model.history import read_history
 from runbooks.engine.run.abandon import abandon_night
 from runbooks.engine.run.runner import StepFailed
@@ -154,3 +155,14 @@ def test_nights_of_inventory_and_store_are_listed_by_date(
     assert "35 archived, 1 left out" in out
     assert out.endswith("Nothing falls due.\n")
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_script_is_given_the_deferred_work_that_people_are_shown() -> None:
+    work = DeferredWork(
+        step="warehouse.rebuild", title="Rebuild", host="warehouse-new", until=NIGHT, by="Rondo", pays=None
+    )
+    night = NightSummary(date=NIGHT, state=NightState.DONE, deferred=(work,))
+
+    assert night.to_json()["deferred"] == [
+        {"step": "warehouse.rebuild", "host": "warehouse-new", "until": NIGHT.isoformat(), "by": "Rondo"}
+    ]
