@@ -40,8 +40,9 @@ matrix: install
 mutants: install
 	$(BIN)/python -m tests.mutants $(WORDS)
 
-# Days of trying to lose a row; interrupted, it goes on where it was. WORDS=--tries=20 makes so many tries of each kind,
-# evenly spread; other words are pytest's, such as -k 13. The numbers that it prints say how many of how many were made.
+# Hours of trying to lose a row; interrupted, it goes on where it was. Of the moments at which a run can be struck it takes
+# a share, evenly spread: the numbers that it prints say how many of how many. WORDS=--tries=20 makes so many tries of each
+# kind, WORDS=--tries=all wants days; other words are pytest's, such as -k 13.
 torture: install
 	$(BIN)/python -m tests.torture $(WORDS)
 

@@ -15,12 +15,12 @@ from tests.torture import ledger
 def main() -> int:
     """Run it with pytest's arguments, and return its exit code; the numbers are printed however it ended."""
     parser = argparse.ArgumentParser(prog="make torture", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--tries", type=int, help="so many tries of each kind, evenly spread; default: all")
+    parser.add_argument("--tries", help="so many tries of each kind, evenly spread, or `all`")
     asked, words = parser.parse_known_args()
     if asked.tries is not None:
-        if asked.tries < 1:
-            parser.error(f"--tries: expected a number from 1, got {asked.tries}")
-        os.environ[ledger.SHARE] = str(asked.tries)
+        if asked.tries != ledger.ALL and not (asked.tries.isdecimal() and int(asked.tries)):
+            parser.error(f"--tries: expected a number from 1, or {ledger.ALL}, got {asked.tries}")
+        os.environ[ledger.TRIES] = asked.tries
     # In one process: an interrupt then stops the servers, too.
     ending = pytest.main([str(Path(__file__).with_name("full.py")), "-n", "0", *words])
     sys.stdout.write(f"{ledger.summary()}\n")

@@ -31,6 +31,7 @@ from tests.torture.year import year
 from tests.worlds import DEPTHS, NewWorld, World
 
 MANY = (5, 13, 17, 25, 29)  # shared teachers, several shards
+MOMENTS = 12  # of those at which a kind can be struck; the others are tried with --tries=all
 KILLS_OF_A_YEAR = 50
 WRITER_RUNS = 200
 RANDOM_NIGHTS, SIGNALED_NIGHTS = 1000, 50
@@ -47,7 +48,9 @@ def test_no_kill_loses_a_row(world: World, school: int, depth: str) -> None:
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_no_kill_of_a_run_over_many_loses_a_row(world: World, depth: str) -> None:
     ledger, many = Ledger(f"kills-many-{depth}"), Many(world=world, schools=MANY, depth=depth)
-    for each in many.killed([int(name) for name in ledger.left([str(number) for number in _order(many.moments, 13)])]):
+    for each in many.killed(
+        [int(name) for name in ledger.left([str(number) for number in _order(many.moments, 13)], MOMENTS)]
+    ):
         ledger.add(str(each.number), lost=each.lost, seconds=each.seconds, how=each.moment)
         assert each.lost == 0, each
 
@@ -66,7 +69,7 @@ def test_no_kill_of_a_restore_with_months_loses_a_row(new_world: NewWorld) -> No
     ledger = Ledger("kills-school-with-months")
     with new_world(FEW_DATABASES) as world:
         school = School(world=world, school=13, day=date(2014, 9, 5))
-        for name in ledger.left([str(number) for number in in_any_order(school.moments, 13)]):
+        for name in ledger.left([str(number) for number in in_any_order(school.moments, 13)], MOMENTS):
             each = school.killed(int(name))
             ledger.add(name, lost=each.lost, seconds=each.seconds, how=each.moment)
             assert each.lost == 0, each
@@ -147,7 +150,7 @@ def _seeds(kind: str, count: int, play: Callable[[int], Sequence[str]]) -> None:
 
 def test_no_kill_spoils_a_night() -> None:
     ledger = Ledger("nights", NIGHT)
-    left = ledger.left(moments_in_any_order(2014))
+    left = ledger.left(moments_in_any_order(2014), MOMENTS)
     while left:
         for each in killed(left[:KILLS]):
             ledger.add(each.moment, lost=len(each.faults), seconds=each.seconds, how="; ".join(each.faults))
@@ -180,7 +183,7 @@ def _every_move(world: World, blow: Blow, ledger: Ledger) -> None:
 def _in_pairs(ledger: Ledger, moments: Mapping[str, Sequence[str]], seed: int) -> Iterator[tuple[int | None, ...]]:
     """Yield the moments at which both ways are to be struck, one of each at a time; None: that way has none left."""
     named = [[f"{verb} {number}" for number in _order(each, seed)] for verb, each in moments.items()]
-    left = ledger.left([name for pair in zip_longest(*named) for name in pair if name])
+    left = ledger.left([name for pair in zip_longest(*named) for name in pair if name], MOMENTS)
     numbers = [[int(name.split(" ")[1]) for name in left if name.startswith(f"{verb} ")] for verb in moments]
     yield from zip_longest(*numbers)
 
@@ -202,7 +205,7 @@ def test_no_earlier_server_in_a_database_s_place_loses_a_row(
         for database in way.set_back:
             ledger = Ledger(f"set-back-{way}-{database}")
             every = {one.name: one for one in tries(way, database, ending)}
-            for name in ledger.left([*every]):
+            for name in ledger.left([*every], MOMENTS):
                 began = time.monotonic()
                 with way.world(new_world, alike) as world:
                     verdict = tried(world, server, every[name])

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".torture"
 ARCHIVER = ("errors.py", "archiver/**/*.py", "inventory/*.yaml", "rehearsal/seed*.py", "rehearsal/schema/*")
 NIGHT = ("errors.py", "runbooks/**/*.py", "archiver/**/*.py", "inventory/*", "rehearsal/**/*.py", "rehearsal/schema/*")
-SHARE = "TORTURE_TRIES"  # the variable that says how many tries of each kind are wanted; without it: all
+TRIES = "TORTURE_TRIES"  # the variable that says how many tries of each kind are wanted: a number, or ALL
+ALL = "all"
 LOSSES = {ARCHIVER: "rows lost", NIGHT: "faults"}  # what is counted, by the files under torture
 
 
@@ -29,15 +30,17 @@ class Ledger:
         """The file for the code as it is now."""
         return self._path("jsonl")
 
-    def left(self, names: Sequence[str]) -> list[str]:
+    def left(self, names: Sequence[str], share: int | None = None) -> list[str]:
         """Write down how many tries there are in all, and return the names of those that are wanted and not yet made.
 
-        `names` are in an order of which every beginning is a fair sample: a share of the tries is such a beginning.
+        `names` are in an order of which every beginning is a fair sample: a share of so many tries is such a beginning.
+        The variable TRIES says another share, or all.
         """
         self._path("of").parent.mkdir(parents=True, exist_ok=True)
         self._path("of").write_text(f"{len(names)}\n", encoding="utf-8")
         tried = {str(line["name"]) for line in read(self.path)}
-        wanted = names[: int(share)] if (share := os.environ.get(SHARE)) else names
+        said = os.environ.get(TRIES, share)
+        wanted = names if said in (None, ALL) else names[: int(said)]
         return [name for name in wanted if name not in tried]
 
     def add(self, name: str, *, lost: int, seconds: float, how: str = "") -> None:
