@@ -1,4 +1,5 @@
-# Two commands for a newcomer: `make rehearsal` runs the whole night on this machine, `make test` proves the tool.
+# Two commands for a newcomer: `make rehearsal` runs a year's nights on this machine, `make test` proves the tool. The lab
+# stays, to be looked at: `inv rehearsal.down` ends it. CONTRIBUTING.md explains every target.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,10 +16,10 @@ $(VENV)/.installed: requirements.lock
 	touch $@
 
 rehearsal: install
-	$(BIN)/inv rehearsal.run
+	$(BIN)/inv rehearsal.run --keep
 
 rehearsal-2013: install
-	$(BIN)/inv rehearsal.run --checklist=2013
+	$(BIN)/inv rehearsal.run --checklist=2013 --keep
 
 test: install
 	$(BIN)/python -m pytest

@@ -8,7 +8,7 @@ from functools import partial
 
 
 class ExitCode(IntEnum):
-    """The exit codes this tool promises; README lists them."""
+    """The exit codes this tool promises; docs/exit-codes.md lists them."""
 
     DONE = 0
     USAGE = 2  # bad arguments, inventory or input file; nothing was changed

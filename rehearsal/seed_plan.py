@@ -1,4 +1,4 @@
-"""The schools, their sizes, shards and customers, with the numbers that tests and README may name."""
+"""The schools, their sizes, shards and customers, with the numbers that tests and documents may name."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class OwnTask(Task[Callable[..., None]]):
     full_name: str  # archive.school
     options: tuple[Option, ...]
     runs_on: Role | None
-    example: str  # a command line that works, in the help and in README
+    example: str  # a command line that works, in the help and in docs/tasks.md
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """Return the options; Invoke takes the help out of the task when it reads it, so it is put back."""

@@ -93,7 +93,7 @@ def test_verbs_of_moves_are_these() -> None:
     assert [MERGE, SPLIT] == ["merge", "split"]
 
 
-def test_exit_codes_are_the_numbers_that_the_readme_lists() -> None:
+def test_exit_codes_are_the_numbers_that_their_page_lists() -> None:
     assert {code.name: int(code) for code in ExitCode} == {
         "DONE": 0,
         "USAGE": 2,

@@ -15,7 +15,7 @@ import tasks
 from inventory.load import ROOT
 from tests.inside import inv_inside
 
-TABLE = (ROOT / "README.md").read_text().split("<!-- tasks -->")[1].split("<!-- end of tasks -->")[0]
+TABLE = (ROOT / "docs" / "tasks.md").read_text().split("<!-- tasks -->")[1].split("<!-- end of tasks -->")[0]
 
 
 def tasks_below(collection: Collection) -> Iterator[Any]:
@@ -63,7 +63,7 @@ def test_the_example_of_a_task_is_understood(name: str) -> None:
         option.value(texts[option.name])
 
 
-def test_the_readme_shows_the_same_examples() -> None:
+def test_the_page_of_tasks_shows_the_same_examples() -> None:
     shown = re.findall(r"^\| `(inv [^`]+)`", TABLE, re.MULTILINE)
 
     assert shown == [TASKS[line.split()[1]].example for line in shown]

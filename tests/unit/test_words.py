@@ -1,4 +1,4 @@
-"""The vocabulary of README's glossary holds: no retired word is back in code, in texts, or in the names of tests."""
+"""The vocabulary of docs/glossary.md holds: no retired word is back in code, in texts, or in the names of tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("archiver", "runbooks", "platforms", "inventory", "rehearsal", "bench")
-DOCS = ("README.md", "CHANGELOG.md", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md"))))
+DOCS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/*.md"))),
+)
 
 # Names in the product's code: the retired one, and what to say instead.
 RETIRED_NAMES = {
