@@ -11,14 +11,16 @@ from invoke.exceptions import Exit
 from archiver.records import move_record
 from archiver.records.move_record import Route
 from archiver.reshard.merge_split import MERGE, SPLIT, move_all, refuse_invalid_route, tenants_to_move
+from archiver.reshard.preview import preview_all
 from archiver.reshard.shard_sizes import shard_sizes
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from errors import ExitCode
 from inventory.model import Environment, Role
 from runbooks.cli.call import Call
-from runbooks.cli.options import ACTS, READS, Option
+from runbooks.cli.options import ACTS, DRY_RUN, READS, Option
 from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.parse import parse_each_once
 from runbooks.cli.tables import show as show_parts
 from runbooks.cli.task import task
 from runbooks.cli.text import shards
@@ -29,6 +31,16 @@ from runbooks.steps import maintenance
 
 FROM = Option(name="from_", help="the shard that its schools leave, such as shard_2", required=True)
 INTO = Option(name="into", help="the shard that they come to, such as shard_1", required=True)
+ONLY = Option(
+    name="schools",
+    help="move only these, such as 13,14; archives of their shard then come back where they did before",
+    parse=parse_each_once,
+    unset="all",
+)
+NOT_KEPT_OFF = "Before the move: name a `fence` in the inventory, or switch maintenance mode on."
+SHOWN = DRY_RUN.but(
+    help="show each school's rows, their ids in the other shard, and what is in the way; change nothing"
+)
 
 
 def _refuse_unknown_shards(call: Call, environment: Environment, from_: str, into: str) -> None:
@@ -40,28 +52,30 @@ def _refuse_unknown_shards(call: Call, environment: Environment, from_: str, int
 
 @task(
     "shards.merge",
-    *(FROM, INTO, *ACTS),
+    *(FROM, INTO, ONLY, SHOWN, *ACTS),
     example="--from=shard_2 --into=shard_1",
     runs_on=Role.DEBUG,
     before=_refuse_unknown_shards,
 )
-def merge(environment: Environment, from_: str, into: str) -> None:
+def merge(environment: Environment, from_: str, into: str, schools: frozenset[int] | None, dry_run: bool) -> None:
     """Move all schools of a shard into another one, live, one by one; their archives come back there from then on."""
-    _move(environment, Route(verb=MERGE, source=from_, target=into))
+    work = _preview if dry_run else _move
+    work(environment, Route(verb=MERGE, source=from_, target=into), schools or frozenset())
 
 
 @task(
     "shards.split",
     FROM.but(help="the shard into which the other one was merged"),
     INTO.but(help="the shard that was merged"),
-    *ACTS,
+    *(ONLY, SHOWN, *ACTS),
     example="--from=shard_1 --into=shard_2",
     runs_on=Role.DEBUG,
     before=_refuse_unknown_shards,
 )
-def split(environment: Environment, from_: str, into: str) -> None:
+def split(environment: Environment, from_: str, into: str, schools: frozenset[int] | None, dry_run: bool) -> None:
     """Move the schools of a merged shard back to it, with the ids that they had there."""
-    _move(environment, Route(verb=SPLIT, source=from_, target=into))
+    work = _preview if dry_run else _move
+    work(environment, Route(verb=SPLIT, source=from_, target=into), schools or frozenset())
 
 
 @task("shards.show", *READS)
@@ -75,16 +89,32 @@ def show(environment: Environment) -> None:
     say(f"No {noun} is half moved.")
 
 
-def _move(environment: Environment, route: Route) -> None:
-    year = environment.school_year(datetime.now(environment.zone).date())
+def _move(environment: Environment, route: Route, only: frozenset[int]) -> None:
     with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
-        total = len(tenants_to_move(archiver.databases, route))
+        total = len(tenants_to_move(archiver.databases, route, only))
         on_result = result_printer(total, partial(shards.moved_line, noun), alone=False)
-        outcomes = move_all(archiver, route, year, on_result, kept_off=partial(_in_maintenance, environment))
-    if route.verb == MERGE:
+        kept_off = partial(_in_maintenance, environment)
+        outcomes = move_all(archiver, route, _year(environment), on_result, kept_off=kept_off, only=only)
+    if route.verb == MERGE and not only:
         say(f"Archives of {route.source} come back into {route.target} from now on.")
     settle(outcomes, shards.moved_summary(noun, route, outcomes), alone=False)
+
+
+def _preview(environment: Environment, route: Route, only: frozenset[int]) -> None:
+    with open_archiver(environment, f"shards.{route.verb} --dry-run {route.source} {route.target}") as archiver:
+        noun = archiver.model.tenant.noun
+        total = len(tenants_to_move(archiver.databases, route, only))
+        on_result = result_printer(total, partial(shards.previewed_line, noun, route), alone=False)
+        previews = preview_all(archiver, route, _year(environment), on_result, only)
+        if archiver.fence is None and not _in_maintenance(environment):
+            say(NOT_KEPT_OFF)
+    settle(previews, shards.previewed_summary(noun, route, previews), alone=False)
+
+
+def _year(environment: Environment) -> int:
+    """Return the school year of today, which the names of the archives of moves hold."""
+    return environment.school_year(datetime.now(environment.zone).date())
 
 
 def _in_maintenance(environment: Environment) -> bool:

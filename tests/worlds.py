@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -23,6 +23,7 @@ from archiver.records.move_record import Route
 from archiver.records.placement_history import shard_of
 from archiver.reshard.merge_split import MoveOutcome as Carried
 from archiver.reshard.merge_split import move_all
+from archiver.reshard.preview import MovePreview, preview_all
 from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
@@ -152,11 +153,17 @@ class World:
                     outcomes += reencrypt(archiver, [record], raise_failure)
         return outcomes
 
-    def move_all(self, verb: str, source: str, target: str) -> list[Carried]:
+    def move_all(self, verb: str, source: str, target: str, *, only: Collection[int] = ()) -> list[Carried]:
         """Merge a shard into another one, or split it off again, as `inv shards.…` does; raise what failed."""
         route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
-            return move_all(archiver, route, YEAR, raise_failure)
+            return move_all(archiver, route, YEAR, raise_failure, only=only)
+
+    def preview_all(self, verb: str, source: str, target: str, *, only: Collection[int] = ()) -> list[MovePreview]:
+        """Return what `inv shards.… --dry-run` shows."""
+        route = Route(verb=verb, source=source, target=target)
+        with self.archiver() as archiver:
+            return preview_all(archiver, route, YEAR, lambda preview: None, only)
 
     def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
         """Return the output of `inv restore.plan`."""

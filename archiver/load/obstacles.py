@@ -20,6 +20,9 @@ from errors import RefusedError
 _REJECTED = "23"  # the SQLSTATE class of rows that a constraint rejects
 
 
+Refusal = UniqueConflict | MissingReference | ForbiddenRows | RefusedError | str
+
+
 @dataclass(frozen=True, kw_only=True)
 class LiveComparison:
     """The archived rows compared with the live ones."""
@@ -27,12 +30,17 @@ class LiveComparison:
     tables: Mapping[str, Loaded]  # rows to load and rows already live, by table
     taken: tuple[UniqueConflict, ...] = ()
     missing: tuple[MissingReference, ...] = ()
-    # Rows, sequences that would assign ids twice, and what would act on loaded rows.
-    forbidden: tuple[ForbiddenRows | RefusedError | str, ...] = ()
+    forbidden: tuple[ForbiddenRows | str, ...] = ()  # rows, and what would act on loaded rows
+    sequences: tuple[RefusedError, ...] = ()  # those that would assign ids twice
 
     @property
-    def refusals(self) -> tuple[UniqueConflict | MissingReference | ForbiddenRows | RefusedError | str, ...]:
+    def refusals(self) -> tuple[Refusal, ...]:
         """All that a load would be refused for; missing references without a foreign key are accepted."""
+        return (*self.refused_rows, *self.sequences)
+
+    @property
+    def refused_rows(self) -> tuple[Refusal, ...]:
+        """The same without sequences, for a load before which they are advanced."""
         return (*self.taken, *(each for each in self.missing if each.reference.enforced), *self.forbidden)
 
 
@@ -45,7 +53,8 @@ def compare_with_live(incoming: IncomingArchive, retained: Collection[str] | Non
     tables: dict[str, Loaded] = {}
     keys: list[UniqueConflict] = []
     references: list[MissingReference] = []
-    forbidden: list[ForbiddenRows | RefusedError | str] = []
+    forbidden: list[ForbiddenRows | str] = []
+    sequences: list[RefusedError] = []
     for database, mapping in incoming.mappings.items():
         session, schema = incoming.placement.sessions[database], incoming.placement.schemas[database]
         with session.rolled_back():
@@ -55,9 +64,15 @@ def compare_with_live(incoming: IncomingArchive, retained: Collection[str] | Non
             unshared = [] if retained is None else _unshared(incoming, database, retained)
             keys += unique_conflicts(session, staged, unshared)
             references += missing_references(session, staged, schema, incoming.model)
-            forbidden += (*forbidden_rows(session, staged), *too_low_for_rows(session, staged.values()))
-            forbidden += unknown(session, incoming.model, database)
-    return LiveComparison(tables=tables, taken=tuple(keys), missing=tuple(references), forbidden=tuple(forbidden))
+            forbidden += (*forbidden_rows(session, staged), *unknown(session, incoming.model, database))
+            sequences += too_low_for_rows(session, staged.values())
+    return LiveComparison(
+        tables=tables,
+        taken=tuple(keys),
+        missing=tuple(references),
+        forbidden=tuple(forbidden),
+        sequences=tuple(sequences),
+    )
 
 
 @contextmanager
@@ -78,9 +93,7 @@ def refused_by_rows(subject: str, hint: str, archives: Iterable[IncomingArchive]
         raise RefusedError(f"{subject} refused: {'; '.join(map(str, refusals))}.", hint=hint) from error
 
 
-def _refusals(
-    archives: Iterable[IncomingArchive], retained: Collection[str] | None
-) -> list[UniqueConflict | MissingReference | ForbiddenRows | RefusedError | str]:
+def _refusals(archives: Iterable[IncomingArchive], retained: Collection[str] | None) -> list[Refusal]:
     return [refusal for archive in archives for refusal in compare_with_live(archive, retained).refusals]
 
 

@@ -75,6 +75,11 @@ class Move:
         return Route(verb=self.verb, source=self.source, target=self.target)
 
     @property
+    def command(self) -> str:
+        """The command that ends this move alone."""
+        return f"{self.route.command} --schools={self.tenant_id}"
+
+    @property
     def rows(self) -> Mapping[str, int]:
         """The number of rows of the shard, by table."""
         return {
@@ -190,7 +195,7 @@ def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) 
     for move in half_moved(session, tenant_ids):
         raise RefusedError(
             f"{noun.capitalize()} {move.tenant_id} is half moved from {move.source} to {move.target}.",
-            hint=f"End that first: {move.route.command}",
+            hint=f"End that first: {move.command}",
         )
 
 

@@ -31,13 +31,21 @@ def reserved(databases: Databases, route: Route, highest: int = 0) -> Offsets:
     interruption in between only wastes ids. Raises RefusedError if a column of the target is too small for them.
     """
     existing = regions(databases.master, route.source, route.target)
+    offsets = with_new(databases, route, highest)
+    if new := sorted({*offsets} - {*existing}):
+        _advance_sequences(databases, route.target, new[-1].upto + new[-1].plus)
+        _write(databases, route, new)
+    return offsets
+
+
+def with_new(databases: Databases, route: Route, highest: int = 0) -> Offsets:
+    """Return the offsets that `reserved` would return, and reserve none. Raises the same RefusedError."""
+    existing = regions(databases.master, route.source, route.target)
     upto = max(_highest_id(databases, route.source), highest) + ROOM
     plus = 0 if not existing and _are_disjoint(databases, route) else _highest_id(databases, route.target) + ROOM
     new = [Region(above, end, plus) for above, end in gaps(existing, upto)]
     if new:
-        _refuse_beyond(databases, route, upto + plus)
-        _advance_sequences(databases, route.target, upto + plus)
-        _write(databases, route, new)
+        _refuse_beyond(databases, route, new[-1].upto + plus)
     return tuple(sorted({*existing, *new}))
 
 

@@ -12,6 +12,7 @@ from archiver.catalog.activity_rules import Rules
 from archiver.completeness import completeness
 from archiver.delete.settle_month import settle, settle_tenant
 from archiver.format.spool_folder import work_folder
+from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.fence import fenced
 from archiver.postgres.locks import AdvisoryLock, held_locks
@@ -24,7 +25,7 @@ from archiver.reshard.move import move
 from archiver.reshard.settle import Ended, end, withdraw
 from archiver.runs.context import Archiver
 from archiver.runs.settle import settle as settle_markers
-from errors import CutoverError, RefusedError, UsageError
+from errors import CutoverError, Problems, RefusedError, UsageError
 from formatting import plural
 
 MERGE, SPLIT = "merge", "split"
@@ -46,40 +47,70 @@ OnMoved = Callable[[MoveOutcome], None]
 
 
 def move_all(
-    archiver: Archiver, route: Route, year: int, on_result: OnMoved, *, kept_off: Callable[[], bool] = lambda: False
+    archiver: Archiver,
+    route: Route,
+    year: int,
+    on_result: OnMoved,
+    *,
+    kept_off: Callable[[], bool] = lambda: False,
+    only: Collection[int] = (),
 ) -> list[MoveOutcome]:
-    """Move all tenants of a merge or split one by one; one that fails stays where it is, and the others continue.
+    """Move the tenants of a merge or split one by one; one that fails stays where it is, and the others continue.
 
     What an interrupted run of the same route left is settled first. The fence blocks the application from each tenant;
-    if there is none, `kept_off` must say that the application is off. `on_result` is called for each tenant.
+    if there is none, `kept_off` must say that the application is off. `on_result` is called for each tenant. `only`
+    are the ids of the tenants to move; none: all. Raises Problems with those of them that this route does not move.
     """
     databases = archiver.databases
     refuse_invalid_route(route, databases.shards)
-    if tenants_to_move(databases, route):
+    if tenants_to_move(databases, route, only):
         _refuse_live(archiver, kept_off)
     completeness.prove_complete(databases)
     with held_locks([AdvisoryLock(databases.master, _LOCK)]):
         settle_markers(archiver, [route.source, route.target])
-        _begin(archiver, route)
+        _begin(archiver, route, complete=not only)
         outcomes = []
-        for tenant in tenants_to_move(databases, route):
+        for tenant in tenants_to_move(databases, route, only):
             outcomes.append(_attempt(archiver, tenant, route, year, kept_off))
             on_result(outcomes[-1])
     return outcomes
 
 
-def tenants_to_move(databases: Databases, route: Route) -> list[Tenant]:
-    """Return the tenants to move, and those of interrupted moves, by id.
+def tenants_to_move(databases: Databases, route: Route, only: Collection[int] = ()) -> list[Tenant]:
+    """Return the tenants to move, and those of interrupted moves, by id; with `only`, those of these ids.
 
-    A merge moves all tenants of the source; a split those of them that came from the target.
+    A merge moves all tenants of the source; a split those of them that came from the target. Raises Problems with
+    every id of `only` that is none of them.
     """
+    movable = _movable(databases, route)
+    ids = {tenant.id for tenant in movable}
+    if problems := [_why_not_moved(databases, route, tenant_id) for tenant_id in sorted(only) if tenant_id not in ids]:
+        nouns = plural(databases.model.tenant.noun)
+        raise Problems(f"This {route.verb} does not move these {nouns}; nothing was changed:", problems)
+    return [tenant for tenant in movable if not only or tenant.id in only]
+
+
+def _movable(databases: Databases, route: Route) -> list[Tenant]:
+    """Return every tenant that a route moves, and those of its interrupted moves, by id."""
     interrupted = {left.tenant_id for left in move_record.interrupted(databases.master) if left.route == route}
-    tenants = [tenant for tenant in every(databases.master, databases.model.tenant) if tenant.shard == route.source]
+    movable = [tenant for tenant in every(databases.master, databases.model.tenant) if tenant.shard == route.source]
     if route.verb == SPLIT:
         origins = came_from(placement_history(databases.master).tenants)
-        tenants = [tenant for tenant in tenants if origins.get(tenant.id) == route.target]
-    left = of_ids(databases.master, databases.model.tenant, sorted(interrupted - {tenant.id for tenant in tenants}))
-    return sorted((*tenants, *left), key=lambda tenant: tenant.id)
+        movable = [tenant for tenant in movable if origins.get(tenant.id) == route.target]
+    left = of_ids(databases.master, databases.model.tenant, sorted(interrupted - {tenant.id for tenant in movable}))
+    return sorted((*movable, *left), key=lambda tenant: tenant.id)
+
+
+def _why_not_moved(databases: Databases, route: Route, tenant_id: int) -> str:
+    """Return why a route does not move a tenant, as a sentence."""
+    noun = databases.model.tenant.noun
+    tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
+    if tenant is None:
+        archived = archive_record.of_tenant(databases.master, tenant_id)
+        return f"{noun} {tenant_id} is archived." if archived else f"There is no {noun} {tenant_id}."
+    if tenant.shard != route.source:
+        return f"{noun} {tenant_id} is on {tenant.shard or 'no shard'}, not on {route.source}."
+    return f"{noun} {tenant_id} did not come from {route.target}."
 
 
 def came_from(relocations: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
@@ -105,25 +136,34 @@ def refuse_invalid_route(route: Route, shards: Collection[str]) -> None:
         raise UsageError(f"--into: expected another shard than --from, got {route.target!r} twice.")
 
 
-def _begin(archiver: Archiver, route: Route) -> None:
-    """Record where archives are restored from now on: those of a merged shard in the target, of a split-off one in
-    itself.
+def _begin(archiver: Archiver, route: Route, *, complete: bool) -> None:
+    """Settle interrupted monthly runs; of a complete shard, record where its archives are restored from now on.
 
-    Takes the exclusive lock. Interrupted monthly runs are completed first: their markers are on a shard that may be
-    dropped when it is empty.
+    Takes the exclusive lock. The markers of monthly runs are on a shard that may be dropped when it is empty.
     """
     databases = archiver.databases
     with databases.exclusive_lock():
-        _refuse_interrupted(databases)
+        refuse_unready(databases, route)
         if archiver.model.catalog.activity:
             settle(databases, Rules(model=archiver.model), databases.placement(route.source))
-        _refuse_merged(databases, route)
-        if route.verb == MERGE:
-            if not covered(databases, route):
-                reserved(databases, route)
-            databases.master.execute(_ALIAS, (route.source, route.target), doing="writing the alias")
-        else:
-            databases.master.execute(_NO_ALIAS, (route.target, route.source), doing="ending the alias")
+        if complete:
+            _redirect_archives(databases, route)
+
+
+def _redirect_archives(databases: Databases, route: Route) -> None:
+    """Record that archives of a merged shard are restored in the target, and those of a split-off one in itself."""
+    if route.verb == SPLIT:
+        databases.master.execute(_NO_ALIAS, (route.target, route.source), doing="ending the alias")
+        return
+    if not covered(databases, route):
+        reserved(databases, route)
+    databases.master.execute(_ALIAS, (route.source, route.target), doing="writing the alias")
+
+
+def refuse_unready(databases: Databases, route: Route) -> None:
+    """Raise RefusedError if an archive or a restore is interrupted, or the target was merged into another shard."""
+    _refuse_interrupted(databases)
+    _refuse_merged(databases, route)
 
 
 def _refuse_interrupted(databases: Databases) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from archiver.load.proof import proven
 from archiver.load.relocate import renumbered
 from archiver.postgres import tenants
 from archiver.postgres.account import Account, accounted
-from archiver.postgres.databases import Placement
+from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.selection import Selection
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record, markers, move_record
@@ -60,14 +60,17 @@ def move(archiver: Archiver, tenant: Tenant, route: Route, year: int, work: Path
     Raises RefusedError, with nothing changed, if rows are in the way, are shared, or change meanwhile.
     """
     _check_shard(archiver, tenant, route)
-    tenant_route = _tenant_route(archiver, tenant, route)
-    _refuse(archiver, tenant_route, route)
+    tenant_route = route_of(archiver, tenant, route)
+    for refusal in refusals(archiver, tenant_route, route):
+        raise refusal
     planned = move_record.plan(archiver.databases.master, tenant, route, year, new_location(archiver, year, tenant.id))
     try:
         packed = pack(archiver, extract_one(tenant_route.source.placement, archiver.model, tenant, year, work), work)
         stored = _store(archiver, planned, packed)
         _verify(archiver, stored, work)
-        loading = move_record.loading(archiver.databases.master, stored, _offsets(archiver, tenant_route, route))
+        loading = move_record.loading(
+            archiver.databases.master, stored, offsets_of(archiver, tenant_route, route, reserved)
+        )
         deleted = _swap(archiver, tenant_route, loading, work)
     except CutoverError:
         _step_back(archiver, planned)
@@ -82,7 +85,7 @@ def _check_shard(archiver: Archiver, tenant: Tenant, route: Route) -> None:
         raise RefusedError(f"{archiver.model.tenant.noun.capitalize()} {tenant.id} is no longer on {route.source}.")
 
 
-def _tenant_route(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRoute:
+def route_of(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRoute:
     """Return a tenant's rows on the source and on the target."""
     source_rows = shard_rows(archiver.databases.placement(route.source), archiver.model, tenant.id)
     return TenantRoute(
@@ -90,23 +93,23 @@ def _tenant_route(archiver: Archiver, tenant: Tenant, route: Route) -> TenantRou
     )
 
 
-def _refuse(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> None:
-    """Raise RefusedError if the move would leave a row on both shards, or two rows with the same id on one."""
+def refusals(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Iterator[RefusedError]:
+    """Yield why a move would leave a row on both shards, or two rows with the same id on one."""
     noun, model = archiver.model.tenant.noun, archiver.model
     refused = f"Moving {noun} {tenant_route.tenant.id} from {route.source} to {route.target} refused"
     for record in archive_record.of_tenant(archiver.databases.master, tenant_route.tenant.id):
         if record.state in (ArchiveState.DELETING, ArchiveState.RESTORING):
-            raise RefusedError(
+            yield RefusedError(
                 f"{refused}: it is {record.state.value} for {record.year}.",
                 hint="Run the interrupted command again to complete it.",
             )
     shared = {str(table) for table in sharable(model, tenant_route.source.placement.schemas) if table.database == SHARD}
     shared |= {str(need.child) for need in model.external_links if need.child.database == SHARD}
     if shared:
-        raise RefusedError(f"{refused}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
+        yield RefusedError(f"{refused}: several {plural(noun)} may share rows of {', '.join(sorted(shared))}.")
     if existing := counts(tenant_route.target.rows()):
         rows = ", ".join(f"{name} ({number})" for name, number in existing.items())
-        raise RefusedError(f"{refused}: rows of it are already on {route.target}: {rows}.")
+        yield RefusedError(f"{refused}: rows of it are already on {route.target}: {rows}.")
 
 
 def _store(archiver: Archiver, planned: Move, packed: Packed) -> Move:
@@ -121,11 +124,13 @@ def _verify(archiver: Archiver, stored: Move, work: Path) -> None:
         verify(archive, stored.tenant_id, stored.year, archiver.scratch, archiver.model)
 
 
-def _offsets(archiver: Archiver, tenant_route: TenantRoute, route: Route) -> Offsets:
-    """Return the offsets of the two shards, with a place for every id of the tenant."""
+def offsets_of(
+    archiver: Archiver, tenant_route: TenantRoute, route: Route, reserve: Callable[[Databases, Route, int], Offsets]
+) -> Offsets:
+    """Return the offsets of the two shards, with a place for every id of the tenant; `reserve` gives new ones."""
     existing = regions(archiver.databases.master, route.source, route.target)
     highest = uncovered(tenant_route.source, tenant_route.source.rows(), existing)
-    return reserved(archiver.databases, route, highest) if highest or not existing else existing
+    return reserve(archiver.databases, route, highest) if highest or not existing else existing
 
 
 def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Path) -> Selection:
@@ -138,7 +143,7 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     source, target = tenant_route.placements
     what, hint = f"moving {archiver.model.tenant.noun} {loading.tenant_id}", "Change or remove what is in the way."
     with opened(archiver, work, loading) as archive:
-        incoming = _incoming(archiver, tenant_route, loading, archive)
+        incoming = incoming_archive(archiver, tenant_route, loading.offsets, archive)
         with refused_by_rows(what.capitalize(), hint, [incoming]), _open(source, target):
             return _commit(archiver, tenant_route, loading, incoming, what)
 
@@ -201,17 +206,19 @@ def _load(
     _refuse_different(archiver, loading, changed, f"they are not in {loading.target} as they were")
 
 
-def _incoming(archiver: Archiver, tenant_route: TenantRoute, loading: Move, archive: Archive) -> IncomingArchive:
-    """Return the archive with its mapping onto the target."""
-    placement = tenant_route.target.placement
-    mapping = fit.mapped(placement, archive.manifest)[SHARD]
+def incoming_archive(
+    archiver: Archiver, tenant_route: TenantRoute, offsets: Offsets, archive: Archive
+) -> IncomingArchive:
+    """Return the archive with its mapping onto the target; raise RefusedError if the tables differ."""
+    source, target = tenant_route.placements
+    mapping = fit.mapped(target, archive.manifest)[SHARD]
     if mapping.problems or mapping.lost or not all(table.plain for table in mapping.tables):
         raise RefusedError(
-            f"Moving from {loading.source} to {loading.target} refused: their table definitions differ.",
+            f"Moving from {source.shard} to {target.shard} refused: their table definitions differ.",
             hint="Apply the same migrations to both first.",
         )
-    mappings = {SHARD: renumbered(mapping, archiver.model, placement.schemas[SHARD], [loading.offsets])}
-    return IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings)
+    mappings = {SHARD: renumbered(mapping, archiver.model, target.schemas[SHARD], [offsets])}
+    return IncomingArchive(placement=target, model=archiver.model, archive=archive, mappings=mappings)
 
 
 def _refuse_different(archiver: Archiver, loading: Move, changed: list[str], why: str) -> None:

@@ -86,7 +86,7 @@ def _rows_lines(comparison: LiveComparison) -> Iterator[str]:
         yield f"lost: {losses(tables)}"
     for taken in comparison.taken:
         yield f"taken: {taken}"
-    for forbidden in comparison.forbidden:
+    for forbidden in (*comparison.forbidden, *comparison.sequences):
         yield f"refused: {forbidden}"
     for missing in comparison.missing:
         enforced = missing.reference.enforced

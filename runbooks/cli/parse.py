@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, time, timedelta
 from enum import Enum
 from typing import TypeVar
 
 from archiver.format import encryption
-from errors import UsageError
+from errors import Problems, UsageError
 from inventory.parse import as_date, as_span
 
 UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
@@ -45,6 +46,17 @@ def parse_id(text: str, label: str) -> int:
 def parse_ids(text: str, label: str) -> frozenset[int]:
     """Return the ids of a list such as 13,14."""
     return frozenset(parse_id(part.strip(), label) for part in text.split(","))
+
+
+def parse_each_once(text: str, label: str) -> frozenset[int]:
+    """Return the ids of a list such as 13,14; raise Problems with each that is none, or that stands there twice."""
+    words = [word.strip() for word in text.split(",")]
+    twice = [number for number, times in Counter(int(word) for word in words if _positive(word)).items() if times > 1]
+    wrong = [_expected("an id (a positive whole number)", word) for word in words if not _positive(word)]
+    if wrong or twice:
+        problems = [*wrong, *(f"{number} stands there twice" for number in twice)]
+        raise Problems(f"{label} has mistakes; nothing was changed:", problems, hint=f"Example: {label}=13,14")
+    return frozenset(map(int, words))
 
 
 def parse_reasons(text: str, label: str) -> dict[str, str]:

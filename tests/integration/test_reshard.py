@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from archiver.postgres.session import SQL, Identifier, Literal
 from archiver.records.id_offsets import Region
 from archiver.reshard import move, settle
 from archiver.reshard.shard_sizes import shard_sizes
-from errors import CutoverError, RefusedError
+from errors import CutoverError, Problems, RefusedError
 from inventory.model import Fence
 from tests import oracle, oracle_moved
 from tests.oracle import Snapshot
@@ -202,6 +203,80 @@ def test_a_class_names_a_table_as_rails_has_it(few: World) -> None:
     assert [number for kind, number in found if kind not in kinds[:3]] == [3, 3, 3]
 
 
+def test_schools_of_a_list_move_and_archives_of_the_others_stay_with_their_shard(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    few.archive(25)
+    [moved] = few.move_all("merge", "shard_2", "shard_1", only=(9,))
+    assert moved.tenant_id == 9
+    assert _rows(few, "master", "SELECT count(*) FROM archiver.aliases") == [(0,)]
+
+    few.restore(25)
+
+    assert _rows(few, "master", "SELECT id, shard FROM schools WHERE id IN (9, 25) ORDER BY id") == [
+        (9, "shard_1"),
+        (25, "shard_2"),
+    ]
+    with pytest.raises(Problems, match="school 25 is on shard_2, not on shard_1"):
+        few.move_all("split", "shard_1", "shard_2", only=(9, 25))
+    assert few.preview_all("split", "shard_1", "shard_2", only=(9,))[0].in_the_way == ()
+    few.move_all("split", "shard_1", "shard_2", only=(9,))
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def test_a_preview_says_what_would_move_and_what_is_in_the_way_and_changes_nothing(few: World) -> None:
+    few.archive(25, pretend=True)  # so that the archiver's own tables are there
+    with sql(few, "shard_1") as cursor:
+        cursor.execute(
+            "INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES (%s, now(), now())",
+            (_classroom(few, 9),),
+        )
+    before, own = oracle.snapshot(few.dsns), _own_tables(few)
+    with few.archiver() as busy, busy.databases.tenant_lock("school", 25, "shard_1", "shard_2"):
+        refused, free = few.preview_all("merge", "shard_2", "shard_1")
+
+    assert (oracle.snapshot(few.dsns), _own_tables(few)) == (before, own)
+    assert "rows of it are already on shard_1: shard.enrollments (1)" in refused.in_the_way[0]
+    assert free.error is None
+    assert free.offsets
+    with sql(few, "shard_1") as cursor:
+        cursor.execute("DELETE FROM enrollments WHERE classroom_id = %s", (_classroom(few, 9),))
+    moved = few.move_all("merge", "shard_2", "shard_1")
+    assert [+Counter(each.move.rows) for each in moved if each.move] == [Counter(refused.rows), Counter(free.rows)]
+    assert moved[1].move and moved[1].move.offsets == free.offsets
+
+
+def test_a_preview_names_each_row_that_the_target_would_refuse(few: World) -> None:
+    with sql(few, "shard_1") as cursor:
+        cursor.execute("UPDATE enrollments SET pathway = 'one ' || id")
+        cursor.execute("CREATE UNIQUE INDEX one_each ON enrollments (pathway)")
+    with sql(few, "shard_2") as cursor:
+        cursor.execute("UPDATE enrollments SET pathway = 'two ' || id")
+    assert [each.in_the_way for each in few.preview_all("merge", "shard_2", "shard_1", only=(9,))] == [()]
+    [[taken]] = _rows(few, "shard_1", "SELECT max(pathway) FROM enrollments")
+    with sql(few, "shard_2") as cursor:
+        query = (
+            "UPDATE enrollments SET pathway = %s WHERE id = (SELECT max(id) FROM enrollments WHERE classroom_id = %s)"
+        )
+        cursor.execute(query, (taken, _classroom(few, 9)))
+
+    [refused] = few.preview_all("merge", "shard_2", "shard_1", only=(9,))
+    assert "shard.enrollments: the unique index one_each is taken" in refused.in_the_way[0]
+    assert refused.error
+
+
+def test_a_preview_says_of_a_half_moved_school_that_it_would_be_ended(
+    few: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "end", _broken)
+    with pytest.raises(CutoverError, match="cut off here"):
+        few.move_all("merge", "shard_2", "shard_1", only=(9,))
+
+    [same] = few.preview_all("merge", "shard_2", "shard_1", only=(9,))
+    assert (same.left and same.left.tenant_id, same.error) == (9, None)
+    with pytest.raises(Problems, match="did not come from shard_3"):
+        few.preview_all("split", "shard_1", "shard_3", only=(9,))
+
+
 def test_nothing_is_moved_without_a_fence(few: World) -> None:
     before = oracle.snapshot(few.dsns)
     bare = replace(few, environment=replace(few.environment, fence=None))
@@ -289,6 +364,12 @@ def test_shards_are_shown_with_their_schools(same_ids: World) -> None:
         ("shard_4", 4, None),
     ]
     assert all(one.rows and one.bytes for one in found.values())
+
+
+def _own_tables(world: World) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of the archiver's own tables in master that a move writes."""
+    tables = ("aliases", "regions", "moves", "log")
+    return {table: _rows(world, "master", f"SELECT t::text FROM archiver.{table} t ORDER BY 1") for table in tables}
 
 
 def _classroom(world: World, school: int) -> int:

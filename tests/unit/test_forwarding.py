@@ -41,7 +41,7 @@ TEXTS = {
     "memory": "512MiB",
     "until": "06:00",
     "exclude_schools": "14,13",
-    "schools": "5c4001ed",
+    "schools": "50014013",  # of a night its digest, of a merge an id
     "exclude_customers": "1234",
     "year": "2013",
     "only_classroom": "42",
@@ -239,6 +239,7 @@ def test_bad_arguments_reach_no_host(task: Any, inv: Callable[..., Said], isolat
         (("archive.all", "--date=2014-08-22"), "no night 2014-08-22"),
         (("archive.all",), "--date: expected a day written YYYY-MM-DD, got nothing."),
         (("shards.merge", "--from=shard_2", "--into=shard_2"), "expected another shard than --from"),
+        (("shards.merge", "--from=shard_2", "--into=shard_1", "--schools=13,x,13,-4"), "13 stands there twice"),
         (("archive.verify", "13", "--sample=3"), "add --all"),
         (("archive.verify", "13", "--all"), "Name a school, or --all; not both."),
         (("archive.reencrypt", "13", "--all"), "Name a school, or --all; not both."),

@@ -14,6 +14,7 @@ from archiver.records.id_offsets import Region, gaps, reversed_offsets
 from archiver.records.move_record import Move, MoveState, Route
 from archiver.records.placement_history import PlacementHistory, Relocation
 from archiver.reshard.merge_split import MoveOutcome, came_from
+from archiver.reshard.preview import MovePreview
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from runbooks.cli.text import shards
 from tests.schemas import database
@@ -154,4 +155,21 @@ def test_a_move_and_its_remaining_relocations_are_shown() -> None:
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
     assert shards.moved_summary("school", route, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
     [left] = shards.half_moved_lines("school", [replace(done, state=MoveState.LOADING)])
-    assert left == "school 13 is half moved (loading); to finish it: inv shards.merge --from=shard_2 --into=shard_1"
+    to_finish = "inv shards.merge --from=shard_2 --into=shard_1 --schools=13"
+    assert left == f"school 13 is half moved (loading); to finish it: {to_finish}"
+
+
+def test_a_preview_is_told_in_a_line_with_what_is_in_the_way_below() -> None:
+    route = Route(verb="merge", source="shard_2", target="shard_1")
+    free = MovePreview(tenant_id=13, seconds=0.5, rows={"shard.visits": 1200})
+    refused = replace(free, tenant_id=14, in_the_way=("rows of it are already on shard_1: shard.visits (1)",))
+    assert shards.previewed_line("school", route, free) == (
+        "school 13: would be moved to shard_1, 1,200 rows, ids as they were, looked at in 0.5 s"
+    )
+    assert shards.previewed_line("school", route, refused).splitlines()[1:] == [
+        "  in the way: rows of it are already on shard_1: shard.visits (1)"
+    ]
+    assert shards.previewed_summary("school", route, [free, refused]) == (
+        "1 of 2 schools can be moved from shard_2 to shard_1: 1,200 rows; nothing was changed; 1 would be REFUSED"
+    )
+    assert shards.previewed_summary("school", route, []) == "Nothing to do: no school on shard_2 is left to be moved."

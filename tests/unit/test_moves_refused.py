@@ -72,7 +72,8 @@ def test_a_move_that_would_leave_a_row_on_both_shards_is_refused(
     side: Any = SimpleNamespace(placement=SimpleNamespace(schemas={}), rows=lambda: selected(*there))
     route: Any = SimpleNamespace(tenant=SimpleNamespace(id=13), source=side, target=side)
     with refuses(sentence):
-        move._refuse(at_work(needs=needs), route, ROUTE)
+        for refusal in move.refusals(at_work(needs=needs), route, ROUTE):
+            raise refusal
 
 
 def test_rows_that_differ_are_neither_moved_nor_deleted() -> None:
@@ -94,11 +95,10 @@ def test_shards_with_other_tables_take_no_move(
     mapping = SimpleNamespace(problems=problems, lost={}, tables=(SimpleNamespace(plain=plain),))
     monkeypatch.setattr("archiver.load.fit.mapped", lambda *_: {SHARD: mapping})
     monkeypatch.setattr(move, "renumbered", lambda *_: mapping)
-    side: Any = SimpleNamespace(placement=SimpleNamespace(schemas={SHARD: None}))
-    loading: Any = SimpleNamespace(source="shard_1", target="shard_2", offsets=())
+    placements = [SimpleNamespace(shard=name, schemas={SHARD: None}) for name in ("shard_1", "shard_2")]
+    route, archive = cast(Any, SimpleNamespace(placements=placements)), cast(Any, SimpleNamespace(manifest=None))
     with refuses(sentence):
-        archive: Any = SimpleNamespace(manifest=None)
-        assert move._incoming(at_work(), cast(Any, SimpleNamespace(target=side)), loading, archive).mappings
+        assert move.incoming_archive(at_work(), route, (), archive).mappings
 
 
 def test_a_failed_move_is_withdrawn_unless_master_names_the_target(monkeypatch: pytest.MonkeyPatch) -> None:

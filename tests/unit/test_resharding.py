@@ -14,6 +14,7 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.schema import Column, Schema, Table
 from archiver.postgres.sequences import Sequence
 from archiver.postgres.tenants import Tenant
+from archiver.records.archive_record import ArchiveState
 from archiver.records.id_offsets import Region
 from archiver.records.move_record import MoveState, Route, refuse_half_moved
 from archiver.records.placement_history import PlacementHistory, Relocation
@@ -22,7 +23,7 @@ from archiver.reshard.id_ranges import ROOM, covered, reserved
 from archiver.reshard.merge_split import tenants_to_move
 from archiver.reshard.shard_sizes import shard_sizes
 from archiver.runs.context import Archiver
-from errors import RefusedError
+from errors import Problems, RefusedError
 from tests.answering import SCHOOLS, Answering, master_of, session
 
 MERGE, SPLIT = (Route(verb=verb, source="shard_1", target="shard_2") for verb in ("merge", "split"))
@@ -35,7 +36,13 @@ def tenant(number: int, shard: str) -> Tenant:
 def left(number: int, route: Route = MERGE, state: MoveState = MoveState.LOADING) -> Any:
     two = state in (MoveState.LOADING, MoveState.SWITCHED)
     return SimpleNamespace(
-        tenant_id=number, route=route, state=state, in_two_shards=two, source=route.source, target=route.target
+        tenant_id=number,
+        route=route,
+        state=state,
+        in_two_shards=two,
+        source=route.source,
+        target=route.target,
+        command=f"{route.command} --schools={number}",
     )
 
 
@@ -67,6 +74,24 @@ def test_a_merge_moves_all_and_a_split_those_that_came_from_there(monkeypatch: p
     assert [each.id for each in tenants_to_move(databases, MERGE)] == [1, 2, 3]
     moving(monkeypatch, left(3, SPLIT))
     assert [each.id for each in tenants_to_move(databases, MERGE)] == [1, 2]  # of another route
+
+
+def test_every_school_of_a_list_that_the_route_does_not_move_is_named_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moving(monkeypatch)
+    archived = {4: [SimpleNamespace(state=ArchiveState.ARCHIVED)]}
+    monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda master, number: archived.get(number, []))
+    databases = archiver().databases
+    assert [each.id for each in tenants_to_move(databases, MERGE, {2})] == [2]
+    with pytest.raises(Problems, match="This split does not move these schools; nothing was changed") as refused:
+        tenants_to_move(databases, SPLIT, {1, 2, 3, 4, 5})
+    assert refused.value.problems == (
+        "school 1 did not come from shard_2.",
+        "school 3 is on shard_2, not on shard_1.",
+        "school 4 is archived.",
+        "There is no school 5.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +131,7 @@ def test_a_half_moved_tenant_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("archiver.records.move_record.interrupted", lambda master, ids=None: (left(1),))
     with pytest.raises(RefusedError) as refused:
         refuse_half_moved(session(), "school", [1])
-    assert refused.value.hint == "End that first: inv shards.merge --from=shard_1 --into=shard_2"
+    assert refused.value.hint == "End that first: inv shards.merge --from=shard_1 --into=shard_2 --schools=1"
 
 
 def column(name: str, type_: str = "bigint") -> Column:

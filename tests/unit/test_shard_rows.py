@@ -131,9 +131,17 @@ def databases(**answers: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize(("route", "written"), [(MERGE, "writing the alias"), (SPLIT, "ending the alias")])
+@pytest.mark.parametrize(
+    ("route", "whole", "written"),
+    [
+        (MERGE, True, ["writing the alias"]),
+        (SPLIT, True, ["ending the alias"]),
+        (MERGE, False, []),  # only some schools: archives of the others stay with their shard
+        (SPLIT, False, []),
+    ],
+)
 def test_archives_follow_a_merged_shard_until_it_is_split_off(
-    monkeypatch: pytest.MonkeyPatch, route: Route, written: str
+    monkeypatch: pytest.MonkeyPatch, route: Route, whole: bool, written: list[str]
 ) -> None:
     reserved: list[Route] = []
     monkeypatch.setattr("archiver.records.archive_record.read_if_any", lambda *_, **__: [])
@@ -141,9 +149,9 @@ def test_archives_follow_a_merged_shard_until_it_is_split_off(
     monkeypatch.setattr(merge_split, "reserved", lambda databases, route: reserved.append(route))
     found = databases()
     model = SimpleNamespace(tenant=SCHOOLS, catalog=SimpleNamespace(activity=()))
-    merge_split._begin(cast(Any, SimpleNamespace(databases=found, model=model)), route)
-    assert asked(found.master) == ["reading the aliases", written]
-    assert reserved == ([MERGE] if route is MERGE else [])
+    merge_split._begin(cast(Any, SimpleNamespace(databases=found, model=model)), route, complete=whole)
+    assert asked(found.master) == ["reading the aliases", *written]
+    assert reserved == ([MERGE] if route is MERGE and whole else [])
 
 
 def test_a_merge_begins_only_where_nothing_is_interrupted_or_merged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, Route
 from archiver.reshard.merge_split import SPLIT, MoveOutcome
+from archiver.reshard.preview import MovePreview
 from archiver.reshard.shard_sizes import ShardSize
 from formatting import many, plural, size
 from runbooks.cli.tables import TextTable
@@ -28,12 +29,35 @@ def moved_line(noun: str, outcome: MoveOutcome) -> str:
 def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:
     """Return the summary of a merge or a split."""
     if not outcomes:
-        reason = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
-        return f"Nothing to do: no {noun} on {route.source} {reason}."
+        return _nothing(noun, route)
     failed = sum(1 for outcome in outcomes if outcome.error)
     rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
     text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {route.source} to {route.target}: "
     return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
+
+
+def previewed_line(noun: str, route: Route, preview: MovePreview) -> str:
+    """Return what moving one tenant would do, in a line, with what is in its way below."""
+    who = f"{noun} {preview.tenant_id}"
+    if preview.failure:
+        return failure(who, preview.failure)
+    rows, ids = sum(preview.rows.values()), _ids(preview.offsets)
+    if preview.left:
+        text = f"{who}: half moved ({preview.left.state.value}), would be settled, {rows:,} rows"
+    else:
+        text = f"{who}: would be moved to {route.target}, {rows:,} rows, {ids}, looked at in {preview.seconds:.1f} s"
+    return "\n".join([text, *(f"  in the way: {obstacle}" for obstacle in preview.in_the_way)])
+
+
+def previewed_summary(noun: str, route: Route, previews: Sequence[MovePreview]) -> str:
+    """Return the summary of a merge or a split that was only shown."""
+    if not previews:
+        return _nothing(noun, route)
+    movable = [each for each in previews if not each.error]
+    refused, rows = len(previews) - len(movable), sum(sum(each.rows.values()) for each in movable)
+    text = f"{len(movable)} of {many(len(previews), noun)} can be moved from {route.source} to {route.target}: "
+    text += f"{rows:,} rows; nothing was changed"
+    return text + (f"; {refused} would be REFUSED" if refused else "")
 
 
 def shard_size_table(noun: str, sizes: Iterable[ShardSize]) -> TextTable:
@@ -51,7 +75,12 @@ def _shard_row(shard: ShardSize) -> tuple[str, ...]:
 def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
     """Yield the unfinished moves, with the commands that finish them."""
     for move in half_moved:
-        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to finish it: {move.route.command}"
+        yield f"{noun} {move.tenant_id} is half moved ({move.state.value}); to finish it: {move.command}"
+
+
+def _nothing(noun: str, route: Route) -> str:
+    reason = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
+    return f"Nothing to do: no {noun} on {route.source} {reason}."
 
 
 def _ids(offsets: Offsets) -> str:
