@@ -12,10 +12,9 @@ from typing import Any
 from errors import CutoverError
 from rehearsal.daemon import Daemon
 from rehearsal.files import write_json
-from rehearsal.layout import Layout
+from rehearsal.layout import MARK, Layout
 from rehearsal.postgres_programs import Programs
 from rehearsal.postgres_server import Cluster
-from rehearsal.processes import MARK
 from rehearsal.s3_server import S3Server
 
 PRODUCT, ROLE = "apangea", "apangea"  # the product's database and its owner

@@ -13,11 +13,10 @@ from rehearsal import blueprint, daemon, design, endpoints, postgres_programs, s
 from rehearsal.blueprint import BACKUPS, PRODUCT, ROLE, SCRATCH, Blueprint
 from rehearsal.hosts import standby, watcher
 from rehearsal.hosts.furnish import environment, furnish
-from rehearsal.layout import Layout
+from rehearsal.layout import MARK, Layout
 from rehearsal.ports import Reservation, reserved
 from rehearsal.postgres_programs import OPEN_FOLDER
 from rehearsal.postgres_server import ADMIN, Cluster, create, start, write_passfile
-from rehearsal.processes import MARK
 from rehearsal.seed import seed
 from rehearsal.ssh_hosts import SshHost
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import CutoverError
-from rehearsal import processes
 from rehearsal.files import tail, write_json
-from rehearsal.processes import MARK
+from rehearsal.layout import MARK
 from rehearsal.waiting import await_condition
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +51,8 @@ class Daemon:
     @property
     def running(self) -> bool:
         """True if its process is alive."""
+        from rehearsal import processes  # not at the top: a command of a host, which starts often, needs it rarely
+
         return processes.running(self.pid_file, self.home)
 
     def said(self) -> Mapping[str, Any]:
@@ -64,6 +65,8 @@ class Daemon:
 
 def start(daemon: Daemon, config: Mapping[str, object], *, pass_fds: Sequence[int] = ()) -> Mapping[str, Any]:
     """Start a server, wait until it is ready, and return what it reported; CutoverError with the end of its log."""
+    from rehearsal import processes  # as above
+
     shutil.rmtree(daemon.folder, ignore_errors=True)
     daemon.folder.mkdir(parents=True)
     write_json(daemon.config, config)
@@ -83,6 +86,8 @@ def ready_or_dead(daemon: Daemon) -> bool:
 
 def stop(daemon: Daemon) -> None:
     """End the server if it is running."""
+    from rehearsal import processes  # as above
+
     processes.stop(daemon.pid_file, daemon.home)
 
 

@@ -10,9 +10,8 @@ from errors import CutoverError, UsageError
 from rehearsal import blueprint, endpoints, lock, processes, shared_memory, status
 from rehearsal.build import Progress, build
 from rehearsal.endpoints import Endpoints
-from rehearsal.layout import Layout
+from rehearsal.layout import MARK, Layout
 from rehearsal.postgres_programs import ELSEWHERE
-from rehearsal.processes import MARK
 from rehearsal.seed_plan import FEWEST
 from rehearsal.status import Status
 

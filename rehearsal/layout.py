@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_HOME = ".rehearsal"  # from the project's root; inventory/rehearsal.yaml has both of these too
 VARIABLE = "REHEARSAL_HOME"
+MARK = "REHEARSAL_LAB"  # environment variable of every process of a lab: the lab's home
 
 
 def chosen_home() -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from errors import CutoverError
+
+if TYPE_CHECKING:
+    import socket
 
 LOOPBACK = "127.0.0.1"
 LOWEST = 15_000
@@ -54,6 +56,8 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 def _candidates() -> list[int]:
     """Return every port that may be used, shuffled, so that two labs rarely try the same ones."""
+    import random  # not at the top: a command of a host, which starts often, needs it rarely
+
     ports = list(range(LOWEST, _first_ephemeral()))
     random.shuffle(ports)
     return ports
@@ -68,6 +72,8 @@ def _first_ephemeral() -> int:
 
 
 def _bound(port: int) -> socket.socket | None:
+    import socket  # as above
+
     bound = socket.socket()
     try:
         bound.bind((LOOPBACK, port))

@@ -7,8 +7,6 @@ import os
 import pwd
 import shutil
 import stat
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +36,8 @@ class Programs:
         return self._run(program, words, text, self.user)
 
     def _run(self, program: str, words: Sequence[str], text: str, user: str | None) -> str:
+        import subprocess  # not at the top: a command of a host, which starts often, needs it rarely
+
         path = self.bin / program
         done = subprocess.run(
             [str(path) if path.exists() else program, *words],  # `cp` and `tar` are the system's
@@ -113,6 +113,8 @@ def needs_other_place(folder: Path) -> bool:
 
 def other_place() -> Path:
     """Return a path, not yet created, for a folder that every user can reach."""
+    import tempfile  # as above
+
     for base in map(Path, (tempfile.gettempdir(), "/var/tmp", "/tmp")):
         if base.is_dir() and walkable(base):
             return base.resolve() / f"{ELSEWHERE}{os.urandom(6).hex()}"

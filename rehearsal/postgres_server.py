@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import CutoverError
-from rehearsal import processes
 from rehearsal.files import tail, write_secret
 from rehearsal.ports import LOOPBACK
 from rehearsal.postgres_programs import Programs
@@ -60,6 +59,8 @@ class Cluster:
     @property
     def running(self) -> bool:
         """True if its server is alive."""
+        from rehearsal import processes  # not at the top: a command of a host, which starts often, needs it rarely
+
         return processes.serves(self.data)
 
     def dsn(self, *, dbname: str = "postgres", user: str = ADMIN, passfile: Path | None = None) -> str:

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 
 from errors import CutoverError
+from rehearsal.layout import MARK
 from rehearsal.waiting import await_condition
 
-MARK = "REHEARSAL_LAB"  # environment variable of every process of a lab: the lab's home
 GONE_SECONDS = 10
 EXEC_SECONDS = 10
 MOST_LOOKS = 20

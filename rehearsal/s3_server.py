@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import sys
@@ -11,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import CutoverError, UsageError
-from rehearsal import processes
 from rehearsal.files import tail, write_json, write_secret
+from rehearsal.layout import MARK
 from rehearsal.ports import LOOPBACK
-from rehearsal.processes import MARK
 from rehearsal.waiting import await_condition
 
 START_SECONDS = 60
@@ -50,6 +48,8 @@ class S3Server:
     @property
     def running(self) -> bool:
         """True if its process is alive."""
+        from rehearsal import processes  # not at the top: a command of a host, which starts often, needs it rarely
+
         return processes.running(self.pid_file, self.home)
 
     def port(self, service: str) -> int:
@@ -74,6 +74,8 @@ def write_credentials(path: Path, access_key: str, secret: str) -> None:
 
 def start(server: S3Server, *, access_key: str, secret: str, buckets: Sequence[str]) -> None:
     """Start the server; wait until it stores objects and has these buckets."""
+    from rehearsal import processes  # as above
+
     shutil.rmtree(server.folder, ignore_errors=True)
     (server.folder / "data").mkdir(parents=True)
     keys = [{"accessKey": access_key, "secretKey": secret}]
@@ -86,6 +88,8 @@ def start(server: S3Server, *, access_key: str, secret: str, buckets: Sequence[s
 
 def stop(server: S3Server) -> None:
     """End the server if it is running; its data remain."""
+    from rehearsal import processes  # as above
+
     processes.stop(server.pid_file, server.home)
     for socket in server.sockets():
         socket.unlink(missing_ok=True)
@@ -109,6 +113,8 @@ def _program() -> str:
 
 def _stores(server: S3Server, buckets: Sequence[str]) -> bool:
     """True if a file can be written, S3 answers, and the buckets exist; CutoverError if the server ended."""
+    import http.client  # as above
+
     if not server.running:
         raise CutoverError(f"Starting {server.endpoint} failed: {tail(server.log)}.")
     try:
@@ -122,6 +128,8 @@ def _stores(server: S3Server, buckets: Sequence[str]) -> bool:
 
 
 def _ask(port: int, method: str, path: str) -> tuple[int, bytes]:
+    import http.client  # as above
+
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
     try:
         connection.request(method, path, headers={"Accept": "application/json"})

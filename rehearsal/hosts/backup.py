@@ -5,19 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from errors import CutoverError
-from rehearsal.blueprint import BACKUPS
 from rehearsal.hosts.command import ThisHost, finished, main, newest, no_arguments, stamp
 from rehearsal.postgres_programs import Programs
 from rehearsal.postgres_server import base_backup
-
-if TYPE_CHECKING:
-    from archiver.store.bucket import Bucket
 
 BASE, WAL, MANIFEST = "base.tar", "pg_wal.tar", "backup_manifest"
 LOOKS_INTO_TAR = 18  # the first version whose pg_verifybackup reads tar files
@@ -51,29 +45,27 @@ def status(host: ThisHost, words: Sequence[str]) -> str:
 
 
 def transfer(host: ThisHost, words: Sequence[str]) -> str:
-    """Copy the newest backup to the store, with its SHA-256; harmless if repeated."""
-    from archiver.store.bucket import file_digests  # importing boto3 takes long, and only the store needs it
+    """Copy the newest backup to the store; harmless if repeated."""
+    from rehearsal.hosts import copies  # not at the top: `backup status`, which a night asks often, needs no HTTP
 
     no_arguments(words)
     backup = newest(_folder(host))
     if backup is None:
         raise CutoverError(f"There is no backup on {host.name} to transfer.", hint="backup dump")
-    bucket = _bucket(host)
     for name in (WAL, MANIFEST, BASE):  # the base last: if it is there, the rest is too
-        bucket.put(f"{backup.name}/{name}", backup / name, file_digests(backup / name))
-    return bucket.location(f"{backup.name}/{BASE}")
+        copies.put(host, f"{backup.name}/{name}", backup / name)
+    return copies.location(host, f"{backup.name}/{BASE}")
 
 
 def stored(host: ThisHost, words: Sequence[str]) -> str:
     """Return the newest stored copy as JSON, fetched and hashed now; {} if there is none."""
+    from rehearsal.hosts import copies  # as above
+
     no_arguments(words)
-    bucket = _bucket(host)
-    keys = sorted(key for key in bucket.keys() if key.endswith(f"/{BASE}"))  # noqa: SIM118 - a bucket's keys
-    if not keys:
-        return "{}"
-    with tempfile.TemporaryDirectory(dir=host.home) as folder:
-        digests = bucket.get(keys[-1], Path(folder) / BASE)
-    return json.dumps({"location": bucket.location(keys[-1]), "sha256": digests.sha256})
+    for backup in copies.folders(host):
+        if digest := copies.sha256(host, f"{backup}/{BASE}"):
+            return json.dumps({"location": copies.location(host, f"{backup}/{BASE}"), "sha256": digest})
+    return "{}"
 
 
 def verified(programs: Programs, backup: Path) -> bool:
@@ -89,6 +81,8 @@ def verified(programs: Programs, backup: Path) -> bool:
 
 
 def _verify_unpacked(programs: Programs, backup: Path) -> None:
+    import tempfile  # needed here only
+
     with tempfile.TemporaryDirectory(prefix=".verify-", dir=backup.parent) as folder:
         for name, into in ((BASE, folder), (WAL, f"{folder}/pg_wal")):
             programs.run("tar", "-xf", str(backup / name), "-C", into)
@@ -103,17 +97,6 @@ def _folder(host: ThisHost) -> Path:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bucket(host: ThisHost) -> Bucket:
-    from archiver.store.bucket import Bucket  # see transfer
-    from inventory.model import Store
-
-    lab = host.lab
-    credentials = str(lab.layout.credentials)
-    return Bucket(
-        Store(bucket=BACKUPS, prefix=host.name, region=lab.region, endpoint=lab.store.endpoint, credentials=credentials)
-    )
 
 
 if __name__ == "__main__":

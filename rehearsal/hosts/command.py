@@ -12,7 +12,7 @@ from pathlib import Path
 from errors import CutoverError, UsageError
 from rehearsal import blueprint
 from rehearsal.blueprint import Blueprint, LabDatabase
-from rehearsal.processes import MARK
+from rehearsal.layout import MARK
 
 HOST_NAME_FILE = ".inventory-host"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rehearsal import zone
 from rehearsal.blueprint import PRODUCT, ROLE, Blueprint, LabHost
-from rehearsal.hosts.auto_backup import schedule
 from rehearsal.hosts.checkout import check_out
 from rehearsal.hosts.command import HOST_NAME_FILE
 from rehearsal.hosts.heroku_app import start_app, warehouse_url
 from rehearsal.hosts.release import AUTO_ENROLL, REPORTING
+from rehearsal.hosts.switch_scripts import schedule, switch_scripts
 from rehearsal.hosts.switches import DEPLOYED, DISABLED, ENABLED, LARGE, LINKED, OFF, REVERTED, put
 from rehearsal.layout import VARIABLE
 from rehearsal.ports import LOOPBACK
@@ -22,18 +22,15 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # by role: the command and its mo
     "control": {"ttmscalr": "ttmscalr", "dns-upsert": "dns_upsert", "heroku": "heroku_app", "release": "release"},
     "watcher": {"system-watcher": "watcher"},
     "warehouse": {
-        "etl": "etl",
         "warehouse": "warehouse",
         "dns-upsert": "dns_upsert",
         "ttmscalr": "ttmscalr",
         "heroku": "heroku_farm",
     },
     DATABASE: {
-        "auto-backup": "auto_backup",
         "backup": "backup",
         "standby": "standby",
         "snapshot": "snapshot",
-        "warehouse-link": "warehouse_link",
     },
 }
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -88,9 +85,11 @@ def _database_environment(lab: Blueprint, host: LabHost) -> dict[str, str]:
 
 
 def _scripts(lab: Blueprint, host: LabHost) -> dict[str, str]:
-    """Return the commands on a host's PATH: short scripts that start this Python."""
+    """Return the commands on a host's PATH: its switches, and short scripts that start this Python."""
     root, python = shlex.quote(lab.root), shlex.quote(lab.python)
-    scripts = {
+    switches = switch_scripts(lab, host)
+    scripts = {name: script for role in host.roles for name, script in switches.get(role, {}).items()}
+    scripts |= {
         name: f'#!/bin/sh\nexport PYTHONPATH={root}\nexec {python} -m rehearsal.hosts.{module} "$@"\n'
         for role in host.roles
         for name, module in COMMANDS.get(role, {}).items()

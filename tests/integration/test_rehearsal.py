@@ -16,8 +16,7 @@ import pytest
 from errors import UsageError
 from inventory.load import FOLDER, ROOT, load_file
 from rehearsal import blueprint, lab, layout
-from rehearsal.layout import Layout
-from rehearsal.processes import MARK
+from rehearsal.layout import MARK, Layout
 from rehearsal.waiting import await_condition
 from tests.labs import runs
 

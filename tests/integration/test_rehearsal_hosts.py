@@ -27,8 +27,7 @@ from inventory.model import Environment
 from rehearsal import lab, layout, ports, postgres_server
 from rehearsal.blueprint import BACKUPS
 from rehearsal.files import write_json
-from rehearsal.layout import Layout
-from rehearsal.processes import MARK
+from rehearsal.layout import MARK, Layout
 from rehearsal.waiting import await_condition
 from runbooks import cutover
 from runbooks.engine.live.ssh import Fleet
