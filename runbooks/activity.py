@@ -7,21 +7,20 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from invoke.collection import Collection
 
 from archiver.delete.throttle import Throttle
 from archiver.records import slice_record
 from archiver.records.cutoff import MonthName, Span, end_of, month_due, parse_month
-from archiver.runs.monthly import archive_activity
-from archiver.runs.monthly_restore import restore_month
+from archiver.runs.monthly import archive_activity, shards_of
+from archiver.runs.monthly_restore import restore_month, tenants_of_month
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from errors import AbortedError
 from inventory.model import Environment, Role
 from runbooks.cli.options import ACTS, IDENTITY, JSON_LINES, PRETEND, PRETEND_RESTORE, READS, SCHOOL, Option
-from runbooks.cli.outcomes import settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import count, parse_date, parse_size, parse_span
 from runbooks.cli.tables import show
 from runbooks.cli.task import task
@@ -69,9 +68,10 @@ def archive(
     span = span_at(environment, as_of or datetime.datetime.now(environment.zone).date())
     with open_archiver(environment, f"activity.archive {span.month}") as archiver, _until_sigterm(throttle.stop):
         say(months_text.span_line(span, environment.zone))
-        line = partial(months_text.shard_line, archiver.model.tenant.noun, pretend=pretend)
-        shards = archive_activity(archiver, span, throttle, lambda shard: say(line(shard)), pretend=pretend)
-    settle(shards, months_text.summary(shards, pretend=pretend), alone=False)
+        words = months_text.month_words(archiver.model.tenant.noun, pretend=pretend)
+        results = Results(words=words, total=len(shards_of(archiver)))
+        outcomes = archive_activity(archiver, span, throttle, results.show, pretend=pretend)
+    results.settle(outcomes)
     if throttle.stop.is_set():
         raise AbortedError("Stopped by SIGTERM, between two transactions.", hint="The same command continues.")
 
@@ -87,9 +87,11 @@ def restore(environment: Environment, month: MonthName, school: int | None, pret
     """Bring a month's activity back, of all schools or of one; the monthly run then puts these schools on hold."""
     name = str(month)
     with open_archiver(environment, f"activity.restore {name}", identity=identity) as archiver:
-        line = partial(months_text.returned_line, archiver.model.tenant.noun, name, pretend=pretend)
-        outcomes = restore_month(archiver, name, school, lambda outcome: say(line(outcome)), pretend=pretend)
-    settle(outcomes, months_text.returned_summary(outcomes, pretend=pretend), alone=False)
+        tenants = tenants_of_month(archiver, name, school)
+        words = months_text.month_restore_words(archiver.model.tenant.noun, name, pretend=pretend)
+        results = Results(words=words, total=len(tenants))
+        outcomes = restore_month(archiver, name, tenants, results.show, pretend=pretend)
+    results.settle(outcomes)
 
 
 @task("activity.list", MONTH.but(required=False), *READS, JSON_LINES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 from invoke.collection import Collection
 
@@ -52,7 +51,7 @@ from runbooks.cli.options import (
     WORKERS,
     Option,
 )
-from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_date
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
@@ -190,12 +189,12 @@ def all_(
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest, engine: Engine = IN_TURN) -> None:
     noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, request.pretend
-    on_result = result_printer(len(tenants), partial(archives.outcome_line, noun, pretend=pretend), alone=alone)
+    results = Results(words=archives.archive_words(noun, pretend=pretend), total=len(tenants), alone=alone)
     if alone:
-        outcomes = archive(archiver, tenants, request, on_result)
+        outcomes = archive(archiver, tenants, request, results.show)
     else:
-        outcomes = archive_many(archiver, tenants, request, on_result, say, engine, _progress(noun, len(tenants)))
-    settle(outcomes, archives.archive_summary(noun, outcomes, pretend=pretend), alone=alone)
+        outcomes = archive_many(archiver, tenants, request, results.show, say, engine, _progress(noun, len(tenants)))
+    results.settle(outcomes)
 
 
 def _year(environment: Environment, date: datetime.date | None) -> int:

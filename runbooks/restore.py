@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from functools import partial
 
 from invoke.collection import Collection
 
@@ -31,7 +30,7 @@ from runbooks.cli.options import (
     YEAR_OF_SEVERAL,
     Option,
 )
-from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_id
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
@@ -111,9 +110,9 @@ def _restore(
     only: Part | None = None,
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
-    on_result = result_printer(len(records), partial(archives.restored_line, noun, pretend=pretend), alone=alone)
-    outcomes = restore(archiver, records, pretend=pretend, on_result=on_result, mapping=last, only=only)
-    settle(outcomes, archives.restore_summary(noun, outcomes, pretend=pretend), alone=alone)
+    words = archives.restore_words(noun, pretend=pretend, part=str(only or ""))
+    results = Results(words=words, total=len(records), alone=alone)
+    results.settle(restore(archiver, records, pretend=pretend, on_result=results.show, mapping=last, only=only))
 
 
 namespace = Collection("restore", school, customer, all_, plan)

@@ -19,7 +19,7 @@ from errors import ExitCode
 from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.options import ACTS, DRY_RUN, READS, Option
-from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_each_once
 from runbooks.cli.tables import show as show_parts
 from runbooks.cli.task import task
@@ -93,23 +93,23 @@ def _move(environment: Environment, route: Route, only: frozenset[int]) -> None:
     with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
         total = len(tenants_to_move(archiver.databases, route, only))
-        on_result = result_printer(total, partial(shards.moved_line, noun), alone=False)
+        results = Results(words=shards.move_words(noun, route), total=total)
         kept_off = partial(_in_maintenance, environment)
-        outcomes = move_all(archiver, route, _year(environment), on_result, kept_off=kept_off, only=only)
+        outcomes = move_all(archiver, route, _year(environment), results.show, kept_off=kept_off, only=only)
     if route.verb == MERGE and not only:
         say(f"Archives of {route.source} come back into {route.target} from now on.")
-    settle(outcomes, shards.moved_summary(noun, route, outcomes), alone=False)
+    results.settle(outcomes)
 
 
 def _preview(environment: Environment, route: Route, only: frozenset[int]) -> None:
     with open_archiver(environment, f"shards.{route.verb} --dry-run {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
         total = len(tenants_to_move(archiver.databases, route, only))
-        on_result = result_printer(total, partial(shards.previewed_line, noun, route), alone=False)
-        previews = preview_all(archiver, route, _year(environment), on_result, only)
+        results = Results(words=shards.preview_words(noun, route), total=total)
+        outcomes = preview_all(archiver, route, _year(environment), results.show, only)
         if archiver.fence is None and not _in_maintenance(environment):
             say(NOT_KEPT_OFF)
-    settle(previews, shards.previewed_summary(noun, route, previews), alone=False)
+    results.settle(outcomes)
 
 
 def _year(environment: Environment) -> int:

@@ -8,11 +8,11 @@ from datetime import date
 
 from archiver.delete.throttle import Throttle
 from archiver.postgres.session import Session
-from archiver.runs.month_result import Shard
+from archiver.runs.month_result import ShardMonths
 from archiver.runs.monthly import archive_activity
-from archiver.runs.monthly_restore import Returned, restore_month
+from archiver.runs.monthly_restore import Returned, restore_month, tenants_of_month
 from runbooks.activity import span_at
-from tests.worlds import World
+from tests.worlds import World, raise_failure
 
 
 @dataclass(kw_only=True)
@@ -30,21 +30,19 @@ class Meanwhile(Throttle):
         super().wait(session)
 
 
-def archive_months(world: World, day: date, *, pretend: bool = False, throttle: Throttle | None = None) -> list[Shard]:
+def archive_months(
+    world: World, day: date, *, pretend: bool = False, throttle: Throttle | None = None
+) -> list[ShardMonths]:
     """Archive what is due on a day; raise what failed."""
     with world.archiver("test of months") as archiver:
-        return archive_activity(
-            archiver, span_at(world.environment, day), throttle or Throttle(), raise_failures, pretend=pretend
+        outcomes = archive_activity(
+            archiver, span_at(world.environment, day), throttle or Throttle(), raise_failure, pretend=pretend
         )
+    return [outcome.item for outcome in outcomes]
 
 
 def restore_months(world: World, month: str, school: int | None = None, *, pretend: bool = False) -> list[Returned]:
     """Restore a month, of all or of one school; raise what failed."""
     with world.archiver("test of months") as archiver:
-        return restore_month(archiver, month, school, raise_failures, pretend=pretend)
-
-
-def raise_failures(outcome: Shard | Returned) -> None:
-    """Raise the failure of an outcome: a callback that lets none pass."""
-    if outcome.error:
-        raise outcome.error
+        of_month = tenants_of_month(archiver, month, school)
+        return restore_month(archiver, month, of_month, raise_failure, pretend=pretend)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
+from typing import Any
 from unittest.mock import patch
 
 import psycopg2
@@ -28,6 +29,7 @@ from archiver.runs import restore_plan, setup
 from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import ArchiveOutcome, Archiver
+from archiver.runs.each import Outcome
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.one_by_one import deletes_in_bulk
 from archiver.runs.reencrypt import Reencrypted, reencrypt
@@ -163,7 +165,8 @@ class World:
         """Return what `inv shards.… --dry-run` shows."""
         route = Route(verb=verb, source=source, target=target)
         with self.archiver() as archiver:
-            return preview_all(archiver, route, YEAR, lambda preview: None, only)
+            outcomes = preview_all(archiver, route, YEAR, lambda outcome: None, only)
+        return [outcome.detail or MovePreview(rows={}, in_the_way=(str(outcome.error),)) for outcome in outcomes]
 
     def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
         """Return the output of `inv restore.plan`."""
@@ -201,7 +204,7 @@ def overlook_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "unknown", lambda *judged: [])
 
 
-def raise_failure(outcome: ArchiveOutcome | Restored | Reencrypted | Carried) -> None:
+def raise_failure(outcome: Outcome[Any, Any]) -> None:
     """Raise the failure of an outcome: a callback that lets none pass."""
     if outcome.error:
         raise outcome.error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from archiver.catalog.activity_rules import Rules
 from archiver.completeness import completeness
@@ -18,31 +16,22 @@ from archiver.postgres.fence import fenced
 from archiver.postgres.locks import AdvisoryLock, held_locks
 from archiver.postgres.tenants import Tenant, every, of_ids
 from archiver.records import archive_record, move_record
-from archiver.records.move_record import Move, MoveState, Route
+from archiver.records.move_record import MoveState, Route
 from archiver.records.placement_history import Relocation, placement_history
 from archiver.reshard.id_ranges import covered, reserved
 from archiver.reshard.move import move
 from archiver.reshard.settle import Ended, end, withdraw
 from archiver.runs.context import Archiver
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.settle import settle as settle_markers
-from errors import CutoverError, Problems, RefusedError, UsageError
+from errors import Problems, RefusedError, UsageError
 from formatting import plural
 
 MERGE, SPLIT = "merge", "split"
 _LOCK = "cutover shards"  # one merge or split at a time, in master
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoveOutcome:
-    """The result for one tenant."""
-
-    tenant_id: int
-    seconds: float
-    move: Move | None = None  # None: it failed
-    late: Mapping[str, int] = field(default_factory=dict)  # by table: rows added on the source after the proof
-    error: CutoverError | None = None
-
-
+MoveOutcome = Outcome[int, Ended]  # of a tenant's id
 OnMoved = Callable[[MoveOutcome], None]
 
 
@@ -69,11 +58,13 @@ def move_all(
     with held_locks([AdvisoryLock(databases.master, _LOCK)]):
         settle_markers(archiver, [route.source, route.target])
         _begin(archiver, route, complete=not only)
-        outcomes = []
-        for tenant in tenants_to_move(databases, route, only):
-            outcomes.append(_attempt(archiver, tenant, route, year, kept_off))
-            on_result(outcomes[-1])
-    return outcomes
+        to_move = {tenant.id: tenant for tenant in tenants_to_move(databases, route, only)}
+        return for_each(
+            to_move,
+            lambda tenant_id: _move(archiver, to_move[tenant_id], route, year, kept_off),
+            on_result,
+            databases=databases,
+        )
 
 
 def tenants_to_move(databases: Databases, route: Route, only: Collection[int] = ()) -> list[Tenant]:
@@ -188,18 +179,12 @@ def _refuse_merged(databases: Databases, route: Route) -> None:
         )
 
 
-def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_off: Callable[[], bool]) -> MoveOutcome:
-    """Move one tenant under its locks. Return the outcome, also of a failure."""
-    began = time.monotonic()
-    try:
-        with _locked(archiver, tenant, route), work_folder(archiver.work) as work:
-            _refuse_live(archiver, kept_off)
-            left = _settled(archiver, tenant, route)
-            moved = left or move(archiver, tenant, route, year, work)
-        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, move=moved.move, late=moved.late)
-    except CutoverError as error:
-        archiver.databases.forget_schemas()  # a migration may be what went wrong
-        return MoveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+def _move(archiver: Archiver, tenant: Tenant, route: Route, year: int, kept_off: Callable[[], bool]) -> Done[Ended]:
+    """Move one tenant under its locks, or end the move that an earlier run left."""
+    with _locked(archiver, tenant, route), work_folder(archiver.work) as work:
+        _refuse_live(archiver, kept_off)
+        ended = _settled(archiver, tenant, route) or move(archiver, tenant, route, year, work)
+    return Done(rows=sum(ended.move.rows.values()), size=ended.move.size or 0, detail=ended)
 
 
 @contextmanager

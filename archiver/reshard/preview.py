@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,70 +21,63 @@ from archiver.reshard.merge_split import refuse_invalid_route, refuse_unready, t
 from archiver.reshard.move import TenantRoute, incoming_archive, offsets_of, refusals, route_of
 from archiver.reshard.shard_rows import counts
 from archiver.runs.context import Archiver
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.settle import settle
-from errors import CutoverError, RefusedError
+from errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class MovePreview:
     """The effects of moving one tenant."""
 
-    tenant_id: int
-    seconds: float
     rows: Mapping[str, int]  # of the shard, by table
     offsets: Offsets = ()
     left: Move | None = None  # an interrupted move, which would be settled
     in_the_way: tuple[str, ...] = ()
-    failure: CutoverError | None = None  # the preview itself failed
 
     @property
-    def error(self) -> CutoverError | None:
-        """The reason for which the tenant can't be moved; None if it can."""
-        return self.failure or (RefusedError("; ".join(self.in_the_way)) if self.in_the_way else None)
+    def done(self) -> Done[MovePreview]:
+        """The preview, with an error if the tenant can't be moved."""
+        error = RefusedError("; ".join(self.in_the_way)) if self.in_the_way else None
+        return Done(rows=sum(self.rows.values()), detail=self, error=error)
 
 
-OnPreviewed = Callable[[MovePreview], None]
+Previewed = Outcome[int, MovePreview]  # of a tenant's id
+OnPreviewed = Callable[[Previewed], None]
 
 
 def preview_all(
     archiver: Archiver, route: Route, year: int, on_result: OnPreviewed, only: Collection[int] = ()
-) -> list[MovePreview]:
+) -> list[Previewed]:
     """Return the effects of `move_all` on each tenant; raise what it would raise before the first.
 
     Takes no lock of a run, and writes no record. The product's tables are only read, in a transaction a tenant.
     """
     databases = archiver.databases
     refuse_invalid_route(route, databases.shards)
-    tenants = tenants_to_move(databases, route, only)
+    to_move = {tenant.id: tenant for tenant in tenants_to_move(databases, route, only)}
     completeness.prove_complete(databases)
     settle(archiver, [route.source, route.target], pretend=True)
     refuse_unready(databases, route)
-    previews = []
-    for tenant in tenants:
-        previews.append(_attempt(archiver, tenant, route, year))
-        on_result(previews[-1])
-    return previews
+    return for_each(
+        to_move,
+        lambda tenant_id: _preview(archiver, to_move[tenant_id], route, year).done,
+        on_result,
+        databases=databases,
+    )
 
 
-def _attempt(archiver: Archiver, tenant: Tenant, route: Route, year: int) -> MovePreview:
-    """Return the preview of one tenant's move, also of a failure."""
-    began = time.monotonic()
-    try:
-        left = move_record.interrupted(archiver.databases.master, [tenant.id])
-        if left:
-            return _of_interrupted(left[0], route, time.monotonic() - began)
-        with work_folder(archiver.work) as work:
-            return _preview(archiver, route_of(archiver, tenant, route), route, year, work)
-    except CutoverError as error:
-        return MovePreview(tenant_id=tenant.id, seconds=time.monotonic() - began, rows={}, failure=error)
+def _preview(archiver: Archiver, tenant: Tenant, route: Route, year: int) -> MovePreview:
+    if left := move_record.interrupted(archiver.databases.master, [tenant.id]):
+        return _of_interrupted(left[0], route)
+    with work_folder(archiver.work) as work:
+        return _of_fresh(archiver, route_of(archiver, tenant, route), route, year, work)
 
 
-def _of_interrupted(left: Move, route: Route, seconds: float) -> MovePreview:
+def _of_interrupted(left: Move, route: Route) -> MovePreview:
     """Return the preview of a move that was interrupted: its own route ends it."""
     blocked = left.in_two_shards and left.route != route
     return MovePreview(
-        tenant_id=left.tenant_id,
-        seconds=seconds,
         rows=left.rows,
         offsets=left.offsets,
         left=left,
@@ -93,15 +85,12 @@ def _of_interrupted(left: Move, route: Route, seconds: float) -> MovePreview:
     )
 
 
-def _preview(archiver: Archiver, tenant_route: TenantRoute, route: Route, year: int, work: Path) -> MovePreview:
+def _of_fresh(archiver: Archiver, tenant_route: TenantRoute, route: Route, year: int, work: Path) -> MovePreview:
     """Read a tenant's rows, and stage them on the target if nothing forbids it yet. `work` must be empty."""
-    began, tenant = time.monotonic(), tenant_route.tenant
     rows, refused = counts(tenant_route.source.rows()), list(refusals(archiver, tenant_route, route))
     offsets = offsets_of(archiver, tenant_route, route, with_new)
     in_the_way: Iterable[object] = refused or _staged(archiver, tenant_route, offsets, year, work)
     return MovePreview(
-        tenant_id=tenant.id,
-        seconds=time.monotonic() - began,
         rows=rows,
         offsets=offsets,
         in_the_way=tuple(map(str, in_the_way)),

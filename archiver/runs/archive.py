@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -34,6 +33,7 @@ from archiver.runs.context import (
     out_of_time,
     pack,
 )
+from archiver.runs.each import Done, for_each
 from archiver.runs.settle import asking_markers, settle
 from archiver.store.standing import MissingObjectError
 from archiver.verify.makeable import prove_makeable
@@ -71,11 +71,13 @@ def archive(
     settle(archiver, shards, pretend=request.pretend)
     if not request.pretend:
         guards.note(archiver.databases, shards)
-    outcomes: list[ArchiveOutcome] = []
-    for tenant in tenants:
-        outcomes.append(_attempt(archiver, tenant, request))
-        on_result(outcomes[-1])
-    return outcomes
+    by_id = {tenant.id: tenant for tenant in tenants}
+    return for_each(
+        by_id,
+        lambda tenant_id: _attempt(archiver, by_id[tenant_id], request),
+        on_result,
+        databases=archiver.databases,
+    )
 
 
 def _in_order(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> list[Tenant]:
@@ -84,25 +86,20 @@ def _in_order(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveReq
     return sorted(tenants, key=lambda tenant: order.index(request.depth_of(tenant.id, tenant.customer_id)))
 
 
-def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> ArchiveOutcome:
-    began, act = time.monotonic(), _pretend if request.pretend else _archive
+def _attempt(archiver: Archiver, tenant: Tenant, request: ArchiveRequest) -> Done[Deletion | None]:
+    act, noun = _pretend if request.pretend else _archive, archiver.model.tenant.noun
     # In a night maintenance mode keeps the application off.
     fence = None if request.pretend or request.night else archiver.fence
-    try:
-        if deadline_passed(request):
-            raise out_of_time(archiver.model.tenant.noun, tenant.id)
-        with work_folder(archiver.work) as work, fenced(fence, archiver.model.tenant.noun, tenant.id):
-            return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)
-    except CutoverError as error:
-        archiver.databases.forget_schemas()  # a migration may be what went wrong
-        return ArchiveOutcome(tenant_id=tenant.id, seconds=time.monotonic() - began, error=error)
+    if deadline_passed(request):
+        raise out_of_time(noun, tenant.id)
+    with work_folder(archiver.work) as work, fenced(fence, noun, tenant.id):
+        return act(archiver, archiver.databases.placement(tenant.shard), tenant, request, work)
 
 
 def _archive(
     archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
-) -> ArchiveOutcome:
+) -> Done[Deletion | None]:
     """Archive one tenant: end an earlier deletion, or extract, pack, store, verify and delete."""
-    began = time.monotonic()
     done = _end_earlier(archiver, placement, tenant, request, work)
     if done is None:
         record = _begin(archiver, tenant, request)
@@ -117,19 +114,14 @@ def _archive(
             _stored(archiver, work),
             accept_orphans=request.accept_orphans,
         )
-    return _outcome(done, time.monotonic() - began)
+    return Done(rows=done.record.rows, size=done.record.size or 0, detail=done)
 
 
 def _pretend(
     archiver: Archiver, placement: Placement, tenant: Tenant, request: ArchiveRequest, work: Path
-) -> ArchiveOutcome:
+) -> Done[Deletion | None]:
     packed, proof = pretended(archiver, placement, tenant, request.year, work)
-    return ArchiveOutcome(
-        tenant_id=tenant.id,
-        seconds=packed.extract.seconds + proof.seconds,
-        rows=proof.manifest.rows,
-        size=packed.digests.size,
-    )
+    return Done(rows=proof.manifest.rows, size=packed.digests.size, detail=None)
 
 
 def pretended(
@@ -219,10 +211,3 @@ def _verify(archiver: Archiver, record: Record, packed: Packed, work: Path) -> V
 
 def _stored(archiver: Archiver, work: Path) -> Stored:
     return Stored(archiver.bucket, partial(opened, archiver, work))
-
-
-def _outcome(done: Deletion, seconds: float) -> ArchiveOutcome:
-    record = done.record
-    return ArchiveOutcome(
-        tenant_id=record.tenant_id, seconds=seconds, rows=record.rows, size=record.size or 0, deletion=done
-    )

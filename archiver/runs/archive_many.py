@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.archive import archive
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
+from archiver.runs.each import Together
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.eta import Eta
 from archiver.runs.one_by_one import reasons_against_sets
@@ -45,34 +46,15 @@ class _Run:
 
     archiver: Archiver
     request: ArchiveRequest
-    on_result: OnArchived
     on_strategy: OnStrategy
     engine: Engine
     tenants: Mapping[int, Tenant]
-    began: float = field(default_factory=time.monotonic)
-    outcomes: list[ArchiveOutcome] = field(default_factory=list)
+    results: Together[int, Deletion | None]
 
     @property
     def noun(self) -> str:
         """The catalog's noun for a tenant."""
         return self.archiver.model.tenant.noun
-
-    def end(self, outcome: ArchiveOutcome) -> None:
-        """Report the outcome of a tenant."""
-        self.outcomes.append(outcome)
-        self.on_result(outcome)
-
-    def fail(self, tenant_id: int, error: CutoverError) -> None:
-        """Report that a tenant failed and stays as it is."""
-        self.end(ArchiveOutcome(tenant_id=tenant_id, seconds=time.monotonic() - self.began, error=error))
-
-    @contextmanager
-    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
-        """If the block fails, report this tenant as failed and continue with the others."""
-        try:
-            yield
-        except CutoverError as error:
-            self.fail(tenant_id, error)
 
 
 def archive_many(
@@ -96,14 +78,14 @@ def archive_many(
     run = _Run(
         archiver=archiver,
         request=request,
-        on_result=on_result,
         on_strategy=on_strategy,
         engine=engine,
         tenants={tenant.id: tenant for tenant in tenants},
+        results=Together(on_result=on_result),
     )
     tenants = _placed(run, tenants)
     if not tenants:
-        return run.outcomes
+        return run.results.outcomes
     if not request.pretend:
         archiver.bucket.prove_conditional()
     shards = {tenant.shard for tenant in tenants}
@@ -116,7 +98,7 @@ def archive_many(
     if in_sets := [tenant for tenant in tenants if tenant.id not in alone]:
         _archive_in_sets(run, in_sets, progress)
     _one_at_a_time(run, alone)
-    return run.outcomes
+    return run.results.outcomes
 
 
 def _archive_in_sets(run: _Run, tenants: Sequence[Tenant], progress: OnProgress) -> None:
@@ -135,7 +117,7 @@ def _placed(run: _Run, tenants: Sequence[Tenant]) -> list[Tenant]:
     """Return the tenants on a shard of the inventory; the others fail."""
     placed: list[Tenant] = []
     for tenant in tenants:
-        with run.skip_on_error(tenant.id):
+        with run.results.skip_on_error(tenant.id):
             run.archiver.databases.placement(tenant.shard)
             placed.append(tenant)
     return placed
@@ -149,7 +131,7 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
     deleting: list[Record] = []
     fresh: list[Tenant] = []
     for tenant in tenants:
-        with run.skip_on_error(tenant.id):
+        with run.results.skip_on_error(tenant.id):
             half_way = interrupted_deletion(run.noun, tenant, earlier[tenant.id], run.request)
             if half_way is None:
                 fresh.append(tenant)
@@ -177,13 +159,13 @@ def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
     unverified = [tenant for tenant in fresh if tenant.id not in before]
     for result in run.engine.run(split(unverified, run.request, run.engine.workers), run.archiver):
         verified = _verified(run, [run.tenants[tenant_id] for tenant_id in result.unit.tenant_ids])
-        reported = {outcome.tenant_id for outcome in result.outcomes}
+        reported = {outcome.item for outcome in result.outcomes}
         for outcome in result.outcomes:
             if outcome.error or run.request.pretend:
-                run.end(outcome)
+                run.results.end(outcome)
         for tenant_id in result.unit.tenant_ids:
             if result.error and tenant_id not in verified | reported:
-                run.fail(tenant_id, result.error)
+                run.results.fail(tenant_id, result.error)
 
 
 def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
@@ -231,7 +213,7 @@ def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
     changed = [record for record in skipped if record not in missing]
     record_states.move(run.archiver.databases.master, changed, ArchiveState.STORED)
     for tenant_id, reason in failed.items():
-        run.fail(tenant_id, reason)
+        run.results.fail(tenant_id, reason)
 
 
 def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
@@ -254,7 +236,7 @@ def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Ma
     done = [record for record in of_set if record.tenant_id in deletion.deleted]
     appeared = _late_rows(run, done)
     for record in done:
-        run.end(_outcome(run, record, deletion, appeared.get(record.tenant_id, {})))
+        run.results.end(_outcome(run, record, deletion, appeared.get(record.tenant_id, {})))
     _one_at_a_time(run, deletion.failed)
 
 
@@ -270,11 +252,11 @@ def _late_rows(run: _Run, records: Sequence[Record]) -> LeftRows:
 def _outcome(run: _Run, record: Record, deletion: BulkDeletion, appeared: Mapping[str, int]) -> ArchiveOutcome:
     deleted, retained = deletion.deleted[record.tenant_id], deletion.retained[record.tenant_id]
     return ArchiveOutcome(
-        tenant_id=record.tenant_id,
-        seconds=(time.monotonic() - run.began) / len(run.tenants),
+        item=record.tenant_id,
+        seconds=(time.monotonic() - run.results.began) / len(run.tenants),
         rows=record.rows,
         size=record.size or 0,
-        deletion=Deletion(record=record, deleted=deleted, retained=retained, appeared=appeared),
+        detail=Deletion(record=record, deleted=deleted, retained=retained, appeared=appeared),
     )
 
 
@@ -287,7 +269,7 @@ def _bulk_failed(run: _Run, records: Sequence[Record], error: CutoverError) -> N
     if passing or isinstance(error, (UnknownError, StorageError, MissingObjectError)):
         _step_back(run, records)
         for record in records:
-            run.fail(record.tenant_id, error)
+            run.results.fail(record.tenant_id, error)
         return
     run.on_strategy(f"one by one: {error}")
     _one_at_a_time(run, [record.tenant_id for record in records])
@@ -307,4 +289,4 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
 def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:
     """Archive tenants one by one, which also finishes deletions interrupted between shard and master."""
     if tenants := [run.tenants[tenant_id] for tenant_id in tenant_ids]:
-        run.outcomes += archive(run.archiver, tenants, run.request, run.on_result)
+        run.results.outcomes.extend(archive(run.archiver, tenants, run.request, run.results.on_result))

@@ -18,6 +18,7 @@ from archiver.format.bundle import Archive
 from archiver.format.encryption import Keys
 from archiver.postgres.databases import Databases
 from archiver.records.archive_request import ArchiveRequest
+from archiver.runs.each import Outcome
 from archiver.store.bucket import Bucket, file_digests
 from archiver.store.schemas import StoredSchemas
 from archiver.store.standing import StoredArchive
@@ -44,18 +45,7 @@ class Archiver:
         return self.databases.model
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArchiveOutcome:
-    """The outcome of archiving one tenant."""
-
-    tenant_id: int
-    seconds: float
-    rows: int = 0
-    size: int = 0  # bytes of the tarball
-    deletion: Deletion | None = None  # None: pretended, or failed
-    error: CutoverError | None = None
-
-
+ArchiveOutcome = Outcome[int, Deletion | None]  # of a tenant's id; no deletion: pretended, or failed
 OnArchived = Callable[[ArchiveOutcome], None]
 
 

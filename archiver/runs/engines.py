@@ -10,8 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Protocol
 
-from archiver.runs import setup
+from archiver.runs import each, setup
 from archiver.runs.context import Archiver
+from archiver.runs.each import Done
 from archiver.runs.prepare import prepare
 from archiver.runs.units import Unit, UnitResult
 from errors import CutoverError
@@ -92,11 +93,8 @@ class Processes:
 
 def attempt(archiver: Archiver, unit: Unit, memory: int) -> UnitResult:
     """Run a unit; an error that stops it becomes part of its result."""
-    try:
-        return UnitResult(unit=unit, outcomes=prepare(archiver, unit, memory))
-    except CutoverError as error:
-        archiver.databases.forget_schemas()  # a migration may be what went wrong
-        return UnitResult(unit=unit, error=error)
+    ended = each.attempt(unit, lambda unit: Done(detail=prepare(archiver, unit, memory)), databases=archiver.databases)
+    return UnitResult(unit=unit, outcomes=ended.detail or (), error=ended.error)
 
 
 def _begin() -> None:

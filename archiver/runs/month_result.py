@@ -1,4 +1,4 @@
-"""The outcome of archiving a shard's past months."""
+"""The result of archiving the past months of a shard."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from archiver.extract.month import NO_TENANT
+from archiver.runs.each import Done
 from errors import CutoverError
 
 
 @dataclass(kw_only=True)
-class Shard:
-    """The outcome of archiving a shard's activity."""
+class ShardMonths:
+    """A shard, and what archiving its activity has done so far."""
 
     name: str
     archives: int = 0
@@ -24,14 +25,15 @@ class Shard:
     changed: Counter[str] = field(default_factory=Counter)  # by member: rows that changed or were in use, and stay
     appeared: Counter[str] = field(default_factory=Counter)  # by table: rows added after verification, which stay live
     on_hold: int = 0  # tenants skipped: restored and not released, or partly moved
-    seconds: float = 0.0
     stopped: bool = False  # before all was done
-    errors: list[CutoverError] = field(default_factory=list)
+    errors: list[CutoverError] = field(default_factory=list)  # of parts that were skipped
 
     @property
-    def error(self) -> CutoverError | None:
-        """The first error."""
-        return self.errors[0] if self.errors else None
+    def done(self) -> Done[None]:
+        """The rows and bytes that were archived, and the first error of a part."""
+        return Done(
+            rows=self.deleted.total(), size=self.size, detail=None, error=self.errors[0] if self.errors else None
+        )
 
     def count(self, tenant_id: int, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
         """Add a slice: its rows by member, and how many of them stay live."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from archiver.catalog.activity_rules import Rules, rules
@@ -14,7 +14,7 @@ from archiver.delete import batches
 from archiver.delete.settle_month import settle
 from archiver.delete.throttle import Throttle, lag
 from archiver.extract.due import Due
-from archiver.extract.month import NO_TENANT, extract_month, no_tenant
+from archiver.extract.month import NO_TENANT, MonthExtract, extract_month, no_tenant
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.format.spool_folder import work_folder
@@ -29,15 +29,17 @@ from archiver.records.month_record import Month
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver, new_extraction
+from archiver.runs.each import Done, Outcome, connection_lost, for_each
 from archiver.runs.month_object import PackedSlice
-from archiver.runs.month_result import Shard
+from archiver.runs.month_result import ShardMonths
 from archiver.runs.settle import settle as settle_markers
 from archiver.store.bucket import file_digests
 from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, LockedError, RefusedError, UnknownError
 
 ROWS, SLICES = 200_000, 500  # about the size of one archive: it is verified and deleted before the next is begun
-OnShard = Callable[[Shard], None]
+MonthsOutcome = Outcome[ShardMonths, None]
+OnShard = Callable[[MonthsOutcome], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class _Run:
 
 def archive_activity(
     archiver: Archiver, span: Span, throttle: Throttle, on_result: OnShard, *, pretend: bool = False
-) -> list[Shard]:
+) -> list[MonthsOutcome]:
     """Archive what ended in the span, shard by shard. A shard that fails is reported; the others continue.
 
     Raises UsageError, with nothing changed, if the catalog has no activity or does not cover everything that can
@@ -62,38 +64,40 @@ def archive_activity(
     run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
-    names, shards = archiver.databases.shards if archiver.model.tenant.shard else (MASTER,), []
+    names = shards_of(archiver)
     if throttle.max_lag is not None:
         for name in names:
             lag(archiver.databases.session(name))  # raises if it can't be read
-    for name in names:
-        if throttle.over:
-            break
-        shards.append(_shard(run, name))
-        on_result(shards[-1])
-    return shards
+    return for_each(
+        takewhile(lambda shard: not throttle.over, (ShardMonths(name=name) for name in names)),
+        lambda shard: _shard(run, shard),
+        on_result,
+        databases=archiver.databases,
+        stops=lambda error: isinstance(error, UnknownError),
+    )
 
 
-def _shard(run: _Run, name: str) -> Shard:
-    started, shard = time.monotonic(), Shard(name=name)
+def shards_of(archiver: Archiver) -> tuple[str, ...]:
+    """Return the databases with activity, by their inventory names: master, if there are no shards."""
+    return archiver.databases.shards if archiver.model.tenant.shard else (MASTER,)
+
+
+def _shard(run: _Run, shard: ShardMonths) -> Done[None]:
+    databases, name = run.archiver.databases, shard.name
     try:
-        with run.archiver.databases.monthly_lock(name):
-            placement = run.archiver.databases.placement(name)
+        with databases.monthly_lock(name):
+            placement = databases.placement(name)
             settle_markers(run.archiver, [name], pretend=run.pretend)
             if not run.pretend:
-                settle(run.archiver.databases, run.rules, placement)
-                guards.note(run.archiver.databases, [name])
+                settle(databases, run.rules, placement)
+                guards.note(databases, [name])
             _archive_shard(run, placement, shard)
-    except UnknownError:
-        raise
-    except CutoverError as error:
-        run.archiver.databases.forget_schemas()  # a migration may be what went wrong
-        shard.errors.append(error)
-    shard.seconds, shard.stopped = time.monotonic() - started, run.throttle.over
-    return shard
+    finally:
+        shard.stopped = run.throttle.over
+    return shard.done
 
 
-def _archive_shard(run: _Run, placement: Placement, shard: Shard) -> None:
+def _archive_shard(run: _Run, placement: Placement, shard: ShardMonths) -> None:
     """Make one archive after the other, until no tenant has due rows."""
     act, waiting = _pretend if run.pretend else _archive, iter(_tenants_due(run, placement, shard))
     run.throttle.wait(placement.sessions[run.rules.database])
@@ -105,7 +109,7 @@ def _archive_shard(run: _Run, placement: Placement, shard: Shard) -> None:
             act(run, placement, shard, packed, work)
 
 
-def _tenants_due(run: _Run, placement: Placement, shard: Shard) -> list[Tenant]:
+def _tenants_due(run: _Run, placement: Placement, shard: ShardMonths) -> list[Tenant]:
     """Return the shard's tenants that are not skipped, then NO_TENANT, whose rows come last: fewer are left by then."""
     ids_on_hold = on_hold(placement.master)
     all_tenants = tenants.every(placement.master, run.archiver.model.tenant)
@@ -117,29 +121,36 @@ def _tenants_due(run: _Run, placement: Placement, shard: Shard) -> list[Tenant]:
 
 
 def _next_slices(
-    run: _Run, placement: Placement, shard: Shard, waiting: Iterator[Tenant], work: Path
+    run: _Run, placement: Placement, shard: ShardMonths, waiting: Iterator[Tenant], work: Path
 ) -> Iterator[PackedSlice]:
     """Yield the slices of one archive, tenant by tenant, until it is large enough."""
     rows = number = 0
     for tenant in waiting:
         folder = work / f"slice-{tenant.id}"
         folder.mkdir()
-        try:
-            due, extracted = extract_month(placement, run.rules, tenant, run.span, folder)
-        except CutoverError as error:
-            if tenant.id != NO_TENANT or (isinstance(error, DatabaseError) and error.lost):
-                raise
-            shard.errors.append(error)
-            continue
-        shard.held_back.update(due.held_back)
-        if extracted:
+        if extracted := _extracted(run, placement, shard, tenant, folder):
             yield month_object.pack(run.archiver, extracted, folder)
-            rows, number = rows + due.total, number + 1
+            rows, number = rows + extracted.due.total, number + 1
         if rows >= ROWS or number >= SLICES or run.throttle.over:
             return
 
 
-def _pretend(run: _Run, placement: Placement, shard: Shard, packed: Sequence[PackedSlice], work: Path) -> None:
+def _extracted(
+    run: _Run, placement: Placement, shard: ShardMonths, tenant: Tenant, folder: Path
+) -> MonthExtract | None:
+    """Extract a tenant's due rows, if there are any; rows of no tenant may fail on their own."""
+    try:
+        due, extracted = extract_month(placement, run.rules, tenant, run.span, folder)
+    except CutoverError as error:
+        if tenant.id != NO_TENANT or connection_lost(error):
+            raise
+        shard.errors.append(error)
+        return None
+    shard.held_back.update(due.held_back)
+    return extracted
+
+
+def _pretend(run: _Run, placement: Placement, shard: ShardMonths, packed: Sequence[PackedSlice], work: Path) -> None:
     """Verify from the local files, and count the rows to delete."""
     with month_object.opened([each.path for each in packed], run.archiver) as archives:
         month_object.prove(archives, run.archiver, run.rules)
@@ -148,7 +159,7 @@ def _pretend(run: _Run, placement: Placement, shard: Shard, packed: Sequence[Pac
     shard.archives, shard.size = shard.archives + 1, shard.size + sum(each.digests.size for each in packed)
 
 
-def _archive(run: _Run, placement: Placement, shard: Shard, packed: Sequence[PackedSlice], work: Path) -> None:
+def _archive(run: _Run, placement: Placement, shard: ShardMonths, packed: Sequence[PackedSlice], work: Path) -> None:
     """Store the slices, fetch them back, verify, delete and record."""
     month, slices = _store(run, placement, packed, work)
     paths = month_object.fetch_all(run.archiver, month, slices, work)
@@ -184,7 +195,9 @@ def _store(run: _Run, placement: Placement, packed: Sequence[PackedSlice], work:
     return stored, [replace(each, month=stored) for each in slices]
 
 
-def _delete(run: _Run, placement: Placement, shard: Shard, month_slice: Slice, due: Due, archive: Archive) -> None:
+def _delete(
+    run: _Run, placement: Placement, shard: ShardMonths, month_slice: Slice, due: Due, archive: Archive
+) -> None:
     """Delete a slice's rows under the tenant's lock; if another run holds it, they stay for the next run."""
     month_object.belongs_to(archive, month_slice)
     try:
@@ -204,7 +217,9 @@ def _still_on_shard(run: _Run, placement: Placement, month_slice: Slice) -> bool
     return not excluded and (live is None or live.shard == placement.shard)
 
 
-def _delete_rows(run: _Run, placement: Placement, shard: Shard, month_slice: Slice, due: Due, archive: Archive) -> None:
+def _delete_rows(
+    run: _Run, placement: Placement, shard: ShardMonths, month_slice: Slice, due: Due, archive: Archive
+) -> None:
     progress = batches.SliceProgress()
     try:
         batches.delete_in_batches(

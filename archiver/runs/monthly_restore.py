@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,35 +22,32 @@ from archiver.records.placement_history import final_shard
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.scratch import ScratchDatabase
-from errors import CutoverError, RefusedError, UsageError
+from errors import RefusedError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Returned:
-    """The outcome of restoring one tenant's month."""
+class TenantOnShard:
+    """A tenant, and the shard to which its months belong today."""
 
     tenant_id: int  # 0: rows of no tenant
-    seconds: float
-    tables: Mapping[str, Loaded]  # pretended: rows to load
-    error: CutoverError | None = None
+    shard: str
 
 
+Returned = Outcome[TenantOnShard, Mapping[str, Loaded]]  # by table; pretended: rows to load
 OnReturned = Callable[[Returned], None]
 
 
-def restore_month(
-    archiver: Archiver, month: str, tenant_id: int | None, on_result: OnReturned, *, pretend: bool = False
-) -> list[Returned]:
-    """Restore a month. A tenant that fails stays as it is and is reported; the others continue.
+def tenants_of_month(archiver: Archiver, month: str, tenant_id: int | None) -> list[TenantOnShard]:
+    """Return the tenants with archived activity of a month, or one of them; rows of no tenant count as one.
 
-    Raises UsageError, with nothing changed, if nothing of the month is archived, or it is encrypted and no identity was
-    given. Restored tenants are on hold: monthly runs skip them until they are released.
+    Raises UsageError if there are none, or they are encrypted and no identity was given.
     """
-    activity, noun = rules(archiver.model), archiver.model.tenant.noun
+    noun = archiver.model.tenant.noun
     slices = slice_record.of_month(archiver.databases.master, month, tenant_id)
     if not slices:
         subject = f" of {noun} {tenant_id}" if tenant_id is not None else ""
@@ -59,28 +55,40 @@ def restore_month(
             hint = "inv activity.list shows all archives."
             raise UsageError(f"No activity of {month}{subject} is archived.", hint=hint)
     encryption.refuse_if_closed((each.name(noun) for each in slices), archiver.keys)
-    outcomes = []
-    for tenant, shard in dict.fromkeys((each.tenant_id, _shard_of(archiver, each)) for each in slices):
-        outcomes.append(_attempt(archiver, activity, month, tenant, shard, pretend=pretend))
-        on_result(outcomes[-1])
-    return outcomes
+    of_tenants = (TenantOnShard(tenant_id=each.tenant_id, shard=_shard_of(archiver, each)) for each in slices)
+    return [*dict.fromkeys(of_tenants)]
 
 
-def _attempt(archiver: Archiver, activity: Rules, month: str, tenant_id: int, shard: str, *, pretend: bool) -> Returned:
-    began, noun = time.monotonic(), archiver.model.tenant.noun
-    try:
-        with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
-            placement = archiver.databases.placement(shard)
-            settle(archiver, [shard], pretend=pretend)
-            _refuse_if_away(activity, placement, month, tenant_id)
-            if not pretend:
-                settle_tenant(archiver.databases, activity, tenant_id)
-            slices = _slices(archiver, shard, month, tenant_id)
-            _refuse_below_archived(activity.model.tenant.noun, placement, slices)
-            tables = _restore(archiver, activity, placement, slices, work, pretend=pretend)
-        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables=tables)
-    except CutoverError as error:
-        return Returned(tenant_id=tenant_id, seconds=time.monotonic() - began, tables={}, error=error)
+def restore_month(
+    archiver: Archiver, month: str, of_month: Sequence[TenantOnShard], on_result: OnReturned, *, pretend: bool = False
+) -> list[Returned]:
+    """Restore a month of these tenants. One that fails stays as it is and is reported; the others continue.
+
+    Restored tenants are on hold: monthly runs skip them until they are released.
+    """
+    activity = rules(archiver.model)
+    return for_each(
+        of_month,
+        lambda on_shard: _restore_month(archiver, activity, month, on_shard, pretend=pretend),
+        on_result,
+        databases=archiver.databases,
+    )
+
+
+def _restore_month(
+    archiver: Archiver, activity: Rules, month: str, on_shard: TenantOnShard, *, pretend: bool
+) -> Done[Mapping[str, Loaded]]:
+    noun, tenant_id, shard = archiver.model.tenant.noun, on_shard.tenant_id, on_shard.shard
+    with work_folder(archiver.work) as work, archiver.databases.tenant_lock(noun, tenant_id, shard):
+        placement = archiver.databases.placement(shard)
+        settle(archiver, [shard], pretend=pretend)
+        _refuse_if_away(activity, placement, month, tenant_id)
+        if not pretend:
+            settle_tenant(archiver.databases, activity, tenant_id)
+        slices = _slices(archiver, shard, month, tenant_id)
+        _refuse_below_archived(noun, placement, slices)
+        tables = _restore(archiver, activity, placement, slices, work, pretend=pretend)
+        return monthly_slices.done_loading(tables, sum(each.size for each in slices))
 
 
 def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id: int) -> None:

@@ -27,6 +27,7 @@ from archiver.records.placement_history import relocations_of as record_relocati
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver
+from archiver.runs.each import Done
 from errors import RefusedError
 from inventory.migrations import Changes
 
@@ -176,6 +177,11 @@ def rows_to_load(archives: Sequence[Archive]) -> dict[str, Loaded]:
     for archive in archives:
         rows.update({name: member.rows for name, member in archive.manifest.members.items()})
     return {name.removesuffix(".copy").replace("/", "."): Loaded(inserted=count) for name, count in rows.items()}
+
+
+def done_loading(tables: Mapping[str, Loaded], size: int) -> Done[Mapping[str, Loaded]]:
+    """Return what a restore did: its rows by table, and the bytes of its archives."""
+    return Done(rows=sum(table.inserted for table in tables.values()), size=size, detail=tables)
 
 
 def end(placement: Placement, back: Sequence[Slice], tenant_id: int) -> None:

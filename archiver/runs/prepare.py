@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archiver.delete import record_states
+from archiver.delete.one import Deletion
 from archiver.delete.record_states import StoredTarball
 from archiver.extract import many
 from archiver.extract.one import Extract
@@ -24,6 +25,7 @@ from archiver.postgres.tenants import Tenant, of_ids
 from archiver.records.archive_record import Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome, Archiver, deadline_passed, fetch, new_location, out_of_time, pack
+from archiver.runs.each import Together
 from archiver.runs.units import Unit
 from archiver.store.bucket import Bucket
 from archiver.verify.verify import Verified, belongs_to, verify_together
@@ -40,23 +42,12 @@ class _Preparing:
     request: ArchiveRequest
     work: Path
     pool: Executor  # for requests to the store
-    outcomes: list[ArchiveOutcome] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-
-    @contextmanager
-    def skip_on_error(self, tenant_id: int) -> Iterator[None]:
-        """If the block fails, report this tenant as failed and continue with the others."""
-        try:
-            yield
-        except CutoverError as error:
-            seconds = time.monotonic() - self.began
-            self.outcomes.append(ArchiveOutcome(tenant_id=tenant_id, seconds=seconds, error=error))
+    tenants: Together[int, Deletion | None] = field(default_factory=Together)
 
     def postpone(self, extracts: Sequence[Extract]) -> None:
         """Report these tenants as skipped for lack of time."""
         for extract in extracts:
-            with self.skip_on_error(extract.tenant.id):
-                raise out_of_time(self.archiver.model.tenant.noun, extract.tenant.id)
+            self.tenants.fail(extract.tenant.id, out_of_time(self.archiver.model.tenant.noun, extract.tenant.id))
 
 
 def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[ArchiveOutcome]:
@@ -79,8 +70,8 @@ def prepare(archiver: Archiver, unit: Unit, memory: int) -> list[ArchiveOutcome]
                 preparing.postpone(group)
                 continue
             proven = _pretended(preparing, group) if request.pretend else _stored_and_proven(preparing, group, begun)
-            preparing.outcomes.extend(map(_outcome, proven))
-    return preparing.outcomes
+            preparing.tenants.outcomes.extend(map(_outcome, proven))
+    return preparing.tenants.outcomes
 
 
 def _unverified(archiver: Archiver, unit: Unit) -> list[Tenant]:
@@ -153,7 +144,7 @@ def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[i
         uploads.append((record.tenant_id, preparing.pool.submit(_put, preparing.archiver.bucket, record, packed)))
     stored = []
     for tenant_id, upload in uploads:
-        with preparing.skip_on_error(tenant_id):
+        with preparing.tenants.skip_on_error(tenant_id):
             stored.append(upload.result())
     share = (time.monotonic() - began) / len(extracts)
     return [replace(tarball, seconds=tarball.seconds + share) for tarball in stored]
@@ -173,7 +164,7 @@ def _fetched(preparing: _Preparing, stored: Sequence[StoredTarball]) -> list[tup
     ]
     fetched = []
     for tarball, download in downloads:
-        with preparing.skip_on_error(tarball.record.tenant_id):
+        with preparing.tenants.skip_on_error(tarball.record.tenant_id):
             fetched.append((tarball.packed, download.result()))
     return fetched
 
@@ -183,7 +174,7 @@ def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> lis
     archiver, archives = preparing.archiver, []
     with ExitStack() as files:
         for packed_tenant, path in packed:
-            with preparing.skip_on_error(packed_tenant.extract.tenant.id):
+            with preparing.tenants.skip_on_error(packed_tenant.extract.tenant.id):
                 archive = files.enter_context(bundle.opened(path, archiver.keys))
                 belongs_to(archive, packed_tenant.extract.tenant.id, preparing.request.year)
                 archives.append((packed_tenant, archive))
@@ -191,7 +182,7 @@ def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> lis
         proofs = verify_together([archive for _, archive in archives], archiver.scratch, archiver.model)
     proven = []
     for (packed_tenant, _), proof in zip(archives, proofs, strict=True):
-        with preparing.skip_on_error(packed_tenant.extract.tenant.id):
+        with preparing.tenants.skip_on_error(packed_tenant.extract.tenant.id):
             if isinstance(proof, CutoverError):
                 raise proof
             proven.append(PreparedTenant(tenant_id=packed_tenant.extract.tenant.id, packed=packed_tenant, proof=proof))
@@ -200,7 +191,7 @@ def _proven(preparing: _Preparing, packed: Sequence[tuple[Packed, Path]]) -> lis
 
 def _outcome(tenant: PreparedTenant) -> ArchiveOutcome:
     return ArchiveOutcome(
-        tenant_id=tenant.tenant_id,
+        item=tenant.tenant_id,
         seconds=tenant.packed.extract.seconds + tenant.proof.seconds,
         rows=tenant.proof.manifest.rows,
         size=tenant.packed.digests.size,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +16,21 @@ from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs.context import Archiver, new_extraction, new_location
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.reencrypt_month import reencrypt_month
 from archiver.runs.tarballs import as_encrypted, reencrypted
-from errors import CutoverError, RefusedError, UsageError
+from errors import RefusedError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reencrypted:
-    """The outcome of re-encrypting one archive."""
+class Reencryption:
+    """The result of re-encrypting one archive."""
 
     record: Archived  # in its new state
-    seconds: float
     superseded: str = ""  # location of the earlier object, which is kept; empty if nothing changed
-    error: CutoverError | None = None
 
 
+Reencrypted = Outcome[Archived, Reencryption]
 OnReencrypted = Callable[[Reencrypted], None]
 
 
@@ -47,29 +46,21 @@ def reencrypt(archiver: Archiver, records: Sequence[Archived], on_result: OnReen
         )
     due = [record for record in records if not _up_to_date(archiver.keys, record)]
     encryption.refuse_if_closed(map(as_encrypted, due), archiver.keys)
-    outcomes = []
-    for record in records:
-        outcomes.append(_attempt(archiver, record))
-        on_result(outcomes[-1])
-    return outcomes
+    return for_each(records, lambda record: _reencrypt(archiver, record), on_result, databases=archiver.databases)
 
 
 def _up_to_date(keys: Keys, record: Archived) -> bool:
     return set(record.recipients) == set(keys.recipients)
 
 
-def _attempt(archiver: Archiver, record: Archived) -> Reencrypted:
-    began = time.monotonic()
-    try:
-        if isinstance(record, Record):
-            record = _still_archived(archiver, record)
-        if _up_to_date(archiver.keys, record):
-            return Reencrypted(record=record, seconds=time.monotonic() - began)
-        with work_folder(archiver.work) as work:
-            moved = _moved(archiver, record, work)
-        return Reencrypted(record=moved, seconds=time.monotonic() - began, superseded=record.location)
-    except CutoverError as error:
-        return Reencrypted(record=record, seconds=time.monotonic() - began, error=error)
+def _reencrypt(archiver: Archiver, record: Archived) -> Done[Reencryption]:
+    if isinstance(record, Record):
+        record = _still_archived(archiver, record)
+    if _up_to_date(archiver.keys, record):
+        return Done(detail=Reencryption(record=record))
+    with work_folder(archiver.work) as work:
+        moved = _moved(archiver, record, work)
+    return Done(size=moved.size or 0, detail=Reencryption(record=moved, superseded=record.location))
 
 
 def _moved(archiver: Archiver, record: Archived, work: Path) -> Archived:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +42,7 @@ from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.verify import belongs_to, verify
@@ -52,17 +52,7 @@ from inventory.migrations import Changes
 LOADED = "restored"  # the marker's act; of a part: `restored classroom 42`
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restored:
-    """The outcome of restoring one tenant."""
-
-    record: Record
-    seconds: float
-    tables: Mapping[str, Loaded]  # pretended: rows to load
-    only: Part | None = None  # None: everything
-    error: CutoverError | None = None
-
-
+Restored = Outcome[Record, Mapping[str, Loaded]]  # by table; pretended: rows to load
 OnRestored = Callable[[Restored], None]
 
 
@@ -94,21 +84,12 @@ def restore(
     shards = {record.shard for record in records} | {*shards_of(archiver.databases, records).values()}
     settle(archiver, shards, pretend=pretend)
     act = _pretend if pretend else _restore
-    outcomes = []
-    for record in records:
-        outcomes.append(_attempt(partial(act, archiver, record, mapping, only), record, only, archiver.work))
-        on_result(outcomes[-1])
-    return outcomes
 
+    def restore_one(record: Record) -> Done[Mapping[str, Loaded]]:
+        with work_folder(archiver.work) as work:
+            return activity.done_loading(act(archiver, record, mapping, only, work), record.size or 0)
 
-def _attempt(act: Callable[[Path], dict[str, Loaded]], record: Record, only: Part | None, home: Path) -> Restored:
-    began = time.monotonic()
-    try:
-        with work_folder(home) as work:
-            tables = act(work)
-        return Restored(record=record, seconds=time.monotonic() - began, tables=tables, only=only)
-    except CutoverError as error:
-        return Restored(record=record, seconds=time.monotonic() - began, tables={}, only=only, error=error)
+    return for_each(records, restore_one, on_result, databases=archiver.databases)
 
 
 def _pretend(

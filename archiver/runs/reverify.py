@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.activity_rules import rules
@@ -21,21 +19,11 @@ from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs import month_object
 from archiver.runs.context import Archiver, fetch
+from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.tarballs import as_encrypted
 from archiver.verify.verify import Verified, verify
-from errors import CutoverError
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reverified:
-    """The outcome of re-verifying one archive."""
-
-    record: Archived
-    seconds: float
-    rows: int = 0  # in the archive
-    error: CutoverError | None = None
-
-
+Reverified = Outcome[Archived, None]
 OnReverified = Callable[[Reverified], None]
 
 
@@ -51,21 +39,12 @@ def reverify(archiver: Archiver, records: Sequence[Archived], on_result: OnRever
     Raises UsageError if one is encrypted and no identity was given.
     """
     refuse_if_closed(map(as_encrypted, records), archiver.keys)
-    outcomes = []
-    for record in records:
-        outcomes.append(_attempt(archiver, record))
-        on_result(outcomes[-1])
-    return outcomes
+    return for_each(records, lambda record: _reverify(archiver, record), on_result, databases=archiver.databases)
 
 
-def _attempt(archiver: Archiver, record: Archived) -> Reverified:
-    began = time.monotonic()
-    try:
-        with work_folder(archiver.work) as work:
-            rows = _prove(archiver, record, work)
-        return Reverified(record=record, rows=rows, seconds=time.monotonic() - began)
-    except CutoverError as error:
-        return Reverified(record=record, seconds=time.monotonic() - began, error=error)
+def _reverify(archiver: Archiver, record: Archived) -> Done[None]:
+    with work_folder(archiver.work) as work:
+        return Done(rows=_prove(archiver, record, work), size=record.size or 0, detail=None)
 
 
 def _prove(archiver: Archiver, record: Archived, work: Path) -> int:

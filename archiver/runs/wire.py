@@ -81,13 +81,23 @@ def ended_to_json(ended: UnitResult) -> dict[str, Any]:
 
 def ended(unit: Unit, plain: Mapping[str, Any]) -> UnitResult:
     """Return a unit's result from plain data."""
-    outcomes = [ArchiveOutcome(**{**outcome, "error": _error(outcome["error"])}) for outcome in plain["outcomes"]]
+    outcomes = [_outcome(outcome) for outcome in plain["outcomes"]]
     return UnitResult(unit=unit, outcomes=outcomes, error=_error(plain["error"]))
 
 
 def _outcome_to_json(outcome: ArchiveOutcome) -> dict[str, Any]:
-    plain = {"tenant_id": outcome.tenant_id, "seconds": outcome.seconds, "rows": outcome.rows, "size": outcome.size}
+    plain = {"tenant_id": outcome.item, "seconds": outcome.seconds, "rows": outcome.rows, "size": outcome.size}
     return {**plain, "error": _error_to_json(outcome.error)}
+
+
+def _outcome(plain: Mapping[str, Any]) -> ArchiveOutcome:
+    return ArchiveOutcome(
+        item=plain["tenant_id"],
+        seconds=plain["seconds"],
+        rows=plain["rows"],
+        size=plain["size"],
+        error=_error(plain["error"]),
+    )
 
 
 def _error_to_json(error: CutoverError | None) -> dict[str, str] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 from archiver.format import encryption
 from archiver.format.bundle import Archive
@@ -34,11 +33,11 @@ from runbooks.cli.options import (
     YEAR_OF_SEVERAL,
     Option,
 )
-from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import count
 from runbooks.cli.tables import show
 from runbooks.cli.task import task
-from runbooks.cli.text import records
+from runbooks.cli.text.archives import reverify_words
 from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import Console, raw_output, say
 
@@ -169,9 +168,8 @@ def _asked(record: Record) -> str:
 
 
 def _reverify(archiver: Archiver, archives: Sequence[Archived], *, alone: bool) -> None:
-    line = partial(records.reverified_line, archiver.model.tenant.noun)
-    outcomes = reverify(archiver, archives, result_printer(len(archives), line, alone=alone))
-    settle(outcomes, records.reverify_summary(outcomes), alone=alone)
+    results = Results(words=reverify_words(archiver.model.tenant.noun), total=len(archives), alone=alone)
+    results.settle(reverify(archiver, archives, results.show))
 
 
 tasks = (cat, query, verify, drop_archive)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from archiver.records import resolve
 from archiver.records.placement_history import shard_of
@@ -13,7 +12,7 @@ from archiver.runs.reencrypt import reencrypt as reencrypt_all
 from archiver.runs.setup import archiver as open_archiver
 from inventory.model import Environment, Role
 from runbooks.cli.options import ACTS, IDENTITY, SCHOOL_OR_ALL, YEAR, Option
-from runbooks.cli.outcomes import result_printer, settle
+from runbooks.cli.outcomes import Results
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
 
@@ -46,9 +45,9 @@ def _reencrypt_one(archiver: Archiver, tenant_id: int, year: int | None) -> None
 
 
 def _reencrypt(archiver: Archiver, records: Sequence[Archived]) -> None:
-    line, alone = partial(archives.reencrypted_line, archiver.model.tenant.noun), len(records) == 1
-    outcomes = reencrypt_all(archiver, records, result_printer(len(records), line, alone=alone))
-    settle(outcomes, archives.reencrypt_summary(outcomes), alone=alone)
+    words = archives.reencrypt_words(archiver.model.tenant.noun)
+    results = Results(words=words, total=len(records), alone=len(records) == 1)
+    results.settle(reencrypt_all(archiver, records, results.show))
 
 
 tasks = (reencrypt,)

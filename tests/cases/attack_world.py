@@ -94,6 +94,6 @@ def together(world: World, *schools: int) -> dict[int, str]:
     told: dict[int, str] = {}
     with suppress(CutoverError):
         world.archive_together(
-            *schools, on_result=lambda one: told.update({one.tenant_id: str(one.error)}) if one.error else None
+            *schools, on_result=lambda one: told.update({one.item: str(one.error)}) if one.error else None
         )
     return told

@@ -135,7 +135,7 @@ def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
         run(world, "master", FALLS["to the proof"])
 
         told = Counter[int]()
-        quietly(lambda: world.archive_together(*FEW, on_result=lambda one: told.update([one.tenant_id])))
+        quietly(lambda: world.archive_together(*FEW, on_result=lambda one: told.update([one.item])))
 
         assert max(told.values(), default=1) == 1, told
 

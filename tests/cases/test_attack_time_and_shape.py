@@ -43,7 +43,7 @@ def test_rows_that_a_migration_changed_are_not_deleted(world: World, monkeypatch
     world.archive_together(*SOME, on_result=outcomes.append)
 
     assert migrated
-    gone = [one.tenant_id for one in outcomes if not one.error]
+    gone = [one.item for one in outcomes if not one.error]
     world.restore(*gone)
     with sql(world, "master") as cursor:
         cursor.execute("SELECT DISTINCT note FROM students")

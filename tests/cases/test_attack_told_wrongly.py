@@ -42,7 +42,7 @@ class Late:
     @property
     def told(self) -> Mapping[str, int]:
         """The run's report of rows that appeared."""
-        return self.outcome.deletion.appeared if self.outcome.deletion else {}
+        return self.outcome.detail.appeared if self.outcome.detail else {}
 
 
 def rooms_of(world: World) -> list[int]:
@@ -72,7 +72,7 @@ def late(new_world: NewWorld) -> Iterator[Late]:
         world.archive_together(*SOME, on_result=outcomes.append)
         with world.archiver() as archiver:
             found = audit(archiver.databases, archiver.bucket, YEAR, NIGHT, TenantFilter())
-        [outcome] = [one for one in outcomes if one.tenant_id == SCHOOL]
+        [outcome] = [one for one in outcomes if one.item == SCHOOL]
         yield Late(outcome=outcome, audit=found)
 
 

@@ -35,7 +35,7 @@ def test_the_record_holds_the_request(world: World) -> None:
         [record] = archive_record.of_tenant(archiver.databases.master, PLAIN)
         found = archiver.bucket.get(archiver.bucket.key(record.location), archiver.work / "copy")
 
-    assert outcome.deletion is not None
+    assert outcome.detail is not None
     assert record.state is ArchiveState.ARCHIVED
     assert (record.tenant_id, record.year, record.depth) == (PLAIN, YEAR, DEFAULT_DEPTH)
     assert record.tenant_name
@@ -45,8 +45,8 @@ def test_the_record_holds_the_request(world: World) -> None:
     assert (record.size, record.md5, record.sha256) == (found.size, found.md5, found.sha256)
     assert record.seconds_to_extract
     assert record.seconds_to_restore
-    deleted = sum(outcome.deletion.deleted.values())
-    assert deleted + sum(outcome.deletion.retained.values()) == record.rows == outcome.rows
+    deleted = sum(outcome.detail.deleted.values())
+    assert deleted + sum(outcome.detail.retained.values()) == record.rows == outcome.rows
 
 
 def test_pretend_leaves_no_trace(world: World) -> None:
@@ -67,7 +67,7 @@ def test_pretending_to_restore_loads_nothing(world: World) -> None:
 
     [restored] = world.restore(PLAIN, pretend=True)
 
-    assert sum(loaded.inserted for loaded in restored.tables.values()) == restored.record.rows
+    assert sum(loaded.inserted for loaded in restored.result().values()) == restored.item.rows
     same(before, oracle.snapshot(world.dsns))
     world.restore(PLAIN)
 

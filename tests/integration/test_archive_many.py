@@ -214,7 +214,7 @@ def test_a_school_whose_rows_changed_stays_live_and_the_others_are_deleted(
     before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), late))
     outcomes: dict[int, str] = {}
 
-    world.archive_together(*SOME, on_result=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}))
+    world.archive_together(*SOME, on_result=lambda one: outcomes.update({one.item: str(one.error or "")}))
 
     assert {school for school, error in outcomes.items() if error} == {13}
     assert "shard.enrollments" in outcomes[13]
@@ -234,7 +234,7 @@ def test_a_school_that_a_lock_delays_stays_verified_and_the_next_run_deletes_it(
 
     before_calling(monkeypatch, "empty_shard", locked)
     failed: list[int] = []
-    world.archive_together(*SOME, on_result=lambda one: failed.append(one.tenant_id) if one.error else None)
+    world.archive_together(*SOME, on_result=lambda one: failed.append(one.item) if one.error else None)
 
     with sql(world, "master") as cursor:
         cursor.execute("SELECT tenant_id, state FROM archiver.records")
@@ -303,7 +303,7 @@ def test_a_set_that_one_school_forbids_is_deleted_one_by_one(world: World, monke
     world.archive_together(
         *SOME,
         on_strategy=strategies.append,
-        on_result=lambda one: outcomes.update({one.tenant_id: str(one.error or "")}),
+        on_result=lambda one: outcomes.update({one.item: str(one.error or "")}),
     )
 
     assert any("one by one" in strategy for strategy in strategies)
@@ -328,7 +328,7 @@ def test_two_shards_that_cannot_be_deleted_as_sets_are_deleted_one_by_one(
     world.archive_together(
         *chosen,
         on_strategy=strategies.append,
-        on_result=lambda one: failed.add(one.tenant_id) if one.error else None,
+        on_result=lambda one: failed.add(one.item) if one.error else None,
         engine=Processes(environment=world.environment, purpose="test", identity="", workers=2),
     )
 

@@ -124,11 +124,11 @@ def test_a_starting_worker_ends_the_work_of_a_worker_whose_run_has_ended(
 
 def test_verified_schools_are_not_done_again_by_the_next_worker(ours: Archiver, world: World) -> None:
     with ours.databases.exclusive_lock():
-        assert {one.tenant_id for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), request=ORDER), MEMORY)}
+        assert {one.item for one in prepare(ours, Unit(shard="shard_3", tenant_ids=(25,), request=ORDER), MEMORY)}
         before = numbers(world)
         again = prepare(ours, UNIT, MEMORY)
 
-    assert [one.tenant_id for one in again] == [29]
+    assert [one.item for one in again] == [29]
     assert before.items() < numbers(world).items()
     assert prepare(ours, UNIT, MEMORY) == []
 

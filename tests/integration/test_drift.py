@@ -17,7 +17,7 @@ from errors import Problems, RefusedError, UsageError
 from inventory.load import FOLDER
 from inventory.migrations import Changes, TableChanges
 from runbooks.archives.restore_plan import plan_lines
-from runbooks.cli.text.archives import checked_lines, restored_line
+from runbooks.cli.text.archives import checked_lines, restore_words
 from tests import drift, oracle
 from tests.drift import DRIFTS
 from tests.months import archive_months
@@ -175,12 +175,12 @@ def test_the_plan_shows_the_mapping_and_what_is_lost(story: Story) -> None:
 
 
 def test_an_archive_is_verified_in_its_own_schema(story: Story) -> None:
-    assert sum(table.inserted for table in story.pretended.tables.values()) == story.restored.record.rows
-    assert "master.school_file_imports" in story.pretended.tables
+    assert sum(table.inserted for table in story.pretended.result().values()) == story.restored.item.rows
+    assert "master.school_file_imports" in story.pretended.result()
 
 
 def test_the_plan_predicts_each_tables_rows(story: Story) -> None:
-    assert story.plan.comparison.tables == story.restored.tables
+    assert story.plan.comparison.tables == story.restored.result()
 
 
 def test_the_log_holds_what_was_lost(story: Story) -> None:
@@ -191,7 +191,7 @@ def test_the_log_holds_what_was_lost(story: Story) -> None:
 
 
 def test_the_line_of_a_restore_states_what_was_lost(story: Story) -> None:
-    line = restored_line("school", story.restored, pretend=False)
+    line = restore_words("school", pretend=False).line(story.restored)
 
     assert "; LOST, today's tables have no column for it: " in line
     assert "student_sessions.lessons_seen in " in line

@@ -28,7 +28,7 @@ from archiver.runs.purge_candidates import legacy_users
 from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
-from runbooks.cli.text import archives, records
+from runbooks.cli.text import archives
 from tests import oracle
 from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
@@ -39,6 +39,7 @@ MONTHS_DAY = date(2014, 9, 5)  # July and earlier go
 OLD = datetime(2012, 1, 1, tzinfo=UTC)  # who was not seen since
 PLACES = 40
 KILLS = 4
+WORDS = archives.reencrypt_words("school")
 
 
 class Team:
@@ -262,7 +263,7 @@ def test_after_a_reencryption_the_new_identity_opens_the_record_and_the_old_one_
     [outcome] = holding(now, team).reencrypt(SCHOOL)
 
     record = recorded(world)
-    assert (outcome.record, outcome.superseded) == (record, earlier.location)
+    assert (outcome.result().record, outcome.result().superseded) == (record, earlier.location)
     assert record.location != earlier.location
     assert record.recipients == (other.recipient,)
     assert not team.opens(stored(world, record))
@@ -284,10 +285,14 @@ def test_a_reencryption_encrypts_a_plain_archive_and_does_nothing_twice(world: W
     [moved], [again] = encrypted.reencrypt(SCHOOL), encrypted.reencrypt(SCHOOL)
 
     assert recorded(world).location.endswith(".tar.gz.age")
-    assert (moved.superseded, again.superseded, again.record) == (plain.location, "", recorded(world))
-    assert f"the earlier object stays in the store: {plain.location}" in archives.reencrypted_line("school", moved)
-    assert archives.reencrypted_line("school", again) == "school 13 of 2013: encrypted to these recipients already"
-    assert "1 of 2 archives re-encrypted, 1 were already" in archives.reencrypt_summary([moved, again])
+    assert (moved.result().superseded, again.result().superseded, again.result().record) == (
+        plain.location,
+        "",
+        recorded(world),
+    )
+    assert f"the earlier object stays in the store: {plain.location}" in WORDS.line(moved)
+    assert WORDS.line(again) == "school 13 of 2013: encrypted to these recipients already"
+    assert "1 of 2 archives re-encrypted, 1 were already" in WORDS.summary([moved, again])
     assert logged(world) == ["archive", "rewrap"]
     holding(encrypted, team).restore(SCHOOL)
     same(before, oracle.snapshot(world.dsns))
@@ -305,21 +310,23 @@ def test_past_months_and_purges_are_reencrypted_with_all_schools(world: World, t
     with holding(now, team).archiver() as archiver:
         found = resolve.all_to_reencrypt(archiver.databases, None)
         outcomes = reencrypt.reencrypt(archiver, found, raise_failure)
-        assert all(outcome.superseded for outcome in outcomes)
+        assert all(outcome.result().superseded for outcome in outcomes)
         again = reencrypt.reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, None), raise_failure)
         left = {orphan.location for orphan in unreferenced_objects(archiver.bucket, archiver.databases)}
 
-    assert left == {outcome.superseded for outcome in outcomes}  # what the old identity opens can be found, and deleted
-    said = [archives.reencrypted_line("school", outcome) for outcome in again]
+    assert left == {
+        outcome.result().superseded for outcome in outcomes
+    }  # what the old identity opens can be found, and deleted
+    said = [WORDS.line(outcome) for outcome in again]
     assert [line.partition(":")[0] for line in said[:2]] == ["school 13 of 2013", "activity of 2014-07, shard_1"]
     assert said[-1] == "purge 1 of 2013: encrypted to these recipients already"
-    assert archives.reencrypt_summary(again) == f"0 of {len(found)} archives re-encrypted, {len(found)} were already"
+    assert WORDS.summary(again) == f"0 of {len(found)} archives re-encrypted, {len(found)} were already"
     assert {"rewrap", "rewrap activity"} < {*logged(world)}
     with holding(now, other).archiver() as archiver:
         wanted = reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, 2013), None)
         proved = reverify.reverify(archiver, wanted, lambda _: None)
         assert [one.error for one in proved] == [None] * len(outcomes)
-        assert "purge 1 of 2013: verified" in records.reverified_line("school", proved[-2])
+        assert "purge 1 of 2013: verified" in archives.reverify_words("school").line(proved[-2])
         assert (
             reverify.longest_unverified(resolve.all_to_reverify(archiver.databases, None), 1)[0].location
             == wanted[0].location

@@ -42,8 +42,8 @@ def test_an_application_that_respects_the_fence_writes_no_late_row(
 
     [outcome] = (world if late else fenced(world, closed)).archive(13, night=None)
 
-    assert outcome.deletion is not None
-    assert outcome.deletion.appeared == late
+    assert outcome.detail is not None
+    assert outcome.detail.appeared == late
     assert list(closed.iterdir()) == []
 
 

@@ -59,7 +59,7 @@ def test_an_archive_of_an_earlier_version_comes_back_whole(new_world: NewWorld, 
 
         [restored] = world.restore(fixture.manifest["tenant_id"])
 
-        assert sum(table.inserted for table in restored.tables.values()) == sum(map(len, fixture.lines.values()))
+        assert sum(table.inserted for table in restored.result().values()) == sum(map(len, fixture.lines.values()))
         assert {name: live(world, fixture, name) for name in fixture.lines} == fixture.lines
 
 

@@ -87,8 +87,8 @@ def test_of_one_school_both_report_them(world: World, after: After, a_late_hint:
 
     [outcome] = world.archive(SCHOOL)
 
-    assert outcome.deletion
-    assert outcome.deletion.appeared == {HINTS: 1}
+    assert outcome.detail
+    assert outcome.detail.appeared == {HINTS: 1}
     assert audited(world).left == {SCHOOL: 1}
 
 
@@ -105,8 +105,8 @@ def test_a_run_that_completes_an_earlier_ones_deletion_reports_them(
 
     [outcome] = world.archive(SCHOOL)
 
-    assert outcome.deletion
-    assert outcome.deletion.appeared == {HINTS: 1}
+    assert outcome.detail
+    assert outcome.detail.appeared == {HINTS: 1}
 
 
 @pytest.mark.parametrize("most", [2.0, 0.0], ids=["deleted", "emptied and reloaded"])
@@ -124,7 +124,7 @@ def test_of_many_schools_both_report_them(
     world.archive_together(SCHOOL, OTHER, on_strategy=strategies.append, on_result=outcomes.append)
 
     assert any(("truncated" in line) == (most == 0) for line in strategies if SHARD in line), strategies
-    [late] = [one.deletion.appeared for one in outcomes if one.tenant_id == SCHOOL and one.deletion]
+    [late] = [one.detail.appeared for one in outcomes if one.item == SCHOOL and one.detail]
     assert late == {HINTS: 1}
     assert audited(world).left == {SCHOOL: 1}
 
@@ -182,13 +182,15 @@ def test_of_a_move_both_report_rows_that_name_moved_ones(
 
     outcome = moved(alone)
 
-    assert outcome.late == {HINTS: 1}
-    assert f"still live on {SHARD}): hint_views 1" in shards.moved_line("school", outcome)
+    assert outcome.result().late == {HINTS: 1}
+    assert f"still live on {SHARD}): hint_views 1" in shards.move_words("school", outcome.result().move.route).line(
+        outcome
+    )
     assert audited(alone).dangling == {MOVE: 1}
 
 
 def test_the_audit_reports_rows_that_came_to_the_shard_that_a_school_left(alone: World) -> None:
-    assert not moved(alone).late
+    assert not moved(alone).result().late
     [room, *_] = column(alone, "master", f"SELECT id FROM classrooms WHERE school_id = {SCHOOL}")
     assert audited(alone).dangling == {}
 

@@ -63,7 +63,7 @@ def test_a_run_that_died_before_a_migration_deletes_nothing_that_the_migration_c
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE students DROP COLUMN note, ADD COLUMN note text DEFAULT 'written since'")
     deleted: list[int] = []
-    world.archive_together(5, SCHOOL, on_result=lambda done: None if done.error else deleted.append(done.tenant_id))
+    world.archive_together(5, SCHOOL, on_result=lambda done: None if done.error else deleted.append(done.item))
     world.restore(*deleted)
     with sql(world, "master") as cursor:
         cursor.execute("SELECT DISTINCT note FROM students")

@@ -102,7 +102,7 @@ def test_pretending_loads_nothing_and_states_how_much_it_would_be(world: World) 
 
     [restored] = world.restore(SCHOOL, only=first.part, pretend=True)
 
-    loaded = {name: counts.inserted for name, counts in restored.tables.items() if counts.inserted}
+    loaded = {name: counts.inserted for name, counts in restored.result().items() if counts.inserted}
     assert loaded == {
         f"{database}.{table}": len(lines)
         for database, name in (("master", "master"), ("shard", SHARD))

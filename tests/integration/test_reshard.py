@@ -207,7 +207,7 @@ def test_schools_of_a_list_move_and_archives_of_the_others_stay_with_their_shard
     before = oracle.snapshot(few.dsns)
     few.archive(25)
     [moved] = few.move_all("merge", "shard_2", "shard_1", only=(9,))
-    assert moved.tenant_id == 9
+    assert moved.item == 9
     assert _rows(few, "master", "SELECT count(*) FROM archiver.aliases") == [(0,)]
 
     few.restore(25)
@@ -236,13 +236,13 @@ def test_a_preview_says_what_would_move_and_what_is_in_the_way_and_changes_nothi
 
     assert (oracle.snapshot(few.dsns), _own_tables(few)) == (before, own)
     assert "rows of it are already on shard_1: shard.enrollments (1)" in refused.in_the_way[0]
-    assert free.error is None
+    assert free.in_the_way == ()
     assert free.offsets
     with sql(few, "shard_1") as cursor:
         cursor.execute("DELETE FROM enrollments WHERE classroom_id = %s", (_classroom(few, 9),))
     moved = few.move_all("merge", "shard_2", "shard_1")
-    assert [+Counter(each.move.rows) for each in moved if each.move] == [Counter(refused.rows), Counter(free.rows)]
-    assert moved[1].move and moved[1].move.offsets == free.offsets
+    assert [+Counter(each.result().move.rows) for each in moved] == [Counter(refused.rows), Counter(free.rows)]
+    assert moved[1].result().move.offsets == free.offsets
 
 
 def test_a_preview_names_each_row_that_the_target_would_refuse(few: World) -> None:
@@ -261,7 +261,6 @@ def test_a_preview_names_each_row_that_the_target_would_refuse(few: World) -> No
 
     [refused] = few.preview_all("merge", "shard_2", "shard_1", only=(9,))
     assert "shard.enrollments: the unique index one_each is taken" in refused.in_the_way[0]
-    assert refused.error
 
 
 def test_a_preview_says_of_a_half_moved_school_that_it_would_be_ended(
@@ -272,7 +271,7 @@ def test_a_preview_says_of_a_half_moved_school_that_it_would_be_ended(
         few.move_all("merge", "shard_2", "shard_1", only=(9,))
 
     [same] = few.preview_all("merge", "shard_2", "shard_1", only=(9,))
-    assert (same.left and same.left.tenant_id, same.error) == (9, None)
+    assert (same.left and same.left.tenant_id, same.in_the_way) == (9, ())
     with pytest.raises(Problems, match="did not come from shard_3"):
         few.preview_all("split", "shard_1", "shard_3", only=(9,))
 

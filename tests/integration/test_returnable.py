@@ -84,7 +84,7 @@ def test_in_a_set_only_the_school_with_such_rows_stays(
         run(world, "master", "DELETE FROM things WHERE id = 4; ANALYZE")
         refused: dict[int, str] = {}
 
-        world.archive_together(1, 2, on_result=lambda one: refused.update({one.tenant_id: str(one.error or "")}))
+        world.archive_together(1, 2, on_result=lambda one: refused.update({one.item: str(one.error or "")}))
 
         assert refused[2] == ""
         assert product[1] in refused[1]

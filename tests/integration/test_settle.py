@@ -180,7 +180,7 @@ def test_a_school_is_restored_to_a_shard_that_was_set_back_behind_its_deletion(w
     [restored] = now.restore(SCHOOL)
 
     assert enrollments(now, ids) == before
-    assert restored.tables["shard.enrollments"].there == before
+    assert restored.result()["shard.enrollments"].there == before
 
 
 @pytest.mark.parametrize("state", ["stored", "verified"])

@@ -66,7 +66,7 @@ def test_the_newer_copy_replaces_a_live_row_that_came_out_of_an_older_archive(sh
     [restored] = shared.world.restore(shared.second)
 
     assert shared.name == "Newer"
-    assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (1, 0)
+    assert (restored.result()["master.users"].replaced, restored.result()["master.users"].differing) == (1, 0)
 
 
 def test_a_newer_copy_is_recognized_after_a_migration_too(shared: Shared) -> None:
@@ -87,7 +87,7 @@ def test_an_older_copy_does_not_replace_rows_of_a_newer_archive(shared: Shared) 
     [restored] = shared.world.restore(shared.first)
 
     assert shared.name == "Newer"
-    assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (0, 1)
+    assert (restored.result()["master.users"].replaced, restored.result()["master.users"].differing) == (0, 1)
 
 
 def test_rows_that_the_application_wrote_since_stay_and_are_reported(shared: Shared) -> None:
@@ -98,7 +98,7 @@ def test_rows_that_the_application_wrote_since_stay_and_are_reported(shared: Sha
     [restored] = shared.world.restore(shared.second)
 
     assert shared.name == "Newest"
-    assert (restored.tables["master.users"].replaced, restored.tables["master.users"].differing) == (0, 1)
+    assert (restored.result()["master.users"].replaced, restored.result()["master.users"].differing) == (0, 1)
 
 
 def test_rows_that_changed_while_one_school_was_archived_stay_and_are_reported(shared: Shared) -> None:
@@ -108,7 +108,7 @@ def test_rows_that_changed_while_one_school_was_archived_stay_and_are_reported(s
     [restored] = shared.world.restore(shared.first)
 
     assert shared.name == "Newer"
-    assert restored.tables["master.users"].differing == 1
+    assert restored.result()["master.users"].differing == 1
 
 
 @pytest.mark.parametrize("order", [(2013, 2014), (2014, 2013)])
@@ -143,7 +143,7 @@ def test_a_row_equal_to_an_older_archives_copy_is_the_applications_own(world: Wo
 
     [restored] = world.restore(13, year=2013)
 
-    assert (restored.tables["master.schools"].replaced, restored.tables["master.schools"].differing) == (0, 1)
+    assert (restored.result()["master.schools"].replaced, restored.result()["master.schools"].differing) == (0, 1)
     with sql(world, "master") as cursor:
         cursor.execute("SELECT name FROM schools WHERE id = 13")
         assert cursor.fetchall() == [(older,)]
@@ -182,5 +182,5 @@ def test_a_row_that_appears_after_verification_stays_live_and_is_reported(
 
     [outcome] = world.archive(13)
 
-    assert outcome.deletion is not None
-    assert outcome.deletion.appeared == expected
+    assert outcome.detail is not None
+    assert outcome.detail.appeared == expected

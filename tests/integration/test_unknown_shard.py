@@ -35,7 +35,7 @@ def test_a_school_on_no_shard_of_the_inventory_fails_alone(
     monkeypatch.setattr(one_by_one, "FEW", 1000 if together else 0)  # rows for which a pass over all pays
     with standing(new_world, tmp_path, PRODUCT) as world:
         errors: dict[int, str] = {}
-        world.archive_together(1, 2, 3, on_result=lambda one: errors.update({one.tenant_id: str(one.error or "")}))
+        world.archive_together(1, 2, 3, on_result=lambda one: errors.update({one.item: str(one.error or "")}))
         assert errors == {
             1: "",
             2: "The empty name of a school's shard is not in the inventory (there: shard_1).",

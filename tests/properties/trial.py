@@ -64,11 +64,11 @@ class Trial:
         self.archived |= mine
         deleted: Counter[str] = Counter()
         for outcome in outcomes:
-            assert outcome.deletion is not None
-            deleted += Counter(outcome.deletion.deleted)
-            had = Counter(row.table for row in mine[outcome.tenant_id])
-            assert had == Counter(outcome.deletion.deleted) + Counter(outcome.deletion.retained), outcome
-            self._holds(outcome.tenant_id, mine[outcome.tenant_id])
+            assert outcome.detail is not None
+            deleted += Counter(outcome.detail.deleted)
+            had = Counter(row.table for row in mine[outcome.item])
+            assert had == Counter(outcome.detail.deleted) + Counter(outcome.detail.retained), outcome
+            self._holds(outcome.item, mine[outcome.item])
         assert deleted == Counter(row.table for row in goes), deleted
         self.assert_live()
 
@@ -77,7 +77,7 @@ class Trial:
         mine = self.archived.pop(tenant)
         [restored] = self.world.restore(tenant)
         came = Counter(row.table for row in mine - self.live)
-        loaded = restored.tables
+        loaded = restored.result()
         assert came == {name: one.inserted for name, one in loaded.items() if one.inserted}, (came, loaded)
         assert not any(one.replaced or one.differing for one in loaded.values()), loaded
         self.live |= mine
@@ -89,12 +89,12 @@ class Trial:
         same(_without(self.before, away), oracle.snapshot(self.world.dsns))
 
     def _counts(self, outcome: ArchiveOutcome, mine: Collection[Row], goes: Collection[Row]) -> None:
-        assert outcome.deletion is not None
-        deleted, kept = outcome.deletion.deleted, outcome.deletion.retained
+        assert outcome.detail is not None
+        deleted, kept = outcome.detail.deleted, outcome.detail.retained
         went, had = (Counter(row.table for row in rows) for rows in (goes, mine))
         assert went == {name: rows for name, rows in deleted.items() if rows}, (went, deleted)
         assert had - went == kept, (had - went, kept)
-        assert not outcome.deletion.appeared, outcome.deletion.appeared
+        assert not outcome.detail.appeared, outcome.detail.appeared
 
     def _holds(self, tenant: int, mine: Collection[Row]) -> None:
         [(_, location)] = judge.books(self.world, tenant).records

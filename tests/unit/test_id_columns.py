@@ -14,7 +14,9 @@ from archiver.records.id_offsets import Region, gaps, reversed_offsets
 from archiver.records.move_record import Move, MoveState, Route
 from archiver.records.placement_history import PlacementHistory, Relocation
 from archiver.reshard.merge_split import MoveOutcome, came_from
-from archiver.reshard.preview import MovePreview
+from archiver.reshard.preview import MovePreview, Previewed
+from archiver.reshard.settle import Ended
+from errors import RefusedError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
 from runbooks.cli.text import shards
 from tests.schemas import database
@@ -151,9 +153,10 @@ def test_a_move_and_its_remaining_relocations_are_shown() -> None:
     done = replace(moved(source="shard_2", target="shard_1"), offsets=(Region(0, 9, 1_000), Region(9, 12, 2_000)))
     route = Route(verb="merge", source="shard_2", target="shard_1")
 
-    told = shards.moved_line("school", MoveOutcome(tenant_id=13, seconds=0.5, move=done))
+    words = shards.move_words("school", route)
+    told = words.line(MoveOutcome(item=13, seconds=0.5, detail=Ended(move=done, late={})))
     assert told == "school 13: moved to shard_1, 0 rows, ids +1,000 or +2,000, 0.5 s"
-    assert shards.moved_summary("school", route, []) == ("Nothing to do: no school on shard_2 is left to be moved.")
+    assert words.summary([]) == "Nothing to do: no school on shard_2 is left to be moved."
     [left] = shards.half_moved_lines("school", [replace(done, state=MoveState.LOADING)])
     to_finish = "inv shards.merge --from=shard_2 --into=shard_1 --schools=13"
     assert left == f"school 13 is half moved (loading); to finish it: {to_finish}"
@@ -161,15 +164,14 @@ def test_a_move_and_its_remaining_relocations_are_shown() -> None:
 
 def test_a_preview_is_told_in_a_line_with_what_is_in_the_way_below() -> None:
     route = Route(verb="merge", source="shard_2", target="shard_1")
-    free = MovePreview(tenant_id=13, seconds=0.5, rows={"shard.visits": 1200})
-    refused = replace(free, tenant_id=14, in_the_way=("rows of it are already on shard_1: shard.visits (1)",))
-    assert shards.previewed_line("school", route, free) == (
-        "school 13: would be moved to shard_1, 1,200 rows, ids as they were, looked at in 0.5 s"
-    )
-    assert shards.previewed_line("school", route, refused).splitlines()[1:] == [
-        "  in the way: rows of it are already on shard_1: shard.visits (1)"
-    ]
-    assert shards.previewed_summary("school", route, [free, refused]) == (
+    preview = MovePreview(rows={"shard.visits": 1200})
+    free = Previewed(item=13, seconds=0.5, rows=1200, detail=preview)
+    obstacle = "rows of it are already on shard_1: shard.visits (1)"
+    refused = replace(free, item=14, detail=replace(preview, in_the_way=(obstacle,)), error=RefusedError(obstacle))
+    words = shards.preview_words("school", route)
+    assert words.line(free) == "school 13: would be moved to shard_1, 1,200 rows, ids as they were, looked at in 0.5 s"
+    assert words.line(refused).splitlines()[1:] == [f"  in the way: {obstacle}"]
+    assert words.summary([free, refused]) == (
         "1 of 2 schools can be moved from shard_2 to shard_1: 1,200 rows; nothing was changed; 1 would be REFUSED"
     )
-    assert shards.previewed_summary("school", route, []) == "Nothing to do: no school on shard_2 is left to be moved."
+    assert words.summary([]) == "Nothing to do: no school on shard_2 is left to be moved."

@@ -135,11 +135,10 @@ def test_a_month_that_is_not_archived_is_named(
     monkeypatch: pytest.MonkeyPatch, tenant: int | None, subject: str
 ) -> None:
     monkeypatch.setattr("archiver.records.slice_record.of_month", lambda *_: ())
-    monkeypatch.setattr(monthly_restore, "rules", lambda model: None)
     monkeypatch.setattr(monthly_restore, "asking_markers", lambda archiver: nullcontext())
     archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=SimpleNamespace(master=None))
     with pytest.raises(UsageError, match=subject):
-        monthly_restore.restore_month(archiver, "2014-05", tenant, lambda outcome: None)
+        monthly_restore.tenants_of_month(archiver, "2014-05", tenant)
 
 
 @pytest.mark.parametrize("max_lag", [None, 5])
@@ -149,7 +148,7 @@ def test_the_standbys_are_asked_before_a_month_begins(monkeypatch: pytest.Monkey
     monkeypatch.setattr(monthly, "prove_makeable", lambda *_: None)
     monkeypatch.setattr("archiver.completeness.completeness.prove_complete", lambda *_: None)
     monkeypatch.setattr(monthly, "lag", asked.append)
-    monkeypatch.setattr(monthly, "_shard", lambda run, name: name)
+    monkeypatch.setattr(monthly, "_shard", lambda run, shard: shard.done)
     databases: Any = SimpleNamespace(shards=("shard_1",), session=lambda name: name)
     archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=databases, scratch=None)
     monthly.archive_activity(archiver, cast(Any, None), Throttle(max_lag=max_lag), lambda shard: None)

@@ -44,8 +44,8 @@ def test_a_unit_comes_back_as_it_was(night: date | None, depth: str) -> None:
 )
 def test_an_end_comes_back_with_its_messages(error: CutoverError, kind: type[CutoverError]) -> None:
     unit = Unit(shard="shard_1", tenant_ids=(5, 13), request=ArchiveRequest(year=2013, depth=DEFAULT_DEPTH))
-    done = ArchiveOutcome(tenant_id=5, seconds=1.5, rows=7, size=100)
-    failed = ArchiveOutcome(tenant_id=13, seconds=0.5, error=error)
+    done = ArchiveOutcome(item=5, seconds=1.5, rows=7, size=100)
+    failed = ArchiveOutcome(item=13, seconds=0.5, error=error)
 
     back = wire.ended(unit, json.loads(json.dumps(wire.ended_to_json(UnitResult(unit=unit, outcomes=(done, failed))))))
 

@@ -144,6 +144,7 @@ STAYING_NAMES: dict[str, dict[str, str]] = {
         "archiver/extract": "the module extract/one.py, beside extract/many.py",
         "archiver/reshard/move.py": "the module archiver.extract.one",
         "archiver/reshard/preview.py": "the module archiver.extract.one",
+        "runbooks/cli/text/archives.py": "the module archiver.delete.one",
         "archiver/runs/archive.py": "the modules archiver.delete.one and archiver.extract.one",
         "archiver/runs/archive_many.py": "the modules archiver.delete.one and archiver.extract.one",
         "archiver/runs/context.py": "the modules archiver.delete.one and archiver.extract.one",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from archiver.catalog.model import listed
 from archiver.checks.audit import Audit
 from archiver.checks.stored_schemas import Checked
 from archiver.completeness.completeness import Scan
+from archiver.delete.one import Deletion
 from archiver.load.fit import SHOWN
 from archiver.load.load import Loaded
 from archiver.mapping.schema_mapping import WHOLE
@@ -18,72 +20,127 @@ from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.progress import RunProgress
-from archiver.runs.reencrypt import Reencrypted
+from archiver.runs.reencrypt import Reencrypted, Reencryption
 from archiver.runs.restore import Restored
 from formatting import clock_span, many, size
+from runbooks.cli.outcomes import Words
+
+NOTHING_ARCHIVED = "nothing is archived"
 
 
-def outcome_line(noun: str, outcome: ArchiveOutcome, *, pretend: bool) -> str:
-    """Return the outcome of one tenant's archiving, in a line."""
-    if outcome.error:
-        return failure(f"{noun} {outcome.tenant_id}", outcome.error)
-    done = "verified, nothing stored or deleted" if pretend else "archived"
-    line = f"{noun} {outcome.tenant_id}: {done}, {outcome.rows:,} rows, {size(outcome.size)}, {outcome.seconds:.1f} s"
-    if outcome.deletion is None:
-        return line
-    left_live, appeared = outcome.deletion.retained, outcome.deletion.appeared
-    line += f"; left live: {counts(left_live)}" if left_live else ""
-    return line + (f"; NOT ARCHIVED (added after verification, still live): {counts(appeared)}" if appeared else "")
+@dataclass(frozen=True, kw_only=True)
+class ArchiveWords(Words[int, Deletion | None]):
+    """The words for tenants that are archived."""
+
+    def more(self, outcome: ArchiveOutcome) -> Iterator[str]:
+        """Yield the rows that stayed live."""
+        if deletion := outcome.detail:
+            if deletion.retained:
+                yield f"left live: {counts(deletion.retained)}"
+            if deletion.appeared:
+                yield f"NOT ARCHIVED (added after verification, still live): {counts(deletion.appeared)}"
 
 
-def archive_summary(noun: str, outcomes: Sequence[ArchiveOutcome], *, pretend: bool) -> str:
-    """Return the summary of a run over several tenants."""
-    done = [outcome for outcome in outcomes if outcome.error is None]
-    if not outcomes:
-        return f"Nothing to do: no {noun} is left to archive."
+def archive_words(noun: str, *, pretend: bool) -> ArchiveWords:
+    """Return the words for tenants that are archived."""
     verb = "verified, nothing stored or deleted" if pretend else "archived"
-    text = f"{len(done)} of {many(len(outcomes), noun)} {verb}: "
-    text += f"{sum(outcome.rows for outcome in done):,} rows, {size(sum(outcome.size for outcome in done))}"
-    return text + _failed(len(outcomes) - len(done))
+    return ArchiveWords(noun=noun, verb=verb, nothing=f"no {noun} is left to archive")
 
 
-def restored_line(noun: str, restored: Restored, *, pretend: bool) -> str:
-    """Return the outcome of one tenant's restore, in a line."""
-    record = restored.record
-    if restored.error:
-        return failure(f"{noun} {record.tenant_id}", restored.error)
-    tables = restored.tables
-    words = "verified, would be restored" if pretend else "restored"
-    total = sum(tables.values(), Loaded())
-    differing = {name: loaded.differing for name, loaded in tables.items() if loaded.differing}
-    part = f"{restored.only} " if restored.only else ""
-    line = (
-        f"{noun} {record.tenant_id} of {record.year}: {part}{words}, {total.inserted:,} rows, {restored.seconds:.1f} s"
-    )
-    line += f"; {total.there:,} were live already" if total.there else ""
-    replaced = {name: loaded.replaced for name, loaded in tables.items() if loaded.replaced}
-    line += f"; replaced by newer copies: {counts(replaced)}" if replaced else ""
-    line += f"; live rows that differ from the archive stayed: {counts(differing)}" if differing else ""
-    return line + (f"; LOST, today's tables have no column for it: {losses(tables)}" if losses(tables) else "")
+@dataclass(frozen=True, kw_only=True)
+class RestoreWords(Words[Record, Mapping[str, Loaded]]):
+    """The words for tenants that are restored, or a part of each."""
+
+    part: str = ""  # classroom 42; empty: everything
+
+    def label(self, item: Record) -> str:
+        """Return the name of an archive."""
+        return whose(self.noun, item)
+
+    def done(self, outcome: Restored) -> str:
+        """Return what was restored."""
+        return f"{self.part} {super().done(outcome)}" if self.part else super().done(outcome)
+
+    def more(self, outcome: Restored) -> Iterator[str]:
+        """Yield what was live, and what was lost."""
+        return restored_besides(outcome.result())
 
 
-def restore_summary(noun: str, outcomes: Sequence[Restored], *, pretend: bool) -> str:
-    """Return the summary of the restore of several tenants."""
-    done = [restored for restored in outcomes if restored.error is None]
-    verb = "verified, would be restored" if pretend else "restored"
-    rows = sum(loaded.inserted for restored in done for loaded in restored.tables.values())
-    return f"{len(done)} of {many(len(outcomes), noun)} {verb}: {rows:,} rows{_failed(len(outcomes) - len(done))}"
+def restore_words(noun: str, *, pretend: bool, part: str = "") -> RestoreWords:
+    """Return the words for tenants that are restored."""
+    return RestoreWords(noun=noun, verb=restored_verb(pretend=pretend), part=part)
 
 
-def reencrypted_line(noun: str, reencrypted: Reencrypted) -> str:
-    """Return the outcome of one archive's re-encryption, in a line."""
-    record, who = reencrypted.record, whose(noun, reencrypted.record)
-    if reencrypted.error:
-        return failure(who, reencrypted.error)
-    if not reencrypted.superseded:
-        return f"{who}: encrypted to these recipients already"
-    line = f"{who}: re-encrypted, {size(record.size or 0)}, "
-    return line + f"{reencrypted.seconds:.1f} s; the earlier object stays in the store: {reencrypted.superseded}"
+def restored_verb(*, pretend: bool) -> str:
+    """Return what a restore does, or would do."""
+    return "verified, would be restored" if pretend else "restored"
+
+
+def restored_besides(tables: Mapping[str, Loaded]) -> Iterator[str]:
+    """Yield what a restore says besides the rows that it loaded."""
+    if there := sum(table.there for table in tables.values()):
+        yield f"{there:,} were live already"
+    if replaced := {name: table.replaced for name, table in tables.items() if table.replaced}:
+        yield f"replaced by newer copies: {counts(replaced)}"
+    if differing := {name: table.differing for name, table in tables.items() if table.differing}:
+        yield f"live rows that differ from the archive stayed: {counts(differing)}"
+    if losses(tables):
+        yield f"LOST, today's tables have no column for it: {losses(tables)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReencryptWords(Words[Archived, Reencryption]):
+    """The words for archives that are re-encrypted."""
+
+    tenant: str  # the catalog's noun
+
+    def label(self, item: Archived) -> str:
+        """Return the name of an archive."""
+        return whose(self.tenant, item)
+
+    def done(self, outcome: Reencrypted) -> str:
+        """Return whether an archive was re-encrypted."""
+        if not outcome.result().superseded:
+            return "encrypted to these recipients already"
+        return f"{self.verb}, {size(outcome.size)}, {outcome.seconds:.1f} s"
+
+    def more(self, outcome: Reencrypted) -> Iterator[str]:
+        """Yield where the earlier object is."""
+        if superseded := outcome.result().superseded:
+            yield f"the earlier object stays in the store: {superseded}"
+
+    def summary(self, outcomes: Sequence[Reencrypted]) -> str:
+        """Return the summary of the re-encryption of several archives."""
+        moved = sum(1 for outcome in outcomes if outcome.detail and outcome.detail.superseded)
+        failed = sum(1 for outcome in outcomes if outcome.error)
+        if not outcomes:
+            return super().summary(outcomes)
+        text = (
+            f"{moved} of {many(len(outcomes), self.noun)} re-encrypted, {len(outcomes) - moved - failed} were already"
+        )
+        stays = "; the earlier objects stay in the store: delete them yourself, this tool does not" if moved else ""
+        return text + stays + (f"; {failed} FAILED" if failed else "")
+
+
+def reencrypt_words(noun: str) -> ReencryptWords:
+    """Return the words for archives that are re-encrypted."""
+    return ReencryptWords(noun="archive", tenant=noun, verb="re-encrypted", nothing=NOTHING_ARCHIVED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverifyWords(Words[Archived, None]):
+    """The words for archives that are verified again."""
+
+    tenant: str  # the catalog's noun
+
+    def label(self, item: Archived) -> str:
+        """Return the name of an archive."""
+        return whose(self.tenant, item)
+
+
+def reverify_words(noun: str) -> ReverifyWords:
+    """Return the words for archives that are verified again."""
+    return ReverifyWords(noun="archive", tenant=noun, verb="verified", nothing=NOTHING_ARCHIVED)
 
 
 def whose(noun: str, record: Archived) -> str:
@@ -95,17 +152,6 @@ def whose(noun: str, record: Archived) -> str:
             return f"purge {record.id} of {record.year}"
         case Record():
             return f"{noun} {record.tenant_id} of {record.year}"
-
-
-def reencrypt_summary(outcomes: Sequence[Reencrypted]) -> str:
-    """Return the summary of the re-encryption of several archives."""
-    if not outcomes:
-        return "Nothing to do: nothing is archived."
-    moved = sum(1 for reencrypted in outcomes if reencrypted.superseded)
-    failed = sum(1 for reencrypted in outcomes if reencrypted.error)
-    text = f"{moved} of {many(len(outcomes), 'archive')} re-encrypted, {len(outcomes) - moved - failed} were already"
-    stays = "; the earlier objects stay in the store: delete them yourself, this tool does not" if moved else ""
-    return text + stays + _failed(failed)
 
 
 def progress_line(noun: str, total: int, done: RunProgress) -> str:
@@ -148,12 +194,6 @@ def scan_line(noun: str, scan: Scan) -> str:
     return f"warning: {column} has no index: scans {rows} ({size(scan.size.bytes)}) for each {noun}"
 
 
-def failure(who: str, error: Exception) -> str:
-    """Return a failure, with its hint below."""
-    hint = getattr(error, "hint", "")
-    return f"{who}: FAILED. {error}" + (f"\n    hint: {hint}" if hint else "")
-
-
 def counts(rows: Mapping[str, int]) -> str:
     """Return rows by table: users 2, preferences 5."""
     return ", ".join(f"{name.split('.')[-1]} {number:,}" for name, number in rows.items())
@@ -181,7 +221,3 @@ def checked_lines(schemas: Iterable[Checked]) -> Iterator[str]:
 def to_json(data: object) -> str:
     """Return one line of JSON."""
     return json.dumps(data, ensure_ascii=False)
-
-
-def _failed(number: int) -> str:
-    return f"; {number} FAILED" if number else ""

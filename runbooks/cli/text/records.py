@@ -11,12 +11,10 @@ from archiver.records.archive_record import Record
 from archiver.records.audit_log import Entry
 from archiver.records.purge_record import Purge
 from archiver.records.retained_rows import RetainedRow
-from archiver.runs.reverify import Reverified
 from archiver.store.bucket import StoredObject
 from formatting import many, plural, size
 from inventory.catalog import DEFAULT_DEPTH
 from runbooks.cli.tables import TextTable
-from runbooks.cli.text.archives import failure, whose
 
 SHOWN = 20  # keys of a table
 
@@ -125,24 +123,6 @@ def log_line(noun: str, entry: Entry) -> str:
     details = ", ".join(f"{name} {_said(value)}" for name, value in entry.details.items() if value not in (None, {}))
     subject = f"{noun} {entry.tenant_id} of {entry.year}" if entry.year else "the log"
     return f"{_second(entry.at)}  {who}  {entry.act}  {subject}: {details}"
-
-
-def reverified_line(noun: str, reverified: Reverified) -> str:
-    """Return the outcome of one archive's re-verification, in a line."""
-    who = whose(noun, reverified.record)
-    if reverified.error:
-        return failure(who, reverified.error)
-    return f"{who}: verified, {reverified.rows:,} rows, {size(reverified.record.size or 0)}, {reverified.seconds:.1f} s"
-
-
-def reverify_summary(outcomes: Sequence[Reverified]) -> str:
-    """Return the summary of the re-verification of several archives."""
-    failed = sum(1 for reverified in outcomes if reverified.error)
-    if not outcomes:
-        return "Nothing to do: nothing is archived."
-    return f"{len(outcomes) - failed} of {many(len(outcomes), 'archive')} verified" + (
-        f"; {failed} FAILED" if failed else ""
-    )
 
 
 def progress_lines(noun: str, night: NightProgress) -> Iterator[str | TextTable]:

@@ -3,61 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from archiver.records.id_offsets import Offsets
 from archiver.records.move_record import Move, Route
 from archiver.reshard.merge_split import SPLIT, MoveOutcome
-from archiver.reshard.preview import MovePreview
+from archiver.reshard.preview import MovePreview, Previewed
+from archiver.reshard.settle import Ended
 from archiver.reshard.shard_sizes import ShardSize
-from formatting import many, plural, size
+from formatting import plural, size
+from runbooks.cli.outcomes import Words
 from runbooks.cli.tables import TextTable
-from runbooks.cli.text.archives import counts, failure
+from runbooks.cli.text.archives import counts
 
 
-def moved_line(noun: str, outcome: MoveOutcome) -> str:
-    """Return the outcome of one tenant's move, in a line."""
-    who, move = f"{noun} {outcome.tenant_id}", outcome.move
-    if outcome.error:
-        return failure(who, outcome.error)
-    assert move is not None
-    rows = sum(move.rows.values())
-    text = f"{who}: moved to {move.target}, {rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
-    late = f"; NOT MOVED (added after verification, still live on {move.source}): {counts(outcome.late)}"
-    return text + (late if outcome.late else "")
+@dataclass(frozen=True, kw_only=True)
+class MoveWords(Words[int, Ended]):
+    """The words for tenants that are moved between two shards."""
+
+    def done(self, outcome: MoveOutcome) -> str:
+        """Return where a tenant was moved, and its ids."""
+        move = outcome.result().move
+        figures = f"{outcome.rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+        return f"moved to {move.target}, {figures}"
+
+    def more(self, outcome: MoveOutcome) -> Iterator[str]:
+        """Yield the rows that stayed on the source."""
+        ended = outcome.result()
+        if ended.late:
+            late = counts(ended.late)
+            yield f"NOT MOVED (added after verification, still live on {ended.move.source}): {late}"
 
 
-def moved_summary(noun: str, route: Route, outcomes: Sequence[MoveOutcome]) -> str:
-    """Return the summary of a merge or a split."""
-    if not outcomes:
-        return _nothing(noun, route)
-    failed = sum(1 for outcome in outcomes if outcome.error)
-    rows = sum(sum(outcome.move.rows.values()) for outcome in outcomes if outcome.move)
-    text = f"{len(outcomes) - failed} of {many(len(outcomes), noun)} moved from {route.source} to {route.target}: "
-    return f"{text}{rows:,} rows" + (f"; {failed} FAILED: run the same command again" if failed else "")
+@dataclass(frozen=True, kw_only=True)
+class PreviewWords(Words[int, MovePreview]):
+    """The words for tenants of which the move is only shown."""
+
+    route: Route
+
+    def line(self, outcome: Previewed) -> str:
+        """Return what moving one tenant would do, in a line, with what is in its way below."""
+        preview = outcome.detail
+        if preview is None:
+            return super().line(outcome)
+        if preview.left:
+            done = f"half moved ({preview.left.state.value}), would be settled, {outcome.rows:,} rows"
+        else:
+            done = f"would be moved to {self.route.target}, {outcome.rows:,} rows, {_ids(preview.offsets)}, "
+            done += f"looked at in {outcome.seconds:.1f} s"
+        in_the_way = [f"  in the way: {obstacle}" for obstacle in preview.in_the_way]
+        return "\n".join([f"{self.label(outcome.item)}: {done}", *in_the_way])
+
+    def conclusion(self, done: Sequence[Previewed]) -> Iterator[str]:
+        """Yield that nothing was changed."""
+        yield "nothing was changed"
+
+    def failed(self, number: int) -> Iterator[str]:
+        """Yield how many tenants could not be moved, if any."""
+        if number:
+            yield f"{number} would be REFUSED"
 
 
-def previewed_line(noun: str, route: Route, preview: MovePreview) -> str:
-    """Return what moving one tenant would do, in a line, with what is in its way below."""
-    who = f"{noun} {preview.tenant_id}"
-    if preview.failure:
-        return failure(who, preview.failure)
-    rows, ids = sum(preview.rows.values()), _ids(preview.offsets)
-    if preview.left:
-        text = f"{who}: half moved ({preview.left.state.value}), would be settled, {rows:,} rows"
-    else:
-        text = f"{who}: would be moved to {route.target}, {rows:,} rows, {ids}, looked at in {preview.seconds:.1f} s"
-    return "\n".join([text, *(f"  in the way: {obstacle}" for obstacle in preview.in_the_way)])
+def move_words(noun: str, route: Route) -> MoveWords:
+    """Return the words for the tenants of a merge or a split."""
+    verb, nothing = f"moved from {route.source} to {route.target}", _nothing(noun, route)
+    return MoveWords(noun=noun, verb=verb, nothing=nothing, hint="run the same command again")
 
 
-def previewed_summary(noun: str, route: Route, previews: Sequence[MovePreview]) -> str:
-    """Return the summary of a merge or a split that was only shown."""
-    if not previews:
-        return _nothing(noun, route)
-    movable = [each for each in previews if not each.error]
-    refused, rows = len(previews) - len(movable), sum(sum(each.rows.values()) for each in movable)
-    text = f"{len(movable)} of {many(len(previews), noun)} can be moved from {route.source} to {route.target}: "
-    text += f"{rows:,} rows; nothing was changed"
-    return text + (f"; {refused} would be REFUSED" if refused else "")
+def preview_words(noun: str, route: Route) -> PreviewWords:
+    """Return the words for the tenants of a merge or a split that is only shown."""
+    verb, nothing = f"can be moved from {route.source} to {route.target}", _nothing(noun, route)
+    return PreviewWords(noun=noun, verb=verb, nothing=nothing, route=route)
 
 
 def shard_size_table(noun: str, sizes: Iterable[ShardSize]) -> TextTable:
@@ -80,7 +96,7 @@ def half_moved_lines(noun: str, half_moved: Iterable[Move]) -> Iterator[str]:
 
 def _nothing(noun: str, route: Route) -> str:
     reason = f"came from {route.target}" if route.verb == SPLIT else "is left to be moved"
-    return f"Nothing to do: no {noun} on {route.source} {reason}."
+    return f"no {noun} on {route.source} {reason}"
 
 
 def _ids(offsets: Offsets) -> str:
