@@ -8,6 +8,8 @@ from datetime import timedelta
 from invoke.collection import Collection
 from invoke.exceptions import Exit
 
+from archiver.delete.drop_strays import drop_unused
+from archiver.delete.empty_feeds import empty_feeds
 from archiver.postgres.databases import Databases, exclusive_lock_in
 from archiver.runs.setup import databases_of, upkeep_sessions
 from archiver.vacuum import feeds, rewrite, strays
@@ -85,7 +87,7 @@ def _truncate(databases: Databases, tables: Sequence[Feed]) -> None:
         of_database = [feed for feed in tables if feed.database == name]
         if of_database:
             with exclusive_lock_in(databases.session(name)):
-                feeds.truncate(databases.session(name), of_database, truncate_published=databases.truncate_published)
+                empty_feeds(databases.session(name), of_database, truncate_published=databases.truncate_published)
     for line in text_upkeep.emptied_lines(tables, feeds.look(databases)):
         say(line)
 
@@ -114,7 +116,7 @@ def _drop(databases: Databases, name: str, tables: Sequence[Stray], quiet: timed
     """Drop what a database does not use, and return how many tables stay."""
     session, dropped = databases.session(name), 0
     with exclusive_lock_in(session):
-        for stray, error in strays.drop_unused(session, tables, quiet):
+        for stray, error in drop_unused(session, tables, quiet):
             say(clean(f"{name} {stray.table}: " + (f"FAILED, {error}" if error else "dropped")))
             dropped += not error
     say(f"{name}: {dropped} of {many(len(tables), 'stray')} dropped")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from archiver.postgres.session import Session
 from inventory.catalog import Tenant
@@ -12,13 +16,14 @@ from inventory.catalog import Tenant
 Rows = Sequence[tuple[Any, ...]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Answering:
     """Answers by `doing`, with rows or a function of the arguments; a query that it does not know has no rows."""
 
     answers: Mapping[str, Rows | Callable[[Any], Rows]]
     where: str = "shard_1"
     asked: list[tuple[str, Any]] = field(default_factory=list)  # what each was for, and its arguments
+    ownership: Any = field(default_factory=lambda: SimpleNamespace(require=lambda doing: None))
 
     def rows(self, query: object, args: Any = (), *, doing: str = "") -> Rows:
         """Return the rows of a query."""
@@ -38,10 +43,25 @@ class Answering:
         """Return the number of rows that a statement changed."""
         return len(self.rows(query, args, doing=doing))
 
+    @contextmanager
+    def rolled_back(self, isolation: str = "") -> Iterator[None]:
+        """Run the block in a transaction."""
+        yield
+
+    def commit(self, *, doing: str) -> None:
+        """Note what is committed."""
+        self.asked.append((f"COMMIT: {doing}", ()))
+
 
 def session(answers: Mapping[str, Rows | Callable[[Any], Rows]] | None = None, *, where: str = "shard_1") -> Session:
     """Return a session with these answers."""
     return cast(Session, Answering(answers or {}, where))
+
+
+def unaccounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the transactions of deletions be accounted for without a server."""
+    books = SimpleNamespace(declare_emptied=list, bookkeeping=nullcontext)
+    monkeypatch.setattr("archiver.delete.commit.deletion_accounted", lambda *_: nullcontext(books))
 
 
 SCHOOLS = Tenant(noun="school", table="schools", key="id", title="name", shard="shard")

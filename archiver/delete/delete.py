@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archiver.catalog.model import Model, TableName
-from archiver.postgres.account import Account
-from archiver.postgres.counters import Changes
+from archiver.postgres.account import DeletionAccount
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import identifier, load_order
 from archiver.postgres.selection import SelectedRows, among
@@ -16,7 +15,11 @@ from errors import RefusedError
 
 
 def delete(
-    placement: Placement, model: Model, database: str, to_delete: Mapping[TableName, SelectedRows], account: Account
+    placement: Placement,
+    model: Model,
+    database: str,
+    to_delete: Mapping[TableName, SelectedRows],
+    account: DeletionAccount,
 ) -> None:
     """Delete these rows, referencing rows before the rows they refer to, and declare them in the account.
 
@@ -27,13 +30,15 @@ def delete(
         _delete(placement, database, to_delete, account)
 
 
-def _delete(placement: Placement, database: str, to_delete: Mapping[TableName, SelectedRows], account: Account) -> None:
+def _delete(
+    placement: Placement, database: str, to_delete: Mapping[TableName, SelectedRows], account: DeletionAccount
+) -> None:
     session, schema = placement.sessions[database], placement.schemas[database]
     for group in reversed(load_order(schema)):
         rows = {TableName(database, name): to_delete[TableName(database, name)] for name in group}
         _delete_together(placement, database, {table: of_table for table, of_table in rows.items() if of_table.rows})
         for table, of_table in rows.items():
-            account.declare(table.table, Changes(deleted=len(of_table.rows)))
+            account.declare_deleted(table.table, len(of_table.rows))
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")
 
 

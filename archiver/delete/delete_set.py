@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archiver.delete.truncate_reload import DeleteCondition
-from archiver.postgres.account import Account
-from archiver.postgres.counters import Changes
+from archiver.postgres.account import DeletionAccount
 from archiver.postgres.schema import Schema, identifier, load_order
 from archiver.postgres.session import SQL
 from errors import RefusedError
 
 
-def delete_set(account: Account, schema: Schema, to_delete: Mapping[str, int], condition: DeleteCondition) -> None:
+def delete_set(
+    account: DeletionAccount, schema: Schema, to_delete: Mapping[str, int], condition: DeleteCondition
+) -> None:
     """Delete the rows that fulfil the condition, referencing rows first; `to_delete` is the expected number by table.
 
     Declares them in the account. Raises RefusedError if another number of rows is deleted.
@@ -31,5 +32,5 @@ def delete_set(account: Account, schema: Schema, to_delete: Mapping[str, int], c
                     f"{sum(counts)} rows would be deleted, {proved} were verified."
                 )
             for table in tables:
-                account.declare(table, Changes(deleted=to_delete[table]))
+                account.declare_deleted(table, to_delete[table])
     session.execute("SET CONSTRAINTS ALL IMMEDIATE", doing="proving the foreign keys")

@@ -3,57 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
-from archiver.completeness.recheck import recheck
 from archiver.delete import bookkeeping, marker, record_states, unchanged_set
-from archiver.delete.delete_set import delete_set
+from archiver.delete.bookkeeping import Bookkeeping
+from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.delete.deletion_set import DeletionSet
 from archiver.delete.return_trial import judges_of
-from archiver.delete.returnable import OrphanRows, orphans_of_set, refusals
-from archiver.delete.strategy import JoinedTables, groups
-from archiver.delete.truncate_reload import truncate_reload
-from archiver.delete.unchanged import Stored, prove_shape
+from archiver.delete.returnable import OrphanRows
+from archiver.delete.table_locks import BulkWork, LockedTables, TableLocks, VerifiedSet
 from archiver.delete.unchanged_set import Counts
-from archiver.extract import row_sets
 from archiver.extract.row_sets import LinkValues, RowSets
-from archiver.format import layout
-from archiver.postgres.account import Account, accounted
-from archiver.postgres.databases import Databases, Placement
-from archiver.postgres.schema import TENANT, identifier
-from archiver.postgres.selection import Key, matched, narrowed
-from archiver.postgres.session import SQL, Composable, Identifier
-from archiver.postgres.triggers import product_names, triggers_disabled
+from archiver.postgres.databases import Placement
+from archiver.postgres.schema import TENANT
+from archiver.postgres.selection import Key
+from archiver.postgres.session import SQL, Identifier
 from archiver.records import audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED
-from archiver.store.standing import missing_objects
 from errors import CutoverError
 from formatting import plural
-
-OnStrategy = Callable[[str], None]  # called with a line: the tables, how they are deleted from, and why
-
-
-@dataclass(frozen=True, kw_only=True)
-class BulkWork:
-    """The context of a bulk deletion."""
-
-    databases: Databases
-    depth: str
-    folder: Path
-    stored: Stored
-    on_strategy: OnStrategy
-    accept_orphans: bool = False  # rows may go that their foreign keys would not take back
-
-    @property
-    def model(self) -> Model:
-        """The catalog's model."""
-        return self.databases.model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,66 +54,84 @@ def reason_not_bulk(model: Model, placement: Placement, depth: str) -> str | Non
     return None
 
 
-def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> dict[int, CutoverError]:
+def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> Mapping[int, CutoverError]:
     """Delete tenants in their shard, with markers; their records already say `deleting`. Return the failures by tenant.
 
     The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set as such fails.
     """
-    with ExitStack() as stack:
-        # Master is only read here, by several shards at a time: each has its own session.
-        reader = stack.enter_context(closing(work.databases.open(MASTER)))
+    # Master is only read here, by several shards at a time: each has its own session.
+    with closing(work.databases.open(MASTER)) as reader, reader.rolled_back("REPEATABLE READ"):
         placement = replace(placement, sessions={**placement.sessions, MASTER: reader})
-        stack.enter_context(reader.rolled_back("REPEATABLE READ"))
-        stack.enter_context(placement.sessions[SHARD].rolled_back())
-        with accounted(placement.sessions[SHARD], "Deleting", work.model.written_besides(SHARD)) as account:
-            failed, contents = _delete_in_shard(work, placement, records, account)
-        if contents:
-            remaining = [record for record in records if record.tenant_id in contents]
-            markers.write_all(
-                placement.sessions[SHARD], remaining, DELETED, [contents[record.tenant_id] for record in remaining]
-            )
-            _prove_stored(work, remaining)
-            placement.sessions[SHARD].commit(
-                doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in {placement.shard}"
-            )
-    return failed
+        noun = plural(work.model.tenant.noun)
+        transaction = Transaction(
+            session=placement.sessions[SHARD],
+            doing=f"deleting {len(records)} {noun} in {placement.shard}",
+            written_besides=work.model.written_besides(SHARD),
+        )
+        locks = _ShardTables(work=work, placement=placement, database=SHARD, records=records)
+        return delete_and_commit("Deleting", locks, [transaction], locks.record)
 
 
-def _delete_in_shard(
-    work: BulkWork, placement: Placement, records: Sequence[Record], account: Account
-) -> tuple[dict[int, CutoverError], dict[int, dict[str, Any]]]:
-    """Verify the rows of both databases, and delete the shard's. Return the failures and the markers, by tenant."""
-    shard, reader = placement.sessions[SHARD], placement.sessions[MASTER]
-    table_groups = _locked(work, placement, SHARD, records)
-    recheck(placement, work.model, [SHARD])
-    sets = row_sets.make(placement, work.model, [record.tenant_id for record in records])
-    unwritten_counts = unchanged_set.unwritten(shard, work.model.of(SHARD), records)
-    if unwritten_counts is not None and unchanged_set.unwritten(reader, work.model.of(MASTER), records) is not None:
-        counts, failed = unchanged_set.archived(work.model.tables, records), dict[int, CutoverError]()
-    else:
-        unwritten_counts, counts = None, unchanged_set.counted(sets, work.model.tables, records)
-        failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
-    prove_shape(placement)
-    if not work.accept_orphans:
-        for database, session in placement.sessions.items():
-            failed = {**refusals(session, _orphans(work, sets, database)), **failed}
-    failed |= _missing(work, records)
-    sets.leave_out(failed)
-    remaining = [record for record in records if record.tenant_id not in failed]
-    if not remaining:
-        return failed, {}
-    deletion_set = DeletionSet(sets, work.depth, {})
-    contents = _markers(deletion_set, counts, remaining)  # read before the rows are deleted
-    with account.bookkeeping():
-        schema = placement.schemas[SHARD]
-        links = shard_keys.unenforced(work.model, schema)
-        deleted_keys = {
-            link: sets.keys(link.parent, link.parent_columns) for link in links if deletion_set.all_rows_go(link.parent)
-        }
-        shard_keys.remember_all(shard, schema, remaining, deleted_keys)
-    rows = _sums(counts, SHARD, remaining, deletion_set)
-    _delete(deletion_set, SHARD, table_groups, rows, account, unwritten_counts)
-    return failed, contents
+@dataclass(frozen=True, kw_only=True)
+class _ShardSet:
+    """The rows of a shard to delete with their tenants, and what their markers say."""
+
+    locked: LockedTables
+    verified: VerifiedSet
+    deletion_set: DeletionSet
+    rows: Mapping[str, int]  # to delete, by table
+    table_counts: Mapping[TableName, int] | None  # in all, by table, if none was written
+    contents: Mapping[int, Mapping[str, Any]]  # of the markers, by tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ShardTables(TableLocks):
+    """The locks of a shard's tables; the rows of both databases are verified before these are deleted."""
+
+    def unchanged(self, locked: LockedTables) -> _ShardSet:
+        """Return the rows to delete of the tenants that did not change, and their markers, read before the rows go."""
+        work, sets = self.work, locked.sets
+        counts, changed, table_counts = self._compared(sets)
+        verified = self.verified(sets, changed)
+        deletion_set = DeletionSet(sets, work.depth, {})
+        return _ShardSet(
+            locked=locked,
+            verified=verified,
+            deletion_set=deletion_set,
+            rows=_sums(counts, SHARD, verified.records, deletion_set),
+            table_counts=table_counts,
+            contents=_markers(deletion_set, counts, verified.records) if verified.records else {},
+        )
+
+    def delete(self, rows: _ShardSet, accounts: Accounts) -> None:
+        """Write the keys by which rows are found later, and delete the rows."""
+        if not rows.verified.records:
+            return
+        shard, schema, sets = self.placement.sessions[SHARD], self.placement.schemas[SHARD], rows.locked.sets
+        with accounts[shard].bookkeeping():
+            keys = {
+                link: sets.keys(link.parent, link.parent_columns)
+                for link in shard_keys.unenforced(self.work.model, schema)
+                if rows.deletion_set.all_rows_go(link.parent)
+            }
+            shard_keys.remember_all(shard, schema, rows.verified.records, keys)
+        self.delete_rows(rows.deletion_set, rows.locked, rows.rows, accounts[shard], rows.table_counts)
+
+    def record(self, rows: _ShardSet) -> Recorded[Mapping[int, CutoverError]]:
+        """Write the markers; return the tenants that failed."""
+        records = rows.verified.records
+        contents = [rows.contents[record.tenant_id] for record in records]
+        markers.write_all(self.placement.sessions[SHARD], records, DELETED, contents)
+        return Recorded(result=rows.verified.failed, bucket=self.work.stored.bucket, archives=records)
+
+    def _compared(self, sets: RowSets) -> tuple[Counts, Mapping[int, CutoverError], Mapping[TableName, int] | None]:
+        """Return the tenants' rows by table, the tenants that changed, and the sizes of tables that none wrote to."""
+        model, sessions, records = self.work.model, self.placement.sessions, self.records
+        unwritten = unchanged_set.unwritten(sessions[SHARD], model.of(SHARD), records)
+        if unwritten is not None and unchanged_set.unwritten(sessions[MASTER], model.of(MASTER), records) is not None:
+            return unchanged_set.archived(model.tables, records), {}, unwritten
+        counts = unchanged_set.counted(sets, model.tables, records)
+        return counts, unchanged_set.changed(sets, counts, records, self.work.folder, self.work.stored), None
 
 
 def empty_master(
@@ -150,88 +141,85 @@ def empty_master(
 
     `shard_markers` has, by tenant, the content of the shard's marker.
     """
-    began = time.monotonic()
-    placement, master = work.databases.master_only(), work.databases.master
-    with master.rolled_back():
-        with accounted(master, "Deleting", work.model.written_besides(MASTER)) as account:
-            table_groups = _locked(work, placement, MASTER, records)
-            recheck(placement, work.model, [MASTER])
-            keys_found = _keys_by_link(work.model, shard_markers, "found")
-            sets = row_sets.make(placement, work.model, [record.tenant_id for record in records], keys_found)
-            counts = unchanged_set.counted(sets, work.model.of(MASTER), records)
-            failed = unchanged_set.changed(sets, counts, records, work.folder, work.stored)
-            prove_shape(placement)
-            orphan_rows = _orphans(work, sets, MASTER)
-            if not work.accept_orphans:
-                failed = {**refusals(master, orphan_rows), **failed}
-            failed |= _missing(work, records)
-            sets.leave_out(failed)
-            remaining = [record for record in records if record.tenant_id not in failed]
-            keys_deleted = _keys_by_link(
-                work.model,
-                {tenant_id: shard_markers[tenant_id] for tenant_id in shard_markers if tenant_id not in failed},
-                "gone",
-            )
-            deletion = _delete_in_master(
-                work,
-                DeletionSet(sets, work.depth, keys_deleted, [record.id for record in remaining]),
-                table_groups,
-                remaining,
-                shard_markers,
-                orphan_rows,
-                began,
-                account,
-            )
-        _prove_stored(work, remaining)
-        audit_log.log_all(master, "archive", remaining, _details(remaining, deletion, orphan_rows))
-        master.commit(doing=f"deleting {len(remaining)} {plural(work.model.tenant.noun)} in master")
-    return BulkDeletion(deleted=deletion.deleted, retained=deletion.retained, failed=failed)
+    transaction = Transaction(
+        session=work.databases.master,
+        doing=f"deleting {len(records)} {plural(work.model.tenant.noun)} in master",
+        written_besides=work.model.written_besides(MASTER),
+    )
+    locks = _MasterTables(
+        work=work,
+        placement=work.databases.master_only(),
+        database=MASTER,
+        records=records,
+        keys_found=_keys_by_link(work.model, shard_markers, "found"),
+        shard_markers=shard_markers,
+        began=time.monotonic(),
+    )
+    return delete_and_commit("Deleting", locks, [transaction], locks.record)
 
 
-def _missing(work: BulkWork, records: Sequence[Record]) -> dict[int, CutoverError]:
-    """Return the tenants whose object is not in the store as it was put, each with its error."""
-    errors = missing_objects(work.stored.bucket, records)
-    return {record.tenant_id: errors[record.location] for record in records if record.location in errors}
+@dataclass(frozen=True, kw_only=True)
+class _MasterSet:
+    """The rows of master to delete with their tenants."""
+
+    locked: LockedTables
+    verified: VerifiedSet
+    deletion_set: DeletionSet
+    books: Bookkeeping
+    by_table: Mapping[str, Mapping[int, int]]  # rows to delete by table and tenant
 
 
-def _prove_stored(work: BulkWork, records: Sequence[Record]) -> None:
-    """Raise the error of the first object that went during the deletion, which can take an hour."""
-    for error in _missing(work, records).values():
-        raise error
+@dataclass(frozen=True, kw_only=True)
+class _MasterTables(TableLocks):
+    """The locks of master's tables; the shards' rows of these tenants are deleted already."""
 
+    shard_markers: Mapping[int, Mapping[str, Any]]
+    began: float
 
-def _delete_in_master(
-    work: BulkWork,
-    deletion_set: DeletionSet,
-    table_groups: Sequence[JoinedTables],
-    records: Sequence[Record],
-    shard_markers: Mapping[int, Mapping[str, Any]],
-    orphan_rows: Mapping[int, OrphanRows],
-    began: float,
-    account: Account,
-) -> BulkDeletion:
-    """Decide in master, write the bookkeeping for restore and audit, delete, and complete the records."""
-    master, tables = work.databases.master, work.model.of(MASTER)
-    for table in tables:
-        deletion_set.materialize(table)
-    books = bookkeeping.bookkeeping_of(deletion_set, records)
-    with account.bookkeeping():
-        books.write()
-    by_table = {str(table): books.deleted(table) for table in tables}
-    rows = {table.table: sum(by_table[str(table)].values()) for table in tables}
-    _delete(deletion_set, MASTER, table_groups, rows, account)
-    deleted = {
-        record.tenant_id: {
-            **{table: counts.get(record.tenant_id, 0) for table, counts in by_table.items()},
-            **shard_markers[record.tenant_id].get("deleted", {}),
+    def unchanged(self, locked: LockedTables) -> _MasterSet:
+        """Decide which rows of master are deleted with which tenant, and which stay."""
+        work, sets, tables = self.work, locked.sets, self.work.model.of(MASTER)
+        counts = unchanged_set.counted(sets, tables, self.records)
+        changed = unchanged_set.changed(sets, counts, self.records, work.folder, work.stored)
+        verified = self.verified(sets, changed)
+        begun = {tenant: content for tenant, content in self.shard_markers.items() if tenant not in verified.failed}
+        ids = [record.id for record in verified.records]
+        deletion_set = DeletionSet(sets, work.depth, _keys_by_link(work.model, begun, "gone"), ids)
+        for table in tables:
+            deletion_set.materialize(table)
+        books = bookkeeping.bookkeeping_of(deletion_set, verified.records)
+        return _MasterSet(
+            locked=locked,
+            verified=verified,
+            deletion_set=deletion_set,
+            books=books,
+            by_table={str(table): books.deleted(table) for table in tables},
+        )
+
+    def delete(self, rows: _MasterSet, accounts: Accounts) -> None:
+        """Write the bookkeeping for restore and audit while the rows are there, and delete them."""
+        account = accounts[self.work.databases.master]
+        with account.bookkeeping():
+            rows.books.write()
+        numbers = {table.table: sum(rows.by_table[str(table)].values()) for table in self.work.model.of(MASTER)}
+        self.delete_rows(rows.deletion_set, rows.locked, numbers, account)
+
+    def record(self, rows: _MasterSet) -> Recorded[BulkDeletion]:
+        """Complete the records, and write the log's entries."""
+        master, records = self.work.databases.master, rows.verified.records
+        deleted = {
+            record.tenant_id: {
+                **{table: counts.get(record.tenant_id, 0) for table, counts in rows.by_table.items()},
+                **self.shard_markers[record.tenant_id].get("deleted", {}),
+            }
+            for record in records
         }
-        for record in records
-    }
-    retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
-    seconds = (time.monotonic() - began) / max(1, len(records))
-    with account.bookkeeping():
+        retained = {record.tenant_id: bookkeeping.retained(record, deleted[record.tenant_id]) for record in records}
+        seconds = (time.monotonic() - self.began) / max(1, len(records))
         record_states.archived(master, records, [retained[record.tenant_id] for record in records], seconds)
-    return BulkDeletion(deleted=deleted, retained=retained, failed={})
+        deletion = BulkDeletion(deleted=deleted, retained=retained, failed=rows.verified.failed)
+        audit_log.log_all(master, "archive", records, _details(records, deletion, rows.verified.orphans))
+        return Recorded(result=deletion, bucket=self.work.stored.bucket, archives=records)
 
 
 def _details(
@@ -248,71 +236,6 @@ def _details(
         }
         for record in records
     ]
-
-
-def _orphans(work: BulkWork, sets: RowSets, database: str) -> dict[int, dict[str, int]]:
-    return orphans_of_set(sets, work.model, database, work.model.below(work.depth))
-
-
-def _locked(work: BulkWork, placement: Placement, database: str, records: Sequence[Record]) -> list[JoinedTables]:
-    """Lock the tables against writes; those to be truncated also against reads. Return the groups of tables."""
-    session, below = placement.sessions[database], work.model.below(work.depth)
-    rows = {
-        table.table: sum(record.members[layout.member(table)].rows for record in records)
-        for table in work.model.of(database)
-        if table in below
-    }
-    table_groups = groups(
-        session,
-        placement.schemas[database],
-        {table: count for table, count in rows.items() if count},
-        truncate_published=work.databases.truncate_published,
-    )
-    modes = {table: _EMPTIED if group.emptied else _DELETED for group in table_groups for table in group.tables}
-    for table, mode in sorted(modes.items()):
-        session.execute(SQL("LOCK TABLE {} IN " + mode).format(identifier(table)), doing=f"locking {table}")
-    for group in table_groups:
-        work.on_strategy(f"{session.where}: {', '.join(group.tables)}: {group.reason}")
-    return table_groups
-
-
-_EMPTIED, _DELETED = "ACCESS EXCLUSIVE MODE", "SHARE ROW EXCLUSIVE MODE"
-
-
-def _delete(
-    deletion_set: DeletionSet,
-    database: str,
-    table_groups: Sequence[JoinedTables],
-    rows: Mapping[str, int],
-    account: Account,
-    table_counts: Mapping[TableName, int] | None = None,
-) -> None:
-    """Delete this number of rows of each table; `table_counts` are the numbers of rows in the tables, if known."""
-    placement = deletion_set.row_sets.placement
-    session, schema = placement.sessions[database], placement.schemas[database]
-
-    def condition(table: str, alias: str) -> Composable:
-        return deletion_set.row(TableName(database, table), alias)
-
-    def deciding_link(table: str) -> tuple[str, Composable] | None:
-        link = deletion_set.deciding_link(TableName(database, table))
-        return (link.parent.table, narrowed(matched(link, "c", "p"), link, "c")) if link else None
-
-    to_empty = {table for group in table_groups if group.emptied for table in group.tables if rows[table]}
-    emptied = [table.table for table in deletion_set.model.of(database) if table.table in to_empty]  # parents first
-    deleted = {
-        table: rows[table] for group in table_groups if not group.emptied for table in group.tables if rows[table]
-    }
-    if deleted:
-        with triggers_disabled(session, deletion_set.model, database), product_names(session):
-            delete_set(account, schema, deleted, condition)
-    if emptied:
-        retained_counts = (
-            {table: table_counts[TableName(database, table)] - rows[table] for table in emptied}
-            if table_counts
-            else None
-        )
-        truncate_reload(account, schema, emptied, condition, retained_counts, deciding_link)
 
 
 def _sums(counts: Counts, database: str, records: Sequence[Record], deletion_set: DeletionSet) -> dict[str, int]:

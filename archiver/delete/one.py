@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
-from archiver.completeness.recheck import recheck
 from archiver.delete import marker
-from archiver.delete.decide import DeletionDecision, decide
-from archiver.delete.delete import delete
+from archiver.delete.commit import Recorded, Transaction, delete_and_commit
+from archiver.delete.decide import DeletionDecision
 from archiver.delete.late_rows import appeared, appeared_in_shard
-from archiver.delete.return_trial import tried_back
-from archiver.delete.returnable import OrphanRows, orphans
-from archiver.delete.unchanged import Stored, prove_shape, prove_unchanged
+from archiver.delete.row_locks import DecidedRows, RowLocks
+from archiver.delete.unchanged import Stored
 from archiver.format import layout
 from archiver.format.bundle import Archive
 from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, load_database
 from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import proven
-from archiver.postgres import row_versions
-from archiver.postgres.account import accounted, all_accounted
+from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
-from archiver.postgres.selection import RowLock, SelectedRows, select
-from archiver.postgres.session import Session
+from archiver.postgres.selection import SelectedRows
 from archiver.records import archive_record, audit_log, deleted_keys, id_index, markers, retained_rows, shard_keys
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.markers import DELETED
-from archiver.store.standing import MissingObjectError, prove_stored
+from archiver.store.standing import MissingObjectError
 from archiver.verify.verify import Verified
 from errors import CutoverError
 
@@ -58,7 +55,7 @@ class VerifiedTenant:
 def delete_tenant(
     placement: Placement,
     model: Model,
-    proven: VerifiedTenant,
+    verified: VerifiedTenant,
     work: Path,
     stored: Stored,
     *,
@@ -69,9 +66,10 @@ def delete_tenant(
     Every row is locked and verified in both databases, then deleted: first in the shard, then in master together with
     the record. Rows that could not come back are refused unless `accept_orphans`.
     """
-    record = archive_record.deleting(placement.master, proven.record)
+    record = archive_record.deleting(placement.master, verified.record)
     try:
-        return _prove_and_delete(placement, model, record, proven, work, stored, accept_orphans)
+        verified = replace(verified, record=record)
+        return _prove_and_delete(placement, model, verified, work, stored, accept_orphans=accept_orphans)
     except MissingObjectError:
         _step_back(placement, record, ArchiveState.EXTRACTING)
         raise
@@ -88,67 +86,51 @@ def _step_back(placement: Placement, record: Record, state: ArchiveState) -> Non
 
 
 def _prove_and_delete(
-    placement: Placement,
-    model: Model,
-    record: Record,
-    proven: VerifiedTenant,
-    work: Path,
-    stored: Stored,
-    accept_orphans: bool,
+    placement: Placement, model: Model, verified: VerifiedTenant, work: Path, stored: Stored, *, accept_orphans: bool
 ) -> Deletion:
-    """Lock, verify and delete, in one transaction per database."""
-    began = time.monotonic()
-    with _both_open(placement):
-        with all_accounted(placement.sessions, "Deleting", model) as accounts:
-            recheck(placement, model, placement.sessions)
-            since = row_versions.trusted(placement.sessions, proven.snapshots)
-            selection = select(placement, model, record.tenant_id, lock=RowLock(since=since))
-            prove_unchanged(placement, model, record, selection, model.tables, work, stored)
-            prove_shape(placement)
-            decided = decide(placement, model, record, selection)
-            orphan_rows = dict[str, int]()
-            for database in reversed(placement.sessions):
-                orphan_rows |= orphans(placement, database, decided.to_delete, accepted=accept_orphans)
-                with tried_back(placement, model, database, decided.to_delete, accounts[database], orphan_rows):
-                    delete(placement, model, database, decided.to_delete, accounts[database])
-        if placement.shard_session:
-            schema = placement.schemas[SHARD]
-            keys = {
-                link: decided.to_delete[link.parent].values(link.parent_columns)
-                for link in shard_keys.unenforced(model, schema)
-            }
-            shard_keys.remember(placement.shard_session, schema, record, keys)
-            _commit_shard(placement.shard_session, model, record, decided, stored)
-        return _commit_master(placement, model, record, decided, time.monotonic() - began, stored, orphan_rows)
+    """Lock, verify and delete in both databases; commit the shard, then master."""
+    record = verified.record
+    locks = RowLocks(
+        placement=placement,
+        model=model,
+        record=record,
+        databases=[*reversed(placement.sessions)],
+        snapshots=verified.snapshots,
+        work=work,
+        stored=stored,
+        accept_orphans=accept_orphans,
+    )
+    books = _Bookkeeping(placement=placement, model=model, record=record, stored=stored, began=time.monotonic())
+    transactions = [_transaction(placement, model, record, name) for name in locks.databases]
+    deletion, decided = delete_and_commit("Deleting", locks, transactions, books.write)
+    return replace(deletion, appeared=appeared(placement, model, deletion.record, decided))
 
 
 def resume(
-    placement: Placement,
-    model: Model,
-    record: Record,
-    work: Path,
-    stored: Stored,
-    *,
-    accept_orphans: bool = False,
+    placement: Placement, model: Model, record: Record, work: Path, stored: Stored, *, accept_orphans: bool = False
 ) -> Deletion | None:
     """Complete a deletion that was interrupted after the shard committed; return None if the shard is unchanged."""
-    marker_content = markers.read(placement.shard_session, record, DELETED)
-    if marker_content is None:
+    begun = markers.read(placement.shard_session, record, DELETED)
+    if begun is None or placement.shard_session is None:
         return None
-    keys_found, keys_deleted = (marker.keys(placement, model, marker_content[name]) for name in ("found", "gone"))
-    with _both_open(placement):
-        with accounted(placement.master, "Deleting", model.written_besides(MASTER)) as account:
-            recheck(placement, model, [MASTER])
-            since = row_versions.trusted(placement.sessions, record.snapshots)
-            selection = select(placement, model, record.tenant_id, lock=RowLock(since=since), link_values=keys_found)
-            prove_unchanged(placement, model, record, selection, model.of(MASTER), work, stored)
-            prove_shape(placement)
-            decided = decide(placement, model, record, selection, keys_deleted)
-            orphan_rows = orphans(placement, MASTER, decided.to_delete, accepted=accept_orphans)
-            with tried_back(placement, model, MASTER, decided.to_delete, account, orphan_rows):
-                delete(placement, model, MASTER, decided.to_delete, account)
-        done = _commit_master(placement, model, record, decided, None, stored, orphan_rows)
-    return replace(done, appeared={**appeared_in_shard(placement, model, record), **done.appeared})
+    locks = RowLocks(
+        placement=placement,
+        model=model,
+        record=record,
+        databases=[MASTER],
+        snapshots=record.snapshots,
+        work=work,
+        stored=stored,
+        accept_orphans=accept_orphans,
+        keys_found=marker.keys(placement, model, begun["found"]),
+        keys_deleted=marker.keys(placement, model, begun["gone"]),
+    )
+    books = _Bookkeeping(placement=placement, model=model, record=record, stored=stored, begun=begun)
+    with placement.shard_session.rolled_back():  # its late rows are locked, too
+        transactions = [_transaction(placement, model, record, MASTER)]
+        deletion, decided = delete_and_commit("Deleting", locks, transactions, books.write)
+    late = appeared(placement, model, deletion.record, decided)
+    return replace(deletion, appeared={**appeared_in_shard(placement, model, record), **late})
 
 
 def put_back(placement: Placement, model: Model, record: Record, archive: Archive) -> None:
@@ -166,52 +148,68 @@ def put_back(placement: Placement, model: Model, record: Record, archive: Archiv
     archive_record.step_back(placement.master, record, ArchiveState.VERIFIED)
 
 
-@contextmanager
-def _both_open(placement: Placement) -> Iterator[None]:
-    """Open a transaction in each database of a placement; roll back whatever is still open at the end."""
-    with ExitStack() as transactions:
-        for session in placement.sessions.values():
-            transactions.enter_context(session.rolled_back())
-        yield
-
-
-def _commit_shard(shard: Session, model: Model, record: Record, decided: DeletionDecision, stored: Stored) -> None:
-    """Commit the shard's deletion with its marker, which holds all that the deletion in master needs."""
-    markers.write(shard, record, DELETED, markers.located(record, marker.content(model, decided)))
-    prove_stored(stored.bucket, record)
-    shard.commit(doing=f"deleting in the shard for {model.tenant.noun} {record.tenant_id}")
-
-
-def _commit_master(
-    placement: Placement,
-    model: Model,
-    record: Record,
-    decided: DeletionDecision,
-    seconds: float | None,
-    stored: Stored,
-    orphan_rows: OrphanRows,
-) -> Deletion:
-    """Commit the deletion in master together with the record's final state and the log entry."""
-    master, to_delete = placement.master, decided.to_delete
-    marker_content = markers.read(placement.shard_session, record, DELETED) or {"deleted": {}}
-    deleted = {**{str(table): len(to_delete[table].rows) for table in model.of(MASTER)}, **marker_content["deleted"]}
-    retained = {
-        str(table): rows
-        for table in model.tables
-        if (rows := record.members[layout.member(table)].rows - deleted[str(table)])
-    }
-    deleted_keys.remember(master, record, _keys(to_delete))
-    id_index.write(master, record, _keys(decided.selection.by_table))
-    retained_rows.remember(
-        master, record, [*decided.retained[MASTER], *marker.staying(marker_content.get("staying", ()))]
+def _transaction(placement: Placement, model: Model, record: Record, database: str) -> Transaction:
+    where = "in master" if database == MASTER else "in the shard"
+    return Transaction(
+        session=placement.sessions[database],
+        doing=f"deleting {where} for {model.tenant.noun} {record.tenant_id}",
+        written_besides=model.written_besides(database),
     )
-    record = archive_record.archived(master, record, retained, seconds)
-    prove_stored(stored.bucket, record)
-    details = {"deleted": deleted, "kept": retained, "sha256": record.sha256, **record.log_details}
-    audit_log.log(master, "archive", record, details | ({"orphans": orphan_rows} if orphan_rows else {}))
-    master.commit(doing=f"deleting in master for {model.tenant.noun} {record.tenant_id}")
-    late_rows = appeared(placement, model, record, decided)
-    return Deletion(record=record, deleted=deleted, retained=retained, appeared=late_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bookkeeping:
+    """The bookkeeping of a tenant's deletion: the shard's marker, then the record's final state and the log."""
+
+    placement: Placement
+    model: Model
+    record: Record
+    stored: Stored
+    began: float | None = None  # None: another run began it
+    begun: Mapping[str, Any] | None = None  # the marker, if the shard has committed already
+
+    def write(self, rows: DecidedRows) -> Recorded[tuple[Deletion, DeletionDecision]]:
+        """Write into the open transactions of both databases. Return the deletion."""
+        content = self.begun if self.begun is not None else self._mark_shard(rows.decided)
+        deleted = {
+            **{str(table): len(rows.decided.to_delete[table].rows) for table in self.model.of(MASTER)},
+            **content["deleted"],
+        }
+        deletion = self._complete(rows, content, deleted)
+        archives = [deletion.record]
+        return Recorded(result=(deletion, rows.decided), bucket=self.stored.bucket, archives=archives)
+
+    def _mark_shard(self, decided: DeletionDecision) -> Mapping[str, Any]:
+        """Write the marker, which holds all that the deletion in master needs, and the keys of deleted rows."""
+        shard = self.placement.shard_session
+        if shard is None:
+            return {"deleted": {}}
+        schema, content = self.placement.schemas[SHARD], marker.content(self.model, decided)
+        keys = {
+            link: decided.to_delete[link.parent].values(link.parent_columns)
+            for link in shard_keys.unenforced(self.model, schema)
+        }
+        shard_keys.remember(shard, schema, self.record, keys)
+        markers.write(shard, self.record, DELETED, markers.located(self.record, content))
+        return content
+
+    def _complete(self, rows: DecidedRows, content: Mapping[str, Any], deleted: Mapping[str, int]) -> Deletion:
+        """Write the record's final state, what its archive holds of master, and the log's entry."""
+        master, decided = self.placement.master, rows.decided
+        retained = {
+            str(table): left
+            for table in self.model.tables
+            if (left := self.record.members[layout.member(table)].rows - deleted[str(table)])
+        }
+        deleted_keys.remember(master, self.record, _keys(decided.to_delete))
+        id_index.write(master, self.record, _keys(decided.selection.by_table))
+        staying = [*decided.retained[MASTER], *marker.staying(content.get("staying", ()))]
+        retained_rows.remember(master, self.record, staying)
+        seconds = None if self.began is None else time.monotonic() - self.began
+        record = archive_record.archived(master, self.record, retained, seconds)
+        details = {"deleted": deleted, "kept": retained, "sha256": record.sha256, **record.log_details}
+        audit_log.log(master, "archive", record, details | ({"orphans": rows.all_orphans} if rows.all_orphans else {}))
+        return Deletion(record=record, deleted=deleted, retained=retained, appeared={})
 
 
 def _keys(rows_by_table: Mapping[TableName, SelectedRows]) -> dict[str, list[int]]:

@@ -47,7 +47,8 @@ def orphans(
     Belongs before the deletion, in its transaction.
     """
     session, rows = placement.sessions[database], dict[str, int]()
-    for key in _unproven(session, [table.table for table, selected in to_delete.items() if selected.rows]):
+    tables = [table.table for table, of_table in to_delete.items() if table.database == database and of_table.rows]
+    for key in _unproven(session, tables):
         selected = to_delete[TableName(database, key.table)]
         condition = among(placement.schemas[database].tables[key.table], selected.identity, selected.identities())
         query = SQL("SELECT count(*) FROM {} c WHERE {} AND {}").format(

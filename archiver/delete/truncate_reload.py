@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from archiver.postgres.account import Account
+from archiver.postgres.account import DeletionAccount
 from archiver.postgres.counters import Changes
 from archiver.postgres.schema import NAMESPACE, Schema, column_list, identifier
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
@@ -32,7 +32,7 @@ class _ForeignKey:
 
 
 def truncate_reload(
-    account: Account,
+    account: DeletionAccount,
     schema: Schema,
     tables: Sequence[str],
     condition: DeleteCondition,

@@ -46,10 +46,6 @@ class Account:
         relation = Relation(NAMESPACE, table)
         self._declared[relation] = self._declared.get(relation, NONE) + changes
 
-    def declare_emptied(self, tables: Iterable[str]) -> None:
-        """Declare tables of the product that the transaction truncates or drops."""
-        self._emptied.update(Relation(NAMESPACE, table) for table in tables)
-
     @contextmanager
     def bookkeeping(self) -> Iterator[None]:
         """Take what the block writes to the archiver's own tables as declared: it holds no statement on the product."""
@@ -103,6 +99,18 @@ class Account:
         )
 
 
+class DeletionAccount(Account):
+    """The changes of a transaction that may delete rows: only `archiver/delete/commit.py` opens one."""
+
+    def declare_deleted(self, table: str, rows: int) -> None:
+        """Declare rows that are deleted from one of the product's tables."""
+        self.declare(table, Changes(deleted=rows))
+
+    def declare_emptied(self, tables: Iterable[str]) -> None:
+        """Declare tables of the product that the transaction truncates or drops."""
+        self._emptied.update(Relation(NAMESPACE, table) for table in tables)
+
+
 OWN = "archiver"  # the schema of the archiver's own tables
 
 
@@ -129,6 +137,16 @@ def all_accounted(sessions: Mapping[str, Session], operation: str, model: Model)
             name: stack.enter_context(accounted(session, operation, model.written_besides(name)))
             for name, session in sessions.items()
         }
+
+
+@contextmanager
+def deletion_accounted(
+    session: Session, operation: str, written_besides: Mapping[str, Collection[str]]
+) -> Iterator[DeletionAccount]:
+    """Yield the account of an open transaction that deletes rows; it is proved as by `accounted`."""
+    account = DeletionAccount(session, operation, _begun(session, operation), written_besides)
+    yield account
+    account.prove()
 
 
 def refuse_uncounted(session: Session, operation: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.recheck import recheck
+from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.delete.delete import delete
 from archiver.delete.unchanged import prove_shape
 from archiver.extract.one import extract_one
@@ -20,7 +21,7 @@ from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import proven
 from archiver.load.relocate import renumbered
 from archiver.postgres import tenants
-from archiver.postgres.account import Account, accounted
+from archiver.postgres.account import Account
 from archiver.postgres.databases import Databases, Placement
 from archiver.postgres.selection import Selection
 from archiver.postgres.tenants import Tenant
@@ -31,10 +32,9 @@ from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move, Route
 from archiver.records.placement_history import regions
 from archiver.reshard.id_ranges import reserved, uncovered
-from archiver.reshard.settle import Ended, end, remember, switch, withdraw
+from archiver.reshard.settle import Ended, end, marker_content, remember, switch, withdraw
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver, new_location, opened, pack
-from archiver.store.standing import prove_stored
 from archiver.verify.verify import verify
 from errors import CutoverError, RefusedError
 from formatting import plural
@@ -142,55 +142,58 @@ def _swap(archiver: Archiver, tenant_route: TenantRoute, loading: Move, work: Pa
     """
     source, target = tenant_route.placements
     what, hint = f"moving {archiver.model.tenant.noun} {loading.tenant_id}", "Change or remove what is in the way."
+    in_order = (
+        (target.sessions[SHARD], SHARD, f"{what} into {loading.target}"),
+        (source.master, MASTER, f"{what} in master"),
+        (source.sessions[SHARD], SHARD, f"{what} out of {loading.source}"),
+    )
+    transactions = [
+        Transaction(session=session, doing=doing, written_besides=archiver.model.written_besides(database))
+        for session, database, doing in in_order
+    ]
     with opened(archiver, work, loading) as archive:
         incoming = incoming_archive(archiver, tenant_route, loading.offsets, archive)
-        with refused_by_rows(what.capitalize(), hint, [incoming]), _open(source, target):
-            return _commit(archiver, tenant_route, loading, incoming, what)
+        locks = _MoveLocks(archiver=archiver, tenant_route=tenant_route, loading=loading, incoming=incoming)
+        with refused_by_rows(what.capitalize(), hint, [incoming]):
+            return delete_and_commit("Moving", locks, transactions, locks.record)
 
 
-def _commit(
-    archiver: Archiver, tenant_route: TenantRoute, loading: Move, incoming: IncomingArchive, what: str
-) -> Selection:
-    """Move the rows in the open transactions, and commit these. Return the rows that were deleted from the source."""
-    source, target = tenant_route.placements
-    with (
-        accounted(source.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as from_source,
-        accounted(target.sessions[SHARD], "Moving", archiver.model.written_besides(SHARD)) as into_target,
-        accounted(source.master, "Moving", archiver.model.written_besides(MASTER)) as in_master,
-    ):
-        rows = _locked(archiver, tenant_route, loading)
-        _load(archiver, tenant_route, loading, incoming, into_target)
-        delete(source, tenant_route.source.model, SHARD, rows.by_table, from_source)
-        switch(archiver, loading, in_master)
-    remember(archiver, loading, tenant_route.source, rows)
-    marked = markers.located(loading, {"tenant": loading.tenant_id})
-    markers.write(target.sessions[SHARD], loading, MOVED_IN, marked)
-    markers.write(source.sessions[SHARD], loading, MOVED_OUT, marked)
-    prove_stored(archiver.bucket, loading)
-    target.sessions[SHARD].commit(doing=f"{what} into {loading.target}")
-    source.master.commit(doing=f"{what} in master")
-    source.sessions[SHARD].commit(doing=f"{what} out of {loading.source}")
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class _MoveLocks:
+    """The locks of a tenant's rows on the source, in key order; they are loaded into the target as they are deleted."""
 
+    archiver: Archiver
+    tenant_route: TenantRoute
+    loading: Move
+    incoming: IncomingArchive
 
-@contextmanager
-def _open(source: Placement, target: Placement) -> Iterator[None]:
-    """Open a transaction in each of the three databases; roll back whatever is still open at the end."""
-    with ExitStack() as transactions:
-        for session in (source.master, target.sessions[SHARD], source.sessions[SHARD]):
-            transactions.enter_context(session.rolled_back())
-        yield
+    def lock(self) -> Selection:
+        source = self.tenant_route.source
+        recheck(source.placement, self.archiver.model, source.placement.sessions)
+        return source.rows(locked=True)
 
+    def unchanged(self, rows: Selection) -> Selection:
+        source = self.tenant_route.source
+        prove_shape(source.placement)
+        changed = differences(source, rows, self.loading.members)
+        _refuse_different(self.archiver, self.loading, changed, "they changed since they were read")
+        return rows
 
-def _locked(archiver: Archiver, tenant_route: TenantRoute, loading: Move) -> Selection:
-    """Return the source's rows, locked, and verified to be the archive's."""
-    recheck(tenant_route.source.placement, archiver.model, tenant_route.source.placement.sessions)
-    rows = tenant_route.source.rows(locked=True)
-    prove_shape(tenant_route.source.placement)
-    _refuse_different(
-        archiver, loading, differences(tenant_route.source, rows, loading.members), "they changed since they were read"
-    )
-    return rows
+    def delete(self, rows: Selection, accounts: Accounts) -> None:
+        source, target = self.tenant_route.placements
+        into_target, from_source = accounts[target.sessions[SHARD]], accounts[source.sessions[SHARD]]
+        _load(self.archiver, self.tenant_route, self.loading, self.incoming, into_target)
+        delete(source, self.tenant_route.source.model, SHARD, rows.by_table, from_source)
+        switch(self.archiver, self.loading, accounts[source.master])
+
+    def record(self, rows: Selection) -> Recorded[Selection]:
+        """Write the markers, and the keys by which late rows are found; return the rows deleted from the source."""
+        source, target = self.tenant_route.placements
+        remember(self.archiver, self.loading, self.tenant_route.source, rows)
+        content = marker_content(self.loading)
+        markers.write(target.sessions[SHARD], self.loading, MOVED_IN, content)
+        markers.write(source.sessions[SHARD], self.loading, MOVED_OUT, content)
+        return Recorded(result=rows, bucket=self.archiver.bucket, archives=[self.loading])
 
 
 def _load(

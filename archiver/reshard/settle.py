@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD
 from archiver.completeness.recheck import recheck
+from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.delete.delete import delete
+from archiver.delete.unchanged import prove_shape
 from archiver.postgres.account import Account, accounted
 from archiver.postgres.counters import Changes
 from archiver.postgres.schema import identifier
@@ -20,7 +22,6 @@ from archiver.records.markers import MOVED_IN, MOVED_OUT
 from archiver.records.move_record import Move
 from archiver.reshard.shard_rows import ShardRows, counts, differences, shard_rows
 from archiver.runs.context import Archiver
-from archiver.store.standing import prove_stored
 from errors import RefusedError
 
 
@@ -69,21 +70,57 @@ def end(archiver: Archiver, switched: Move, deleted: Selection | None = None) ->
     and the move remains open.
     """
     source, target = _both(archiver, switched)
-    with source.session.transaction(doing=f"deleting {_who(archiver, switched)} from {switched.source}"):
-        with accounted(source.session, "Deleting", source.model.written_besides(SHARD)) as account:
-            recheck(source.placement, archiver.model, [SHARD])
-            rows = source.rows(locked=True)
-            if counts(rows):
-                _refuse_lost_target(archiver, switched, target)
-                _refuse_changed(archiver, switched, switched.source, differences(source, rows, switched.members))
-                delete(source.placement, source.model, SHARD, rows.by_table, account)
-                prove_stored(archiver.bucket, switched)
+
+    def record(rows: Selection) -> Recorded[Selection]:
         if counts(rows):
             remember(archiver, switched, source, rows)
-            marked = markers.located(switched, {"tenant": switched.tenant_id})
-            markers.write(source.session, switched, MOVED_OUT, marked)
+            markers.write(source.session, switched, MOVED_OUT, marker_content(switched))
+        return Recorded(result=rows, bucket=archiver.bucket, archives=[switched] if counts(rows) else [])
+
+    def prove(rows: Selection) -> None:
+        _refuse_lost_target(archiver, switched, target)
+        _refuse_changed(archiver, switched, switched.source, differences(source, rows, switched.members))
+
+    locks = LeftRows(archiver=archiver, left=source, prove=prove)
+    doing = f"deleting {_who(archiver, switched)} from {switched.source}"
+    rows = delete_and_commit("Deleting", locks, [locks.transaction(doing)], record)
     move_record.moved(archiver.databases.master, switched)
     return Ended(move=switched, late=late_rows(source, deleted or rows))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftRows:
+    """The locks of a tenant's rows that an interrupted move left on one of its shards, in key order."""
+
+    archiver: Archiver
+    left: ShardRows
+    prove: Callable[[Selection], None]  # raises RefusedError if the rows must stay
+
+    def transaction(self, doing: str) -> Transaction:
+        """Return the transaction on that shard."""
+        written_besides = self.left.model.written_besides(SHARD)
+        return Transaction(session=self.left.session, doing=doing, written_besides=written_besides)
+
+    def lock(self) -> Selection:
+        """Lock the rows, and return them."""
+        recheck(self.left.placement, self.archiver.model, [SHARD])
+        return self.left.rows(locked=True)
+
+    def unchanged(self, rows: Selection) -> Selection:
+        """Return the rows, if there are any that may be deleted."""
+        if counts(rows):
+            prove_shape(self.left.placement)
+            self.prove(rows)
+        return rows
+
+    def delete(self, rows: Selection, accounts: Accounts) -> None:
+        """Delete the rows."""
+        delete(self.left.placement, self.left.model, SHARD, rows.by_table, accounts[self.left.session])
+
+
+def marker_content(move: Move) -> dict[str, Any]:
+    """Return the content of a move's markers."""
+    return markers.located(move, {"tenant": move.tenant_id})
 
 
 def remember(archiver: Archiver, move: Move, source: ShardRows, rows: Selection) -> None:
@@ -122,45 +159,45 @@ def switch(archiver: Archiver, loading: Move, account: Account) -> None:
 
 def _taken_back(archiver: Archiver, left: Move) -> bool:
     """Delete the copy in the target if the source holds the rows; else, if only the target does, name it in master."""
-    with _locked(archiver, left) as (source, target):
-        if not source.changed:
+    source, target = _both(archiver, left)
+    with source.session.rolled_back():
+        on_source = _side(source, left, ())
+        if not on_source.changed:
             _delete_copy(archiver, left, target)
             return True
-        if source.empty and not target.changed:
-            master = archiver.databases.master
-            with (
-                master.transaction(doing=f"moving {_who(archiver, left)} in master"),
-                accounted(master, "Moving", archiver.model.written_besides(MASTER)) as account,
-            ):
-                switch(archiver, left, account)
-            return False
-        marked = markers.read(source.tenant_rows.session, left, MOVED_OUT) is not None
-        if source.empty or marked or not target.empty:
-            raise _lost(archiver, left, source, target)
-        return True  # nothing was loaded, and the source's rows have changed since they were read
+        with target.session.rolled_back():
+            return _without_source(archiver, left, on_source, _side(target, left, left.offsets))
 
 
-def _delete_copy(archiver: Archiver, left: Move, target: _Side) -> None:
+def _without_source(archiver: Archiver, left: Move, source: _Side, target: _Side) -> bool:
+    """Name the target in master if only it holds the rows; True if nothing was loaded, and so nothing is to be done."""
+    if source.empty and not target.changed:
+        master = archiver.databases.master
+        with (
+            master.transaction(doing=f"moving {_who(archiver, left)} in master"),
+            accounted(master, "Moving", archiver.model.written_besides(MASTER)) as account,
+        ):
+            switch(archiver, left, account)
+        return False
+    marked = markers.read(source.tenant_rows.session, left, MOVED_OUT) is not None
+    if source.empty or marked or not target.empty:
+        raise _lost(archiver, left, source, target)
+    return True  # the source's rows have changed since they were read
+
+
+def _delete_copy(archiver: Archiver, left: Move, target: ShardRows) -> None:
     """Delete the rows from the target, with the marker that they were loaded; they must be what was loaded."""
-    if target.empty:
-        return
-    _refuse_changed(archiver, left, left.target, target.changed)
-    session, placement, model = target.tenant_rows.session, target.tenant_rows.placement, target.tenant_rows.model
-    with accounted(session, "Deleting", model.written_besides(SHARD)) as account:
-        recheck(placement, archiver.model, [SHARD])
-        delete(placement, model, SHARD, target.rows.by_table, account)
-    markers.delete(session, left, MOVED_IN)
-    session.commit(doing=f"deleting {_who(archiver, left)} from {left.target}")
 
+    def prove(rows: Selection) -> None:
+        _refuse_changed(archiver, left, left.target, differences(target, rows, left.members, left.offsets))
 
-@contextmanager
-def _locked(archiver: Archiver, left: Move) -> Iterator[tuple[_Side, _Side]]:
-    """Yield both sides, their rows locked until the end of the block; roll back what is still open then."""
-    source, target = _both(archiver, left)
-    with ExitStack() as transactions:
-        for tenant_rows in (source, target):
-            transactions.enter_context(tenant_rows.session.rolled_back())
-        yield _side(source, left, ()), _side(target, left, left.offsets)
+    def record(rows: Selection) -> Recorded[None]:
+        markers.delete(target.session, left, MOVED_IN)
+        return Recorded(result=None)  # the source holds the rows
+
+    locks = LeftRows(archiver=archiver, left=target, prove=prove)
+    transaction = locks.transaction(f"deleting {_who(archiver, left)} from {left.target}")
+    delete_and_commit("Deleting", locks, [transaction], record)
 
 
 def _side(tenant_rows: ShardRows, left: Move, offsets: Offsets) -> _Side:

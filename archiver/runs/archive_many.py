@@ -13,8 +13,9 @@ from typing import Any
 from archiver.checks.left_rows import LeftRows, left_rows
 from archiver.completeness import completeness
 from archiver.delete import many, record_states
-from archiver.delete.many import BulkDeletion, BulkWork, OnStrategy
+from archiver.delete.many import BulkDeletion
 from archiver.delete.one import Deletion
+from archiver.delete.table_locks import BulkWork, OnStrategy
 from archiver.delete.unchanged import Stored
 from archiver.format.spool_folder import work_folder
 from archiver.postgres.session import DatabaseError

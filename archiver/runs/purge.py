@@ -11,6 +11,7 @@ from archiver.catalog.model import MASTER, Model, TableName
 from archiver.checks.purge_references import Watch, watch_of
 from archiver.checks.purge_tables import legacy_placement, model_of
 from archiver.completeness.recheck import recheck_acts
+from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.delete.delete import delete
 from archiver.delete.return_trial import tried_back
 from archiver.delete.unchanged import prove_shape
@@ -34,7 +35,6 @@ from archiver.records import purge_record, shard_keys
 from archiver.records.purge_record import Purge, PurgeState
 from archiver.runs.context import Archiver, fetch, new_extraction, pack
 from archiver.runs.settle import settle
-from archiver.store.standing import prove_stored
 from archiver.verify.verify import belongs_to, verify
 from errors import RefusedError, UsageError
 
@@ -172,27 +172,60 @@ def _delete(archiver: Archiver, group: LegacyGroup, verified: Purge, work: Path)
     Return the watch by which the references are found that came since.
     """
     master = group.placement.master
-    with master.rolled_back():
-        with accounted(master, "Purging", group.model.written_besides(MASTER)) as account:
-            recheck_acts(master, group.model, MASTER)
-            rows = {table: _locked(group, table) for table in group.model.tables}
-            watch = watch_of(archiver.databases, group.ids)
-            if references := watch.references():
-                names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
-                raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
-            for table in group.model.tables:
-                if _copied(group, table, work / "now.copy") != verified.members[layout.member(table)]:
-                    raise RefusedError(
-                        f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN
-                    )
-            prove_shape(group.placement)
-            with tried_back(group.placement, group.model, MASTER, rows, account):
-                delete(group.placement, group.model, MASTER, rows, account)
-        shard_keys.remember_rows(master, group.placement.schemas[MASTER], verified, rows)
+
+    def record(users: _LockedUsers) -> Recorded[tuple[Purge, Watch]]:
+        shard_keys.remember_rows(master, group.placement.schemas[MASTER], verified, users.rows)
         done = purge_record.purged(master, verified)
-        prove_stored(archiver.bucket, verified)
-        master.commit(doing=f"deleting the users of purge {verified.id}")
-    return done, watch
+        return Recorded(result=(done, users.watch), bucket=archiver.bucket, archives=[verified])
+
+    transaction = Transaction(
+        session=master,
+        doing=f"deleting the users of purge {verified.id}",
+        written_besides=group.model.written_besides(MASTER),
+    )
+    locks = _UserLocks(databases=archiver.databases, group=group, verified=verified, work=work)
+    return delete_and_commit("Purging", locks, [transaction], record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LockedUsers:
+    """The rows of the users to delete, and the watch on references to them."""
+
+    rows: Mapping[TableName, SelectedRows]
+    watch: Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class _UserLocks:
+    """The locks of legacy users' rows in master, in key order."""
+
+    databases: Databases
+    group: LegacyGroup
+    verified: Purge
+    work: Path
+
+    def lock(self) -> _LockedUsers:
+        group = self.group
+        recheck_acts(group.placement.master, group.model, MASTER)
+        rows = {table: _locked(group, table) for table in group.model.tables}
+        return _LockedUsers(rows=rows, watch=watch_of(self.databases, group.ids))
+
+    def unchanged(self, users: _LockedUsers) -> _LockedUsers:
+        if references := users.watch.references():
+            names = "; ".join(f"{number} by {', '.join(by)}" for number, by in references.items())
+            raise RefusedError(f"Purging refused: users are referenced by now: {names}.", hint=AGAIN)
+        for table in self.group.model.tables:
+            archived = self.verified.members[layout.member(table)]
+            if _copied(self.group, table, self.work / "now.copy") != archived:
+                raise RefusedError(f"Purging refused: rows of {table} changed since they were archived.", hint=AGAIN)
+        prove_shape(self.group.placement)
+        return users
+
+    def delete(self, users: _LockedUsers, accounts: Accounts) -> None:
+        placement, model = self.group.placement, self.group.model
+        account = accounts[placement.master]
+        with tried_back(placement, model, MASTER, users.rows, account):
+            delete(placement, model, MASTER, users.rows, account)
 
 
 def _locked(group: LegacyGroup, table: TableName) -> SelectedRows:

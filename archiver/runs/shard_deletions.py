@@ -11,7 +11,7 @@ from operator import attrgetter
 
 from archiver.catalog.model import Model
 from archiver.delete import many
-from archiver.delete.many import BulkWork
+from archiver.delete.table_locks import BulkWork
 from archiver.records.archive_record import Record
 from errors import CutoverError
 

@@ -1,4 +1,4 @@
-"""Stray tables: tables in a database by accident, what still uses them, and dropping the unused ones."""
+"""Stray tables: tables in a database by accident, what still uses them, and which may be dropped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from archiver.postgres.account import accounted
 from archiver.postgres.schema import NAMESPACE, identifier
-from archiver.postgres.session import SQL, Composable, DatabaseError, Literal, Session
-from archiver.vacuum.rewrite import PATIENCE
-from errors import CutoverError, RefusedError
+from archiver.postgres.session import SQL, Composable, Literal, Session
 from inventory.catalog import Catalog
 
 
@@ -68,7 +65,7 @@ def _recent(stray: Stray, idle: timedelta) -> Iterator[str]:
 def look(session: Session, catalog: Catalog, kind: str) -> list[Stray]:
     """Return the strays of a database; a table comes before the ones its foreign keys name."""
     names = [row[0] for row in session.rows(_TABLES, (NAMESPACE,), doing="reading the tables")]
-    return _namers_first([_read(session, name) for name in names if catalog.is_stray(kind, name)])
+    return _namers_first([read(session, name) for name in names if catalog.is_stray(kind, name)])
 
 
 def droppable(strays: Iterable[Stray], idle: timedelta) -> set[str]:
@@ -78,52 +75,6 @@ def droppable(strays: Iterable[Stray], idle: timedelta) -> set[str]:
     while left := {stray.table for stray in every if stray.table in names and stray.refused(names, idle)}:
         names -= left
     return names
-
-
-def drop_unused(
-    session: Session, strays: Sequence[Stray], idle: timedelta
-) -> Iterator[tuple[Stray, CutoverError | None]]:
-    """Drop the unused tables one by one. Yield each with the error that prevented it, or None.
-
-    Raises DatabaseError if the connection is lost, UnknownError if it is lost during a COMMIT.
-    """
-    for stray in strays:
-        if stray.table not in droppable(strays, idle):
-            continue
-        try:
-            drop(session, stray, idle)
-        except (DatabaseError, RefusedError) as error:
-            if isinstance(error, DatabaseError) and error.lost:
-                raise
-            yield stray, error
-        else:
-            yield stray, None
-
-
-def drop(session: Session, stray: Stray, idle: timedelta) -> None:
-    """Drop a table and the sequences that number it, after locking it and checking its use again.
-
-    Drops nothing else. Raises RefusedError if the table is in use by now.
-    """
-    name = identifier(stray.table)
-    operation = f"Dropping {stray.table}"
-    with session.transaction(doing=f"dropping {stray.table}"), accounted(session, operation) as account:
-        account.declare_emptied([stray.table])
-        session.execute(SQL("SET LOCAL lock_timeout TO {}").format(Literal(PATIENCE)))
-        session.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(name), doing=f"locking {stray.table}")
-        current = _read(session, stray.table)
-        if reasons := [*current.refused((), idle), *_came_or_went(stray, current)]:
-            raise RefusedError(f"{stray.table} is in use by now: {'; '.join(reasons)}.")
-        session.execute(SQL("DROP TABLE {} RESTRICT").format(name), doing=f"dropping {stray.table}")
-        for sequence in current.sequences:
-            query = SQL("DROP SEQUENCE {} RESTRICT").format(identifier(sequence))
-            session.execute(query, doing=f"dropping the sequence {sequence}")
-
-
-def _came_or_went(before: Stray, now: Stray) -> Iterator[str]:
-    """Yield that rows came or went meanwhile: a session reports what it wrote seconds later, or when it ends."""
-    if now.rows != before.rows:
-        yield f"it has {now.rows:,} rows, and had {before.rows:,} when it was looked at"
 
 
 def _namers_first(strays: Sequence[Stray]) -> list[Stray]:
@@ -136,7 +87,8 @@ def _namers_first(strays: Sequence[Stray]) -> list[Stray]:
     return order
 
 
-def _read(session: Session, name: str) -> Stray:
+def read(session: Session, name: str) -> Stray:
+    """Return one table as a stray, with what uses it now."""
     table = identifier(name)
     [oid] = session.row(_OID, (NAMESPACE, name), doing=f"looking for {name}")
     size = SQL("SELECT count(*), pg_total_relation_size({}), now() FROM {}").format(Literal(oid), table)

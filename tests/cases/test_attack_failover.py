@@ -19,7 +19,6 @@ import pytest
 
 from archiver.delete import batches as by_month
 from archiver.delete import many as delete_many
-from archiver.delete import one as alone
 from archiver.reshard import move
 from archiver.runs import archive_many
 from errors import RefusedError, UsageError
@@ -42,6 +41,7 @@ from tests.cases.attack_world import (
     together,
     until_it_dies,
 )
+from tests.killed import before_master_commits
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World
 
@@ -98,8 +98,7 @@ def test_a_deletion_that_only_the_shard_recorded_is_finished_or_refused(
 ) -> None:
     with new_world(DATABASES) as world:
         whole_school = enrollments(world)
-        with monkeypatch.context() as patch, until_it_dies():
-            patch.setattr(alone, "_commit_master", dies)
+        with before_master_commits(monkeypatch, dies), until_it_dies():
             world.archive(SCHOOL)
         run(world, "master", FALLS[fall])
         given(enrollments(world) == 0 and count(world, HERE, "archiver.markers"), "an emptied shard")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg2
 import pytest
 
-from archiver.postgres.account import Account, accounted
+from archiver.postgres.account import Account, accounted, deletion_accounted
 from archiver.postgres.counters import Changes
 from archiver.postgres.session import Session, connect, parse_dsn
 from errors import RefusedError
@@ -192,7 +192,7 @@ def test_temporary_tables_do_not_count(session: Session) -> None:
 
 
 def test_a_declared_truncation_and_its_reload_are_accepted(session: Session) -> None:
-    with session.transaction(), accounted(session, "Deleting") as account:
+    with session.transaction(), deletion_accounted(session, "Deleting", {}) as account:
         account.declare_emptied(["notes"])
         session.execute(
             "DELETE FROM public.notes WHERE id < 3; TRUNCATE public.notes; INSERT INTO public.notes VALUES (7)"
@@ -203,7 +203,7 @@ def test_a_declared_truncation_and_its_reload_are_accepted(session: Session) -> 
 def test_a_truncation_takes_no_other_table_along(session: Session, empty: str) -> None:
     made(empty, "CREATE TABLE essays (essay text) INHERITS (notes); INSERT INTO essays VALUES (1, 1, 'n', 'e')")
     refused = pytest.raises(RefusedError, match=r"essays \(truncated, rewritten or dropped")
-    with refused, session.transaction(), accounted(session, "Emptying the feeds") as account:
+    with refused, session.transaction(), deletion_accounted(session, "Emptying the feeds", {}) as account:
         account.declare_emptied(["notes"])
         session.execute("TRUNCATE public.notes")
 

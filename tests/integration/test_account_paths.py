@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from archiver.delete.drop_strays import drop
+from archiver.delete.empty_feeds import empty_feeds
 from archiver.postgres.session import Session, parse_dsn
 from archiver.reshard import move
 from archiver.runs import purge, setup
@@ -68,7 +70,7 @@ def restore_users(world: World) -> None:
 
 def truncate_feeds(world: World) -> None:
     with setup.databases_of(world.environment, "test") as databases:
-        feeds.truncate(databases.master, feeds.look(databases))
+        empty_feeds(databases.master, feeds.look(databases))
 
 
 def archive_set(world: World) -> None:
@@ -240,7 +242,7 @@ def test_a_trigger_that_writes_elsewhere_stops_a_strays_drop(new_world: NewWorld
                 each for each in strays.look(session, databases.model.catalog, "shard") if each.table == "images_tmp"
             ]
             with pytest.raises(RefusedError, match=r"Dropping images_tmp .*witness"):
-                strays.drop(session, stray, timedelta(0))
+                drop(session, stray, timedelta(0))
         same(before, oracle.snapshot(world.dsns))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from archiver.delete import one
 from archiver.postgres.session import DatabaseError
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
@@ -15,19 +14,14 @@ from errors import CutoverError, Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
 from inventory.load import FOLDER
 from tests import oracle
+from tests.killed import before_master_commits
 from tests.worlds import YEAR, World, overlook_everything, same, school_ids, sql
 
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch, school: int, depth: str = DEFAULT_DEPTH) -> None:
     """Archive a school, killed after the shard was emptied."""
-
-    def killed(*_: object) -> None:
-        raise CutoverError("killed")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(one, "_commit_master", killed)
-        with pytest.raises(CutoverError, match="killed"):
-            world.archive(school, depth=depth)
+    with before_master_commits(monkeypatch), pytest.raises(CutoverError, match="killed"):
+        world.archive(school, depth=depth)
 
 
 def state(world: World, school: int) -> ArchiveState:

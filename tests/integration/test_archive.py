@@ -12,7 +12,6 @@ import psycopg2
 import pytest
 
 from archiver.checks import audit
-from archiver.delete import one
 from archiver.postgres.session import Session
 from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records import archive_record, deleted_keys, resolve
@@ -24,6 +23,7 @@ from archiver.store.bucket import Bucket
 from errors import CutoverError, DamagedError, LockedError, Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
 from tests import oracle
+from tests.killed import before_master_commits
 from tests.worlds import NIGHT, YEAR, World, raise_failure, same, school_ids, sql
 
 PLAIN = 13
@@ -192,13 +192,8 @@ def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next
     expected = oracle.expected_after_archive(world.dsns, 13, "all")
     before = oracle.snapshot(world.dsns)
 
-    def killed(*_: object) -> None:
-        raise CutoverError("killed")
-
-    monkeypatch.setattr(one, "_commit_master", killed)
-    with pytest.raises(CutoverError, match="killed"):
+    with before_master_commits(monkeypatch), pytest.raises(CutoverError, match="killed"):
         world.archive(13)
-    monkeypatch.undo()
     with world.archiver() as archiver:
         [record] = archive_record.of_tenant(archiver.databases.master, 13)
     assert record.state is ArchiveState.DELETING
@@ -212,13 +207,8 @@ def test_a_deletion_interrupted_between_shard_and_master_is_finished_by_the_next
 def test_the_shards_rows_are_put_back_when_master_changed_after_the_shard_was_emptied(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object) -> None:
-        raise CutoverError("killed")
-
-    monkeypatch.setattr(one, "_commit_master", killed)
-    with pytest.raises(CutoverError, match="killed"):
+    with before_master_commits(monkeypatch), pytest.raises(CutoverError, match="killed"):
         world.archive(13)
-    monkeypatch.undo()
     with sql(world, "master") as cursor:
         cursor.execute("UPDATE classrooms SET name = 'changed' WHERE school_id = 13")
     emptied = oracle.snapshot(world.dsns)

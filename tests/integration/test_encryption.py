@@ -17,7 +17,6 @@ from pyrage import x25519
 
 from archiver.catalog.model import Part
 from archiver.checks.unreferenced import unreferenced_objects
-from archiver.delete import one as delete_one
 from archiver.format import encryption
 from archiver.format.encryption import Keys
 from archiver.records import archive_record, resolve
@@ -30,6 +29,7 @@ from errors import CutoverError, DamagedError, ExitCode, RefusedError, UsageErro
 from inventory.catalog import DEFAULT_DEPTH
 from runbooks.cli.text import archives
 from tests import oracle
+from tests.killed import before_master_commits
 from tests.months import archive_months, restore_months
 from tests.torture.runs import Act, run
 from tests.worlds import World, raise_failure, same, sql
@@ -185,14 +185,8 @@ def test_invalid_keys_are_refused_before_anything_is_touched(world: World, team:
 
 def cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Archive the school, killed after the shard was emptied."""
-
-    def killed(*_: object) -> None:
-        raise CutoverError("killed")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(delete_one, "_commit_master", killed)
-        with pytest.raises(CutoverError, match="killed"):
-            world.archive(SCHOOL)
+    with before_master_commits(monkeypatch), pytest.raises(CutoverError, match="killed"):
+        world.archive(SCHOOL)
 
 
 def test_an_interrupted_deletion_is_finished_without_an_identity(

@@ -12,7 +12,6 @@ from datetime import date
 import pytest
 
 from archiver.delete import batches
-from archiver.delete import one as alone
 from archiver.records import resolve
 from archiver.runs import drop
 from errors import RefusedError
@@ -20,6 +19,7 @@ from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_servers import moved, younger
 from tests.cases.attack_world import DATABASES, HERE, classrooms, count, dies, rows, run, until_it_dies
+from tests.killed import before_master_commits
 from tests.months import archive_months, restore_months
 from tests.worlds import NewWorld, World
 
@@ -50,8 +50,7 @@ def enrollments(world: World, ids: str) -> int:
 
 def half_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Archive the school until its shard has committed."""
-    with monkeypatch.context() as patch, until_it_dies():
-        patch.setattr(alone, "_commit_master", dies)
+    with before_master_commits(monkeypatch, dies), until_it_dies():
         world.archive(SCHOOL)
 
 

@@ -11,7 +11,7 @@ import pytest
 from archiver.delete.delete_set import delete_set
 from archiver.delete.strategy import groups
 from archiver.delete.truncate_reload import truncate_reload
-from archiver.postgres.account import accounted
+from archiver.postgres.account import deletion_accounted
 from archiver.postgres.schema import read_schema
 from archiver.postgres.session import SQL, Composable, Identifier, Session, connect, parse_dsn
 from errors import CutoverError
@@ -84,7 +84,7 @@ def declared(cluster: Cluster, dsn: str) -> str:
 def test_only_the_rows_differ(session: Session, empty: str, cluster: Cluster) -> None:
     before, schema = declared(cluster, empty), read_schema(session, ["people", "places", "visits"])
     session.execute("UPDATE public.people SET boss_id = NULL WHERE place_id = 5")
-    with session.transaction(), accounted(session, "Deleting") as account:
+    with session.transaction(), deletion_accounted(session, "Deleting", {}) as account:
         truncate_reload(account, schema, ["people", "places"], goes)
 
     assert declared(cluster, empty) == before
@@ -102,7 +102,7 @@ def test_rows_of_a_retained_row_stay_with_it_and_so_do_orphan_rows(session: Sess
     )
     schema = read_schema(session, ["people", "places", "visits"])
 
-    with session.transaction(), accounted(session, "Deleting") as account:
+    with session.transaction(), deletion_accounted(session, "Deleting", {}) as account:
         truncate_reload(
             account,
             schema,
@@ -121,7 +121,7 @@ def test_a_retained_row_that_references_a_deleted_one_stops_it(session: Session)
     with (
         pytest.raises(CutoverError, match="Recreating the foreign key boss"),
         session.transaction(),
-        accounted(session, "Deleting") as account,
+        deletion_accounted(session, "Deleting", {}) as account,
     ):
         truncate_reload(account, schema, ["people", "places"], goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200
@@ -129,7 +129,7 @@ def test_a_retained_row_that_references_a_deleted_one_stops_it(session: Session)
 
 def test_deleting_leaves_the_same_rows(session: Session) -> None:
     session.execute("UPDATE public.people SET boss_id = NULL")
-    with session.transaction(), accounted(session, "Deleting") as account:
+    with session.transaction(), deletion_accounted(session, "Deleting", {}) as account:
         delete_set(account, read_schema(session, ["people", "places"]), TABLES, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 20
 
@@ -139,7 +139,7 @@ def test_more_rows_than_were_verified_are_not_deleted(session: Session) -> None:
     with (
         pytest.raises(CutoverError, match="180 rows would be deleted, 179 were verified"),
         session.transaction(),
-        accounted(session, "Deleting") as account,
+        deletion_accounted(session, "Deleting", {}) as account,
     ):
         delete_set(account, read_schema(session, ["people", "places"]), {"people": 179, "places": 9}, goes)
     assert session.row("SELECT count(*) FROM public.people")[0] == 200

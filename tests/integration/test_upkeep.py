@@ -10,6 +10,8 @@ from datetime import timedelta
 import pytest
 
 from archiver.completeness import completeness
+from archiver.delete.drop_strays import drop
+from archiver.delete.empty_feeds import empty_feeds
 from archiver.runs.setup import databases_of
 from archiver.vacuum import feeds, strays
 from errors import ExitCode, RefusedError
@@ -149,7 +151,7 @@ def test_a_stray_that_is_in_use_only_once_it_is_locked_stays(world: World) -> No
         run(world, "shard_1", "CREATE VIEW late AS SELECT name FROM images_tmp")
 
         with pytest.raises(RefusedError, match=r"images_tmp is in use by now: the view public\.late\."):
-            strays.drop(session, stray, quiet)
+            drop(session, stray, quiet)
     assert "images_tmp" in relations(world, "shard_1", "r")
 
 
@@ -171,9 +173,9 @@ def test_feeds_of_which_truncate_is_published_are_emptied_only_if_the_inventory_
     with databases_of(world.environment, "test") as databases:
         of_master = [feed for feed in feeds.look(databases) if feed.database == "master"]
         with pytest.raises(RefusedError, match="feed_items is in the publication warehouse"):
-            feeds.truncate(databases.master, of_master)
+            empty_feeds(databases.master, of_master)
         assert [feed for feed in feeds.look(databases) if feed.database == "master"] == of_master
 
-        feeds.truncate(databases.master, of_master, truncate_published=True)
+        empty_feeds(databases.master, of_master, truncate_published=True)
 
         assert sum(feed.rows for feed in feeds.look(databases) if feed.database == "master") == 0

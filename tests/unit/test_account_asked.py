@@ -8,7 +8,10 @@ from inventory.load import ROOT
 
 # A statement on a table that is filled in; the archiver's own tables are named in their statements.
 WRITES = re.compile(r'(?:DELETE FROM|INSERT INTO|UPDATE|TRUNCATE|DROP TABLE) \{|"COPY \{')
-ACCOUNT = re.compile(r"^from archiver\.postgres\.account import .*\b(?:Account|accounted)\b", re.MULTILINE)
+ACCOUNT = re.compile(
+    r"^from archiver\.(?:postgres\.account|delete\.commit) import .*\b(?:Account|DeletionAccount|Accounts|accounted)\b",
+    re.MULTILINE,
+)
 # Files whose statements change other tables.
 OTHER_TABLES = {
     "archiver/delete/bookkeeping.py": "the archiver's own tables",

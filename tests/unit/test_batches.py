@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,8 +12,9 @@ import pytest
 
 from archiver.catalog.activity_rules import Rules
 from archiver.catalog.model import SHARD, TableName, resolve
-from archiver.delete import batches, settle_month, throttle
-from archiver.delete.batches import Batch, SliceProgress
+from archiver.delete import batches, settle_month, skip_locked, throttle
+from archiver.delete.batches import SliceProgress
+from archiver.delete.skip_locked import Batch, SkipLocked
 from archiver.delete.throttle import Throttle, lag
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
@@ -55,6 +57,10 @@ BATCH = Batch(
 )
 
 
+def locks(placement: Placement, batch: Batch) -> SkipLocked:
+    return SkipLocked(placement=placement, rules=RULES, batch=batch)
+
+
 def at(answers: dict[str, Any]) -> Placement:
     sessions = {SHARD: session(answers)}
     return Placement(sessions=sessions, schemas={SHARD: SCHEMA}, shard="shard_1", other_shards=())
@@ -75,14 +81,19 @@ def test_a_tree_stays_if_one_of_its_rows_is_locked_or_changed(
         for row in rows.rows:
             sink.write(changed.get(row, "\t".join(map(str, row)).encode() + b"\n"))
 
-    monkeypatch.setattr(batches, "copy_in_order", copy)
+    for name, answer in {"copy_in_order": copy, "recheck": lambda *_: None, "prove_shape": lambda *_: None}.items():
+        monkeypatch.setattr(skip_locked, name, answer)
     server = at({"locking rows of shard.visits": [(1,), (2,)], "locking rows of shard.steps": locked})
-    assert batches._changed(server, BATCH) == stay
+    of_batch = locks(server, BATCH)
+    decided = of_batch.unchanged(of_batch.lock())
+    assert decided.stay == stay
+    assert set(decided.rows[VISITS].identities()) == {1, 2} - {tree + 1 for tree in stay}
 
 
 def test_keys_of_several_columns_are_locked_whole() -> None:
     server = at({"locking rows of shard.steps": [(10, 1)]})
-    assert batches._locked(server, STEPS, rows((10, 1))) == {(10, 1)}
+    several = replace(rows((10, 1), (11, 1)), identity=("id", "visit_id"))
+    assert locks(server, BATCH)._locked(STEPS, several).identities() == [(10, 1)]
 
 
 @pytest.mark.parametrize(
@@ -95,22 +106,22 @@ def test_keys_of_several_columns_are_locked_whole() -> None:
 )
 def test_a_tree_stays_if_a_row_came_below_it(below: list[tuple[Any, ...]], stay: set[int]) -> None:
     server = at({"finding the rows of shard.steps": below})
-    assert batches._trees_with_new_rows(server, RULES, BATCH) == stay
+    assert locks(server, BATCH)._trees_with_new_rows() == stay
     alone = Batch(rows={VISITS: BATCH.rows[VISITS]}, trees=BATCH.trees, lines=BATCH.lines)
     came = {key for row in below if (key := row[1]) is not None}
-    assert batches._trees_with_new_rows(server, RULES, alone) == {key - 1 for key in came}
+    assert locks(server, alone)._trees_with_new_rows() == {key - 1 for key in came}
     without_parents = Batch(rows={STEPS: BATCH.rows[STEPS]}, trees=BATCH.trees, lines=BATCH.lines)
-    assert batches._trees_with_new_rows(server, RULES, without_parents) == set()
+    assert locks(server, without_parents)._trees_with_new_rows() == set()
 
 
 def test_a_row_without_a_parent_came_below_none() -> None:
     batch = Batch(rows={VISITS: rows((None, 9), columns=("id", "company_id"))}, trees={VISITS: [0]}, lines={VISITS: []})
     server = at({"finding the rows of shard.steps": [(30, None, False)]})
-    assert batches._trees_with_new_rows(server, RULES, batch) == set()
+    assert locks(server, batch)._trees_with_new_rows() == set()
 
 
 def test_only_trees_that_do_not_stay_are_deleted_and_the_others_are_remembered() -> None:
-    left = batches._without(BATCH, {1})
+    left = BATCH.without({1})
     assert {table.table: [row[0] for row in each.rows] for table, each in left.items()} == {
         "visits": [1],
         "steps": [10],

@@ -19,7 +19,7 @@ from archiver.delete.returnable import orphans_of_set
 from archiver.delete.truncate_reload import truncate_reload
 from archiver.delete.unchanged import Stored, prove_shape, same_content
 from archiver.format.manifest import Member
-from archiver.postgres.account import Account
+from archiver.postgres.account import DeletionAccount
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
 from archiver.postgres.selection import SelectedRows, Selection
@@ -32,7 +32,7 @@ from tests.schemas import database
 SCHEMA = Schema(tables=database(rooms="id", desks="id").tables, types={})
 
 
-@dataclass
+@dataclass(eq=False)
 class Counting(Answering):
     """Changes these numbers of rows, by what a statement is for."""
 
@@ -48,9 +48,9 @@ class Counting(Answering):
         return [self.execute(statement, doing=doing) for statement in statements]
 
 
-def account(**changes: int) -> Account:
+def account(**changes: int) -> DeletionAccount:
     named = {name.replace("_", " "): rows for name, rows in changes.items()}
-    return Account(cast(Session, Counting({}, changes=named)), "Deleting", {}, {})
+    return DeletionAccount(cast(Session, Counting({}, changes=named)), "Deleting", {}, {})
 
 
 @pytest.mark.parametrize("deleted", [3, 2])
@@ -87,7 +87,7 @@ STAY, BACK = "copying the rows of rooms that stay", "reloading rooms"
 def test_as_many_rows_come_back_as_stay(
     staying: int, reloaded: int, retained: dict[str, int] | None, refused: str
 ) -> None:
-    books = Account(cast(Session, Counting({}, changes={STAY: staying, BACK: reloaded})), "Deleting", {}, {})
+    books = DeletionAccount(cast(Session, Counting({}, changes={STAY: staying, BACK: reloaded})), "Deleting", {}, {})
     with pytest.raises(RefusedError, match=refused) if refused else nullcontext():
         truncate_reload(books, SCHEMA, ["rooms"], lambda table, alias: SQL("true"), retained)
 
@@ -96,7 +96,9 @@ def test_foreign_keys_come_back_with_their_comments() -> None:
     server = Counting(
         {"reading the foreign keys": [("desks", "k", "FOREIGN KEY …", None), ("pens", "l", "FOREIGN KEY …", "Why.")]}
     )
-    truncate_reload(Account(cast(Session, server), "Deleting", {}, {}), SCHEMA, ["rooms"], lambda *_: SQL("true"))
+    truncate_reload(
+        DeletionAccount(cast(Session, server), "Deleting", {}, {}), SCHEMA, ["rooms"], lambda *_: SQL("true")
+    )
     doing = [what for what, _ in server.asked]
     assert doing[doing.index("recreating the foreign key k") :] == [
         "recreating the foreign key k",

@@ -40,7 +40,7 @@ MODEL = resolve(
 COLUMNS = "id, school_id, room_id, visit_id, note_id"
 
 
-@dataclass
+@dataclass(eq=False)
 class Server(Answering):
     """Keeps the text of each statement, in order."""
 

@@ -21,7 +21,7 @@ from archiver.records.resumable import interrupted_deletion
 from archiver.runs import board, drop, monthly_slices, purge, reencrypt, restore
 from errors import RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
-from tests.answering import session
+from tests.answering import asked, session, unaccounted
 
 ROOM, OTHER = Part("classroom", 42), Part("classroom", 43)
 SCHOOL: Any = SimpleNamespace(noun="school")
@@ -234,7 +234,6 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
 ) -> None:
     acts: list[str] = []
     answers: dict[str, Any] = {
-        "accounted": lambda *_: nullcontext(),
         "recheck_acts": lambda *_: None,
         "_locked": lambda *_: None,
         "watch_of": lambda *_: SimpleNamespace(references=lambda: referenced),
@@ -242,13 +241,13 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
         "prove_shape": lambda *_: None,
         "tried_back": lambda *_: nullcontext(),
         "delete": lambda *_: acts.append("deleted"),
-        "prove_stored": lambda *_: None,
         "shard_keys.remember_rows": lambda *_: None,
         "purge_record.purged": lambda master, verified: verified,
     }
     for name, answer in answers.items():
         monkeypatch.setattr(f"{purge.__name__}.{name}", answer)
-    master = SimpleNamespace(rolled_back=nullcontext, commit=lambda *, doing: acts.append("committed"))
+    unaccounted(monkeypatch)
+    master = session()
     model = SimpleNamespace(tables=("users",), written_besides=lambda database: {})
     group: Any = SimpleNamespace(
         placement=SimpleNamespace(master=master, schemas={"master": None}), model=model, ids=[7]
@@ -258,7 +257,7 @@ def test_users_that_changed_or_are_needed_by_now_are_not_purged(
     at_work: Any = SimpleNamespace(databases=None, bucket=None)
     with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
         purge._delete(at_work, group, verified, tmp_path)
-    assert acts == ([] if sentence else ["deleted", "committed"])
+    assert [*acts, *asked(master)] == ([] if sentence else ["deleted", "COMMIT: deleting the users of purge 3"])
 
 
 @pytest.mark.parametrize("only", [None, ROOM])

@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from archiver.catalog.model import MASTER, SHARD, Link, TableName, resolve
-from archiver.delete import late_rows, many, marker, one, record_states, referenced
-from archiver.delete.many import BulkWork
+from archiver.delete import late_rows, many, marker, one, record_states, referenced, table_locks
+from archiver.delete.commit import Recorded, Transaction, delete_and_commit
 from archiver.delete.strategy import JoinedTables
+from archiver.delete.table_locks import BulkWork, TableLocks
 from archiver.format.manifest import Member
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
@@ -22,7 +23,7 @@ from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.archive_request import ArchiveRequest
 from errors import CutoverError
 from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
-from tests.answering import Answering, session
+from tests.answering import Answering, asked, session, unaccounted
 from tests.schemas import database
 
 MODEL = resolve(
@@ -51,7 +52,7 @@ SCHEMAS = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Statements(Answering):
     """Keeps the text of each statement."""
 
@@ -75,11 +76,39 @@ def test_only_the_links_from_a_shard_to_master_cross() -> None:
 
 def test_a_tenant_whose_object_is_gone_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     error = CutoverError("It is gone.")
-    monkeypatch.setattr(many, "missing_objects", lambda bucket, records: {"s3://a/2": error})
-    work: Any = SimpleNamespace(stored=SimpleNamespace(bucket=None))
-    assert many._missing(work, [record(1), record(2)]) == {2: error}
+    monkeypatch.setattr(table_locks, "missing_objects", lambda bucket, records: {"s3://a/2": error})
+    for name in ("prove_shape", "orphans_of_set"):
+        monkeypatch.setattr(table_locks, name, lambda *_: {})
+    left_out: list[int] = []
+    work: Any = SimpleNamespace(stored=SimpleNamespace(bucket=None), model=MODEL, depth="all", accept_orphans=False)
+    placement: Any = SimpleNamespace(sessions={MASTER: None})
+    locks = TableLocks(work=work, placement=placement, database=MASTER, records=[record(1), record(2), record(3)])
+    verified = locks.verified(cast(Any, SimpleNamespace(leave_out=left_out.extend)), {3: error})
+    assert (verified.failed, left_out) == ({3: error, 2: error}, [3, 2])
+    assert [each.tenant_id for each in verified.records] == [1]
+
+
+def test_nothing_is_committed_while_an_object_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    unaccounted(monkeypatch)
+    acts: list[str] = []
+    shard, master = session(), session(where="master")
+    found = iter([{}, {"s3://a/1": CutoverError("It is gone.")}])
+    monkeypatch.setattr("archiver.delete.commit.missing_objects", lambda bucket, archives: next(found))
+    locking: Any = SimpleNamespace(
+        lock=lambda: acts.append("lock"),
+        unchanged=lambda found: acts.append("compare"),
+        delete=lambda rows, accounts: acts.append(f"delete in {len(accounts)}"),
+    )
+
+    def books(rows: object) -> Recorded[None]:
+        acts.append("record")
+        return Recorded(result=None, bucket=cast(Any, "the bucket"), archives=[record(1)])
+
+    transactions = [Transaction(session=each, doing=each.where) for each in (shard, master)]
     with pytest.raises(CutoverError, match="It is gone"):
-        many._prove_stored(work, [record(1), record(2)])
+        delete_and_commit("Deleting", locking, transactions, books)
+    assert acts == ["lock", "compare", "delete in 2", "record"]
+    assert (asked(shard), asked(master)) == (["COMMIT: shard_1"], [])
 
 
 @pytest.mark.parametrize(
@@ -112,7 +141,7 @@ def test_tables_with_rows_to_delete_are_locked_against_writes(
         asked.update(rows)
         return [JoinedTables(tables=tuple(rows), to_delete=2 if emptied else 1, rows=3, obstacles=())]
 
-    monkeypatch.setattr(many, "groups", groups)
+    monkeypatch.setattr(table_locks, "groups", groups)
     master, lines = Statements({}, where="master"), list[str]()
     placement = Placement(sessions={MASTER: cast(Any, master)}, schemas=SCHEMAS, shard=MASTER, other_shards=())
     work = BulkWork(
@@ -124,7 +153,8 @@ def test_tables_with_rows_to_delete_are_locked_against_writes(
     )
     sizes = {"master/companies.copy": 1, "master/prizes.copy": 0, "master/notes.copy": 9, "shard/visits.copy": 4}
     members = {name: Member(rows=rows, bytes=0, sha256="") for name, rows in sizes.items()}
-    many._locked(work, placement, MASTER, [record(1, members=members)])
+    of_master = [record(1, members=members)]
+    TableLocks(work=work, placement=placement, database=MASTER, records=of_master)._locked()
     assert asked == {"companies": 1}  # notes stay, and there are no prizes
     assert f"IN {mode}'" in master.texts["locking companies"]
     assert lines[0].startswith("master: companies: ")

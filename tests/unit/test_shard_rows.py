@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -87,12 +86,11 @@ def test_a_move_is_taken_back_while_the_source_holds_the_rows(
 ) -> None:
     acts: list[str] = []
 
-    @contextmanager
-    def locked(*_: object) -> Iterator[Any]:
-        yield source, target
-
+    rows: Any = SimpleNamespace(session=session())
+    sides = iter([source, target])
     answers: dict[str, Any] = {
-        "_locked": locked,
+        "_both": lambda *_: (rows, rows),
+        "_side": lambda *_: next(sides),
         "_delete_copy": lambda *_: acts.append("copy deleted"),
         "switch": lambda *_: acts.append("named in master"),
         "accounted": lambda *_: nullcontext(),
@@ -103,7 +101,7 @@ def test_a_move_is_taken_back_while_the_source_holds_the_rows(
     master = SimpleNamespace(transaction=lambda *, doing: nullcontext())
     model = SimpleNamespace(tenant=SCHOOLS, written_besides=lambda database: {})
     archiver: Any = SimpleNamespace(model=model, databases=SimpleNamespace(master=master))
-    left: Any = SimpleNamespace(source="shard_1", target="shard_2", tenant_id=13, location="s3://a/13")
+    left: Any = SimpleNamespace(source="shard_1", target="shard_2", tenant_id=13, location="s3://a/13", offsets=())
     with pytest.raises(RefusedError, match="neither holds its rows") if expected == "lost" else nullcontext():
         assert settle._taken_back(archiver, left) is (expected != "named in master")
     assert acts == ([expected] if expected in ("copy deleted", "named in master") else [])

@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
+from archiver.delete.drop_strays import drop, drop_unused
+from archiver.delete.empty_feeds import empty_feeds
 from archiver.postgres.session import Session
-from archiver.vacuum import feeds, strays
+from archiver.vacuum import strays
 from archiver.vacuum.feeds import Feed
-from archiver.vacuum.strays import Stray, Use, Writes, drop, drop_unused, droppable
+from archiver.vacuum.strays import Stray, Use, Writes, droppable
 from errors import RefusedError
-from tests.answering import asked, session
+from tests.answering import asked, session, unaccounted
 
 NOW = datetime(2014, 9, 6, 22, tzinfo=UTC)
 IDLE = timedelta(days=30)
@@ -88,7 +89,7 @@ def test_a_table_stays_if_one_that_stays_names_it() -> None:
 
 def test_only_unused_tables_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[str] = []
-    monkeypatch.setattr(strays, "drop", lambda session, stray, idle: dropped.append(stray.table))
+    monkeypatch.setattr("archiver.delete.drop_strays.drop", lambda session, stray, idle: dropped.append(stray.table))
     outcomes = list(drop_unused(cast(Session, None), [stray("a", "view"), stray("b")], IDLE))
     assert dropped == ["b"]
     assert [(each.table, error) for each, error in outcomes] == [("b", None)]
@@ -111,27 +112,24 @@ def test_a_table_comes_after_those_that_name_it_except_within_a_cycle() -> None:
 def test_feeds_with_children_or_subscribers_are_not_emptied(
     monkeypatch: pytest.MonkeyPatch, below: list[str], published: list[tuple[str, str]], accepted: bool, sentence: str
 ) -> None:
-    books: Any = SimpleNamespace(declare_emptied=list)
-    monkeypatch.setattr(feeds, "accounted", lambda session, doing: nullcontext(books))
-    monkeypatch.setattr(feeds, "below_any", lambda session, names: below)
-    server: Any = session({"reading the publications": published})
-    server.transaction = lambda *, doing: nullcontext()
+    unaccounted(monkeypatch)
+    monkeypatch.setattr("archiver.delete.empty_feeds.below_any", lambda session, names: below)
+    server = session({"reading the publications": published})
     with pytest.raises(RefusedError, match=sentence) if sentence else nullcontext():
-        feeds.truncate(server, [Feed(database="master", table="feeds", rows=1, bytes=1)], truncate_published=accepted)
-    assert ("emptying the feeds" in asked(server)) is (not sentence)
+        empty_feeds(server, [Feed(database="master", table="feeds", rows=1, bytes=1)], truncate_published=accepted)
+    emptied = ["emptying the feeds", "COMMIT: emptying the feeds"]
+    assert [doing for doing in asked(server) if doing in emptied] == ([] if sentence else emptied)
 
 
 def test_a_table_that_is_in_use_by_now_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    books: Any = SimpleNamespace(declare_emptied=list)
-    monkeypatch.setattr(strays, "accounted", lambda session, doing: nullcontext(books))
+    unaccounted(monkeypatch)
     for now, reason in (
         (stray("a"), ""),
         (stray("a", "b"), "the foreign key of b"),
         (replace(stray("a"), rows=3), "it has 3 rows, and had 1 when it was looked at"),
     ):
-        monkeypatch.setattr(strays, "_read", lambda session, name, now=now: now)
-        server: Any = session()
-        server.transaction = lambda *, doing: nullcontext()
+        monkeypatch.setattr("archiver.delete.drop_strays.read", lambda session, name, now=now: now)
+        server = session()
         with pytest.raises(RefusedError, match=f"a is in use by now: {reason}") if reason else nullcontext():
             drop(server, stray("a"), IDLE)
         assert ("dropping a" in asked(server)) is (not reason)
