@@ -10,6 +10,7 @@ from invoke.collection import Collection
 from archiver.catalog.model import Part
 from archiver.records import resolve
 from archiver.records.archive_record import Record
+from archiver.records.cutoff import MonthName, parse_month
 from archiver.records.placement_history import shard_of
 from archiver.runs.context import Archiver
 from archiver.runs.restore import record_to_restore, restore
@@ -31,7 +32,7 @@ from runbooks.cli.options import (
     Option,
 )
 from runbooks.cli.outcomes import Results
-from runbooks.cli.parse import parse_id
+from runbooks.cli.parse import each_once, parse_id
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
 
@@ -40,11 +41,17 @@ CLASSROOM = Option(
     help="a classroom's id: only it and all it needs; the rest stays archived",
     parse=parse_id,
 )
+WITHOUT_MONTH = Option(
+    name="without_month",
+    help="months to leave archived, such as 2014-09, because their object is lost; all else comes back",
+    parse=each_once(parse_month, "2014-07,2014-09"),
+    unset="none",
+)
 
 
 @task(
     "restore.school",
-    *(SCHOOL, YEAR_OF_SEVERAL, CLASSROOM, MAPPING, PRETEND_RESTORE, IDENTITY, *ACTS),
+    *(SCHOOL, YEAR_OF_SEVERAL, CLASSROOM, WITHOUT_MONTH, MAPPING, PRETEND_RESTORE, IDENTITY, *ACTS),
     example="13",
     runs_on=Role.DEBUG,
 )
@@ -53,6 +60,7 @@ def school(
     school: int,
     year: int | None,
     only_classroom: int | None,
+    without_month: frozenset[MonthName] | None,
     mapping: str,
     pretend: bool,
     identity: str,
@@ -63,7 +71,8 @@ def school(
     with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
         record = record_to_restore(archiver, school, year)
         with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
-            _restore(archiver, [record], pretend=pretend, last=last, only=only)
+            without = [str(month) for month in without_month or ()]
+            _restore(archiver, [record], pretend=pretend, last=last, only=only, without=without)
 
 
 @task(
@@ -108,11 +117,15 @@ def _restore(
     pretend: bool,
     last: Changes | None = None,
     only: Part | None = None,
+    without: Sequence[str] = (),
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
     words = archives.restore_words(noun, pretend=pretend, part=str(only or ""))
     results = Results(words=words, total=len(records), alone=alone)
-    results.settle(restore(archiver, records, pretend=pretend, on_result=results.show, mapping=last, only=only))
+    outcomes = restore(
+        archiver, records, pretend=pretend, on_result=results.show, mapping=last, only=only, without=without
+    )
+    results.settle(outcomes)
 
 
 namespace = Collection("restore", school, customer, all_, plan)

@@ -20,7 +20,7 @@ from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.options import ACTS, DRY_RUN, READS, Option
 from runbooks.cli.outcomes import Results
-from runbooks.cli.parse import parse_each_once
+from runbooks.cli.parse import each_once, parse_id
 from runbooks.cli.tables import show as show_parts
 from runbooks.cli.task import task
 from runbooks.cli.text import shards
@@ -34,7 +34,7 @@ INTO = Option(name="into", help="the shard that they come to, such as shard_1", 
 ONLY = Option(
     name="schools",
     help="move only these, such as 13,14; archives of their shard then come back where they did before",
-    parse=parse_each_once,
+    parse=each_once(parse_id, "13,14"),
     unset="all",
 )
 NOT_KEPT_OFF = "Before the move: name a `fence` in the inventory, or switch maintenance mode on."

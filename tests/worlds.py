@@ -133,6 +133,7 @@ class World:
         year: int | None = None,
         mapping: Changes | None = None,
         only: Part | None = None,
+        without: Collection[str] = (),
     ) -> list[Restored]:
         """Restore these schools, as `inv restore.school` does; raise what failed."""
         outcomes = []
@@ -141,7 +142,13 @@ class World:
                 record = record_to_restore(archiver, tenant_id, year)
                 with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
                     outcomes += restore(
-                        archiver, [record], pretend=pretend, on_result=raise_failure, mapping=mapping, only=only
+                        archiver,
+                        [record],
+                        pretend=pretend,
+                        on_result=raise_failure,
+                        mapping=mapping,
+                        only=only,
+                        without=without,
                     )
         return outcomes
 

@@ -46,10 +46,10 @@ def end_of(month: MonthName, zone: ZoneInfo) -> datetime:
     return datetime(following.year, following.month, 1, tzinfo=zone).astimezone(UTC)
 
 
-def parse_month(text: str) -> MonthName:
+def parse_month(text: str, label: str = "--month") -> MonthName:
     """Return a month written YYYY-MM; raise UsageError for anything else."""
     match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
     if not match:
         got = repr(text) if text else "nothing"
-        raise UsageError(f"--month: expected a month written YYYY-MM, got {got}.", hint="Example: --month=2014-09")
+        raise UsageError(f"{label}: expected a month written YYYY-MM, got {got}.", hint=f"Example: {label}=2014-09")
     return MonthName(int(match[1]), int(match[2]))

@@ -150,6 +150,12 @@ def fetch(archiver: Archiver, month_slice: Slice, work: Path) -> Path:
     return path
 
 
+def is_lost(archiver: Archiver, month: Month) -> bool:
+    """True if the store has no such object, or one of another size. Raises StorageError if it can't be asked."""
+    stored = archiver.bucket.object(archiver.bucket.key(month.location))
+    return stored is None or stored.size != month.size
+
+
 def belongs_to(archive: Archive, month_slice: Slice) -> None:
     """Raise DamagedError unless an archive is this slice of this month."""
     manifest = archive.manifest

@@ -18,13 +18,13 @@ from archiver.postgres import tenants
 from archiver.postgres.account import accounted
 from archiver.postgres.databases import Placement
 from archiver.records import archive_record, move_record, slice_record
-from archiver.records.placement_history import final_shard
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object, monthly_slices
 from archiver.runs.context import Archiver
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.monthly_slices import IncomingSlice
 from archiver.runs.restore_order import refuse_without_parents
+from archiver.runs.returning import ReturningMonth, parent_archive, returning_month
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.scratch import ScratchDatabase
 from errors import RefusedError, UsageError
@@ -55,8 +55,12 @@ def tenants_of_month(archiver: Archiver, month: str, tenant_id: int | None) -> l
             hint = "inv activity.list shows all archives."
             raise UsageError(f"No activity of {month}{subject} is archived.", hint=hint)
     encryption.refuse_if_closed((each.name(noun) for each in slices), archiver.keys)
-    of_tenants = (TenantOnShard(tenant_id=each.tenant_id, shard=_shard_of(archiver, each)) for each in slices)
-    return [*dict.fromkeys(of_tenants)]
+    months = (
+        (number, month_back)
+        for number in dict.fromkeys(each.tenant_id for each in slices)
+        for month_back in returning_month(archiver.databases, month, number)
+    )
+    return [*dict.fromkeys(TenantOnShard(tenant_id=number, shard=month_back.shard) for number, month_back in months)]
 
 
 def restore_month(
@@ -85,10 +89,10 @@ def _restore_month(
         _refuse_if_away(activity, placement, month, tenant_id)
         if not pretend:
             settle_tenant(archiver.databases, activity, tenant_id)
-        slices = _slices(archiver, shard, month, tenant_id)
-        _refuse_below_archived(noun, placement, slices)
-        tables = _restore(archiver, activity, placement, slices, work, pretend=pretend)
-        return monthly_slices.done_loading(tables, sum(each.size for each in slices))
+        returning = [each for each in returning_month(archiver.databases, month, tenant_id) if each.shard == shard]
+        _refuse_below_archived(noun, placement, [each.slice for each in returning])
+        tables = _restore(archiver, activity, placement, returning, work, pretend=pretend)
+        return monthly_slices.done_loading(tables, sum(each.slice.size for each in returning))
 
 
 def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id: int) -> None:
@@ -107,7 +111,7 @@ def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id
 def _refuse_below_archived(noun: str, placement: Placement, slices: Sequence[Slice]) -> None:
     """Raise RefusedError if the rows' parents are archived, though their tenant is live: they would be orphan rows."""
     for each in slices:
-        if parent := monthly_slices.parent_archive(each, archive_record.of_tenant(placement.master, each.tenant_id)):
+        if parent := parent_archive(each, archive_record.of_tenant(placement.master, each.tenant_id)):
             raise RefusedError(
                 f"Restoring {each.month.month} of {noun} {each.tenant_id} refused: "
                 "the parents of its rows are archived.",
@@ -115,23 +119,16 @@ def _refuse_below_archived(noun: str, placement: Placement, slices: Sequence[Sli
             )
 
 
-def _slices(archiver: Archiver, shard: str, month: str, tenant_id: int) -> list[Slice]:
-    """Return a tenant's slices of the month that belong to a shard, now under the lock."""
-    of_month = (
-        each for each in slice_record.of_tenant(archiver.databases.master, tenant_id) if each.month.month == month
-    )
-    return [each for each in of_month if _shard_of(archiver, each) == shard]
-
-
-def _shard_of(archiver: Archiver, month_slice: Slice) -> str:
-    """Return the shard to which a live tenant's slice belongs today."""
-    return final_shard(month_slice.month.shard, monthly_slices.slice_relocations(archiver.databases, month_slice))
-
-
 def _restore(
-    archiver: Archiver, activity: Rules, placement: Placement, slices: Sequence[Slice], work: Path, *, pretend: bool
+    archiver: Archiver,
+    activity: Rules,
+    placement: Placement,
+    returning: Sequence[ReturningMonth],
+    work: Path,
+    *,
+    pretend: bool,
 ) -> dict[str, Loaded]:
-    with monthly_slices.opened(archiver, placement, slices, work) as incoming_slices:
+    with monthly_slices.opened(archiver, placement, returning, work) as incoming_slices:
         if pretend:
             archives = [each.incoming.archive for each in incoming_slices]
             for archive in archives:  # tables may have changed between two of them

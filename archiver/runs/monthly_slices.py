@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from pathlib import Path
 
 from archiver.catalog.model import SHARD, TableName
@@ -18,17 +17,17 @@ from archiver.load.fit import fitting
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
 from archiver.load.proof import Proof
 from archiver.load.relocate import renumbered
-from archiver.postgres.databases import Databases, Placement
+from archiver.postgres.databases import Placement
 from archiver.records import audit_log, markers, slice_record
-from archiver.records.archive_record import ArchiveState, Record
+from archiver.records.archive_record import Record
 from archiver.records.holds import hold
-from archiver.records.placement_history import Relocations, final_shard, placement_history
-from archiver.records.placement_history import relocations_of as record_relocations
 from archiver.records.slice_record import Slice
 from archiver.runs import month_object
 from archiver.runs.context import Archiver
 from archiver.runs.each import Done
-from errors import RefusedError
+from archiver.runs.returning import ReturningMonth
+from archiver.store.bucket import StorageError
+from errors import CutoverError, DamagedError, RefusedError
 from inventory.migrations import Changes
 
 LIVE_ANYWHERE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
@@ -51,70 +50,67 @@ class IncomingSlice:
 def opened(
     archiver: Archiver,
     placement: Placement,
-    slices: Iterable[Slice],
+    months: Sequence[ReturningMonth],
     work: Path,
     last: Changes | None = None,
     record: Record | None = None,
 ) -> Iterator[list[IncomingSlice]]:
     """Fetch and open slices of a tenant that is live at the placement, or whose record restores it there.
 
-    The latest archive comes first: rows of an earlier one may have their parents in it. Raises RefusedError if a slice
-    belongs to another shard, and the errors of `fitting`.
+    Raises RefusedError if a slice belongs to another shard, DamagedError or StorageError, which names them all, if
+    objects are not in the store as they were put, and the errors of `fitting`.
     """
+    paths = _fetched(archiver, months, work, record)
     with ExitStack() as stack:
         yield [
-            stack.enter_context(_opened(archiver, placement, month_slice, work, last, record)) for month_slice in slices
+            stack.enter_context(_opened(archiver, placement, month, path, last))
+            for month, path in zip(months, paths, strict=True)
         ]
+
+
+def _fetched(archiver: Archiver, months: Sequence[ReturningMonth], work: Path, record: Record | None) -> list[Path]:
+    """Fetch slices; raise one error for all whose objects are lost. With a record it says how to do without them."""
+    paths: list[Path] = []
+    lost: dict[str, CutoverError] = {}
+    for each in months:
+        try:
+            paths.append(month_object.fetch(archiver, each.slice, work))
+        except (DamagedError, StorageError) as error:
+            if not (isinstance(error, DamagedError) or month_object.is_lost(archiver, each.slice.month)):
+                raise  # the store may answer the next time
+            lost.setdefault(each.slice.month.month, error)
+    if lost:
+        first = next(iter(lost.values()))
+        sentence = " ".join(dict.fromkeys(map(str, lost.values())))
+        raise type(first)(sentence, hint=first.hint + (_without(archiver, record, lost) if record else ""))
+    return paths
+
+
+def _without(archiver: Archiver, record: Record, lost: Iterable[str]) -> str:
+    """Return the hint that says how all but these months come back."""
+    command = f"inv restore.{archiver.model.tenant.noun} {record.tenant_id} --year={record.year}"
+    return f" Without it: {command} --without-month={','.join(sorted(lost))} (their rows stay recorded as archived)."
 
 
 @contextmanager
 def _opened(
-    archiver: Archiver,
-    placement: Placement,
-    month_slice: Slice,
-    work: Path,
-    last: Changes | None,
-    record: Record | None,
+    archiver: Archiver, placement: Placement, returning: ReturningMonth, path: Path, last: Changes | None
 ) -> Iterator[IncomingSlice]:
-    relocations = slice_relocations(archiver.databases, month_slice, record)
-    if (belongs_on := final_shard(month_slice.month.shard, relocations)) != placement.shard:
+    month_slice = returning.slice
+    if returning.shard != placement.shard:
         noun = archiver.model.tenant.noun
-        raise wrong_shard_error(noun, month_slice.tenant_id, month_slice.month.month, belongs_on, placement.shard)
-    path = month_object.fetch(archiver, month_slice, work)
+        raise wrong_shard_error(noun, month_slice.tenant_id, month_slice.month.month, returning.shard, placement.shard)
     with bundle.opened(path, archiver.keys) as archived:
         month_object.belongs_to(archived, month_slice)
         with _deleted_part(archived, month_slice, path.parent) as archive:
             mappings = fitting(placement, archive, last)
             if SHARD in mappings:
-                offsets = [relocation.offsets for relocation in relocations]
+                offsets = [relocation.offsets for relocation in returning.relocations]
                 mappings = {SHARD: renumbered(mappings[SHARD], archiver.model, placement.schemas[SHARD], offsets)}
             yield IncomingSlice(
                 slice=month_slice,
                 incoming=IncomingArchive(placement=placement, model=archiver.model, archive=archive, mappings=mappings),
             )
-
-
-def slice_relocations(databases: Databases, month_slice: Slice, record: Record | None = None) -> Relocations:
-    """Return the relocations of a slice's rows; if its tenant's record is given, up to and including the record's.
-
-    Rows of no tenant were never relocated.
-    """
-    history, month = placement_history(databases.master), month_slice.month
-    if record is None:
-        return history.relocations(month_slice.tenant_id, month.shard, month.turn, live=True)
-    own = (
-        relocation
-        for relocation in history.tenants.get(month_slice.tenant_id, ())
-        if month.turn < relocation.turn <= record.turn
-    )
-    return (*own, *record_relocations(databases, record))
-
-
-def parent_archive(month_slice: Slice, of_tenant: Iterable[Record]) -> Record | None:
-    """Return the first of the tenant's archives begun after the slice, which holds its parent rows; None if live."""
-    not_live = (ArchiveState.DELETING, ArchiveState.ARCHIVED, ArchiveState.RESTORING)
-    later = [each for each in of_tenant if each.state in not_live and each.turn > month_slice.month.turn]
-    return min(later, key=attrgetter("turn"), default=None)
 
 
 def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_on: str, lives_on: str) -> RefusedError:

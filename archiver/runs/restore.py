@@ -34,16 +34,16 @@ from archiver.records import (
     resolve,
     retained_rows,
     shard_keys,
-    slice_record,
 )
 from archiver.records.archive_record import ArchiveState, Record
-from archiver.records.placement_history import Relocations, final_shard, relocations_of, shard_of, shards_of
+from archiver.records.placement_history import Relocations, shard_of, shards_of
 from archiver.records.retained_rows import RetainedRow
 from archiver.records.slice_record import Slice
 from archiver.runs import monthly_slices as activity
 from archiver.runs.context import Archiver, fetch
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.monthly_slices import IncomingSlice
+from archiver.runs.returning import Returning, returning
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
@@ -73,13 +73,18 @@ def restore(
     on_result: OnRestored,
     mapping: Changes | None = None,
     only: Part | None = None,
+    without: Collection[str] = (),
 ) -> list[Restored]:
     """Restore tenants, or a part of each. One that fails stays archived and is reported; the others continue.
+
+    `without` names months whose slices stay archived; Problems if one has none that comes back with a record.
 
     Raises UsageError, with nothing changed, if an archive is encrypted and no identity was given. The caller holds the
     locks. `on_result` is called with each outcome. `mapping` is applied after all migrations.
     """
     records = list(records)
+    for record in records if without else ():
+        returning(archiver.databases, record, without)  # a month of no slice is refused before anything begins
     encryption.refuse_if_closed((record.location for record in records), archiver.keys)
     shards = {record.shard for record in records} | {*shards_of(archiver.databases, records).values()}
     settle(archiver, shards, pretend=pretend)
@@ -87,19 +92,17 @@ def restore(
 
     def restore_one(record: Record) -> Done[Mapping[str, Loaded]]:
         with work_folder(archiver.work) as work:
-            return activity.done_loading(act(archiver, record, mapping, only, work), record.size or 0)
+            return activity.done_loading(act(archiver, record, mapping, only, without, work), record.size or 0)
 
     return for_each(records, restore_one, on_result, databases=archiver.databases)
 
 
 def _pretend(
-    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, without: Collection[str], work: Path
 ) -> dict[str, Loaded]:
     """Fetch and verify; return the rows to load, by table."""
-    path, placement = (
-        fetch(archiver.bucket, record, work),
-        archiver.databases.placement(shard_of(archiver.databases, record)),
-    )
+    comes_back = returning(archiver.databases, record, without)
+    path, placement = fetch(archiver.bucket, record, work), archiver.databases.placement(comes_back.shard)
     with opened(path, archiver.keys) as archived:
         verify(archived, record.tenant_id, record.year, archiver.scratch, archiver.model)
         with (
@@ -107,51 +110,41 @@ def _pretend(
                 archived, archiver.model, mapped(placement, archived.manifest, last), only, work, archiver.scratch
             ) as archive,
             activity.opened(
-                archiver, placement, _months(archiver, placement, record, only), work, last, record
+                archiver, placement, () if only else comes_back.months, work, last, record
             ) as incoming_slices,
         ):
             return activity.rows_to_load([archive, *(each.incoming.archive for each in incoming_slices)])
 
 
 def _restore(
-    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, work: Path
+    archiver: Archiver, record: Record, last: Changes | None, only: Part | None, without: Collection[str], work: Path
 ) -> dict[str, Loaded]:
     """Fetch, verify, load the shard, then master with the record's end and the log entry."""
     record = _still_archived(archiver, record)
-    relocations = relocations_of(archiver.databases, record)
-    placement = archiver.databases.placement(final_shard(record.shard, relocations))
+    placement = archiver.databases.placement(shard_of(archiver.databases, record))
     try:
         if archiver.model.catalog.activity:
             settle_tenant(archiver.databases, Rules(model=archiver.model), record.tenant_id)
+        comes_back = returning(archiver.databases, record, without)
         path = fetch(archiver.bucket, record, work)
         with opened(path, archiver.keys) as archived:
             belongs_to(archived, record.tenant_id, record.year)
-            mappings = relocated(fitting(placement, archived, last), archiver.model, placement.schemas, relocations)
+            mappings = relocated(
+                fitting(placement, archived, last), archiver.model, placement.schemas, comes_back.relocations
+            )
             with (
                 subset.subset_of(archived, archiver.model, mappings, only, work, archiver.scratch) as archive,
                 activity.opened(
-                    archiver, placement, _months(archiver, placement, record, only), work, last, record
+                    archiver, placement, () if only else comes_back.months, work, last, record
                 ) as incoming_slices,
             ):
                 incoming = IncomingArchive(
                     placement=placement, model=archiver.model, archive=archive, mappings=mappings
                 )
-                return _bring_back(incoming, incoming_slices, _begin(placement, record, only), only, relocations)
+                return _bring_back(incoming, incoming_slices, _begin(placement, record, only), only, comes_back)
     except CutoverError:
         _step_back(placement, record)
         raise
-
-
-def _months(archiver: Archiver, placement: Placement, record: Record, only: Part | None) -> tuple[Slice, ...]:
-    """Return the tenant's monthly slices with parents in this archive, latest first; none for a part."""
-    if only or not archiver.model.catalog.activity:
-        return ()
-    every = archive_record.of_tenant(placement.master, record.tenant_id)
-    return tuple(
-        each
-        for each in slice_record.of_tenant(placement.master, record.tenant_id)
-        if (parent := activity.parent_archive(each, every)) is None or parent.id == record.id
-    )
 
 
 def _bring_back(
@@ -159,14 +152,14 @@ def _bring_back(
     incoming_slices: Sequence[IncomingSlice],
     record: Record,
     only: Part | None,
-    relocations: Relocations,
+    comes_back: Returning,
 ) -> dict[str, Loaded]:
     with refused_by_rows(
         f"Restoring {incoming.model.tenant.noun} {record.tenant_id}",
         f"inv restore.plan {record.tenant_id} shows all of it; --mapping=FILE can change the archived rows.",
         [incoming, *(each.incoming for each in incoming_slices)],
     ):
-        return _load_both(incoming, incoming_slices, record, only, relocations)
+        return _load_both(incoming, incoming_slices, record, only, comes_back)
 
 
 def _begin(placement: Placement, record: Record, only: Part | None) -> Record:
@@ -217,7 +210,7 @@ def _load_both(
     incoming_slices: Sequence[IncomingSlice],
     record: Record,
     only: Part | None,
-    relocations: Relocations,
+    comes_back: Returning,
 ) -> dict[str, Loaded]:
     """Load all databases before any commit; the shard commits first, with a marker by which a rerun skips it."""
     placement = incoming.placement
@@ -239,10 +232,10 @@ def _load_both(
             loaded |= load_database(incoming, MASTER, live, proofs[MASTER])
             if not placement.shard_session:
                 loaded = activity.combined(loaded, activity.load(incoming_slices, proofs[MASTER]))
-        _record_relocations(placement.master, record, relocations)
+        _record_relocations(placement.master, record, comes_back.relocations)
         _end(placement, record, incoming.archive, only)
         activity.end(placement, [each.slice for each in incoming_slices], record.tenant_id)
-        _log(placement, record, loaded, only)
+        _log(placement, record, loaded, only, comes_back.left)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
             placement.shard_session.commit(doing=f"restoring {what} in the shard")
@@ -270,8 +263,12 @@ def _end(placement: Placement, record: Record, archive: Archive, only: Part | No
         deleted_keys.forget(master, record, id_index.ids_in(archive))
 
 
-def _log(placement: Placement, record: Record, loaded: Mapping[str, Loaded], only: Part | None) -> None:
+def _log(
+    placement: Placement, record: Record, loaded: Mapping[str, Loaded], only: Part | None, left: Sequence[Slice]
+) -> None:
     details = {**_counted(loaded), "sha256": record.sha256}
+    if left:
+        details["left archived"] = [f"{each.month.month} in {each.month.location}" for each in left]
     if only is None:
         closing = audit_log.closing(record, record.location, placement.shard)
         audit_log.log(placement.master, "restore", record, {**details, **closing})

@@ -16,6 +16,7 @@ from inventory.parse import as_date, as_span
 UNITS = {"MiB": 1 << 20, "GiB": 1 << 30}
 LONGEST_ID = 18  # digits; always fits PostgreSQL's bigint
 Member = TypeVar("Member", bound=Enum)
+Value = TypeVar("Value")
 
 
 def parse_date(text: str, label: str = "--date") -> date:
@@ -48,15 +49,23 @@ def parse_ids(text: str, label: str) -> frozenset[int]:
     return frozenset(parse_id(part.strip(), label) for part in text.split(","))
 
 
-def parse_each_once(text: str, label: str) -> frozenset[int]:
-    """Return the ids of a list such as 13,14; raise Problems with each that is none, or that stands there twice."""
-    words = [word.strip() for word in text.split(",")]
-    twice = [number for number, times in Counter(int(word) for word in words if _positive(word)).items() if times > 1]
-    wrong = [_expected("an id (a positive whole number)", word) for word in words if not _positive(word)]
-    if wrong or twice:
-        problems = [*wrong, *(f"{number} stands there twice" for number in twice)]
-        raise Problems(f"{label} has mistakes; nothing was changed:", problems, hint=f"Example: {label}=13,14")
-    return frozenset(map(int, words))
+def each_once(parse: Callable[[str, str], Value], example: str) -> Callable[[str, str], frozenset[Value]]:
+    """Return a parser of a list with commas, which raises Problems with each word that is wrong or stands twice."""
+
+    def parse_all(text: str, label: str) -> frozenset[Value]:
+        values: Counter[Value] = Counter()
+        problems = []
+        for word in text.split(","):
+            try:
+                values[parse(word.strip(), label)] += 1
+            except UsageError as error:
+                problems.append(str(error).removeprefix(f"{label}: "))
+        problems += [f"{value} stands there twice." for value, times in values.items() if times > 1]
+        if problems:
+            raise Problems(f"{label} has mistakes; nothing was changed:", problems, hint=f"Example: {label}={example}")
+        return frozenset(values)
+
+    return parse_all
 
 
 def parse_reasons(text: str, label: str) -> dict[str, str]:

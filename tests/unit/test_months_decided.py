@@ -15,8 +15,8 @@ from archiver.postgres.tenants import Tenant
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.placement_history import PlacementHistory, Relocation
 from archiver.records.slice_record import Slice
-from archiver.runs import monthly, monthly_restore, monthly_slices, restore_order
-from archiver.runs.monthly_slices import parent_archive, slice_relocations
+from archiver.runs import monthly, monthly_restore, restore_order, returning
+from archiver.runs.returning import parent_archive, returning_month
 from errors import CutoverError, RefusedError
 from tests.answering import SCHOOLS, master_of
 
@@ -58,12 +58,15 @@ def test_the_parents_of_a_slice_are_in_the_first_archive_begun_since(
 def test_a_slice_follows_its_tenant_up_to_the_archive_of_its_parents(monkeypatch: pytest.MonkeyPatch) -> None:
     moves = [Relocation(source="a", target="b", offsets=(), turn=turn) for turn in (4, 5, 6, 8, 9)]
     history = PlacementHistory(tenants={1: moves})
-    monkeypatch.setattr(monthly_slices, "placement_history", lambda master: history)
-    monkeypatch.setattr(monthly_slices, "record_relocations", lambda databases, record: ())
-    databases: Any = SimpleNamespace(master=None)
-    live = slice_relocations(databases, of_month())
-    archived = slice_relocations(databases, of_month(), archive(ArchiveState.ARCHIVED, 8))
-    assert ([each.turn for each in live], [each.turn for each in archived]) == ([6, 8, 9], [6, 8])
+    monkeypatch.setattr(returning, "placement_history", lambda master: history)
+    monkeypatch.setattr(returning, "relocations_of", lambda databases, record: ())
+    monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda *_: [])
+    monkeypatch.setattr("archiver.records.slice_record.of_tenant", lambda *_: [of_month(), of_month("2014-06")])
+    catalog: Any = SimpleNamespace(activity=True)
+    databases: Any = SimpleNamespace(master=None, model=SimpleNamespace(catalog=catalog, tenant=SCHOOLS))
+    [live] = returning_month(databases, "2014-05", 1)
+    [archived, _] = returning.returning(databases, archive(ArchiveState.ARCHIVED, 8)).months
+    assert [[each.turn for each in month.relocations] for month in (live, archived)] == [[6, 8, 9], [6, 8]]
 
 
 def run(**more: Any) -> Any:
@@ -191,11 +194,17 @@ def test_a_month_whose_parents_are_archived_is_refused(monkeypatch: pytest.Monke
     assert refused.value.hint.startswith("inv restore.school 1 --year=2007")
 
 
-def test_the_slices_of_the_month_and_of_the_shard_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    slices = (of_month(), of_month("2014-04"), of_month(shard="shard_2"))
+def test_each_tenant_of_a_month_is_restored_once_on_each_shard_of_its_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = (of_month(), of_month("2014-04"), of_month(shard="shard_2"), of_month(number=6))
     monkeypatch.setattr("archiver.records.slice_record.of_tenant", lambda master, number: slices)
-    monkeypatch.setattr(monthly_restore, "_shard_of", lambda archiver, month_slice: month_slice.month.shard)
-    assert monthly_restore._slices(run().archiver, "shard_1", "2014-05", 1) == [slices[0]]
+    monkeypatch.setattr(returning, "placement_history", lambda master: PlacementHistory())
+    monkeypatch.setattr("archiver.records.slice_record.of_month", lambda *_: slices)
+    monkeypatch.setattr("archiver.format.encryption.refuse_if_closed", lambda *_: None)
+    monkeypatch.setattr(Slice, "name", lambda month_slice, noun: "")
+    at_work = run().archiver
+    at_work.keys = None
+    found = monthly_restore.tenants_of_month(at_work, "2014-05", None)
+    assert [(each.tenant_id, each.shard) for each in found] == [(1, "shard_1"), (1, "shard_2")]
 
 
 def test_a_slice_whose_parents_are_in_a_later_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

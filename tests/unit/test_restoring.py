@@ -16,10 +16,11 @@ from archiver.postgres.tenants import Tenant
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.records.night_tenants import NightTenants
+from archiver.records.placement_history import PlacementHistory
 from archiver.records.purge_record import PurgeState
 from archiver.records.resumable import interrupted_deletion
-from archiver.runs import board, drop, monthly_slices, purge, reencrypt, restore
-from errors import RefusedError, UsageError
+from archiver.runs import board, drop, purge, reencrypt, restore, returning
+from errors import Problems, RefusedError, UsageError
 from inventory.catalog import DEFAULT_DEPTH
 from tests.answering import asked, session, unaccounted
 
@@ -111,13 +112,29 @@ def test_a_tenant_is_restored_only_while_it_is_archived(
 
 def test_the_months_come_with_the_archive_of_their_parents(monkeypatch: pytest.MonkeyPatch) -> None:
     parents = {1: None, 2: record(), 3: record(id=8)}
-    slices = tuple(SimpleNamespace(id=number) for number in parents)
+    slices: list[Any] = [SimpleNamespace(id=number, tenant_id=13, month=month_of(number)) for number in parents]
     monkeypatch.setattr("archiver.records.archive_record.of_tenant", lambda *_: [])
     monkeypatch.setattr("archiver.records.slice_record.of_tenant", lambda *_: slices)
-    monkeypatch.setattr(monthly_slices, "parent_archive", lambda each, every: parents[each.id])
-    assert restore._months(archiver(), placement(), record(), None) == slices[:2]
-    assert restore._months(archiver(), placement(), record(), ROOM) == ()
-    assert restore._months(archiver(activity=False), placement(), record(), None) == ()
+    monkeypatch.setattr(returning, "parent_archive", lambda each, every: parents[each.id])
+    monkeypatch.setattr(returning, "relocations_of", lambda *_: ())
+    monkeypatch.setattr(returning, "placement_history", lambda master: PlacementHistory())
+    databases: Any = SimpleNamespace(master=None, model=SimpleNamespace(tenant=SCHOOL, catalog=SimpleNamespace()))
+    databases.model.catalog.activity = True
+    assert [each.slice for each in returning.returning(databases, record()).months] == slices[:2]
+    without = returning.returning(databases, record(), ["2014-02"])
+    assert ([each.slice for each in without.months], without.left) == (slices[:1], (slices[1],))
+    with pytest.raises(Problems, match="these months do not come with it") as refused:
+        returning.returning(databases, record(), ["2014-03", "2014-02", "2013-01"])
+    assert refused.value.problems == (
+        "--without-month=2013-01: it has 2 months: 2014-01, 2014-02",
+        "--without-month=2014-03: it has 2 months: 2014-01, 2014-02",
+    )
+    databases.model.catalog.activity = False
+    assert returning.returning(databases, record()).months == ()
+
+
+def month_of(number: int) -> Any:
+    return SimpleNamespace(month=f"2014-0{number}", shard="shard_1", turn=0)
 
 
 @pytest.mark.parametrize(
@@ -278,8 +295,11 @@ def test_a_record_ends_when_everything_is_live(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize(("only", "act"), [(None, "restore"), (ROOM, "restore part")])
 def test_the_log_tells_a_part_from_everything(monkeypatch: pytest.MonkeyPatch, only: Part | None, act: str) -> None:
-    acts: list[str] = []
-    monkeypatch.setattr("archiver.records.audit_log.log", lambda master, act, *_: acts.append(act))
+    acts: list[Any] = []
+    monkeypatch.setattr("archiver.records.audit_log.log", lambda *words: acts.append(words[1:]))
     monkeypatch.setattr("archiver.records.audit_log.closing", lambda *_: {})
-    restore._log(placement(), record(sha256=""), {}, only)
-    assert acts == [act]
+    left: Any = SimpleNamespace(month=SimpleNamespace(month="2014-05", location="s3://a/2014-05"))
+    for months in ([], [left]):
+        restore._log(placement(), record(sha256=""), {}, only, months)
+    assert [each[0] for each in acts] == [act, act]
+    assert [each[2].get("left archived") for each in acts] == [None, ["2014-05 in s3://a/2014-05"]]

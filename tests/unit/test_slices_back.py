@@ -14,6 +14,7 @@ from archiver.load import load, subset
 from archiver.load.row_values import RowValues
 from archiver.postgres.schema import Schema
 from archiver.runs import month_object, monthly, monthly_restore, monthly_slices, restore, restore_order
+from archiver.runs.returning import ReturningMonth
 from archiver.store.bucket import Digests
 from errors import DamagedError, RefusedError, UsageError
 from tests.answering import SCHOOLS
@@ -108,7 +109,6 @@ def test_a_slice_comes_back_only_to_the_shard_of_its_rows(
 ) -> None:
     renumbered: list[Any] = []
     answers: dict[str, Any] = {
-        "slice_relocations": lambda *_: (),
         "month_object.fetch": lambda *_: tmp_path / "slice",
         "month_object.belongs_to": lambda *_: None,
         "bundle.opened": lambda *_: nullcontext(None),
@@ -124,7 +124,9 @@ def test_a_slice_comes_back_only_to_the_shard_of_its_rows(
         monkeypatch.setattr(monthly_slices, "fitting", lambda *_, mappings=mappings: mappings)
         with (
             pytest.raises(RefusedError, match=sentence) if sentence else nullcontext(),
-            monthly_slices.opened(archiver, placement, [month], tmp_path) as [incoming],
+            monthly_slices.opened(archiver, placement, [ReturningMonth(slice=month, relocations=())], tmp_path) as [
+                incoming
+            ],
         ):
             assert list(incoming.incoming.mappings) == list(mappings)
     assert renumbered == ([] if sentence else ["of the shard"])
