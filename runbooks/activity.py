@@ -69,8 +69,8 @@ def archive(
     with open_archiver(environment, f"activity.archive {span.month}") as archiver, _until_sigterm(throttle.stop):
         say(months_text.span_line(span, environment.zone))
         words = months_text.month_words(archiver.model.tenant.noun, pretend=pretend)
-        results = Results(words=words, total=len(shards_of(archiver)))
-        outcomes = archive_activity(archiver, span, throttle, results.show, pretend=pretend)
+        results = Results(words, len(shards_of(archiver)))
+        outcomes = archive_activity(archiver, span, throttle, results.show, results.show_progress, pretend=pretend)
     results.settle(outcomes)
     if throttle.stop.is_set():
         raise AbortedError("Stopped by SIGTERM, between two transactions.", hint="The same command continues.")
@@ -89,7 +89,7 @@ def restore(environment: Environment, month: MonthName, school: int | None, pret
     with open_archiver(environment, f"activity.restore {name}", identity=identity) as archiver:
         tenants = tenants_of_month(archiver, name, school)
         words = months_text.month_restore_words(archiver.model.tenant.noun, name, pretend=pretend)
-        results = Results(words=words, total=len(tenants))
+        results = Results(words, len(tenants))
         outcomes = restore_month(archiver, name, tenants, results.show, pretend=pretend)
     results.settle(outcomes)
 

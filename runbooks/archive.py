@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from invoke.collection import Collection
@@ -16,7 +16,6 @@ from archiver.runs.archive import archive, tenant_to_archive
 from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
 from archiver.runs.engines import IN_TURN, Engine
-from archiver.runs.progress import RunProgress
 from archiver.runs.setup import archiver as open_archiver
 from inventory.model import Environment, Role
 from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
@@ -189,20 +188,16 @@ def all_(
 
 def _archive(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest, engine: Engine = IN_TURN) -> None:
     noun, alone, pretend = archiver.model.tenant.noun, len(tenants) == 1, request.pretend
-    results = Results(words=archives.archive_words(noun, pretend=pretend), total=len(tenants), alone=alone)
+    results = Results(archives.archive_words(noun, pretend=pretend), len(tenants), alone=alone)
     if alone:
         outcomes = archive(archiver, tenants, request, results.show)
     else:
-        outcomes = archive_many(archiver, tenants, request, results.show, say, engine, _progress(noun, len(tenants)))
+        outcomes = archive_many(archiver, tenants, request, results.show, say, engine, results.show_progress)
     results.settle(outcomes)
 
 
 def _year(environment: Environment, date: datetime.date | None) -> int:
     return environment.school_year(date or datetime.datetime.now(environment.zone).date())
-
-
-def _progress(noun: str, total: int) -> Callable[[RunProgress], None]:
-    return lambda done: say(archives.progress_line(noun, total, done))
 
 
 namespace = Collection("archive", school, customer, all_)

@@ -8,13 +8,14 @@ from datetime import timedelta
 from invoke.collection import Collection
 from invoke.exceptions import Exit
 
-from archiver.delete.drop_strays import drop_unused
 from archiver.delete.empty_feeds import empty_feeds
 from archiver.postgres.databases import Databases, exclusive_lock_in
 from archiver.runs.setup import databases_of, upkeep_sessions
+from archiver.runs.upkeep import VacuumOutcome, drop_unused, undone
+from archiver.runs.upkeep import vacuum as vacuum_tables
 from archiver.vacuum import feeds, rewrite, strays
 from archiver.vacuum.feeds import Feed
-from archiver.vacuum.rewrite import UNDONE, BloatFinding, RewriteOutcome, Upkeep
+from archiver.vacuum.rewrite import BloatFinding, Upkeep
 from archiver.vacuum.strays import Stray
 from errors import CutoverError, ExitCode, UsageError
 from formatting import many, size
@@ -22,6 +23,7 @@ from inventory.load import refuse_if_down
 from inventory.model import Database, Environment
 from runbooks.cli.confirm import confirmed
 from runbooks.cli.options import ACTS, CONFIRM, DRY_RUN, JSON, Option
+from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_span
 from runbooks.cli.task import task
 from runbooks.cli.text import upkeep as text_upkeep
@@ -56,7 +58,7 @@ def vacuum(environment: Environment, database: str, all_: bool, dry_run: bool, c
         confirmed(environment, confirm, "rewrite its tables")
     with second_interrupt_exits():
         done = [_vacuum(environment, chosen, every=all_, dry_run=dry_run) for chosen in databases]
-    if any(outcome.fate in UNDONE for outcomes in done for outcome in outcomes):
+    if any(undone(outcome) for outcomes in done for outcome in outcomes):
         raise Exit(code=ExitCode.FAILED)
 
 
@@ -114,11 +116,11 @@ def drop_strays(environment: Environment, database: str, quiet: timedelta, dry_r
 
 def _drop(databases: Databases, name: str, tables: Sequence[Stray], quiet: timedelta) -> int:
     """Drop what a database does not use, and return how many tables stay."""
-    session, dropped = databases.session(name), 0
+    session = databases.session(name)
+    results = Results(text_upkeep.StrayWords(database=name), len(strays.droppable(tables, quiet)))
     with exclusive_lock_in(session):
-        for stray, error in drop_unused(session, tables, quiet):
-            say(clean(f"{name} {stray.table}: " + (f"FAILED, {error}" if error else "dropped")))
-            dropped += not error
+        outcomes = drop_unused(session, tables, quiet, results.show)
+    dropped = sum(1 for outcome in outcomes if not outcome.error)
     say(f"{name}: {dropped} of {many(len(tables), 'stray')} dropped")
     return len(tables) - dropped
 
@@ -129,7 +131,7 @@ def _chosen(environment: Environment, name: str) -> list[Database]:
     return [environment.databases[name]] if name else list(environment.databases.values())
 
 
-def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[RewriteOutcome]:
+def _vacuum(environment: Environment, database: Database, *, every: bool, dry_run: bool) -> list[VacuumOutcome]:
     with (
         free_disk(environment, database, say) as free,
         upkeep_sessions(environment, database, "databases.vacuum") as (session, watcher),
@@ -141,7 +143,7 @@ def _vacuum(environment: Environment, database: Database, *, every: bool, dry_ru
         return work(upkeep, findings, database.name)
 
 
-def _preview(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
+def _preview(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[VacuumOutcome]:
     for finding in findings:
         say(clean(f"{name} {text_upkeep.would_line(upkeep, finding)}"))
     free = upkeep.free()
@@ -150,13 +152,12 @@ def _preview(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> lis
     return []
 
 
-def _rewrite(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[RewriteOutcome]:
-    outcomes = []
+def _rewrite(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> list[VacuumOutcome]:
+    words = text_upkeep.VacuumWords(upkeep=upkeep, database=name)
+    results = Results(words, len(findings), items=findings)
     with exclusive_lock_in(upkeep.session):
-        for outcome in rewrite.vacuum(upkeep, findings, lambda line: say(clean(f"{name} {line}"))):
-            say(clean(f"{name} {text_upkeep.outcome_line(outcome)}"))
-            outcomes.append(outcome)
-    say(f"{name}: {text_upkeep.summary(outcomes)}")
+        outcomes = vacuum_tables(upkeep, findings, lambda line: say(f"{name} {line}"), results.show)
+    say(words.summary(outcomes))
     return outcomes
 
 

@@ -121,7 +121,7 @@ def _restore(
 ) -> None:
     noun, alone = archiver.model.tenant.noun, len(records) == 1
     words = archives.restore_words(noun, pretend=pretend, part=str(only or ""))
-    results = Results(words=words, total=len(records), alone=alone)
+    results = Results(words, len(records), items=records, alone=alone)
     outcomes = restore(
         archiver, records, pretend=pretend, on_result=results.show, mapping=last, only=only, without=without
     )

@@ -93,7 +93,7 @@ def _move(environment: Environment, route: Route, only: frozenset[int]) -> None:
     with open_archiver(environment, f"shards.{route.verb} {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
         total = len(tenants_to_move(archiver.databases, route, only))
-        results = Results(words=shards.move_words(noun, route), total=total)
+        results = Results(shards.move_words(noun, route), total)
         kept_off = partial(_in_maintenance, environment)
         outcomes = move_all(archiver, route, _year(environment), results.show, kept_off=kept_off, only=only)
     if route.verb == MERGE and not only:
@@ -105,7 +105,7 @@ def _preview(environment: Environment, route: Route, only: frozenset[int]) -> No
     with open_archiver(environment, f"shards.{route.verb} --dry-run {route.source} {route.target}") as archiver:
         noun = archiver.model.tenant.noun
         total = len(tenants_to_move(archiver.databases, route, only))
-        results = Results(words=shards.preview_words(noun, route), total=total)
+        results = Results(shards.preview_words(noun, route), total)
         outcomes = preview_all(archiver, route, _year(environment), results.show, only)
         if archiver.fence is None and not _in_maintenance(environment):
             say(NOT_KEPT_OFF)

@@ -1,37 +1,17 @@
-"""Drop the stray tables of a database that nothing uses, one by one, each looked at again under its lock."""
+"""Drop a stray table that nothing uses, looked at again under its lock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from archiver.delete.commit import Accounts, Recorded, Transaction, delete_and_commit
 from archiver.postgres.schema import identifier
-from archiver.postgres.session import SQL, DatabaseError, Literal, Session
+from archiver.postgres.session import SQL, Literal, Session
 from archiver.vacuum.rewrite import PATIENCE
-from archiver.vacuum.strays import Stray, droppable, read
-from errors import CutoverError, RefusedError
-
-
-def drop_unused(
-    session: Session, strays: Sequence[Stray], idle: timedelta
-) -> Iterator[tuple[Stray, CutoverError | None]]:
-    """Drop the unused tables one by one. Yield each with the error that prevented it, or None.
-
-    Raises DatabaseError if the connection is lost, UnknownError if it is lost during a COMMIT.
-    """
-    for stray in strays:
-        if stray.table not in droppable(strays, idle):
-            continue
-        try:
-            drop(session, stray, idle)
-        except (DatabaseError, RefusedError) as error:
-            if isinstance(error, DatabaseError) and error.lost:
-                raise
-            yield stray, error
-        else:
-            yield stray, None
+from archiver.vacuum.strays import Stray, read
+from errors import RefusedError
 
 
 def drop(session: Session, stray: Stray, idle: timedelta) -> None:

@@ -26,12 +26,13 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.records.markers import DELETED
 from archiver.records.resumable import interrupted_deletion
 from archiver.runs.archive import archive
+from archiver.runs.bulk_progress import expected, reporting_progress
 from archiver.runs.context import ArchiveOutcome, Archiver, OnArchived, opened
 from archiver.runs.each import Together
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.eta import Eta
 from archiver.runs.one_by_one import reasons_against_sets
-from archiver.runs.progress import OnProgress, expected, reporting_progress
+from archiver.runs.progress import OnProgress
 from archiver.runs.settle import settle
 from archiver.runs.shard_deletions import ShardDeletion, by_depth, by_shard, delete_from_shards
 from archiver.runs.units import split

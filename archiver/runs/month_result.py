@@ -24,6 +24,7 @@ class ShardMonths:
     held_back: Counter[str] = field(default_factory=Counter)  # by table: ended, and kept by rows below them
     changed: Counter[str] = field(default_factory=Counter)  # by member: rows that changed or were in use, and stay
     appeared: Counter[str] = field(default_factory=Counter)  # by table: rows added after verification, which stay live
+    passed: int = 0  # tenants that are done, or skipped
     on_hold: int = 0  # tenants skipped: restored and not released, or partly moved
     stopped: bool = False  # before all was done
     errors: list[CutoverError] = field(default_factory=list)  # of parts that were skipped

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
 
@@ -32,10 +34,12 @@ from archiver.runs.context import Archiver, new_extraction
 from archiver.runs.each import Done, Outcome, connection_lost, for_each
 from archiver.runs.month_object import PackedSlice
 from archiver.runs.month_result import ShardMonths
+from archiver.runs.progress import OnProgress, Progress, remaining
 from archiver.runs.settle import settle as settle_markers
 from archiver.store.bucket import file_digests
 from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, LockedError, RefusedError, UnknownError
+from formatting import plural
 
 ROWS, SLICES = 200_000, 500  # about the size of one archive: it is verified and deleted before the next is begun
 MonthsOutcome = Outcome[ShardMonths, None]
@@ -51,25 +55,60 @@ class _Run:
     span: Span
     throttle: Throttle
     pretend: bool
+    shards: list[ShardMonths]
+    tenants: int  # of all shards
+    on_progress: OnProgress
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def progress(self) -> Progress:
+        """The progress over all shards; rows of no tenant come last in each."""
+        elapsed = timedelta(seconds=time.monotonic() - self.began)
+        passed = sum(shard.passed for shard in self.shards)
+        return Progress(
+            what=plural(self.archiver.model.tenant.noun),
+            done=passed,
+            total=self.tenants,
+            rows=sum(shard.deleted.total() for shard in self.shards),
+            size=sum(shard.size for shard in self.shards),
+            elapsed=elapsed,
+            left=remaining(elapsed, passed, self.tenants),
+        )
 
 
 def archive_activity(
-    archiver: Archiver, span: Span, throttle: Throttle, on_result: OnShard, *, pretend: bool = False
+    archiver: Archiver,
+    span: Span,
+    throttle: Throttle,
+    on_result: OnShard,
+    on_progress: OnProgress = lambda progress: None,
+    *,
+    pretend: bool = False,
 ) -> list[MonthsOutcome]:
     """Archive what ended in the span, shard by shard. A shard that fails is reported; the others continue.
 
     Raises UsageError, with nothing changed, if the catalog has no activity or does not cover everything that can
     reference its rows. `on_result` is called with each outcome. The next run continues where this one stops.
     """
-    run = _Run(archiver=archiver, rules=rules(archiver.model), span=span, throttle=throttle, pretend=pretend)
+    activity = rules(archiver.model)
     completeness.prove_complete(archiver.databases)
     prove_makeable(archiver.databases, archiver.scratch)
     names = shards_of(archiver)
     if throttle.max_lag is not None:
         for name in names:
             lag(archiver.databases.session(name))  # raises if it can't be read
+    run = _Run(
+        archiver=archiver,
+        rules=activity,
+        span=span,
+        throttle=throttle,
+        pretend=pretend,
+        shards=[ShardMonths(name=name) for name in names],
+        tenants=len(tenants.every(archiver.databases.master, archiver.model.tenant)),
+        on_progress=on_progress,
+    )
     return for_each(
-        takewhile(lambda shard: not throttle.over, (ShardMonths(name=name) for name in names)),
+        takewhile(lambda shard: not throttle.over, run.shards),
         lambda shard: _shard(run, shard),
         on_result,
         databases=archiver.databases,
@@ -107,6 +146,7 @@ def _archive_shard(run: _Run, placement: Placement, shard: ShardMonths) -> None:
             if not packed or run.throttle.over:
                 return
             act(run, placement, shard, packed, work)
+        run.on_progress(run.progress)
 
 
 def _tenants_due(run: _Run, placement: Placement, shard: ShardMonths) -> list[Tenant]:
@@ -116,7 +156,7 @@ def _tenants_due(run: _Run, placement: Placement, shard: ShardMonths) -> list[Te
     residents = [tenant for tenant in all_tenants if tenant.shard == shard.name]
     half_moved = {move.tenant_id for move in move_record.half_moved(placement.master)}
     due = [tenant for tenant in residents if tenant.id not in ids_on_hold and tenant.id not in half_moved]
-    shard.on_hold = len(residents) - len(due)
+    shard.on_hold = shard.passed = len(residents) - len(due)
     return [*due, no_tenant(placement)]
 
 
@@ -128,6 +168,7 @@ def _next_slices(
     for tenant in waiting:
         folder = work / f"slice-{tenant.id}"
         folder.mkdir()
+        shard.passed += tenant.id != NO_TENANT
         if extracted := _extracted(run, placement, shard, tenant, folder):
             yield month_object.pack(run.archiver, extracted, folder)
             rows, number = rows + extracted.due.total, number + 1

@@ -1,106 +1,68 @@
-"""Progress reports of a bulk run, read from master's records, so they work with every engine."""
+"""The progress of a run over many items, and the time that is left by its own speed. Pure."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from archiver.catalog.model import MASTER, SHARD
-from archiver.completeness.live import sizes
-from archiver.postgres.databases import Databases
-from archiver.postgres.session import DatabaseError, Session
-from archiver.postgres.tenants import Tenant, every
-from archiver.records.archive_record import ArchiveState
-from archiver.records.archive_request import ArchiveRequest
-from archiver.runs.eta import Eta
-
-EVERY = 10.0  # seconds between two lines
-_DONE = [state.value for state in (ArchiveState.VERIFIED, ArchiveState.DELETING, ArchiveState.ARCHIVED)]
+EVERY = 10.0  # seconds between two reports
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunProgress:
-    """The verified tenants so far, and the estimated time left."""
+class Progress:
+    """The progress of a run."""
 
-    tenants: int
+    what: str  # what is counted: schools, archives, verified
+    done: int
+    total: int
     rows: int
-    size: int  # bytes of tarballs
+    size: int  # bytes
     elapsed: timedelta
-    left: timedelta  # deletion included
+    left: timedelta | None  # estimated; None: unknown
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began, for a rate: never less than one."""
+        return max(self.elapsed.total_seconds(), 1)
 
 
-OnProgress = Callable[[RunProgress], None]
+OnProgress = Callable[[Progress], None]
 
 
-@contextmanager
-def reporting_progress(
-    databases: Databases,
-    tenants: Sequence[Tenant],
-    request: ArchiveRequest,
-    eta: Eta,
-    on_progress: OnProgress,
-    every: float = EVERY,
-) -> Iterator[None]:
-    """Report progress during the block, `every` so many seconds, until a query fails."""
-    if request.pretend:
-        yield  # it writes no records from which progress could be read
-        return
-    over = threading.Event()
-    with closing(databases.open(MASTER)) as session:
-        thread = threading.Thread(
-            target=_watch, args=(session, tenants, request, eta, on_progress, over, every), daemon=True
+def remaining(elapsed: timedelta, done: float, total: float) -> timedelta | None:
+    """Return the time left if the rest takes as long as what was done; None before anything was."""
+    return elapsed * (max(0, total - done) / done) if done else None
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """A count of the items that are done, some of which may weigh more than others."""
+
+    what: str
+    total: int
+    weight: int = 0  # of all items; 0: each weighs the same
+    done: int = 0
+    done_weight: int = 0
+    rows: int = 0
+    size: int = 0
+
+    def count(self, *, rows: int, size: int, weight: int) -> None:
+        """Count an item that is done, or failed."""
+        self.done += 1
+        self.done_weight += weight
+        self.rows += rows
+        self.size += size
+
+    def progress(self, elapsed: timedelta) -> Progress:
+        """Return the progress after that time; the time left goes by the weights, if there are any."""
+        done, total = (self.done_weight, self.weight) if self.weight else (self.done, self.total)
+        return Progress(
+            what=self.what,
+            done=self.done,
+            total=self.total,
+            rows=self.rows,
+            size=self.size,
+            elapsed=elapsed,
+            left=remaining(elapsed, done, total),
         )
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-
-def _watch(
-    session: Session,
-    tenants: Sequence[Tenant],
-    request: ArchiveRequest,
-    eta: Eta,
-    on_progress: OnProgress,
-    over: threading.Event,
-    every: float,
-) -> None:
-    began, ids = time.monotonic(), [tenant.id for tenant in tenants]
-    while not over.wait(every):
-        try:
-            row = session.row(_SEEN, (ids, request.year, _DONE), doing="reading the run's progress")
-        except DatabaseError:
-            return  # the run itself reports the cause
-        elapsed = timedelta(seconds=time.monotonic() - began)
-        on_progress(
-            RunProgress(tenants=row[0], rows=row[1], size=row[2], elapsed=elapsed, left=eta.left(elapsed, row[1]))
-        )
-
-
-def expected(databases: Databases, tenants: Sequence[Tenant]) -> int:
-    """Return the estimated rows of these tenants: each database's rows by its statistics, times their share of it."""
-    all_tenants = Counter(tenant.shard for tenant in every(databases.master, databases.model.tenant))
-    requested = Counter(tenant.shard for tenant in tenants)
-    rows = {shard: _rows(databases, shard) for shard in requested if shard != MASTER}
-    of_shards = sum(rows[shard] * requested[shard] / all_tenants[shard] for shard in rows)
-    return round(of_shards + _rows(databases, MASTER) * requested.total() / all_tenants.total())
-
-
-def _rows(databases: Databases, name: str) -> int:
-    tables = databases.model.of(MASTER if name == MASTER else SHARD)
-    statistics = sizes(databases.session(name))
-    return sum(statistics[table.table].rows or 0 for table in tables if table.table in statistics)
-
-
-_SEEN = """
-SELECT count(*), coalesce(sum(own.rows), 0)::bigint, coalesce(sum(size), 0)::bigint
-  FROM archiver.records, LATERAL (SELECT sum((value ->> 'rows')::bigint) AS rows FROM jsonb_each(members)) own
- WHERE tenant_id = ANY(%s) AND year = %s AND state = ANY(%s)
-"""

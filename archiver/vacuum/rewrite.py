@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,7 +10,6 @@ from archiver.postgres.session import SQL, DatabaseError, Literal, Session
 from archiver.vacuum.bloat import DiskSize, Measured, TableBloat, unmeasured
 from archiver.vacuum.cancellable import OnLine, holders, run_watched
 from archiver.vacuum.measure import disk_size, identifier, measure, tables
-from errors import CutoverError
 
 PATIENCE = "10s"  # lock_timeout: other sessions queue behind our lock request; autovacuum yields within 1 s
 LOCKED = "55P03"  # lock_not_available
@@ -25,28 +23,20 @@ class Fate(Enum):
     KEPT = "kept"  # not rewritten, but analyzed
     FOREIGN = "foreign"  # neither rewritten nor analyzed: the role may not vacuum it
     NO_ROOM = "no room"  # neither rewritten nor analyzed: its new copy would fill the disk
-    FAILED = "failed"  # neither rewritten nor analyzed
     WAITING = "waiting"  # a partitioned table is analyzed only with all its partitions
 
 
-UNDONE = (Fate.NO_ROOM, Fate.FAILED, Fate.WAITING)
+UNDONE = (Fate.NO_ROOM, Fate.WAITING)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewriteOutcome:
-    """A table and its outcome."""
+class Rewrite:
+    """The result for a table."""
 
-    measured: Measured
     fate: Fate
+    before: int = 0  # bytes on disk of what was rewritten
     after: int = 0  # bytes on disk
-    seconds: float = 0.0
     free: int = 0  # bytes of free disk, if not enough
-    error: CutoverError | None = None
-
-    @property
-    def table(self) -> TableBloat:
-        """The table."""
-        return self.measured.table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,15 +71,24 @@ def look(upkeep: Upkeep) -> list[BloatFinding]:
     return sorted(findings, key=lambda finding: (finding.measured.table.partitioned, finding.measured.need))
 
 
-def vacuum(upkeep: Upkeep, findings: Iterable[BloatFinding], on_line: OnLine) -> Iterator[RewriteOutcome]:
-    """Rewrite or analyze each table in turn and yield its outcome. A failure does not stop the others.
+def rewrite_or_analyze(upkeep: Upkeep, finding: BloatFinding, on_line: OnLine, *, all_done: bool) -> Rewrite:
+    """Rewrite a table or analyze it; a partitioned table only if `all_done` says that the tables before it are.
 
-    Raises DatabaseError if the connection is lost.
+    Raises DatabaseError if it could not be measured, or fails; the holder of a lock is named.
     """
-    ended: list[RewriteOutcome] = []
-    for finding in findings:
-        ended.append(_outcome(upkeep, finding, ended, on_line))
-        yield ended[-1]
+    measured = finding.measured
+    if not measured.table.permitted:
+        return Rewrite(fate=Fate.FOREIGN)
+    if finding.error:
+        raise finding.error
+    if measured.table.partitioned and not all_done:
+        return Rewrite(fate=Fate.WAITING)
+    try:
+        return _rewritten(upkeep, measured, on_line) if upkeep.wants(measured) else _analyzed(upkeep, measured)
+    except DatabaseError as error:
+        if error.lost:
+            raise
+        raise _explained(upkeep, measured.table, error) from error
 
 
 def _finding(upkeep: Upkeep, table: TableBloat) -> BloatFinding:
@@ -101,26 +100,10 @@ def _finding(upkeep: Upkeep, table: TableBloat) -> BloatFinding:
         return BloatFinding(measured=unmeasured(table, DiskSize()), error=_explained(upkeep, table, error))
 
 
-def _outcome(upkeep: Upkeep, finding: BloatFinding, ended: Sequence[RewriteOutcome], on_line: OnLine) -> RewriteOutcome:
-    measured = finding.measured
-    if not measured.table.permitted:
-        return RewriteOutcome(measured=measured, fate=Fate.FOREIGN)
-    if finding.error:
-        return RewriteOutcome(measured=measured, fate=Fate.FAILED, error=finding.error)
-    if measured.table.partitioned and any(other.fate in UNDONE for other in ended):
-        return RewriteOutcome(measured=measured, fate=Fate.WAITING)
-    try:
-        return _rewritten(upkeep, measured, on_line) if upkeep.wants(measured) else _analyzed(upkeep, measured)
-    except DatabaseError as error:
-        if error.lost:
-            raise
-        return RewriteOutcome(measured=measured, fate=Fate.FAILED, error=_explained(upkeep, measured.table, error))
-
-
-def _rewritten(upkeep: Upkeep, measured: Measured, on_line: OnLine) -> RewriteOutcome:
-    table, began, free = measured.table, time.monotonic(), upkeep.free()
+def _rewritten(upkeep: Upkeep, measured: Measured, on_line: OnLine) -> Rewrite:
+    table, free = measured.table, upkeep.free()
     if free is not None and free < measured.need:
-        return RewriteOutcome(measured=measured, fate=Fate.NO_ROOM, free=free)
+        return Rewrite(fate=Fate.NO_ROOM, free=free)
     run_watched(
         upkeep.session,
         upkeep.watcher,
@@ -129,13 +112,13 @@ def _rewritten(upkeep: Upkeep, measured: Measured, on_line: OnLine) -> RewriteOu
         on_line=lambda line: on_line(f"{table}: {line}"),
     )
     after = disk_size(upkeep.session, table).all
-    return RewriteOutcome(measured=measured, fate=Fate.REWRITTEN, after=after, seconds=time.monotonic() - began)
+    return Rewrite(fate=Fate.REWRITTEN, before=measured.bytes, after=after)
 
 
-def _analyzed(upkeep: Upkeep, measured: Measured) -> RewriteOutcome:
+def _analyzed(upkeep: Upkeep, measured: Measured) -> Rewrite:
     table = measured.table
     upkeep.session.execute(SQL("ANALYZE {}").format(identifier(table)), doing=f"analyzing {table}")
-    return RewriteOutcome(measured=measured, fate=Fate.KEPT, after=measured.bytes)
+    return Rewrite(fate=Fate.KEPT)
 
 
 def _explained(upkeep: Upkeep, table: TableBloat, error: DatabaseError) -> DatabaseError:

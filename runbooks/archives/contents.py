@@ -168,7 +168,8 @@ def _asked(record: Record) -> str:
 
 
 def _reverify(archiver: Archiver, archives: Sequence[Archived], *, alone: bool) -> None:
-    results = Results(words=reverify_words(archiver.model.tenant.noun), total=len(archives), alone=alone)
+    words = reverify_words(archiver.model.tenant.noun)
+    results = Results(words, len(archives), items=archives, alone=alone)
     results.settle(reverify(archiver, archives, results.show))
 
 

@@ -46,7 +46,7 @@ def _reencrypt_one(archiver: Archiver, tenant_id: int, year: int | None) -> None
 
 def _reencrypt(archiver: Archiver, records: Sequence[Archived]) -> None:
     words = archives.reencrypt_words(archiver.model.tenant.noun)
-    results = Results(words=words, total=len(records), alone=len(records) == 1)
+    results = Results(words, len(records), items=records, alone=len(records) == 1)
     results.settle(reencrypt_all(archiver, records, results.show))
 
 

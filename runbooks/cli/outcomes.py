@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from invoke.exceptions import Exit
 
 from archiver.runs.each import Outcome
+from archiver.runs.progress import EVERY, Progress, Tally
 from errors import CutoverError, ExitCode
-from formatting import many, numbered, size
+from formatting import clock_span, many, numbered, plural, size
 from runbooks.engine.live.console import say
 
 Item = TypeVar("Item")
@@ -30,6 +32,10 @@ class Words(Generic[Item, Detail]):
     def label(self, item: Item) -> str:
         """Return the name of an item: school 13."""
         return f"{self.noun} {item}"
+
+    def weight(self, item: Item) -> int:
+        """Return how much work an item is, compared with the others."""
+        return 1
 
     def done(self, outcome: Outcome[Item, Detail]) -> str:
         """Return what became of an item: archived, 1,234 rows, 812 kB, 1.2 s."""
@@ -75,19 +81,54 @@ def failure(who: str, error: CutoverError) -> str:
     return f"{who}: FAILED. {error}" + (f"\n    hint: {error.hint}" if error.hint else "")
 
 
-@dataclass(kw_only=True)
-class Results(Generic[Item, Detail]):
-    """The results of a run on the operator's screen: each outcome as it ends, then the summary."""
+def progress_line(progress: Progress) -> str:
+    """Return a run's progress: 12 of 36 schools: 1,234 rows, 3.2 MB, 512 rows/s, 1:23 left."""
+    parts = [f"{progress.rows:,} rows"] if progress.rows else []
+    parts += [size(progress.size)] if progress.size else []
+    if progress.rows:
+        parts.append(f"{progress.rows / progress.seconds:,.0f} rows/s")
+    elif progress.size:
+        parts.append(f"{size(round(progress.size / progress.seconds))}/s")
+    parts += [f"{clock_span(progress.left)} left"] if progress.left is not None else []
+    return f"{progress.done:,} of {progress.total:,} {progress.what}: {', '.join(parts) or 'just begun'}"
 
-    words: Words[Item, Detail]
-    total: int
-    alone: bool = False  # one item was asked for: its failure is the task's
-    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+class Results(Generic[Item, Detail]):
+    """The results of a run on the operator's screen: outcomes as they end, progress in between, then the summary."""
+
+    def __init__(
+        self,
+        words: Words[Item, Detail],
+        total: int,
+        *,
+        items: Sequence[Item] = (),  # which weigh differently
+        alone: bool = False,  # one item was asked for: its failure is the task's
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        weight = sum(map(words.weight, items))
+        self._words, self._alone, self._clock = words, alone, clock
+        self._tally = Tally(what=plural(words.noun), total=total, weight=weight)
+        self._began = self._reported = clock()
+        self._told = False  # the run tells its progress: its outcomes come together, at the end
 
     def show(self, outcome: Outcome[Item, Detail]) -> None:
         """Print an outcome; the failure of an item that is alone is left to `settle`."""
-        if outcome.error is None or not self.alone:
-            say(numbered(next(self._numbers), self.total, self.words.line(outcome)))
+        self._tally.count(rows=outcome.rows, size=outcome.size, weight=self._words.weight(outcome.item))
+        if outcome.error is None or not self._alone:
+            say(numbered(self._tally.done, self._tally.total, self._words.line(outcome)))
+        if not self._told and self._tally.done < self._tally.total:
+            self._report(self._tally.progress(timedelta(seconds=self._clock() - self._began)))
+
+    def show_progress(self, progress: Progress) -> None:
+        """Print the progress that a run tells."""
+        self._told = True
+        self._report(progress)
+
+    def _report(self, progress: Progress) -> None:
+        """Print the progress, unless the last line is younger than EVERY seconds."""
+        if self._clock() - self._reported >= EVERY:
+            say(progress_line(progress))
+            self._reported = self._clock()
 
     def settle(self, outcomes: Sequence[Outcome[Item, Detail]]) -> None:
         """End the task: raise the error of an item that is alone; else print the summary.
@@ -95,9 +136,9 @@ class Results(Generic[Item, Detail]):
         Exits with FAILED if any failed.
         """
         failed = [outcome.error for outcome in outcomes if outcome.error]
-        if failed and self.alone:
+        if failed and self._alone:
             raise failed[0]
-        if not self.alone:
-            say(self.words.summary(outcomes))
+        if not self._alone:
+            say(self._words.summary(outcomes))
         if failed:
             raise Exit(code=ExitCode.FAILED)

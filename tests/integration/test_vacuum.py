@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -15,9 +15,11 @@ import pytest
 from psycopg2.extensions import connection as Link  # noqa: N812
 
 from archiver.postgres.session import connect, parse_dsn
+from archiver.runs import upkeep as runs
+from archiver.runs.upkeep import VacuumOutcome
 from archiver.vacuum import cancellable, rewrite
 from archiver.vacuum.measure import SAMPLED, disk_size, measure, tables
-from archiver.vacuum.rewrite import Fate, RewriteOutcome, Upkeep
+from archiver.vacuum.rewrite import Fate, Rewrite, Upkeep
 from errors import ExitCode
 from inventory.load import ROOT
 from inventory.model import Environment
@@ -71,10 +73,16 @@ def upkeep(dsn: str, *, free: int | None = None, every: bool = False) -> Iterato
         yield Upkeep(session=session, watcher=two, free=lambda: free, every=every)
 
 
-def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, RewriteOutcome]:
+def vacuum(dsn: str, *, free: int | None = None, every: bool = False) -> dict[str, VacuumOutcome]:
     """Vacuum a database as `inv databases.vacuum` does: what became of each table."""
     with upkeep(dsn, free=free, every=every) as work:
-        return {str(outcome.table): outcome for outcome in rewrite.vacuum(work, rewrite.look(work), lambda line: None)}
+        outcomes = runs.vacuum(work, rewrite.look(work), lambda line: None, lambda outcome: None)
+    return {str(outcome.item.measured.table): outcome for outcome in outcomes}
+
+
+def fates(outcomes: Mapping[str, VacuumOutcome]) -> dict[str, Fate | None]:
+    """The fate of each table; None for a failure."""
+    return {name: outcome.detail.fate if outcome.detail else None for name, outcome in outcomes.items()}
 
 
 def analyzed(colleague: Link) -> set[str]:
@@ -88,13 +96,13 @@ def test_the_bloated_table_is_rewritten_and_the_compact_one_is_not(empty: str, c
 
     outcomes = vacuum(empty)
 
-    assert {name: outcome.fate for name, outcome in outcomes.items()} == {BLOATED: Fate.REWRITTEN, COMPACT: Fate.KEPT}
+    assert fates(outcomes) == {BLOATED: Fate.REWRITTEN, COMPACT: Fate.KEPT}
     assert changed(colleague, before) == {BLOATED}
     size = run(colleague, f"SELECT pg_total_relation_size('{BLOATED}')")[0][0]
-    assert outcomes[BLOATED].after == size
+    assert outcomes[BLOATED].result().after == size
     assert isinstance(size, int)
-    assert size < outcomes[BLOATED].measured.bytes / 10
-    assert size == pytest.approx(outcomes[BLOATED].measured.live, rel=0.2)
+    assert size < outcomes[BLOATED].item.measured.bytes / 10
+    assert size == pytest.approx(outcomes[BLOATED].item.measured.live, rel=0.2)
     assert run(colleague, f"SELECT * FROM {BLOATED} ORDER BY id") == rows
     assert analyzed(colleague) == {BLOATED, COMPACT}
 
@@ -104,8 +112,8 @@ def test_nothing_is_analyzed_before_its_turn_because_that_is_the_proof(empty: st
         found = rewrite.look(work)
 
         assert analyzed(colleague) == set()
-        first = next(rewrite.vacuum(work, found, lambda line: None))
-        assert analyzed(colleague) == {str(first.table)}
+        runs.vacuum(work, found[:1], lambda line: None, lambda outcome: None)
+        assert analyzed(colleague) == {str(found[0].measured.table)}
 
 
 def test_a_table_emptied_and_filled_again_is_compact_and_a_second_run_rewrites_nothing(
@@ -113,17 +121,17 @@ def test_a_table_emptied_and_filled_again_is_compact_and_a_second_run_rewrites_n
 ) -> None:
     run(colleague, f"TRUNCATE {BLOATED}; INSERT INTO {BLOATED} {FILL.format(1000)}")
     before = files(colleague)
-    assert {outcome.fate for outcome in vacuum(empty).values()} == {Fate.KEPT}
+    assert {*fates(vacuum(empty)).values()} == {Fate.KEPT}
 
     run(colleague, BLOAT.format(COMPACT))
-    assert vacuum(empty)[COMPACT].fate is Fate.REWRITTEN
-    assert {outcome.fate for outcome in vacuum(empty).values()} == {Fate.KEPT}
+    assert vacuum(empty)[COMPACT].result().fate is Fate.REWRITTEN
+    assert {*fates(vacuum(empty)).values()} == {Fate.KEPT}
     assert changed(colleague, before) == {COMPACT}
 
 
 def test_all_tables_are_rewritten_on_request(empty: str, colleague: Link) -> None:
     before = files(colleague)
-    assert {outcome.fate for outcome in vacuum(empty, every=True).values()} == {Fate.REWRITTEN}
+    assert {*fates(vacuum(empty, every=True)).values()} == {Fate.REWRITTEN}
     assert changed(colleague, before) == {COMPACT, BLOATED}
 
 
@@ -136,11 +144,11 @@ def test_a_table_without_room_is_skipped_and_not_reported_as_analyzed(empty: str
 
     outcomes = vacuum(empty, free=needs[BLOATED] - 1)
 
-    assert outcomes["public.smaller"].fate is Fate.REWRITTEN
-    assert (outcomes[BLOATED].fate, outcomes[BLOATED].free) == (Fate.NO_ROOM, needs[BLOATED] - 1)
+    assert outcomes["public.smaller"].result().fate is Fate.REWRITTEN
+    assert outcomes[BLOATED].result() == Rewrite(fate=Fate.NO_ROOM, free=needs[BLOATED] - 1)
     assert changed(colleague, before) == {"public.smaller"}
     assert analyzed(colleague) == {"public.smaller", COMPACT}
-    assert vacuum(empty, free=needs[BLOATED])[BLOATED].fate is Fate.REWRITTEN
+    assert vacuum(empty, free=needs[BLOATED])[BLOATED].result().fate is Fate.REWRITTEN
 
 
 @pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
@@ -155,8 +163,7 @@ def test_the_holder_of_a_lock_is_named_and_the_other_tables_continue(
 
     pid = colleague.info.backend_pid
     assert str(outcomes[BLOATED].error) == f"pid {pid} of {ROLE} (psql of ann) held a lock on it for 200ms."
-    fates = {name: outcome.fate for name, outcome in outcomes.items()}
-    assert fates == {BLOATED: Fate.FAILED, "public.later": Fate.REWRITTEN, COMPACT: Fate.KEPT}
+    assert fates(outcomes) == {BLOATED: None, "public.later": Fate.REWRITTEN, COMPACT: Fate.KEPT}
 
 
 def test_every_kind_of_table_is_known_and_a_partitioned_one_waits_for_its_partitions(
@@ -173,8 +180,7 @@ def test_every_kind_of_table_is_known_and_a_partitioned_one_waits_for_its_partit
     cluster.sql(f"CREATE TABLE somebodys AS SELECT 1 AS id; ALTER DATABASE {dbname} OWNER TO postgres", dbname=dbname)
 
     outcomes = vacuum(empty, free=64_000)
-    fates = {name: outcome.fate for name, outcome in outcomes.items()}
-    assert fates == {
+    assert fates(outcomes) == {
         COMPACT: Fate.KEPT,
         BLOATED: Fate.NO_ROOM,
         "public.somebodys": Fate.FOREIGN,
@@ -184,10 +190,10 @@ def test_every_kind_of_table_is_known_and_a_partitioned_one_waits_for_its_partit
         "other.Part 1": Fate.REWRITTEN,
         "other.whole": Fate.WAITING,
     }
-    assert outcomes["public.somebodys"].table.owner == "postgres"
+    assert outcomes["public.somebodys"].item.measured.table.owner == "postgres"
     every = vacuum(empty, every=True)
-    assert (every["other.whole"].fate, every["public.hidden"].fate) == (Fate.KEPT, Fate.REWRITTEN)
-    assert analyzed(colleague) == set(fates) - {"public.somebodys"}
+    assert (fates(every)["other.whole"], fates(every)["public.hidden"]) == (Fate.KEPT, Fate.REWRITTEN)
+    assert analyzed(colleague) == set(outcomes) - {"public.somebodys"}
 
 
 # Rows of every width: what fits many times into a page, a few times, and what is kept apart.
@@ -256,9 +262,9 @@ def test_the_progress_of_a_rewrite_can_be_followed(empty: str, monkeypatch: pyte
     with closing(psycopg2.connect(empty)) as link, upkeep(empty, every=True) as work:
         link.autocommit = True
         run(link, f"CREATE TABLE one {SHAPE}; CREATE INDEX ON one (name); INSERT INTO one {FILL.format(5 * ROWS)}")
-        (outcome,) = rewrite.vacuum(work, rewrite.look(work), told.append)
+        (outcome,) = runs.vacuum(work, rewrite.look(work), told.append, lambda outcome: None)
 
-    assert outcome.fate is Fate.REWRITTEN
+    assert outcome.result().fate is Fate.REWRITTEN
     assert [line for line in told if line.startswith("public.one: seq scanning heap")]
     assert [line for line in told if line.startswith("public.one: rebuilding index")]
 
@@ -335,13 +341,13 @@ def test_the_task_reports_each_table_and_fails_where_one_was_not_done(
     run(colleague, f"BEGIN; LOCK {BLOATED} IN ACCESS SHARE MODE")
     said = inv("databases.vacuum")
     assert said.code == ExitCode.FAILED
-    assert "master public.bloated: FAILED, pid " in said.out
+    assert "master public.bloated: FAILED. pid " in said.out
     assert said.out.splitlines()[-1].endswith("; 0 of 2 tables rewritten, 1 skipped, 1 FAILED")
 
     run(colleague, "COMMIT")
     said = inv("databases.vacuum", "--database=master")
     assert (said.code, said.err) == (0, "")
-    assert re.search(r"^master public\.bloated: \d\.\d MB → \d+ kB  \(\d\.\d s\)$", said.out, re.MULTILINE)
+    assert re.search(r"^\[\d/2\] master public\.bloated: \d\.\d MB → \d+ kB, \d\.\d s$", said.out, re.MULTILINE)
     assert re.search(r"^master: \d.\d MB → \d.\d MB; 1 of 2 tables rewritten, 1 skipped$", said.out, re.MULTILINE)
     assert "2 to rewrite" in inv("databases.vacuum", "--all").out
 

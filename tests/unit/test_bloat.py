@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from archiver.postgres.session import DatabaseError
+from archiver.runs.upkeep import VacuumOutcome
 from archiver.vacuum.bloat import PAGE, BloatSample, DiskSize, Index, Measured, TableBloat, measured, unmeasured
-from archiver.vacuum.rewrite import Fate, Free, RewriteOutcome
+from archiver.vacuum.rewrite import BloatFinding, Fate, Free, Rewrite, Upkeep
 from inventory.model import Database, Environment, Ssh
-from runbooks.cli.text import upkeep
+from runbooks.cli.text.upkeep import VacuumWords
 from runbooks.upkeep.free_disk import free_disk
 from tests.fakes import rehearsal
 
@@ -86,21 +88,29 @@ def test_the_pages_that_an_index_needs(pages: int, columns: tuple[str, ...] | No
 BIG = found(20 * MB, 180 * MB)
 
 
+def outcome(
+    measured: Measured, rewrite: Rewrite | None = None, *, seconds: float = 0, error: DatabaseError | None = None
+) -> VacuumOutcome:
+    return VacuumOutcome(item=BloatFinding(measured=measured), seconds=seconds, detail=rewrite, error=error)
+
+
+WORDS = VacuumWords(upkeep=cast(Upkeep, None), database="master")
+REWRITTEN = Rewrite(fate=Fate.REWRITTEN, before=200 * MB, after=20 * MB)
+NO_ROOM = Rewrite(fate=Fate.NO_ROOM, free=9)
+
+
 @pytest.mark.parametrize(
-    ("outcome", "line"),
+    ("ended", "line"),
     [
-        (RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB, seconds=1.25), "200 MB → 20 MB  (1.2 s)"),
-        (RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT), "skipped, 10% of 100 MB is waste"),
-        (
-            RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM, free=9),
-            "NO ROOM, it needs 24 MB of free disk, and has 9 B",
-        ),
-        (RewriteOutcome(measured=BIG, fate=Fate.FAILED, error=DatabaseError("No.")), "FAILED, No."),
-        (RewriteOutcome(measured=BIG, fate=Fate.WAITING), "NOT ANALYZED, because not all of its partitions were"),
+        (outcome(BIG, REWRITTEN, seconds=1.25), "200 MB → 20 MB, 1.2 s"),
+        (outcome(found(90 * MB, 10 * MB), Rewrite(fate=Fate.KEPT)), "skipped, 10% of 100 MB is waste"),
+        (outcome(BIG, NO_ROOM), "NO ROOM, it needs 24 MB of free disk, and has 9 B"),
+        (outcome(BIG, error=DatabaseError("No.")), "FAILED. No."),
+        (outcome(BIG, Rewrite(fate=Fate.WAITING)), "NOT ANALYZED, because not all of its partitions were"),
     ],
 )
-def test_the_outcome_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) -> None:
-    assert upkeep.outcome_line(outcome) == f"public.attempts: {line}"
+def test_the_outcome_of_a_table_is_one_line(ended: VacuumOutcome, line: str) -> None:
+    assert WORDS.line(ended) == f"master public.attempts: {line}"
 
 
 @pytest.mark.parametrize(
@@ -115,17 +125,15 @@ def test_the_outcome_of_a_table_is_one_line(outcome: RewriteOutcome, line: str) 
     ],
 )
 def test_a_table_that_is_skipped_has_a_reason(table: TableBloat, why: str) -> None:
-    outcome = RewriteOutcome(measured=unmeasured(table, DiskSize()), fate=Fate.KEPT)
-    assert upkeep.outcome_line(outcome) == f"public.attempts: skipped, {why}"
+    ended = outcome(unmeasured(table, DiskSize()), Rewrite(fate=Fate.KEPT))
+    assert WORDS.line(ended) == f"master public.attempts: skipped, {why}"
 
 
 def test_a_database_is_summed_up() -> None:
-    done = [
-        RewriteOutcome(measured=BIG, fate=Fate.REWRITTEN, after=20 * MB),
-        RewriteOutcome(measured=found(90 * MB, 10 * MB), fate=Fate.KEPT, after=100 * MB),
-    ]
-    assert upkeep.summary(done) == "300 MB → 120 MB; 1 of 2 tables rewritten, 1 skipped"
-    assert upkeep.summary([*done, RewriteOutcome(measured=BIG, fate=Fate.NO_ROOM)]).endswith(", 1 skipped, 1 FAILED")
+    done = [outcome(BIG, REWRITTEN), outcome(found(90 * MB, 10 * MB), Rewrite(fate=Fate.KEPT))]
+    assert WORDS.summary(done) == "master: 300 MB → 120 MB; 1 of 2 tables rewritten, 1 skipped"
+    for failed in (outcome(BIG, NO_ROOM), outcome(BIG, error=DatabaseError("No."))):
+        assert WORDS.summary([*done, failed]).endswith(", 1 skipped, 1 FAILED")
 
 
 def at_home(tmp_path: Path) -> Environment:

@@ -9,13 +9,15 @@ from typing import cast
 
 import pytest
 
-from archiver.delete.drop_strays import drop, drop_unused
+from archiver.delete import drop_strays
+from archiver.delete.drop_strays import drop
 from archiver.delete.empty_feeds import empty_feeds
-from archiver.postgres.session import Session
+from archiver.postgres.session import DatabaseError, Session
+from archiver.runs.upkeep import drop_unused
 from archiver.vacuum import strays
 from archiver.vacuum.feeds import Feed
 from archiver.vacuum.strays import Stray, Use, Writes, droppable
-from errors import RefusedError
+from errors import CutoverError, RefusedError, UnknownError
 from tests.answering import asked, session, unaccounted
 
 NOW = datetime(2014, 9, 6, 22, tzinfo=UTC)
@@ -89,10 +91,35 @@ def test_a_table_stays_if_one_that_stays_names_it() -> None:
 
 def test_only_unused_tables_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[str] = []
-    monkeypatch.setattr("archiver.delete.drop_strays.drop", lambda session, stray, idle: dropped.append(stray.table))
-    outcomes = list(drop_unused(cast(Session, None), [stray("a", "view"), stray("b")], IDLE))
+    monkeypatch.setattr(drop_strays, "drop", lambda session, stray, idle: dropped.append(stray.table))
+    outcomes = drop_unused(cast(Session, None), [stray("a", "view"), stray("b")], IDLE, lambda outcome: None)
     assert dropped == ["b"]
-    assert [(each.table, error) for each, error in outcomes] == [("b", None)]
+    assert [(outcome.item.table, outcome.error) for outcome in outcomes] == [("b", None)]
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (RefusedError("It is in use by now."), False),
+        (DatabaseError("a lock", code="55P03"), False),
+        (DatabaseError("the server is gone"), True),
+        (UnknownError("the answer to COMMIT was lost"), True),
+    ],
+)
+def test_what_prevents_one_drop_does_not_stop_the_others_unless_the_connection_is_lost(
+    monkeypatch: pytest.MonkeyPatch, error: CutoverError, stops: bool
+) -> None:
+    def fails(session: Session, table: Stray, idle: timedelta) -> None:
+        raise error
+
+    monkeypatch.setattr(drop_strays, "drop", fails)
+    tables = [stray("a"), stray("b")]
+    if stops:
+        with pytest.raises(type(error)):
+            drop_unused(cast(Session, None), tables, IDLE, lambda outcome: None)
+    else:
+        outcomes = drop_unused(cast(Session, None), tables, IDLE, lambda outcome: None)
+        assert [outcome.error for outcome in outcomes] == [error, error]
 
 
 def test_a_table_comes_after_those_that_name_it_except_within_a_cycle() -> None:

@@ -19,10 +19,9 @@ from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
 from archiver.records.resolve import Archived
 from archiver.runs.context import ArchiveOutcome
-from archiver.runs.progress import RunProgress
 from archiver.runs.reencrypt import Reencrypted, Reencryption
 from archiver.runs.restore import Restored
-from formatting import clock_span, many, size
+from formatting import many, size
 from runbooks.cli.outcomes import Words
 
 NOTHING_ARCHIVED = "nothing is archived"
@@ -56,6 +55,10 @@ class RestoreWords(Words[Record, Mapping[str, Loaded]]):
     def label(self, item: Record) -> str:
         """Return the name of an archive."""
         return whose(self.noun, item)
+
+    def weight(self, item: Record) -> int:
+        """Return the bytes of an archive."""
+        return item.size or 0
 
     def done(self, outcome: Restored) -> str:
         """Return what was restored."""
@@ -98,6 +101,10 @@ class ReencryptWords(Words[Archived, Reencryption]):
         """Return the name of an archive."""
         return whose(self.tenant, item)
 
+    def weight(self, item: Archived) -> int:
+        """Return the bytes of an archive."""
+        return item.size or 0
+
     def done(self, outcome: Reencrypted) -> str:
         """Return whether an archive was re-encrypted."""
         if not outcome.result().superseded:
@@ -137,6 +144,10 @@ class ReverifyWords(Words[Archived, None]):
         """Return the name of an archive."""
         return whose(self.tenant, item)
 
+    def weight(self, item: Archived) -> int:
+        """Return the bytes of an archive."""
+        return item.size or 0
+
 
 def reverify_words(noun: str) -> ReverifyWords:
     """Return the words for archives that are verified again."""
@@ -152,15 +163,6 @@ def whose(noun: str, record: Archived) -> str:
             return f"purge {record.id} of {record.year}"
         case Record():
             return f"{noun} {record.tenant_id} of {record.year}"
-
-
-def progress_line(noun: str, total: int, done: RunProgress) -> str:
-    """Return the progress of a run over many tenants."""
-    rate = done.rows / max(done.elapsed.total_seconds(), 1)
-    return (
-        f"{done.tenants:,} of {many(total, noun)} verified, {done.rows:,} rows, {size(done.size)}; {rate:,.0f} rows/s, "
-        f"about {clock_span(done.left)} left"
-    )
 
 
 def audit_text(noun: str, audit: Audit) -> str:

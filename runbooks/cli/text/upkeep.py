@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
+from archiver.runs.upkeep import VacuumOutcome, undone
 from archiver.vacuum import strays
 from archiver.vacuum.bloat import Measured
 from archiver.vacuum.feeds import Feed
-from archiver.vacuum.rewrite import UNDONE, BloatFinding, Fate, RewriteOutcome, Upkeep
+from archiver.vacuum.rewrite import BloatFinding, Fate, Rewrite, Upkeep
 from archiver.vacuum.strays import Stray
 from formatting import many, size
+from runbooks.cli.outcomes import Words
 
 
 def found_line(upkeep: Upkeep, findings: Sequence[BloatFinding]) -> str:
@@ -33,33 +35,59 @@ def would_line(upkeep: Upkeep, finding: BloatFinding) -> str:
     return f"{measured.table}: would be rewritten, {_waste(measured)}; needs {size(measured.need)} of free disk"
 
 
-def outcome_line(outcome: RewriteOutcome) -> str:
-    """Return a table and its outcome, in a line."""
-    measured = outcome.measured
-    match outcome.fate:
-        case Fate.REWRITTEN:
-            return f"{measured.table}: {size(measured.bytes)} → {size(outcome.after)}  ({outcome.seconds:.1f} s)"
-        case Fate.KEPT | Fate.FOREIGN:
-            return f"{measured.table}: skipped, {_why(measured)}"
-        case Fate.NO_ROOM:
-            return (
-                f"{measured.table}: NO ROOM, it needs {size(measured.need)} of free disk, and has {size(outcome.free)}"
-            )
-        case Fate.WAITING:
-            return f"{measured.table}: NOT ANALYZED, because not all of its partitions were"
-        case Fate.FAILED:
-            return f"{measured.table}: FAILED, {outcome.error}"
+@dataclass(frozen=True, kw_only=True)
+class VacuumWords(Words[BloatFinding, Rewrite]):
+    """The words for the tables of a database that are rewritten or analyzed."""
+
+    noun: str = "table"
+    verb: str = "rewritten"
+    upkeep: Upkeep
+    database: str
+
+    def label(self, item: BloatFinding) -> str:
+        """Return a table with its database."""
+        return f"{self.database} {item.measured.table}"
+
+    def weight(self, item: BloatFinding) -> int:
+        """Return the bytes to rewrite."""
+        return item.measured.bytes if self.upkeep.wants(item.measured) else 0
+
+    def done(self, outcome: VacuumOutcome) -> str:
+        """Return what became of a table."""
+        measured, rewrite = outcome.item.measured, outcome.result()
+        match rewrite.fate:
+            case Fate.REWRITTEN:
+                return f"{size(rewrite.before)} → {size(rewrite.after)}, {outcome.seconds:.1f} s"
+            case Fate.KEPT | Fate.FOREIGN:
+                return f"skipped, {_why(measured)}"
+            case Fate.NO_ROOM:
+                return f"NO ROOM, it needs {size(measured.need)} of free disk, and has {size(rewrite.free)}"
+            case Fate.WAITING:
+                return "NOT ANALYZED, because not all of its partitions were"
+
+    def summary(self, outcomes: Sequence[VacuumOutcome]) -> str:
+        """Return the summary of a database."""
+        rewrites = [outcome.detail for outcome in outcomes if outcome.detail]
+        rewritten = [rewrite for rewrite in rewrites if rewrite.fate is Fate.REWRITTEN]
+        failed = sum(map(undone, outcomes))
+        total = sum(outcome.item.measured.bytes for outcome in outcomes)
+        given = sum(rewrite.before - rewrite.after for rewrite in rewritten)
+        text = f"{self.database}: {size(total)} → {size(total - given)}; {len(rewritten)} of "
+        text += f"{many(len(outcomes), self.noun)} {self.verb}, {len(outcomes) - len(rewritten) - failed} skipped"
+        return text + (f", {failed} FAILED" if failed else "")
 
 
-def summary(outcomes: Sequence[RewriteOutcome]) -> str:
-    """Return the summary of a database."""
-    rewritten = [outcome for outcome in outcomes if outcome.fate is Fate.REWRITTEN]
-    undone = [outcome for outcome in outcomes if outcome.fate in UNDONE]
-    total = sum(outcome.measured.bytes for outcome in outcomes)
-    given = sum(outcome.measured.bytes - outcome.after for outcome in rewritten)
-    text = f"{size(total)} → {size(total - given)}; {len(rewritten)} of {many(len(outcomes), 'table')} rewritten"
-    text += f", {len(outcomes) - len(rewritten) - len(undone)} skipped"
-    return text + (f", {len(undone)} FAILED" if undone else "")
+@dataclass(frozen=True, kw_only=True)
+class StrayWords(Words[Stray, None]):
+    """The words for strays that are dropped."""
+
+    noun: str = "stray"
+    verb: str = "dropped"
+    database: str
+
+    def label(self, item: Stray) -> str:
+        """Return a table with its database."""
+        return f"{self.database} {item.table}"
 
 
 def feed_lines(feeds: Sequence[Feed]) -> Iterator[str]:
