@@ -17,12 +17,14 @@ def killed(*words: object, **named: object) -> None:
 
 
 @contextmanager
-def before_master_commits(monkeypatch: pytest.MonkeyPatch, end: Callable[..., None] = killed) -> Iterator[None]:
+def before_master_commits(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[..., None] = killed, act: str = "deleting in master for"
+) -> Iterator[None]:
     """Let a deletion of one tenant in the block end after its shard has committed, and before master does."""
     commit = Session.commit
 
     def ended(session: Session, *, doing: str) -> None:
-        if doing.startswith("deleting in master for"):
+        if doing.startswith(act):
             end()
         commit(session, doing=doing)
 

@@ -14,7 +14,8 @@ from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
 from tests.cases.attack_servers import moved, younger
-from tests.cases.attack_world import DATABASES, HERE, classrooms, count, dies, rows, run, until_it_dies
+from tests.cases.attack_world import DATABASES, HERE, classrooms, count, dies, given, rows, run, until_it_dies
+from tests.killed import before_master_commits
 from tests.worlds import NewWorld, World
 
 THERE = "shard_1"
@@ -53,6 +54,27 @@ def killed_before_the_end(world: World, monkeypatch: pytest.MonkeyPatch, at: str
     with monkeypatch.context() as patch, until_it_dies():
         patch.setattr(move, at, dies)
         world.move_all("merge", HERE, THERE)
+
+
+def test_a_withdrawn_move_of_a_school_without_rows_there_leaves_no_marker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = 990
+    run(
+        world,
+        "master",
+        f"INSERT INTO schools SELECT (jsonb_populate_record(s, jsonb_build_object('id', {empty}))).* FROM schools s"
+        f" WHERE id = {SCHOOL};"
+        f"UPDATE schools SET shard = '{THERE}' WHERE id = {SCHOOL}",
+    )
+    with before_master_commits(monkeypatch, dies, f"moving school {empty} in master"), until_it_dies():
+        world.move_all("merge", HERE, THERE)
+    given(count(world, THERE, "archiver.markers WHERE act = 'moved in'") == 1, "a marker of an empty school")
+
+    world.move_all("merge", HERE, THERE)
+
+    assert count(world, THERE, "archiver.markers WHERE act = 'moved in'") == 1  # of the move that was made then
+    world.move_all("split", THERE, HERE)  # any run asks for markers that nothing closes
 
 
 def forget(world: World, statements: str) -> None:
