@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SCALE ?= 1/10
 CODE := tasks.py errors.py formatting.py inventory archiver platforms runbooks rehearsal bench tests
 
-.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign matrix mutants torture bench bench-scaling lint format lock clean
+.PHONY: install rehearsal rehearsal-2013 test test-browser test-foreign matrix mutants torture bench bench-scaling pictures lint format lock clean
 
 install: $(VENV)/.installed
 
@@ -54,6 +54,10 @@ bench: install
 bench-scaling: install
 	$(BIN)/python -m bench.scaling
 
+# The pictures in docs/pictures, from a session in a lab of its own. WORDS=draw draws again what was played last.
+pictures: install
+	$(BIN)/python -m tests.pictures $(WORDS)
+
 lint: install
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -70,4 +74,4 @@ lock:
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file=requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .torture .bench .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .torture .bench .pictures .rehearsal .cutover .mypy_cache .ruff_cache .pytest_cache
