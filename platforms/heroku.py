@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from archiver.postgres.session import keywords
 from errors import Problems
 from inventory.model import Database, Environment
-from platforms.heroku_api import Wait, config_vars, token_for
+
+if TYPE_CHECKING:
+    from platforms.heroku_api import Wait
 
 POSTGRES = ("postgres://", "postgresql://")
 
@@ -23,6 +26,8 @@ def with_databases(environment: Environment, wait: Wait) -> Environment:
     heroku = environment.heroku
     if heroku is None:
         return environment
+    from platforms.heroku_api import config_vars, token_for  # not at the top: every task comes by here
+
     values = config_vars(heroku, token_for(heroku), wait)
     if mistakes := [*_misfits(environment, values), *_unnamed(environment, heroku.others, values)]:
         hint = "The inventory names them at databases/…/config_var and at heroku/others."

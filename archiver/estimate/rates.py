@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
+from typing import TYPE_CHECKING
 
 from archiver.estimate.sizes import TenantSize
 from archiver.format.spool_folder import work_folder
@@ -13,8 +14,9 @@ from archiver.postgres.session import Session
 from archiver.postgres.tenants import Tenant
 from archiver.records import archive_record
 from archiver.records.archive_record import Record
-from archiver.runs.archive import pretended
-from archiver.runs.context import Archiver
+
+if TYPE_CHECKING:
+    from archiver.runs.context import Archiver
 
 MEASURED = (0.5, 0.9)  # the median tenant, and the one at the 90th percentile
 
@@ -112,6 +114,8 @@ def measure(archiver: Archiver, sizes: Sequence[TenantSize], year: int) -> list[
 
 def _measured(archiver: Archiver, tenant: Tenant, year: int) -> ArchiveSample:
     """Archive a tenant without deletion, and measure it."""
+    from archiver.runs.archive import pretended  # not at the top: an estimate from records archives nothing
+
     databases, began = archiver.databases, time.monotonic()
     with databases.tenant_lock(archiver.model.tenant.noun, tenant.id, tenant.shard), work_folder(archiver.work) as work:
         packed, proof = pretended(archiver, databases.placement(tenant.shard), tenant, year, work)

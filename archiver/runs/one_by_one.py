@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from archiver.catalog.model import MASTER
 from archiver.completeness.live import sizes
@@ -10,9 +11,11 @@ from archiver.delete import many
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Tenant
 from archiver.records.archive_request import ArchiveRequest
-from archiver.runs.context import Archiver
 from formatting import plural
 from inventory.catalog import DEFAULT_DEPTH
+
+if TYPE_CHECKING:
+    from archiver.runs.context import Archiver
 
 FEW = 100_000  # rows that a pass reads in the time one tenant takes on its own (docs/decisions.md)
 

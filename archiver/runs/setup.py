@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archiver.catalog.model import MASTER, SHARD, Model, resolve
 from archiver.completeness.live import LiveCatalogue, read_live
@@ -18,7 +19,6 @@ from archiver.postgres.own_schema import prepare, refuse_newer
 from archiver.postgres.session import Session, connect
 from archiver.postgres.triggers import refuse_replica
 from archiver.records.log_heads import head_stored
-from archiver.runs.context import Archiver
 from archiver.store.bucket import Bucket
 from archiver.store.schemas import StoredSchemas
 from archiver.verify.scratch import ScratchDatabase
@@ -26,6 +26,9 @@ from errors import Problems
 from inventory.load import load_catalog, load_migrations, refuse_if_down, with_catalog_lines
 from inventory.model import Database, Environment, Scratch
 from inventory.private_folder import private_folder
+
+if TYPE_CHECKING:
+    from archiver.runs.context import Archiver
 
 
 def read_environment(environment: Environment) -> dict[str, LiveCatalogue]:
@@ -91,6 +94,8 @@ def archiver(environment: Environment, purpose: str, *, identity: str = "") -> I
     `identity` is a file that decrypts archives of earlier runs. Raises UsageError for invalid keys. At the end the
     store gets the head of the log.
     """
+    from archiver.runs.context import Archiver  # not at the top: most tasks open databases only
+
     keys = encryption.keys(environment.store.recipients, identity)
     with databases_of(environment, purpose) as databases:
         # Open them all, which refuses newer ones, before the first is migrated.

@@ -17,7 +17,7 @@ from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
 from formatting import clock_span, many, size
 from inventory.model import Environment, Role
-from runbooks.archives.lists import filter_at
+from runbooks.archives.night_filter import filter_at
 from runbooks.cli.options import ACTS, JSON, Option
 from runbooks.cli.parse import count, parse_date
 from runbooks.cli.tables import TextTable, show

@@ -13,7 +13,6 @@ from archiver.catalog.model import Model
 from archiver.checks.audit import audit as audit_night
 from archiver.checks.night_progress import progress
 from archiver.checks.unreferenced import unreferenced_objects
-from archiver.postgres.tenants import Exclude, Include, OwnDepths, TenantFilter
 from archiver.records import archive_record, audit_log, id_index, resolve, retained_rows, slice_record
 from archiver.records import purge_record as purge_records
 from archiver.records.archive_record import ArchiveState
@@ -23,6 +22,7 @@ from archiver.store.bucket import Bucket
 from errors import ExitCode, UsageError
 from inventory.model import Environment
 from inventory.scope import Scope, scope_of
+from runbooks.archives.night_filter import filter_at
 from runbooks.cli.options import (
     JSON,
     JSON_LINES,
@@ -176,19 +176,6 @@ def find(environment: Environment, table: str, id_: int, json: bool) -> None:
             audit_log.log_reading(databases.master, "find", [*holders, *purges], {"table": of_table, "id": id_})
     lines = records.found_lines("school", f"{table} {id_}", holders, unindexed, purges)
     show((to_json(record.to_json()) for record in holders) if json else lines)
-
-
-def filter_at(environment: Environment, night: datetime.date) -> TenantFilter:
-    """Return which schools the inventory takes in on a night: all of them where it does not have the night."""
-    written = environment.nights.get(night)
-    if written is None:
-        return TenantFilter()
-    exclude, only, depths = written.exclude, written.only, written.depths
-    return TenantFilter(
-        exclude=Exclude(tenants=frozenset(exclude.schools), customers=frozenset(exclude.customers)),
-        only=Include(tenants=only.schools, customers=only.customers) if only else None,
-        own_depths=OwnDepths(tenants=depths.schools, customers=depths.customers),
-    )
 
 
 def _groups(model: Model) -> dict[str, list[str]]:

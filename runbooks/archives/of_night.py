@@ -14,7 +14,7 @@ from errors import UsageError
 from inventory.load import load_catalog, read_numbered_lines
 from inventory.model import Environment, Night
 from inventory.scope import Scope, scope_of
-from runbooks.archives.lists import filter_at
+from runbooks.archives.night_filter import filter_at
 from runbooks.cli.options import Option
 from runbooks.cli.parse import parse_clock, parse_ids, parse_reasons
 

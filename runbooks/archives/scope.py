@@ -6,7 +6,6 @@ import datetime
 from dataclasses import replace
 from typing import Any
 
-from archiver.estimate import night_figures
 from archiver.estimate.written_rows import written_since
 from archiver.postgres.databases import Databases
 from archiver.records.night_tenants import NightTenants, night_tenants
@@ -18,7 +17,7 @@ from inventory.load import with_inventory_lines
 from inventory.model import Environment
 from inventory.scope import inventory_digests, scope_of
 from runbooks.archives.estimate import workers_of
-from runbooks.archives.lists import filter_at
+from runbooks.archives.night_filter import filter_at
 from runbooks.cli.options import JSON, NIGHT, READS, Option
 from runbooks.cli.task import task
 from runbooks.cli.text.archives import to_json
@@ -65,6 +64,8 @@ def schools_of(environment: Environment, date: datetime.date, *, count: bool) ->
 
 
 def _counted(environment: Environment, databases: Databases, date: datetime.date, schools: NightTenants) -> Figures:
+    from archiver.estimate import night_figures  # not at the top: a scope without figures counts nothing
+
     now, oldest = datetime.datetime.now(datetime.UTC), environment.night(date).backup_max_age
     figures = night_figures.count(
         databases,

@@ -19,7 +19,6 @@ from runbooks.engine.live.clock import SystemClock
 from runbooks.engine.live.console import say
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.jobs import RemoteJobs
-from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import DetachedJob
 
 LONGEST = timedelta(days=3)
@@ -89,6 +88,8 @@ def forward(environment: Environment, task: str, *words: str, **options: str | b
     Raises UsageError if the tool there does not know the task or an option, UnknownError if its end was not seen, and
     LeftThere at Ctrl-C, which the task outlives.
     """
+    from runbooks.engine.live.ssh import Fleet  # importing Fabric takes long, and a task that runs here needs none
+
     refuse_if_down(environment)
     encryption.refuse_literal_identity(options.get("identity", ""))
     host = environment.only(Role.DEBUG)

@@ -10,7 +10,6 @@ from archiver.vacuum.rewrite import Free
 from errors import CutoverError
 from inventory.model import Database, Environment
 from runbooks.cli.debug_host import own_name
-from runbooks.engine.live.ssh import Fleet
 from runbooks.engine.model.actions import SOON, ProbeOutput, RemoteCommand
 from runbooks.engine.model.df import df, mounts
 from runbooks.engine.model.probe_output import Unreadable
@@ -29,20 +28,29 @@ def free_disk(environment: Environment, database: Database, warn: Callable[[str]
         if unknown:
             return None
         try:
-            return mounts(_read(fleet, environment, database.host, command), 1)[0][1]
+            return mounts(run(command), 1)[0][1]
         except (CutoverError, Unreadable, OSError, subprocess.SubprocessError) as error:
             unknown.append(str(error))
             warn(f"{database.name}: its free disk is unknown, continuing without: {error}")
             return None
 
-    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
+    with _shell(environment, database.host) as run:
         yield free
 
 
-def _read(fleet: Fleet, environment: Environment, host: str, command: str) -> ProbeOutput:
-    """Return the output of df, over SSH unless this is the host itself, which need not reach itself."""
-    if own_name(environment) != host:
-        return fleet.run(RemoteCommand(host=host, command=command))
+@contextmanager
+def _shell(environment: Environment, host: str) -> Iterator[Callable[[str], ProbeOutput]]:
+    """Yield a function that runs a command on a host; not over SSH if this is the host, which need not reach itself."""
+    if own_name(environment) == host:
+        yield _run_here
+        return
+    from runbooks.engine.live.ssh import Fleet  # not at the top: importing Fabric takes long
+
+    with closing(Fleet(environment.hosts, environment.ssh)) as fleet:
+        yield lambda command: fleet.run(RemoteCommand(host=host, command=command))
+
+
+def _run_here(command: str) -> ProbeOutput:
     done = subprocess.run(
         ["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SOON.seconds
     )

@@ -22,8 +22,8 @@ from inventory.load import load
 from inventory.model import Night, Role
 from inventory.scope import scope_of
 from runbooks.archives import contents
-from runbooks.cli import debug_host
 from runbooks.cli.options import Option
+from runbooks.engine.live import ssh
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DetachedJob, ProbeOutput
 from tests.inside import Said, inv_inside
@@ -211,7 +211,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*args: Any, **kwargs: Any) -> NoReturn:
         raise AssertionError("bad words reached for the world")
 
-    monkeypatch.setattr(debug_host, "Fleet", forbidden)
+    monkeypatch.setattr(ssh, "Fleet", forbidden)
     monkeypatch.setattr(psycopg2, "connect", forbidden)
 
 

@@ -5,30 +5,33 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from archiver.catalog.model import listed
-from archiver.checks.audit import Audit
-from archiver.checks.stored_schemas import Checked
-from archiver.completeness.completeness import Scan
-from archiver.delete.one import Deletion
 from archiver.load.fit import SHOWN
 from archiver.load.load import Loaded
 from archiver.mapping.schema_mapping import WHOLE
 from archiver.records.archive_record import Record
 from archiver.records.month_record import Month
 from archiver.records.purge_record import Purge
-from archiver.records.resolve import Archived
-from archiver.runs.context import ArchiveOutcome
-from archiver.runs.reencrypt import Reencrypted, Reencryption
-from archiver.runs.restore import Restored
 from formatting import many, size
 from runbooks.cli.outcomes import Words
+
+if TYPE_CHECKING:  # a task that only lists imports nothing that archives or restores
+    from archiver.checks.audit import Audit
+    from archiver.checks.stored_schemas import Checked
+    from archiver.completeness.completeness import Scan
+    from archiver.delete.one import Deletion  # noqa: F401 - named by a base class below
+    from archiver.records.resolve import Archived
+    from archiver.runs.context import ArchiveOutcome
+    from archiver.runs.reencrypt import Reencrypted, Reencryption  # noqa: F401 - as above
+    from archiver.runs.restore import Restored
 
 NOTHING_ARCHIVED = "nothing is archived"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchiveWords(Words[int, Deletion | None]):
+class ArchiveWords(Words[int, "Deletion | None"]):
     """The words for tenants that are archived."""
 
     def more(self, outcome: ArchiveOutcome) -> Iterator[str]:
@@ -92,7 +95,7 @@ def restored_besides(tables: Mapping[str, Loaded]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReencryptWords(Words[Archived, Reencryption]):
+class ReencryptWords(Words["Archived", "Reencryption"]):
     """The words for archives that are re-encrypted."""
 
     tenant: str  # the catalog's noun
@@ -135,7 +138,7 @@ def reencrypt_words(noun: str) -> ReencryptWords:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReverifyWords(Words[Archived, None]):
+class ReverifyWords(Words["Archived", None]):
     """The words for archives that are verified again."""
 
     tenant: str  # the catalog's noun

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from archiver.load.load import Loaded
 from archiver.records.cutoff import Span
 from archiver.records.slice_record import MonthSummary, Slice
-from archiver.runs.month_result import ShardMonths
-from archiver.runs.monthly import MonthsOutcome
-from archiver.runs.monthly_restore import Returned, TenantOnShard
 from formatting import many, size
 from runbooks.cli.outcomes import Words, failure
 from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import counts, restored_besides, restored_verb
+
+if TYPE_CHECKING:
+    from archiver.runs.month_result import ShardMonths
+    from archiver.runs.monthly import MonthsOutcome
+    from archiver.runs.monthly_restore import Returned, TenantOnShard
 
 
 def span_line(span: Span, zone: ZoneInfo) -> str:
@@ -25,7 +28,7 @@ def span_line(span: Span, zone: ZoneInfo) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonthWords(Words[ShardMonths, None]):
+class MonthWords(Words["ShardMonths", None]):
     """The words for shards of which past months are archived."""
 
     tenant: str  # the catalog's noun
@@ -80,7 +83,7 @@ def month_words(noun: str, *, pretend: bool) -> MonthWords:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonthRestoreWords(Words[TenantOnShard, Mapping[str, Loaded]]):
+class MonthRestoreWords(Words["TenantOnShard", Mapping[str, Loaded]]):
     """The words for tenants of which a month is restored."""
 
     month: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archiver.checks.night_progress import NightProgress
 from archiver.records.archive_record import Record
@@ -15,6 +15,9 @@ from archiver.store.bucket import StoredObject
 from formatting import many, plural, size
 from inventory.catalog import DEFAULT_DEPTH
 from runbooks.cli.tables import TextTable
+
+if TYPE_CHECKING:
+    pass
 
 SHOWN = 20  # keys of a table
 
