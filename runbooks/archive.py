@@ -54,7 +54,7 @@ from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_date
 from runbooks.cli.task import task
 from runbooks.cli.text import archives
-from runbooks.engine.live.console import say
+from runbooks.engine.live.console import say_wrapped
 
 DAY = Option(name="date", help="the day whose school year is archived, YYYY-MM-DD", parse=parse_date, unset="today")
 OPENS = IDENTITY.but(help=f"{IDENTITY.help}; only where a deletion that was cut off must put rows back")
@@ -192,7 +192,7 @@ def _archive(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequ
     if alone:
         outcomes = archive(archiver, tenants, request, results.show)
     else:
-        outcomes = archive_many(archiver, tenants, request, results.show, say, engine, results.show_progress)
+        outcomes = archive_many(archiver, tenants, request, results.show, say_wrapped, engine, results.show_progress)
     results.settle(outcomes)
 
 

@@ -27,7 +27,7 @@ from runbooks.cli.outcomes import Results
 from runbooks.cli.parse import parse_span
 from runbooks.cli.task import task
 from runbooks.cli.text import upkeep as text_upkeep
-from runbooks.engine.live.console import clean, say
+from runbooks.engine.live.console import clean, say, say_wrapped
 from runbooks.engine.live.interrupt import second_interrupt_exits
 from runbooks.upkeep import backup
 from runbooks.upkeep.free_disk import free_disk
@@ -157,7 +157,7 @@ def _rewrite(upkeep: Upkeep, findings: Sequence[BloatFinding], name: str) -> lis
     results = Results(words, len(findings), items=findings)
     with exclusive_lock_in(upkeep.session):
         outcomes = vacuum_tables(upkeep, findings, lambda line: say(f"{name} {line}"), results.show)
-    say(words.summary(outcomes))
+    say_wrapped(words.summary(outcomes))
     return outcomes
 
 

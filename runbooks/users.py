@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import partial
 
 from invoke.collection import Collection
 from invoke.exceptions import Exit
@@ -11,7 +13,10 @@ from invoke.exceptions import Exit
 from archiver.load.load import Loaded
 from archiver.records import purge_record
 from archiver.runs import purge
-from archiver.runs.purge import Purged
+from archiver.runs.context import Archiver
+from archiver.runs.each import Done, Outcome, for_each
+from archiver.runs.monthly_slices import done_loading
+from archiver.runs.purge import LegacyGroup, Purged
 from archiver.runs.purge_candidates import LegacyUser, legacy_users
 from archiver.runs.setup import archiver as open_archiver
 from archiver.runs.setup import databases_of
@@ -20,9 +25,10 @@ from inventory.model import Environment, Role
 from runbooks.cli.call import Call
 from runbooks.cli.confirm import confirmed
 from runbooks.cli.options import ACTS, CONFIRM, DRY_RUN, IDENTITY, READS, Option
+from runbooks.cli.outcomes import Results, Words
 from runbooks.cli.parse import parse_date, parse_id
 from runbooks.cli.task import task
-from runbooks.cli.text.archives import counts
+from runbooks.cli.text.archives import counts, restored_besides
 from runbooks.cli.text.records import purge_line
 from runbooks.engine.live.console import clean, say
 
@@ -71,7 +77,8 @@ def purge_legacy(environment: Environment, before: date, dry_run: bool, confirm:
         if group.ids:
             confirmed(environment, confirm, ACT)
             year = environment.school_year(datetime.now(environment.zone).date())
-            say("\n".join(purged_lines(purge.purge(archiver, group, moment, year))))
+            results = Results(PurgeWords(), 1, alone=True)
+            results.settle(for_each([group], lambda group: _purge(archiver, group, moment, year), results.show))
 
 
 @task(
@@ -86,7 +93,8 @@ def restore_legacy(environment: Environment, number: int, identity: str) -> None
         open_archiver(environment, "users.restore-legacy", identity=identity) as archiver,
         archiver.databases.exclusive_lock(),
     ):
-        say(restored_line(number, purge.restore(archiver, number)))
+        results = Results(PurgeRestoreWords(), 1, alone=True)
+        results.settle(for_each([number], partial(_restore, archiver), results.show))
 
 
 @task("users.purges", *READS)
@@ -97,17 +105,26 @@ def purges(environment: Environment) -> None:
     say("\n".join(map(purge_line, records)) or "There was no purge yet.")
 
 
+def _purge(archiver: Archiver, group: LegacyGroup, before: datetime, year: int) -> Done[Purged]:
+    purged = purge.purge(archiver, group, before, year)
+    return Done(rows=purged.purge.rows, size=purged.purge.size or 0, detail=purged)
+
+
+def _restore(archiver: Archiver, number: int) -> Done[Mapping[str, Loaded]]:
+    return done_loading(purge.restore(archiver, number), 0)
+
+
 def ids_of(users: Sequence[LegacyUser]) -> list[int]:
     """Return the ids of the users that no live row references."""
     return [user.id for user in users if not user.referenced_by]
 
 
-def _show(group: purge.LegacyGroup, users: Sequence[LegacyUser]) -> None:
+def _show(group: LegacyGroup, users: Sequence[LegacyUser]) -> None:
     for line in found_lines(group, users):
         say(clean(line))
 
 
-def found_lines(group: purge.LegacyGroup, users: Sequence[LegacyUser]) -> Iterator[str]:
+def found_lines(group: LegacyGroup, users: Sequence[LegacyUser]) -> Iterator[str]:
     """Yield a line for each legacy user, whether purged or referenced, then the number of rows and bytes."""
     for user in users:
         line = f"{user.role} {user.id} ({user.title or 'no name'}), last seen {user.seen:%Y-%m-%d}"
@@ -121,21 +138,34 @@ def found_lines(group: purge.LegacyGroup, users: Sequence[LegacyUser]) -> Iterat
     yield f"{len(group.ids)} of {len(users)} would be purged: {rows or 'no rows'}; {size(total)}"
 
 
-def purged_lines(done: Purged) -> Iterator[str]:
-    """Yield the result of a purge, then the rows added meanwhile that reference a purged user."""
-    record = done.purge
-    users, rows = many(len(record.ids), "user"), f"{record.rows:,} rows in {record.location}"
-    yield f"purge {record.id}: {users} purged, {rows} ({size(record.size or 0)})"
-    for number, by in done.late.items():
-        yield f"ADDED MEANWHILE, references purged user {number}: {', '.join(by)}; inv users.restore-legacy {record.id}"
+@dataclass(frozen=True, kw_only=True)
+class PurgeWords(Words[LegacyGroup, Purged]):
+    """The words for legacy users that are purged together."""
+
+    noun: str = "purge"
+    verb: str = "purged"
+
+    def line(self, outcome: Outcome[LegacyGroup, Purged]) -> str:
+        """Return the result of a purge, then the rows added meanwhile that reference a purged user."""
+        purged, record = outcome.result(), outcome.result().purge
+        users = many(len(record.ids), "user")
+        lines = [f"{self.noun} {record.id}: {users} {self.done(outcome)}; in {record.location}"]
+        for number, by in purged.late.items():
+            late = f"ADDED MEANWHILE, references purged user {number}: {', '.join(by)}"
+            lines.append(f"{late}; inv users.restore-legacy {record.id}")
+        return "\n".join(lines)
 
 
-def restored_line(number: int, tables: dict[str, Loaded]) -> str:
-    """Return the result of a purge's restore, in a line."""
-    total = sum(tables.values(), Loaded())
-    line = f"purge {number}: restored, {total.inserted:,} rows"
-    line += f"; {total.there:,} were live already" if total.there else ""
-    return line + (f"; {total.differing:,} are live with other content, and stay" if total.differing else "")
+@dataclass(frozen=True, kw_only=True)
+class PurgeRestoreWords(Words[int, Mapping[str, Loaded]]):
+    """The words for a purge that is restored."""
+
+    noun: str = "purge"
+    verb: str = "restored"
+
+    def more(self, outcome: Outcome[int, Mapping[str, Loaded]]) -> Iterator[str]:
+        """Yield what was live."""
+        return restored_besides(outcome.result())
 
 
 namespace = Collection("users", purge_legacy, restore_legacy, purges)

@@ -204,7 +204,7 @@ def _empty_shards(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
 
 
 def _settle_shard(run: _Run, deletion: ShardDeletion) -> None:
-    records, failed = deletion.records, deletion.failed
+    records, failed = deletion.item, deletion.detail or {}
     if deletion.error:
         _bulk_failed(run, records, deletion.error)
         return

@@ -64,7 +64,7 @@ class _Run:
     def progress(self) -> Progress:
         """The progress over all shards; rows of no tenant come last in each."""
         elapsed = timedelta(seconds=time.monotonic() - self.began)
-        passed = sum(shard.passed for shard in self.shards)
+        passed, skipped = sum(shard.passed for shard in self.shards), sum(shard.on_hold for shard in self.shards)
         return Progress(
             what=plural(self.archiver.model.tenant.noun),
             done=passed,
@@ -72,7 +72,7 @@ class _Run:
             rows=sum(shard.deleted.total() for shard in self.shards),
             size=sum(shard.size for shard in self.shards),
             elapsed=elapsed,
-            left=remaining(elapsed, passed, self.tenants),
+            left=remaining(elapsed, passed - skipped, self.tenants - skipped),
         )
 
 
@@ -140,6 +140,7 @@ def _archive_shard(run: _Run, placement: Placement, shard: ShardMonths) -> None:
     """Make one archive after the other, until no tenant has due rows."""
     act, waiting = _pretend if run.pretend else _archive, iter(_tenants_due(run, placement, shard))
     run.throttle.wait(placement.sessions[run.rules.database])
+    run.on_progress(run.progress)
     while not run.throttle.over:
         with work_folder(run.archiver.work) as work:
             packed = list(_next_slices(run, placement, shard, waiting, work))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 
@@ -13,16 +13,11 @@ from archiver.catalog.model import Model
 from archiver.delete import many
 from archiver.delete.table_locks import BulkWork
 from archiver.records.archive_record import Record
+from archiver.runs.each import Done, Outcome, attempt
 from errors import CutoverError
 
-
-@dataclass(frozen=True, kw_only=True)
-class ShardDeletion:
-    """The result of deleting tenants of one shard to one depth."""
-
-    records: Sequence[Record]
-    failed: Mapping[int, CutoverError] = field(default_factory=dict)  # by tenant: these are live
-    error: CutoverError | None = None  # of the set as such
+# Of the tenants of one shard that are deleted to one depth; of these, the failed ones by tenant, which are live.
+ShardDeletion = Outcome[Sequence[Record], Mapping[int, CutoverError]]
 
 
 def delete_from_shards(work: BulkWork, records: Sequence[Record], workers: int) -> list[ShardDeletion]:
@@ -54,8 +49,6 @@ def _delete_from(work: BulkWork, shard: str, records: Sequence[Record]) -> list[
 
 
 def _delete(work: BulkWork, shard: str, records: Sequence[Record]) -> ShardDeletion:
-    try:
-        failed = many.empty_shard(work, work.databases.placement(shard), records)
-    except CutoverError as error:
-        return ShardDeletion(records=records, error=error)
-    return ShardDeletion(records=records, failed=failed)
+    return attempt(
+        records, lambda records: Done(detail=many.empty_shard(work, work.databases.placement(shard), records))
+    )

@@ -14,7 +14,7 @@ from archiver.runs.each import Outcome
 from archiver.runs.progress import EVERY, Progress, Tally
 from errors import CutoverError, ExitCode
 from formatting import clock_span, many, numbered, plural, size
-from runbooks.engine.live.console import say
+from runbooks.engine.live.console import say_wrapped
 
 Item = TypeVar("Item")
 Detail = TypeVar("Detail")
@@ -39,7 +39,7 @@ class Words(Generic[Item, Detail]):
 
     def done(self, outcome: Outcome[Item, Detail]) -> str:
         """Return what became of an item: archived, 1,234 rows, 812 kB, 1.2 s."""
-        figures = f"{outcome.rows:,} rows" + (f", {size(outcome.size)}" if outcome.size else "")
+        figures = many(outcome.rows, "row") + (f", {size(outcome.size)}" if outcome.size else "")
         return f"{self.verb}, {figures}, {outcome.seconds:.1f} s"
 
     def more(self, outcome: Outcome[Item, Detail]) -> Iterator[str]:
@@ -55,7 +55,7 @@ class Words(Generic[Item, Detail]):
     def sum(self, outcomes: Sequence[Outcome[Item, Detail]]) -> str:
         """Return the sum of what was done: 1,234 rows, 812 kB."""
         total = sum(outcome.size for outcome in outcomes)
-        return f"{sum(outcome.rows for outcome in outcomes):,} rows" + (f", {size(total)}" if total else "")
+        return many(sum(outcome.rows for outcome in outcomes), "row") + (f", {size(total)}" if total else "")
 
     def conclusion(self, done: Sequence[Outcome[Item, Detail]]) -> Iterator[str]:
         """Yield what follows from a run."""
@@ -83,7 +83,7 @@ def failure(who: str, error: CutoverError) -> str:
 
 def progress_line(progress: Progress) -> str:
     """Return a run's progress: 12 of 36 schools: 1,234 rows, 3.2 MB, 512 rows/s, 1:23 left."""
-    parts = [f"{progress.rows:,} rows"] if progress.rows else []
+    parts = [many(progress.rows, "row")] if progress.rows else []
     parts += [size(progress.size)] if progress.size else []
     if progress.rows:
         parts.append(f"{progress.rows / progress.seconds:,.0f} rows/s")
@@ -115,7 +115,7 @@ class Results(Generic[Item, Detail]):
         """Print an outcome; the failure of an item that is alone is left to `settle`."""
         self._tally.count(rows=outcome.rows, size=outcome.size, weight=self._words.weight(outcome.item))
         if outcome.error is None or not self._alone:
-            say(numbered(self._tally.done, self._tally.total, self._words.line(outcome)))
+            say_wrapped(numbered(self._tally.done, self._tally.total, self._words.line(outcome)))
         if not self._told and self._tally.done < self._tally.total:
             self._report(self._tally.progress(timedelta(seconds=self._clock() - self._began)))
 
@@ -127,7 +127,7 @@ class Results(Generic[Item, Detail]):
     def _report(self, progress: Progress) -> None:
         """Print the progress, unless the last line is younger than EVERY seconds."""
         if self._clock() - self._reported >= EVERY:
-            say(progress_line(progress))
+            say_wrapped(progress_line(progress))
             self._reported = self._clock()
 
     def settle(self, outcomes: Sequence[Outcome[Item, Detail]]) -> None:
@@ -139,6 +139,6 @@ class Results(Generic[Item, Detail]):
         if failed and self._alone:
             raise failed[0]
         if not self._alone:
-            say(self._words.summary(outcomes))
+            say_wrapped(self._words.summary(outcomes))
         if failed:
             raise Exit(code=ExitCode.FAILED)

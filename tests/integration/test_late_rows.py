@@ -24,9 +24,10 @@ from archiver.records.move_record import Route
 from archiver.reshard.merge_split import move_all
 from archiver.runs import drop, purge
 from archiver.runs.context import ArchiveOutcome
+from archiver.runs.each import Outcome
 from archiver.runs.purge_candidates import legacy_users
 from runbooks.cli.text import archives, shards
-from runbooks.users import ids_of, purged_lines
+from runbooks.users import PurgeWords, ids_of
 from tests.months import archive_months, restore_months
 from tests.worlds import NIGHT, YEAR, World, raise_failure, sql
 
@@ -236,7 +237,8 @@ def purged(world: World, after: After) -> Iterator[Any]:
 def test_of_a_purge_both_report_them_until_it_is_back(purged: Any) -> None:
     by = sorted(purged.done.late[purged.user])
     assert by == ["feed_item_interactions.user_id (1)", "themes.preference_id (1)"]
-    assert any("ADDED MEANWHILE" in line for line in purged_lines(purged.done))
+    told = PurgeWords().line(Outcome(item=cast(Any, None), seconds=0.5, detail=purged.done))
+    assert "\nADDED MEANWHILE" in told
     assert audited(purged.world).dangling == {f"purge {purged.done.purge.id}": 2}
 
     with purged.world.archiver() as archiver:

@@ -258,7 +258,7 @@ def test_the_tasks_show_purge_list_and_restore(rich: World, inv: Callable[..., S
 
     gone = inv("users.purge-legacy", "--before=2012-01-01", "--here")
     assert (gone.code, gone.err) == (0, "")
-    assert "purge 1: 3 users purged" in gone.out
+    assert "purge 1: 3 users purged, " in gone.out
     assert "No legacy users" in inv("users.purge-legacy", "--before=2012-01-01", "--here").out
     assert ": purged, 3 users not seen since 2012-01-01" in inv("users.purges").out
     held = inv("archive.find", "user", "1").out

@@ -14,7 +14,7 @@ from rich.console import Console as Rich
 
 from errors import AbortedError
 from formatting import clock_span
-from runbooks.engine.live.console import Console, clean, print_table, print_wrapped, show_table
+from runbooks.engine.live.console import Console, clean, print_table, print_wrapped, say_wrapped, show_table
 from runbooks.engine.live.operators import Operator
 from runbooks.engine.model.outcome import Outcome
 from runbooks.engine.model.ports import Choice
@@ -182,6 +182,28 @@ def test_a_table_of_ten_thousand_rows_is_printed_at_once(capsys: pytest.CaptureF
     show_table(COLUMNS, ROWS * 5000, numbers=("schools",))
 
     assert len(capsys.readouterr().out.splitlines()) == 10_001
+
+
+LONG = "[2/3] school 13: archived, 4,711 rows; the object is s3://a-bucket/a/long/location.tar.gz\n  hint: none"
+
+
+def test_a_result_is_wrapped_between_words_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "32")
+    say_wrapped(LONG)
+    assert capsys.readouterr().out.splitlines() == [
+        "[2/3] school 13: archived, 4,711",
+        "    rows; the object is",
+        "    s3://a-bucket/a/long/location.tar.gz",
+        "  hint: none",
+    ]
+
+
+def test_a_result_in_a_file_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say_wrapped(LONG)
+    assert capsys.readouterr().out == f"{LONG}\n"
 
 
 def test_a_table_that_is_too_wide_for_the_terminal_is_wrapped_in_its_column(paper: io.StringIO) -> None:

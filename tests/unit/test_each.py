@@ -18,6 +18,7 @@ from inventory.load import ROOT
 ENDS = (ast.Raise, ast.Return, ast.Break)
 OTHERS = {  # loops that go on after a failure, and are no run over items
     "archiver/delete/unchanged_set.py": "asks which archives of a set differ from the live rows",
+    "archiver/runs/monthly_slices.py": "names all months that are lost in one error",
     "runbooks/engine/run/fanout.py": "joins the threads of a step, and raises their error at the end",
     "runbooks/night/journal_proof.py": "reads every journal of a folder",
     "runbooks/night/status.py": "reads every journal of a folder",
@@ -25,11 +26,11 @@ OTHERS = {  # loops that go on after a failure, and are no run over items
 OUTCOMES = {  # classes with an error that may be none
     "archiver/runs/each.py: Done",
     "archiver/runs/each.py: Outcome",
-    "archiver/runs/shard_deletions.py: ShardDeletion",  # many tenants of a shard, in one transaction
     "archiver/runs/units.py: UnitResult",  # the outcomes of a worker
     "archiver/vacuum/rewrite.py: BloatFinding",  # a table before the rewrite
 }
 FAILURES = {"Exception", "BaseException", "DatabaseError", *(name for name in vars(errors) if name.endswith("Error"))}
+FAILURES -= {"UsageError"}  # mistakes in words and files are collected before anything begins
 
 
 class Databases:

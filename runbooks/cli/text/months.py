@@ -91,7 +91,7 @@ class MonthRestoreWords(Words["TenantOnShard", Mapping[str, Loaded]]):
 
     def label(self, item: TenantOnShard) -> str:
         """Return whose rows are restored."""
-        return f"{self.noun} {item.tenant_id}" if item.tenant_id else f"rows of no {self.noun}"
+        return f"{self.noun} {item.tenant_id}" if item.tenant_id else f"rows of no {self.noun} on {item.shard}"
 
     def done(self, outcome: Returned) -> str:
         """Return what was restored."""

@@ -11,7 +11,7 @@ from archiver.reshard.merge_split import SPLIT, MoveOutcome
 from archiver.reshard.preview import MovePreview, Previewed
 from archiver.reshard.settle import Ended
 from archiver.reshard.shard_sizes import ShardSize
-from formatting import plural, size
+from formatting import many, plural, size
 from runbooks.cli.outcomes import Words
 from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import counts
@@ -24,7 +24,7 @@ class MoveWords(Words[int, Ended]):
     def done(self, outcome: MoveOutcome) -> str:
         """Return where a tenant was moved, and its ids."""
         move = outcome.result().move
-        figures = f"{outcome.rows:,} rows, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
+        figures = f"{many(outcome.rows, 'row')}, {_ids(move.offsets)}, {outcome.seconds:.1f} s"
         return f"moved to {move.target}, {figures}"
 
     def more(self, outcome: MoveOutcome) -> Iterator[str]:
@@ -47,9 +47,9 @@ class PreviewWords(Words[int, MovePreview]):
         if preview is None:
             return super().line(outcome)
         if preview.left:
-            done = f"half moved ({preview.left.state.value}), would be settled, {outcome.rows:,} rows"
+            done = f"half moved ({preview.left.state.value}), would be settled, {many(outcome.rows, 'row')}"
         else:
-            done = f"would be moved to {self.route.target}, {outcome.rows:,} rows, {_ids(preview.offsets)}, "
+            done = f"would be moved to {self.route.target}, {many(outcome.rows, 'row')}, {_ids(preview.offsets)}, "
             done += f"looked at in {outcome.seconds:.1f} s"
         in_the_way = [f"  in the way: {obstacle}" for obstacle in preview.in_the_way]
         return "\n".join([f"{self.label(outcome.item)}: {done}", *in_the_way])

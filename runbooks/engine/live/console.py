@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -233,6 +234,23 @@ def raw_output() -> Iterator[BinaryIO]:
 def say(text: str) -> None:
     """Print a line of a task without a console of its own; it is never wrapped."""
     Rich(highlight=False, markup=False, emoji=False).print(Text(clean(text)), soft_wrap=True)
+
+
+def say_wrapped(text: str) -> None:
+    """Print lines of a task; a terminal wraps each between words and indents the rest, a file has it on one line."""
+    rich = Rich(highlight=False, markup=False, emoji=False)
+    lines = clean(text).split("\n")
+    rich.print(
+        Text("\n".join(_wrapped(line, rich.width) if rich.is_terminal else line for line in lines)), soft_wrap=True
+    )
+
+
+def _wrapped(line: str, width: int) -> str:
+    """Return a line wrapped to a width; a long word, such as a location, stays in one piece."""
+    indent = " " * (len(line) - len(line.lstrip()) + 2 * INDENT)
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
 
 
 def alert(text: str, *, style: str) -> None:
