@@ -73,6 +73,9 @@ def play() -> None:
             for command in SESSION:
                 (PLAYED / command.name).write_bytes(typed([inv, *command.words], WIDTH, ROOT, variables).encode())
             shutil.copy(home / "state" / "rehearsal" / NIGHT / REPORT, PLAYED)
+        except subprocess.CalledProcessError as error:
+            sys.stderr.write(error.output)
+            raise
         finally:
             typed([inv, "rehearsal.down"], WIDTH, ROOT, variables)
 
