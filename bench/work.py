@@ -37,6 +37,7 @@ from bench.testbed import NIGHT
 from bench.year.size import SHARDS
 from errors import CutoverError
 from inventory.catalog import DEFAULT_DEPTH
+from inventory.keys import Key
 from inventory.load import load
 from inventory.model import Environment
 
@@ -125,7 +126,7 @@ def school(environment: Environment, words: Sequence[str]) -> Figures:
     return {"school_seconds": median(seconds), "slowest_seconds": max(seconds)}
 
 
-def _one(archiver: Archiver, tenant_id: int) -> float:
+def _one(archiver: Archiver, tenant_id: Key) -> float:
     """Archive one school up to, and without, the deletion; return the seconds."""
     tenant = tenant_to_archive(archiver, tenant_id, YEAR)
     with (

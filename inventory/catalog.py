@@ -27,11 +27,16 @@ class Tenant:
 
     noun: str  # the word for a tenant in messages: school
     table: str
-    key: str
+    key: str | tuple[str, ...]  # its column; or several, in the order in which a key is typed
     title: str  # the column with the tenant's name
     shard: str | None = None  # the column with the name of the database that has its activity; None: all is in master
     customer: Customer | None = None
     parts: Mapping[str, str] = field(default_factory=dict)  # what can be restored by itself: its table
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """The columns of the key."""
+        return (self.key,) if isinstance(self.key, str) else self.key
 
 
 @dataclass(frozen=True, kw_only=True)

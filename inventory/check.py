@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from inventory.check_platforms import aws_mistakes, backup_mistakes, database_mistakes, heroku_mistakes
+from inventory.keys import Key
 from inventory.model import FENCED, Environment, Exclusion, Role
 from inventory.parse import short
 
@@ -125,7 +126,7 @@ def _fence(environment: Environment) -> Iterable[str]:
             yield f"fence/{name}: expected a command with {FENCED} in it, got {command!r}"
 
 
-def _excluded(exclude: Exclusion) -> tuple[tuple[str, tuple[int, ...]], ...]:
+def _excluded(exclude: Exclusion) -> tuple[tuple[str, tuple[Key, ...]], ...]:
     return ("school", exclude.schools), ("customer", exclude.customers)
 
 

@@ -3,8 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any
 
-Key = int | str | tuple[int | str, ...]
+
+class Parts(tuple[int | str, ...]):
+    """The values of a key of several columns, in the order in which the catalog names these."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """The key as people write it: `2013-0042`; in JSON if a part has a dash itself, or the first a bracket."""
+        parts = [str(part) for part in self]
+        written_as_json = parts[0].startswith("[") or any("-" in part for part in parts)
+        return key_text(self) if written_as_json else "-".join(parts)
+
+
+Key = int | str | Parts  # str(key) is the key as people write it, in messages and in lists
+
+
+def key_of(values: Sequence[object]) -> Key:
+    """Return the key of these values of its columns: whole numbers as they are, all else as text."""
+    parts = Parts(value if isinstance(value, int) and not isinstance(value, bool) else str(value) for value in values)
+    return parts[0] if len(parts) == 1 else parts
 
 
 def key_text(key: Key) -> str:
@@ -14,17 +37,43 @@ def key_text(key: Key) -> str:
 
 def key_of_text(text: str) -> Key:
     """Return the key that `key_text` wrote; raise ValueError if the text is none."""
-    value = json.loads(text)
-    parts = value if isinstance(value, list) else [value]
+    return key_of_json(json.loads(text))
+
+
+def key_of_json(value: object) -> Key:
+    """Return the key that JSON holds as a number, a text or a list; raise ValueError if it is none."""
+    parts: list[Any] = value if isinstance(value, list) else [value]
     # type() and not isinstance: true is an int, too
     if not parts or any(type(part) not in (int, str) for part in parts):
-        raise ValueError(f"expected a whole number, a text, or a list of them, got {text}")
-    return tuple(value) if isinstance(value, list) else value
+        raise ValueError(f"expected a whole number, a text, or a list of them, got {json.dumps(value)}")
+    return Parts(parts) if isinstance(value, list) else key_of(parts)
 
 
-def key_label(key: Key) -> str:
-    """Return a key as people write it: `13`, `0042`, `2013-0042`; in JSON if a part of several has a dash itself."""
-    if not isinstance(key, tuple):
-        return str(key)
-    parts = [str(part) for part in key]
-    return key_text(key) if any("-" in part for part in parts) else "-".join(parts)
+def key_listed(word: str) -> Key:
+    """Return a key as a list names it, where no column says its type: a number if it is written as one, else a text."""
+    return int(word) if re.fullmatch(r"0|[1-9]\d*", word, re.ASCII) else word
+
+
+def typed(key: Key) -> str:
+    """Return a key as it is typed at a shell, in quotes where that needs them."""
+    plain = not isinstance(key, str) or (key and key[0] not in '-"')
+    return shlex.quote(str(key) if plain else key_text(key))
+
+
+def key_order(key: Key) -> tuple[tuple[bool, int | str], ...]:
+    """Return what keys are sorted by: part by part, numbers before texts, and numbers by their size."""
+    return tuple((isinstance(part, str), part) for part in (key if isinstance(key, Parts) else (key,)))
+
+
+def values_of(word: str, number: int) -> tuple[str, ...]:
+    """Return the values of so many columns that a typed word means; raise ValueError if it has another number.
+
+    One is the word itself, or in JSON if it begins with a quotation mark; several are joined by dashes, or a JSON list.
+    """
+    if number == 1:
+        values = [json.loads(word)] if word.startswith('"') else [word]
+    else:
+        values = json.loads(word) if word.startswith("[") else word.split("-")
+    if len(values) != number or any(type(value) not in (int, str) for value in values):
+        raise ValueError(f"expected {number} values, got {word!r}")
+    return tuple(map(str, values))

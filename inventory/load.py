@@ -47,6 +47,15 @@ def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
     return str(loader.construct_scalar(node))
 
 
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Return a number; YAML would read 0042, which a person writes for a key, as another one."""
+    if re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+        said = f"{node.value} is no number as people write it; a text needs quotation marks"
+        raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+    return int(loader.construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 # Dates stay text, so that 2014-02-30 is a mistake with a path and not a ValueError.
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _text)

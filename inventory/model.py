@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from errors import UsageError
 from formatting import many
+from inventory.keys import Key
 from inventory.own_step import OwnStep
 from inventory.platforms import Aws, Heroku
 
@@ -222,11 +223,11 @@ class Probes:
 class Exclusion:
     """The schools and customers that are excluded from a night."""
 
-    schools: tuple[int, ...] = ()
+    schools: tuple[Key, ...] = ()
     customers: tuple[int, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)  # `school 21` or `customer 99`: why it is excluded
 
-    def named(self, noun: str, ids: Iterable[int]) -> str:
+    def named(self, noun: str, ids: Iterable[Key]) -> str:
         """Return ids with their reasons: 21 (summer school), 22."""
         reasons = {number: self.reasons.get(f"{noun} {number}") for number in ids}
         return ", ".join(f"{number} ({why})" if why else str(number) for number, why in reasons.items())
@@ -236,7 +237,7 @@ class Exclusion:
 class Inclusion:
     """The only schools and customers that a night archives: each with its reason, which the records keep."""
 
-    schools: Mapping[int, str] = field(default_factory=dict)
+    schools: Mapping[Key, str] = field(default_factory=dict)
     customers: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -254,7 +255,7 @@ class Inclusion:
 class OwnDepths:
     """Schools and customers with a depth of their own; a school's is stronger than its customer's."""
 
-    schools: Mapping[int, str] = field(default_factory=dict)
+    schools: Mapping[Key, str] = field(default_factory=dict)
     customers: Mapping[int, str] = field(default_factory=dict)
 
 

@@ -43,8 +43,10 @@ def parse(kind: Any, data: object, position: Position) -> Any:
     """
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        inner = next(arg for arg in get_args(kind) if arg is not type(None))
-        return None if data is None else parse(inner, data, position)
+        kinds = [arg for arg in get_args(kind) if arg is not type(None)]
+        if data is None and len(kinds) < len(get_args(kind)):
+            return None
+        return parse(next((each for each in kinds if _fits(each, data)), kinds[0]), data, position)
     if origin is tuple:
         return _tuple(get_args(kind)[0], data, position)
     if origin is Mapping or origin is getattr(Mapping, "__origin__", Mapping):
@@ -55,6 +57,11 @@ def parse(kind: Any, data: object, position: Position) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _enum(kind, data, position)
     return _scalar(kind, data, position)
+
+
+def _fits(kind: Any, data: object) -> bool:
+    """True if data has the form of one of several kinds: a list, a text, a number."""
+    return isinstance(data, list) if get_origin(kind) is tuple else isinstance(kind, type) and type(data) is kind
 
 
 def _tuple(item: Any, data: object, position: Position) -> tuple[Any, ...]:
@@ -110,6 +117,8 @@ def _hints(kind: Any) -> Mapping[str, Any]:
 def _words(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return f"one of {', '.join(member.value for member in kind)}"
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(_words(each) for each in get_args(kind) if each is not type(None))
     if get_origin(kind) is tuple:
         return "a list"
     return SCALARS[kind][0] if kind in SCALARS else "a mapping"

@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cache, lru_cache
+from urllib.parse import quote
 
 from errors import RefusedError, UsageError
+from inventory.keys import Key, key_order
 from inventory.load import FOLDER, ROOT, load_catalog
 from inventory.model import Database, Environment, Night
 
@@ -22,7 +24,7 @@ BESIDE = ("errors.py", "formatting.py")
 CODE = (".py", ".sql")
 # Keys of the inventory that a machine may have of its own; the night's entry is in the scope.
 OWN_KEYS = ("heartbeat", "nights", "overlay", "ssh", "state", "webhook")
-_FIELD = re.compile(r"([a-z_]+)=([\w.,:-]+)", re.ASCII)
+_FIELD = re.compile(r"([a-z_]+)=([\w.,:%-]+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +168,15 @@ def _digest_of_catalog(name: str, written: bytes) -> str:
     return short_digest(json.dumps(asdict(load_catalog(name)), ensure_ascii=False))
 
 
-def _depths(depths: Mapping[int, str]) -> str:
-    return ",".join(f"{number}:{depth}" for number, depth in sorted(depths.items()))
+def _depths(depths: Mapping[Key, str] | Mapping[int, str]) -> str:
+    in_order = sorted(depths.items(), key=lambda pair: key_order(pair[0]))
+    return ",".join(f"{_word(key)}:{depth}" for key, depth in in_order)
 
 
-def _ids(ids: Iterable[int]) -> str:
-    return ",".join(map(str, sorted(set(ids))))
+def _ids(ids: Iterable[Key]) -> str:
+    return ",".join(map(_word, sorted(set(ids), key=key_order)))
+
+
+def _word(key: Key) -> str:
+    """Return a key without a character that a field could not hold."""
+    return quote(str(key), safe="").replace("~", "%7E")

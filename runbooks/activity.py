@@ -83,11 +83,12 @@ def archive(
     example="--month=2014-09",
     runs_on=Role.DEBUG,
 )
-def restore(environment: Environment, month: MonthName, school: int | None, pretend: bool, identity: str) -> None:
+def restore(environment: Environment, month: MonthName, school: str | None, pretend: bool, identity: str) -> None:
     """Bring a month's activity back, of all schools or of one; the monthly run then puts these schools on hold."""
     name = str(month)
     with open_archiver(environment, f"activity.restore {name}", identity=identity) as archiver:
-        tenants = tenants_of_month(archiver, name, school)
+        only = archiver.databases.key_typed(school) if school else None
+        tenants = tenants_of_month(archiver, name, only)
         words = months_text.month_restore_words(archiver.model.tenant.noun, name, pretend=pretend)
         results = Results(words, len(tenants))
         outcomes = restore_month(archiver, name, tenants, results.show, pretend=pretend)

@@ -17,6 +17,7 @@ from archiver.runs.archive_many import archive_many
 from archiver.runs.context import Archiver
 from archiver.runs.engines import IN_TURN, Engine
 from archiver.runs.setup import archiver as open_archiver
+from inventory.keys import Key
 from inventory.model import Environment, Role
 from runbooks.archives import catalog, contents, estimate, reencrypt, release, stragglers
 from runbooks.archives import lists as archives_lists
@@ -77,7 +78,7 @@ REASON = Option(name="reason", help="why, with the ticket; the record and the lo
 )
 def school(
     environment: Environment,
-    school: int,
+    school: str,
     date: datetime.date | None,
     depth: str,
     reason: str,
@@ -86,15 +87,16 @@ def school(
     identity: str,
 ) -> None:
     """Archive one school: extract, pack, store, verify by restoring, delete, record."""
-    request = ArchiveRequest(
-        year=_year(environment, date),
-        depth=depth,
-        pretend=pretend,
-        accept_orphans=accept_orphans,
-        only=Include(tenants={school: reason}) if reason else None,
-    )
     with open_archiver(environment, f"archive.school {school}", identity=identity) as archiver:
-        tenant = tenant_to_archive(archiver, school, request.year)
+        key = archiver.databases.key_typed(school)
+        request = ArchiveRequest(
+            year=_year(environment, date),
+            depth=depth,
+            pretend=pretend,
+            accept_orphans=accept_orphans,
+            only=Include(tenants={key: reason}) if reason else None,
+        )
+        tenant = tenant_to_archive(archiver, key, request.year)
         with archiver.databases.tenant_lock("school", tenant.id, tenant.shard):
             _archive(archiver, [tenant], request)
 
@@ -161,7 +163,7 @@ def all_(
     date: datetime.date,
     depth: str,
     pretend: bool,
-    exclude_schools: frozenset[int] | None,
+    exclude_schools: frozenset[Key] | None,
     exclude_customers: frozenset[int] | None,
     only_listed: Mapping[str, str] | None,
     schools: str,

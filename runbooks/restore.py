@@ -57,7 +57,7 @@ WITHOUT_MONTH = Option(
 )
 def school(
     environment: Environment,
-    school: int,
+    school: str,
     year: int | None,
     only_classroom: int | None,
     without_month: frozenset[MonthName] | None,
@@ -69,8 +69,8 @@ def school(
     only = Part("classroom", only_classroom) if only_classroom else None
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.school {school}", identity=identity) as archiver:
-        record = record_to_restore(archiver, school, year)
-        with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
+        record = record_to_restore(archiver, archiver.databases.key_typed(school), year)
+        with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
             without = [str(month) for month in without_month or ()]
             _restore(archiver, [record], pretend=pretend, last=last, only=only, without=without)
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from archiver.postgres.session import Session
+from archiver.postgres.session import Composed, Literal, Session
 from inventory.catalog import Tenant
 
 Rows = Sequence[tuple[Any, ...]]
@@ -32,8 +32,8 @@ class Answering:
         return answer(args) if callable(answer) else answer
 
     def keys(self, query: object, *, doing: str = "") -> Rows:
-        """Return the rows of a query for keys."""
-        return self.rows(query, doing=doing)
+        """Return the rows of a query for keys; its arguments are the lists in it."""
+        return self.rows(query, tuple(_lists(query)), doing=doing)
 
     def row(self, query: object, args: Any = (), *, doing: str = "") -> Any:
         """Return the first row of a query; None if there is none."""
@@ -51,6 +51,15 @@ class Answering:
     def commit(self, *, doing: str) -> None:
         """Note what is committed."""
         self.asked.append((f"COMMIT: {doing}", ()))
+
+
+def _lists(query: object) -> Iterator[list[Any]]:
+    """Yield the lists of values in a query."""
+    if isinstance(query, Composed):
+        for part in query.seq:
+            yield from _lists(part)
+    elif isinstance(query, Literal) and isinstance(query.wrapped, list):
+        yield query.wrapped
 
 
 def session(answers: Mapping[str, Rows | Callable[[Any], Rows]] | None = None, *, where: str = "shard_1") -> Session:
@@ -71,8 +80,7 @@ def master_of(schools: Mapping[int, str]) -> Session:
     """Return a session on a master with these live schools, each on its shard."""
 
     def rows(args: Any) -> Rows:
-        [asked] = args or [schools]
-        ids = [asked] if isinstance(asked, int) else asked
+        [ids] = args or [schools]
         return [(number, "", shard, None, None) for number, shard in schools.items() if number in ids]
 
     return session({"reading schools": rows}, where="master")

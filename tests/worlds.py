@@ -36,6 +36,7 @@ from archiver.runs.reencrypt import Reencrypted, reencrypt
 from archiver.runs.restore import Restored, record_to_restore, restore
 from archiver.runs.restore_plan import RestorePlan
 from inventory.catalog import DEFAULT_DEPTH
+from inventory.keys import Key
 from inventory.load import FOLDER, load_catalog, load_file
 from inventory.migrations import Changes
 from inventory.model import Environment, Scratch, Store
@@ -77,7 +78,7 @@ class World:
 
     def archive(
         self,
-        *tenant_ids: int,
+        *tenant_ids: Key,
         depth: str = DEFAULT_DEPTH,
         pretend: bool = False,
         year: int = YEAR,
@@ -101,7 +102,7 @@ class World:
 
     def archive_together(
         self,
-        *tenant_ids: int,
+        *tenant_ids: Key,
         depth: str = DEFAULT_DEPTH,
         pretend: bool = False,
         on_strategy: Callable[[str], None] = lambda strategy: None,
@@ -128,7 +129,7 @@ class World:
 
     def restore(
         self,
-        *tenant_ids: int,
+        *tenant_ids: Key,
         pretend: bool = False,
         year: int | None = None,
         mapping: Changes | None = None,
@@ -152,7 +153,7 @@ class World:
                     )
         return outcomes
 
-    def reencrypt(self, *tenant_ids: int) -> list[Reencrypted]:
+    def reencrypt(self, *tenant_ids: Key) -> list[Reencrypted]:
         """Encrypt these schools' archives to the environment's recipients, as `inv archive.reencrypt` does."""
         outcomes = []
         with self.archiver() as archiver:
@@ -175,7 +176,7 @@ class World:
             outcomes = preview_all(archiver, route, YEAR, lambda outcome: None, only)
         return [outcome.detail or MovePreview(rows={}, in_the_way=(str(outcome.error),)) for outcome in outcomes]
 
-    def plan(self, tenant_id: int, mapping: Changes | None = None) -> RestorePlan:
+    def plan(self, tenant_id: Key, mapping: Changes | None = None) -> RestorePlan:
         """Return the output of `inv restore.plan`."""
         with self.archiver() as archiver:
             return restore_plan.plan(archiver, resolve.one_to_restore(archiver.databases, tenant_id, None), mapping)

@@ -16,6 +16,7 @@ from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.store.bucket import Bucket
 from archiver.store.standing import missing_objects
+from inventory.keys import Key, key_order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +26,13 @@ class Audit:
     selected: int  # tenants that the night had to archive
     archived: int  # of these, with an archive of this night
     excluded: int
-    unarchived: tuple[int, ...]  # tenants without an archive, and interrupted ones, even if excluded meanwhile
-    left: dict[int, int]  # by tenant: live rows that should have been deleted
+    unarchived: tuple[Key, ...]  # tenants without an archive, and interrupted ones, even if excluded meanwhile
+    left: dict[Key, int]  # by tenant: live rows that should have been deleted
     rows: int  # in the archives
     size: int  # bytes of the tarballs
-    missing: tuple[int, ...]  # archived tenants whose object is not in the store as it was put
+    missing: tuple[Key, ...]  # archived tenants whose object is not in the store as it was put
     elsewhere: dict[str, int]  # by column that the catalog does not know: live rows that refer to deleted ones
-    otherwise: dict[int, str]  # by tenant: the depth of its record, where the night says another
+    otherwise: dict[Key, str]  # by tenant: the depth of its record, where the night says another
     dangling: dict[str, int]  # by month, move or purge: live rows that refer to what it deleted
 
 
@@ -53,13 +54,14 @@ def audit(
     table = databases.model.tenant
     selected = tenants.taken(databases.master, table, chosen)
     all_tenants = tenants.every(databases.master, table)
-    unarchived = tuple(sorted({tenant.id for tenant in selected if tenant.id not in ids} | interrupted))
+    unarchived = {tenant.id for tenant in selected if tenant.id not in ids} | interrupted
+    left = {tenant_id: sum(rows.values()) for tenant_id, rows in left_rows(databases, earlier).items()}
     return Audit(
         selected=len(done) + len(unarchived),
         archived=len(done),
         excluded=len(all_tenants) - len(selected),
-        unarchived=unarchived,
-        left={tenant_id: sum(rows.values()) for tenant_id, rows in sorted(left_rows(databases, earlier).items())},
+        unarchived=tuple(sorted(unarchived, key=key_order)),
+        left={tenant_id: left[tenant_id] for tenant_id in sorted(left, key=key_order)},
         rows=sum(record.rows for record in done),
         size=sum(record.size or 0 for record in done),
         missing=_missing(bucket, earlier),
@@ -73,6 +75,6 @@ def audit(
     )
 
 
-def _missing(bucket: Bucket, archived: Sequence[Record]) -> tuple[int, ...]:
+def _missing(bucket: Bucket, archived: Sequence[Record]) -> tuple[Key, ...]:
     objects = missing_objects(bucket, archived)
-    return tuple(sorted(record.tenant_id for record in archived if record.location in objects))
+    return tuple(sorted((each.tenant_id for each in archived if each.location in objects), key=key_order))

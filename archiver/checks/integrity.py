@@ -116,9 +116,9 @@ def _of_several(check: IntegrityCheck, table: TableName) -> Composable:
     """SQL: the rows of a table that lead up to more than one tenant."""
     identity = identity_of(check.shape(table))
     listed = SQL(", ").join(Identifier(name) for name in identity)
-    key = Identifier(check.model.tenant.key)
+    key = SQL(", ").join(Identifier("t", name) for name in check.model.tenant.key_columns)
     tenants_by_row = (
-        SQL("SELECT {}, t.{} AS {} FROM {}").format(
+        SQL("SELECT {}, ROW({}) AS {} FROM {}").format(
             SQL(", ").join(Identifier("c", name) for name in identity), key, Identifier("whose"), _up(check, chain)
         )
         for chain in chains(check.model, table)

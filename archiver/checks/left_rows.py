@@ -13,17 +13,18 @@ from archiver.postgres.selection import among, narrowed
 from archiver.postgres.session import SQL, Identifier, Session
 from archiver.records import deleted_keys, shard_keys
 from archiver.records.archive_record import Record
+from inventory.keys import Key
 
-LeftRows = Mapping[int, Mapping[str, int]]  # by tenant and table; only where there are some
+LeftRows = Mapping[Key, Mapping[str, int]]  # by tenant and table; only where there are some
 
 
 def left_rows(databases: Databases, records: Sequence[Record]) -> LeftRows:
     """Return the live rows that refer to a deleted row of these archives, beyond those retained for another tenant."""
-    left: dict[int, dict[str, int]] = {}
+    left: dict[Key, dict[str, int]] = {}
     retained = {record.tenant_id: record.kept for record in records}
     owners, by_shard = Owners(databases, records), _ByShard(databases, records)
     for table in databases.model.tables:
-        counts: Counter[int] = Counter()
+        counts: Counter[Key] = Counter()
         for link in _followed(databases, table):
             counts |= _referring_rows(databases, link, owners.of(link.parent.table))
         for link in by_shard.links(table):
@@ -41,9 +42,9 @@ class Owners:
         self._databases = databases
         self._tenants = {record.tenant_id for record in records}
         self._years = {record.year for record in records}
-        self._by_table: dict[str, dict[int, int]] = {}
+        self._by_table: dict[str, dict[int, Key]] = {}
 
-    def of(self, table: str) -> dict[int, int]:
+    def of(self, table: str) -> dict[int, Key]:
         """Return the tenant of each deleted key of a table."""
         if table not in self._by_table:
             self._by_table[table] = {
@@ -71,9 +72,9 @@ class _ByShard:
         """Return these links of a table."""
         return [link for link in self._links if link.child == table]
 
-    def late_rows(self, link: Link) -> Counter[int]:
+    def late_rows(self, link: Link) -> Counter[Key]:
         """Return by tenant the number of such rows, in all shards."""
-        counts: Counter[int] = Counter()
+        counts: Counter[Key] = Counter()
         for name in self._databases.shards:
             session = self._databases.session(name)
             if self._schema and ready(session):
@@ -93,10 +94,10 @@ def _followed(databases: Databases, table: TableName) -> list[Link]:
     ]
 
 
-def _referring_rows(databases: Databases, link: Link, owner: Mapping[int, int]) -> Counter[int]:
+def _referring_rows(databases: Databases, link: Link, owner: Mapping[int, Key]) -> Counter[Key]:
     """Return by tenant the number of live rows that refer to a deleted row."""
     names = [MASTER] if link.child.database == MASTER else list(databases.shards)
-    counts: Counter[int] = Counter()
+    counts: Counter[Key] = Counter()
     for name in names if owner else []:
         for key, rows in _count(databases.session(name), databases, name, link, owner):
             counts[owner[key]] += rows
@@ -104,7 +105,7 @@ def _referring_rows(databases: Databases, link: Link, owner: Mapping[int, int]) 
 
 
 def _count(
-    session: Session, databases: Databases, name: str, link: Link, owner: Mapping[int, int]
+    session: Session, databases: Databases, name: str, link: Link, owner: Mapping[int, Key]
 ) -> list[tuple[int, int]]:
     """Count the rows of one database that refer to deleted rows, by key."""
     shape = databases.schema(name).tables[link.child.table]

@@ -12,6 +12,7 @@ from archiver.records.log_chain import ACCEPT, TEXT, Chain, ChainedEntry, read_c
 from archiver.records.log_heads import Head, set_back, stored_heads
 from archiver.store.bucket import Bucket
 from errors import RefusedError
+from inventory.keys import Key
 
 _AT_ONCE = 10_000  # entries
 
@@ -32,7 +33,7 @@ class _Acceptance:
     """The subject of an entry by which an operator accepts the log."""
 
     id: int = 0
-    tenant_id: int = 0
+    tenant_id: Key = 0
     year: int = 0
 
 

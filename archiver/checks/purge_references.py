@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from archiver.catalog.model import MASTER, SHARD, Model, TableName
@@ -69,7 +69,7 @@ def watch_of_purged(databases: Databases, purges: Sequence[Purge]) -> Watch:
     users: dict[Key, int] = {(str(user_id),): number for user_id, number in purge_of.items()}
     columns: list[tuple[Session, Reference, Mapping[Key, int]]] = []
     for session, reference in _all_references(databases, model, [*purge_of]):
-        if (reference.named, reference.named_columns) == (model.root, (model.tenant.key,)):
+        if (reference.named, reference.named_columns) == (model.root, model.tenant.key_columns):
             columns.append((session, reference, users))
         else:
             keys = shard_keys.remembered(databases.master, purges, reference.named.table, reference.named_columns)
@@ -154,7 +154,7 @@ def _relation(table: str, column: str, live: LiveCatalogue) -> Composable:
 def _owners(master: Session, model: Model, reference: Reference, ids: Sequence[int]) -> dict[Key, int]:
     """Return the keys of rows to delete, as text, with the user id of each."""
     links = model.found_by(reference.named)
-    owner = links[0].columns[0] if links else model.tenant.key
+    [owner, *_] = links[0].columns if links else model.tenant.key_columns
     query = SQL("SELECT {owner}, {keys} FROM {table} WHERE {owner} = ANY({ids})").format(
         owner=Identifier(owner),
         keys=_texts(reference.named_columns),
@@ -165,11 +165,11 @@ def _owners(master: Session, model: Model, reference: Reference, ids: Sequence[i
     return {tuple(row[1:]): row[0] for row in rows}
 
 
-def referencing_rows(session: Session, reference: Reference, owners: Mapping[Key, int]) -> Iterator[tuple[Key, int]]:
+def referencing_rows(session: Session, reference: Reference, referred: Collection[Key]) -> Iterator[tuple[Key, int]]:
     """Yield each key that live rows reference, with their number; compared as text, as the types may differ."""
-    if not owners:
+    if not referred:
         return
-    arrays = (SQL("{}::text[]").format(Literal(list(column))) for column in zip(*owners, strict=True))
+    arrays = (SQL("{}::text[]").format(Literal(list(column))) for column in zip(*referred, strict=True))
     query = SQL(
         "SELECT {texts}, count(*) FROM {relation}"
         " WHERE ({texts}) IN (SELECT * FROM unnest({keys})){where} GROUP BY {texts}"

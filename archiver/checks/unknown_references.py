@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from archiver.catalog.model import MASTER
 from archiver.checks.left_rows import Owners
-from archiver.checks.purge_references import Key, by_pointer, referencing_rows
+from archiver.checks.purge_references import by_pointer, referencing_rows
 from archiver.completeness.live import read_live
 from archiver.completeness.pointers import unexplained
 from archiver.postgres.databases import Databases
@@ -29,6 +29,6 @@ def unknown_references(databases: Databases, records: Sequence[Record]) -> dict[
             named = pointer.points_at
             if pointer.columns and named.database == MASTER and len(tables[named.table].primary_key) == 1:
                 reference = by_pointer(pointer, live, tables[named.table].primary_key)
-                keys: dict[Key, int] = {(str(key),): tenant for key, tenant in owners.of(named.table).items()}
+                keys = [(str(key),) for key in owners.of(named.table)]
                 counts[f"{name}: {reference}"] += sum(rows for _, rows in referencing_rows(session, reference, keys))
     return {column: rows for column, rows in sorted(counts.items()) if rows}

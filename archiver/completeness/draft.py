@@ -15,7 +15,6 @@ from archiver.completeness.pointers import Pointer, unexplained
 from errors import UsageError
 from inventory.catalog import DEFAULT_DEPTH, Catalog, DepthRule, Table, Tenant
 
-WHOLE_NUMBERS = ("smallint", "integer", "bigint")
 Reasons = dict[str, dict[str, str]]  # master or shard, then table: why it stays live
 
 
@@ -55,9 +54,9 @@ def _tenant(lives: Mapping[str, LiveCatalogue], root: str) -> Tenant:
         near = get_close_matches(root, tables) or sorted(tables)[:5]
         raise UsageError(f"There is no table {root!r}.", hint=f"Similar: {', '.join(near)}." if near else "")
     table = tables[root]
-    if len(table.primary_key) != 1 or table.type_of(table.primary_key[0]) not in WHOLE_NUMBERS:
-        raise UsageError(f"Table {root} cannot list tenants: its key is not a single integer column.")
-    [key] = table.primary_key
+    if not table.primary_key:
+        raise UsageError(f"Table {root} cannot list tenants: it has no primary key.")
+    key = table.primary_key[0] if len(table.primary_key) == 1 else table.primary_key
     names = [column.name for column in table.columns]
     shard = next((name for name in names if "shard" in name), None)
     if SHARD in lives and shard is None:
@@ -68,7 +67,7 @@ def _tenant(lives: Mapping[str, LiveCatalogue], root: str) -> Tenant:
         noun=singular(root),
         table=root,
         key=key,
-        title=next((name for name in ("name", "title") if name in names), key),
+        title=next((name for name in ("name", "title") if name in names), table.primary_key[-1]),
         shard=shard if SHARD in lives else None,
     )
 

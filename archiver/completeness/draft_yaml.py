@@ -41,7 +41,7 @@ def _tenant(draft: Draft) -> Iterator[str]:
     yield "tenant:"
     for key in ("noun", "table", "key", "title", "shard"):
         if value := getattr(tenant, key):
-            yield f"  {key}: {_scalar(value)}"
+            yield f"  {key}: {_scalar(value) if isinstance(value, str) else _list(value)}"
 
 
 def _databases(draft: Draft) -> Iterator[str]:
@@ -83,6 +83,10 @@ def _excluded(draft: Draft) -> Iterator[str]:
 def _found_by(draft: Draft, table: TableName) -> str:
     links = ", ".join(_scalar(link.text) for link in draft.excluded_links.get(table, ()))
     return f"  # found_by: [{links}]" if links else ""
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_scalar, texts))}]"
 
 
 def _scalar(text: str) -> str:

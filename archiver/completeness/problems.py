@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archiver.catalog.model import MASTER, Model, TableName
+from archiver.catalog.model import MASTER, Model, TableName, listed
 from archiver.completeness.depths import not_trees
 from archiver.completeness.live import LiveCatalogue
 from archiver.completeness.live_acts import unknown_acts
@@ -46,11 +46,17 @@ def below_problems(model: Model, kind: str, relations: Iterable[Below]) -> Itera
 
 
 def _not_unique(model: Model, live: LiveCatalogue) -> Iterator[str]:
-    """Yield a tenant's key that two tenants can share."""
-    table, key = model.root.table, (model.tenant.key,)
+    """Yield a tenant's key that two tenants can share, and a column of it that may hold nothing."""
+    table, key = model.root.table, model.tenant.key_columns
     shape = live.tables.get(table)
     if shape and shape.primary_key != key and (table, key) not in live.unique:
         yield (
-            f"tenant/key: {model.root}.{model.tenant.key} is not unique, so that two tenants could be archived as one. "
-            f"First run: ALTER TABLE {table} ADD UNIQUE ({model.tenant.key})"
+            f"tenant/key: {model.root}.{listed(key)} is not unique, so that two tenants could be archived as one. "
+            f"First run: ALTER TABLE {table} ADD UNIQUE ({', '.join(key)})"
         )
+    for column in shape.columns if shape else ():
+        if column.name in key and not column.not_null:
+            yield (
+                f"tenant/key: {model.root}.{column.name} may be NULL, so that no command could name such a "
+                f"{model.tenant.noun}. First run: ALTER TABLE {table} ALTER COLUMN {column.name} SET NOT NULL"
+            )

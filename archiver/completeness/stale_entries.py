@@ -45,9 +45,11 @@ def absent(model: Model, lives: Lives) -> Iterator[str]:
 
 def _tenant(model: Model) -> Iterator[Claim]:
     tenant, customer = model.tenant, model.tenant.customer
-    for field, column in (("key", tenant.key), ("title", tenant.title), ("shard", tenant.shard)):
-        if column:
-            yield Claim(path=f"tenant/{field}", table=model.root, column=column)
+    for column in tenant.key_columns:
+        yield Claim(path="tenant/key", table=model.root, column=column)
+    for field, name in (("title", tenant.title), ("shard", tenant.shard)):
+        if name:
+            yield Claim(path=f"tenant/{field}", table=model.root, column=name)
     if customer is None:
         return
     yield Claim(path="tenant/customer/column", table=model.root, column=customer.column)

@@ -12,6 +12,7 @@ from archiver.postgres.selection import identity_of
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from archiver.records import id_index, retained_rows
 from archiver.records.archive_record import Record
+from inventory.keys import Key
 
 _RUN = SQL("pg_temp.run")  # tenant, record and position in the run
 
@@ -27,10 +28,14 @@ class Bookkeeping:
     session: Session
     _with_last: dict[TableName, Composable] = field(default_factory=dict)
 
-    def deleted(self, table: TableName) -> dict[int, int]:
+    def deleted(self, table: TableName) -> dict[Key, int]:
         """Return the number of a table's rows that are deleted with each tenant."""
         query = SQL("SELECT m.{}, count(*) FROM {} GROUP BY 1").format(Identifier(TENANT), self._mine(table))
-        return dict(self.session.rows(query, doing=f"counting the rows of {table}"))
+        rows, tenants = (
+            self.session.rows(query, doing=f"counting the rows of {table}"),
+            self.deletion_set.row_sets.tenant_ids,
+        )
+        return {tenants[number]: count for number, count in rows}
 
     def write(self) -> None:
         """Write the index of ids, the deleted keys, and the rows that stay live although an archive holds a copy."""
@@ -134,7 +139,7 @@ def bookkeeping_of(deletion_set: DeletionSet, records: Sequence[Record]) -> Book
         " FROM unnest({tenants}::bigint[], {records}::bigint[]) WITH ORDINALITY w ({tenant}, record_id, place)"
     ).format(
         run=_RUN,
-        tenants=Literal([record.tenant_id for record in records]),
+        tenants=Literal([deletion_set.row_sets.number_of[record.tenant_id] for record in records]),
         records=Literal([record.id for record in records]),
         tenant=Identifier(TENANT),
     )

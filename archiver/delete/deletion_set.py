@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from archiver.catalog.model import Link, Model, TableName
 from archiver.delete.interrupted import referenced_by_interrupted
 from archiver.extract.row_sets import LinkValues, RowSets, column_alias, fill, keys_table
-from archiver.postgres.schema import TENANT, identifier
+from archiver.postgres.schema import identifier
 from archiver.postgres.selection import identity_of, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier
 
@@ -57,9 +57,7 @@ class DeletionSet:
         if table in self._chosen:
             return _among(self._chosen[table], identity_of(self.row_sets.shape(table)), alias)
         if table == self.model.root:
-            query = SQL("EXISTS (SELECT 1 FROM {} g WHERE g.{} = {})")
-            key = Identifier(alias, self.model.tenant.key)
-            return query.format(self.row_sets.of(table), Identifier(TENANT), key)
+            return _among(self.row_sets.of(table), identity_of(self.row_sets.shape(table)), alias)
         [link] = self.model.found_by(table)
         condition = narrowed(matched(link, alias, "g"), link, alias)
         parents = self._chosen[link.parent] if self.goes_with_parent(table) else self.row_sets.parents(link)
@@ -151,7 +149,7 @@ class DeletionSet:
         """Create a relation with these values of a link. Return its name."""
         session, shape = self.row_sets.placement.sessions[link.child.database], self.row_sets.shape(link.child)
         relation = keys_table(session, self._next_name(), link, shape)
-        fill(session, relation, link, shape, values)
+        fill(session, relation, link, shape, [(0, key) for _, key in values])
         return relation
 
     def _next_name(self) -> str:

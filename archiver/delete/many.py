@@ -20,22 +20,22 @@ from archiver.delete.unchanged_set import Counts
 from archiver.extract.row_sets import LinkValues, RowSets
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import TENANT
-from archiver.postgres.selection import Key
 from archiver.postgres.session import SQL, Identifier
 from archiver.records import audit_log, markers, shard_keys
 from archiver.records.archive_record import Record
 from archiver.records.markers import DELETED
 from errors import CutoverError
 from formatting import plural
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
 class BulkDeletion:
     """The result of deleting a set of tenants."""
 
-    deleted: Mapping[int, Mapping[str, int]]  # tenant id: rows by table
-    retained: Mapping[int, Mapping[str, int]]
-    failed: Mapping[int, CutoverError]  # these tenants are live, unchanged
+    deleted: Mapping[Key, Mapping[str, int]]  # tenant id: rows by table
+    retained: Mapping[Key, Mapping[str, int]]
+    failed: Mapping[Key, CutoverError]  # these tenants are live, unchanged
 
 
 def reason_not_bulk(model: Model, placement: Placement, depth: str) -> str | None:
@@ -54,7 +54,7 @@ def reason_not_bulk(model: Model, placement: Placement, depth: str) -> str | Non
     return None
 
 
-def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> Mapping[int, CutoverError]:
+def empty_shard(work: BulkWork, placement: Placement, records: Sequence[Record]) -> Mapping[Key, CutoverError]:
     """Delete tenants in their shard, with markers; their records already say `deleting`. Return the failures by tenant.
 
     The rows of both databases are verified first. Raises CutoverError, with nothing deleted, if the set as such fails.
@@ -81,7 +81,7 @@ class _ShardSet:
     deletion_set: DeletionSet
     rows: Mapping[str, int]  # to delete, by table
     table_counts: Mapping[TableName, int] | None  # in all, by table, if none was written
-    contents: Mapping[int, Mapping[str, Any]]  # of the markers, by tenant
+    contents: Mapping[Key, Mapping[str, Any]]  # of the markers, by tenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,17 +114,17 @@ class _ShardTables(TableLocks):
                 for link in shard_keys.unenforced(self.work.model, schema)
                 if rows.deletion_set.all_rows_go(link.parent)
             }
-            shard_keys.remember_all(shard, schema, rows.verified.records, keys)
+            shard_keys.remember_all(shard, schema, rows.verified.records, sets.number_of, keys)
         self.delete_rows(rows.deletion_set, rows.locked, rows.rows, accounts[shard], rows.table_counts)
 
-    def record(self, rows: _ShardSet) -> Recorded[Mapping[int, CutoverError]]:
+    def record(self, rows: _ShardSet) -> Recorded[Mapping[Key, CutoverError]]:
         """Write the markers; return the tenants that failed."""
         records = rows.verified.records
         contents = [rows.contents[record.tenant_id] for record in records]
         markers.write_all(self.placement.sessions[SHARD], records, DELETED, contents)
         return Recorded(result=rows.verified.failed, bucket=self.work.stored.bucket, archives=records)
 
-    def _compared(self, sets: RowSets) -> tuple[Counts, Mapping[int, CutoverError], Mapping[TableName, int] | None]:
+    def _compared(self, sets: RowSets) -> tuple[Counts, Mapping[Key, CutoverError], Mapping[TableName, int] | None]:
         """Return the tenants' rows by table, the tenants that changed, and the sizes of tables that none wrote to."""
         model, sessions, records = self.work.model, self.placement.sessions, self.records
         unwritten = unchanged_set.unwritten(sessions[SHARD], model.of(SHARD), records)
@@ -135,7 +135,7 @@ class _ShardTables(TableLocks):
 
 
 def empty_master(
-    work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]
+    work: BulkWork, records: Sequence[Record], shard_markers: Mapping[Key, Mapping[str, Any]]
 ) -> BulkDeletion:
     """Delete tenants in master and complete their records.
 
@@ -166,14 +166,14 @@ class _MasterSet:
     verified: VerifiedSet
     deletion_set: DeletionSet
     books: Bookkeeping
-    by_table: Mapping[str, Mapping[int, int]]  # rows to delete by table and tenant
+    by_table: Mapping[str, Mapping[Key, int]]  # rows to delete by table and tenant
 
 
 @dataclass(frozen=True, kw_only=True)
 class _MasterTables(TableLocks):
     """The locks of master's tables; the shards' rows of these tenants are deleted already."""
 
-    shard_markers: Mapping[int, Mapping[str, Any]]
+    shard_markers: Mapping[Key, Mapping[str, Any]]
     began: float
 
     def unchanged(self, locked: LockedTables) -> _MasterSet:
@@ -223,7 +223,7 @@ class _MasterTables(TableLocks):
 
 
 def _details(
-    records: Sequence[Record], deletion: BulkDeletion, orphan_rows: Mapping[int, OrphanRows]
+    records: Sequence[Record], deletion: BulkDeletion, orphan_rows: Mapping[Key, OrphanRows]
 ) -> list[dict[str, object]]:
     """Return the details of the log's entries, in the order of the records."""
     return [
@@ -248,9 +248,9 @@ def _sums(counts: Counts, database: str, records: Sequence[Record], deletion_set
     }
 
 
-def _markers(deletion_set: DeletionSet, counts: Counts, records: Sequence[Record]) -> dict[int, dict[str, Any]]:
+def _markers(deletion_set: DeletionSet, counts: Counts, records: Sequence[Record]) -> dict[Key, dict[str, Any]]:
     """Return by tenant what the deletion in master needs, in the form of `marker.content`."""
-    contents: dict[int, dict[str, Any]] = {
+    contents: dict[Key, dict[str, Any]] = {
         record.tenant_id: {"found": {}, "gone": {}, "deleted": {}, "staying": []} for record in records
     }
     for table in deletion_set.model.of(SHARD):
@@ -266,18 +266,18 @@ def _markers(deletion_set: DeletionSet, counts: Counts, records: Sequence[Record
     return contents
 
 
-def _values(sets: RowSets, link: Link) -> dict[int, list[Key]]:
+def _values(sets: RowSets, link: Link) -> dict[Key, list[Any]]:
     """Return by tenant the keys in the shard by which rows of master are found."""
     columns = (TENANT, *link.parent_columns)
     query = SQL("SELECT DISTINCT {} FROM {}").format(SQL(", ").join(map(Identifier, columns)), sets.of(link.parent))
-    values: dict[int, list[Key]] = {}
+    values: dict[Key, list[Any]] = {}
     for row in sets.placement.sessions[SHARD].keys(query, doing=f"reading the keys of {link.parent}"):
         if None not in row:
-            values.setdefault(row[0], []).append(row[1:] if len(row) > 2 else row[1])
+            values.setdefault(sets.tenant_ids[row[0]], []).append(row[1:] if len(row) > 2 else row[1])
     return values
 
 
-def _keys_by_link(model: Model, shard_markers: Mapping[int, Mapping[str, Any]], field: str) -> dict[Link, LinkValues]:
+def _keys_by_link(model: Model, shard_markers: Mapping[Key, Mapping[str, Any]], field: str) -> dict[Link, LinkValues]:
     """Return one field of the shards' markers by link, each key with its tenant."""
     return {
         link: [(tenant_id, key) for tenant_id, content in shard_markers.items() for key in content[field][str(link)]]

@@ -15,6 +15,7 @@ from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.archive_request import ArchiveRequest
 from archiver.store.bucket import StoredDigests
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class StoredTarball:
     seconds: float  # to extract, pack and store
 
 
-def ready(master: Session, tenant_ids: Sequence[int], request: ArchiveRequest) -> list[Record]:
+def ready(master: Session, tenant_ids: Sequence[Key], request: ArchiveRequest) -> list[Record]:
     """Return the records that are verified already, now or by an interrupted run of this night.
 
     Rows that changed since are detected when they are to be deleted.
@@ -48,7 +49,7 @@ def start(
     request: ArchiveRequest,
     locations: Sequence[str],
     recipients: Sequence[str],
-) -> dict[int, Record]:
+) -> dict[Key, Record]:
     """Write the records of new extractions in place of those that came to nothing. Return them by tenant."""
     ids = [tenant.id for tenant in tenants]
     with master.transaction(doing="writing the records"):

@@ -16,6 +16,7 @@ from archiver.postgres.schema import NAMESPACE, TENANT, identifier
 from archiver.postgres.selection import SelectedRows, among
 from archiver.postgres.session import SQL, Composable, Identifier, Session
 from errors import CutoverError, RefusedError
+from inventory.keys import Key
 
 OrphanRows = Mapping[str, int]  # by table and foreign key: rows
 
@@ -63,20 +64,20 @@ def orphans(
 
 def orphans_of_set(
     sets: RowSets, model: Model, database: str, below: frozenset[TableName]
-) -> dict[int, dict[str, int]]:
+) -> dict[Key, dict[str, int]]:
     """Return by tenant the rows of one database that could not come back, one pass per unproven foreign key."""
-    session, by_tenant = sets.placement.sessions[database], dict[int, dict[str, int]]()
+    session, by_tenant = sets.placement.sessions[database], dict[Key, dict[str, int]]()
     tables = [table for table in model.of(database) if table in below]
     for key in _unproven(session, [table.table for table in tables]):
         query = SQL("SELECT m.{tenant}, count(*) FROM {source} WHERE {nowhere} GROUP BY 1").format(
             tenant=Identifier(TENANT), source=sets.source(TableName(database, key.table)), nowhere=key.leads_nowhere
         )
-        for tenant_id, number in session.rows(query, doing=f"following {key.name}"):
-            by_tenant.setdefault(tenant_id, {})[f"{key.table}.{key.name}"] = number
+        for tenant, rows in session.rows(query, doing=f"following {key.name}"):
+            by_tenant.setdefault(sets.tenant_ids[tenant], {})[f"{key.table}.{key.name}"] = rows
     return by_tenant
 
 
-def refusals(session: Session, by_tenant: Mapping[int, OrphanRows]) -> dict[int, CutoverError]:
+def refusals(session: Session, by_tenant: Mapping[Key, OrphanRows]) -> dict[Key, CutoverError]:
     """Return the error of each tenant with such rows."""
     return {tenant_id: _refusal(session, rows) for tenant_id, rows in by_tenant.items()}
 

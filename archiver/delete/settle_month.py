@@ -7,6 +7,7 @@ from archiver.delete.batches import close
 from archiver.postgres.databases import Databases, Placement
 from archiver.records import month_record, slice_record
 from archiver.records.archive_record import ArchiveState
+from inventory.keys import Key
 
 
 def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
@@ -22,7 +23,7 @@ def settle(databases: Databases, rules: Rules, placement: Placement) -> None:
         month_record.archived(placement.master, month)
 
 
-def settle_tenant(databases: Databases, rules: Rules, tenant_id: int) -> None:
+def settle_tenant(databases: Databases, rules: Rules, tenant_id: Key) -> None:
     """Complete the interrupted slices of one tenant. The caller holds the tenant's lock.
 
     Covers every shard: the one from which its rows were deleted may have been merged since.

@@ -26,6 +26,7 @@ from archiver.postgres.triggers import product_names, triggers_disabled
 from archiver.records.archive_record import Record
 from archiver.store.standing import missing_objects
 from errors import CutoverError
+from inventory.keys import Key
 
 OnStrategy = Callable[[str], None]  # called with a line: the tables, how they are deleted from, and why
 
@@ -60,8 +61,8 @@ class VerifiedSet:
     """The tenants whose rows may be deleted, and the errors of those that stay live."""
 
     records: Sequence[Record]
-    failed: Mapping[int, CutoverError]
-    orphans: Mapping[int, OrphanRows]
+    failed: Mapping[Key, CutoverError]
+    orphans: Mapping[Key, OrphanRows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +84,10 @@ class TableLocks:
             groups=locked, sets=row_sets.make(self.placement, self.work.model, tenants, self.keys_found)
         )
 
-    def verified(self, sets: RowSets, changed: Mapping[int, CutoverError]) -> VerifiedSet:
+    def verified(self, sets: RowSets, changed: Mapping[Key, CutoverError]) -> VerifiedSet:
         """Leave out the tenants that changed, whose rows could not come back, or whose object is gone."""
         prove_shape(self.placement)
-        work, failed, orphan_rows = self.work, dict(changed), dict[int, OrphanRows]()
+        work, failed, orphan_rows = self.work, dict(changed), dict[Key, OrphanRows]()
         below = work.model.below(work.depth)
         for database, session in self.placement.sessions.items():
             of_database = orphans_of_set(sets, work.model, database, below)
@@ -142,7 +143,7 @@ class TableLocks:
             self.work.on_strategy(f"{session.where}: {', '.join(group.tables)}: {group.reason}")
         return table_groups
 
-    def _missing(self) -> dict[int, CutoverError]:
+    def _missing(self) -> dict[Key, CutoverError]:
         """Return the tenants whose object is not in the store as it was put, each with its error."""
         errors = missing_objects(self.work.stored.bucket, self.records)
         return {record.tenant_id: errors[record.location] for record in self.records if record.location in errors}

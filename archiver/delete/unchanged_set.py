@@ -16,9 +16,10 @@ from archiver.postgres.schema import TENANT, column_list, identifier
 from archiver.postgres.session import SQL, Identifier, Literal, Session
 from archiver.records.archive_record import Record
 from errors import CutoverError
+from inventory.keys import Key
 
 # By table and tenant: the number of live rows, and how many of them were written since they were archived.
-Counts = Mapping[TableName, Mapping[int, tuple[int, int]]]
+Counts = Mapping[TableName, Mapping[Key, tuple[int, int]]]
 
 
 def counted(row_sets: RowSets, tables: Sequence[TableName], records: Sequence[Record]) -> Counts:
@@ -55,14 +56,15 @@ def archived(tables: Iterable[TableName], records: Sequence[Record]) -> Counts:
     }
 
 
-def _counted(row_sets: RowSets, table: TableName, since: str | None) -> dict[int, tuple[int, int]]:
+def _counted(row_sets: RowSets, table: TableName, since: str | None) -> dict[Key, tuple[int, int]]:
     """Count the tenants' rows in one table, and those written since they were archived."""
     session = row_sets.placement.sessions[table.database]
     written = SQL("age(c.xmin) <= age({}::xid)").format(Literal(since)) if since else SQL("true")
     query = SQL("SELECT m.{tenant}, count(*), count(*) FILTER (WHERE {written}) FROM {source} GROUP BY 1").format(
         tenant=Identifier(TENANT), written=written, source=row_sets.source(table)
     )
-    return {row[0]: (row[1], row[2]) for row in session.rows(query, doing=f"verifying the rows of {table}")}
+    rows = session.rows(query, doing=f"verifying the rows of {table}")
+    return {row_sets.tenant_ids[number]: (live, written) for number, live, written in rows}
 
 
 def _oldest(session: Session, database: str, records: Sequence[Record]) -> str | None:
@@ -77,9 +79,9 @@ def changed(
     records: Sequence[Record],
     work: Path,
     stored: Stored,
-) -> dict[int, CutoverError]:
+) -> dict[Key, CutoverError]:
     """Return the tenants whose rows are not as archived, each with its error."""
-    failed: dict[int, CutoverError] = {}
+    failed: dict[Key, CutoverError] = {}
     for record in records:
         try:
             differ = [
@@ -114,7 +116,10 @@ def _same(
 def _same_content(row_sets: RowSets, table: TableName, record: Record, path: Path, stored: Stored) -> bool:
     """True if a tenant's live rows have the archived content."""
     query = SQL("SELECT {} FROM {} WHERE m.{} = {}").format(
-        column_list(row_sets.shape(table), "c"), row_sets.source(table), Identifier(TENANT), Literal(record.tenant_id)
+        column_list(row_sets.shape(table), "c"),
+        row_sets.source(table),
+        Identifier(TENANT),
+        Literal(row_sets.number_of[record.tenant_id]),
     )
     spool = Spool(path)
     rows = row_sets.placement.sessions[table.database].copy_out(query, spool, doing=f"comparing {table}")

@@ -12,13 +12,14 @@ from archiver.postgres.databases import Databases
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import narrowed
 from archiver.postgres.session import SQL, Identifier
+from inventory.keys import Key, key_of
 
-Owners = Mapping[Any, int]  # by key of a row: its tenant
+Owners = Mapping[Any, Key]  # by key of a row: its tenant
 
 
-def count(databases: Databases) -> dict[TableIn, Counter[int]]:
+def count(databases: Databases) -> dict[TableIn, Counter[Key]]:
     """Return the rows by tenant, of tables found in one way only; one GROUP BY per table and database."""
-    model, counted = databases.model, dict[TableIn, Counter[int]]()
+    model, counted = databases.model, dict[TableIn, Counter[Key]]()
     owners: dict[TableName, Owners] = {}
     for table in model.tables:
         link = _only_link(model, table)
@@ -26,15 +27,17 @@ def count(databases: Databases) -> dict[TableIn, Counter[int]]:
             continue
         for name in (MASTER,) if table.database == MASTER else databases.shards:
             counted[TableIn(name, table)] = _by_tenant(_grouped(databases, name, link), owners.get(link.parent))
-        if link.parent == model.root and _owns_others(model, databases, table):
+        if link.parent == model.root and table.database == MASTER and _owns_others(model, databases, table):
             owners[table] = _owners(databases, link, table)
     return counted
 
 
 def _only_link(model: Model, table: TableName) -> Link | None:
-    """Return the table's only link; None if there are several, or if it has several columns."""
-    links = model.found_by(table)
-    return links[0] if len(links) == 1 and len(links[0].columns) == 1 else None
+    """Return the table's only link; None if there are several, or if it has several columns, or not a tenant's key."""
+    [link, *others] = model.found_by(table) or (None,)
+    if link is None or others or len(link.columns) > 1:
+        return None
+    return None if link.parent == model.root and link.parent_columns != model.tenant.key_columns else link
 
 
 def _owns_others(model: Model, databases: Databases, table: TableName) -> bool:
@@ -57,14 +60,15 @@ def _owners(databases: Databases, link: Link, table: TableName) -> Owners:
     """Return the tenant of each row, by key."""
     key = databases.schema(MASTER).tables[table.table].primary_key
     query = SQL("SELECT {}, {} FROM {}").format(Identifier(*key), Identifier(*link.columns), identifier(table.table))
-    return dict(databases.master.rows(query, doing=f"reading the tenants of the rows of {table}"))
+    rows = databases.master.rows(query, doing=f"reading the tenants of the rows of {table}")
+    return {key: key_of((tenant_id,)) for key, tenant_id in rows if tenant_id is not None}
 
 
-def _by_tenant(grouped: list[tuple[Any, int]], owners: Owners | None) -> Counter[int]:
+def _by_tenant(grouped: list[tuple[Any, int]], owners: Owners | None) -> Counter[Key]:
     """Sum grouped rows by tenant."""
-    counted: Counter[int] = Counter()
+    counted: Counter[Key] = Counter()
     for key, rows in grouped:
-        owner = key if owners is None else owners.get(key)
-        if owner is not None:
+        owner = key_of((key,)) if owners is None else owners.get(key)
+        if key is not None and owner is not None:
             counted[owner] += rows
     return counted

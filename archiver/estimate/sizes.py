@@ -12,8 +12,9 @@ from archiver.estimate.table_sizes import TableIn, TableSize
 from archiver.postgres import tenants
 from archiver.postgres.databases import Databases
 from archiver.postgres.tenants import Tenant
+from inventory.keys import Key
 
-Rows = Mapping[int, float]  # by tenant
+Rows = Mapping[Key, float]  # by tenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +51,14 @@ def shared_out(
     model: Model,
     all_tenants: Sequence[Tenant],
     by_table: Mapping[TableIn, TableSize],
-    counted: Mapping[TableIn, Mapping[int, int]],
+    counted: Mapping[TableIn, Mapping[Key, int]],
 ) -> list[TenantSize]:
     """Distribute the rows and bytes of every table over the tenants; pure.
 
     Rows that were not counted are distributed in proportion to the rows they are found by.
     """
-    rows: dict[TableName, dict[int, float]] = {model.root: {tenant.id: 1.0 for tenant in all_tenants}}
-    bytes_: dict[int, float] = {tenant.id: 0.0 for tenant in all_tenants}
+    rows: dict[TableName, dict[Key, float]] = {model.root: {tenant.id: 1.0 for tenant in all_tenants}}
+    bytes_: dict[Key, float] = {tenant.id: 0.0 for tenant in all_tenants}
     for table in model.tables:
         parents = [rows[link.parent] for link in model.found_by(table) if not link.recursive]
         for at in [at for at in by_table if at.table == table]:
@@ -82,19 +83,19 @@ def shared_out(
     ]
 
 
-def _of(tenant_ids: Iterable[int], counts: Mapping[int, float]) -> dict[int, float]:
+def _of(tenant_ids: Iterable[Key], counts: Mapping[Key, float]) -> dict[Key, float]:
     """Return the counts of these tenants."""
     return {tenant_id: counts.get(tenant_id, 0) for tenant_id in tenant_ids}
 
 
-def _in_proportion(tenant_ids: Iterable[int], rows: int, parents: Sequence[Rows]) -> dict[int, float]:
+def _in_proportion(tenant_ids: Iterable[Key], rows: int, parents: Sequence[Rows]) -> dict[Key, float]:
     """Distribute rows over tenants in proportion to their parents' rows."""
     weights = {tenant_id: sum(parent.get(tenant_id, 0) for parent in parents) for tenant_id in tenant_ids}
     total = sum(weights.values()) or 1
     return {tenant_id: rows * weight / total for tenant_id, weight in weights.items()}
 
 
-def _bytes(rows_by_tenant: Rows, size: TableSize) -> Iterable[tuple[int, float]]:
+def _bytes(rows_by_tenant: Rows, size: TableSize) -> Iterable[tuple[Key, float]]:
     """Yield a table's bytes by tenant; as statistics may be outdated, the rows counted may exceed theirs."""
     total = max(size.rows, sum(rows_by_tenant.values())) or 1
     return ((tenant_id, size.bytes * rows / total) for tenant_id, rows in rows_by_tenant.items())

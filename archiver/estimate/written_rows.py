@@ -59,9 +59,9 @@ def _by_path(
     """Return the tenants of the rows: joined up to the tenant's table, or looked up in master from there on."""
     across = path[-1] if path and path[-1].parent.database != table.database else None
     joins = path[:-1] if across else path
-    top, key = f"t{len(joins)}", databases.model.tenant.key
+    top, columns = f"t{len(joins)}", across.columns if across else databases.model.tenant.key_columns
     query = SQL("SELECT DISTINCT {columns} FROM {first} {alias}{joined} WHERE {condition}").format(
-        columns=SQL(", ").join(Identifier(top, column) for column in (across.columns if across else (key,))),
+        columns=SQL(", ").join(Identifier(top, column) for column in columns),
         first=identifier(table.table),
         alias=Identifier(FROM),
         joined=SQL("").join(_join(link, number) for number, link in enumerate(joins)),
@@ -69,7 +69,7 @@ def _by_path(
     )
     keys = databases.session(name).rows(query, doing=f"looking for whose rows were written into {table}")
     if across is None:
-        return {number for (number,) in keys}
+        return set(keys)
     return _tenants(databases, MASTER, across.parent, _is_one_of(across.parent_columns, keys)) if keys else set()
 
 

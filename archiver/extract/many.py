@@ -37,7 +37,7 @@ def extract_many(
         highest = _highest(placement, model)
     seconds = (time.monotonic() - began) / len(tenants)
     for tenant in tenants:
-        own = {layout.member(table): sorter.rows(tenant.id) for table, sorter in sorters.items()}
+        own = {layout.member(table): sorter.rows(sets.number_of[tenant.id]) for table, sorter in sorters.items()}
         yield _extract(placement, model, tenant, year, own, highest, taken, seconds)
 
 

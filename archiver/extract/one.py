@@ -21,6 +21,7 @@ from archiver.postgres.selection import Key, Selection, Values, condition, is_co
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant
 from archiver.records.id_index import WHOLE_NUMBERS
+from inventory.keys import Key as TenantKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +62,14 @@ def extract_one(placement: Placement, model: Model, tenant: Tenant, year: int, w
 
 
 def spooled(
-    placement: Placement, model: Model, table: TableName, selection: Selection, tenant_id: int, path: Path
+    placement: Placement, model: Model, table: TableName, selection: Selection, tenant_id: TenantKey, path: Path
 ) -> Member:
     """Copy a table's selected rows into a file, in a reproducible order."""
     return _spooled(placement, model, table, selection.values, tenant_id, path)
 
 
 def _spooled(
-    placement: Placement, model: Model, table: TableName, values: Values, tenant_id: int, path: Path
+    placement: Placement, model: Model, table: TableName, values: Values, tenant_id: TenantKey, path: Path
 ) -> Member:
     shape = placement.schemas[table.database].tables[table.table]
     query = SQL("SELECT {} FROM {} WHERE {} ORDER BY {}").format(
@@ -82,7 +83,9 @@ def _spooled(
     return spool.finish(rows)
 
 
-def _keys(placement: Placement, model: Model, link: Link, values: Values, tenant_id: int, path: Path) -> list[Key]:
+def _keys(
+    placement: Placement, model: Model, link: Link, values: Values, tenant_id: TenantKey, path: Path
+) -> list[Key]:
     """Return a link's values in the parent's rows, from the file if they are whole numbers, else from the table."""
     table, shape = link.parent, placement.schemas[link.parent.database].tables[link.parent.table]
     if {column.name for column in _numbered(shape)}.issuperset(link.parent_columns):

@@ -13,6 +13,7 @@ from archiver.postgres.session import SQL, Composable, Identifier
 from archiver.records import archive_record, move_record
 from archiver.records.archive_record import ArchiveState
 from errors import RefusedError
+from inventory.keys import typed
 
 
 def orphan_rows(placement: Placement, rules: Rules) -> dict[TableName, SelectedRows]:
@@ -50,7 +51,7 @@ def _refuse_half_way(placement: Placement, noun: str) -> None:
     for record in archive_record.read_if_any(placement.master, state=ArchiveState.RESTORING):
         raise RefusedError(
             f"{noun.capitalize()} {record.tenant_id} is half restored: rows of no {noun} stay on {placement.shard}.",
-            hint=f"Finish that first: inv restore.{noun} {record.tenant_id}",
+            hint=f"Finish that first: inv restore.{noun} {typed(record.tenant_id)}",
         )
     half_moved = move_record.half_moved(placement.master)
     move_record.refuse_half_moved(

@@ -9,29 +9,40 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from archiver.catalog.model import MASTER, SHARD, Link, Model, TableName
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import TENANT, Table, identifier
-from archiver.postgres.selection import KEYLESS, Key, array, identity_of, key_type, matched, narrowed
+from archiver.postgres.selection import KEYLESS, array, identity_of, key_type, matched, narrowed
 from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
+from inventory.keys import Key, Parts
 
-LinkValues = Sequence[tuple[int, Key]]  # tenants, and values of a link
+LinkValues = Sequence[tuple[Key, Any]]  # tenants, and values of a link
 # Each table is read once, in full: its rows are looked up among the keys, which fit in memory or are split on disk.
 _PASSES = "SET LOCAL enable_nestloop TO off; SET LOCAL enable_mergejoin TO off; SET LOCAL work_mem TO '128MB'"
 
 
 @dataclass(frozen=True)
 class RowSets:
-    """The row sets of some tenants, each made on first use; they live as long as the databases' transactions."""
+    """The row sets of some tenants, each made on first use; they live as long as the databases' transactions.
+
+    In them a tenant is its number among these tenants, whatever its key.
+    """
 
     placement: Placement
     model: Model
-    tenant_ids: Collection[int] = ()
+    tenant_ids: Sequence[Key] = ()
     link_values: Mapping[Link, LinkValues] = field(default_factory=dict)  # replace the other database's row set
     _own: dict[TableName, Composable] = field(default_factory=dict)
     _transferred: dict[tuple[TableName, tuple[str, ...]], Composable] = field(default_factory=dict)
-    _left_out: set[int] = field(default_factory=set)
+    _left_out: set[Key] = field(default_factory=set)
+
+    @cached_property
+    def number_of(self) -> Mapping[Key, int]:
+        """The number of each tenant, from 0."""
+        return {tenant_id: number for number, tenant_id in enumerate(self.tenant_ids)}
 
     def shape(self, table: TableName) -> Table:
         """Return a table's shape."""
@@ -65,7 +76,7 @@ class RowSets:
         query = SQL("SELECT m.{tenant}, {columns} FROM {source}")
         return query.format(tenant=Identifier(TENANT), columns=_columns(columns, alias), source=source)
 
-    def leave_out(self, tenant_ids: Collection[int]) -> None:
+    def leave_out(self, tenant_ids: Collection[Key]) -> None:
         """Remove tenants from every row set, also from those not made yet: their rows stay live."""
         if not tenant_ids:
             return
@@ -74,7 +85,8 @@ class RowSets:
         for database, relation in self._relations():
             query = SQL("DELETE FROM {} WHERE {} = ANY({})")
             self.placement.sessions[database].execute(
-                query.format(relation, Identifier(TENANT), Literal(list(tenant_ids))), doing="leaving tenants out"
+                query.format(relation, Identifier(TENANT), Literal([self.number_of[each] for each in tenant_ids])),
+                doing="leaving tenants out",
             )
 
     def _relations(self) -> Iterator[tuple[str, Composable]]:
@@ -83,8 +95,6 @@ class RowSets:
             yield SHARD if parent.database == MASTER else MASTER, relation
 
     def _same_row(self, table: TableName) -> Composable:
-        if table == self.model.root:
-            return SQL("c.{} = m.{}").format(Identifier(self.model.tenant.key), Identifier(TENANT))
         names = identity_of(self.shape(table))
         return SQL(" AND ").join(
             SQL("{} = {}").format(Identifier("c", name), Identifier("m", column_alias(name))) for name in names
@@ -101,13 +111,7 @@ class RowSets:
     def _query(self, table: TableName) -> Composable:
         names = self._column_names(table)
         if table == self.model.root:
-            return SQL("SELECT c.{key} AS {tenant}, {columns} FROM {table} c WHERE c.{key} = ANY({ids})").format(
-                key=Identifier(self.model.tenant.key),
-                tenant=Identifier(TENANT),
-                columns=_columns(names, "c"),
-                table=identifier(table.table),
-                ids=Literal(list(self.tenant_ids)),
-            )
+            return self._roots(names)
         links = self.model.found_by(table)
         near = [self._near(link, names) for link in links if not link.recursive]
         if self.single_parent(table):
@@ -116,6 +120,28 @@ class RowSets:
             return _below(table, near, within, names)
         # A row is in the set once for a tenant, however many rows lead to it: UNION drops the others, as DISTINCT does.
         return SQL(" UNION ").join(near) if len(near) > 1 else SQL("SELECT DISTINCT * FROM ({}) r").format(near[0])
+
+    def _roots(self, names: Sequence[str]) -> Composable:
+        """SQL: the tenants' own rows, each with the tenant's number."""
+        columns, root = self.model.tenant.key_columns, self.model.root
+        keys = [each if isinstance(each, Parts) else (each,) for each in self.tenant_ids]
+        aliases = [Identifier(f"key {number}") for number in range(len(columns))]
+        return SQL(
+            "SELECT w.{tenant}, {columns} FROM {table} c"
+            " JOIN unnest({keys}, {numbers}::bigint[]) w ({aliases}, {tenant}) ON {same}"
+        ).format(
+            tenant=Identifier(TENANT),
+            columns=_columns(names, "c"),
+            table=identifier(root.table),
+            keys=SQL(", ").join(
+                array(self.shape(root), name, [key[number] for key in keys]) for number, name in enumerate(columns)
+            ),
+            numbers=Literal(list(range(len(keys)))),
+            aliases=SQL(", ").join(aliases),
+            same=SQL(" AND ").join(
+                SQL("c.{} = w.{}").format(Identifier(name), alias) for name, alias in zip(columns, aliases, strict=True)
+            ),
+        )
 
     def single_parent(self, table: TableName) -> bool:
         """True if each row is found by one parent alone, and so belongs to the parent's tenants."""
@@ -143,7 +169,11 @@ class RowSets:
         session, shape = self.placement.sessions[link.child.database], self.shape(link.child)
         relation = keys_table(session, f"transferred {len(self._transferred)}", link, shape)
         if link in self.link_values:
-            values = [pair for pair in self.link_values[link] if pair[0] not in self._left_out]
+            values = [
+                (self.number_of[tenant_id], key)
+                for tenant_id, key in self.link_values[link]
+                if tenant_id not in self._left_out
+            ]
             fill(session, relation, link, shape, values)
         else:
             self._copy_values(link, session, relation)
@@ -162,7 +192,7 @@ class RowSets:
 def make(
     placement: Placement,
     model: Model,
-    tenant_ids: Collection[int],
+    tenant_ids: Sequence[Key],
     link_values: Mapping[Link, LinkValues] | None = None,
 ) -> RowSets:
     """Return the row sets of tenants, in transactions that the caller has opened and that may write."""
@@ -220,11 +250,11 @@ def keys_table(session: Session, name: str, link: Link, child: Table) -> Composa
     return relation
 
 
-def fill(session: Session, relation: Composable, link: Link, child: Table, values: LinkValues) -> None:
-    """Write a link's values into a table made by `keys_table`."""
+def fill(session: Session, relation: Composable, link: Link, child: Table, values: Sequence[tuple[int, Any]]) -> None:
+    """Write a link's values, each with its tenant's number, into a table made by `keys_table`."""
     listed = [key if len(link.columns) > 1 else (key,) for _, key in values]
     arrays = [array(child, name, [key[number] for key in listed]) for number, name in enumerate(link.columns)]
     query = SQL("INSERT INTO {} SELECT * FROM unnest({}::bigint[], {})").format(
-        relation, Literal([tenant_id for tenant_id, _ in values]), SQL(", ").join(arrays)
+        relation, Literal([number for number, _ in values]), SQL(", ").join(arrays)
     )
     session.execute(query, doing=f"writing the keys of {link.parent}")

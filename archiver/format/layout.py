@@ -7,21 +7,38 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from urllib.parse import quote
 
 from archiver.catalog.model import TableName
 from archiver.format.manifest import Manifest
 from archiver.postgres.pins import SETTINGS, script
 from archiver.postgres.schema import NAMESPACE, Schema, Table, ddl, load_order, quoted
+from inventory.keys import Key
 
 MANIFEST, README, SCHEMA_SQL, RESTORE_SQL = "manifest.json", "README", "schema.sql", "restore.sql"
 ENCRYPTED = ".age"  # the suffix of an encrypted archive
 SCHEMAS = "schemas/"  # the schemas' prefix in the store
+LONGEST_PART, _OF_DIGEST = 48, 16  # characters
 UNCOMPARABLE = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")  # types without equality
 
 
-def tarball(noun: str, year: int | str, tenant_id: int) -> str:
+def tarball(noun: str, year: int | str, tenant_id: Key) -> str:
     """Return the archive's file name: `2013_school_13.tar.gz`; for a month's activity `2014-09_school_13.tar.gz`."""
-    return f"{year}_{noun}_{tenant_id}.tar.gz"
+    return f"{year}_{noun}_{path_part(tenant_id)}.tar.gz"
+
+
+def path_part(key: Key) -> str:
+    """Return a tenant's key as one part of a path, another one for each key.
+
+    What a part cannot hold is percent-encoded; a long one is cut, with a digest: names of files and in a tar are short.
+    """
+    part = quote(str(key), safe="").replace("~", "%7E")  # so that a tilde is never of the key
+    if not part.strip("."):
+        return part.replace(".", "%2E") or "~"
+    if len(part) <= LONGEST_PART:
+        return part
+    digest = hashlib.sha256(str(key).encode()).hexdigest()[:_OF_DIGEST]
+    return f"{part[: LONGEST_PART - _OF_DIGEST - 1]}~{digest}"
 
 
 def tarball_of(manifest: Manifest) -> str:
@@ -29,10 +46,15 @@ def tarball_of(manifest: Manifest) -> str:
     return tarball(manifest.noun, manifest.month or manifest.year, manifest.tenant_id)
 
 
-def object_key(noun: str, year: int, tenant_id: int, extraction: str, *, encrypted: bool) -> str:
+def object_key(noun: str, year: int, tenant_id: Key, extraction: str, *, encrypted: bool) -> str:
     """Return the store's key, unique per extraction: `2013/13/20140815T221500-1f3a/2013_school_13.tar.gz.age`."""
     ending = ENCRYPTED if encrypted else ""
-    return f"{year}/{tenant_id}/{extraction}/{tarball(noun, year, tenant_id)}{ending}"
+    return f"{tenant_folder(year, tenant_id)}{extraction}/{tarball(noun, year, tenant_id)}{ending}"
+
+
+def tenant_folder(year: int | str, tenant_id: Key) -> str:
+    """Return the prefix in the store of a tenant's archives of a year: `2013/13/`."""
+    return f"{year}/{path_part(tenant_id)}/"
 
 
 def file_name(location: str) -> str:
@@ -47,7 +69,7 @@ def month_key(month: str, shard: str, extraction: str) -> str:
 
 def is_archive(key: str) -> bool:
     """True if a key of the store has the form of `object_key`, `month_key` or `purge_key`: no schema or journal."""
-    return re.fullmatch(r"((purges/)?\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
+    return re.fullmatch(r"(\d+/[^/]+|purges/\d+/\d+|activity/[^/]+/[^/]+)/[^/]+/[^/]+", key) is not None
 
 
 def purge_key(year: int, purge: int, extraction: str, *, encrypted: bool) -> str:
@@ -181,8 +203,8 @@ another {manifest.noun} is in the archives of both.
 
 
 def _title(manifest: Manifest) -> str:
-    noun, number = manifest.noun, manifest.tenant_id
+    noun, key = manifest.noun, manifest.tenant_id
     if manifest.month is None:
-        return f"{noun.capitalize()} {number}, year {manifest.year}: all its rows."
-    owner = f"{noun.capitalize()} {number}" if number else f"Rows of no {noun}"
+        return f"{noun.capitalize()} {key}, year {manifest.year}: all its rows."
+    owner = f"{noun.capitalize()} {key}" if key != 0 else f"Rows of no {noun}"
     return f"{owner}: activity that ended by the end of {manifest.month}, archived while the {noun} stayed live."

@@ -9,6 +9,7 @@ from typing import Any
 
 from archiver.postgres.schema import Schema
 from errors import DamagedError
+from inventory.keys import Key, key_of_json
 
 FORMAT = 1
 
@@ -27,7 +28,7 @@ class Manifest:
     """The content of the archive's `manifest.json`."""
 
     noun: str  # the catalog's word for a tenant: school
-    tenant_id: int
+    tenant_id: Key
     tenant_name: str
     customer_id: int | None
     customer_name: str | None
@@ -73,7 +74,7 @@ class Manifest:
             fingerprint = data.pop("fingerprint")
             data["schemas"] = {name: Schema.from_json(schema) for name, schema in data["schemas"].items()}
             data["members"] = {name: Member(**member) for name, member in data["members"].items()}
-            manifest = cls(**data)
+            manifest = cls(**{**data, "tenant_id": key_of_json(data["tenant_id"])})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedError(f"The archive's manifest cannot be read: {type(error).__name__}.") from error
         if manifest.fingerprint != fingerprint:

@@ -134,7 +134,7 @@ class Sorter:
         self._rows: defaultdict[int, int] = defaultdict(int)
 
     def write(self, data: bytes, /) -> int:
-        """Take one row: the tenant's id, a tab, and the row as it goes into the archive."""
+        """Take one row: the tenant's number, a tab, and the row as it goes into the archive."""
         tenant, _, row = data.partition(b"\t")
         self._waiting[tenant].append(row)
         self._pending += len(data) + _OBJECT
@@ -154,9 +154,9 @@ class Sorter:
         self._waiting.clear()
         self._pending = 0
 
-    def rows(self, tenant_id: int) -> Pieces:
-        """Return one tenant's rows. Call flush before."""
-        return Pieces(self._file, self._extents.get(tenant_id, _NOTHING), self._rows.get(tenant_id, 0))
+    def rows(self, tenant: int) -> Pieces:
+        """Return the rows of one tenant, by its number. Call flush before."""
+        return Pieces(self._file, self._extents.get(tenant, _NOTHING), self._rows.get(tenant, 0))
 
 
 def member(rows: Pieces) -> Member:

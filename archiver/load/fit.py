@@ -15,6 +15,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.schema import NAMESPACE, Schema
 from archiver.postgres.session import Session
 from errors import Problems, RefusedError
+from inventory.keys import typed
 from inventory.migrations import Changes, Migration, chain
 
 Mappings = Mapping[str, SchemaMapping]  # by database
@@ -84,6 +85,7 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
     listed = list(problems)
     if listed:
         noun, tenant_id = manifest.noun, manifest.tenant_id
+        preview = f"inv restore.plan {typed(tenant_id)}"
         begin = ", or ".join(
             f"database: {database}, before: {schema.fingerprint[:SHOWN]}"
             for database, schema in manifest.schemas.items()
@@ -91,7 +93,7 @@ def refuse(manifest: Manifest, problems: Iterable[str]) -> None:
         raise Problems(
             f"The archive of {noun} {tenant_id} does not fit today's tables; nothing was changed:",
             listed,
-            hint=f"Add it to inventory/migrations/*.yaml ({begin}); inv restore.plan {tenant_id} shows the full plan.",
+            hint=f"Add it to inventory/migrations/*.yaml ({begin}); {preview} shows the full plan.",
         )
 
 

@@ -10,7 +10,9 @@ from archiver.catalog.model import MASTER, SHARD, Model
 from archiver.postgres.locks import EVERYTHING, AdvisoryLock, dismiss_workers, held_locks
 from archiver.postgres.schema import Schema, read_schema
 from archiver.postgres.session import Session
+from archiver.postgres.tenants import key_typed
 from errors import UsageError
+from inventory.keys import Key
 from inventory.migrations import Migration
 
 Open = Callable[[str], Session]  # opens a session on a database, by its inventory name
@@ -116,6 +118,10 @@ class Databases:
             )
         return {MASTER: MASTER, SHARD: shard}
 
+    def key_typed(self, word: str) -> Key:
+        """Return the key of a tenant that a typed word means; raise UsageError with an example if it is none."""
+        return key_typed(self.master, self.model.tenant, word)
+
     def close(self) -> None:
         """End every session; open transactions are rolled back."""
         for session in self._sessions.values():
@@ -130,7 +136,7 @@ class Databases:
             yield
 
     @contextmanager
-    def tenant_lock(self, noun: str, tenant_id: int, *shards: str) -> Iterator[None]:
+    def tenant_lock(self, noun: str, tenant_id: Key, *shards: str) -> Iterator[None]:
         """Lock one tenant against other runs while the block runs, on the connections that delete."""
         names = dict.fromkeys(name for shard in shards for name in self._names(shard).values())
         sessions = [self.session(name) for name in names]

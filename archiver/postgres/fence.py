@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from errors import CutoverError, RefusedError
+from inventory.keys import Key
 from inventory.model import FENCED, Fence
 
 TIMEOUT = 120  # seconds
 
 
 @contextmanager
-def fenced(fence: Fence | None, noun: str, tenant_id: int) -> Iterator[None]:
+def fenced(fence: Fence | None, noun: str, tenant_id: Key) -> Iterator[None]:
     """Keep the application off a tenant while the block runs, however it ends; do nothing if there is no fence.
 
     Raise RefusedError if the fence does not close: the block is not run. Raise CutoverError if it does not open again.
@@ -41,20 +43,20 @@ def fenced(fence: Fence | None, noun: str, tenant_id: int) -> Iterator[None]:
         raise CutoverError(*failures)
 
 
-def open_fence(fence: Fence | None, noun: str, tenant_id: int) -> None:
+def open_fence(fence: Fence | None, noun: str, tenant_id: Key) -> None:
     """Open the fence of a tenant that no run is working on: a run that was killed may have left it closed."""
     if fence and (failures := _reopen(fence, f"the fence of {noun} {tenant_id}", tenant_id)):
         raise CutoverError(*failures)
 
 
-def _reopen(fence: Fence, name: str, tenant_id: int) -> list[str]:
+def _reopen(fence: Fence, name: str, tenant_id: Key) -> list[str]:
     """Open the fence. Return one sentence if that fails, else an empty list."""
     failure = _run(fence.open, tenant_id)
     command = _filled(fence.open, tenant_id)
     return [f"Opening {name} failed: {failure}. It is still closed; run: {command}"] if failure else []
 
 
-def _run(command: str, tenant_id: int) -> str:
+def _run(command: str, tenant_id: Key) -> str:
     """Run a command. Return the cause of its failure; empty if it succeeded."""
     try:
         completed = subprocess.run(
@@ -72,5 +74,5 @@ def _run(command: str, tenant_id: int) -> str:
     return f"exit {completed.returncode}{f' ({lines[-1]})' if lines else ''}" if completed.returncode else ""
 
 
-def _filled(command: str, tenant_id: int) -> str:
-    return command.replace(FENCED, str(tenant_id))
+def _filled(command: str, tenant_id: Key) -> str:
+    return command.replace(FENCED, shlex.quote(str(tenant_id)))

@@ -13,6 +13,7 @@ from archiver.postgres.databases import Placement
 from archiver.postgres.migrated import migrated_since
 from archiver.postgres.schema import Schema, Table, identifier, row_text
 from archiver.postgres.session import SQL, Composable, Identifier, Literal
+from inventory import keys
 
 Key = Any  # the value of one column, or a tuple of several
 Values = Mapping[Link, list[Key]]  # the values that a link's columns may have
@@ -78,7 +79,7 @@ def is_complete_key(key: Key) -> bool:
 def select(
     placement: Placement,
     model: Model,
-    tenant_id: int,
+    tenant_id: keys.Key,
     *,
     lock: RowLock | None = None,
     link_values: Values | None = None,
@@ -108,7 +109,7 @@ def _without_migrated(placement: Placement, lock: RowLock) -> RowLock:
 
 
 def _rows(
-    placement: Placement, model: Model, table: TableName, tenant_id: int, values: Values, lock: RowLock | None
+    placement: Placement, model: Model, table: TableName, tenant_id: keys.Key, values: Values, lock: RowLock | None
 ) -> SelectedRows:
     where = condition(model, placement.schemas[table.database], table, tenant_id, values)
     return rows_where(placement, model, table, where, lock)
@@ -152,11 +153,11 @@ def identity_of(table: Table) -> tuple[str, ...]:
     return table.primary_key or KEYLESS
 
 
-def condition(model: Model, schema: Schema, table: TableName, tenant_id: int, values: Values) -> Composable:
+def condition(model: Model, schema: Schema, table: TableName, tenant_id: keys.Key, values: Values) -> Composable:
     """SQL: the row of this table belongs to the tenant."""
     shape = schema.tables[table.table]
     if table == model.root:
-        return SQL("{} = {}").format(Identifier(model.tenant.key), Literal(tenant_id))
+        return among(shape, model.tenant.key_columns, [tenant_id])
     linked = SQL(" OR ").join(_linked(shape, link, values[link]) for link in model.found_by(table) if link in values)
     recursive = [link for link in model.found_by(table) if link.recursive]
     return _with_descendants(table, identity_of(shape), linked, recursive) if recursive else linked

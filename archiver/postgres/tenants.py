@@ -2,66 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from archiver.catalog.model import MASTER
 from archiver.postgres.schema import identifier
-from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
-from errors import UsageError
+from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier, Literal, Session
+from errors import RefusedError, UsageError
 from formatting import plural
 from inventory.catalog import Customer
 from inventory.catalog import Tenant as TenantTable
+from inventory.keys import Key, Parts, key_of, key_order, typed, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
     """A live tenant; in Apangea a school."""
 
-    id: int
+    id: Key
     name: str
     shard: str  # inventory name of the database with its activity; master if there are no shards; empty: it names none
     customer_id: int | None
     customer_name: str | None
 
 
+# A list names a tenant by the word that people write for its key: a file has no types of columns.
+
+
 @dataclass(frozen=True, kw_only=True)
 class Exclude:
-    """Tenants that an operator leaves out, by their own ids or their customers'."""
+    """Tenants that an operator leaves out, by their own keys or their customers' ids."""
 
-    tenants: frozenset[int] = frozenset()
+    tenants: frozenset[Key] = frozenset()
     customers: frozenset[int] = frozenset()
 
     def names(self, tenant: Tenant) -> bool:
         """True if a tenant is on the list."""
-        return tenant.id in self.tenants or tenant.customer_id in self.customers
+        return str(tenant.id) in self._words or tenant.customer_id in self.customers
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        return frozenset(map(str, self.tenants))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Include:
-    """The only tenants that an operator archives, by their own ids or their customers', each with the reason for it."""
+    """The only tenants that an operator archives, by their own keys or their customers' ids, each with the reason."""
 
-    tenants: Mapping[int, str] = field(default_factory=dict)
+    tenants: Mapping[Key, str] = field(default_factory=dict)
     customers: Mapping[int, str] = field(default_factory=dict)
 
     def reason(self, tenant: Tenant) -> str | None:
         """Return why a tenant is archived: its own reason, or else its customer's; None if it is not on the list."""
         of_customer = None if tenant.customer_id is None else self.customers.get(tenant.customer_id)
-        return self.tenants.get(tenant.id, of_customer)
+        return self._words.get(str(tenant.id), of_customer)
+
+    @cached_property
+    def _words(self) -> Mapping[str, str]:
+        return {str(key): reason for key, reason in self.tenants.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class OwnDepths:
-    """Tenants with a depth of their own, by their own ids or their customers'; a tenant's is stronger."""
+    """Tenants with a depth of their own, by their own keys or their customers' ids; a tenant's is stronger."""
 
-    tenants: Mapping[int, str] = field(default_factory=dict)
+    tenants: Mapping[Key, str] = field(default_factory=dict)
     customers: Mapping[int, str] = field(default_factory=dict)
 
-    def of(self, tenant_id: int, customer_id: int | None) -> str | None:
+    def of(self, tenant_id: Key, customer_id: int | None) -> str | None:
         """Return the depth of a tenant of a customer; None if it has none of its own."""
         of_customer = None if customer_id is None else self.customers.get(customer_id)
-        return self.tenants.get(tenant_id, of_customer)
+        return self._words.get(str(tenant_id), of_customer)
+
+    @cached_property
+    def _words(self) -> Mapping[str, str]:
+        return {str(key): depth for key, depth in self.tenants.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +94,9 @@ class TenantFilter:
         return not self.exclude.names(tenant) and (self.only is None or self.only.reason(tenant) is not None)
 
 
-def tenant(master: Session, table: TenantTable, tenant_id: int) -> Tenant | None:
-    """Return the live tenant of that id; None if there is none."""
-    rows = _select(master, table, SQL("t.{} = %s").format(Identifier(table.key)), (tenant_id,))
+def tenant(master: Session, table: TenantTable, tenant_id: Key) -> Tenant | None:
+    """Return the live tenant of that key; None if there is none."""
+    rows = of_ids(master, table, [tenant_id])
     return rows[0] if rows else None
 
 
@@ -91,17 +108,17 @@ def of_customer(master: Session, table: TenantTable, customer_id: int) -> tuple[
     query = SQL("SELECT 1 FROM {} WHERE {} = %s").format(identifier(customer.table), Identifier(customer.key))
     if not master.row(query, (customer_id,), doing="looking for a customer"):
         raise UsageError(f"There is no customer {customer_id}.")
-    return _select(master, table, SQL("t.{} = %s").format(Identifier(customer.column)), (customer_id,))
+    return _select(master, table, SQL("t.{} = {}").format(Identifier(customer.column), Literal(customer_id)))
 
 
-def of_ids(master: Session, table: TenantTable, ids: Collection[int]) -> tuple[Tenant, ...]:
-    """Return the live tenants of these ids."""
-    return _select(master, table, SQL("t.{} = ANY(%s)").format(Identifier(table.key)), (list(ids),))
+def of_ids(master: Session, table: TenantTable, ids: Collection[Key]) -> tuple[Tenant, ...]:
+    """Return the live tenants of these keys."""
+    return _select(master, table, has_key(table, ids)) if ids else ()
 
 
 def every(master: Session, table: TenantTable) -> tuple[Tenant, ...]:
     """Return every live tenant."""
-    return _select(master, table, SQL("true"), ())
+    return _select(master, table, SQL("true"))
 
 
 def taken(master: Session, table: TenantTable, chosen: TenantFilter) -> tuple[Tenant, ...]:
@@ -121,29 +138,82 @@ def unknown_customers(master: Session, table: TenantTable, ids: Collection[int])
     return sorted(set(ids) - existing)
 
 
-def unknown(master: Session, table: TenantTable, ids: Collection[int]) -> list[int]:
-    """Return the ids that no live tenant has, sorted."""
-    query = SQL("SELECT t.{0} FROM {1} t WHERE t.{0} = ANY(%s)").format(Identifier(table.key), identifier(table.table))
-    live = {row[0] for row in master.rows(query, (list(ids),), doing=f"looking for {plural(table.noun)}")}
-    return sorted(set(ids) - live)
+def unknown(master: Session, table: TenantTable, ids: Collection[Key]) -> list[Key]:
+    """Return the keys that no live tenant has, sorted."""
+    return sorted(set(ids) - {each.id for each in of_ids(master, table, ids)}, key=key_order)
 
 
-def _select(master: Session, table: TenantTable, condition: Composable, args: Sequence[object]) -> tuple[Tenant, ...]:
+def key_typed(master: Session, table: TenantTable, word: str) -> Key:
+    """Return the key that a typed word means, by the types of the table's columns; raise UsageError if it is none."""
+    try:
+        values = values_of(word, len(table.key_columns))
+    except ValueError:
+        raise _no_key(master, table, word) from None
+    # A value without a type takes the column's, which so reads it: no row is read.
+    columns = SQL(", ").join(
+        SQL("coalesce({}, (SELECT {} FROM {} LIMIT 0))").format(
+            Literal(value), Identifier(name), identifier(table.table)
+        )
+        for name, value in zip(table.key_columns, values, strict=True)
+    )
+    try:
+        [row] = master.keys(SQL("SELECT {}").format(columns), doing=f"reading the key {word}")
+    except DatabaseError as error:
+        if error.code[:2] != _DATA:
+            raise
+        raise _no_key(master, table, word) from None
+    return key_of(row)
+
+
+_DATA = "22"  # the class of errors about values: PostgreSQL cannot read this text as a value of the type
+
+
+def _no_key(master: Session, table: TenantTable, word: str) -> UsageError:
+    """Return the error for a word that is no key; its hint shows a live tenant's."""
+    query = SQL("SELECT {} FROM {} ORDER BY {} LIMIT 1").format(_keys(table), _from(table), _keys(table))
+    rows = master.keys(query, doing=f"reading {table.table}")
+    return UsageError(
+        f"{table.noun}: expected {' and '.join(table.key_columns)} of a {table.noun}, got {word!r}.",
+        hint=f"Example: {typed(key_of(rows[0]))}" if rows else "",
+    )
+
+
+def has_key(table: TenantTable, ids: Collection[Key]) -> Composable:
+    """SQL: the row `t` has one of these keys; all but whole numbers are compared as the text that PostgreSQL writes."""
+    if len(table.key_columns) == 1 and all(isinstance(each, int) for each in ids):
+        return SQL("t.{} = ANY({})").format(Identifier(*table.key_columns), Literal(list(ids)))
+    columns = zip(*(each if isinstance(each, Parts) else (each,) for each in ids), strict=True)
+    return SQL("({}) IN (SELECT * FROM unnest({}))").format(
+        SQL(", ").join(SQL("t.{}::text").format(Identifier(name)) for name in table.key_columns),
+        SQL(", ").join(SQL("{}::text[]").format(Literal(list(map(str, values)))) for values in columns),
+    )
+
+
+def _keys(table: TenantTable) -> Composable:
+    return SQL(", ").join(Identifier("t", name) for name in table.key_columns)
+
+
+def _from(table: TenantTable) -> Composable:
+    return SQL("{} t").format(identifier(table.table))
+
+
+def _select(master: Session, table: TenantTable, condition: Composable) -> tuple[Tenant, ...]:
+    """Return the tenants that meet a condition, sorted by key."""
     customer, nothing = table.customer, SQL("NULL")
     query = SQL(
-        "SELECT t.{key}, t.{title}, {shard}, {customer}, {customer_title} FROM {table} t{joined}"
-        " WHERE {condition} ORDER BY t.{key}"
+        "SELECT {keys}, t.{title}, {shard}, {customer}, {customer_title} FROM {table}{joined} WHERE {condition}"
     ).format(
-        key=Identifier(table.key),
+        keys=_keys(table),
         title=Identifier(table.title),
         shard=Identifier("t", table.shard) if table.shard else Literal(MASTER),
         customer=Identifier("t", customer.column) if customer else nothing,
         customer_title=Identifier("c", customer.title) if customer else nothing,
-        table=identifier(table.table),
+        table=_from(table),
         joined=_with_customers(customer) if customer else SQL(""),
         condition=condition,
     )
-    return tuple(_tenant(row) for row in master.rows(query, args, doing=f"reading {table.table}"))
+    live = [_tenant(table, row) for row in master.keys(query, doing=f"reading {table.table}")]
+    return tuple(sorted(live, key=lambda each: key_order(each.id)))
 
 
 def _with_customers(customer: Customer) -> Composable:
@@ -152,5 +222,14 @@ def _with_customers(customer: Customer) -> Composable:
     )
 
 
-def _tenant(row: tuple[Any, ...]) -> Tenant:
-    return Tenant(id=row[0], name=row[1] or "", shard=row[2] or "", customer_id=row[3], customer_name=row[4])
+def _tenant(table: TenantTable, row: tuple[Any, ...]) -> Tenant:
+    count = len(table.key_columns)
+    key, (name, shard, customer_id, customer_name) = row[:count], row[count:]
+    if None in key:
+        raise RefusedError(
+            f"The {table.noun} {name!r} has no {table.key_columns[key.index(None)]}: no command can name it.",
+            hint="Give it one, or delete it; then make the column NOT NULL.",
+        )
+    return Tenant(
+        id=key_of(key), name=name or "", shard=shard or "", customer_id=customer_id, customer_name=customer_name
+    )

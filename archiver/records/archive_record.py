@@ -19,6 +19,7 @@ from archiver.postgres.tenants import Tenant
 from archiver.records.archive_request import ArchiveRequest
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
+from inventory.keys import Key
 
 
 class ArchiveState(Enum):
@@ -37,7 +38,7 @@ class Record:
     """The record of one tenant's archive of one year."""
 
     id: int
-    tenant_id: int
+    tenant_id: Key
     tenant_name: str
     customer_id: int | None
     customer_name: str | None
@@ -220,12 +221,12 @@ def by_id(session: Session, record_id: int) -> Record:
     return _read(session, "id = %s", (record_id,))[0]
 
 
-def of_tenant(session: Session, tenant_id: int, year: int | None = None) -> tuple[Record, ...]:
+def of_tenant(session: Session, tenant_id: Key, year: int | None = None) -> tuple[Record, ...]:
     """Return a tenant's records, of one year or of all, the latest year first."""
     return _read(session, "tenant_id = %s AND (%s IS NULL OR year = %s)", (tenant_id, year, year))
 
 
-def of_tenants(session: Session, tenant_ids: Sequence[int]) -> tuple[Record, ...]:
+def of_tenants(session: Session, tenant_ids: Sequence[Key]) -> tuple[Record, ...]:
     """Return all records of these tenants, the latest year first."""
     return _read(session, "tenant_id = ANY(%s)", (list(tenant_ids),))
 
@@ -244,7 +245,7 @@ def read_if_any(
     session: Session,
     year: int | None = None,
     customer_id: int | None = None,
-    tenant_id: int | None = None,
+    tenant_id: Key | None = None,
     *,
     shard: str | None = None,
     night: date | None = None,

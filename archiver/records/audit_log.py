@@ -14,6 +14,7 @@ from archiver.postgres.session import DatabaseError, Session
 from archiver.records.log_chain import NO_ENTRY, TEXT, chained
 from archiver.records.markers import Marked
 from errors import RefusedError
+from inventory.keys import Key
 
 
 class Logged(Protocol):
@@ -24,7 +25,7 @@ class Logged(Protocol):
         """The record's number."""
 
     @property
-    def tenant_id(self) -> int:
+    def tenant_id(self) -> Key:
         """The tenant that owns the rows."""
 
     @property
@@ -41,7 +42,7 @@ class Entry:
     operator: str
     host: str
     act: str  # archive, restore, verify, drop, move, cat, query, find, accept
-    tenant_id: int
+    tenant_id: Key
     year: int
     record_id: int
     details: Mapping[str, Any]  # counts and digests
@@ -131,7 +132,7 @@ _HINTS = {
 
 
 def entries(
-    session: Session, tenant_id: int | None = None, year: int | None = None, act: str = ""
+    session: Session, tenant_id: Key | None = None, year: int | None = None, act: str = ""
 ) -> tuple[Entry, ...]:
     """Return the entries that match every given filter, oldest first; empty if nothing was ever archived."""
     if not ready(session):

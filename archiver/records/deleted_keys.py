@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from archiver.postgres.session import Session
 from archiver.records.archive_record import ArchiveState, Record
+from inventory.keys import Key
 
 
 def remember(session: Session, record: Record, keys: Mapping[str, Sequence[int]]) -> None:
@@ -29,7 +30,7 @@ def forget(session: Session, record: Record, keys: Mapping[str, Sequence[int]]) 
         )
 
 
-def of_table(session: Session, year: int, table: str) -> dict[int, list[int]]:
+def of_table(session: Session, year: int, table: str) -> dict[Key, list[int]]:
     """Return the keys of a table's deleted rows, by archived tenant."""
     return dict(
         session.rows(

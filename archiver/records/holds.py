@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from archiver.postgres.operator import host, operator
 from archiver.postgres.session import Session
+from inventory.keys import Key, key_order
 
 
-def hold(master: Session, tenant_ids: Collection[int]) -> None:
+def hold(master: Session, tenant_ids: Collection[Key]) -> None:
     """Put tenants on hold. Call it in the transaction that ends their restore."""
     master.execute(
         "INSERT INTO archiver.held (tenant_id, operator, host)"
@@ -18,16 +19,16 @@ def hold(master: Session, tenant_ids: Collection[int]) -> None:
     )
 
 
-def release(master: Session, tenant_id: int | None = None) -> list[int]:
+def release(master: Session, tenant_id: Key | None = None) -> list[Key]:
     """Release one hold, or all. Return the tenant ids released, sorted."""
     rows = master.rows(
         "DELETE FROM archiver.held WHERE %s IS NULL OR tenant_id = %s RETURNING tenant_id",
         (tenant_id, tenant_id),
         doing="releasing holds",
     )
-    return sorted(row[0] for row in rows)
+    return sorted((row[0] for row in rows), key=key_order)
 
 
-def on_hold(master: Session) -> frozenset[int]:
+def on_hold(master: Session) -> frozenset[Key]:
     """Return the ids of the tenants on hold."""
     return frozenset(row[0] for row in master.rows("SELECT tenant_id FROM archiver.held", doing="reading the holds"))

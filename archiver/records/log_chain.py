@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from inventory.keys import Key
+
 NO_ENTRY = hashlib.sha256(b"").hexdigest()  # what the first entry carries
 ACCEPT = "accept"  # the act of an entry by which an operator accepts the log as it is
 # SQL: an entry as one text. Its words and their order are for ever: every digest in a log is made of them.
@@ -33,7 +35,7 @@ class ChainedEntry:
     operator: str
     host: str
     act: str
-    tenant_id: int
+    tenant_id: Key
     year: int
     details: Mapping[str, Any]
 

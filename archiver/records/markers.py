@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from archiver.postgres.session import Session
 from archiver.records.archive_record import Record
+from inventory.keys import Key
 
 DELETED = "deleted"  # the act of a tenant's deletion in the shard
 MOVED_IN, MOVED_OUT = "moved in", "moved out"  # the acts of a move in its target and in its source
@@ -71,7 +72,7 @@ def read(session: Session | None, record: Marked, act: str) -> dict[str, Any] | 
     return row[0] if row else None
 
 
-def read_all(session: Session, records: Sequence[Record], act: str) -> dict[int, dict[str, Any]]:
+def read_all(session: Session, records: Sequence[Record], act: str) -> dict[Key, dict[str, Any]]:
     """Return the contents of an act's markers by tenant id; records without that marker are left out."""
     rows = session.rows(
         "SELECT w.tenant_id, m.content FROM archiver.markers m"

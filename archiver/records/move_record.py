@@ -20,6 +20,7 @@ from archiver.records.archive_record import Record
 from archiver.records.id_offsets import Offsets, Region
 from archiver.store.bucket import StoredDigests
 from errors import RefusedError
+from inventory.keys import Key
 
 
 class MoveState(Enum):
@@ -50,7 +51,7 @@ class Move:
     """The record of one tenant's move."""
 
     id: int
-    tenant_id: int
+    tenant_id: Key
     year: int  # the year in the tarball's name
     verb: str
     source: str
@@ -174,7 +175,7 @@ def done(session: Session) -> tuple[Move, ...]:
     return _read(session, "state = ANY(%s)", (list(DONE),)) if ready(session) else ()
 
 
-def interrupted(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
+def interrupted(session: Session, tenant_ids: Collection[Key] | None = None) -> tuple[Move, ...]:
     """Return the interrupted moves, of these tenants or of all."""
     if not ready(session):
         return ()
@@ -190,7 +191,7 @@ def last_marked(session: Session) -> tuple[Move, ...]:
     return _read(session, f"{last} AND turn > 0 AND sha256 IS NOT NULL", (list(DONE),))
 
 
-def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) -> None:
+def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[Key]) -> None:
     """Raise RefusedError if one of these tenants is half moved: its rows may be in two shards."""
     for move in half_moved(session, tenant_ids):
         raise RefusedError(
@@ -199,7 +200,7 @@ def refuse_half_moved(session: Session, noun: str, tenant_ids: Collection[int]) 
         )
 
 
-def half_moved(session: Session, tenant_ids: Collection[int] | None = None) -> tuple[Move, ...]:
+def half_moved(session: Session, tenant_ids: Collection[Key] | None = None) -> tuple[Move, ...]:
     """Return the interrupted moves whose rows may be in two shards."""
     return tuple(move for move in interrupted(session, tenant_ids) if move.in_two_shards)
 

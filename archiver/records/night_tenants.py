@@ -13,6 +13,7 @@ from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.unmatched import Unmatched, unmatched
 from errors import RefusedError, UsageError
+from inventory.keys import Key, key_order, key_text
 from inventory.scope import short_digest
 
 
@@ -20,8 +21,8 @@ from inventory.scope import short_digest
 class NightTenants:
     """The tenants that a night archives, and those it excludes; the same before, within and after its step 8."""
 
-    taken: tuple[int, ...]
-    excluded: tuple[int, ...]
+    taken: tuple[Key, ...]
+    excluded: tuple[Key, ...]
     unmatched: Sequence[Unmatched]  # ids of its lists that match nothing
 
     @property
@@ -49,11 +50,11 @@ def night_tenants(databases: Databases, year: int, night: date, chosen: TenantFi
     live = tenants.every(databases.master, databases.model.tenant)
     due = {tenant.id for tenant in live if chosen.takes(tenant)} - archived
     return NightTenants(
-        taken=tuple(sorted(due | {record.tenant_id for record in records if record.night == night})),
+        taken=tuple(sorted(due | {record.tenant_id for record in records if record.night == night}, key=key_order)),
         excluded=tuple(tenant.id for tenant in live if chosen.exclude.names(tenant)),
         unmatched=unmatched(databases, year, night, chosen),
     )
 
 
-def _listed(ids: tuple[int, ...]) -> str:
-    return ",".join(map(str, ids))
+def _listed(ids: tuple[Key, ...]) -> str:
+    return ",".join(map(key_text, ids))

@@ -13,6 +13,7 @@ from archiver.postgres.session import Session
 from archiver.records import move_record
 from archiver.records.archive_record import Record
 from archiver.records.id_offsets import Offsets, reversed_offsets
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,10 @@ Relocations = tuple[Relocation, ...]
 class PlacementHistory:
     """The moves and merges that master has recorded."""
 
-    tenants: Mapping[int, Sequence[Relocation]] = field(default_factory=dict)  # in the order of the moves
+    tenants: Mapping[Key, Sequence[Relocation]] = field(default_factory=dict)  # in the order of the moves
     aliases: Mapping[str, Relocation] = field(default_factory=dict)  # by shard
 
-    def relocations(self, tenant_id: int, shard: str, since: int, *, live: bool = False) -> Relocations:
+    def relocations(self, tenant_id: Key, shard: str, since: int, *, live: bool = False) -> Relocations:
         """Return the relocations from the shard of an archive begun at the turn `since` to today's shard.
 
         First the tenant's own moves since then; then, if the tenant is not live, later merges of the shard it reached.
@@ -54,7 +55,7 @@ def placement_history(master: Session) -> PlacementHistory:
     """Read the placement history; it is empty if nothing was ever archived or moved."""
     if not ready(master):
         return PlacementHistory()
-    moves: dict[int, list[Relocation]] = defaultdict(list)
+    moves: dict[Key, list[Relocation]] = defaultdict(list)
     for tenant_id, source, target, offsets, turn in master.rows(
         _MOVES, (list(move_record.DONE),), doing="reading the moves"
     ):

@@ -18,6 +18,7 @@ from archiver.records.purge_record import Purge, PurgeState
 from archiver.records.unmatched import unmatched
 from errors import Problems, UsageError
 from formatting import plural
+from inventory.keys import Key, typed
 
 Archived = Record | Month | Purge  # the record of an archive that may be opened again
 
@@ -33,14 +34,14 @@ class ArchivedError(UsageError):
     """The tenant is archived already."""
 
 
-def one_to_archive(databases: Databases, tenant_id: int, year: int) -> Tenant:
+def one_to_archive(databases: Databases, tenant_id: Key, year: int) -> Tenant:
     """Return a live tenant; raise ArchivedError if it is archived for the year already."""
     noun = databases.model.tenant.noun
     refuse_partial(noun, archive_record.of_tenant(databases.master, tenant_id))
     if tenant_id in _archived(databases, year):
         raise ArchivedError(
             f"{noun.capitalize()} {tenant_id} is archived already for {year}.",
-            hint=f"inv archive.show {tenant_id} shows it, inv restore.{noun} {tenant_id} brings it back.",
+            hint=f"inv archive.show {typed(tenant_id)} shows it, inv restore.{noun} {typed(tenant_id)} brings it back.",
         )
     tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
     if tenant is None:
@@ -69,7 +70,7 @@ def all_to_archive(
     return _none_half_moved(databases, tuple(tenant for tenant in live if tenant.id not in archived))
 
 
-def one_to_restore(databases: Databases, tenant_id: int, year: int | None) -> Record:
+def one_to_restore(databases: Databases, tenant_id: Key, year: int | None) -> Record:
     """Return the tenant's record; raise UsageError if there are several years and none is given."""
     records = _only_restorable(archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
     return _only_one(databases.model.tenant.noun, tenant_id, year, records)
@@ -125,7 +126,7 @@ def _months_and_purges(databases: Databases, year: int | None) -> Iterator[Month
     return (record for record in records if year in (None, record.year))
 
 
-def one_to_show(databases: Databases, tenant_id: int, year: int | None) -> Record:
+def one_to_show(databases: Databases, tenant_id: Key, year: int | None) -> Record:
     """Return the tenant's record, in any state; of several years the latest."""
     records = archive_record.read_if_any(databases.master, year, tenant_id=tenant_id)
     if not records:
@@ -142,7 +143,7 @@ def all_to_reverify(databases: Databases, year: int | None) -> tuple[Archived, .
     return (*of_tenants, *_months_and_purges(databases, year))
 
 
-def one_to_drop(databases: Databases, tenant_id: int, year: int | None) -> Record:
+def one_to_drop(databases: Databases, tenant_id: Key, year: int | None) -> Record:
     """Return the tenant's record; raise UsageError if a run works on it, or of several years none is given."""
     noun = databases.model.tenant.noun
     record = _only_one(noun, tenant_id, year, archive_record.read_if_any(databases.master, year, tenant_id=tenant_id))
@@ -172,12 +173,12 @@ def refuse_partial(noun: str, records: Iterable[Record]) -> None:
             raise UsageError(
                 f"{noun.capitalize()} {tenant} is half restored ({', '.join(map(str, record.partial))}); "
                 f"the rest is only in the archive of {year}.",
-                hint=f"Restore the rest (inv restore.{noun} {tenant} --year={year}) or drop the archive "
-                f"(inv archive.drop-archive {tenant} --year={year}).",
+                hint=f"Restore the rest (inv restore.{noun} {typed(tenant)} --year={year}) or drop the archive "
+                f"(inv archive.drop-archive {typed(tenant)} --year={year}).",
             )
 
 
-def _only_one(noun: str, tenant_id: int, year: int | None, records: Sequence[Record]) -> Record:
+def _only_one(noun: str, tenant_id: Key, year: int | None, records: Sequence[Record]) -> Record:
     """Return the only record; raise UsageError if there is none, or more than one year."""
     if not records:
         of_year = f" for {year}" if year else ""
@@ -198,7 +199,7 @@ def _none_half_moved(databases: Databases, live: tuple[Tenant, ...]) -> tuple[Te
     return live
 
 
-def _archived(databases: Databases, year: int) -> set[int]:
+def _archived(databases: Databases, year: int) -> set[Key]:
     return {
         record.tenant_id
         for record in archive_record.of_year(databases.master, year)

@@ -9,6 +9,7 @@ from archiver.records import resolve
 from archiver.records.archive_record import ArchiveState, Record
 from archiver.records.archive_request import ArchiveRequest
 from errors import RefusedError, UsageError
+from inventory.keys import typed
 
 
 def interrupted_deletion(
@@ -33,7 +34,7 @@ def _interrupted(record: Record, noun: str) -> Record | None:
     if record.state is ArchiveState.ARCHIVED:
         raise UsageError(f"{who} is archived already for {record.year}.")
     if record.state is ArchiveState.RESTORING:
-        raise RefusedError(f"{who} is half restored.", hint=f"Run: inv restore.{noun} {record.tenant_id}")
+        raise RefusedError(f"{who} is half restored.", hint=f"Run: inv restore.{noun} {typed(record.tenant_id)}")
     return record if record.state is ArchiveState.DELETING else None
 
 

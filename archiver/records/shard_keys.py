@@ -16,6 +16,7 @@ from archiver.postgres.session import SQL, Composable, Identifier, Literal, Sess
 from archiver.records.archive_record import Record
 from archiver.records.id_index import WHOLE_NUMBERS
 from archiver.records.markers import Marked
+from inventory.keys import Key as TenantKey
 
 RecordKey = tuple[int, datetime]  # id and started_at: unique among all kinds of records
 
@@ -85,9 +86,10 @@ def remember_all(
     session: Session,
     schema: Schema,
     records: Sequence[Record],
+    number_of: Mapping[TenantKey, int],
     deleted: Mapping[Link, Composable],
 ) -> None:
-    """Write the same for many records, from a query of each link's keys with their tenants."""
+    """Write the same for many records, from a query of each link's keys with the numbers of their tenants."""
     for link in _by_parent(deleted):
         column, type_ = _kept_in(schema, link)
         query = SQL(
@@ -103,7 +105,7 @@ def remember_all(
             name=Literal(*link.parent_columns),
             key=Identifier("m", *link.parent_columns),
             rows=deleted[link],
-            tenants=Literal([record.tenant_id for record in records]),
+            tenants=Literal([number_of[record.tenant_id] for record in records]),
             ids=Literal([record.id for record in records]),
             begun=Literal([record.started_at for record in records]),
             tenant=Identifier(TENANT),

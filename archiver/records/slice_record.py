@@ -15,6 +15,7 @@ from archiver.records import month_record
 from archiver.records.archive_record import ArchiveState
 from archiver.records.month_record import Month
 from archiver.store.bucket import StoredDigests
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Slice:
     """One tenant's rows in a monthly archive: an archive by itself."""
 
     month: Month
-    tenant_id: int  # 0: orphan rows, whose parents no longer exist
+    tenant_id: Key  # 0: orphan rows, whose parents no longer exist
     start: int  # offset in the object, in bytes
     size: int  # bytes
     sha256: str
@@ -169,7 +170,7 @@ def is_pending(session: Session, month_slice: Slice) -> bool:
     )
 
 
-def of_month(session: Session, month: str, tenant_id: int | None = None) -> tuple[Slice, ...]:
+def of_month(session: Session, month: str, tenant_id: Key | None = None) -> tuple[Slice, ...]:
     """Return a month's slices, of all tenants or of one, with rows that may be only in the archive; latest first."""
     condition = "m.month = %s AND m.state IN (%s, %s) AND (%s IS NULL OR s.tenant_id = %s)"
     return read(
@@ -177,12 +178,12 @@ def of_month(session: Session, month: str, tenant_id: int | None = None) -> tupl
     )
 
 
-def of_tenant(session: Session, tenant_id: int) -> tuple[Slice, ...]:
+def of_tenant(session: Session, tenant_id: Key) -> tuple[Slice, ...]:
     """Return a tenant's slices with deleted rows, the latest first: rows of an earlier one may be below its rows."""
     return read(session, "s.tenant_id = %s AND s.went IS NOT NULL", (tenant_id,))
 
 
-def interrupted(session: Session, tenant_id: int) -> tuple[Slice, ...]:
+def interrupted(session: Session, tenant_id: Key) -> tuple[Slice, ...]:
     """Return a tenant's slices whose deletion was interrupted: rows may be deleted that no record names."""
     condition = "s.tenant_id = %s AND s.went IS NULL AND m.state = %s"
     return read(session, condition, (tenant_id, ArchiveState.DELETING.value))

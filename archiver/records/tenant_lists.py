@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from archiver.postgres.tenants import Exclude, Include
-from errors import Problems
+from errors import Problems, UsageError
+from inventory.keys import Key, key_listed
 
 Lines = Iterable[tuple[int, str]]  # each with its number
-Named = tuple[str, int]  # `customer`, or nothing for a tenant; and an id
+Named = tuple[str, Key]  # `customer`, or nothing for a tenant; and an id
 Said = TypeVar("Said")
 
-_EXCLUDED = re.compile(r"(?:(customer) +)?(\d+)", re.ASCII)
-_INCLUDED = re.compile(r"(?:(customer) +)?(\d+): *(\S.*)", re.ASCII)
+# A key as people write it; in JSON's quotation marks if it has a blank, a colon, a comma or such a mark itself.
+_QUOTED, _WORD = r'("(?:[^"\\]|\\["\\/bfnrt])*")', r'([^\s",-][^\s:",]*)'
+_KEY = rf"(?:customer +(\d+)|{_QUOTED}|{_WORD})"
+_LISTED = re.compile(rf" *(?:{_QUOTED}|{_WORD}) *(,|$)", re.ASCII)
+_EXCLUDED = re.compile(_KEY, re.ASCII)
+_INCLUDED = re.compile(rf"{_KEY}: *(\S.*)", re.ASCII)
 
 
 def union(exclude: Exclude, other: Exclude) -> Exclude:
@@ -29,8 +35,8 @@ def exclusion(lines: Lines, path: str) -> Exclude:
     """
     named = _read(lines, path, _EXCLUDED, "an id or `customer` and an id", lambda match: None)
     return Exclude(
-        tenants=frozenset(number for noun, number in named if not noun),
-        customers=frozenset(number for noun, number in named if noun),
+        tenants=frozenset(key for noun, key in named if not noun),
+        customers=frozenset(key for noun, key in named if noun and isinstance(key, int)),
     )
 
 
@@ -40,12 +46,12 @@ def inclusion(lines: Lines, path: str) -> Include:
     Raises Problems with each line that is something else, or has an id that is there twice; or if there is none.
     """
     expected = "an id or `customer` and an id, a colon and the reason"
-    reasons = _read(lines, path, _INCLUDED, expected, lambda match: match[3])
+    reasons = _read(lines, path, _INCLUDED, expected, lambda match: match[4])
     if not reasons:
         raise Problems(f"The list {path} has mistakes:", [f"{path}: expected {expected}, got an empty list"])
     return Include(
-        tenants={number: reason for (noun, number), reason in reasons.items() if not noun},
-        customers={number: reason for (noun, number), reason in reasons.items() if noun},
+        tenants={key: reason for (noun, key), reason in reasons.items() if not noun},
+        customers={key: reason for (noun, key), reason in reasons.items() if noun and isinstance(key, int)},
     )
 
 
@@ -59,7 +65,7 @@ def _read(
         if match is None:
             mistakes.append(f"{path}:{number}: expected {expected}, got {line!r}")
             continue
-        named = match[1] or "", int(match[2])
+        named = _named(match)
         if named in read:
             again = line.split(":")[0]
             mistakes.append(f"{path}:{number}: expected each id once, got {again} again (line {first[named]})")
@@ -68,3 +74,26 @@ def _read(
     if mistakes:
         raise Problems(f"The list {path} has mistakes:", mistakes)
     return read
+
+
+def _named(match: re.Match[str]) -> Named:
+    if match[1]:
+        return "customer", int(match[1])
+    return "", json.loads(match[2]) if match[2] else key_listed(match[3])
+
+
+def keys_of_list(text: str, label: str) -> frozenset[Key]:
+    """Return the keys of a list such as 13,14; raise UsageError with the first that is none."""
+    keys, rest = set[Key](), text
+    while match := _LISTED.match(rest):
+        keys.add(json.loads(match[1]) if match[1] else key_listed(match[2]))
+        rest = rest[match.end() :]
+        if not match[3]:
+            return frozenset(keys)
+    raise UsageError(f"{label}: expected keys with commas between them, got {text!r}.", hint=f"Example: {label}=13,14")
+
+
+def listed(key: Key) -> str:
+    """Return a key as a list names it, in quotation marks where it needs them."""
+    word = str(key)
+    return word if re.fullmatch(_WORD, word) else json.dumps(word, ensure_ascii=False)

@@ -12,6 +12,7 @@ from archiver.postgres.tenants import Include, Tenant, TenantFilter
 from archiver.records import archive_record
 from archiver.records.archive_record import ArchiveState, Record
 from formatting import plural
+from inventory.keys import Key, key_order
 
 UNKNOWN, EXCLUDED, NOT_LISTED = "does not exist", "is excluded", "is not on the include list"
 EXCLUDE, ONLY, DEPTHS = "exclude", "only", "depths"  # the lists of a night, as the inventory calls them
@@ -24,7 +25,7 @@ class Unmatched:
 
     listed: str  # the list
     noun: str  # the catalog's noun for a tenant, or customer
-    id: int
+    id: Key
     why: str  # a verb and its object: does not exist
 
     @property
@@ -58,12 +59,12 @@ class _Year:
         done = {record.customer_id for record in self.archived if night and record.night == night}
         return customer_id in due | done
 
-    def reason_against(self, tenant_id: int, night: date | None) -> str:
+    def reason_against(self, tenant_id: Key, night: date | None) -> str:
         """Return why a tenant can't be archived; empty if it can, or this night has done so."""
         for record in self.archived:
-            if record.tenant_id == tenant_id:
+            if str(record.tenant_id) == str(tenant_id):
                 return "" if night and record.night == night else f"is archived already for {self.number}"
-        tenant = next((tenant for tenant in self.live if tenant.id == tenant_id), None)
+        tenant = next((tenant for tenant in self.live if str(tenant.id) == str(tenant_id)), None)
         if tenant is None or self.chosen.takes(tenant):
             return UNKNOWN if tenant is None else ""
         return EXCLUDED if self.chosen.exclude.names(tenant) else NOT_LISTED
@@ -88,10 +89,11 @@ def unmatched(databases: Databases, year: int, night: date | None, chosen: Tenan
 
 
 def _excluded_in_vain(databases: Databases, year: _Year) -> Iterator[Unmatched]:
-    existing = {tenant.id for tenant in year.live} | {record.tenant_id for record in year.archived}
+    existing = {str(tenant.id) for tenant in year.live} | {str(record.tenant_id) for record in year.archived}
     exclude = year.chosen.exclude
+    in_vain = sorted((each for each in exclude.tenants if str(each) not in existing), key=key_order)
     customers = tenants.unknown_customers(databases.master, databases.model.tenant, exclude.customers)
-    for noun, ids in ((year.noun, sorted(exclude.tenants - existing)), ("customer", customers)):
+    for noun, ids in ((year.noun, in_vain), ("customer", customers)):
         for each in ids:
             yield Unmatched(listed=EXCLUDE, noun=noun, id=each, why=UNKNOWN)
 
@@ -101,10 +103,10 @@ def _named_in_vain(
     year: _Year,
     night: date | None,
     listed: str,
-    tenant_ids: Iterable[int],
+    tenant_ids: Iterable[Key],
     customer_ids: Collection[int],
 ) -> Iterator[Unmatched]:
-    for tenant_id in sorted(tenant_ids):
+    for tenant_id in sorted(tenant_ids, key=key_order):
         if why := year.reason_against(tenant_id, night):
             yield Unmatched(listed=listed, noun=year.noun, id=tenant_id, why=why)
     unknown = set(tenants.unknown_customers(databases.master, databases.model.tenant, customer_ids))

@@ -26,12 +26,13 @@ from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.settle import settle as settle_markers
 from errors import Problems, RefusedError, UsageError
 from formatting import plural
+from inventory.keys import Key, key_order
 
 MERGE, SPLIT = "merge", "split"
 _LOCK = "cutover shards"  # one merge or split at a time, in master
 
 
-MoveOutcome = Outcome[int, Ended]  # of a tenant's id
+MoveOutcome = Outcome[Key, Ended]  # of a tenant's id
 OnMoved = Callable[[MoveOutcome], None]
 
 
@@ -42,7 +43,7 @@ def move_all(
     on_result: OnMoved,
     *,
     kept_off: Callable[[], bool] = lambda: False,
-    only: Collection[int] = (),
+    only: Collection[Key] = (),
 ) -> list[MoveOutcome]:
     """Move the tenants of a merge or split one by one; one that fails stays where it is, and the others continue.
 
@@ -67,18 +68,20 @@ def move_all(
         )
 
 
-def tenants_to_move(databases: Databases, route: Route, only: Collection[int] = ()) -> list[Tenant]:
+def tenants_to_move(databases: Databases, route: Route, only: Collection[Key] = ()) -> list[Tenant]:
     """Return the tenants to move, and those of interrupted moves, by id; with `only`, those of these ids.
 
     A merge moves all tenants of the source; a split those of them that came from the target. Raises Problems with
     every id of `only` that is none of them.
     """
     movable = _movable(databases, route)
-    ids = {tenant.id for tenant in movable}
-    if problems := [_why_not_moved(databases, route, tenant_id) for tenant_id in sorted(only) if tenant_id not in ids]:
+    words = {str(tenant.id) for tenant in movable}
+    others = sorted((tenant_id for tenant_id in only if str(tenant_id) not in words), key=key_order)
+    if problems := [_why_not_moved(databases, route, tenant_id) for tenant_id in others]:
         nouns = plural(databases.model.tenant.noun)
         raise Problems(f"This {route.verb} does not move these {nouns}; nothing was changed:", problems)
-    return [tenant for tenant in movable if not only or tenant.id in only]
+    chosen = set(map(str, only))
+    return [tenant for tenant in movable if not only or str(tenant.id) in chosen]
 
 
 def _movable(databases: Databases, route: Route) -> list[Tenant]:
@@ -88,11 +91,11 @@ def _movable(databases: Databases, route: Route) -> list[Tenant]:
     if route.verb == SPLIT:
         origins = came_from(placement_history(databases.master).tenants)
         movable = [tenant for tenant in movable if origins.get(tenant.id) == route.target]
-    left = of_ids(databases.master, databases.model.tenant, sorted(interrupted - {tenant.id for tenant in movable}))
-    return sorted((*movable, *left), key=lambda tenant: tenant.id)
+    left = of_ids(databases.master, databases.model.tenant, interrupted - {tenant.id for tenant in movable})
+    return sorted((*movable, *left), key=lambda tenant: key_order(tenant.id))
 
 
-def _why_not_moved(databases: Databases, route: Route, tenant_id: int) -> str:
+def _why_not_moved(databases: Databases, route: Route, tenant_id: Key) -> str:
     """Return why a route does not move a tenant, as a sentence."""
     noun = databases.model.tenant.noun
     tenant = tenants.tenant(databases.master, databases.model.tenant, tenant_id)
@@ -104,9 +107,9 @@ def _why_not_moved(databases: Databases, route: Route, tenant_id: int) -> str:
     return f"{noun} {tenant_id} did not come from {route.target}."
 
 
-def came_from(relocations: Mapping[int, Sequence[Relocation]]) -> dict[int, str]:
+def came_from(relocations: Mapping[Key, Sequence[Relocation]]) -> dict[Key, str]:
     """Return the shard that each tenant came from; a tenant that moved back counts as if it had not moved."""
-    trails: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    trails: dict[Key, list[tuple[str, str]]] = defaultdict(list)
     for tenant_id, path in relocations.items():
         trail = trails[tenant_id]
         for relocation in path:

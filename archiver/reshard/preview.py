@@ -24,6 +24,7 @@ from archiver.runs.context import Archiver
 from archiver.runs.each import Done, Outcome, for_each
 from archiver.runs.settle import settle
 from errors import RefusedError
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +43,12 @@ class MovePreview:
         return Done(rows=sum(self.rows.values()), detail=self, error=error)
 
 
-Previewed = Outcome[int, MovePreview]  # of a tenant's id
+Previewed = Outcome[Key, MovePreview]  # of a tenant's id
 OnPreviewed = Callable[[Previewed], None]
 
 
 def preview_all(
-    archiver: Archiver, route: Route, year: int, on_result: OnPreviewed, only: Collection[int] = ()
+    archiver: Archiver, route: Route, year: int, on_result: OnPreviewed, only: Collection[Key] = ()
 ) -> list[Previewed]:
     """Return the effects of `move_all` on each tenant; raise what it would raise before the first.
 

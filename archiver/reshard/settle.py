@@ -15,7 +15,8 @@ from archiver.postgres.account import Account, accounted
 from archiver.postgres.counters import Changes
 from archiver.postgres.schema import identifier
 from archiver.postgres.selection import Selection, select
-from archiver.postgres.session import SQL, Identifier
+from archiver.postgres.session import SQL, Identifier, Literal
+from archiver.postgres.tenants import has_key
 from archiver.records import audit_log, markers, move_record, shard_keys
 from archiver.records.id_offsets import Offsets
 from archiver.records.markers import MOVED_IN, MOVED_OUT
@@ -144,11 +145,14 @@ def switch(archiver: Archiver, loading: Move, account: Account) -> None:
     Raises RefusedError if the tenant is no longer on the source.
     """
     tenant, master = archiver.model.tenant, archiver.databases.master
-    query = SQL("UPDATE {} SET {} = %s WHERE {} = %s AND {} = %s").format(
-        identifier(tenant.table), Identifier(str(tenant.shard)), Identifier(tenant.key), Identifier(str(tenant.shard))
+    query = SQL("UPDATE {table} t SET {shard} = {target} WHERE {shard} = {source} AND {same}").format(
+        table=identifier(tenant.table),
+        shard=Identifier(str(tenant.shard)),
+        target=Literal(loading.target),
+        source=Literal(loading.source),
+        same=has_key(tenant, [loading.tenant_id]),
     )
-    args = (loading.target, loading.tenant_id, loading.source)
-    if master.execute(query, args, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
+    if master.execute(query, doing=f"writing the shard of {tenant.noun} {loading.tenant_id}") != 1:
         raise RefusedError(f"{tenant.noun.capitalize()} {loading.tenant_id} is no longer on {loading.source}.")
     account.declare(tenant.table, Changes(updated=1))
     details = {"from": loading.source, "to": loading.target, "rows": loading.rows, "sha256": loading.sha256}

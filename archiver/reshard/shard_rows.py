@@ -16,6 +16,7 @@ from archiver.postgres.schema import Table, column_list, identifier
 from archiver.postgres.selection import RowLock, Selection, Values, condition, row_order, select
 from archiver.postgres.session import SQL, Composable, Identifier, Session
 from archiver.records.id_offsets import Offsets, reversed_offsets
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class ShardRows:
 
     placement: Placement
     model: Model  # of a shard's tables only
-    tenant_id: int
+    tenant_id: Key
     link_values: Values  # of the links by which its rows are found through master
 
     @property
@@ -47,7 +48,7 @@ class ShardRows:
         return select(self.placement, self.model, self.tenant_id, lock=lock, link_values=self.link_values)
 
 
-def shard_rows(placement: Placement, model: Model, tenant_id: int) -> ShardRows:
+def shard_rows(placement: Placement, model: Model, tenant_id: Key) -> ShardRows:
     """Return a tenant's rows on the shard of a placement."""
     selection = select(placement, model, tenant_id)
     across = [link for link in model.links if link.child.database == SHARD and link.parent.database == MASTER]

@@ -39,9 +39,10 @@ from archiver.store.standing import MissingObjectError
 from archiver.verify.makeable import prove_makeable
 from archiver.verify.verify import Verified, verify
 from errors import CutoverError, RefusedError, UsageError
+from inventory.keys import Key
 
 
-def tenant_to_archive(archiver: Archiver, tenant_id: int, year: int) -> Tenant:
+def tenant_to_archive(archiver: Archiver, tenant_id: Key, year: int) -> Tenant:
     """Return the live tenant that is not archived for the year; raise UsageError if there is none.
 
     If the tenant is already archived, the fence is opened: a run killed at its very end left it closed.

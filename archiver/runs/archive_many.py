@@ -40,6 +40,7 @@ from archiver.store.bucket import StorageError
 from archiver.store.standing import MissingObjectError, missing_objects
 from archiver.verify.makeable import prove_makeable
 from errors import CutoverError, UnknownError
+from inventory.keys import Key
 
 
 @dataclass
@@ -50,8 +51,8 @@ class _Run:
     request: ArchiveRequest
     on_strategy: OnStrategy
     engine: Engine
-    tenants: Mapping[int, Tenant]
-    results: Together[int, Deletion | None]
+    tenants: Mapping[Key, Tenant]
+    results: Together[Key, Deletion | None]
 
     @property
     def noun(self) -> str:
@@ -146,9 +147,9 @@ def _sorted_out(run: _Run, tenants: Sequence[Tenant]) -> tuple[list[Record], lis
     return begun, [*fresh, *(run.tenants[record.tenant_id] for record in unstarted)]
 
 
-def _markers(run: _Run, records: Iterable[Record]) -> dict[int, dict[str, Any]]:
+def _markers(run: _Run, records: Iterable[Record]) -> dict[Key, dict[str, Any]]:
     """Return the shards' deletion markers by tenant id."""
-    contents: dict[int, dict[str, Any]] = {}
+    contents: dict[Key, dict[str, Any]] = {}
     if run.archiver.model.tenant.shard is not None:
         for shard, group in by_shard(records):
             contents |= markers.read_all(run.archiver.databases.session(shard), group, DELETED)
@@ -170,7 +171,7 @@ def _prepare(run: _Run, fresh: Sequence[Tenant]) -> None:
                 run.results.fail(tenant_id, result.error)
 
 
-def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[int]:
+def _verified(run: _Run, tenants: Sequence[Tenant]) -> set[Key]:
     if run.request.pretend:
         return set()
     records = record_states.ready(run.archiver.databases.master, [tenant.id for tenant in tenants], run.request)
@@ -226,7 +227,7 @@ def _empty_master(run: _Run, work: BulkWork, records: Sequence[Record]) -> None:
         _end(run, replace(work, depth=depth), group, shard_markers)
 
 
-def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Mapping[int, Mapping[str, Any]]) -> None:
+def _end(run: _Run, work: BulkWork, records: Sequence[Record], shard_markers: Mapping[Key, Mapping[str, Any]]) -> None:
     try:
         deletion = many.empty_master(
             work, records, {record.tenant_id: shard_markers.get(record.tenant_id, {}) for record in records}
@@ -288,7 +289,7 @@ def _step_back(run: _Run, records: Sequence[Record]) -> None:
         record_states.move(run.archiver.databases.master, without, ArchiveState.EXTRACTING)
 
 
-def _one_at_a_time(run: _Run, tenant_ids: Iterable[int]) -> None:
+def _one_at_a_time(run: _Run, tenant_ids: Iterable[Key]) -> None:
     """Archive tenants one by one, which also finishes deletions interrupted between shard and master."""
     if tenants := [run.tenants[tenant_id] for tenant_id in tenant_ids]:
         run.results.outcomes.extend(archive(run.archiver, tenants, run.request, run.results.on_result))

@@ -24,6 +24,7 @@ from archiver.store.schemas import StoredSchemas
 from archiver.store.standing import StoredArchive
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError
+from inventory.keys import Key
 from inventory.model import Fence
 
 
@@ -45,7 +46,7 @@ class Archiver:
         return self.databases.model
 
 
-ArchiveOutcome = Outcome[int, Deletion | None]  # of a tenant's id; no deletion: pretended, or failed
+ArchiveOutcome = Outcome[Key, Deletion | None]  # of a tenant's id; no deletion: pretended, or failed
 OnArchived = Callable[[ArchiveOutcome], None]
 
 
@@ -54,7 +55,7 @@ def deadline_passed(request: ArchiveRequest) -> bool:
     return request.until is not None and datetime.now(UTC) > request.until
 
 
-def out_of_time(noun: str, tenant_id: int) -> CutoverError:
+def out_of_time(noun: str, tenant_id: Key) -> CutoverError:
     """Return the error for a tenant skipped for lack of time."""
     return CutoverError(
         f"{noun.capitalize()} {tenant_id} was left as it was: there is no time for it.",
@@ -62,7 +63,7 @@ def out_of_time(noun: str, tenant_id: int) -> CutoverError:
     )
 
 
-def new_location(archiver: Archiver, year: int, tenant_id: int) -> str:
+def new_location(archiver: Archiver, year: int, tenant_id: Key) -> str:
     """Return an unused location in the store: no object is ever overwritten."""
     encrypted = bool(archiver.keys.recipients)
     key = layout.object_key(archiver.model.tenant.noun, year, tenant_id, new_extraction(), encrypted=encrypted)

@@ -173,7 +173,7 @@ def belongs_to(archive: Archive, month_slice: Slice) -> None:
 
 def _file(archiver: Archiver, month_slice: Slice, work: Path) -> Path:
     """Return the path of a slice in the work folder."""
-    folder = work / f"fetched-{month_slice.id}-{month_slice.tenant_id}"
+    folder = work / f"fetched-{month_slice.id}-{layout.path_part(month_slice.tenant_id)}"
     folder.mkdir(exist_ok=True)
     return folder / month_slice.name(archiver.model.tenant.noun)
 

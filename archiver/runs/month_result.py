@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from archiver.extract.month import NO_TENANT
 from archiver.runs.each import Done
 from errors import CutoverError
+from inventory.keys import Key
 
 
 @dataclass(kw_only=True)
@@ -36,7 +37,7 @@ class ShardMonths:
             rows=self.deleted.total(), size=self.size, detail=None, error=self.errors[0] if self.errors else None
         )
 
-    def count(self, tenant_id: int, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
+    def count(self, tenant_id: Key, rows: Mapping[str, int], stayed: Mapping[str, int]) -> None:
         """Add a slice: its rows by member, and how many of them stay live."""
         deleted = Counter(rows)
         deleted.subtract(stayed)

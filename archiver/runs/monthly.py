@@ -167,7 +167,7 @@ def _next_slices(
     """Yield the slices of one archive, tenant by tenant, until it is large enough."""
     rows = number = 0
     for tenant in waiting:
-        folder = work / f"slice-{tenant.id}"
+        folder = work / f"slice-{layout.path_part(tenant.id)}"
         folder.mkdir()
         shard.passed += tenant.id != NO_TENANT
         if extracted := _extracted(run, placement, shard, tenant, folder):
@@ -252,6 +252,8 @@ def _delete(
 
 def _still_on_shard(run: _Run, placement: Placement, month_slice: Slice) -> bool:
     """True if the tenant is still on the shard, not on hold and not partly moved."""
+    if month_slice.tenant_id == NO_TENANT:
+        return True
     live = tenants.tenant(placement.master, run.archiver.model.tenant, month_slice.tenant_id)
     excluded = month_slice.tenant_id in on_hold(placement.master) or move_record.half_moved(
         placement.master, [month_slice.tenant_id]

@@ -28,13 +28,14 @@ from archiver.runs.returning import ReturningMonth, parent_archive, returning_mo
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.scratch import ScratchDatabase
 from errors import RefusedError, UsageError
+from inventory.keys import Key, typed
 
 
 @dataclass(frozen=True, kw_only=True)
 class TenantOnShard:
     """A tenant, and the shard to which its months belong today."""
 
-    tenant_id: int  # 0: rows of no tenant
+    tenant_id: Key  # 0: rows of no tenant
     shard: str
 
 
@@ -42,12 +43,11 @@ Returned = Outcome[TenantOnShard, Mapping[str, Loaded]]  # by table; pretended: 
 OnReturned = Callable[[Returned], None]
 
 
-def tenants_of_month(archiver: Archiver, month: str, tenant_id: int | None) -> list[TenantOnShard]:
+def tenants_of_month(archiver: Archiver, month: str, tenant_id: Key | None) -> list[TenantOnShard]:
     """Return the tenants with archived activity of a month, or one of them; rows of no tenant count as one.
 
-    Raises UsageError if there are none, the catalog has no activity, or they are encrypted and no identity was given.
+    Raises UsageError if there are none, or they are encrypted and no identity was given.
     """
-    rules(archiver.model)
     noun = archiver.model.tenant.noun
     slices = slice_record.of_month(archiver.databases.master, month, tenant_id)
     if not slices:
@@ -96,16 +96,18 @@ def _restore_month(
         return monthly_slices.done_loading(tables, sum(each.slice.size for each in returning))
 
 
-def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id: int) -> None:
+def _refuse_if_away(activity: Rules, placement: Placement, month: str, tenant_id: Key) -> None:
     """Raise RefusedError if a tenant is not live on the shard to which its month belongs, or is partly moved."""
     move_record.refuse_half_moved(placement.master, activity.model.tenant.noun, [tenant_id])
+    if tenant_id == NO_TENANT:
+        return
     noun, live = activity.model.tenant.noun, tenants.tenant(placement.master, activity.model.tenant, tenant_id)
-    if tenant_id != NO_TENANT and live is None:
+    if live is None:
         raise RefusedError(
             f"Restoring {month} of {noun} {tenant_id} refused: the {noun} is not live.",
-            hint=f"inv restore.{noun} {tenant_id} brings it back, and all its months.",
+            hint=f"inv restore.{noun} {typed(tenant_id)} brings it back, and all its months.",
         )
-    if live is not None and live.shard != placement.shard:
+    if live.shard != placement.shard:
         raise monthly_slices.wrong_shard_error(noun, tenant_id, month, placement.shard, live.shard)
 
 
@@ -116,7 +118,7 @@ def _refuse_below_archived(noun: str, placement: Placement, slices: Sequence[Sli
             raise RefusedError(
                 f"Restoring {each.month.month} of {noun} {each.tenant_id} refused: "
                 "the parents of its rows are archived.",
-                hint=f"inv restore.{noun} {each.tenant_id} --year={parent.year} brings it back, and its months.",
+                hint=f"inv restore.{noun} {typed(each.tenant_id)} --year={parent.year} brings it back, and its months.",
             )
 
 

@@ -28,6 +28,7 @@ from archiver.runs.each import Done
 from archiver.runs.returning import ReturningMonth
 from archiver.store.bucket import StorageError
 from errors import CutoverError, DamagedError, RefusedError
+from inventory.keys import Key
 from inventory.migrations import Changes
 
 LIVE_ANYWHERE = LiveNeighbors(retained=(), everywhere=True)  # rows of any table may be live
@@ -113,7 +114,7 @@ def _opened(
             )
 
 
-def wrong_shard_error(noun: str, tenant_id: int, month: str, belongs_on: str, lives_on: str) -> RefusedError:
+def wrong_shard_error(noun: str, tenant_id: Key, month: str, belongs_on: str, lives_on: str) -> RefusedError:
     """Return the error for a tenant's rows that belong to another shard than its own."""
     return RefusedError(
         f"Restoring {month} of {noun} {tenant_id} refused: its rows belong to {belongs_on}, "
@@ -180,7 +181,7 @@ def done_loading(tables: Mapping[str, Loaded], size: int) -> Done[Mapping[str, L
     return Done(rows=sum(table.inserted for table in tables.values()), size=size, detail=tables)
 
 
-def end(placement: Placement, back: Sequence[Slice], tenant_id: int) -> None:
+def end(placement: Placement, back: Sequence[Slice], tenant_id: Key) -> None:
     """Write that a tenant's slices are live again, in the caller's transaction, and put the tenant on hold."""
     master = placement.master
     for each in back:

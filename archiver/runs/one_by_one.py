@@ -13,6 +13,7 @@ from archiver.postgres.tenants import Tenant
 from archiver.records.archive_request import ArchiveRequest
 from formatting import plural
 from inventory.catalog import DEFAULT_DEPTH
+from inventory.keys import Key
 
 if TYPE_CHECKING:
     from archiver.runs.context import Archiver
@@ -26,7 +27,7 @@ def deletes_in_bulk(databases: Databases, depth: str = DEFAULT_DEPTH) -> bool:
     return many.reason_not_bulk(databases.model, placement, depth) is None
 
 
-def reasons_against_sets(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> Mapping[int, str]:
+def reasons_against_sets(archiver: Archiver, tenants: Sequence[Tenant], request: ArchiveRequest) -> Mapping[Key, str]:
     """Return the tenants that are archived one by one, each with the reason; the others are archived in sets."""
     if reason := _against_all(archiver, tenants, request):
         return {tenant.id: reason for tenant in tenants}

@@ -30,6 +30,7 @@ from archiver.runs.units import Unit
 from archiver.store.bucket import Bucket
 from archiver.verify.verify import Verified, belongs_to, verify_together
 from errors import CutoverError
+from inventory.keys import Key
 
 TOGETHER, TOGETHER_BYTES = 50, 32 << 20  # tenants stored and verified together, and bytes of their rows
 AT_ONCE = 4  # requests to the store
@@ -42,7 +43,7 @@ class _Preparing:
     request: ArchiveRequest
     work: Path
     pool: Executor  # for requests to the store
-    tenants: Together[int, Deletion | None] = field(default_factory=Together)
+    tenants: Together[Key, Deletion | None] = field(default_factory=Together)
 
     def postpone(self, extracts: Sequence[Extract]) -> None:
         """Report these tenants as skipped for lack of time."""
@@ -82,11 +83,11 @@ def _unverified(archiver: Archiver, unit: Unit) -> list[Tenant]:
     return [tenant for tenant in tenants if tenant.id not in before]
 
 
-def _verified(master: Session, unit: Unit) -> set[int]:
+def _verified(master: Session, unit: Unit) -> set[Key]:
     return {record.tenant_id for record in record_states.ready(master, unit.tenant_ids, unit.request)}
 
 
-def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[int, Record]:
+def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[Key, Record]:
     archiver, request = preparing.archiver, preparing.request
     locations = [new_location(archiver, request.year, tenant.id) for tenant in tenants]
     return record_states.start(archiver.databases.master, tenants, request, locations, archiver.keys.recipients)
@@ -96,7 +97,7 @@ def _begin(preparing: _Preparing, tenants: Sequence[Tenant]) -> dict[int, Record
 class PreparedTenant:
     """A tenant with a verified archive."""
 
-    tenant_id: int
+    tenant_id: Key
     packed: Packed
     proof: Verified
 
@@ -122,7 +123,7 @@ def _pretended(preparing: _Preparing, extracts: Sequence[Extract]) -> list[Prepa
 
 
 def _stored_and_proven(
-    preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[int, Record]
+    preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[Key, Record]
 ) -> list[PreparedTenant]:
     """Verify what the store returns, not what was sent."""
     master = preparing.archiver.databases.master
@@ -133,10 +134,10 @@ def _stored_and_proven(
     return proven
 
 
-def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[int, Record]) -> list[StoredTarball]:
+def _stored(preparing: _Preparing, extracts: Sequence[Extract], begun: Mapping[Key, Record]) -> list[StoredTarball]:
     """Pack one tenant while the archives before it are uploaded."""
     preparing.archiver.schemas.put(extracts[0].manifest.schemas.values(), preparing.work)
-    uploads: list[tuple[int, Future[StoredTarball]]] = []
+    uploads: list[tuple[Key, Future[StoredTarball]]] = []
     began = time.monotonic()
     for extract in extracts:
         packed = pack(preparing.archiver, extract, preparing.work)

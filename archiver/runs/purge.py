@@ -52,7 +52,7 @@ class LegacyGroup:
     def where(self, table: TableName) -> Composable:
         """SQL: a row of the table belongs to these users."""
         links, shape = self.model.found_by(table), self.placement.schemas[MASTER].tables[table.table]
-        columns = links[0].columns if links else (self.model.tenant.key,)
+        columns = links[0].columns if links else self.model.tenant.key_columns
         return among(shape, columns, self.ids)
 
 

@@ -47,6 +47,7 @@ from archiver.runs.returning import Returning, returning
 from archiver.runs.settle import asking_markers, settle
 from archiver.verify.verify import belongs_to, verify
 from errors import CutoverError, RefusedError
+from inventory.keys import Key, typed
 from inventory.migrations import Changes
 
 LOADED = "restored"  # the marker's act; of a part: `restored classroom 42`
@@ -56,7 +57,7 @@ Restored = Outcome[Record, Mapping[str, Loaded]]  # by table; pretended: rows to
 OnRestored = Callable[[Restored], None]
 
 
-def record_to_restore(archiver: Archiver, tenant_id: int, year: int | None) -> Record:
+def record_to_restore(archiver: Archiver, tenant_id: Key, year: int | None) -> Record:
     """Return the tenant's record; raise UsageError if there is none, or several years and none is given.
 
     Raises RefusedError, which names the archives, if the record may be missing because master was set back.
@@ -156,7 +157,7 @@ def _bring_back(
 ) -> dict[str, Loaded]:
     with refused_by_rows(
         f"Restoring {incoming.model.tenant.noun} {record.tenant_id}",
-        f"inv restore.plan {record.tenant_id} shows all of it; --mapping=FILE can change the archived rows.",
+        f"inv restore.plan {typed(record.tenant_id)} shows all of it; --mapping=FILE can change the archived rows.",
         [incoming, *(each.incoming for each in incoming_slices)],
     ):
         return _load_both(incoming, incoming_slices, record, only, comes_back)

@@ -13,6 +13,7 @@ from archiver.records.placement_history import Relocations, final_shard, placeme
 from archiver.records.slice_record import Slice
 from errors import Problems
 from formatting import many
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ def returning(databases: Databases, record: Record, without: Collection[str] = (
     )
 
 
-def returning_month(databases: Databases, month: str, tenant_id: int) -> tuple[ReturningMonth, ...]:
+def returning_month(databases: Databases, month: str, tenant_id: Key) -> tuple[ReturningMonth, ...]:
     """Return what brings a month of a live tenant back, or of rows of no tenant: these were never relocated."""
     history = placement_history(databases.master)
     return tuple(

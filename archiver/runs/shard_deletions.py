@@ -15,9 +15,10 @@ from archiver.delete.table_locks import BulkWork
 from archiver.records.archive_record import Record
 from archiver.runs.each import Done, Outcome, attempt
 from errors import CutoverError
+from inventory.keys import Key
 
 # Of the tenants of one shard that are deleted to one depth; of these, the failed ones by tenant, which are live.
-ShardDeletion = Outcome[Sequence[Record], Mapping[int, CutoverError]]
+ShardDeletion = Outcome[Sequence[Record], Mapping[Key, CutoverError]]
 
 
 def delete_from_shards(work: BulkWork, records: Sequence[Record], workers: int) -> list[ShardDeletion]:

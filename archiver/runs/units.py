@@ -12,6 +12,7 @@ from archiver.postgres.tenants import Tenant
 from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from errors import CutoverError
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Unit:
     """Some tenants of one shard. Any worker may repeat a unit: verified archives stay, the rest starts again."""
 
     shard: str
-    tenant_ids: tuple[int, ...]
+    tenant_ids: tuple[Key, ...]
     request: ArchiveRequest
 
 

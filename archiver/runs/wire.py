@@ -12,6 +12,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.runs.context import ArchiveOutcome
 from archiver.runs.units import Unit, UnitResult
 from errors import AbortedError, CutoverError, DamagedError, LockedError, RefusedError, UnknownError, UsageError
+from inventory.keys import Key, key_listed, key_of_json
 
 KINDS: Mapping[str, type[CutoverError]] = {  # the names are shared with workers of other versions
     "CutoverError": CutoverError,
@@ -43,8 +44,12 @@ class Job:
         del order["accept_orphans"]  # workers delete nothing, and those of earlier versions do not know it
         if request.only is None:
             del order["only"]  # nor this, nor the next
+        else:
+            order["only"] = _by_word(order["only"])
         if request.own_depths == OwnDepths():
             del order["own_depths"]
+        else:
+            order["own_depths"] = _by_word(order["own_depths"])
         return {
             "shard": self.unit.shard,
             "tenant_ids": self.unit.tenant_ids,
@@ -59,19 +64,24 @@ def job(plain: Mapping[str, Any]) -> Job:
     order = plain["order"]
     night = order["night"] and date.fromisoformat(order["night"])
     until = order["until"] and datetime.fromisoformat(order["until"])
-    only = order.get("only") and Include(**_by_id(order["only"]))
-    own_depths = OwnDepths(**_by_id(order.get("own_depths", {})))
+    only = order.get("only") and Include(**_by_key(order["only"]))
+    own_depths = OwnDepths(**_by_key(order.get("own_depths", {})))
     unit = Unit(
         shard=plain["shard"],
-        tenant_ids=tuple(plain["tenant_ids"]),
+        tenant_ids=tuple(map(key_of_json, plain["tenant_ids"])),
         request=ArchiveRequest(**{**order, "night": night, "until": until, "only": only, "own_depths": own_depths}),
     )
     return Job(unit=unit, memory=plain["memory"], scope=plain.get("scope", ""))
 
 
-def _by_id(lists: Mapping[str, Mapping[str, str]]) -> dict[str, dict[int, str]]:
-    """Return lists of tenants and customers by their ids, which JSON keeps as text."""
-    return {name: {int(number): said for number, said in listed.items()} for name, listed in lists.items()}
+def _by_word(lists: Mapping[str, Mapping[Key, str]]) -> dict[str, dict[str, str]]:
+    """Return lists of tenants and customers by their keys, which JSON keeps as text."""
+    return {name: {str(key): said for key, said in listed.items()} for name, listed in lists.items()}
+
+
+def _by_key(lists: Mapping[str, Mapping[str, str]]) -> dict[str, dict[Any, str]]:
+    """Return the lists of `_by_word`."""
+    return {name: {key_listed(word): said for word, said in listed.items()} for name, listed in lists.items()}
 
 
 def ended_to_json(ended: UnitResult) -> dict[str, Any]:
@@ -92,7 +102,7 @@ def _outcome_to_json(outcome: ArchiveOutcome) -> dict[str, Any]:
 
 def _outcome(plain: Mapping[str, Any]) -> ArchiveOutcome:
     return ArchiveOutcome(
-        item=plain["tenant_id"],
+        item=key_of_json(plain["tenant_id"]),
         seconds=plain["seconds"],
         rows=plain["rows"],
         size=plain["size"],

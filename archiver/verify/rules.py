@@ -22,7 +22,7 @@ class RowRule:
 
     table: TableName
     rule: str  # a sentence's end: "several of its rows have one key"
-    broken: Composable  # a SELECT: the tenant's id for each row or key that breaks the rule
+    broken: Composable  # a SELECT: the tenant's number for each row or key that breaks the rule
 
 
 def row_rules(model: Model, database: str, schema: Schema, relations: Mapping[str, Composable]) -> Iterator[RowRule]:

@@ -18,6 +18,7 @@ from archiver.postgres.session import SQL, Composable, DatabaseError, Identifier
 from archiver.verify.rules import row_rules
 from archiver.verify.scratch import ScratchDatabase
 from errors import CutoverError, DamagedError, RefusedError
+from inventory.keys import Key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Verified:
     seconds: float  # to restore into the scratch database
 
 
-def verify(archive: Archive, tenant_id: int, year: int, scratch: ScratchDatabase, model: Model) -> Verified:
+def verify(archive: Archive, tenant_id: Key, year: int, scratch: ScratchDatabase, model: Model) -> Verified:
     """Restore an archive into the scratch database and compare rows and content. Nothing stays there.
 
     Raises DamagedError if it is another tenant's archive, RefusedError if the rows read back differ or break a rule.
@@ -64,7 +65,7 @@ def _verify_single(archive: Archive, scratch: ScratchDatabase, model: Model) -> 
         return error
 
 
-def belongs_to(archive: Archive, tenant_id: int, year: int) -> None:
+def belongs_to(archive: Archive, tenant_id: Key, year: int) -> None:
     """Raise DamagedError unless the archive is this tenant's, of this year."""
     manifest = archive.manifest
     if (manifest.tenant_id, manifest.year) != (tenant_id, year):
@@ -93,8 +94,8 @@ def load_scratch(
     """Load one table of all the archives, read it back, and compare it. Raises RefusedError if it differs."""
     member = layout.member(table)
     columns = SQL("{}, {}").format(Identifier(TENANT), column_list(shape))
-    # Each row has its tenant's id in front.
-    pieces = (data for archive in archives for data in _behind_tenant(archive, member))
+    # Each row has its archive's number in front.
+    pieces = (data for number, archive in enumerate(archives) for data in _behind_number(number, archive, member))
     source = HashedSource(lambda size: next(pieces, b""))
     target = SQL("{} ({})").format(relation, columns)
     read_as_written(scratch.session, archives[0].manifest, table)
@@ -111,8 +112,8 @@ def load_scratch(
         )
 
 
-def _behind_tenant(archive: Archive, member: str) -> Iterator[bytes]:
-    tenant, begins = f"{archive.manifest.tenant_id}\t".encode(), True
+def _behind_number(number: int, archive: Archive, member: str) -> Iterator[bytes]:
+    tenant, begins = f"{number}\t".encode(), True
     with archive.open(member) as source:
         while data := source.read(JOIN):
             ends = data.endswith(b"\n")

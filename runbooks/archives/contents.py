@@ -61,7 +61,7 @@ TARBALL = Option(
     example="13 students",
 )
 def cat(
-    environment: Environment, school: int, table: str, year: int | None, database: str, identity: str, header: bool
+    environment: Environment, school: str, table: str, year: int | None, database: str, identity: str, header: bool
 ) -> None:
     """Write a table's archived rows to standard output, as COPY text; no database is loaded."""
     asked = {"table": table, "database": database}
@@ -75,7 +75,7 @@ def cat(
     DATABASE.but(help="load only the tables of master, or only those of the shard"),
     example='13 "SELECT …"',
 )
-def query(environment: Environment, school: int, query: str, year: int | None, identity: str, database: str) -> None:
+def query(environment: Environment, school: str, query: str, year: int | None, identity: str, database: str) -> None:
     """Query an archive: load it into the scratch database for one SELECT, and write the rows as CSV."""
     with (
         _opened(environment, "query", {"database": database}, school, year, identity) as archive,
@@ -97,20 +97,24 @@ def _refuse_sample_of_one(sample: int | None, all_: bool) -> None:
     runs_on=Role.DEBUG,
     before=_refuse_sample_of_one,
 )
-def verify(environment: Environment, school: int | None, sample: int | None, year: int | None, identity: str) -> None:
+def verify(environment: Environment, school: str | None, sample: int | None, year: int | None, identity: str) -> None:
     """Re-verify an archive by test-restoring it: fetch, restore into the scratch database, compare, record the date."""
     with open_archiver(environment, f"archive.verify {school or '--all'}", identity=identity) as archiver:
         if school is None:
             everything = resolve.all_to_reverify(archiver.databases, year)
             _reverify(archiver, longest_unverified(everything, sample), alone=False)
         else:
-            _reverify(archiver, [resolve.one_to_restore(archiver.databases, school, year)], alone=True)
+            _reverify(
+                archiver,
+                [resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)],
+                alone=True,
+            )
 
 
-def _ask_for_tarball(call: Call, school: int, year: int | None, tarball: str) -> dict[str, str | bool]:
+def _ask_for_tarball(call: Call, school: str, year: int | None, tarball: str) -> dict[str, str | bool]:
     """Have the tarball's name typed on the operator's machine, before the archive's host is asked for anything."""
     with databases_of(call.environment, f"archive.drop-archive {school}") as databases:
-        record = resolve.one_to_drop(databases, school, year)
+        record = resolve.one_to_drop(databases, databases.key_typed(school), year)
     typed = tarball or _asked(record)
     refuse_unless_named(record, typed)
     return {"year": str(record.year), "tarball": typed}
@@ -123,15 +127,16 @@ def _ask_for_tarball(call: Call, school: int, year: int | None, tarball: str) ->
     runs_on=Role.DEBUG,
     before=_ask_for_tarball,
 )
-def drop_archive(environment: Environment, school: int, year: int, tarball: str) -> None:
+def drop_archive(environment: Environment, school: str, year: int, tarball: str) -> None:
     """Delete an archive for good, tarball and record, once the tarball's name is typed. The log keeps an entry."""
     with open_archiver(environment, f"archive.drop-archive {school}") as archiver:
-        record = resolve.one_to_drop(archiver.databases, school, year)
+        record = resolve.one_to_drop(archiver.databases, archiver.databases.key_typed(school), year)
         refuse_unless_named(record, tarball)
-        with archiver.databases.tenant_lock("school", school, shard_of(archiver.databases, record)):
+        with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
             dropped = drop(archiver, record)
-            months = slice_record.of_tenant(archiver.databases.master, school)
-    say(f"school {school} of {record.year}: {record.location} and its record are deleted; inv archive.log has them.")
+            months = slice_record.of_tenant(archiver.databases.master, record.tenant_id)
+    who = f"school {record.tenant_id} of {record.year}"
+    say(f"{who}: {record.location} and its record are deleted; inv archive.log has them.")
     if dropped.versions_stay:
         say(f"Versions of the object stay in the store, or may: {dropped.versions_stay}")
     if dropped.unreferenced:
@@ -143,12 +148,12 @@ def drop_archive(environment: Environment, school: int, year: int, tarball: str)
 
 @contextmanager
 def _opened(
-    environment: Environment, act: str, asked: Mapping[str, str], tenant_id: int, year: int | None, identity: str
+    environment: Environment, act: str, asked: Mapping[str, str], school: str, year: int | None, identity: str
 ) -> Iterator[Archive]:
     """Yield a school's archive, once the log has an entry of this act; of the databases only master is used."""
     keys = encryption.keys(environment.store.recipients, identity)
-    with databases_of(environment, f"archive.{act} {tenant_id}") as databases:
-        record = resolve.one_to_restore(databases, tenant_id, year)
+    with databases_of(environment, f"archive.{act} {school}") as databases:
+        record = resolve.one_to_restore(databases, databases.key_typed(school), year)
         details = {name: value for name, value in asked.items() if value}
         bucket = Bucket(environment.store)
         with head_stored(bucket, databases.master):

@@ -146,13 +146,14 @@ def list_(
 
 
 @task("archive.show", SCHOOL, YEAR_OF_SEVERAL, *READS, JSON.but(help="as JSON"), example="13")
-def show_archive(environment: Environment, school: int, year: int | None, json: bool) -> None:
+def show_archive(environment: Environment, school: str, year: int | None, json: bool) -> None:
     """Show a school's archive: the record, rows and bytes of each table, and which rows stayed live."""
     with databases_of(environment, f"archive.show {school}") as databases:
-        record = resolve.one_to_show(databases, school, year)
-        entries = len(audit_log.entries(databases.master, school, record.year))
+        key = databases.key_typed(school)
+        record = resolve.one_to_show(databases, key, year)
+        entries = len(audit_log.entries(databases.master, key, record.year))
         left = retained_rows.of_record(databases.master, record)
-        slices = slice_record.of_tenant(databases.master, school)
+        slices = slice_record.of_tenant(databases.master, key)
     text = (
         *records.record_text("school", record, _groups(databases.model), entries),
         *records.retained_lines(left),

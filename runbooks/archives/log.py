@@ -33,19 +33,20 @@ REASON = Option(name="reason", help="why, such as a ticket: it stands in the log
 ADVICE = 'Compare with a backup. If it must stay so, inv archive.accept-log "why" accepts it, in the log, by your name.'
 
 
-def _refuse_filters_of_verify(school: int | None, year: int | None, act: str, verify: bool, json: bool) -> None:
+def _refuse_filters_of_verify(school: str | None, year: int | None, act: str, verify: bool, json: bool) -> None:
     if verify and (school or year or act or json):
         raise UsageError("--verify proves the whole log: no other option goes with it.")
 
 
 @task("archive.log", ONLY_SCHOOL, YEAR, ACT, VERIFY, *READS, JSON_LINES, before=_refuse_filters_of_verify)
-def log(environment: Environment, school: int | None, year: int | None, act: str, verify: bool, json: bool) -> None:
+def log(environment: Environment, school: str | None, year: int | None, act: str, verify: bool, json: bool) -> None:
     """Show the log of all schools or of one: operator, time, act, counts and digests; oldest first."""
     with databases_of(environment, "archive.log") as databases:
         if verify:
             _prove(environment, databases.master)
             return
-        entries = audit_log.entries(databases.master, school, year, act)
+        key = databases.key_typed(school) if school else None
+        entries = audit_log.entries(databases.master, key, year, act)
         if not entries and not json:
             say("The log holds no such entry.")
         show(to_json(entry.to_json()) if json else records.log_line("school", entry) for entry in entries)

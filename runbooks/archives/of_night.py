@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from archiver.postgres.tenants import Exclude, Include, TenantFilter
 from archiver.records.archive_request import ArchiveRequest
-from archiver.records.tenant_lists import exclusion, inclusion, union
+from archiver.records.tenant_lists import exclusion, inclusion, keys_of_list, listed, union
 from errors import UsageError
+from inventory.keys import Key, key_order
 from inventory.load import load_catalog, read_numbered_lines
 from inventory.model import Environment, Night
 from inventory.scope import Scope, scope_of
@@ -33,7 +34,7 @@ SCHOOLS = Option(
     help="the digest of the schools that the date was typed for, as inv archive.scope prints it: others are refused",
     unset="not compared",
 )
-EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=parse_ids)
+EXCLUDE_SCHOOLS = Option(name="exclude_schools", help="the same as a list: 13,14", parse=keys_of_list)
 EXCLUDE_CUSTOMERS = Option(name="exclude_customers", help="the same for customers: 1234", parse=parse_ids)
 ONLY = Option(
     name="only",
@@ -58,7 +59,7 @@ def files_as_lists(
     depth: str,
     pretend: bool,
     exclude: str,
-    exclude_schools: frozenset[int] | None,
+    exclude_schools: frozenset[Key] | None,
     exclude_customers: frozenset[int] | None,
     only: str,
     only_listed: Mapping[str, str] | None,
@@ -82,7 +83,7 @@ def files_as_lists(
 def _as_listed(only: Include) -> dict[str, str | bool]:
     """Return the options by which an include list is sent instead of its file."""
     customers = {f"customer {number}": reason for number, reason in only.customers.items()}
-    listed = {**customers, **{str(number): reason for number, reason in only.tenants.items()}}
+    listed = {**customers, **{listed(key): reason for key, reason in only.tenants.items()}}
     return {"only": "", "only_listed": json.dumps(listed, ensure_ascii=False)}
 
 
@@ -137,5 +138,5 @@ def request_of_night(
     return ArchiveRequest(year=environment.school_year(night), depth=depth, night=night, pretend=pretend, until=over)
 
 
-def _list(ids: Iterable[int]) -> str:
-    return ",".join(map(str, sorted(ids)))
+def _list(ids: Iterable[Key]) -> str:
+    return ",".join(map(listed, sorted(ids, key=key_order)))

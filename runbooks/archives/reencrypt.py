@@ -24,7 +24,7 @@ ALL = Option(
 
 
 @task("archive.reencrypt", SCHOOL_OR_ALL, ALL, YEAR, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
-def reencrypt(environment: Environment, school: int | None, year: int | None, identity: str) -> None:
+def reencrypt(environment: Environment, school: str | None, year: int | None, identity: str) -> None:
     """Encrypt archives to the inventory's present recipients; objects that are already in the store stay there."""
     with open_archiver(environment, f"archive.reencrypt {school or '--all'}", identity=identity) as archiver:
         if school is None:
@@ -38,9 +38,9 @@ def _reencrypt_all(archiver: Archiver, year: int | None) -> None:
         _reencrypt(archiver, resolve.all_to_reencrypt(archiver.databases, year))
 
 
-def _reencrypt_one(archiver: Archiver, tenant_id: int, year: int | None) -> None:
-    record = resolve.one_to_restore(archiver.databases, tenant_id, year)
-    with archiver.databases.tenant_lock("school", tenant_id, shard_of(archiver.databases, record)):
+def _reencrypt_one(archiver: Archiver, school: str, year: int | None) -> None:
+    record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
+    with archiver.databases.tenant_lock("school", record.tenant_id, shard_of(archiver.databases, record)):
         _reencrypt(archiver, [record])
 
 

@@ -15,10 +15,11 @@ ALL = Option(name="all", help="every school on hold", default=False)
 
 
 @task("archive.release", SCHOOL_OR_ALL, ALL, *ACTS, example="13")
-def release(environment: Environment, school: int | None) -> None:
+def release(environment: Environment, school: str | None) -> None:
     """Release a restored school to the monthly run, which has it on hold until then."""
     with open_archiver(environment, f"archive.release {school or '--all'}") as archiver:
-        released = release_holds(archiver.databases.master, school)
+        key = archiver.databases.key_typed(school) if school else None
+        released = release_holds(archiver.databases.master, key)
     if school and not released:
         raise UsageError(f"School {school} is not on hold.")
     if not released:

@@ -27,11 +27,11 @@ MAPPING = Option(
 
 
 @task("restore.plan", SCHOOL, YEAR_OF_SEVERAL, MAPPING, IDENTITY, *ACTS, example="13", runs_on=Role.DEBUG)
-def plan(environment: Environment, school: int, year: int | None, mapping: str, identity: str) -> None:
+def plan(environment: Environment, school: str, year: int | None, mapping: str, identity: str) -> None:
     """Show what restoring a school would do: the mapping onto today's tables, what is lost, what prevents it."""
     last = load_changes(mapping) if mapping else None
     with open_archiver(environment, f"restore.plan {school}", identity=identity) as archiver:
-        record = resolve.one_to_restore(archiver.databases, school, year)
+        record = resolve.one_to_restore(archiver.databases, archiver.databases.key_typed(school), year)
         preview = look_ahead(archiver, record, last)
     for line in plan_lines("school", preview):
         say(line)

@@ -8,7 +8,7 @@ from typing import Any
 
 from inventory.catalog import DEFAULT_DEPTH
 from inventory.scope import parse_scope
-from runbooks.cli.parse import count, one_of, parse_date, parse_id, parse_identity, parse_size, parse_year
+from runbooks.cli.parse import count, one_of, parse_date, parse_id, parse_identity, parse_key, parse_size, parse_year
 
 PROCESSES, CELERY = "processes", "celery"
 
@@ -68,7 +68,7 @@ SCOPE = Option(
 READS = (ENV,)  # a task that changes nothing
 ACTS = (ENV, YES_PRODUCTION)
 
-SCHOOL = Option(name="school", help="the school's id", parse=parse_id, positional=True, required=True)
+SCHOOL = Option(name="school", help="the school's id", parse=parse_key, positional=True, required=True)
 SCHOOL_OR_ALL = SCHOOL.but(instead="all", required=False)
 CUSTOMER = Option(name="customer", help="the customer's id", parse=parse_id, positional=True, required=True)
 NIGHT = Option(name="date", help="the night, YYYY-MM-DD", parse=parse_date, required=True)

@@ -44,6 +44,13 @@ def parse_id(text: str, label: str) -> int:
     return int(text)
 
 
+def parse_key(text: str, label: str) -> str:
+    """Return the word for a tenant's key; what it means, the tenants' table says."""
+    if not text or text.startswith("-"):
+        raise _refused(label, "a key", text, "13")
+    return text
+
+
 def parse_ids(text: str, label: str) -> frozenset[int]:
     """Return the ids of a list such as 13,14."""
     return frozenset(parse_id(part.strip(), label) for part in text.split(","))

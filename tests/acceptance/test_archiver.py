@@ -217,7 +217,7 @@ def test_an_estimate_states_the_duration_and_its_basis(typed: Typed) -> None:
 
 REFUSED = (
     (("archive.school", "999"), "There is no school 999."),
-    (("archive.school", "abc"), "school: expected an id (a positive whole number), got 'abc'."),
+    (("archive.school", "abc"), "school: expected id of a school, got 'abc'."),
     (("archive.school", "-1"), "got '-1'"),
     (("archive.school", "13", "--depth=half"), "The catalog of tables has no depth half (there: all,"),
     (("archive.school", "13", "--date=2014-02-30"), "got '2014-02-30'"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from errors import CutoverError
+from inventory.keys import Key
 from rehearsal.seed_plan import SCHOOL
 from tests.worlds import World, sql
 
@@ -89,9 +90,9 @@ def quietly(act: Callable[[], object]) -> CutoverError | None:
     return None
 
 
-def together(world: World, *schools: int) -> dict[int, str]:
+def together(world: World, *schools: int) -> dict[Key, str]:
     """Archive schools in sets, and return what is reported of those that were not deleted."""
-    told: dict[int, str] = {}
+    told: dict[Key, str] = {}
     with suppress(CutoverError):
         world.archive_together(
             *schools, on_result=lambda one: told.update({one.item: str(one.error)}) if one.error else None

@@ -22,6 +22,7 @@ from archiver.delete import many as delete_many
 from archiver.reshard import move
 from archiver.runs import archive_many
 from errors import RefusedError, UsageError
+from inventory.keys import Key
 from inventory.model import Fence
 from rehearsal.postgres_server import Cluster
 from rehearsal.seed_plan import SCHOOL
@@ -133,7 +134,7 @@ def test_a_set_of_deletions_whose_state_master_lost_is_reported_once(
             world.archive_together(*FEW)
         run(world, "master", FALLS["to the proof"])
 
-        told = Counter[int]()
+        told = Counter[Key]()
         quietly(lambda: world.archive_together(*FEW, on_result=lambda one: told.update([one.item])))
 
         assert max(told.values(), default=1) == 1, told

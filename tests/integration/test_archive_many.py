@@ -25,6 +25,7 @@ from archiver.runs.engines import Processes
 from archiver.runs.eta import Eta
 from archiver.runs.progress import Progress
 from inventory.catalog import DEFAULT_DEPTH
+from inventory.keys import Key
 from rehearsal.waiting import await_condition
 from tests import oracle
 from tests.conftest import ROLE
@@ -213,7 +214,7 @@ def test_a_school_whose_rows_changed_stays_live_and_the_others_are_deleted(
 ) -> None:
     late = f"INSERT INTO enrollments (classroom_id, created_at, updated_at) VALUES ({classroom}, now(), now())"
     before_calling(monkeypatch, "empty_shard", write(world, shard_of(world, 13), late))
-    outcomes: dict[int, str] = {}
+    outcomes: dict[Key, str] = {}
 
     world.archive_together(*SOME, on_result=lambda one: outcomes.update({one.item: str(one.error or "")}))
 
@@ -234,7 +235,7 @@ def test_a_school_that_a_lock_delays_stays_verified_and_the_next_run_deletes_it(
         raise DatabaseError("Locking attempts failed: canceling statement due to lock timeout (55P03).", code="55P03")
 
     before_calling(monkeypatch, "empty_shard", locked)
-    failed: list[int] = []
+    failed: list[Key] = []
     world.archive_together(*SOME, on_result=lambda one: failed.append(one.item) if one.error else None)
 
     with sql(world, "master") as cursor:
@@ -298,7 +299,7 @@ def test_a_set_that_one_school_forbids_is_deleted_one_by_one(world: World, monke
             f"ALTER TABLE charters OWNER TO {ROLE}"
         )
     overlook_everything(monkeypatch)  # which would have told of it
-    outcomes: dict[int, str] = {}
+    outcomes: dict[Key, str] = {}
     strategies: list[str] = []
 
     world.archive_together(
@@ -323,7 +324,7 @@ def test_two_shards_that_cannot_be_deleted_as_sets_are_deleted_one_by_one(
     going = [school for school in chosen if school not in pinned.values()]
     expected = oracle.expected_after_archiving(world.dsns, going, "all")
     overlook_everything(monkeypatch)  # which would have told of it
-    failed: set[int] = set()
+    failed: set[Key] = set()
     strategies: list[str] = []
 
     world.archive_together(

@@ -11,6 +11,7 @@ from archiver.estimate.estimate import Estimate, estimate
 from archiver.estimate.sizes import Sizes
 from archiver.estimate.written_rows import written_since
 from errors import RefusedError
+from inventory.keys import Key
 from inventory.load import load_catalog
 from runbooks.archives.estimate import lines
 from runbooks.cli.tables import TextTable
@@ -47,8 +48,9 @@ def carried(world: World) -> tuple[int, int]:
     return rows, bytes_
 
 
-def leaving(world: World, school: int) -> int:
+def leaving(world: World, school: Key) -> int:
     """Return the number of rows that leave with a school."""
+    assert isinstance(school, int)
     before, after = oracle.snapshot(world.dsns), oracle.expected_after_archive(world.dsns, school, "all")
     return sum(
         len(rows) - after.count(name, table) for name in DATABASES for table, rows in before.tables[name].items()

@@ -8,6 +8,7 @@ import pytest
 
 from archiver.delete import many, one
 from errors import CutoverError, RefusedError
+from inventory.keys import Key
 from tests.cases.attack_world import before
 from tests.worlds import World, sql
 
@@ -62,7 +63,7 @@ def test_a_run_that_died_before_a_migration_deletes_nothing_that_the_migration_c
         world.archive_together(5, SCHOOL)
     with sql(world, "master") as cursor:
         cursor.execute("ALTER TABLE students DROP COLUMN note, ADD COLUMN note text DEFAULT 'written since'")
-    deleted: list[int] = []
+    deleted: list[Key] = []
     world.archive_together(5, SCHOOL, on_result=lambda done: None if done.error else deleted.append(done.item))
     world.restore(*deleted)
     with sql(world, "master") as cursor:

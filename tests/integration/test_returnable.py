@@ -10,6 +10,7 @@ from archiver.records.archive_request import ArchiveRequest
 from archiver.runs import archive as archive_module
 from errors import RefusedError
 from inventory.catalog import DEFAULT_DEPTH
+from inventory.keys import Key
 from tests import oracle
 from tests.cases.products import Product, run, schools, standing
 from tests.worlds import YEAR, NewWorld, World, raise_failure, same
@@ -82,7 +83,7 @@ def test_in_a_set_only_the_school_with_such_rows_stays(
 ) -> None:
     with standing(new_world, tmp_path, product[0]) as world:
         run(world, "master", "DELETE FROM things WHERE id = 4; ANALYZE")
-        refused: dict[int, str] = {}
+        refused: dict[Key, str] = {}
 
         world.archive_together(1, 2, on_result=lambda one: refused.update({one.item: str(one.error or "")}))
 

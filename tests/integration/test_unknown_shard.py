@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from archiver.runs import one_by_one
+from inventory.keys import Key
 from tests.cases.products import Product, run, standing
 from tests.worlds import NewWorld
 
@@ -34,7 +35,7 @@ def test_a_school_on_no_shard_of_the_inventory_fails_alone(
 ) -> None:
     monkeypatch.setattr(one_by_one, "FEW", 1000 if together else 0)  # rows for which a pass over all pays
     with standing(new_world, tmp_path, PRODUCT) as world:
-        errors: dict[int, str] = {}
+        errors: dict[Key, str] = {}
         world.archive_together(1, 2, 3, on_result=lambda one: errors.update({one.item: str(one.error or "")}))
         assert errors == {
             1: "",

@@ -27,6 +27,7 @@ from archiver.postgres.selection import Key, identity_of, select
 from archiver.postgres.session import SQL, Identifier
 from archiver.postgres.tenants import Tenant, every
 from archiver.records.archive_record import Record
+from inventory.keys import Key as TenantKey
 from inventory.load import load_catalog
 from tests.properties.cases import DATABASES, LARGE
 from tests.properties.databases import build
@@ -100,7 +101,7 @@ def in_python(databases: Databases, tenants: Sequence[Tenant], depth: str) -> De
 def in_sql(databases: Databases, tenants: Sequence[Tenant], depth: str) -> Decided:
     """The rows that go with all tenants together: first in each shard, then in master."""
     deleted: dict[TableName, set[Key]] = defaultdict(set)
-    contents: dict[int, Mapping[str, Any]] = {}
+    contents: dict[TenantKey, Mapping[str, Any]] = {}
     model = databases.model
     with everything_rolled_back(databases):
         for shard in sorted({tenant.shard for tenant in tenants}) if model.tenant.shard else ():
@@ -116,7 +117,7 @@ def in_sql(databases: Databases, tenants: Sequence[Tenant], depth: str) -> Decid
         placement = databases.master_only()
         keys = {field: many._keys_by_link(model, contents, field) for field in ("found", "gone")}
         sets = row_sets.make(placement, model, [tenant.id for tenant in tenants], keys["found"])
-        going = DeletionSet(sets, depth, keys["gone"], [tenant.id for tenant in tenants])
+        going = DeletionSet(sets, depth, keys["gone"], [hash(tenant.id) for tenant in tenants])
         for table in model.of(MASTER):
             going.materialize(table)
         taken(placement, tenants[0], MASTER, going, deleted)

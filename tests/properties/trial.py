@@ -66,6 +66,7 @@ class Trial:
         for outcome in outcomes:
             assert outcome.detail is not None
             deleted += Counter(outcome.detail.deleted)
+            assert isinstance(outcome.item, int)
             had = Counter(row.table for row in mine[outcome.item])
             assert had == Counter(outcome.detail.deleted) + Counter(outcome.detail.retained), outcome
             self._holds(outcome.item, mine[outcome.item])

@@ -182,8 +182,8 @@ def test_each_step_is_a_task_named_by_its_key() -> None:
         (("--warn-only", "cutover.run", "--date=2014-08-15"), 2, "would let a failure pass for success"),
         (("cutover.run", "--date=2014-08-15", "--env=production"), 2, "is a production environment"),
         (("cutover.run", "--date=2014-08-15"), 2, "These steps ask a person, and there is no terminal"),
-        (("archive.school", "abc"), 2, "expected an id"),
-        (("archive.school", "-1"), 2, "expected an id"),
+        (("archive.school", ""), 2, "school: expected a key, got nothing."),
+        (("archive.school", "-1"), 2, "school: expected a key, got '-1'."),
     ],
 )
 def test_bad_arguments_are_reported_in_a_sentence_and_change_nothing(

@@ -153,7 +153,7 @@ def test_a_tenant_whose_rows_are_others_fails_alone(
     sets: Any = SimpleNamespace(
         placement=SimpleNamespace(shard="shard_1"), model=SimpleNamespace(tenant=SimpleNamespace(noun="school"))
     )
-    now = {ROOMS: {13: (rows, written), 14: (2, 0)}}
+    now: unchanged_set.Counts = {ROOMS: {13: (rows, written), 14: (2, 0)}}
     found = unchanged_set.changed(sets, now, records, tmp_path, cast(Stored, None))
     assert list(found) == ([13] if failed else [])
 

@@ -244,8 +244,7 @@ def test_the_text_marks_guesses_from_names_and_how_an_excluded_table_would_be_ca
     ("live", "expected", "hint"),
     [
         (database(company="id", rooms="id"), "There is no table 'companies'", "Similar: company"),
-        (database(companies="a, b: a, b"), "its key is not a single integer column", ""),
-        (database(companies="id text"), "its key is not a single integer column", ""),
+        (database(companies="name text"), "it has no primary key", ""),
     ],
 )
 def test_a_root_that_cannot_list_tenants_is_refused(live: LiveCatalogue, expected: str, hint: str) -> None:
@@ -253,6 +252,16 @@ def test_a_root_that_cannot_list_tenants_is_refused(live: LiveCatalogue, expecte
         draft({"master": live}, "companies")
 
     assert hint in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("columns", "key", "line"),
+    [("id text", "id", "key: id"), ("syear, id: syear, id", ("syear", "id"), "key: [syear, id]")],
+)
+def test_tenants_have_the_key_of_their_table(columns: str, key: str | tuple[str, ...], line: str) -> None:
+    drafted = draft({"master": database(companies=columns)}, "companies")
+
+    assert (drafted.catalog.tenant.key, f"\n  {line}\n" in draft_text(drafted)) == (key, True)
 
 
 def test_tenants_on_shards_need_a_column_that_names_the_shard() -> None:

@@ -67,7 +67,9 @@ def school(number: int, shard: str = "shard_1", customer: int | None = 7) -> Ten
 
 def test_sizes_are_summed_up_by_shard_and_customer_and_the_five_biggest_are_named() -> None:
     tenants = [school(number, f"shard_{number % 2}", None if number == 6 else 7) for number in range(1, 8)]
-    sizes = [TenantSize(tenant=tenant, rows=tenant.id * 10.4, bytes=tenant.id) for tenant in tenants]
+    sizes = [
+        TenantSize(tenant=tenant, rows=number * 10.4, bytes=number) for number, tenant in enumerate(tenants, start=1)
+    ]
 
     figures = figures_of(sizes, "school", (), 60.0, 3, EVENING)
 

@@ -18,6 +18,7 @@ from archiver.reshard.preview import MovePreview, Previewed
 from archiver.reshard.settle import Ended
 from errors import RefusedError
 from inventory.catalog import Catalog, DepthRule, Table, Tenant
+from inventory.keys import Key
 from runbooks.cli.text import shards
 from tests.schemas import database
 
@@ -119,7 +120,7 @@ def test_an_archive_follows_the_relocations_since(
     ],
 )
 def test_a_school_that_returned_has_its_earlier_origin(ways: list[tuple[int, int]], expected: str | None) -> None:
-    gone = {13: [relocation(source, target, 1) for source, target in ways]}
+    gone: dict[Key, list[Relocation]] = {13: [relocation(source, target, 1) for source, target in ways]}
 
     assert came_from(gone).get(13) == expected
 

@@ -215,6 +215,13 @@ def test_a_host_written_twice_is_refused(tmp_path: Path) -> None:
         load.load_file(written(tmp_path, twice))
 
 
+def test_a_number_with_a_leading_zero_is_refused_that_yaml_would_read_as_another(tmp_path: Path) -> None:
+    number = GOOD.replace("production: false", "production: 0022")
+
+    with pytest.raises(UsageError, match="0022 is no number as people write it; a text needs quotation marks"):
+        load.load_file(written(tmp_path, number))
+
+
 @pytest.mark.parametrize("text", ["hosts: [", "- a list", "\x00"])
 def test_a_file_that_is_not_an_inventory_is_reported(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"broken\.yaml"):

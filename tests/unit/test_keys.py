@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from inventory.keys import Key, key_label, key_of_text, key_text
+from archiver.format import layout
+from archiver.postgres.tenants import Exclude, Include, OwnDepths, Tenant
+from archiver.records.tenant_lists import exclusion, inclusion, keys_of_list, listed
+from errors import Problems, UsageError
+from inventory.keys import Key, Parts, key_of, key_of_text, key_order, key_text, typed, values_of
 
 
 @pytest.mark.parametrize(
@@ -14,16 +20,122 @@ from inventory.keys import Key, key_label, key_of_text, key_text
         ("13", '"13"', "13"),
         ("Ecole d'ete", '"Ecole d\'ete"', "Ecole d'ete"),
         ("é\n", '"é\\n"', "é\n"),
-        ((2013, "0042"), '[2013,"0042"]', "2013-0042"),
-        ((-1, 7), "[-1,7]", "[-1,7]"),
-        (("a-b", 1), '["a-b",1]', '["a-b",1]'),
+        (Parts((2013, "0042")), '[2013,"0042"]', "2013-0042"),
+        (Parts((-1, 7)), "[-1,7]", "[-1,7]"),
+        (Parts(("a-b", 1)), '["a-b",1]', '["a-b",1]'),
+        (Parts(("[a", "b")), '["[a","b"]', '["[a","b"]'),
     ],
 )
 def test_each_shape_of_key_has_one_text_that_reads_back(key: Key, text: str, people: str) -> None:
-    assert (key_text(key), key_of_text(text), key_label(key)) == (text, key, people)
+    assert (key_text(key), key_of_text(text), str(key), f"{key}") == (text, key, people, people)
 
 
 @pytest.mark.parametrize("text", ["", "1.5", "null", "true", "[]", "[[1]]", "{}", "[true]"])
 def test_a_text_that_is_no_key_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         key_of_text(text)
+
+
+@pytest.mark.parametrize(
+    ("key", "word"),
+    [
+        (13, "13"),
+        ("A1", "A1"),
+        ("Ecole d'ete", "'Ecole d'\"'\"'ete'"),
+        ("", "'\"\"'"),
+        ("-x", "'\"-x\"'"),
+        ('"', '\'"\\""\''),
+        (Parts((2013, "0042")), "2013-0042"),
+        (Parts((2013, "")), "2013-"),
+        (Parts(("a-b", "1")), '\'["a-b","1"]\''),
+    ],
+)
+def test_a_key_that_is_typed_as_a_hint_shows_it_means_the_same_values(key: Key, word: str) -> None:
+    assert typed(key) == word
+    values = key if isinstance(key, Parts) else (key,)
+    assert values_of(shlex.split(word)[0], len(values)) == tuple(map(str, values))
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [("42", 2), ("2013-0042-1", 2), ("[1]", 2), ('["a",', 2), ("[1,null]", 2), ('"a', 1), ("[1,2.5]", 2)],
+)
+def test_a_word_of_another_shape_than_the_key_is_refused(word: str, number: int) -> None:
+    with pytest.raises(ValueError):
+        values_of(word, number)
+
+
+def test_keys_are_sorted_part_by_part_and_numbers_by_their_size() -> None:
+    keys: list[Key] = [Parts((2013, "b")), Parts((2013, 10)), Parts((2013, 9)), Parts((999, 1))]
+    assert sorted(keys, key=key_order) == [Parts((999, 1)), Parts((2013, 9)), Parts((2013, 10)), Parts((2013, "b"))]
+    mixed: list[Key] = [10, 9, "a", "B"]
+    assert sorted(mixed, key=key_order) == [9, 10, "B", "a"]
+
+
+def test_values_of_a_row_are_a_key_whose_other_types_are_text() -> None:
+    assert (key_of((7,)), key_of(("x",)), key_of((2013, "0042"))) == (7, "x", Parts((2013, "0042")))
+
+
+KEYS: tuple[Key, ...] = (
+    *(13, 0, -5, "", ".", "..", "~", "%7E", "a/b", "a%2Fb", "École d'été", "A1", "a1", "0042", "42 ", "é" * 100),
+    *("é" * 99 + "e", "x" * 300, "x" * 301, Parts((2013, "0042")), Parts((2013, "0043")), Parts(("a-b", "1"))),
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_is_one_short_part_of_a_path_that_the_store_shows_as_an_archives(key: Key) -> None:
+    part = layout.path_part(key)
+    assert part.isascii() and "/" not in part and part not in ("", ".", "..") and len(part) <= layout.LONGEST_PART
+    assert layout.is_archive(layout.object_key("school", 2013, key, "20140815T221500-1f3a", encrypted=True))
+    assert layout.path_part(13) == "13"
+
+
+def test_no_two_keys_have_the_same_part_of_a_path() -> None:
+    assert len({layout.path_part(key) for key in KEYS}) == len(KEYS)
+
+
+@pytest.mark.parametrize("key", ["schemas/1f3a.json", "nights/2014-08-15/journal/1/2", "2013/13/x", "purges/a/b/c/d"])
+def test_other_objects_of_the_store_are_no_archives(key: str) -> None:
+    assert not layout.is_archive(key)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("13", 13),
+        ("0042", "0042"),
+        ("a/b", "a/b"),
+        ("2013-0042", "2013-0042"),
+        ('"École d\'été"', "École d'été"),
+        ('"a: b"', "a: b"),
+        ('["a-b"]', None),
+        ("customer 99", None),
+        ("school 14", None),
+        ("-1", None),
+    ],
+)
+def test_a_list_names_a_key_as_people_write_it(line: str, key: Key | None) -> None:
+    try:
+        named = exclusion([(1, line)], "list.txt").tenants
+    except Problems:
+        named = frozenset()
+    assert named == (frozenset() if key is None else {key})
+    if key is not None:
+        assert inclusion([(1, f"{line}: closed")], "list.txt").tenants == {key: "closed"}
+        assert keys_of_list(f"7, {listed(key)}", "--exclude-schools") == {7, key}
+
+
+def test_a_list_matches_a_tenant_by_the_word_for_its_key() -> None:
+    keys: list[Key] = [42, "42", "0042", Parts((2013, "0042"))]
+    live = [Tenant(id=key, name="", shard="", customer_id=None, customer_name=None) for key in keys]
+    exclude = Exclude(tenants=frozenset({42, "2013-0042"}))
+    assert [exclude.names(each) for each in live] == [True, True, False, True]
+    only, own = Include(tenants={"0042": "closed"}), OwnDepths(tenants={"2013-0042": "students"})
+    assert [only.reason(each) for each in live] == [None, None, "closed", None]
+    assert [own.of(each.id, None) for each in live] == [None, None, None, "students"]
+
+
+@pytest.mark.parametrize("text", ["", "13,", "13,,14", '"a', "13 14"])
+def test_a_list_of_an_option_with_something_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected keys with commas between them"):
+        keys_of_list(text, "--exclude-schools")

@@ -130,6 +130,7 @@ def test_an_archive_ends_when_it_is_large_enough(
     taken: list[int],
 ) -> None:
     def extract(placement: object, rules: object, tenant: Tenant, span: object, folder: object) -> Any:
+        assert isinstance(tenant.id, int)
         count = rows[tenant.id - 1]
         return SimpleNamespace(held_back={}, total=count), tenant if count else None
 

@@ -242,10 +242,9 @@ def test_the_targets_sequences_are_set_past_the_ids(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_tenant_that_is_no_longer_on_the_source_is_not_switched() -> None:
-    table = SimpleNamespace(noun="school", table="schools", shard="shard", key="id")
     for changed, expected in ((1, nullcontext()), (0, pytest.raises(RefusedError, match="no longer on shard_1"))):
         master = SimpleNamespace(execute=lambda *_, changed=changed, **__: changed)
-        at_work: Any = SimpleNamespace(model=SimpleNamespace(tenant=table), databases=SimpleNamespace(master=master))
+        at_work: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=SimpleNamespace(master=master))
         books: Any = SimpleNamespace(declare=lambda *_: None, bookkeeping=nullcontext)
         loading: Any = SimpleNamespace(target="shard_2", source="shard_1", tenant_id=1, rows={}, sha256="", route=MERGE)
         with pytest.MonkeyPatch.context() as patch, expected:

@@ -14,6 +14,7 @@ from archiver.delete import late_rows, many, marker, one, record_states, referen
 from archiver.delete.commit import Recorded, Transaction, delete_and_commit
 from archiver.delete.strategy import JoinedTables
 from archiver.delete.table_locks import BulkWork, TableLocks
+from archiver.delete.unchanged_set import Counts
 from archiver.format.manifest import Member
 from archiver.postgres.databases import Placement
 from archiver.postgres.schema import Schema
@@ -120,12 +121,18 @@ def test_nothing_is_committed_while_an_object_is_gone(monkeypatch: pytest.Monkey
 )
 def test_the_keys_of_the_shard_are_kept_by_tenant(rows: list[tuple[Any, ...]], keys: Any) -> None:
     sessions = {SHARD: session({"reading the keys of shard.visits": rows})}
-    sets: Any = SimpleNamespace(of=lambda table: SQL("rows"), placement=SimpleNamespace(sessions=sessions))
+    sets: Any = SimpleNamespace(
+        of=lambda table: SQL("rows"), placement=SimpleNamespace(sessions=sessions), tenant_ids=range(9)
+    )
     assert many._values(sets, TO_PRIZES) == keys
 
 
 def test_rows_are_summed_of_the_tenants_that_go_and_of_tables_that_go_whole() -> None:
-    counts = {VISITS: {1: (5, 0), 2: (7, 0)}, COMPANIES: {1: (1, 0)}, TableName(SHARD, "shared"): {1: (3, 0)}}
+    counts: Counts = {
+        VISITS: {1: (5, 0), 2: (7, 0)},
+        COMPANIES: {1: (1, 0)},
+        TableName(SHARD, "shared"): {1: (3, 0)},
+    }
     sets: Any = SimpleNamespace(all_rows_go=lambda table: table.table != "shared")
     assert many._sums(counts, SHARD, [record(1)], sets) == {"visits": 5}
     assert many._sums(counts, MASTER, [record(1)], sets) == {"companies": 1}

@@ -80,7 +80,7 @@ def test_values_that_the_server_reads_as_others_are_not_loaded(back: bytes, refu
         assert staging._unchanged(server, mapping(), archive(), "stage 0") == (2, {})
 
 
-@pytest.mark.parametrize(("back", "refused"), [(b"13\t1\ta\n13\t2\tb\n", False), (b"13\t1\ta\n13\t2\tB\n", True)])
+@pytest.mark.parametrize(("back", "refused"), [(b"0\t1\ta\n0\t2\tb\n", False), (b"13\t1\ta\n13\t2\tB\n", True)])
 def test_an_archive_that_is_read_back_as_another_is_not_verified(back: bytes, refused: bool) -> None:
     server: Any = Server({})
     server.back = back

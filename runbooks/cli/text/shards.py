@@ -12,13 +12,14 @@ from archiver.reshard.preview import MovePreview, Previewed
 from archiver.reshard.settle import Ended
 from archiver.reshard.shard_sizes import ShardSize
 from formatting import many, plural, size
+from inventory.keys import Key
 from runbooks.cli.outcomes import Words
 from runbooks.cli.tables import TextTable
 from runbooks.cli.text.archives import counts
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveWords(Words[int, Ended]):
+class MoveWords(Words[Key, Ended]):
     """The words for tenants that are moved between two shards."""
 
     def done(self, outcome: MoveOutcome) -> str:
@@ -36,7 +37,7 @@ class MoveWords(Words[int, Ended]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreviewWords(Words[int, MovePreview]):
+class PreviewWords(Words[Key, MovePreview]):
     """The words for tenants of which the move is only shown."""
 
     route: Route
