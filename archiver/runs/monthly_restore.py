@@ -46,8 +46,9 @@ OnReturned = Callable[[Returned], None]
 def tenants_of_month(archiver: Archiver, month: str, tenant_id: Key | None) -> list[TenantOnShard]:
     """Return the tenants with archived activity of a month, or one of them; rows of no tenant count as one.
 
-    Raises UsageError if there are none, or they are encrypted and no identity was given.
+    Raises UsageError if there are none, the catalog has no activity, or they are encrypted and no identity was given.
     """
+    rules(archiver.model)
     noun = archiver.model.tenant.noun
     slices = slice_record.of_month(archiver.databases.master, month, tenant_id)
     if not slices:

@@ -16,7 +16,7 @@ from inventory.load import refuse_if_down
 from inventory.model import Environment, Role
 from runbooks.cli.self_command import tool_command
 from runbooks.engine.live.clock import SystemClock
-from runbooks.engine.live.console import say
+from runbooks.engine.live.console import say, say_wrapped
 from runbooks.engine.live.executors import JobLost
 from runbooks.engine.live.jobs import RemoteJobs
 from runbooks.engine.model.actions import DetachedJob
@@ -53,6 +53,12 @@ def own_name(environment: Environment) -> str:
         return ""
 
 
+def _show(line: str) -> None:
+    """Print a line; a terminal wraps a sentence, but no row of a table, which is indented, and no JSON."""
+    show = say if line.startswith((" ", "{")) else say_wrapped
+    show(line)
+
+
 @dataclass
 class _Output:
     """The lines of a task elsewhere, shown as they come; the last one is held back if it is Invoke's parse error."""
@@ -64,12 +70,12 @@ class _Output:
         if UNKNOWN_WORD.fullmatch(line.strip()):
             self.unknown.append(line)
         else:
-            say(line)
+            _show(line)
 
     def release(self) -> None:
         """Show a line that was held back."""
         while self.unknown:
-            say(self.unknown.pop())
+            _show(self.unknown.pop())
 
     def refuse_other_version(self, host: str, task: str, code: int) -> None:
         """Raise UsageError if the host's tool did not know the task or an option; else show all lines."""

@@ -128,6 +128,25 @@ def test_other_endings_are_passed_on_with_all_their_lines(
     assert capsys.readouterr().out.splitlines() == ["on debug: archive.school", *lines]
 
 
+def test_a_sentence_from_the_debug_host_is_wrapped_on_a_terminal_and_a_table_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["[2/3] school 13: archived, 4,711 rows", "  year  school  name", '{"year": 2013, "school": 13}']
+
+    def run(jobs: RemoteJobs, job: DetachedJob, name: str, on_line: OnLine) -> ProbeOutput:
+        for line in lines:
+            on_line(line)
+        return ProbeOutput(code=0, text="")
+
+    monkeypatch.setattr(RemoteJobs, "run", run)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "16")
+    debug_host.forward(load("staging"), "archive.all")
+
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert shown == ["[2/3] school 13:", "    archived,", "    4,711 rows", *lines[1:]]
+
+
 def test_the_positional_argument_comes_before_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
 

@@ -137,6 +137,7 @@ def test_a_month_that_is_not_archived_is_named(
     monkeypatch: pytest.MonkeyPatch, tenant: int | None, subject: str
 ) -> None:
     monkeypatch.setattr("archiver.records.slice_record.of_month", lambda *_: ())
+    monkeypatch.setattr(monthly_restore, "rules", lambda model: None)
     monkeypatch.setattr(monthly_restore, "asking_markers", lambda archiver: nullcontext())
     archiver: Any = SimpleNamespace(model=SimpleNamespace(tenant=SCHOOLS), databases=SimpleNamespace(master=None))
     with pytest.raises(UsageError, match=subject):

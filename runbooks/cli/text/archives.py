@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from archiver.catalog.model import listed
 from archiver.load.fit import SHOWN
@@ -28,7 +28,24 @@ if TYPE_CHECKING:  # a task that only lists imports nothing that archives or res
     from archiver.runs.reencrypt import Reencrypted, Reencryption  # noqa: F401 - as above
     from archiver.runs.restore import Restored
 
+AnyArchive = TypeVar("AnyArchive", bound="Archived")
+Detail = TypeVar("Detail")
 NOTHING_ARCHIVED = "nothing is archived"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfArchives(Words[AnyArchive, Detail]):
+    """The words for archives."""
+
+    tenant: str  # the catalog's noun
+
+    def label(self, item: AnyArchive) -> str:
+        """Return the name of an archive."""
+        return whose(self.tenant, item)
+
+    def weight(self, item: AnyArchive) -> int:
+        """Return the bytes of an archive."""
+        return item.size or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,18 +68,10 @@ def archive_words(noun: str, *, pretend: bool) -> ArchiveWords:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RestoreWords(Words[Record, Mapping[str, Loaded]]):
+class RestoreWords(OfArchives[Record, Mapping[str, Loaded]]):
     """The words for tenants that are restored, or a part of each."""
 
     part: str = ""  # classroom 42; empty: everything
-
-    def label(self, item: Record) -> str:
-        """Return the name of an archive."""
-        return whose(self.noun, item)
-
-    def weight(self, item: Record) -> int:
-        """Return the bytes of an archive."""
-        return item.size or 0
 
     def done(self, outcome: Restored) -> str:
         """Return what was restored."""
@@ -75,7 +84,7 @@ class RestoreWords(Words[Record, Mapping[str, Loaded]]):
 
 def restore_words(noun: str, *, pretend: bool, part: str = "") -> RestoreWords:
     """Return the words for tenants that are restored."""
-    return RestoreWords(noun=noun, verb=restored_verb(pretend=pretend), part=part)
+    return RestoreWords(noun=noun, tenant=noun, verb=restored_verb(pretend=pretend), part=part)
 
 
 def restored_verb(*, pretend: bool) -> str:
@@ -96,18 +105,8 @@ def restored_besides(tables: Mapping[str, Loaded]) -> Iterator[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReencryptWords(Words["Archived", "Reencryption"]):
+class ReencryptWords(OfArchives["Archived", "Reencryption"]):
     """The words for archives that are re-encrypted."""
-
-    tenant: str  # the catalog's noun
-
-    def label(self, item: Archived) -> str:
-        """Return the name of an archive."""
-        return whose(self.tenant, item)
-
-    def weight(self, item: Archived) -> int:
-        """Return the bytes of an archive."""
-        return item.size or 0
 
     def done(self, outcome: Reencrypted) -> str:
         """Return whether an archive was re-encrypted."""
@@ -138,24 +137,9 @@ def reencrypt_words(noun: str) -> ReencryptWords:
     return ReencryptWords(noun="archive", tenant=noun, verb="re-encrypted", nothing=NOTHING_ARCHIVED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReverifyWords(Words["Archived", None]):
-    """The words for archives that are verified again."""
-
-    tenant: str  # the catalog's noun
-
-    def label(self, item: Archived) -> str:
-        """Return the name of an archive."""
-        return whose(self.tenant, item)
-
-    def weight(self, item: Archived) -> int:
-        """Return the bytes of an archive."""
-        return item.size or 0
-
-
-def reverify_words(noun: str) -> ReverifyWords:
+def reverify_words(noun: str) -> OfArchives[Archived, None]:
     """Return the words for archives that are verified again."""
-    return ReverifyWords(noun="archive", tenant=noun, verb="verified", nothing=NOTHING_ARCHIVED)
+    return OfArchives(noun="archive", tenant=noun, verb="verified", nothing=NOTHING_ARCHIVED)
 
 
 def whose(noun: str, record: Archived) -> str:
