@@ -90,7 +90,7 @@ def restore(environment: Environment, month: MonthName, school: str | None, pret
         only = archiver.databases.key_typed(school) if school else None
         tenants = tenants_of_month(archiver, name, only)
         words = months_text.month_restore_words(archiver.model.tenant.noun, name, pretend=pretend)
-        results = Results(words, len(tenants))
+        results = Results(words, len(tenants), items=tenants)
         outcomes = restore_month(archiver, name, tenants, results.show, pretend=pretend)
     results.settle(outcomes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ class TenantOnShard:
 
     tenant_id: Key  # 0: rows of no tenant
     shard: str
+    size: int  # bytes of its slices of the month
 
 
 Returned = Outcome[TenantOnShard, Mapping[str, Loaded]]  # by table; pretended: rows to load
@@ -57,12 +59,11 @@ def tenants_of_month(archiver: Archiver, month: str, tenant_id: Key | None) -> l
             hint = "inv activity.list shows all archives."
             raise UsageError(f"No activity of {month}{subject} is archived.", hint=hint)
     encryption.refuse_if_closed((each.name(noun) for each in slices), archiver.keys)
-    months = (
-        (number, month_back)
-        for number in dict.fromkeys(each.tenant_id for each in slices)
-        for month_back in returning_month(archiver.databases, month, number)
-    )
-    return [*dict.fromkeys(TenantOnShard(tenant_id=number, shard=month_back.shard) for number, month_back in months)]
+    sizes = Counter[tuple[Key, str]]()
+    for number in dict.fromkeys(each.tenant_id for each in slices):
+        for month_back in returning_month(archiver.databases, month, number):
+            sizes[number, month_back.shard] += month_back.slice.size
+    return [TenantOnShard(tenant_id=number, shard=shard, size=size) for (number, shard), size in sizes.items()]
 
 
 def restore_month(

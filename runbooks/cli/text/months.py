@@ -93,6 +93,10 @@ class MonthRestoreWords(Words["TenantOnShard", Mapping[str, Loaded]]):
         """Return whose rows are restored."""
         return f"{self.noun} {item.tenant_id}" if item.tenant_id else f"rows of no {self.noun} on {item.shard}"
 
+    def weight(self, item: TenantOnShard) -> int:
+        """Return the bytes of a tenant's month."""
+        return item.size
+
     def done(self, outcome: Returned) -> str:
         """Return what was restored."""
         return f"{self.month} {super().done(outcome)}"
