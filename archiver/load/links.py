@@ -1,14 +1,12 @@
-"""Steps from archived rows to others: by the catalog's links in the archive's names, and by foreign keys; pure."""
+"""Steps from archived rows to others: by the catalog's links, and by foreign keys; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from archiver.catalog.model import Link, TableName, Where
-from archiver.load.fit import Mappings
 from archiver.postgres.schema import Schema
-from errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +63,7 @@ def _named_by_links(links: Iterable[Link], schemas: Mapping[str, Schema]) -> Ite
 
 
 def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
-    """Yield the steps along foreign keys within the archive."""
+    """Yield the steps along foreign keys between these tables."""
     for database, schema in schemas.items():
         for name, table in schema.tables.items():
             for key in table.foreign_keys:
@@ -81,43 +79,3 @@ def _named_by_foreign_keys(schemas: Mapping[str, Schema]) -> Iterator[LinkStep]:
 def _key(schemas: Mapping[str, Schema], table: TableName) -> tuple[str, ...]:
     """Return a table's primary key."""
     return schemas[table.database].tables[table.table].primary_key
-
-
-def archived_links(links: Iterable[Link], mappings: Mappings) -> list[Link]:
-    """Return the catalog's links under the archive's names, without those of which the archive lacks a table or column.
-
-    Raises RefusedError if migrations compute the values that link rows.
-    """
-    return [link for today in links if (link := _archived_link(today, mappings)) is not None]
-
-
-def _archived_link(link: Link, mappings: Mappings) -> Link | None:
-    """Return one link under the archive's names; None if the archive lacks a table or column."""
-    child = archived_columns(mappings, link.child, (*link.columns, *(link.where or ())[:1]))
-    parent = archived_columns(mappings, link.parent, link.parent_columns)
-    if child is None or parent is None:
-        return None
-    columns = child[1][: len(link.columns)]
-    where = (child[1][-1], link.where[1]) if link.where else None
-    return replace(link, child=child[0], columns=columns, parent=parent[0], parent_columns=parent[1], where=where)
-
-
-def archived_columns(
-    mappings: Mappings, table: TableName, columns: Sequence[str]
-) -> tuple[TableName, tuple[str, ...]] | None:
-    """Return the archive's names of a table and its columns; None if it lacks one."""
-    mapping = mappings[table.database].by_target.get(table.table)
-    if mapping is None:
-        return None
-    # A generated column is not copied, and computed from those that are.
-    computed = {column.name: column.name for column in mapping.archived.columns if column.generated}
-    origin_of = {**computed, **mapping.origins}
-    if not origin_of.keys() >= set(columns):
-        return None
-    origins = tuple(origin for column in columns if (origin := origin_of[column]) is not None)
-    if len(origins) < len(columns):
-        raise RefusedError(
-            f"Cannot find a part by {table}.{', '.join(columns)}: migrations compute the values.",
-            hint="Restore the complete archive.",
-        )
-    return mapping.source, origins

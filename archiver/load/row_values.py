@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from archiver.catalog.model import TableName, Where
 from archiver.format.bundle import Archive
+from archiver.load.staged import Staged
 from archiver.mapping.column_types import plain
 from archiver.postgres.schema import Schema
-from archiver.postgres.session import SQL, Composable, Identifier, Literal
+from archiver.postgres.session import SQL, Composable, Identifier, Literal, Session
 from archiver.verify.scratch import ScratchDatabase
 from archiver.verify.verify import load_scratch
 
@@ -69,7 +70,7 @@ def _of_database(
             columns = tuple(requested.get(table, ()))
             if columns:
                 load_scratch([archive], table, shape, relations[name], scratch)
-                selected = SQL(", ").join(_value(schema, name, column) for column in columns)
+                selected = SQL(", ").join(_value(schema, name, column, _operand(column)) for column in columns)
                 # A table filled in one transaction has its rows in the order in which they were loaded.
                 query = SQL("SELECT {} FROM {} ORDER BY ctid").format(selected, relations[name])
                 rows = scratch.session.rows(query, doing=f"reading the keys of {table}")
@@ -77,12 +78,36 @@ def _of_database(
     return values
 
 
-def _value(schema: Schema, table: str, column: str | Where) -> Composable:
-    """SQL: a column's value as text, or the truth of a condition."""
+def _operand(column: str | Where) -> Composable:
+    return Identifier(column if isinstance(column, str) else column[0])
+
+
+def staged_values(session: Session, schema: Schema, staged: Staged, columns: Selected) -> RowValues:
+    """Return these values of every staged row, in the order of the archive; NULL where today's column is new."""
+    selected = SQL(", ").join(_staged_value(schema, staged, column) for column in columns)
+    # A table filled in one transaction has its rows in the order in which they were loaded.
+    query = SQL("SELECT {} FROM {} ORDER BY ctid").format(selected, staged.relation)
+    return RowValues(columns=columns, rows=session.rows(query, doing=f"reading the keys of {staged.table}"))
+
+
+def _staged_value(schema: Schema, staged: Staged, column: str | Where) -> Composable:
+    """SQL: a staged column's value as text, or the truth of a condition; a generated column is computed."""
+    name, table = column if isinstance(column, str) else column[0], staged.table.table
+    expressions = {each.name: each.generated for each in schema.tables[table].columns if each.generated}
+    if name in staged.column_names:
+        return _value(schema, table, column, Identifier(name))
+    return _value(schema, table, column, SQL("({})").format(SQL(expressions[name]))) if name in expressions else _NULL
+
+
+_NULL = SQL("NULL")
+
+
+def _value(schema: Schema, table: str, column: str | Where, operand: Composable) -> Composable:
+    """SQL: a column's value as text, or the truth of a condition; `operand` is the column."""
     if not isinstance(column, str):
-        return SQL("{} = {}").format(Identifier(column[0]), Literal(column[1]))
+        return SQL("{} = {}").format(operand, Literal(column[1]))
     kind = plain(schema.types, schema.tables[table].type_of(column))
     if kind.startswith(_NUMBERS) and "[" not in kind:
-        return SQL("trim_scale({}::numeric)::text").format(Identifier(column))
+        return SQL("trim_scale({}::numeric)::text").format(operand)
     # A zero may have a sign.
-    return SQL("({} + 0)::text" if kind in _FLOATS else "{}::text").format(Identifier(column))
+    return SQL("({} + 0)::text" if kind in _FLOATS else "{}::text").format(operand)

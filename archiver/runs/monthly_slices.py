@@ -152,13 +152,21 @@ def load(incoming_slices: Sequence[IncomingSlice], proof: Proof) -> dict[str, Lo
         session = each.incoming.placement.sessions[each.database]
         marker = markers.read(session, each.slice.month, each.slice.restore_act)
         if marker is None:
-            tables = load_database(each.incoming, each.database, LIVE_ANYWHERE, proof)
+            tables = load_rows([each], proof)
             counts = {name: asdict(table) for name, table in tables.items()}
             with proof.account.bookkeeping():
                 markers.write(session, each.slice.month, each.slice.restore_act, counts)
         else:
             tables = {name: Loaded(**counts) for name, counts in marker.items()}
         loaded = combined(loaded, tables)
+    return loaded
+
+
+def load_rows(incoming_slices: Sequence[IncomingSlice], proof: Proof) -> dict[str, Loaded]:
+    """Load slices beside the live rows, in the transaction of the proof, without a marker."""
+    loaded: dict[str, Loaded] = {}
+    for each in incoming_slices:
+        loaded = combined(loaded, load_database(each.incoming, each.database, LIVE_ANYWHERE, proof))
     return loaded
 
 

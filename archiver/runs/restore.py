@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from archiver.format import encryption
 from archiver.format.bundle import Archive, opened
 from archiver.format.spool_folder import work_folder
 from archiver.load import subset
-from archiver.load.fit import fitting, mapped
+from archiver.load.fit import Mappings, fitting, mapped
 from archiver.load.load import IncomingArchive, LiveNeighbors, Loaded, load_database
 from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import Proof, proven
@@ -106,15 +106,10 @@ def _pretend(
     path, placement = fetch(archiver.bucket, record, work), archiver.databases.placement(comes_back.shard)
     with opened(path, archiver.keys) as archived:
         verify(archived, record.tenant_id, record.year, archiver.scratch, archiver.model)
-        with (
-            subset.subset_of(
-                archived, archiver.model, mapped(placement, archived.manifest, last), only, work, archiver.scratch
-            ) as archive,
-            activity.opened(
-                archiver, placement, () if only else comes_back.months, work, last, record
-            ) as incoming_slices,
-        ):
-            return activity.rows_to_load([archive, *(each.incoming.archive for each in incoming_slices)])
+        mappings = mapped(placement, archived.manifest, last)
+        with _incoming(archiver, comes_back, archived, mappings, only, work, last) as (incoming, incoming_slices):
+            archives = [incoming.archive, *(each.incoming.archive for each in incoming_slices)]
+            return activity.rows_to_load(archives)
 
 
 def _restore(
@@ -130,22 +125,33 @@ def _restore(
         path = fetch(archiver.bucket, record, work)
         with opened(path, archiver.keys) as archived:
             belongs_to(archived, record.tenant_id, record.year)
-            mappings = relocated(
-                fitting(placement, archived, last), archiver.model, placement.schemas, comes_back.relocations
-            )
-            with (
-                subset.subset_of(archived, archiver.model, mappings, only, work, archiver.scratch) as archive,
-                activity.opened(
-                    archiver, placement, () if only else comes_back.months, work, last, record
-                ) as incoming_slices,
-            ):
-                incoming = IncomingArchive(
-                    placement=placement, model=archiver.model, archive=archive, mappings=mappings
-                )
+            mappings = fitting(placement, archived, last)
+            with _incoming(archiver, comes_back, archived, mappings, only, work, last) as (incoming, incoming_slices):
                 return _bring_back(incoming, incoming_slices, _begin(placement, record, only), only, comes_back)
     except CutoverError:
         _step_back(placement, record)
         raise
+
+
+@contextmanager
+def _incoming(
+    archiver: Archiver,
+    comes_back: Returning,
+    archived: Archive,
+    mappings: Mappings,
+    only: Part | None,
+    work: Path,
+    last: Changes | None,
+) -> Iterator[tuple[IncomingArchive, list[IncomingSlice]]]:
+    """Yield the archive and the months to load, complete or narrowed to a part; of a part only months with its rows."""
+    placement, model = archiver.databases.placement(comes_back.shard), archiver.model
+    moved = relocated(mappings, model, placement.schemas, comes_back.relocations)
+    complete = IncomingArchive(placement=placement, model=model, archive=archived, mappings=moved)
+    with activity.opened(archiver, placement, comes_back.months, work, last, comes_back.record) as months:
+        every = [complete, *(each.incoming for each in months)]
+        with subset.only_part(every, only, work) as (incoming, *of_months):
+            narrowed = [replace(each, incoming=part) for each, part in zip(months, of_months, strict=True)]
+            yield incoming, [each for each in narrowed if not only or each.incoming.archive.manifest.rows]
 
 
 def _bring_back(
@@ -232,10 +238,12 @@ def _load_both(
             )
             loaded |= load_database(incoming, MASTER, live, proofs[MASTER])
             if not placement.shard_session:
-                loaded = activity.combined(loaded, activity.load(incoming_slices, proofs[MASTER]))
+                of_months = activity.load_rows if only else activity.load
+                loaded = activity.combined(loaded, of_months(incoming_slices, proofs[MASTER]))
         _record_relocations(placement.master, record, comes_back.relocations)
         _end(placement, record, incoming.archive, only)
-        activity.end(placement, [each.slice for each in incoming_slices], record.tenant_id)
+        # The slices of a part stay recorded: the rest of their rows comes back later, beside these.
+        activity.end(placement, [] if only else [each.slice for each in incoming_slices], record.tenant_id)
         _log(placement, record, loaded, only, comes_back.left)
         what = f"{f'{only} of ' if only else ''}{incoming.model.tenant.noun} {record.tenant_id}"
         if placement.shard_session:
@@ -326,10 +334,12 @@ def _load_shard(
     marker = markers.read(shard, record, act)
     if marker is None:
         loaded = load_database(incoming, SHARD, live, proof)
+        if act != LOADED:
+            loaded = activity.combined(loaded, activity.load_rows(incoming_slices, proof))
         with proof.account.bookkeeping():
             markers.write(shard, record, act, {name: asdict(counts) for name, counts in loaded.items()})
             if act == LOADED:
                 shard_keys.forget(shard, record)
     else:
         loaded = {name: Loaded(**counts) for name, counts in marker.items()}
-    return activity.combined(loaded, activity.load(incoming_slices, proof))
+    return activity.combined(loaded, activity.load(incoming_slices, proof)) if act == LOADED else loaded

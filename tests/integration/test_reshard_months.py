@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from archiver.catalog.model import Part
 from archiver.delete import batches
 from archiver.postgres.session import Session
 from archiver.records import month_record, move_record
@@ -18,7 +20,7 @@ from errors import CutoverError, RefusedError
 from inventory.model import Fence
 from tests import oracle, oracle_moved
 from tests.months import archive_months, restore_months
-from tests.oracle import Snapshot
+from tests.oracle import Lines, Snapshot
 from tests.worlds import NewWorld, World, sql
 
 DAY, MONTH = date(2014, 9, 5), "2014-07"  # July and earlier
@@ -61,6 +63,48 @@ def test_an_archived_schools_months_come_back_with_it_where_its_shard_lies(few: 
     same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), oracle.snapshot(few.dsns))
     few.move_all("split", "shard_1", "shard_2")
     same_rows(before, oracle.snapshot(few.dsns))
+
+
+def test_a_classroom_comes_back_with_its_months_though_a_move_renumbered_its_archive_alone(few: World) -> None:
+    before = oracle.snapshot(few.dsns)
+    archive_months(few, DAY)
+    few.move_all("merge", "shard_2", "shard_1", only=(MOVING,))
+    few.archive(MOVING)
+    room = room_of(few, before)
+
+    few.restore(MOVING, only=Part("classroom", room))
+
+    part = oracle.snapshot(few.dsns).tables["shard_1"]
+    few.restore(MOVING)
+    restore_months(few, MONTH)
+    whole = oracle.snapshot(few.dsns)
+    same_rows(oracle_moved.after_merging(few, before, "shard_2", "shard_1"), whole)
+    others = {table: Counter(lines) for table, lines in before.tables["shard_1"].items()}
+    for table, lines in of_room(whole.tables["shard_1"], room).items():
+        assert Counter(part[table]) - others[table] == Counter(lines), table
+    few.move_all("split", "shard_1", "shard_2")
+    same_rows(before, oracle.snapshot(few.dsns))
+
+
+def room_of(world: World, before: Snapshot) -> int:
+    """Return the classroom of the school with the most rows."""
+    rows = Counter(line.split(b"\t")[1] for line in before.tables["shard_2"]["enrollments"])
+    lines = [line.split(b"\t") for line in before.tables["master"]["classrooms"]]
+    with sql(world, "master") as cursor:
+        cursor.execute(
+            "SELECT attnum - 1 FROM pg_attribute WHERE attrelid = 'classrooms'::regclass AND attname = 'school_id'"
+        )
+        [[place]] = cursor.fetchall()
+    return int(max((line[0] for line in lines if line[place] == str(MOVING).encode()), key=lambda room: rows[room]))
+
+
+def of_room(tables: Mapping[str, Lines], room: int) -> dict[str, Lines]:
+    """Return a classroom's rows on a shard."""
+    found = {"enrollments": [line for line in tables["enrollments"] if line.split(b"\t")[1] == str(room).encode()]}
+    for table, parent in oracle_moved.PARENTS.items():
+        ids = {line.split(b"\t")[0] for line in found[parent]}
+        found[table] = [line for line in tables[table] if line.rstrip(b"\n").split(b"\t")[1] in ids]
+    return found
 
 
 def test_a_half_moved_schools_months_wait_until_the_move_has_ended(few: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from archiver.catalog.model import Link, TableName
 from archiver.load.closure import Closure, lines_of, wanted_by
-from archiver.load.links import LinkStep, archived_links, below, named
+from archiver.load.links import LinkStep, below, named
 from archiver.load.row_values import RowValues
-from archiver.mapping.schema_mapping import TableMapping
 from archiver.postgres.schema import Column, ForeignKey, Schema, Table
-from errors import RefusedError
 
 ROOMS, DESKS, FILES = (TableName("master", name) for name in ("rooms", "desks", "files"))
 OF_ROOM = ("owner_type", "Room")
@@ -116,37 +114,3 @@ def test_rows_are_named_by_key_in_a_link_or_a_foreign_key() -> None:
         (DESKS, ROOMS),  # by the foreign key; the one to a table that the archive lacks leads nowhere
     ]
     assert [(each.source, each.target) for each in below([up])] == [(ROOMS, DESKS)]
-
-
-def mapping(name: str, archived: Table, **origins: str | None) -> Any:
-    source = TableName("master", f"old_{name}")
-    return cast(TableMapping, SimpleNamespace(source=source, archived=archived, origins=origins))
-
-
-def links(**tables: Any) -> list[Link]:
-    link = Link(DESKS, ("room_id",), ROOMS, ("id",), ("kind", "desk"))
-    return archived_links([link], {"master": cast(Any, SimpleNamespace(by_target=tables))})
-
-
-def test_links_go_by_the_names_of_the_archive() -> None:
-    rooms = mapping("rooms", table("number"), id="number")
-    desks = mapping("desks", table("room", "kind"), room_id="room", kind="kind")
-    assert links(rooms=rooms, desks=desks) == [
-        Link(
-            TableName("master", "old_desks"),
-            ("room",),
-            TableName("master", "old_rooms"),
-            ("number",),
-            where=("kind", "desk"),
-        )
-    ]
-    assert links(rooms=rooms) == links(desks=desks) == []  # the archive lacks a table
-    assert links(rooms=rooms, desks=mapping("desks", table("kind"), kind="kind")) == []  # or a column
-    generated = mapping("desks", table("kind", "room_id", generated="room_id"), kind="kind")
-    assert [link.columns for link in links(rooms=rooms, desks=generated)] == [("room_id",)]
-
-
-def test_values_that_migrations_compute_link_no_rows() -> None:
-    desks = mapping("desks", table("kind"), room_id=None, kind="kind")
-    with pytest.raises(RefusedError, match=r"Cannot find a part by master\.desks\.room_id, kind: migrations compute"):
-        links(rooms=mapping("rooms", table("id"), id="id"), desks=desks)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from archiver.catalog.model import SHARD, TableName
-from archiver.load import load, obstacles, proof, relocate, subset
+from archiver.load import load, obstacles, part_rows, proof, relocate, subset
 from archiver.load.load import LiveNeighbors
 from archiver.load.obstacles import refused_by_rows
 from archiver.load.proof import Proof, proven
 from archiver.load.relocate import relocated, renumbered
 from archiver.mapping.id_columns import IdColumn
 from archiver.postgres.account import Account
+from archiver.postgres.schema import Schema
 from archiver.postgres.session import DatabaseError, Identifier
 from archiver.records.id_offsets import Region
 from archiver.records.placement_history import Relocation
@@ -173,18 +175,21 @@ def test_a_product_without_shards_is_never_relocated() -> None:
     assert relocated(mappings, cast(Any, SimpleNamespace(tenant=SCHOOLS)), {}, ()) is mappings
 
 
-def test_the_complete_archive_is_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    complete: Any = SimpleNamespace(name="complete")
-    with subset.subset_of(complete, *[cast(Any, None)] * 5) as archive:
-        assert archive is complete
-    monkeypatch.setattr(subset, "archived_links", lambda *_: [])
-    monkeypatch.setattr(subset, "archived_columns", lambda *_: None)
+def test_the_complete_archive_is_no_part(tmp_path: Path) -> None:
     manifest = SimpleNamespace(schemas={}, noun="school", tenant_id=13, year=2013)
+    model = SimpleNamespace(links=(), table_of_part=lambda part: ROOMS)
+    schema = Schema(tables={ROOMS.table: cast(Any, SimpleNamespace(primary_key=("id",), foreign_keys=()))}, types={})
+    complete: Any = SimpleNamespace(
+        archive=SimpleNamespace(manifest=manifest),
+        model=model,
+        placement=SimpleNamespace(schemas={"master": schema}),
+        mappings={},
+    )
+    with subset.only_part([complete], None, tmp_path) as archives:
+        assert archives == [complete]
     part: Any = SimpleNamespace(noun="classroom", id=42)
-    model: Any = SimpleNamespace(links=(), table_of_part=lambda part: ROOMS)
-    archive_of: Any = SimpleNamespace(manifest=manifest)
     with pytest.raises(UsageError, match="Classroom 42 is not in the archive of school 13 of 2013"):
-        subset._rows(archive_of, model, {}, part, cast(Any, None))
+        part_rows.rows_of_part([complete], part)
 
 
 @pytest.mark.parametrize(

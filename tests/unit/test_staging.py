@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import nullcontext
 from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,10 +14,11 @@ import pytest
 from archiver.catalog.model import SHARD, TableName
 from archiver.format.manifest import Member
 from archiver.load import fit, row_values, sent, staging, subset
+from archiver.load.load import IncomingArchive
 from archiver.load.relocate import relocated
 from archiver.load.sequences import archived_numbers
 from archiver.postgres.schema import Schema
-from archiver.postgres.session import SQL, DatabaseError
+from archiver.postgres.session import SQL, DatabaseError, Identifier
 from archiver.records.placement_history import Relocation
 from archiver.runs import restore_plan
 from archiver.verify import verify
@@ -136,7 +138,7 @@ def test_a_check_of_rows_makes_its_own_function_if_it_has_one(monkeypatch: pytes
 def test_values_are_compared_as_text_without_what_equal_ones_may_differ_in(kind: str, sql: str) -> None:
     [shape] = database(rooms="id").tables.values()
     typed = shape.__class__(**(vars(shape) | {"columns": tuple(_typed(column, kind) for column in shape.columns)}))
-    assert sql in repr(row_values._value(Schema(tables={"rooms": typed}, types={}), "rooms", "id"))
+    assert sql in repr(row_values._value(Schema(tables={"rooms": typed}, types={}), "rooms", "id", Identifier("id")))
 
 
 def _typed(column: Any, kind: str) -> Any:
@@ -169,12 +171,15 @@ def test_an_archive_whose_ids_would_be_given_out_again_does_not_fit(monkeypatch:
         fit.fitting(cast(Any, None), archive())
 
 
-def test_a_part_is_a_smaller_archive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subset, "_rows", lambda *_: {})
-    monkeypatch.setattr(subset, "smaller", lambda *_: nullcontext("smaller"))
+def test_a_part_is_a_smaller_archive_of_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(subset, "rows_of_part", lambda *_: [{}, {}])
+    monkeypatch.setattr(subset, "smaller", lambda archive, rows, work: nullcontext(f"smaller {archive} in {work.name}"))
     none: Any = None
-    with subset.subset_of(none, none, none, cast(Any, "a part"), none, none) as part:
-        assert part == cast(Any, "smaller")
+    both = [
+        IncomingArchive(placement=none, model=none, archive=cast(Any, name), mappings={}) for name in ("year", "month")
+    ]
+    with subset.only_part(both, cast(Any, "a part"), tmp_path) as parts:
+        assert [str(each.archive) for each in parts] == ["smaller year in part-0", "smaller month in part-1"]
 
 
 def test_a_tenant_that_was_relocated_names_its_shard(monkeypatch: pytest.MonkeyPatch) -> None:
